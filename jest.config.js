@@ -1,0 +1,21 @@
+/** Three kinds of specs, each selectable: `npm run jest -- --selectProjects unit`. */
+const project = (displayName, testMatch, extra = {}) => ({
+  displayName,
+  testMatch,
+  testEnvironment: 'node',
+  extensionsToTreatAsEsm: ['.ts'],
+  moduleFileExtensions: ['ts', 'js', 'mjs', 'json', 'node'],
+  transform: { '\\.ts$': '<rootDir>/tests/support/strip-types.js' },
+  modulePathIgnorePatterns: ['<rootDir>/.cache', '<rootDir>/.demo'],
+  ...extra,
+});
+
+export default {
+  projects: [
+    project('unit', ['<rootDir>/{services,cdk8s,dashboards,bench}/**/*.spec.ts']),
+    project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
+    project('system', ['<rootDir>/tests/system/**/*.spec.ts']),
+    project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
+  ],
+  testTimeout: 60_000,
+};

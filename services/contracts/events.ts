@@ -1,0 +1,97 @@
+import { z } from 'zod';
+import { Client, ClientId, SellerId } from './client.ts';
+
+/** What happened, as the event log keeps it: enough, in order, to rebuild the list. */
+export const Change = z
+  .discriminatedUnion('type', [
+    z.object({ type: z.literal('client-added'), client: Client, position: z.int().min(0) }),
+    z.object({ type: z.literal('client-updated'), client: Client }),
+    z.object({ type: z.literal('client-removed'), clientId: ClientId }),
+    z.object({ type: z.literal('clients-reordered'), clientIds: z.array(ClientId) }),
+    z.object({ type: z.literal('seller-erased') }),
+  ])
+  .meta({ id: 'Change' });
+export type Change = z.infer<typeof Change>;
+export type ChangeType = Change['type'];
+
+/**
+ * The value of a message on the topic of seller events: what changed and the full resulting list, so that the
+ * newest message of a seller is enough to build a view. Readers ignore members they do not know.
+ */
+export const SellerEvent = z
+  .object({
+    sellerId: SellerId,
+    version: z.int().min(1).meta({ description: 'Contiguous per seller: 1, 2, 3 …' }),
+    committedAt: z.iso.datetime().meta({ description: 'When the transaction committed, UTC' }),
+    change: Change,
+    clients: z.array(Client),
+  })
+  .meta({ id: 'SellerEvent' });
+export type SellerEvent = z.infer<typeof SellerEvent>;
+
+/** CloudEvents 1.0 attributes, Kafka binary mode: header `ce_<attribute>`. */
+export const CLOUD_EVENTS = {
+  specversion: '1.0',
+  source: '/top-clients',
+  contentType: 'application/json',
+  schemaVersion: 1,
+} as const;
+
+const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
+
+/** `client-added` → `dev.topclients.seller.client-added.v1` */
+export const cloudEventType = (type: ChangeType): string =>
+  `dev.topclients.seller.${type}.v${CLOUD_EVENTS.schemaVersion}`;
+
+/** `<seller>/<version>` is the same for every copy of an event, so that `ce_source` + `ce_id` identify it. */
+export const cloudEventId = (sellerId: number, version: number): string => `${sellerId}/${version}`;
+
+export type DecodedEvent =
+  | { kind: 'event'; event: SellerEvent }
+  | { kind: 'tombstone'; sellerId: number }
+  | { kind: 'unreadable'; sellerId: number | null; reason: string };
+
+/** Steps from an old schema version to the next; a new version adds one entry. Index 0 is v1 → v2. */
+const UPCASTS: ReadonlyArray<(data: unknown) => unknown> = [];
+
+const sellerOf = (key: string | null): number | null => {
+  const parsed = SellerId.safeParse(key === null || !/^\d{1,16}$/.test(key) ? Number.NaN : Number(key));
+  return parsed.success ? parsed.data : null;
+};
+
+/**
+ * Reads one message. Never throws: what cannot be read comes back with its reason, and with the seller where the
+ * key still tells, so that only that seller waits.
+ */
+export function decodeEvent(message: {
+  key: string | null;
+  value: string | null;
+  type: string | null;
+}): DecodedEvent {
+  const sellerId = sellerOf(message.key);
+  const unreadable = (reason: string): DecodedEvent => ({ kind: 'unreadable', sellerId, reason });
+  if (sellerId === null) return unreadable(`the key ${JSON.stringify(message.key)} is not a seller id`);
+  if (message.value === null) return { kind: 'tombstone', sellerId };
+  const version = message.type === null ? CLOUD_EVENTS.schemaVersion : Number(TYPE.exec(message.type)?.[2]);
+  if (!(version <= CLOUD_EVENTS.schemaVersion)) {
+    return unreadable(
+      `the type ${message.type} is newer than this reader or not one of ours; update the reader`,
+    );
+  }
+  let data: unknown;
+  try {
+    data = JSON.parse(message.value);
+  } catch (cause) {
+    return unreadable(`the value is not JSON: ${(cause as Error).message}`);
+  }
+  for (const upcast of UPCASTS.slice(version - 1)) data = upcast(data);
+  const parsed = SellerEvent.safeParse(data);
+  if (!parsed.success) {
+    const [issue] = parsed.error.issues;
+    return unreadable(`the value does not fit the schema: ${issue?.path.join('.')}: ${issue?.message}`);
+  }
+  if (parsed.data.sellerId !== sellerId) {
+    return unreadable(`the key names seller ${sellerId}, the value seller ${parsed.data.sellerId}`);
+  }
+  return { kind: 'event', event: parsed.data };
+}

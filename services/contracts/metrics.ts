@@ -1,0 +1,205 @@
+/**
+ * The catalogue of metrics: each one once, with all that a dashboard, an alert or a reader needs. Roles can only
+ * use what stands here. Instants are exported as Unix timestamps, never as ages: a dead process would go on
+ * exporting its last age. No label holds a seller.
+ */
+interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly owner: Owner;
+  readonly buckets?: readonly number[];
+}
+type Owner = 'top-clients' | 'outbox-relay' | 'projector' | 'page-server' | 'every role';
+
+// Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
+const LATENCY = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5] as const;
+const FRESHNESS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300] as const;
+const SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
+
+export const METRICS = {
+  topclients_http_requests_total: {
+    type: 'counter',
+    help: 'Requests answered, by route template and status',
+    labels: ['route', 'method', 'status'],
+    owner: 'top-clients',
+  },
+  topclients_http_request_duration_seconds: {
+    type: 'histogram',
+    help: 'Time from the request line to the last byte of the answer',
+    labels: ['route', 'method'],
+    buckets: LATENCY,
+    owner: 'top-clients',
+  },
+  topclients_commands_total: {
+    type: 'counter',
+    help: 'Commands decided, by kind and result (committed, or the refusal)',
+    labels: ['command', 'result'],
+    owner: 'top-clients',
+  },
+  topclients_rate_limited_total: {
+    type: 'counter',
+    help: 'Requests refused by a rate limit, by what was limited (seller or address)',
+    labels: ['limit'],
+    owner: 'top-clients',
+  },
+  topclients_outbox_pending: {
+    type: 'gauge',
+    help: 'Rows that wait in the outbox of a shard',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_outbox_oldest_pending_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the oldest waiting row was written; 0 when none waits',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_leader: {
+    type: 'gauge',
+    help: '1 where this process leads the shard',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_sent_total: {
+    type: 'counter',
+    help: 'Messages Kafka acknowledged',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_errors_total: {
+    type: 'counter',
+    help: 'Failures by step: lead, take, send, delete',
+    labels: ['step'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_batch_size: {
+    type: 'histogram',
+    help: 'Rows in a batch',
+    labels: [],
+    buckets: SIZES,
+    owner: 'outbox-relay',
+  },
+  topclients_relay_send_duration_seconds: {
+    type: 'histogram',
+    help: 'Time until Kafka acknowledged a batch',
+    labels: [],
+    buckets: LATENCY,
+    owner: 'outbox-relay',
+  },
+  topclients_relay_delay_seconds: {
+    type: 'histogram',
+    help: 'Commit to acknowledged by Kafka',
+    labels: [],
+    buckets: FRESHNESS,
+    owner: 'outbox-relay',
+  },
+  topclients_projector_events_total: {
+    type: 'counter',
+    help: 'Events by result: applied, stale (older or equal version), tombstone, parked',
+    labels: ['page', 'result'],
+    owner: 'projector',
+  },
+  topclients_projector_batch_size: {
+    type: 'histogram',
+    help: 'Events in a statement',
+    labels: ['page'],
+    buckets: SIZES,
+    owner: 'projector',
+  },
+  topclients_projector_batch_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of the statement that applied a chunk',
+    labels: ['page'],
+    buckets: LATENCY,
+    owner: 'projector',
+  },
+  topclients_projector_delay_seconds: {
+    type: 'histogram',
+    help: 'Commit at the source to visible in the database of the page',
+    labels: ['page'],
+    buckets: FRESHNESS,
+    owner: 'projector',
+  },
+  topclients_projector_lag_records: {
+    type: 'gauge',
+    help: 'Messages of a partition not applied yet',
+    labels: ['page', 'partition'],
+    owner: 'projector',
+  },
+  topclients_projector_lag_seconds: {
+    type: 'gauge',
+    help: 'Age of the oldest message of a partition not applied yet, measured at the last look; 0 when caught up',
+    labels: ['page', 'partition'],
+    owner: 'projector',
+  },
+  topclients_projector_last_applied_commit_timestamp_seconds: {
+    type: 'gauge',
+    help: 'Commit time of the newest event applied',
+    labels: ['page'],
+    owner: 'projector',
+  },
+  topclients_projector_rebalances_total: {
+    type: 'counter',
+    help: 'Times the group assigned partitions anew',
+    labels: ['page'],
+    owner: 'projector',
+  },
+  topclients_projector_parked_sellers: {
+    type: 'gauge',
+    help: 'Sellers whose newest message could not be applied',
+    labels: ['page'],
+    owner: 'projector',
+  },
+  topclients_page_renders_total: {
+    type: 'counter',
+    help: 'Pages answered, by outcome of the data: full, missing, stale, error (the page itself failed)',
+    labels: ['page', 'delivery', 'outcome'],
+    owner: 'page-server',
+  },
+  topclients_page_render_duration_seconds: {
+    type: 'histogram',
+    help: 'Time from the request to the answer',
+    labels: ['page', 'delivery'],
+    buckets: LATENCY,
+    owner: 'page-server',
+  },
+  topclients_page_staleness_seconds: {
+    type: 'histogram',
+    help: 'For renders that asked for a version or fell back: how old the shown version was when it was known behind',
+    labels: ['page', 'delivery'],
+    buckets: FRESHNESS,
+    owner: 'page-server',
+  },
+  topclients_page_source_requests_total: {
+    type: 'counter',
+    help: 'Calls of a page to the source of truth by result: ok, error, timeout, rejected (limit), open (breaker)',
+    labels: ['page', 'result'],
+    owner: 'page-server',
+  },
+  topclients_page_source_request_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of a call to the source of truth',
+    labels: ['page'],
+    buckets: LATENCY,
+    owner: 'page-server',
+  },
+  topclients_page_breaker_open: {
+    type: 'gauge',
+    help: '1 while the circuit breaker of the page keeps calls from the source',
+    labels: ['page'],
+    owner: 'page-server',
+  },
+  topclients_self_view_violations_total: {
+    type: 'counter',
+    help: 'Reads of the self-view older than a write acknowledged before them; must stay 0',
+    labels: [],
+    owner: 'page-server',
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+export type MetricName = keyof typeof METRICS;
+export type MetricOfType<T extends MetricDefinition['type']> = {
+  [N in MetricName]: (typeof METRICS)[N]['type'] extends T ? N : never;
+}[MetricName];
+export type LabelsOf<N extends MetricName> = (typeof METRICS)[N]['labels'][number];

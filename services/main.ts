@@ -1,0 +1,22 @@
+import { launch, type Role } from '#platform/role.ts';
+
+/** One image, one program a role: `node services/main.ts <role> [flags]`. A role is loaded only when it is run. */
+const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
+  'top-clients': () => import('./top-clients/main.ts'),
+  'outbox-relay': () => import('./outbox-relay/main.ts'),
+  projector: () => import('./projector/main.ts'),
+  redrive: () => import('./projector/redrive.ts'),
+  'page-server': () => import('./page-server/main.ts'),
+  migrate: () => import('./migrate/main.ts'),
+  'rebuild-state': () => import('./top-clients/rebuild-state.ts'),
+};
+
+const [name = '', ...argv] = process.argv.slice(2);
+const load = Object.hasOwn(ROLES, name) ? ROLES[name] : undefined;
+if (load) await launch((await load()).role, argv, process.env);
+else {
+  process.stderr.write(
+    `${name || 'nothing'} is not a role; the roles are ${Object.keys(ROLES).join(', ')}\n`,
+  );
+  process.exitCode = 2;
+}

@@ -1,0 +1,21 @@
+import type { SellerEvent } from '#contracts/events.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+/**
+ * How a view follows the events: what a page exports for each delivery that keeps data in its database.
+ * The tables live in the schema of the view version (`viewSchema`), which leads the connection's search path, so
+ * that two versions stand side by side under the same names.
+ */
+export interface Projection<Row = unknown> {
+  /** One row a seller. Pure. An erased or empty seller still has a row: its version keeps late messages out. */
+  toRow(event: SellerEvent): Row;
+  /**
+   * Writes rows of distinct sellers in one statement, each only where its version is newer than the stored one.
+   * @returns how many rows changed
+   */
+  upsert(db: Queryable, rows: readonly Row[]): Promise<number>;
+}
+
+/** The schema that holds one version of a page's view, its checkpoints and its parked messages. */
+export const viewSchema = (delivery: 'asynchronous' | 'hybrid', viewVersion: number): string =>
+  `top_clients_${delivery}_v${viewVersion}`;

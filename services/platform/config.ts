@@ -1,0 +1,89 @@
+import { z } from 'zod';
+
+/** One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. */
+export interface Setting<S extends z.ZodType = z.ZodType> {
+  readonly env: `TC_${string}`;
+  /** What it sets, with its unit: shown by `--help` and in every complaint about it. */
+  readonly about: string;
+  /** Judges the raw string; a `.default()` makes the setting optional. */
+  readonly schema: S;
+}
+type Settings = Readonly<Record<string, Setting>>;
+export type Config<T extends Settings> = { readonly [K in keyof T]: z.infer<T[K]['schema']> };
+
+export const setting = <S extends z.ZodType>(env: Setting['env'], about: string, schema: S): Setting<S> => ({
+  env,
+  about,
+  schema,
+});
+
+export const integer = (minimum: number, maximum: number) =>
+  z.coerce.number().int().min(minimum).max(maximum);
+export const milliseconds = (maximum = 600_000) => integer(0, maximum);
+export const port = () => integer(0, 65_535);
+export const boolean = () => z.stringbool();
+export const url = () => z.url();
+export const list = () => z.string().transform((value) => value.split(',').map((item) => item.trim()));
+
+/** Thrown when settings are missing, unknown or wrong; the message names each and says what to change. */
+export class ConfigError extends Error {
+  override name = 'ConfigError';
+}
+
+const flagOf = (env: string) => `--${env.slice('TC_'.length).toLowerCase().replaceAll('_', '-')}`;
+
+/**
+ * Reads a role's configuration once, flags before environment.
+ * @param argv what follows the role on the command line: `--page gig` or `--page=gig`, `--flag` for true
+ * @throws ConfigError naming every missing, unknown or wrong setting
+ */
+export function readConfig<T extends Settings>(
+  role: string,
+  settings: T,
+  argv: readonly string[],
+  env: Readonly<Record<string, string | undefined>>,
+): Config<T> {
+  const known = new Map(Object.values(settings).map((one) => [one.env as string, one]));
+  const complaints: string[] = [];
+  const raw = new Map<string, string>();
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith('TC_') || value === undefined) continue;
+    if (known.has(name)) raw.set(name, value);
+    else complaints.push(`${name} is not a setting of ${role}; remove it or correct its name`);
+  }
+  const flags = new Map([...known.keys()].map((name) => [flagOf(name), name]));
+  for (let i = 0; i < argv.length; i++) {
+    const [flag, inline] = argv[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
+    const name = flags.get(flag);
+    if (name === undefined) {
+      complaints.push(`${flag} is not a flag of ${role}; it takes ${[...flags.keys()].join(', ')}`);
+      continue;
+    }
+    const next = argv[i + 1];
+    if (inline !== undefined) raw.set(name, inline);
+    else if (next !== undefined && !next.startsWith('--')) raw.set(name, argv[++i]!);
+    else raw.set(name, 'true');
+  }
+  const config: Record<string, unknown> = {};
+  for (const [key, one] of Object.entries(settings)) {
+    const parsed = one.schema.safeParse(raw.get(one.env));
+    if (parsed.success) config[key] = parsed.data;
+    else {
+      const given = raw.has(one.env) ? `is ${JSON.stringify(raw.get(one.env))}` : 'is missing';
+      const [issue] = parsed.error.issues;
+      complaints.push(`${one.env} (or ${flagOf(one.env)}) ${given}: ${one.about}; ${issue?.message}`);
+    }
+  }
+  if (complaints.length > 0) throw new ConfigError(`${role} cannot start:\n  ${complaints.join('\n  ')}`);
+  return config as Config<T>;
+}
+
+/** The text of `--help` for a role: every setting, one a line. */
+export const describeSettings = (settings: Settings): string =>
+  Object.values(settings)
+    .map((one) => {
+      const fallback = one.schema.safeParse(undefined);
+      const otherwise = fallback.success ? `default ${JSON.stringify(fallback.data)}` : 'required';
+      return `  ${flagOf(one.env).padEnd(34)} ${one.env.padEnd(34)} ${one.about} (${otherwise})`;
+    })
+    .join('\n');

@@ -1,0 +1,74 @@
+import { readdir, readFile } from 'node:fs/promises';
+import type pg from 'pg';
+import type { Log } from './log.ts';
+
+// Any constant will do, as long as every migration of this system takes the same one within a database.
+const LOCK = 7_461_002_918;
+
+/**
+ * Applies the `NNN-name.sql` files of a folder in order, each in a transaction of its own together with its entry
+ * in `schema_migration`. Safe to run twice and from several processes at once: an advisory lock lets one work.
+ * Refuses when a file that was applied has changed since, or the database is ahead of the files.
+ * @param variables replaces `:"name"` by the quoted identifier, as psql does; for schema names only
+ * @returns the names applied now
+ */
+export async function migrate(
+  client: pg.ClientBase,
+  folder: URL,
+  log: Log,
+  options: { scope?: string; variables?: Readonly<Record<string, string>> } = {},
+): Promise<string[]> {
+  const scope = options.scope ?? 'main';
+  const files = (await readdir(folder)).filter((name) => /^\d{3}-[a-z0-9-]+\.sql$/.test(name)).sort();
+  await client.query('select pg_advisory_lock($1)', [LOCK]);
+  try {
+    await client.query(`create table if not exists public.schema_migration (
+      scope text not null, name text not null, sql text not null, applied_at timestamptz not null default now(),
+      primary key (scope, name))`);
+    const { rows } = await client.query<{ name: string; sql: string }>(
+      'select name, sql from public.schema_migration where scope = $1',
+      [scope],
+    );
+    const applied = new Map(rows.map((row) => [row.name, row.sql]));
+    const unknown = [...applied.keys()].find((name) => !files.includes(name));
+    if (unknown) {
+      throw new Error(
+        `the database has migration ${scope}/${unknown}, which this version does not know; run a version at least as new`,
+      );
+    }
+    const now: string[] = [];
+    for (const name of files) {
+      const sql = (await readFile(new URL(name, folder), 'utf8')).replace(
+        /:"(\w+)"/g,
+        (_, variable: string) => {
+          const value = options.variables?.[variable];
+          if (value === undefined) throw new Error(`${name} uses :"${variable}", which was not given`);
+          return `"${value.replaceAll('"', '""')}"`;
+        },
+      );
+      const before = applied.get(name);
+      if (before === sql) continue;
+      if (before !== undefined) {
+        throw new Error(`${scope}/${name} has changed since it was applied; add a new migration instead`);
+      }
+      await client.query('begin');
+      try {
+        await client.query(sql);
+        await client.query('insert into public.schema_migration (scope, name, sql) values ($1, $2, $3)', [
+          scope,
+          name,
+          sql,
+        ]);
+        await client.query('commit');
+      } catch (cause) {
+        await client.query('rollback');
+        throw new Error(`migration ${scope}/${name} failed: ${(cause as Error).message}`, { cause });
+      }
+      log.info({ scope, name }, 'migrated');
+      now.push(name);
+    }
+    return now;
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [LOCK]);
+  }
+}

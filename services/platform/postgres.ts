@@ -1,0 +1,119 @@
+import pg from 'pg';
+import type { Log } from './log.ts';
+
+export type { Pool, PoolClient } from 'pg';
+export type Queryable = Pick<pg.ClientBase, 'query'>;
+
+// Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
+pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+
+/** `25006 read_only_sql_transaction`: the connection leads to a node that was demoted. */
+const READ_ONLY = '25006';
+const TRANSIENT_CODES = new Set([
+  '08000',
+  '08001',
+  '08003',
+  '08004',
+  '08006',
+  '08007',
+  '08P01', // connection lost
+  '57P01',
+  '57P02',
+  '57P03', // shutting down, crashed, starting
+  '53300',
+  '53400',
+  '53100', // too many connections, limits, disk full
+  READ_ONLY,
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EPIPE',
+  'ETIMEDOUT',
+  'ENOTFOUND',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+]);
+
+/** True when PostgreSQL is down or out of reach, so that trying again later can help. */
+export function isUnavailable(err: unknown): boolean {
+  if (!(err instanceof Error)) return false;
+  const code = (err as { code?: unknown }).code;
+  if (typeof code === 'string') return TRANSIENT_CODES.has(code);
+  if (err instanceof AggregateError) return err.errors.some(isUnavailable);
+  // pg gives these two no code.
+  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/.test(
+    err.message,
+  );
+}
+
+export interface PoolSettings {
+  readonly url: string;
+  readonly applicationName: string;
+  readonly maximum: number;
+  /** A statement that runs longer is cancelled by the server. */
+  readonly statementTimeoutMs: number;
+  /** How long to wait for a connection, new or from the pool. */
+  readonly connectTimeoutMs: number;
+  /** Schemas in which unqualified names are looked up, first to last. */
+  readonly searchPath?: readonly string[];
+}
+
+const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
+  connectionString: settings.url,
+  application_name: settings.applicationName,
+  statement_timeout: settings.statementTimeoutMs,
+  // The server's cancel normally comes first; this one ends a wait for a server that is gone.
+  query_timeout: settings.statementTimeoutMs + 500,
+  connectionTimeoutMillis: settings.connectTimeoutMs,
+  idle_in_transaction_session_timeout: Math.max(settings.statementTimeoutMs, 10_000),
+  keepAlive: true,
+  keepAliveInitialDelayMillis: 10_000,
+  ...(settings.searchPath
+    ? { options: `-c search_path=${settings.searchPath.map((name) => `"${name}"`).join(',')}` }
+    : {}),
+});
+
+/** A bounded pool that survives the death of idle connections. Close it with `pool.end()`. */
+export function openPool(settings: PoolSettings, log: Log): pg.Pool {
+  const pool = new pg.Pool({ ...clientConfig(settings), max: settings.maximum, idleTimeoutMillis: 30_000 });
+  // Without a listener an idle connection's death would end the process.
+  pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
+  return pool;
+}
+
+/** One connection of its own, for session locks and pipelining. The caller ends it. */
+export async function connect(
+  settings: Omit<PoolSettings, 'maximum'> & { pipeline?: boolean },
+  onLost: (err: Error) => void,
+): Promise<pg.Client> {
+  const client = new pg.Client({
+    ...clientConfig(settings),
+    ...(settings.pipeline ? ({ pipeline: true } as object) : {}),
+  });
+  client.on('error', onLost);
+  await client.connect();
+  return client;
+}
+
+/**
+ * Runs `work` in one transaction: commits when it resolves, rolls back when it throws. A connection that failed in
+ * a way that taints it (lost, demoted to read-only) is not given back to the pool.
+ */
+export async function inTransaction<T>(pool: pg.Pool, work: (tx: pg.PoolClient) => Promise<T>): Promise<T> {
+  const tx = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    await tx.query('begin');
+    const result = await work(tx);
+    await tx.query('commit');
+    return result;
+  } catch (err) {
+    if (isUnavailable(err)) broken = err as Error;
+    else
+      await tx.query('rollback').catch((cause: Error) => {
+        broken = cause;
+      });
+    throw err;
+  } finally {
+    tx.release(broken);
+  }
+}

@@ -1,0 +1,65 @@
+import { z } from 'zod';
+import {
+  type Config,
+  ConfigError,
+  describeSettings,
+  port,
+  readConfig,
+  type Setting,
+  setting,
+} from './config.ts';
+import { type Releases, runRole } from './lifecycle.ts';
+import { type Log, openLog } from './log.ts';
+import { type Metrics, openMetrics } from './metrics.ts';
+
+const COMMON = {
+  logLevel: setting(
+    'TC_LOG_LEVEL',
+    'debug, info, warn or error',
+    z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  ),
+  healthPort: setting('TC_HEALTH_PORT', 'port of /livez, /readyz and /metrics', port().default(9090)),
+};
+
+export interface RoleContext {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** What is pushed here is released in reverse order when the process stops, also after a failed start. */
+  readonly releases: Releases;
+  /** Ends the process with an error, after releasing what was acquired. */
+  readonly fail: (err: unknown) => void;
+}
+
+/** One program of the image: its settings and what it does with them. */
+export interface Role<S extends Readonly<Record<string, Setting>> = Readonly<Record<string, Setting>>> {
+  readonly name: string;
+  readonly about: string;
+  readonly settings: S;
+  /** Resolves `running` once it serves, or `done` when its work is over (migrate, seed). */
+  start(config: Config<S & typeof COMMON>, context: RoleContext): Promise<'running' | 'done'>;
+}
+
+/** Keeps the types of the settings while the role stands in a list with others. */
+export const defineRole = <S extends Readonly<Record<string, Setting>>>(role: Role<S>): Role =>
+  role as unknown as Role;
+
+/** Reads the configuration and runs the role; a wrong configuration ends with status 2 and a sentence a line. */
+export async function launch(role: Role, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<void> {
+  const settings = { ...role.settings, ...COMMON };
+  if (argv.includes('--help')) {
+    process.stdout.write(`${role.name}: ${role.about}\n\n${describeSettings(settings)}\n`);
+    return;
+  }
+  let config: Config<typeof settings>;
+  try {
+    config = readConfig(role.name, settings, argv, env);
+  } catch (err) {
+    if (!(err instanceof ConfigError)) throw err;
+    process.stderr.write(`${err.message}\n`);
+    process.exitCode = 2;
+    return;
+  }
+  const log = openLog(role.name, config.logLevel);
+  const metrics = openMetrics();
+  await runRole(log, (releases, fail) => role.start(config, { log, metrics, releases, fail }));
+}
