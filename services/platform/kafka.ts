@@ -1,8 +1,11 @@
 import { readFile } from 'node:fs/promises';
-import { Kafka, type KafkaConfig, logLevel } from 'kafkajs';
+import kafkajs, { type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
 import { ConfigError, integer, list, setting } from './config.ts';
 import type { Log } from './log.ts';
+
+// kafkajs is CommonJS, and not all of its exports are found by name.
+const { ConfigResourceTypes, logLevel } = kafkajs;
 
 /** The settings of every role that speaks to Kafka. */
 export const KAFKA_SETTINGS = {
@@ -39,7 +42,7 @@ export interface KafkaSettings {
 export function openKafka(clientId: string, settings: KafkaSettings, log: Log): Kafka {
   const write = { [logLevel.ERROR]: 'error', [logLevel.WARN]: 'warn', [logLevel.INFO]: 'debug' } as const;
   const tls = settings.tls || settings.ca !== undefined;
-  return new Kafka({
+  return new kafkajs.Kafka({
     clientId,
     brokers: [...settings.brokers],
     connectionTimeout: 3_000,
@@ -80,4 +83,42 @@ export async function kafkaSettings(config: {
     ...(config.caFile ? { ca: await readFile(config.caFile, 'utf8') } : {}),
     ...(mechanism ? { sasl: { mechanism, username: username!, password: password! } } : {}),
   };
+}
+
+/**
+ * Creates a topic unless it exists, and brings the settings of an existing one to ours. Safe to repeat and to run
+ * concurrently. Partitions and copies of an existing topic are left alone: changing them would move keys.
+ */
+export async function ensureTopic(
+  kafka: Kafka,
+  wanted: {
+    topic: string;
+    partitions: number;
+    replication: number;
+    settings: Readonly<Record<string, string>>;
+  },
+): Promise<void> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    const configEntries = Object.entries(wanted.settings).map(([name, value]) => ({ name, value }));
+    const created = await admin.createTopics({
+      waitForLeaders: true,
+      topics: [
+        {
+          topic: wanted.topic,
+          numPartitions: wanted.partitions,
+          replicationFactor: wanted.replication,
+          configEntries,
+        },
+      ],
+    });
+    if (created) return;
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [{ type: ConfigResourceTypes.TOPIC, name: wanted.topic, configEntries }],
+    });
+  } finally {
+    await admin.disconnect();
+  }
 }

@@ -1,0 +1,122 @@
+import { z } from 'zod';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { ConfigError, integer, setting } from '#platform/config.ts';
+import { ensureTopic, KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import type { Log } from '#platform/log.ts';
+import { migrate } from '#platform/migrations.ts';
+import { connect } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+
+const services = new URL('../', import.meta.url);
+const folder = (path: string) => new URL(`${path}/`, services);
+
+/** A page's view is brought up together with the page's own tables; `none` leaves views alone (self-view, off). */
+export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
+
+async function withConnection<T>(
+  url: string,
+  log: Log,
+  work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
+): Promise<T> {
+  const client = await connect(
+    { url, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
+    (err) => log.error({ err }, 'lost the database'),
+  );
+  try {
+    return await work(client);
+  } finally {
+    await client.end();
+  }
+}
+
+/** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
+export const migrateSource = (url: string, log: Log): Promise<string[]> =>
+  withConnection(url, log, (client) =>
+    migrate(client, folder('top-clients/adapters/postgres/migrations'), log, { scope: 'source' }),
+  );
+
+/** Brings a page's own tables, and one version of its view, to this version. */
+export const migratePage = (page: string, url: string, view: ViewToMigrate, log: Log): Promise<string[]> =>
+  withConnection(url, log, async (client) => {
+    const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
+    if (view === 'none') return applied;
+    const schema = viewSchema(view.delivery, view.version);
+    const variables = { schema };
+    return [
+      ...applied,
+      ...(await migrate(client, folder('pages/view-migrations'), log, {
+        scope: `${schema}.projection`,
+        variables,
+      })),
+      ...(await migrate(client, folder(`pages/${page}/views/${view.delivery}`), log, {
+        scope: schema,
+        variables,
+      })),
+    ];
+  });
+
+const required = <T>(value: T | undefined, name: string, target: string): T => {
+  if (value === undefined) throw new ConfigError(`migrate --target ${target} needs ${name}`);
+  return value;
+};
+
+export const role = defineRole({
+  name: 'migrate',
+  about: 'brings a database or the topics to this version; safe to repeat and to run concurrently',
+  settings: {
+    target: setting(
+      'TC_TARGET',
+      'what to migrate: source, topics, gig, user, search or self-view',
+      z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
+    ),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
+    delivery: setting(
+      'TC_DELIVERY',
+      'which view to create for a page',
+      z.enum(['asynchronous', 'hybrid', 'synchronous', 'off']).default('asynchronous'),
+    ),
+    viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
+    partitions: setting(
+      'TC_PARTITIONS',
+      'partitions of the topic, when it is created',
+      integer(1, 10_000).default(SELLER_EVENTS.defaultPartitions),
+    ),
+    replication: setting(
+      'TC_REPLICATION',
+      'copies of the topic, when it is created',
+      integer(1, 10).default(1),
+    ),
+    ...KAFKA_SETTINGS,
+    brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
+  },
+  async start(config, { log }) {
+    const { target } = config;
+    if (target === 'topics') {
+      const brokers = required(config.brokers, 'TC_KAFKA_BROKERS', target);
+      const kafka = openKafka('migrate', await kafkaSettings({ ...config, brokers }), log);
+      await ensureTopic(kafka, {
+        topic: SELLER_EVENTS.topic,
+        partitions: config.partitions,
+        replication: config.replication,
+        settings: SELLER_EVENTS.settings,
+      });
+      return 'done';
+    }
+    const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);
+    const { delivery } = config;
+    const applied =
+      target === 'source'
+        ? await migrateSource(url, log)
+        : await migratePage(
+            target,
+            url,
+            target === 'self-view' || delivery === 'synchronous' || delivery === 'off'
+              ? 'none'
+              : { delivery, version: config.viewVersion },
+            log,
+          );
+    log.info({ target, applied }, applied.length > 0 ? 'migrated' : 'nothing to migrate');
+    return 'done';
+  },
+});
