@@ -1,0 +1,352 @@
+/** A real Kafka on this machine without a container engine, for the demo, the tests and the benches. */
+import { spawnSync } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
+import { delimiter, dirname, join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { Kafka, logLevel } from 'kafkajs';
+import { takeLock, underLock } from './folder-lock.ts';
+import { PortTaken, withFreePort } from './ports.ts';
+import {
+  commandLine,
+  type Exit,
+  endProcess,
+  isAlive,
+  type RestartPolicy,
+  runToEnd,
+  StartFailed,
+  startProcess,
+} from './process.ts';
+
+export type KafkaOptions = {
+  /** Made when absent; holds `data/`, `server.properties`, `kafka.log`. An earlier start's data is used again. */
+  readonly dataDir: string;
+  /** For clients. Absent or 0: a free one, kept over restarts. */
+  readonly port?: number;
+  /** For the broker's talk with itself. Absent or 0: a free one, kept over restarts. */
+  readonly controllerPort?: number;
+  /** Java heap in MB, fixed size; the process takes about 200 MB more. Default 320. */
+  readonly heapMb?: number;
+  /** Added to, or replacing, the properties chosen below. */
+  readonly properties?: Readonly<Record<string, string | number | boolean>>;
+  /** Replaces the JVM flags chosen below, the heap excepted. */
+  readonly jvmFlags?: readonly string[];
+  /** Absent: a broker that dies stays down until `restart()`. */
+  readonly restart?: RestartPolicy;
+  /** Told in words what happens. */
+  readonly log?: (message: string) => void;
+};
+
+export type LocalKafka = {
+  /** `127.0.0.1:<port>` */
+  readonly bootstrap: string;
+  readonly port: number;
+  /** Of the Java process; another one after a restart. */
+  readonly pid: number;
+  readonly logFile: string;
+  /** Sends a signal to the broker: SIGKILL for a crash, SIGSTOP for a hang. */
+  kill(signal: NodeJS.Signals): void;
+  /** Starts it again on the same ports and data, after a graceful stop if it runs; resolves when it answers. */
+  restart(): Promise<void>;
+  /** Graceful stop, SIGKILL after 20 s. */
+  stop(): Promise<Exit>;
+  /** The end of the broker that runs now. Take it before `kill`: after a restart it is a new promise. */
+  readonly exited: Promise<Exit>;
+};
+
+const VERSION = '4.3.1';
+const HERE = dirname(fileURLToPath(import.meta.url));
+const CACHE = join(HERE, '..', '..', '.cache');
+const NODE_ID = 1;
+const STOP_MS = 20_000;
+
+const JVM_FLAGS: readonly string[] = ['-XX:+UseG1GC', '-XX:MaxGCPauseMillis=5'];
+
+/** One broker, which is its own controller, small and quick to answer. */
+const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
+  'process.roles': 'broker,controller',
+  'node.id': NODE_ID,
+  'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
+  'inter.broker.listener.name': 'CLIENT',
+  'controller.listener.names': 'CONTROLLER',
+  // One copy of everything. Kafka answers for durability by copies, not by fsync: kill -9 loses nothing here,
+  // because the page cache outlives the process; a power cut can lose the last seconds.
+  'default.replication.factor': 1,
+  'min.insync.replicas': 1,
+  'offsets.topic.replication.factor': 1,
+  'transaction.state.log.replication.factor': 1,
+  'transaction.state.log.min.isr': 1,
+  'share.coordinator.state.topic.replication.factor': 1,
+  'share.coordinator.state.topic.min.isr': 1,
+  'offsets.topic.num.partitions': 4,
+  'transaction.state.log.num.partitions': 4,
+  'share.coordinator.state.topic.num.partitions': 4,
+  'auto.create.topics.enable': false,
+  'group.min.session.timeout.ms': 1_000,
+  'group.initial.rebalance.delay.ms': 0,
+  // A broker killed with -9 may register again only after its old session: 12 s to come back with the default
+  // of 9 s. A broker that hangs for longer than this is fenced until its next heartbeat, nothing worse.
+  'broker.session.timeout.ms': 1_500,
+  'broker.heartbeat.interval.ms': 300,
+  // Answer at once instead of collecting offset commits and metadata records of several requests.
+  'group.coordinator.append.linger.ms': 0,
+  'controller.quorum.append.linger.ms': 0,
+  // Two cores: as many threads as there is work for.
+  'num.network.threads': 2,
+  'num.io.threads': 4,
+  'background.threads': 2,
+  'num.recovery.threads.per.data.dir': 2,
+  'log.cleaner.threads': 1,
+  'log.cleaner.dedupe.buffer.size': 16 * 1024 * 1024,
+  'log.cleaner.io.buffer.size': 128 * 1024,
+  'log.index.size.max.bytes': 1024 * 1024,
+};
+
+/**
+ * Starts a broker on 127.0.0.1 (KRaft, one node, no authentication) and resolves when it answers a metadata
+ * request. The jars come by Maven into `.cache/kafka-4.3.1` at the first start, 44 MB.
+ *
+ * A broker that a killed process left running on this very data folder is stopped first, never adopted.
+ *
+ * @throws Locked when a living process uses the data folder
+ * @throws PortTaken when a wanted port is in use
+ * @throws StartFailed, or an Error, with the broker's own words and what to do (Java or Maven missing, say)
+ */
+export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
+  const { log = () => {} } = options;
+  const java = findJava();
+  await mkdir(options.dataDir, { recursive: true });
+  const dataDir = await realpath(options.dataDir);
+  const release = await takeLock(join(dataDir, 'lock'));
+  try {
+    const jars = await brokerJars(log);
+    await endLeftover(dataDir, log);
+    if (!existsSync(join(dataDir, 'data', 'meta.properties'))) await format(java, jars, dataDir, log);
+    const { broker, port } = await withFreePort(options.port, (port) =>
+      withFreePort(options.controllerPort, async (controllerPort) => ({
+        broker: await launch({ java, jars, dataDir, port, controllerPort, options, log }),
+        port,
+      })),
+    );
+    return {
+      bootstrap: `127.0.0.1:${port}`,
+      port,
+      logFile: broker.logFile,
+      get pid() {
+        return broker.pid;
+      },
+      get exited() {
+        return broker.exited;
+      },
+      kill: (signal) => broker.kill(signal),
+      restart: () => broker.restart(),
+      async stop() {
+        const exit = await broker.stop();
+        await rm(join(dataDir, 'kafka.pid'), { force: true });
+        await release();
+        return exit;
+      },
+    };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}
+
+type Launch = {
+  readonly java: string;
+  readonly jars: string;
+  readonly dataDir: string;
+  readonly port: number;
+  readonly controllerPort: number;
+  readonly options: KafkaOptions;
+  readonly log: (message: string) => void;
+};
+
+async function launch({ java, jars, dataDir, port, controllerPort, options, log }: Launch) {
+  const config = join(dataDir, 'server.properties');
+  await writeProperties(config, {
+    ...PROPERTIES,
+    ...listeners(port, controllerPort),
+    'log.dirs': join(dataDir, 'data'),
+    ...options.properties,
+  });
+  const heap = options.heapMb ?? 320;
+  try {
+    return await startProcess({
+      name: 'kafka',
+      command: java,
+      args: [
+        ...[`-Xms${heap}m`, `-Xmx${heap}m`, ...(options.jvmFlags ?? JVM_FLAGS)],
+        ...['-Djava.awt.headless=true', '-XX:+ExitOnOutOfMemoryError', ...logging()],
+        ...['-cp', join(jars, '*'), 'kafka.Kafka', config],
+      ],
+      cwd: dataDir,
+      // Flags from the caller's surroundings would make every machine's broker another one.
+      env: { JAVA_TOOL_OPTIONS: undefined, JDK_JAVA_OPTIONS: undefined, _JAVA_OPTIONS: undefined },
+      logFile: join(dataDir, 'kafka.log'),
+      ...(options.restart ? { restart: options.restart } : {}),
+      stopTimeoutMs: STOP_MS,
+      readyTimeoutMs: 60_000,
+      ready: async (pid, aborted) => {
+        await writeFile(join(dataDir, 'kafka.pid'), String(pid));
+        await untilItAnswers(port, aborted);
+      },
+      beforeStart: () => endLeftover(dataDir, log),
+      log,
+    });
+  } catch (error) {
+    if (error instanceof StartFailed && error.output.includes('Address already in use')) {
+      throw new PortTaken(`port ${port} or ${controllerPort} was taken while Kafka started`, {
+        cause: error,
+      });
+    }
+    throw error;
+  }
+}
+
+function listeners(port: number, controllerPort: number) {
+  return {
+    listeners: `CLIENT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controllerPort}`,
+    'advertised.listeners': `CLIENT://127.0.0.1:${port}`,
+    // The voters are configuration here, not data, so the port may change between two starts.
+    'controller.quorum.voters': `${NODE_ID}@127.0.0.1:${controllerPort}`,
+  };
+}
+
+function logging(): string[] {
+  return [
+    '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
+    '-Dorg.slf4j.simpleLogger.log.kafka.server.KafkaRaftServer=info',
+    '-Dorg.slf4j.simpleLogger.showDateTime=true',
+    '-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd HH:mm:ss.SSS',
+  ];
+}
+
+async function writeProperties(file: string, properties: Record<string, string | number | boolean>) {
+  // A backslash begins an escape in this format.
+  const lines = Object.entries(properties).map(
+    ([key, value]) => `${key}=${String(value).replaceAll('\\', '\\\\')}\n`,
+  );
+  await writeFile(file, lines.join(''));
+}
+
+/** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half-made data. */
+async function format(
+  java: string,
+  jars: string,
+  dataDir: string,
+  log: (message: string) => void,
+): Promise<void> {
+  log(`kafka: formatting ${join(dataDir, 'data')}`);
+  const unfinished = join(dataDir, 'data.unfinished');
+  await rm(unfinished, { recursive: true, force: true });
+  await rm(join(dataDir, 'data'), { recursive: true, force: true });
+  const config = join(dataDir, 'format.properties');
+  await writeProperties(config, { ...PROPERTIES, ...listeners(9092, 9093), 'log.dirs': unfinished });
+  const clusterId = Buffer.from(randomUUID().replaceAll('-', ''), 'hex').toString('base64url');
+  await runToEnd(
+    java,
+    [
+      ...['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...logging()],
+      ...['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config],
+    ],
+    { env: { JAVA_TOOL_OPTIONS: undefined, JDK_JAVA_OPTIONS: undefined, _JAVA_OPTIONS: undefined } },
+  );
+  await rename(unfinished, join(dataDir, 'data'));
+  await rm(config);
+}
+
+/** A client's own metadata request, retried until the deadline: an open port alone does not mean a broker. */
+async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void> {
+  const client = new Kafka({
+    clientId: 'local-infra',
+    brokers: [`127.0.0.1:${port}`],
+    connectionTimeout: 1_000,
+    requestTimeout: 2_000,
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+  });
+  for (;;) {
+    aborted.throwIfAborted();
+    const admin = client.admin();
+    try {
+      await admin.connect();
+      const { brokers } = await admin.describeCluster();
+      if (brokers.length > 0) return;
+    } catch {
+      // Not listening yet, or not registered with its own controller yet.
+    } finally {
+      await admin.disconnect().catch(() => {});
+    }
+    await delay(50, undefined, { signal: aborted });
+  }
+}
+
+/** After kill -9 of the process that started it, a broker may still run on this data. */
+async function endLeftover(dataDir: string, log: (message: string) => void): Promise<void> {
+  const pid = Number(await readFile(join(dataDir, 'kafka.pid'), 'utf8').catch(() => '0'));
+  if (!(pid > 0) || !isAlive(pid)) return;
+  // The pid may belong to anybody by now.
+  const command = commandLine(pid) ?? '';
+  if (!command.endsWith(`kafka.Kafka ${join(dataDir, 'server.properties')}`)) return;
+  log(`kafka: a broker from an earlier run still uses ${dataDir}, pid ${pid}: stopping it`);
+  await endProcess(pid, 'SIGTERM', STOP_MS);
+}
+
+/**
+ * The folder with the broker's jars, fetched at the first call on this machine. Several processes may call at
+ * once: one fetches, the others wait. A fetch that breaks off leaves nothing that looks complete.
+ * @throws Error saying what to do when Maven is missing or fails
+ */
+export async function brokerJars(log: (message: string) => void = () => {}): Promise<string> {
+  const jars = join(CACHE, `kafka-${VERSION}`);
+  if (existsSync(jars)) return jars;
+  await mkdir(CACHE, { recursive: true });
+  await underLock(`${jars}.lock`, 10 * 60_000, async () => {
+    if (existsSync(jars)) return;
+    if (spawnSync('mvn', ['--version'], { stdio: 'ignore' }).error) {
+      throw new Error(
+        'Maven fetches the Kafka broker and is missing: install it (apt-get install maven, brew install maven)',
+      );
+    }
+    log(`kafka: fetching Kafka ${VERSION} by Maven, once (44 MB)`);
+    const unfinished = await mkdtemp(`${jars}.unfinished-`);
+    try {
+      await runToEnd('mvn', [
+        ...['-q', '-B', '-f', join(HERE, 'pom.xml'), 'dependency:copy-dependencies'],
+        ...['-DincludeScope=runtime', `-DoutputDirectory=${unfinished}`],
+      ]);
+      await rename(unfinished, jars);
+    } catch (error) {
+      await rm(unfinished, { recursive: true, force: true });
+      throw error;
+    }
+  });
+  return jars;
+}
+
+/**
+ * The Java to run: that of JAVA_HOME, else the first one on the PATH.
+ * @throws Error saying what to do when there is none, or when it is older than 17
+ */
+export function findJava(env: Readonly<Record<string, string | undefined>> = process.env): string {
+  const home = env['JAVA_HOME'];
+  const candidates = [
+    ...(home ? [join(home, 'bin', 'java')] : []),
+    ...(env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, 'java')),
+  ];
+  const advice = 'install it (apt-get install openjdk-17-jre-headless, brew install openjdk@17)';
+  const java = candidates.find((candidate) => existsSync(candidate));
+  if (java === undefined) throw new Error(`Kafka 4 needs Java 17 or newer and there is none: ${advice}`);
+  const answer = spawnSync(java, ['-version'], { encoding: 'utf8' });
+  // 'openjdk version "17.0.15" 2025-04-15'; up to Java 8 it began with 1: "1.8.0_392".
+  const version = /version "(?:1\.)?(\d+)/.exec(`${answer.stderr}${answer.stdout}`)?.[1];
+  if (version === undefined || Number(version) < 17) {
+    const found = version === undefined ? 'does not tell its version' : `is Java ${version}`;
+    throw new Error(`Kafka 4 needs Java 17 or newer, and ${java} ${found}: ${advice}, or set JAVA_HOME`);
+  }
+  return java;
+}
