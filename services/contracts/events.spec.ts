@@ -1,0 +1,60 @@
+import { expect, test } from '@jest/globals';
+import { cloudEventType, decodeEvent, type SellerEvent } from './events.ts';
+
+const client = {
+  id: '6f9619ff-8b86-4d01-b42d-00cf4fc964ff',
+  name: 'Spotify',
+  industry: 'Music',
+  description: '',
+  logo: 'spotify',
+  from: '2021-03',
+  to: null,
+};
+const event: SellerEvent = {
+  sellerId: 7,
+  version: 3,
+  committedAt: '2026-11-23T10:00:00.000Z',
+  change: { type: 'client-added', client, position: 0 },
+  clients: [client],
+};
+const message = (over: Partial<{ key: string | null; value: string | null; type: string | null }> = {}) => ({
+  key: '7',
+  value: JSON.stringify(event),
+  type: cloudEventType('client-added'),
+  ...over,
+});
+const reason = (over: Parameters<typeof message>[0]) => {
+  const decoded = decodeEvent(message(over));
+  if (decoded.kind !== 'unreadable') throw new Error(`it was read as ${decoded.kind}`);
+  return decoded;
+};
+
+test('an event comes back as it was written', () => {
+  expect(decodeEvent(message())).toEqual({ kind: 'event', event });
+});
+
+test('members a reader does not know are ignored', () => {
+  const value = JSON.stringify({ ...event, mood: 'sunny', clients: [{ ...client, mood: 'sunny' }] });
+  expect(decodeEvent(message({ value }))).toEqual({ kind: 'event', event });
+});
+
+test('a null value is a tombstone', () => {
+  expect(decodeEvent(message({ value: null }))).toEqual({ kind: 'tombstone', sellerId: 7 });
+});
+
+test('what cannot be read says why and which seller waits', () => {
+  expect(reason({ value: '{' })).toMatchObject({ sellerId: 7, reason: expect.stringContaining('not JSON') });
+  expect(reason({ value: '{"sellerId":7}' }).reason).toContain('version');
+  expect(reason({ value: JSON.stringify({ ...event, sellerId: 8 }) }).reason).toContain('seller 8');
+});
+
+test('a newer schema or a stranger on the topic is not guessed at', () => {
+  expect(reason({ type: 'dev.topclients.seller.client-added.v2' }).reason).toContain('update the reader');
+  expect(reason({ type: 'com.example.order-placed' }).reason).toContain('not one of ours');
+});
+
+test('a key that is no seller leaves the seller unknown', () => {
+  for (const key of [null, '', 'abc', '0', '-1', '1e3', '99999999999999999']) {
+    expect(reason({ key }).sellerId).toBeNull();
+  }
+});

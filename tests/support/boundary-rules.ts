@@ -1,0 +1,67 @@
+import type { IRegularForbiddenRuleType } from 'dependency-cruiser';
+
+const rule = (
+  name: string,
+  comment: string,
+  from: IRegularForbiddenRuleType['from'],
+  to: IRegularForbiddenRuleType['to'],
+): IRegularForbiddenRuleType => ({ name, comment, severity: 'error', from, to });
+
+const SPECS = '\\.spec\\.ts$';
+/** What only runs on a developer's machine; nothing in the image may lean on it. */
+const WORKBENCH = '^(services/(demo|local-infra)/|tests/|bench/)';
+const SERVICES = '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed)';
+
+/** The arrows of ARCHITECTURE.md: main → adapters → app → domain; contracts for all; platform for all but the pure. */
+export const RULES: IRegularForbiddenRuleType[] = [
+  rule('no-circular', 'A circle has no first thing to read.', {}, { circular: true }),
+  rule(
+    'contracts-are-pure',
+    'Contracts are shared by everyone, so they import nobody.',
+    { path: '^services/contracts/', pathNot: `${SPECS}|^services/contracts/generate/` },
+    { path: '^(services/(?!contracts/)|tests/|bench/)' },
+  ),
+  rule(
+    'domain-is-pure',
+    'Decisions know neither transport nor storage.',
+    { path: '^services/[^/]+/domain/', pathNot: SPECS },
+    { path: '^services/(?!contracts/|[^/]+/domain/)' },
+  ),
+  rule(
+    'domain-does-no-io',
+    'Decisions get time and ids passed in.',
+    { path: '^services/(contracts|[^/]+/domain)/', pathNot: `${SPECS}|^services/contracts/generate/` },
+    { dependencyTypes: ['core'] },
+  ),
+  rule(
+    'app-knows-no-adapter',
+    'Use cases name the ports they need; main wires them.',
+    { path: '^services/[^/]+/app/', pathNot: SPECS },
+    { path: '^services/[^/]+/(adapters/|main\\.ts)' },
+  ),
+  rule(
+    'platform-has-no-domain-words',
+    'Platform serves every room and may only know the contracts.',
+    { path: '^services/platform/', pathNot: SPECS },
+    { path: '^services/(?!platform/|contracts/)' },
+  ),
+  rule(
+    'services-do-not-reach-into-each-other',
+    'Services meet in contracts, on the wire and in the pages they share.',
+    { path: `^services/${SERVICES}/`, pathNot: SPECS },
+    { path: `^services/${SERVICES}/`, pathNot: '^services/$1/' },
+  ),
+  rule(
+    'production-stands-alone',
+    'What runs in the image does not lean on the workbench.',
+    { path: '^services/', pathNot: `${SPECS}|^services/(demo|local-infra)/` },
+    { path: WORKBENCH },
+  ),
+  rule(
+    'production-needs-no-development-package',
+    'Development packages are not in the image.',
+    { path: '^services/', pathNot: `${SPECS}|^services/(demo|local-infra)/` },
+    { dependencyTypes: ['npm-dev'] },
+  ),
+  rule('resolvable', 'An import that leads nowhere.', {}, { couldNotResolve: true }),
+];
