@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Sees that what the commands cannot bring themselves is on this machine, and says how to get it where it is not.
+# usage: require.sh npm|java|maven|python|chromium …
+set -euo pipefail
+
+missing() {
+  printf '\n  %s\n\n' "$1" >&2
+  exit 1
+}
+
+for what in "$@"; do
+  case $what in
+    npm)
+      command -v npm >/dev/null || missing 'npm is missing. Install Node.js 20 or newer (it brings npm); the project brings its own Node 24.'
+      ;;
+    java)
+      major=$(java -version 2>&1 | sed -nE 's/.* version "([0-9]+).*/\1/p' || true)
+      [ "${major:-0}" -ge 17 ] || missing "Java 17 or newer is missing (found: ${major:-none}); Kafka needs it. On Debian: apt-get install openjdk-17-jre-headless"
+      ;;
+    maven)
+      command -v mvn >/dev/null || missing 'Maven (mvn) is missing; it fetches the jars of Kafka. On Debian: apt-get install maven'
+      ;;
+    python)
+      python3 -m venv --help >/dev/null 2>&1 || missing 'Python 3 with venv is missing; the API fuzzer runs on it. On Debian: apt-get install python3-venv'
+      ;;
+    chromium)
+      if [ -z "${CHROMIUM:-}" ] && ! command -v chromium >/dev/null; then
+        if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+          echo 'installing Chromium for the browser tests'
+          { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium fonts-liberation; } >/dev/null
+        else
+          missing 'Chromium is missing; the browser tests drive it. On Debian: apt-get install chromium. Elsewhere set CHROMIUM to its path.'
+        fi
+      fi
+      ;;
+    *)
+      missing "require.sh does not know $what"
+      ;;
+  esac
+done
