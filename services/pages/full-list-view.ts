@@ -1,0 +1,44 @@
+import type { SellerEvent } from '#contracts/events.ts';
+import type { Projection } from './projection.ts';
+
+/** A row of the views that keep whole lists. */
+export interface FullListRow {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly committedAt: string;
+  /** The list as JSON text: it is stored as it came, and nobody parses it on the way. */
+  readonly clients: string;
+}
+
+// JSON text never holds this raw control character, so the lists of a chunk travel as one string: nothing has to be
+// escaped for an array literal here or unescaped there.
+const SEPARATOR = '\x1e';
+
+/** The view of pages that show every client of one seller. An erasure carries an empty list, so nothing is left. */
+export const fullList: Projection<FullListRow> = {
+  toRow: ({ sellerId, version, committedAt, clients }: SellerEvent) => ({
+    sellerId,
+    version,
+    committedAt,
+    clients: JSON.stringify(clients),
+  }),
+
+  async upsert(db, rows) {
+    const { rowCount } = await db.query({
+      name: 'upsert-full-list',
+      text: `insert into top_clients as held (seller_id, version, committed_at, clients)
+        select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], string_to_array($4, $5)::json[])
+        on conflict (seller_id) do update
+          set version = excluded.version, committed_at = excluded.committed_at, clients = excluded.clients
+          where held.version < excluded.version`,
+      values: [
+        rows.map((row) => row.sellerId),
+        rows.map((row) => row.version),
+        rows.map((row) => row.committedAt),
+        rows.map((row) => row.clients).join(SEPARATOR),
+        SEPARATOR,
+      ],
+    });
+    return rowCount ?? 0;
+  },
+};

@@ -1,0 +1,110 @@
+import { html, raw } from 'hono/html';
+
+/** HTML that is escaped already; `html` makes it from strings that are not. */
+export type Html = ReturnType<typeof raw>;
+
+/** Where things are, as the browser sees them. Every page is a service of its own and may have an origin of its own. */
+export interface Site {
+  readonly stylesheet: string;
+  readonly home: string;
+  gig(gigId: number): string;
+  user(sellerId: number): string;
+  search(query?: string, page?: number): string;
+  /** Where a seller edits the list. */
+  selfView(sellerId: number): string;
+  logo(slug: string): string;
+}
+
+/**
+ * Builds the addresses of a site.
+ * @param bases public base addresses of the pages, without a trailing slash; an absent one means the same origin
+ * @param stylesheet its address, with the hash of its content
+ */
+export function siteOf(
+  bases: {
+    readonly gig?: string;
+    readonly user?: string;
+    readonly search?: string;
+    readonly selfView?: string;
+  },
+  stylesheet: string,
+): Site {
+  const base = (address: string | undefined) => (address ?? '').replace(/\/+$/, '');
+  const [gig, user, search, selfView] = [bases.gig, bases.user, bases.search, bases.selfView].map(base);
+  return {
+    stylesheet,
+    home: '/',
+    gig: (gigId) => `${gig}/gigs/${gigId}`,
+    user: (sellerId) => `${user}/users/${sellerId}`,
+    search: (query, page) => {
+      const parameters = new URLSearchParams();
+      if (query) parameters.set('q', query);
+      if (page && page > 1) parameters.set('page', String(page));
+      return `${search}/search${parameters.size > 0 ? `?${parameters}` : ''}`;
+    },
+    selfView: (sellerId) => `${selfView}/sellers/${sellerId}`,
+    logo: (slug) => `/logos/${slug}.svg`,
+  };
+}
+
+const MARK = raw(
+  '<svg class="mark" viewBox="0 0 32 32" width="28" height="28" aria-hidden="true" focusable="false">' +
+    '<path class="mark-plate" d="M4 9a5 5 0 0 1 5-5h14a5 5 0 0 1 5 5v14a5 5 0 0 1-5 5H9a5 5 0 0 1-5-5z"/>' +
+    '<path class="mark-letter" d="M11 9h6a4 4 0 0 1 2.6 7A4.4 4.4 0 0 1 17.400 23.500H11zm3 2.700v3h2.800a1.500 1.500 0 0 0 0-3zm0 5.600v3.500h3.200a1.750 1.750 0 0 0 0-3.500z"/>' +
+    '</svg>',
+);
+
+/** The frame of every page: head, header with the search field, `main`, footer. */
+export function layout(
+  site: Site,
+  page: {
+    readonly title: string;
+    readonly description?: string;
+    /** What the search field holds. */
+    readonly query?: string;
+    readonly main: Html;
+    /** Scripts of the page, same origin, loaded as modules. */
+    readonly scripts?: readonly string[];
+  },
+): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${page.title} · Brandmarkt</title>
+${page.description ? html`<meta name="description" content="${page.description}">` : ''}
+<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="${site.stylesheet}">
+${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></script>`)}
+</head>
+<body>
+<a class="skip" href="#main">Skip to the content</a>
+<header class="top">
+<div class="wrap top-row">
+<a class="wordmark" href="${site.home}">${MARK}<span>Brandmarkt</span></a>
+<form class="find" role="search" action="${site.search()}" method="get">
+<label class="hidden" for="q">Search services</label>
+<input id="q" name="q" type="search" maxlength="200" placeholder="What do you need done?" value="${page.query ?? ''}" autocomplete="off">
+<button type="submit">Search</button>
+</form>
+<nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView(1)}">Your clients</a></nav>
+</div>
+</header>
+<main id="main" class="wrap" tabindex="-1">
+${page.main}
+</main>
+<footer class="bottom"><div class="wrap"><p>Brandmarkt is a demonstration marketplace. Its sellers are invented; brand names and logos belong to their owners.</p></div></footer>
+</body>
+</html>`.toString();
+}
+
+/** A letter on a coloured plate, for people and for brands without a logo. Decoration: the name stands beside it. */
+export function monogram(name: string, hue: number, size: 'small' | 'medium' | 'large' = 'medium'): Html {
+  const letter = [...name.trim()][0] ?? '·';
+  return html`<span class="monogram ${size} hue-${hueStep(hue)}" aria-hidden="true">${letter.toLocaleUpperCase('en')}</span>` as Html;
+}
+
+/** The stylesheet has twelve hues, 30 degrees apart: styles written into elements are forbidden by our own policy. */
+export const hueStep = (degrees: number): number => Math.floor((((degrees % 360) + 360) % 360) / 30);

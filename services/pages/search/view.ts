@@ -1,0 +1,53 @@
+import { clientIds } from '../client-ids-view.ts';
+import type { Projection } from '../projection.ts';
+
+/** How many clients a card names; the others are counted. */
+export const NAMED_ON_A_CARD = 3;
+
+export interface CardRow {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly committedAt: string;
+  readonly clientCount: number;
+  /** The first clients as JSON text, `[{"id", "name", "logo"}]`. */
+  readonly firstClients: string;
+}
+
+// JSON text never holds this raw control character.
+const SEPARATOR = '\x1e';
+
+/** A card names three clients and counts the rest, and 48 cards are read at once: nothing else is kept. */
+const cards: Projection<CardRow> = {
+  toRow: ({ sellerId, version, committedAt, clients }) => ({
+    sellerId,
+    version,
+    committedAt,
+    clientCount: clients.length,
+    firstClients: JSON.stringify(
+      clients.slice(0, NAMED_ON_A_CARD).map(({ id, name, logo }) => ({ id, name, logo })),
+    ),
+  }),
+
+  async upsert(db, rows) {
+    const { rowCount } = await db.query({
+      name: 'upsert-cards',
+      text: `insert into top_clients as held (seller_id, version, committed_at, client_count, first_clients)
+        select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], string_to_array($5, $6)::json[])
+        on conflict (seller_id) do update
+          set version = excluded.version, committed_at = excluded.committed_at,
+              client_count = excluded.client_count, first_clients = excluded.first_clients
+          where held.version < excluded.version`,
+      values: [
+        rows.map((row) => row.sellerId),
+        rows.map((row) => row.version),
+        rows.map((row) => row.committedAt),
+        rows.map((row) => row.clientCount),
+        rows.map((row) => row.firstClients).join(SEPARATOR),
+        SEPARATOR,
+      ],
+    });
+    return rowCount ?? 0;
+  },
+};
+
+export const projections = { asynchronous: cards, hybrid: clientIds };
