@@ -5,7 +5,8 @@ export type Html = ReturnType<typeof raw>;
 
 /** Where things are, as the browser sees them. Every page is a service of its own and may have an origin of its own. */
 export interface Site {
-  readonly stylesheet: string;
+  /** The address of a file of an `assets` folder, such as `site.css`, with the hash of its content. */
+  asset(name: string): string;
   readonly home: string;
   gig(gigId: number): string;
   user(sellerId: number): string;
@@ -18,7 +19,7 @@ export interface Site {
 /**
  * Builds the addresses of a site.
  * @param bases public base addresses of the pages, without a trailing slash; an absent one means the same origin
- * @param stylesheet its address, with the hash of its content
+ * @param asset gives the address of a file of an `assets` folder
  */
 export function siteOf(
   bases: {
@@ -27,12 +28,12 @@ export function siteOf(
     readonly search?: string;
     readonly selfView?: string;
   },
-  stylesheet: string,
+  asset: (name: string) => string,
 ): Site {
   const base = (address: string | undefined) => (address ?? '').replace(/\/+$/, '');
   const [gig, user, search, selfView] = [bases.gig, bases.user, bases.search, bases.selfView].map(base);
   return {
-    stylesheet,
+    asset,
     home: '/',
     gig: (gigId) => `${gig}/gigs/${gigId}`,
     user: (sellerId) => `${user}/users/${sellerId}`,
@@ -75,8 +76,8 @@ export function layout(
 <meta name="color-scheme" content="light dark">
 <title>${page.title} · Brandmarkt</title>
 ${page.description ? html`<meta name="description" content="${page.description}">` : ''}
-<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="${site.stylesheet}">
+<link rel="icon" href="${site.asset('icon.svg')}" type="image/svg+xml">
+<link rel="stylesheet" href="${site.asset('site.css')}">
 ${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></script>`)}
 </head>
 <body>

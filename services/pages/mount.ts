@@ -1,0 +1,52 @@
+import type { Request, Response, Router } from 'express';
+import type { ProblemType } from '#contracts/problems.ts';
+import type { Releases } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
+import type { Site } from './layout.ts';
+
+/**
+ * What the page server gives to the page that runs in it. The server itself brings the security headers, the
+ * request id, `/assets/*`, `/logos/*`, the error pages, the deadline of a page, and the drain on SIGTERM.
+ */
+export interface PageContext {
+  readonly site: Site;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** What is pushed here is released after the last request has been answered. */
+  readonly releases: Releases;
+  /**
+   * Answers a refusal with the status of its type: a page for people, a problem document for
+   * `Accept: application/json`. `detail` says what to change and is shown to the reader.
+   */
+  readonly refuse: (
+    req: Request,
+    res: Response,
+    type: ProblemType,
+    detail: string,
+    errors?: Array<{ at: string; message: string }>,
+  ) => void;
+}
+
+/**
+ * Adds the routes of a page. A route that throws or rejects is answered with 503 when its database is out of reach,
+ * else with 500. The id of the request is in `res.locals.requestId`.
+ */
+export type Mount = (router: Router, context: PageContext) => void;
+
+/** The settings of the self-view: `mountSelfView(router, deps)` is exported by `self-view/index.ts`. */
+export interface SelfViewDeps extends PageContext {
+  readonly config: {
+    readonly databaseUrl: string;
+    readonly databasePool: number;
+    /** Base of the source of truth, without `/v1`. */
+    readonly sourceUrl: string;
+    readonly sourceDeadlineMs: number;
+    readonly pageDeadlineMs: number;
+    /** The demo issuer's `/token`; without it there is no sign-in form. */
+    readonly tokenUrl: string | undefined;
+    readonly jwksUrl: string | undefined;
+    readonly jwtIssuer: string | undefined;
+    readonly jwtAudience: string | undefined;
+  };
+}
