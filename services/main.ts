@@ -8,6 +8,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   redrive: () => import('./projector/redrive.ts'),
   'page-server': () => import('./page-server/main.ts'),
   migrate: () => import('./migrate/main.ts'),
+  seed: () => import('./seed/main.ts'),
   'rebuild-state': () => import('./top-clients/rebuild-state.ts'),
 };
 

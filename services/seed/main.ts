@@ -1,0 +1,54 @@
+import { integer, setting, url } from '#platform/config.ts';
+import { openPool } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { seed } from './seed.ts';
+
+const database = (page: string, what: string) =>
+  setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, url());
+
+export const role = defineRole({
+  name: 'seed',
+  about: 'fills migrated databases with made-up sellers and real brands, the same every time; safe to repeat',
+  settings: {
+    sellers: setting('TC_SELLERS', 'how many sellers', integer(1, 900_000).default(20_000)),
+    source: database('SOURCE', 'the source of truth'),
+    gig: database('GIG', 'the gig page'),
+    user: database('USER', 'the user page'),
+    search: database('SEARCH', 'the search page'),
+    selfView: database('SELF_VIEW', 'the self-view'),
+  },
+  async start(config, { log, releases }) {
+    const stopped = new AbortController();
+    const open = (address: string) => {
+      const pool = openPool(
+        {
+          url: address,
+          applicationName: 'seed',
+          maximum: 4,
+          statementTimeoutMs: 60_000,
+          connectTimeoutMs: 10_000,
+        },
+        log,
+      );
+      releases.push('database', () => pool.end());
+      return pool;
+    };
+    const databases = {
+      source: open(config.source),
+      gig: open(config.gig),
+      user: open(config.user),
+      search: open(config.search),
+      selfView: open(config.selfView),
+    };
+    // Released first: no chunk begins after the signal, and the pools wait for those in flight.
+    releases.push('seeding', () => stopped.abort());
+    const result = await seed(databases, config.sellers, {
+      now: () => new Date(),
+      onProgress: (progress) => log.info(progress, 'seeding'),
+      signal: stopped.signal,
+    });
+    if (result.done < result.sellers) log.warn(result, 'stopped halfway; run again to complete');
+    else log.info(result, result.events > 0 ? 'seeded' : 'everything was there');
+    return 'done';
+  },
+});

@@ -1,0 +1,102 @@
+import { insertGigs } from '#pages/gig/own-data.ts';
+import { insertListings } from '#pages/search/own-data.ts';
+import { fillBrandCatalogue } from '#pages/self-view/catalogue.ts';
+import { insertUserProfiles } from '#pages/user/own-data.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import { clientsOf, seller } from './sellers.ts';
+import { addClients } from './source.ts';
+
+export interface Databases {
+  readonly source: Queryable;
+  readonly gig: Queryable;
+  readonly user: Queryable;
+  readonly search: Queryable;
+  readonly selfView: Queryable;
+}
+
+export interface Progress {
+  /** Sellers whose data is complete. */
+  readonly done: number;
+  readonly sellers: number;
+  /** Events written by this run. */
+  readonly events: number;
+}
+
+/** Sellers in a statement: each takes a few tens of milliseconds, so that a stop is quick. */
+const CHUNK = 500;
+/** Chunks at once: one is made up and turned into JSON here while the databases store the other. */
+const AT_ONCE = 2;
+
+/**
+ * Fills the databases of the source and of the pages with sellers 1 to `sellers`. Every chunk is written by
+ * statements that are atomic and safe to repeat, and a chunk that is there is skipped: a run that broke off is
+ * completed by the next one, and a run over complete data only looks.
+ * @param now the time these changes are committed at
+ * @returns how far it came: to the end, unless the signal aborted
+ * @throws what the databases throw
+ */
+export async function seed(
+  databases: Databases,
+  sellers: number,
+  options: { now: () => Date; onProgress: (progress: Progress) => void; signal: AbortSignal },
+): Promise<Progress> {
+  const { now, onProgress, signal } = options;
+  let progress: Progress = { done: 0, sellers, events: 0 };
+  const catalogue = fillBrandCatalogue(databases.selfView);
+  let next = 1;
+  const work = async () => {
+    while (next <= sellers && !signal.aborted) {
+      const first = next;
+      const last = Math.min(first + CHUNK - 1, sellers);
+      next = last + 1;
+      const events = (await isThere(databases, first, last))
+        ? 0
+        : await fill(databases, first, last, sellers, now().toISOString());
+      progress = { ...progress, done: progress.done + last - first + 1, events: progress.events + events };
+      onProgress(progress);
+    }
+  };
+  await Promise.all([catalogue, ...Array.from({ length: AT_ONCE }, work)]);
+  return progress;
+}
+
+const idsOf = (first: number, last: number) => Array.from({ length: last - first + 1 }, (_, i) => first + i);
+
+async function fill(databases: Databases, first: number, last: number, sellers: number, at: string) {
+  const ids = idsOf(first, last);
+  const made = ids.map((id) => seller(id, sellers));
+  const [events] = await Promise.all([
+    addClients(databases.source, ids, at),
+    insertGigs(
+      databases.gig,
+      made.flatMap((one) => one.gigs),
+    ),
+    insertUserProfiles(
+      databases.user,
+      made.map((one) => one.profile),
+    ),
+    insertListings(
+      databases.search,
+      made.flatMap((one) => one.listings),
+    ),
+  ]);
+  return events;
+}
+
+/** A chunk's rows come and go together, so the first gig of each seller stands for the further ones. */
+async function isThere(databases: Databases, first: number, last: number): Promise<boolean> {
+  const withClients = idsOf(first, last).filter((id) => clientsOf(id).length > 0);
+  const count = async (db: Queryable, text: string, values: unknown[]) =>
+    (await db.query<{ count: number }>(text, values)).rows[0]!.count;
+  const [states, gigs, users, listings] = await Promise.all([
+    count(databases.source, 'select count(*) from seller where seller_id = any($1)', [withClients]),
+    count(databases.gig, 'select count(*) from gig where gig_id between $1 and $2', [first, last]),
+    count(databases.user, 'select count(*) from user_profile where seller_id between $1 and $2', [
+      first,
+      last,
+    ]),
+    count(databases.search, 'select count(*) from listing where listing_id between $1 and $2', [first, last]),
+  ]);
+  const size = last - first + 1;
+  return states === withClients.length && gigs === size && users === size && listings === size;
+}
