@@ -39,8 +39,8 @@ export function isUnavailable(err: unknown): boolean {
   const code = (err as { code?: unknown }).code;
   if (typeof code === 'string') return TRANSIENT_CODES.has(code);
   if (err instanceof AggregateError) return err.errors.some(isUnavailable);
-  // pg gives these two no code.
-  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout)/.test(
+  // pg gives these no code.
+  return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error)/.test(
     err.message,
   );
 }
@@ -55,6 +55,18 @@ export interface PoolSettings {
   readonly connectTimeoutMs: number;
   /** Schemas in which unqualified names are looked up, first to last. */
   readonly searchPath?: readonly string[];
+  /** Sends a query before the one ahead of it was answered: a transaction costs fewer round trips. */
+  readonly pipeline?: boolean;
+  /** Takes only sessions that can write: waiting for a failover is better than an old answer. */
+  readonly primaryOnly?: boolean;
+}
+
+/** Refuses a session that cannot write (a standby, a demoted primary), as libpq's `target_session_attrs` does. */
+async function assertWritable(client: Queryable): Promise<void> {
+  const { rows } = await client.query<{ transaction_read_only: string }>('show transaction_read_only');
+  if (rows[0]?.transaction_read_only !== 'off') {
+    throw Object.assign(new Error('the database session is read-only: not the primary'), { code: READ_ONLY });
+  }
 }
 
 const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
@@ -67,6 +79,7 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
   idle_in_transaction_session_timeout: Math.max(settings.statementTimeoutMs, 10_000),
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
+  ...(settings.pipeline ? { pipeline: true } : {}),
   ...(settings.searchPath
     ? { options: `-c search_path=${settings.searchPath.map((name) => `"${name}"`).join(',')}` }
     : {}),
@@ -74,7 +87,12 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
 
 /** A bounded pool that survives the death of idle connections. Close it with `pool.end()`. */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
-  const pool = new pg.Pool({ ...clientConfig(settings), max: settings.maximum, idleTimeoutMillis: 30_000 });
+  const pool = new pg.Pool({
+    ...clientConfig(settings),
+    max: settings.maximum,
+    idleTimeoutMillis: 30_000,
+    ...(settings.primaryOnly ? { onConnect: assertWritable } : {}),
+  });
   // Without a listener an idle connection's death would end the process.
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
   return pool;
@@ -82,13 +100,10 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
 
 /** One connection of its own, for session locks and pipelining. The caller ends it. */
 export async function connect(
-  settings: Omit<PoolSettings, 'maximum'> & { pipeline?: boolean },
+  settings: Omit<PoolSettings, 'maximum' | 'primaryOnly'>,
   onLost: (err: Error) => void,
 ): Promise<pg.Client> {
-  const client = new pg.Client({
-    ...clientConfig(settings),
-    ...(settings.pipeline ? ({ pipeline: true } as object) : {}),
-  });
+  const client = new pg.Client(clientConfig(settings));
   client.on('error', onLost);
   await client.connect();
   return client;

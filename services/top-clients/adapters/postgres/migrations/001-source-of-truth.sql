@@ -1,8 +1,12 @@
+-- JSON is kept as `json`, the text as it was written: reads hand it on as it is, and nothing here looks inside.
+
 -- The state of each seller. Locking its row orders that seller's commands, so that versions are contiguous.
 create table seller (
   seller_id bigint primary key,
   version bigint not null default 0,
-  clients jsonb not null default '[]',
+  clients json not null default '[]',
+  -- True from an erasure until the seller adds again.
+  erased boolean not null default false,
   updated_at timestamptz not null
 );
 
@@ -11,7 +15,7 @@ create table seller_event (
   seller_id bigint not null,
   version bigint not null,
   type text not null,
-  change jsonb,
+  change json,
   committed_at timestamptz not null,
   traceparent text,
   primary key (seller_id, version)
@@ -36,14 +40,13 @@ alter table outbox set (
   autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 1000000000
 );
 
--- The first answer to each idempotency key of a seller, kept for a day.
+-- What the first request of each idempotency key came to, kept for a day.
 create table idempotency_key (
   seller_id bigint not null,
   key text not null,
-  request_hash bytea not null,
-  status smallint not null,
-  headers jsonb not null,
-  body jsonb,
+  -- SHA-256 of method, address and body: the same key for another request is refused.
+  fingerprint bytea not null,
+  outcome json not null,
   created_at timestamptz not null,
   primary key (seller_id, key)
 );

@@ -1,0 +1,96 @@
+import { createHash } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
+import type { z } from 'zod';
+import { LIMITS } from '#contracts/client.ts';
+import { Refusal } from './refusal.ts';
+
+/** Of a body that is too large this much is read and dropped, so that its sender gets to read the refusal. */
+const DRAINED_BYTES = 1024 * 1024;
+
+/** A body as it came, and the digest that tells whether another request is the same. */
+export interface Body {
+  readonly bytes: Buffer;
+}
+
+/**
+ * Reads a JSON body.
+ * @throws Refusal 415 for another media type or a content coding, 413 when larger than the contract allows
+ */
+export async function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Promise<Buffer> {
+  const declared = Number(req.headers['content-length'] ?? 0);
+  if (declared > DRAINED_BYTES) throw tooLarge(true);
+  const [mediaType, ...parameters] = (req.headers['content-type'] ?? '').toLowerCase().split(';');
+  const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='));
+  if (!mediaTypes.includes(mediaType!.trim()) || (charset && !/^charset="?utf-8"?$/.test(charset))) {
+    throw new Refusal(
+      'unsupported-media-type',
+      `send the body as ${mediaTypes.join(' or ')}, in UTF-8, with that Content-Type`,
+    );
+  }
+  if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
+    throw new Refusal('unsupported-media-type', 'send the body without a Content-Encoding');
+  }
+  const chunks: Buffer[] = [];
+  let size = 0;
+  // Leaving this loop early destroys the connection, which is right only when the sender will not stop.
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.length;
+    if (size <= LIMITS.bodyBytes) chunks.push(chunk);
+    else if (size > DRAINED_BYTES) break;
+  }
+  if (size > LIMITS.bodyBytes) throw tooLarge(false);
+  return Buffer.concat(chunks);
+}
+
+const tooLarge = (close: boolean) =>
+  new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`, {
+    headers: close ? { Connection: 'close' } : {},
+  });
+
+/**
+ * Reads bytes as JSON in the shape of a schema.
+ * @throws Refusal 400 naming the failing members
+ */
+export function parseBody<S extends z.ZodType>(bytes: Buffer, schema: S): z.infer<S> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+  } catch (cause) {
+    const why =
+      bytes.length === 0
+        ? 'it is empty'
+        : cause instanceof SyntaxError
+          ? 'it is not JSON'
+          : 'it is not UTF-8';
+    throw new Refusal('invalid-request', `the body cannot be read: ${why}`, {
+      errors: [{ at: 'body', message: why }],
+      cause,
+    });
+  }
+  return parse(value, schema, 'body');
+}
+
+/**
+ * Judges a value by its schema.
+ * @throws Refusal 400 naming the failing members
+ */
+export function parse<S extends z.ZodType>(value: unknown, schema: S, where: string): z.infer<S> {
+  const parsed = schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  // A hostile body must not get a hostile amount of complaints.
+  const errors = parsed.error.issues.slice(0, 20).map(({ path, message }) => ({
+    at: [where, ...path].join('.').slice(0, 200),
+    message: message.slice(0, 300),
+  }));
+  throw new Refusal(
+    'invalid-request',
+    `change ${errors.map(({ at, message }) => `${at}: ${message}`).join('; ')}`,
+    {
+      errors,
+    },
+  );
+}
+
+/** Tells whether two requests are the same: method, address and body. */
+export const fingerprintOf = (req: { method?: string; originalUrl: string }, body: Buffer): Buffer =>
+  createHash('sha256').update(`${req.method} ${req.originalUrl}\n`).update(body).digest();

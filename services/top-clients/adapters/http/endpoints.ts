@@ -1,0 +1,229 @@
+import { randomUUID } from 'node:crypto';
+import type { Request } from 'express';
+import type { z } from 'zod';
+import {
+  BatchGetRequest,
+  ClientOrder,
+  EnrichmentQuery,
+  HistoryQuery,
+  IdempotencyKey,
+  NoQuery,
+  openApiDocument,
+  PathClientId,
+  PathSellerId,
+} from '#contracts/api.ts';
+import { ClientPatch, NewClient } from '#contracts/client.ts';
+import type { Metrics } from '#platform/metrics.ts';
+import {
+  addClient,
+  enrichClients,
+  eraseSeller,
+  readClient,
+  readHistory,
+  removeClient,
+  reorderClients,
+  updateClient,
+} from '../../app/index.ts';
+import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
+import { type Answer, answerOf } from './answers.ts';
+import { authenticate, mustBe, mustBeAllowedToErase, type TokenVerifier } from './authentication.ts';
+import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
+import type { Limits } from './limits.ts';
+import { etagOf, expectedVersions, isKnown } from './preconditions.ts';
+import { Refusal } from './refusal.ts';
+import { traceparentOf } from './trace-context.ts';
+
+export type Endpoint = (req: Request) => Promise<Answer>;
+type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
+export type Routes = Readonly<Record<string, Partial<Record<Method, Endpoint>>>>;
+
+export interface Ports {
+  readonly sellers: Sellers;
+  readonly verifier: TokenVerifier;
+  readonly limits: Limits;
+  readonly metrics: Metrics;
+}
+
+const JSON_BODY = ['application/json'];
+const PATCH_BODY = ['application/merge-patch+json', 'application/json'];
+
+/** Every address of the HTTP contract, by its template, with what answers each method. */
+export function endpoints(ports: Ports): Routes {
+  const { sellers, verifier, limits } = ports;
+  const commands = ports.metrics.counter('topclients_commands_total');
+
+  /** The order of refusals: address, token, whose token, rate, body, then what the store decides. */
+  const admit = async (req: Request, may: 'change' | 'erase'): Promise<number> => {
+    const sellerId = sellerIdOf(req);
+    queryOf(req, NoQuery);
+    const caller = await authenticate(verifier, req.headers.authorization);
+    if (may === 'change') mustBe(caller, sellerId);
+    else mustBeAllowedToErase(caller);
+    await limits.write(sellerId);
+    return sellerId;
+  };
+  const answer = <T>(command: string, result: WriteResult<T>, success: (answer: T) => Answer): Answer => {
+    commands.inc({ command, result: nameOf(result) });
+    return answerOf(result, success);
+  };
+
+  return {
+    '/v1/sellers/{sellerId}/top-clients': {
+      get: async (req) => {
+        const sellerId = sellerIdOf(req);
+        queryOf(req, NoQuery);
+        const list = await sellers.list(sellerId);
+        return unlessKnown(req, list.version, () => listJson(list));
+      },
+    },
+
+    '/v1/sellers/{sellerId}/clients': {
+      get: async (req) => {
+        const sellerId = sellerIdOf(req);
+        const { ids } = queryOf(req, EnrichmentQuery);
+        const list = await enrichClients(sellers, sellerId, new Set(ids.map(lowerCase)));
+        return unlessKnown(req, list.version, () => JSON.stringify(list));
+      },
+      post: async (req) => {
+        const sellerId = await admit(req, 'change');
+        const body = await readBody(req, JSON_BODY);
+        const client = parseBody(body, NewClient);
+        const result = await addClient(sellers, writeOf(req, sellerId, body), randomUUID(), client);
+        return answer('add-client', result, (added) => ({
+          status: 201,
+          headers: { Location: `/v1/sellers/${sellerId}/clients/${added.id}` },
+          json: JSON.stringify(added),
+        }));
+      },
+    },
+
+    // Before the template that it would fit as well.
+    '/v1/sellers/{sellerId}/clients/order': {
+      put: async (req) => {
+        const sellerId = await admit(req, 'change');
+        const body = await readBody(req, JSON_BODY);
+        const { clientIds } = parseBody(body, ClientOrder);
+        const request = writeOf(req, sellerId, body);
+        const result = await reorderClients(sellers, request, clientIds.map(lowerCase));
+        return answer('reorder-clients', result, (list) => ({ status: 200, json: JSON.stringify(list) }));
+      },
+    },
+
+    '/v1/sellers/{sellerId}/clients/{clientId}': {
+      get: async (req) => {
+        const sellerId = sellerIdOf(req);
+        const clientId = clientIdOf(req);
+        queryOf(req, NoQuery);
+        const found = await readClient(sellers, sellerId, clientId);
+        if (!found) throw new Refusal('not-found', `seller ${sellerId} has no client ${clientId}`);
+        return unlessKnown(req, found.version, () => JSON.stringify(found.client));
+      },
+      patch: async (req) => {
+        const clientId = clientIdOf(req);
+        const sellerId = await admit(req, 'change');
+        const body = await readBody(req, PATCH_BODY);
+        const patch = parseBody(body, ClientPatch);
+        const result = await updateClient(sellers, writeOf(req, sellerId, body), clientId, patch);
+        return answer('update-client', result, (client) => ({ status: 200, json: JSON.stringify(client) }));
+      },
+      delete: async (req) => {
+        const clientId = clientIdOf(req);
+        const sellerId = await admit(req, 'change');
+        const result = await removeClient(sellers, writeOf(req, sellerId), clientId);
+        return answer('remove-client', result, () => ({ status: 204 }));
+      },
+    },
+
+    '/v1/sellers/{sellerId}/history': {
+      get: async (req) => {
+        const sellerId = sellerIdOf(req);
+        const { after, limit } = queryOf(req, HistoryQuery);
+        const { entries, next } = await readHistory(sellers, sellerId, after, limit);
+        const json = `{"sellerId":${sellerId},"entries":[${entries.map(entryJson).join(',')}],"next":${next}}`;
+        return { status: 200, headers: FRESH, json };
+      },
+    },
+
+    '/v1/sellers/{sellerId}': {
+      delete: async (req) => {
+        const sellerId = await admit(req, 'erase');
+        const result = await eraseSeller(sellers, writeOf(req, sellerId));
+        return answer('erase-seller', result, (erased) => ({ status: 202, json: JSON.stringify(erased) }));
+      },
+    },
+
+    '/v1/top-clients/batch-get': {
+      post: async (req) => {
+        queryOf(req, NoQuery);
+        const { sellerIds } = parseBody(await readBody(req, JSON_BODY), BatchGetRequest);
+        const lists = await sellers.lists(sellerIds);
+        return { status: 200, headers: FRESH, json: `{"sellers":[${lists.map(listJson).join(',')}]}` };
+      },
+    },
+
+    '/v1/openapi.json': {
+      get: async (req) => {
+        queryOf(req, NoQuery);
+        openApi ??= JSON.stringify(openApiDocument());
+        return { status: 200, json: openApi };
+      },
+    },
+  };
+}
+
+/** Built when first asked for: it costs more than the start of the rest. */
+let openApi: string | undefined;
+
+/** A cache may keep the answer but must ask every time. */
+const FRESH = { 'Cache-Control': 'no-cache' };
+
+function unlessKnown(req: Request, version: number, json: () => string): Answer {
+  const headers = { ETag: etagOf(version), ...FRESH };
+  return isKnown(req.headers['if-none-match'], version)
+    ? { status: 304, headers }
+    : { status: 200, headers, json: json() };
+}
+
+const listJson = ({ sellerId, version, clients, updatedAt }: StoredList) =>
+  `{"sellerId":${sellerId},"version":${version},"clients":${clients},"updatedAt":${updatedAt && `"${updatedAt}"`}}`;
+
+const entryJson = ({ version, type, committedAt, change }: LogEntry) =>
+  `{"version":${version},"type":"${type}","committedAt":"${committedAt}","change":${change}}`;
+
+const nameOf = (result: WriteResult<unknown>): string => {
+  if (result.kind === 'version-mismatch') return 'precondition-failed';
+  if (result.kind === 'key-reused') return 'idempotency-key-reused';
+  if (result.kind === 'replayed' || result.decided.kind === 'done') return result.kind;
+  return result.decided.rejection.reason;
+};
+
+const lowerCase = (id: string) => id.toLowerCase();
+const sellerIdOf = (req: Request) => parse(req.params['sellerId'], PathSellerId, 'path.sellerId');
+const clientIdOf = (req: Request) => lowerCase(parse(req.params['clientId'], PathClientId, 'path.clientId'));
+
+function queryOf<S extends z.ZodType>(req: Request, schema: S): z.infer<S> {
+  const start = req.originalUrl.indexOf('?');
+  const pairs = start < 0 ? [] : [...new URLSearchParams(req.originalUrl.slice(start))];
+  const query = Object.fromEntries(pairs);
+  const repeated = pairs.length > Object.keys(query).length;
+  if (repeated) throw new Refusal('invalid-request', 'give each parameter of the query once');
+  return parse(query, schema, 'query');
+}
+
+const NO_BODY: Buffer = Buffer.alloc(0);
+
+function writeOf(req: Request, sellerId: number, body = NO_BODY): WriteRequest {
+  const key = req.headers['idempotency-key'];
+  return {
+    sellerId,
+    expectedVersions: expectedVersions(req.headers['if-match']),
+    idempotency:
+      key === undefined
+        ? null
+        : {
+            key: parse(key, IdempotencyKey, 'header Idempotency-Key'),
+            fingerprint: fingerprintOf(req, body),
+          },
+    traceparent: traceparentOf(req.headers['traceparent'] as string | undefined),
+  };
+}

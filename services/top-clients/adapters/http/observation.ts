@@ -1,0 +1,50 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
+
+/** What is remembered of a request until it is answered. */
+export interface Observed {
+  readonly requestId: string;
+  /** The template of the address, never the address itself: it would name the seller. */
+  route: string;
+  /** What went wrong on our side, for the log line. */
+  failure?: unknown;
+}
+
+const NOWHERE = 'none';
+const observations = new WeakMap<ServerResponse, Observed>();
+
+/** What is remembered of the request that this answers. Only for answers that `observe` has seen. */
+export const observedOf = (res: ServerResponse): Observed => observations.get(res)!;
+
+/** Gives each request its id, and each answer its metrics and one log line without personal data. */
+export function observer(log: Log, metrics: Metrics): (req: IncomingMessage, res: ServerResponse) => void {
+  const requests = metrics.counter('topclients_http_requests_total');
+  const durations = metrics.histogram('topclients_http_request_duration_seconds');
+  return (req, res) => {
+    const began = performance.now();
+    const observed: Observed = { requestId: requestIdOf(req), route: NOWHERE };
+    observations.set(res, observed);
+    res.setHeader('X-Request-Id', observed.requestId);
+    res.once('close', () => {
+      const { route, requestId, failure } = observed;
+      const method = req.method ?? '';
+      const ms = performance.now() - began;
+      // A caller who left before the answer gets the status that nginx made customary.
+      const status = res.writableFinished ? res.statusCode : 499;
+      requests.inc({ route, method, status });
+      durations.observe({ route, method }, ms / 1_000);
+      const line = { requestId, method, route, status, ms: Math.round(ms * 10) / 10 };
+      if (failure === undefined) log.info(line, 'answered');
+      else if (status === 500) log.error({ ...line, err: failure }, 'failed');
+      else log.warn({ ...line, err: failure }, 'could not serve');
+    });
+  };
+}
+
+/** The caller's id when it is short and harmless in a log, otherwise one of ours. */
+function requestIdOf(req: IncomingMessage): string {
+  const given = req.headers['x-request-id'];
+  return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();
+}

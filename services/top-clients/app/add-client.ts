@@ -1,0 +1,12 @@
+import type { Client, NewClient } from '#contracts/client.ts';
+import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
+import { runCommand } from './run-command.ts';
+
+/** Puts a client at the end of the list; answers the client. */
+export const addClient = (
+  sellers: Sellers,
+  request: WriteRequest,
+  clientId: string,
+  client: NewClient,
+): Promise<WriteResult<Client>> =>
+  runCommand(sellers, request, { kind: 'add-client', clientId, client }, () => ({ id: clientId, ...client }));

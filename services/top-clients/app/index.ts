@@ -1,0 +1,10 @@
+/** What the source of truth can do, one file each. */
+export { addClient } from './add-client.ts';
+export { enrichClients } from './enrich-clients.ts';
+export { eraseSeller } from './erase-seller.ts';
+export { readClient } from './read-client.ts';
+export { readHistory } from './read-history.ts';
+export { removeClient } from './remove-client.ts';
+export { reorderClients } from './reorder-clients.ts';
+export { sweepAnswers } from './sweep-answers.ts';
+export { updateClient } from './update-client.ts';

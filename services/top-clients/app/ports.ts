@@ -1,0 +1,90 @@
+import type { Client } from '#contracts/client.ts';
+import type { Change } from '#contracts/events.ts';
+import type { Rejection, Seller } from '../domain/seller.ts';
+
+/** JSON as text, ready to be sent. */
+export type JsonText = string;
+
+/** A seller's list as it is read: `clients` is a JSON array of clients. `updatedAt` is null before the first change. */
+export interface StoredList {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly updatedAt: string | null;
+  readonly clients: JsonText;
+}
+
+/** One entry of the log; `change` is null where an erasure emptied it. */
+export interface LogEntry {
+  readonly version: number;
+  readonly type: string;
+  readonly committedAt: string;
+  readonly change: JsonText | null;
+}
+
+/** What is known of a write beside the command itself. */
+export interface WriteRequest {
+  readonly sellerId: number;
+  /** The versions the caller is willing to change; null for any. */
+  readonly expectedVersions: readonly number[] | null;
+  readonly idempotency: { readonly key: string; readonly fingerprint: Uint8Array } | null;
+  /** W3C trace context, stored with the event and handed on to its readers. */
+  readonly traceparent: string;
+}
+
+/** What was decided. An idempotency key keeps it, so it is plain JSON. */
+export type Decided<Answer> =
+  | { readonly kind: 'done'; readonly version: number; readonly answer: Answer }
+  | { readonly kind: 'rejected'; readonly rejection: Rejection };
+
+export type WriteResult<Answer> =
+  | { readonly kind: 'committed' | 'unchanged' | 'replayed'; readonly decided: Decided<Answer> }
+  | { readonly kind: 'version-mismatch'; readonly version: number }
+  | { readonly kind: 'key-reused' };
+
+/** A locked seller and the instant drawn under the lock, never before the seller's last change. */
+export interface Locked {
+  readonly seller: Seller;
+  readonly updatedAt: string | null;
+  readonly now: string;
+}
+
+/** What the rule wants done: the changes to commit, each with the list it leads to, and the answer. */
+export interface Verdict<Answer> {
+  readonly commits: readonly { readonly change: Change; readonly after: Seller }[];
+  readonly decided: Decided<Answer>;
+}
+
+/** The store of sellers, their log and their outbox. */
+export interface Sellers {
+  /**
+   * Runs one command as one transaction: locks the seller, gives a known idempotency key its first answer again,
+   * compares the version, applies the rule, and commits what the rule wants together with the log, the outbox and
+   * the answer for the key. Resolves only after the commit is durable.
+   * @throws Unavailable when the store cannot be reached in time; the write may or may not have been committed
+   */
+  write<Answer>(
+    request: WriteRequest,
+    rule: (locked: Locked) => Verdict<Answer>,
+  ): Promise<WriteResult<Answer>>;
+  /** A seller without changes has version 0 and an empty list. */
+  list(sellerId: number): Promise<StoredList>;
+  /** In the order asked for. */
+  lists(sellerIds: readonly number[]): Promise<StoredList[]>;
+  /** Entries with a version greater than `after`, oldest first. */
+  log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
+  /** Forgets answers older than `hours`, a bounded number at a time; resolves to how many. */
+  forgetAnswers(hours: number, signal: AbortSignal): Promise<number>;
+}
+
+/** The store could not be reached, or not in time. Trying again later can help. */
+export class Unavailable extends Error {
+  override name = 'Unavailable';
+}
+
+/** A list in the shape of the contract. */
+export interface ListAnswer {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly clients: readonly Client[];
+  readonly updatedAt: string | null;
+}

@@ -1,0 +1,10 @@
+import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
+import { runCommand } from './run-command.ts';
+
+/** Takes a client off the list. */
+export const removeClient = (
+  sellers: Sellers,
+  request: WriteRequest,
+  clientId: string,
+): Promise<WriteResult<null>> =>
+  runCommand(sellers, request, { kind: 'remove-client', clientId }, () => null);

@@ -1,0 +1,164 @@
+import { z } from 'zod';
+import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { drain, listen, serveHealth } from '#platform/health.ts';
+import { pause, within } from '#platform/lifecycle.ts';
+import { openPool } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { openLimits } from './adapters/http/limits.ts';
+import { httpServer } from './adapters/http/server.ts';
+import { jwksVerifier } from './adapters/jwt/verifier.ts';
+import { postgresSellers } from './adapters/postgres/sellers.ts';
+import { sweepAnswers } from './app/index.ts';
+
+const SWEEP_EVERY_MS = 3_600_000;
+const PROBE_EVERY_MS = 1_000;
+const PROBE_DEADLINE_MS = 1_000;
+
+export const role = defineRole({
+  name: 'top-clients',
+  about: 'the source of truth: owns the lists and answers the HTTP contract',
+  settings: {
+    port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', z.url()),
+    databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
+    statementTimeoutMs: setting(
+      'TC_STATEMENT_TIMEOUT_MS',
+      'a statement that takes longer is cancelled, in ms',
+      integer(10, 600_000).default(2_000),
+    ),
+    poolWaitMs: setting(
+      'TC_POOL_WAIT_MS',
+      'how long a request waits for a database connection, in ms',
+      integer(10, 600_000).default(1_000),
+    ),
+    jwksUrl: setting('TC_JWKS_URL', 'address of the keys that tokens are signed with', url()),
+    jwksTimeoutMs: setting(
+      'TC_JWKS_TIMEOUT_MS',
+      'deadline for fetching the keys, in ms',
+      milliseconds().default(2_000),
+    ),
+    jwksRefreshMs: setting(
+      'TC_JWKS_REFRESH_MS',
+      'how often the keys are fetched anew, in ms',
+      integer(1_000, 86_400_000).default(300_000),
+    ),
+    jwtIssuer: setting('TC_JWT_ISSUER', 'the only issuer whose tokens are accepted', z.string().min(1)),
+    jwtAudience: setting('TC_JWT_AUDIENCE', 'the audience a token must name', z.string().min(1)),
+    jwtAlgorithms: setting(
+      'TC_JWT_ALGORITHMS',
+      'accepted signature algorithms, comma-separated: ES256, RS256, EdDSA',
+      list()
+        .pipe(z.array(z.enum(['ES256', 'RS256', 'EdDSA'])).min(1))
+        .default(['ES256']),
+    ),
+    writesPerMinute: setting(
+      'TC_WRITES_PER_MINUTE',
+      'changes a seller may send in a minute; 0 for any number',
+      integer(0, 10_000_000).default(300),
+    ),
+    requestsPerMinute: setting(
+      'TC_REQUESTS_PER_MINUTE',
+      'requests an address may send in a minute; 0 for any number',
+      integer(0, 10_000_000).default(1_200),
+    ),
+    unlimitedNetworks: setting(
+      'TC_UNLIMITED_NETWORKS',
+      'networks that the limit per address leaves alone, comma-separated; our own pages call from there',
+      list().default(['127.0.0.0/8', '::1/128', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']),
+    ),
+    trustedProxies: setting(
+      'TC_TRUSTED_PROXIES',
+      'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
+      list().default([]),
+    ),
+    requestsInFlight: setting(
+      'TC_REQUESTS_IN_FLIGHT',
+      'requests served at once; a further one is answered 503',
+      integer(1, 100_000).default(500),
+    ),
+    requestTimeoutMs: setting(
+      'TC_REQUEST_TIMEOUT_MS',
+      'until a request must have arrived in full, in ms',
+      integer(100, 600_000).default(10_000),
+    ),
+  },
+  async start(config, { log, metrics, releases }) {
+    const pool = openPool(
+      {
+        url: config.databaseUrl,
+        applicationName: 'top-clients',
+        maximum: config.databasePool,
+        statementTimeoutMs: config.statementTimeoutMs,
+        connectTimeoutMs: config.poolWaitMs,
+        pipeline: true,
+        primaryOnly: true,
+      },
+      log,
+    );
+    releases.push('the database pool', () => pool.end());
+
+    const stopping = new AbortController();
+    let notReady: string | null = 'the database was not reached yet';
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => (stopping.signal.aborted ? 'stopping' : notReady),
+      registry: metrics.registry,
+    });
+    releases.push('the health port', health.close);
+
+    const sellers = postgresSellers(pool);
+    const verifier = jwksVerifier(
+      {
+        jwksUrl: config.jwksUrl,
+        issuer: config.jwtIssuer,
+        audience: config.jwtAudience,
+        algorithms: config.jwtAlgorithms,
+        timeoutMs: config.jwksTimeoutMs,
+        refreshMs: config.jwksRefreshMs,
+      },
+      log,
+      stopping.signal,
+    );
+    const limited = metrics.counter('topclients_rate_limited_total');
+    for (const limit of ['seller', 'address'] as const) limited.inc({ limit }, 0);
+    const limits = openLimits(config, (limit) => limited.inc({ limit }));
+    const server = httpServer({ sellers, verifier, limits, metrics, log }, config);
+    const listening = await listen(server, config.port);
+    releases.push('the HTTP server', () => drain(server));
+    releases.push('readiness', () => stopping.abort());
+
+    const probe = async () => {
+      const before = notReady;
+      try {
+        await within(PROBE_DEADLINE_MS, 'asking the database', sellers.list(1));
+        notReady = null;
+      } catch (err) {
+        notReady = `the database: ${(err as Error).message}`;
+        if (before === null) log.warn({ err }, 'not ready');
+      }
+      if (before !== null && notReady === null) log.info('ready');
+    };
+    await probe();
+    const background = Promise.all([
+      repeat(PROBE_EVERY_MS, probe, stopping.signal),
+      repeat(
+        SWEEP_EVERY_MS,
+        () =>
+          sweepAnswers(sellers, stopping.signal).then(
+            (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
+            (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
+          ),
+        stopping.signal,
+      ),
+    ]);
+    void background;
+    log.info({ port: listening, healthPort: health.port }, 'serving');
+    return 'running';
+  },
+});
+
+async function repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    await pause(everyMs, signal);
+    if (!signal.aborted) await work();
+  }
+}

@@ -1,0 +1,65 @@
+import { createServer } from 'node:http';
+import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import { listen } from '#platform/health.ts';
+
+/** Signs tokens as an identity provider would, and serves its keys. */
+export interface TestIssuer {
+  readonly issuer: string;
+  readonly audience: string;
+  readonly jwksUrl: string;
+  /** A good token of the subject; `claims` and `header` override what it says. */
+  token(subject: string | number, claims?: JWTPayload, header?: { kid?: string }): Promise<string>;
+  /** New keys under a new id; tokens are signed with them from now on. The old ones are withdrawn. */
+  rotate(): Promise<void>;
+  /** Answers requests for the keys with this status until told otherwise; 200 restores them. */
+  answer(status: number): void;
+  /** How often the keys were asked for. */
+  readonly asked: number;
+  close(): Promise<void>;
+}
+
+export async function startIssuer(): Promise<TestIssuer> {
+  let status = 200;
+  let asked = 0;
+  let generation = 0;
+  let signing: { kid: string; privateKey: CryptoKey; jwks: string };
+  const rotate = async () => {
+    const { publicKey, privateKey } = await generateKeyPair('ES256');
+    const kid = `key-${++generation}`;
+    const jwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' };
+    signing = { kid, privateKey, jwks: JSON.stringify({ keys: [jwk] }) };
+  };
+  await rotate();
+  const server = createServer((_req, res) => {
+    asked += 1;
+    res.writeHead(status, { 'content-type': 'application/json' }).end(status === 200 ? signing.jwks : '{}');
+  });
+  const origin = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
+  return {
+    issuer: origin,
+    audience: 'top-clients',
+    jwksUrl: `${origin}/.well-known/jwks.json`,
+    token: (subject, claims = {}, header = {}) =>
+      new SignJWT({
+        iss: origin,
+        aud: 'top-clients',
+        sub: String(subject),
+        exp: Math.floor(Date.now() / 1_000) + 600,
+        ...claims,
+      })
+        .setProtectedHeader({ alg: 'ES256', kid: signing.kid, ...header })
+        .sign(signing.privateKey),
+    rotate,
+    answer: (next) => {
+      status = next;
+    },
+    get asked() {
+      return asked;
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        server.closeAllConnections();
+      }),
+  };
+}
