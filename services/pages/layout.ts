@@ -66,6 +66,8 @@ export function layout(
     readonly main: Html;
     /** Scripts of the page, same origin, loaded as modules. */
     readonly scripts?: readonly string[];
+    /** Stylesheets of the page, same origin, after the common one. */
+    readonly styles?: readonly string[];
   },
 ): string {
   return html`<!doctype html>
@@ -78,6 +80,7 @@ export function layout(
 ${page.description ? html`<meta name="description" content="${page.description}">` : ''}
 <link rel="icon" href="${site.asset('icon.svg')}" type="image/svg+xml">
 <link rel="stylesheet" href="${site.asset('site.css')}">
+${(page.styles ?? []).map((href) => html`<link rel="stylesheet" href="${href}">`)}
 ${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></script>`)}
 </head>
 <body>
