@@ -1,0 +1,119 @@
+import type pg from 'pg';
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { connect, type PoolSettings } from '#platform/postgres.ts';
+import type { Shard } from './outbox.ts';
+
+/** Any number will do that no other user of advisory locks in the source's database takes. */
+const LOCK_CLASS = 20_260_817;
+const BUCKETS = 1024;
+
+/** How often someone in waiting tries, and how often a leader shows that it lives. */
+const TRY_EVERY_MS = 200;
+const RENEW_EVERY_MS = 500;
+/** PostgreSQL ends a leader's session, and with it the lock, after this long without a sign of life. */
+const SERVER_PATIENCE_MS = 3_000;
+/** The leader itself stops earlier, counted from before its last successful sign of life. */
+const LEASE_MS = 1_500;
+
+/** Leadership over a shard, for as long as `lost` has not been aborted. */
+export interface Lease {
+  readonly lost: AbortSignal;
+  /** Asks the clock, for a process that slept through its timers. */
+  isValid(): boolean;
+  /** Gives the leadership back at once. */
+  release(): Promise<void>;
+}
+
+/**
+ * Waits until this process leads the shard. The lock is a session advisory lock on each of the shard's buckets, so
+ * that relays which were told different numbers of shards cannot overlap either. It is tried again and again rather
+ * than waited for: a statement that waits holds a snapshot, and vacuum could not clean the outbox.
+ *
+ * @param onStandby called once connected, before leadership
+ * @returns null when `stopped` was aborted first
+ * @throws what `pg` throws when the database cannot be reached
+ */
+export async function acquireLease(
+  settings: Omit<PoolSettings, 'maximum'>,
+  shard: Shard,
+  stopped: AbortSignal,
+  log: Log,
+  onStandby: () => void,
+): Promise<Lease | null> {
+  const lost = new AbortController();
+  const db = await connect(settings, (err) => lost.abort(err));
+  db.on('end', () => lost.abort(new Error('the connection ended')));
+  try {
+    await db.query(`set idle_session_timeout = ${SERVER_PATIENCE_MS}`);
+    onStandby();
+    for (;;) {
+      if (stopped.aborted) {
+        await db.end();
+        return null;
+      }
+      if (lost.signal.aborted)
+        throw new Error('lost the connection while in waiting', { cause: lost.signal.reason });
+      const askedAt = Date.now();
+      if (await tryLock(db, shard)) return holdLease(db, lost, askedAt, log);
+      await pause(TRY_EVERY_MS, stopped);
+    }
+  } catch (err) {
+    void db.end().catch(() => {});
+    throw err;
+  }
+}
+
+async function tryLock(db: pg.Client, shard: Shard): Promise<boolean> {
+  // The first bucket alone tells in almost every case; a node that was demoted to a replica leads nothing.
+  const { rows } = await db.query<{ got: boolean }>(
+    'select not pg_is_in_recovery() and pg_try_advisory_lock($1, $2) as got',
+    [LOCK_CLASS, shard.index],
+  );
+  if (!rows[0]!.got) return false;
+  const all = await db.query<{ got: boolean }>(
+    'select bool_and(pg_try_advisory_lock($1, bucket)) as got from generate_series($2::integer, $3::integer, $4::integer) bucket',
+    [LOCK_CLASS, shard.index, BUCKETS - 1, shard.of],
+  );
+  if (all.rows[0]!.got) return true;
+  await db.query('select pg_advisory_unlock_all()');
+  return false;
+}
+
+function holdLease(db: pg.Client, lost: AbortController, since: number, log: Log): Lease {
+  let validUntil = since + LEASE_MS;
+  let watch = setTimeout(expire, LEASE_MS);
+  function expire() {
+    lost.abort(new Error(`no sign of life reached the database for ${LEASE_MS} ms`));
+  }
+  const renew = async () => {
+    const askedAt = Date.now();
+    const { rows } = await db.query<{ replica: boolean }>('select pg_is_in_recovery() as replica');
+    if (rows[0]!.replica) throw new Error('the database was demoted to a replica');
+    if (lost.signal.aborted) return;
+    validUntil = askedAt + LEASE_MS;
+    clearTimeout(watch);
+    watch = setTimeout(expire, validUntil - Date.now());
+  };
+  const renewing = setInterval(() => {
+    renew().catch((err) => lost.abort(err));
+  }, RENEW_EVERY_MS);
+  const rest = () => {
+    clearTimeout(watch);
+    clearInterval(renewing);
+    return db.end();
+  };
+  const onLost = () => {
+    log.warn({ err: lost.signal.reason }, 'lost the leadership');
+    rest().catch(() => {});
+  };
+  lost.signal.addEventListener('abort', onLost);
+  return {
+    lost: lost.signal,
+    isValid: () => !lost.signal.aborted && Date.now() < validUntil,
+    async release() {
+      lost.signal.removeEventListener('abort', onLost);
+      await rest();
+    },
+  };
+}

@@ -1,0 +1,140 @@
+import { integer, setting, url } from '#platform/config.ts';
+import { serveHealth } from '#platform/health.ts';
+import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka.ts';
+import { pause, within } from '#platform/lifecycle.ts';
+import { connect, openPool } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { acquireLease } from './lease.ts';
+import { openRelayMetrics } from './metrics.ts';
+import { countWaiting, prepareSession, removeRows, type Shard, takeRows } from './outbox.ts';
+import { Pace } from './pacing.ts';
+import { openPublisher } from './publisher.ts';
+import { relayRows } from './shard.ts';
+
+export const role = defineRole({
+  name: 'outbox-relay',
+  about:
+    'sends the rows of the outbox to Kafka, in order for each seller; any number may run, one leads a shard',
+  settings: {
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source, not through a pooler', url()),
+    shards: setting(
+      'TC_SHARDS',
+      'into how many parts the outbox is divided; the same for every relay',
+      integer(1, 64).default(1),
+    ),
+    ...KAFKA_SETTINGS,
+  },
+  async start(config, { log, metrics: registry, releases }) {
+    const kafka = await kafkaSettings(config);
+    const metrics = openRelayMetrics(registry, config.shards);
+    const stop = new AbortController();
+    const database = {
+      url: config.databaseUrl,
+      applicationName: 'outbox-relay',
+      statementTimeoutMs: 10_000,
+      connectTimeoutMs: 3_000,
+    };
+    /** What each shard waits for before this process can lead it or stand by. */
+    const notReady = new Map<number, string>();
+
+    const counted = async <T>(step: 'take' | 'delete', work: Promise<T>): Promise<T> => {
+      try {
+        return await work;
+      } catch (err) {
+        metrics.failed(step);
+        throw err;
+      }
+    };
+
+    /** One term: from standing by to the end of the leadership. */
+    const serveTerm = async (shard: Shard): Promise<void> => {
+      const lease = await acquireLease(
+        { ...database, statementTimeoutMs: 1_000 },
+        shard,
+        stop.signal,
+        log,
+        () => notReady.delete(shard.index),
+      );
+      if (lease === null) return;
+      log.info({ shard: shard.index, of: shard.of }, 'leads the shard');
+      const term = new AbortController();
+      const ended = AbortSignal.any([stop.signal, lease.lost, term.signal]);
+      const mayWrite = () => lease.isValid();
+      try {
+        metrics.leads(shard.index, true);
+        const publisher = await openPublisher('outbox-relay', kafka, log, mayWrite);
+        lease.lost.addEventListener('abort', () => publisher.cut());
+        const db = await connect({ ...database, pipeline: true }, (err) => term.abort(err));
+        try {
+          await prepareSession(db);
+          await relayRows(
+            {
+              take: (taken, held, limit) => counted('take', takeRows(db, shard, taken, held, limit)),
+              remove: (ids) => counted('delete', removeRows(db, ids)),
+            },
+            publisher,
+            metrics.observer(shard.index),
+            ended,
+            () => !ended.aborted && lease.isValid(),
+            log,
+          );
+        } finally {
+          publisher.cut();
+          await publisher.close().catch(() => {});
+          await db.end().catch(() => {});
+        }
+      } finally {
+        metrics.leads(shard.index, false);
+        await lease.release().catch(() => {});
+      }
+    };
+
+    const serveShard = async (shard: Shard): Promise<void> => {
+      const backOff = new Pace(100, 5_000, 2);
+      while (!stop.signal.aborted) {
+        const startedAt = performance.now();
+        try {
+          await serveTerm(shard);
+        } catch (err) {
+          metrics.failed('lead');
+          notReady.set(shard.index, `shard ${shard.index}: ${(err as Error).message}`);
+          log.error({ err, shard: shard.index }, 'the term of a shard failed; trying again');
+        }
+        if (performance.now() - startedAt > 10_000) backOff.reset();
+        await pause(backOff.next(), stop.signal);
+      }
+    };
+
+    const pool = openPool({ ...database, maximum: 1 }, log);
+    releases.push('database pool', () => pool.end());
+    const watchWaiting = async () => {
+      while (!stop.signal.aborted) {
+        const startedAt = performance.now();
+        for (const index of metrics.led()) {
+          try {
+            metrics.waiting(index, await countWaiting(pool, { index, of: config.shards }));
+          } catch (err) {
+            log.warn({ err }, 'could not count the outbox');
+          }
+        }
+        // Counting a long queue reads all of it: never spend more than a twentieth of the time on that.
+        await pause(Math.max(2_000, 20 * (performance.now() - startedAt)), stop.signal);
+      }
+    };
+
+    const shards = Array.from({ length: config.shards }, (_, index) => ({ index, of: config.shards }));
+    for (const { index } of shards) notReady.set(index, `shard ${index}: connecting`);
+    const running = Promise.all([...shards.map(serveShard), watchWaiting()]);
+    releases.push('shards', async () => {
+      stop.abort();
+      await within(8_000, 'finishing the batches in flight', running);
+    });
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => notReady.values().next().value ?? null,
+      registry: registry.registry,
+    });
+    releases.push('health', () => health.close());
+    log.info({ healthPort: health.port, shards: config.shards }, 'relays');
+    return 'running';
+  },
+});

@@ -1,0 +1,34 @@
+import { type ChangeType, CLOUD_EVENTS, cloudEventId, cloudEventType } from '#contracts/events.ts';
+import type { OutboxRow } from './outbox.ts';
+
+/** A message as kafkajs takes it. */
+export interface Message {
+  readonly key: string;
+  readonly value: string | null;
+  /** Milliseconds since the epoch: when the event was committed, so that a reader can tell how far it is behind. */
+  readonly timestamp: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged. */
+export function toMessage(row: OutboxRow): Message {
+  const headers: Record<string, string> = {
+    ce_specversion: CLOUD_EVENTS.specversion,
+    ce_id: cloudEventId(row.sellerId, row.version),
+    ce_source: CLOUD_EVENTS.source,
+    ce_type: cloudEventType(row.type as ChangeType),
+    ce_time: new Date(row.committedAt).toISOString(),
+    'content-type': CLOUD_EVENTS.contentType,
+  };
+  if (row.traceparent !== null) headers['traceparent'] = row.traceparent;
+  return {
+    key: String(row.sellerId),
+    value: row.value,
+    timestamp: String(Math.floor(row.committedAt)),
+    headers,
+  };
+}
+
+/** About how many bytes a row takes in a request, headers and framing included. */
+export const sizeOf = (row: OutboxRow): number =>
+  300 + (row.value === null ? 0 : Buffer.byteLength(row.value));

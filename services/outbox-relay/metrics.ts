@@ -1,0 +1,52 @@
+import type { Metrics } from '#platform/metrics.ts';
+import type { ShardObserver } from './shard.ts';
+
+type Step = 'lead' | 'take' | 'send' | 'delete';
+
+/** The relay's metrics, every series present from the start. */
+export function openRelayMetrics(metrics: Metrics, shards: number) {
+  const leader = metrics.gauge('topclients_relay_leader');
+  const pending = metrics.gauge('topclients_outbox_pending');
+  const oldest = metrics.gauge('topclients_outbox_oldest_pending_timestamp_seconds');
+  const sent = metrics.counter('topclients_relay_sent_total');
+  const errors = metrics.counter('topclients_relay_errors_total');
+  const batchSize = metrics.histogram('topclients_relay_batch_size');
+  const sendDuration = metrics.histogram('topclients_relay_send_duration_seconds');
+  const delay = metrics.histogram('topclients_relay_delay_seconds');
+  const led = new Set<number>();
+  for (const step of ['lead', 'take', 'send', 'delete'] as const) errors.inc({ step }, 0);
+  for (let shard = 0; shard < shards; shard++) {
+    leader.set({ shard }, 0);
+    sent.inc({ shard }, 0);
+  }
+  const failed = (step: Step) => errors.inc({ step });
+  return {
+    failed,
+    led: (): readonly number[] => [...led],
+    leads(shard: number, leads: boolean): void {
+      leader.set({ shard }, leads ? 1 : 0);
+      if (leads) led.add(shard);
+      else {
+        led.delete(shard);
+        // Only a leader counts; the last count of a former one would mislead.
+        pending.remove({ shard });
+        oldest.remove({ shard });
+      }
+    },
+    waiting(shard: number, { rows, oldest: since }: { rows: number; oldest: number | null }): void {
+      if (!led.has(shard)) return;
+      pending.set({ shard }, rows);
+      oldest.set({ shard }, (since ?? 0) / 1_000);
+    },
+    observer: (shard: number): ShardObserver => ({
+      sendFailed: () => failed('send'),
+      sent(rows, tookMs) {
+        sent.inc({ shard }, rows.length);
+        batchSize.observe(rows.length);
+        sendDuration.observe(tookMs / 1_000);
+        const now = Date.now();
+        for (const row of rows) delay.observe((now - row.committedAt) / 1_000);
+      },
+    }),
+  };
+}

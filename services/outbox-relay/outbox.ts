@@ -1,0 +1,92 @@
+import type { Queryable } from '#platform/postgres.ts';
+
+/** A message that waits to be sent. */
+export interface OutboxRow {
+  readonly id: number;
+  readonly sellerId: number;
+  readonly version: number;
+  readonly type: string;
+  /** The event as JSON text; null is a tombstone. */
+  readonly value: string | null;
+  /** Milliseconds since the epoch. */
+  readonly committedAt: number;
+  readonly traceparent: string | null;
+}
+
+/** Which rows are ours: shard i of n owns those whose `bucket % n = i`. */
+export interface Shard {
+  readonly index: number;
+  readonly of: number;
+}
+
+type Tuple = [number, number, number, string, string | null, number, string | null];
+
+/**
+ * The oldest rows of a shard by id, which within a seller is the order of its versions: an id is drawn under the
+ * lock of the seller's row. Every visible row is looked at each time, without a cursor, because a transaction that
+ * commits late appears below ids that were read before.
+ * @param taken ids that are being sent or removed
+ * @param held sellers whose rows stay where they are for now
+ */
+export async function takeRows(
+  db: Queryable,
+  shard: Shard,
+  taken: readonly number[],
+  held: readonly number[],
+  limit: number,
+): Promise<OutboxRow[]> {
+  const { rows } = await db.query<Tuple>({
+    name: 'take-rows',
+    rowMode: 'array',
+    text: `select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent
+      from outbox
+      where bucket % $1::integer = $2::integer and id <> all ($3::bigint[]) and seller_id <> all ($4::bigint[])
+      order by id
+      limit $5::integer`,
+    values: [shard.of, shard.index, arrayLiteral(taken), arrayLiteral(held), limit],
+  } as never);
+  return rows.map(([id, sellerId, version, type, value, committedAt, traceparent]) => ({
+    id,
+    sellerId,
+    version,
+    type,
+    value,
+    committedAt,
+    traceparent,
+  }));
+}
+
+/** Forgets rows that Kafka acknowledged. */
+export async function removeRows(db: Queryable, ids: readonly number[]): Promise<void> {
+  await db.query({
+    name: 'remove-rows',
+    text: 'delete from outbox where id = any ($1::bigint[])',
+    values: [arrayLiteral(ids)],
+  });
+}
+
+/** How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). */
+export async function countWaiting(
+  db: Queryable,
+  shard: Shard,
+): Promise<{ rows: number; oldest: number | null }> {
+  const { rows } = await db.query<{ rows: number; oldest: number | null }>({
+    name: 'count-waiting',
+    text: `select count(*) as rows, extract(epoch from min(committed_at))::float8 * 1000 as oldest
+      from outbox where bucket % $1::integer = $2::integer`,
+    values: [shard.of, shard.index],
+  });
+  return rows[0]!;
+}
+
+/** What a connection that takes and removes rows needs to be told once. */
+export async function prepareSession(db: Queryable): Promise<void> {
+  // Removing need not wait for the disk: after a crash the rows are sent again, in the same order. And the plan must
+  // stay a walk along the ids: a table that is empty most of the time has no useful statistics.
+  await db.query(
+    'set synchronous_commit = off; set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off',
+  );
+}
+
+// The driver's own array encoding quotes and escapes every element, which ids do not need.
+const arrayLiteral = (ids: readonly number[]) => `{${ids.join(',')}}`;

@@ -1,0 +1,118 @@
+import type { Socket } from 'node:net';
+import type { Producer } from 'kafkajs';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka.ts';
+import type { Log } from '#platform/log.ts';
+import type { Message } from './message.ts';
+import { createPartitioner } from './partitioner.ts';
+
+/** Sends batches in order. One send at a time. */
+export interface Publisher {
+  /**
+   * Resolves when every copy that must have the batch has it. After a failure nothing is known: some of the batch
+   * may be there. **The very same batch** must then be sent again, until it succeeds.
+   * @throws TooLarge when the broker refused the batch for its size; a smaller one may follow
+   */
+  send(batch: readonly Message[]): Promise<void>;
+  /** Ends the connections without waiting: what is still on its way in this process will not arrive. */
+  cut(): void;
+  close(): Promise<void>;
+}
+
+/** The broker does not take so much in one batch of a partition. */
+export class TooLarge extends Error {
+  override name = 'TooLarge';
+}
+
+const REFUSED_FOR_SIZE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
+/** The broker's memory of this producer no longer fits; only a new one helps. */
+const PRODUCER_LOST = new Set([
+  'OUT_OF_ORDER_SEQUENCE_NUMBER',
+  'DUPLICATE_SEQUENCE_NUMBER',
+  'UNKNOWN_PRODUCER_ID',
+  'INVALID_PRODUCER_EPOCH',
+  'INVALID_PRODUCER_ID_MAPPING',
+]);
+
+/**
+ * An idempotent producer of its own for one shard and one term of leadership.
+ *
+ * kafkajs takes a failed batch's sequence numbers back and gives them to whatever is sent next. The broker would
+ * take another batch of the same length for a copy of one that did arrive, and drop it with success. So a producer
+ * sends the same batch again or nothing, two shards never share one, and a refused batch ends it.
+ *
+ * @param mayWrite asked at every write to a socket; a process that was asleep while its leadership went to another
+ * must not send what it was about to
+ */
+export async function openPublisher(
+  clientId: string,
+  settings: KafkaSettings,
+  log: Log,
+  mayWrite: () => boolean,
+): Promise<Publisher> {
+  const sockets = new Set<Socket>();
+  const kafka = openKafka(clientId, settings, log, (args) => {
+    const socket = openSocket(args);
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    const write = socket.write.bind(socket);
+    socket.write = ((...message: Parameters<typeof write>) => {
+      if (mayWrite()) return write(...message);
+      socket.resetAndDestroy();
+      return false;
+    }) as typeof write;
+    return socket;
+  });
+  const connect = async (): Promise<Producer> => {
+    const producer = kafka.producer({
+      idempotent: true,
+      maxInFlightRequests: 1,
+      allowAutoTopicCreation: false,
+      createPartitioner: createPartitioner as never,
+      // The caller goes on after these.
+      retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 500 },
+    });
+    await producer.connect();
+    return producer;
+  };
+  let producer = await connect();
+  let renew = false;
+  return {
+    async send(batch) {
+      if (renew) {
+        const next = await connect();
+        await producer.disconnect().catch(() => {});
+        producer = next;
+        renew = false;
+      }
+      try {
+        await producer.send({
+          topic: SELLER_EVENTS.topic,
+          messages: batch as never,
+          acks: -1,
+          timeout: 5_000,
+        });
+      } catch (err) {
+        const types = typesOf(err);
+        const tooLarge = types.some((type) => REFUSED_FOR_SIZE.has(type));
+        renew = tooLarge || types.some((type) => PRODUCER_LOST.has(type));
+        if (tooLarge) throw new TooLarge('the batch is larger than the topic takes', { cause: err });
+        throw err;
+      }
+    },
+    cut() {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    close: () => producer.disconnect(),
+  };
+}
+
+/** Protocol error names along the chain of causes. */
+function typesOf(err: unknown): string[] {
+  const types: string[] = [];
+  for (let one = err; one instanceof Error; one = one.cause) {
+    const { type } = one as { type?: unknown };
+    if (typeof type === 'string') types.push(type);
+  }
+  return types;
+}

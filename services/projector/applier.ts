@@ -1,0 +1,307 @@
+import type { SellerEvent } from '#contracts/events.ts';
+import type { Message } from './bus.ts';
+import { type Applicable, header, newestPerSeller, type Received, type Unapplicable } from './newest.ts';
+import { isRowsFault, type ViewStore } from './view-store.ts';
+
+/** Told what was applied, for metrics. */
+export interface ApplierObserver {
+  /** @param changed how many rows the statement changed; the other events were older than the view */
+  applied(events: readonly Applicable[], changed: number, tookMs: number): void;
+  skipped(result: 'stale' | 'tombstone', count: number): void;
+  parked(message: Unapplicable): void;
+}
+
+export const APPLIER_LIMITS = {
+  /** Sellers in a statement. */
+  rowsPerChunk: 1_000,
+  /** Messages looked at for a statement; a backlog holds many of the same seller. */
+  messagesPerChunk: 4_000,
+  /** Chunks between decoding and the database's answer: one is prepared while another is written. */
+  chunksInFlight: 2,
+  /** Messages that may wait; beyond it the bus is slowed down. */
+  waiting: 12_000,
+} as const;
+
+interface Delivery {
+  readonly partition: number;
+  readonly messages: readonly Message[];
+  readonly next: number;
+  taken: number;
+}
+
+/** How far a partition has been applied. */
+export interface Position {
+  /** The offset after the last message that was applied. */
+  next: number;
+  /** When that message was written, in ms since the epoch; null before the first. */
+  writtenAt: number | null;
+  /** Commit time of the newest event applied, in the form of the event; null before the first. */
+  committedAt: string | null;
+}
+
+interface Chunk {
+  readonly received: readonly Received[];
+  /** Where each partition stands once the chunk is applied. */
+  readonly reaches: ReadonlyMap<number, number>;
+}
+
+/**
+ * Applies deliveries to the view: collects what all partitions delivered in the meantime into one statement, keeps
+ * the order of each partition, and knows how far each has got. Bounded: `hasRoom` tells when to slow down.
+ */
+export class Applier {
+  readonly positions = new Map<number, Position>();
+  readonly #store: ViewStore;
+  readonly #toRow: (event: SellerEvent) => unknown;
+  readonly #observer: ApplierObserver;
+  readonly #onFailure: (err: unknown) => void;
+  #queue: Delivery[] = [];
+  #waiting = 0;
+  #inFlight: Chunk[] = [];
+  #pumpScheduled = false;
+  #ended = false;
+  #lastChunk: Promise<void> = Promise.resolve();
+  #changed: Array<() => void> = [];
+  /** Sellers with a parked message, as far as known: only these need a look when a good event comes. */
+  #parkedSellers: Set<number>;
+  #parkings = 0;
+
+  /**
+   * @param begin where each partition of this member begins
+   * @param onFailure called once when the database fails for another reason than the rows; this applier is over then
+   */
+  constructor(
+    store: ViewStore,
+    toRow: (event: SellerEvent) => unknown,
+    begin: ReadonlyMap<number, number>,
+    parkedSellers: Iterable<number>,
+    observer: ApplierObserver,
+    onFailure: (err: unknown) => void,
+  ) {
+    this.#store = store;
+    this.#toRow = toRow;
+    this.#observer = observer;
+    this.#onFailure = onFailure;
+    this.#parkedSellers = new Set(parkedSellers);
+    for (const [partition, next] of begin) {
+      this.positions.set(partition, { next, writtenAt: null, committedAt: null });
+    }
+  }
+
+  get hasRoom(): boolean {
+    return this.#waiting < APPLIER_LIMITS.waiting;
+  }
+
+  get isIdle(): boolean {
+    return this.#queue.length === 0 && this.#inFlight.length === 0;
+  }
+
+  /** The offset after the last message that was handed over, applied or not; undefined for partitions of others. */
+  handedOver(partition: number): number | undefined {
+    for (let i = this.#queue.length - 1; i >= 0; i--) {
+      const delivery = this.#queue[i]!;
+      if (delivery.partition === partition) return delivery.next;
+    }
+    for (let i = this.#inFlight.length - 1; i >= 0; i--) {
+      const reached = this.#inFlight[i]!.reaches.get(partition);
+      if (reached !== undefined) return reached;
+    }
+    return this.positions.get(partition)?.next;
+  }
+
+  /** When the oldest message of a partition was written that waits here; null when none does. */
+  oldestWaiting(partition: number): number | null {
+    for (const { received } of this.#inFlight) {
+      const one = received.find((candidate) => candidate.partition === partition);
+      if (one) return Number(one.message.timestamp);
+    }
+    for (const delivery of this.#queue) {
+      const message = delivery.partition === partition ? delivery.messages[delivery.taken] : undefined;
+      if (message) return Number(message.timestamp);
+    }
+    return null;
+  }
+
+  /** Takes messages of one partition, which follow on those handed over before. */
+  handOver(partition: number, messages: readonly Message[], next: number): void {
+    if (this.#ended) return;
+    this.#queue.push({ partition, messages, next, taken: 0 });
+    this.#waiting += messages.length;
+    if (this.#pumpScheduled) return;
+    this.#pumpScheduled = true;
+    // The deliveries of the other partitions come in the same turn of the event loop.
+    queueMicrotask(() => {
+      this.#pumpScheduled = false;
+      this.#pump();
+    });
+  }
+
+  /** Resolves at the next change: a chunk was applied, or the applier has ended. */
+  nextChange(): Promise<void> {
+    return this.#ended ? Promise.resolve() : new Promise((resolve) => this.#changed.push(resolve));
+  }
+
+  /** Resolves once everything handed over is applied, or the applier has ended. */
+  async drain(): Promise<void> {
+    while (!this.#ended && !this.isIdle) await this.nextChange();
+  }
+
+  /** Drops what waits; what is on its way to the database may still arrive there, which does no harm. */
+  end(): void {
+    this.#ended = true;
+    this.#queue = [];
+    this.#waiting = 0;
+    this.#announce();
+  }
+
+  /** Learns which sellers have a parked message by now: `redrive` may have taken some away. */
+  async refreshParked(read: () => Promise<Iterable<number>>): Promise<void> {
+    const before = this.#parkings;
+    const sellers = await read();
+    // What was parked in between may be missing there.
+    if (before === this.#parkings) this.#parkedSellers = new Set(sellers);
+  }
+
+  #announce(): void {
+    const changed = this.#changed;
+    this.#changed = [];
+    for (const resolve of changed) resolve();
+  }
+
+  #pump(): void {
+    while (!this.#ended && this.#queue.length > 0 && this.#inFlight.length < APPLIER_LIMITS.chunksInFlight) {
+      const chunk = this.#takeChunk();
+      this.#inFlight.push(chunk);
+      const previous = this.#lastChunk;
+      this.#lastChunk = this.#apply(chunk, previous).then(
+        () => {
+          this.#inFlight.shift();
+          this.#announce();
+          this.#pump();
+        },
+        (err) => {
+          if (this.#ended) return;
+          this.end();
+          this.#onFailure(err);
+        },
+      );
+    }
+  }
+
+  #takeChunk(): Chunk {
+    const received: Received[] = [];
+    const reaches = new Map<number, number>();
+    const keys = new Set<string>();
+    let taken = 0;
+    while (taken < this.#queue.length) {
+      const delivery = this.#queue[taken]!;
+      const { partition, messages } = delivery;
+      while (delivery.taken < messages.length) {
+        if (received.length >= APPLIER_LIMITS.messagesPerChunk || keys.size >= APPLIER_LIMITS.rowsPerChunk)
+          break;
+        const message = messages[delivery.taken++]!;
+        keys.add(message.key?.toString('latin1') ?? '');
+        received.push({ partition, message });
+      }
+      if (delivery.taken < messages.length) {
+        if (delivery.taken > 0) reaches.set(partition, Number(messages[delivery.taken]!.offset));
+        break;
+      }
+      reaches.set(partition, delivery.next);
+      taken += 1;
+    }
+    this.#queue.splice(0, taken);
+    this.#waiting -= received.length;
+    return { received, reaches };
+  }
+
+  async #apply(chunk: Chunk, previous: Promise<void>): Promise<void> {
+    const { events, unreadable, superseded, tombstones } = newestPerSeller(chunk.received);
+    const refused: Unapplicable[] = [];
+    const written = await this.#write(events, refused);
+    // In order from here on: a message is parked before a later one of its seller can supersede it.
+    await previous;
+    if (this.#ended) return;
+    const unapplicable = [...unreadable, ...refused];
+    if (unapplicable.length > 0) await this.#park(unapplicable);
+    await this.#supersedeParked(written);
+    if (this.#ended) return;
+    if (superseded > 0) this.#observer.skipped('stale', superseded);
+    if (tombstones > 0) this.#observer.skipped('tombstone', tombstones);
+    this.#advance(chunk, written);
+  }
+
+  /** @param refused receives the events that the database does not take */
+  async #write(events: readonly Applicable[], refused: Unapplicable[]): Promise<readonly Applicable[]> {
+    if (events.length === 0) return events;
+    try {
+      const startedAt = performance.now();
+      const changed = await this.#store.upsert(events.map(({ event }) => this.#toRow(event)));
+      this.#observer.applied(events, changed, performance.now() - startedAt);
+      return events;
+    } catch (err) {
+      if (this.#ended || !isRowsFault(err, this.#store.lost)) throw err;
+      if (events.length === 1) {
+        const [one] = events as [Applicable];
+        refused.push({
+          ...one,
+          sellerId: one.event.sellerId,
+          reason: `the view refuses it: ${(err as Error).message}`,
+        });
+        return [];
+      }
+      const middle = events.length >>> 1;
+      return [
+        ...(await this.#write(events.slice(0, middle), refused)),
+        ...(await this.#write(events.slice(middle), refused)),
+      ];
+    }
+  }
+
+  async #park(messages: readonly Unapplicable[]): Promise<void> {
+    this.#parkings += 1;
+    await this.#store.park(
+      messages.map(({ partition, message, sellerId, reason }) => ({
+        partition,
+        offset: Number(message.offset),
+        sellerId,
+        key: message.key?.toString() ?? null,
+        type: header(message, 'ce_type'),
+        value: message.value?.toString() ?? null,
+        reason,
+      })),
+    );
+    for (const one of messages) {
+      if (one.sellerId !== null) this.#parkedSellers.add(one.sellerId);
+      this.#observer.parked(one);
+    }
+  }
+
+  async #supersedeParked(written: readonly Applicable[]): Promise<void> {
+    if (this.#parkedSellers.size === 0) return;
+    const good = written.filter(({ event }) => this.#parkedSellers.has(event.sellerId));
+    if (good.length === 0) return;
+    await this.#store.supersede(
+      good.map(({ event, partition, message }) => ({
+        sellerId: event.sellerId,
+        partition,
+        offset: Number(message.offset),
+      })),
+    );
+  }
+
+  #advance(chunk: Chunk, written: readonly Applicable[]): void {
+    for (const [partition, next] of chunk.reaches) {
+      const position = this.positions.get(partition);
+      if (position) position.next = next;
+    }
+    for (const { partition, message, event } of written) {
+      const position = this.positions.get(partition);
+      if (!position) continue;
+      position.writtenAt = Number(message.timestamp);
+      if (position.committedAt === null || position.committedAt < event.committedAt) {
+        position.committedAt = event.committedAt;
+      }
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
+import { PAGES } from '#pages/index.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { integer, setting } from '#platform/config.ts';
+import { serveHealth } from '#platform/health.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { defineRole } from '#platform/role.ts';
+import { openKafkaBus } from './kafka-bus.ts';
+import { openProjectorMetrics } from './metrics.ts';
+import { Projector } from './projector.ts';
+import { VIEW_SETTINGS } from './settings.ts';
+
+export const role = defineRole({
+  name: 'projector',
+  about:
+    "keeps one page's view up with the topic of seller events; any number may run, they share the partitions",
+  settings: {
+    ...VIEW_SETTINGS,
+    sessionTimeoutMs: setting(
+      'TC_SESSION_TIMEOUT_MS',
+      'how long the group waits for a member that died, in ms; the broker must allow it',
+      integer(1_000, 300_000).default(6_000),
+    ),
+    ...KAFKA_SETTINGS,
+  },
+  async start(config, { log, metrics, releases, fail }) {
+    const { page, delivery, viewVersion, sessionTimeoutMs } = config;
+    const groupId = consumerGroup(page, delivery, viewVersion);
+    const kafka = openKafka(`projector-${page}`, await kafkaSettings(config), log);
+    const projector = new Projector(
+      openKafkaBus(kafka, { topic: SELLER_EVENTS.topic, groupId, sessionTimeoutMs }, log),
+      {
+        projection: PAGES[page].projections[delivery],
+        stayAliveMs: Math.floor(sessionTimeoutMs / 5),
+        database: {
+          url: config.databaseUrl,
+          applicationName: groupId,
+          statementTimeoutMs: 10_000,
+          connectTimeoutMs: 3_000,
+          searchPath: [viewSchema(delivery, viewVersion), 'public'],
+        },
+      },
+      (readLag) => openProjectorMetrics(metrics, page, readLag),
+      log,
+      fail,
+    );
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => projector.notReadyBecause(),
+      registry: metrics.registry,
+    });
+    releases.push('health', () => health.close());
+    releases.push('projector', () => projector.stop());
+    projector.start();
+    log.info({ healthPort: health.port, page, delivery, viewVersion, groupId }, 'projects');
+    return 'running';
+  },
+});

@@ -1,0 +1,59 @@
+import type { Metrics } from '#platform/metrics.ts';
+import type { ApplierObserver } from './applier.ts';
+
+/** What is known of the partitions at a scrape. */
+export interface LagReading {
+  readonly partition: number;
+  readonly records: number;
+  readonly seconds: number;
+}
+
+/**
+ * The projector's metrics, every series present from the start but those of partitions, which come and go with them.
+ * @param readLag asked at every scrape
+ */
+export function openProjectorMetrics(metrics: Metrics, page: string, readLag: () => readonly LagReading[]) {
+  const events = metrics.counter('topclients_projector_events_total');
+  const batchSize = metrics.histogram('topclients_projector_batch_size').labels({ page });
+  const batchDuration = metrics.histogram('topclients_projector_batch_duration_seconds').labels({ page });
+  const delay = metrics.histogram('topclients_projector_delay_seconds').labels({ page });
+  const newest = metrics.gauge('topclients_projector_last_applied_commit_timestamp_seconds');
+  const rebalances = metrics.counter('topclients_projector_rebalances_total');
+  const parkedSellers = metrics.gauge('topclients_projector_parked_sellers');
+  const seconds = metrics.gauge('topclients_projector_lag_seconds');
+  metrics.gauge('topclients_projector_lag_records', (records) => {
+    records.reset();
+    seconds.reset();
+    for (const lag of readLag()) {
+      records.set({ page, partition: lag.partition }, lag.records);
+      seconds.set({ page, partition: lag.partition }, lag.seconds);
+    }
+  });
+  for (const result of ['applied', 'stale', 'tombstone', 'parked']) events.inc({ page, result }, 0);
+  newest.set({ page }, 0);
+  rebalances.inc({ page }, 0);
+  parkedSellers.set({ page }, 0);
+  let newestCommit = 0;
+  const observer: ApplierObserver = {
+    applied(applied, changed, tookMs) {
+      events.inc({ page, result: 'applied' }, changed);
+      events.inc({ page, result: 'stale' }, applied.length - changed);
+      batchSize.observe(applied.length);
+      batchDuration.observe(tookMs / 1_000);
+      const now = Date.now();
+      for (const { event } of applied) {
+        const committedAt = Date.parse(event.committedAt);
+        delay.observe(Math.max(0, now - committedAt) / 1_000);
+        if (committedAt > newestCommit) newestCommit = committedAt;
+      }
+      newest.set({ page }, newestCommit / 1_000);
+    },
+    skipped: (result, count) => events.inc({ page, result }, count),
+    parked: () => events.inc({ page, result: 'parked' }),
+  };
+  return {
+    observer,
+    rebalanced: () => rebalances.inc({ page }),
+    parkedSellers: (count: number) => parkedSellers.set({ page }, count),
+  };
+}

@@ -1,0 +1,115 @@
+import { type DecodedEvent, decodeEvent, type SellerEvent } from '#contracts/events.ts';
+import type { Message } from './bus.ts';
+
+/** A message with where it stands. */
+export interface Received {
+  readonly partition: number;
+  readonly message: Message;
+}
+
+export interface Applicable extends Received {
+  readonly event: SellerEvent;
+}
+
+export interface Unapplicable extends Received {
+  readonly sellerId: number | null;
+  readonly reason: string;
+}
+
+export interface Newest {
+  /** The newest event of each seller. */
+  readonly events: Applicable[];
+  /** Unreadable messages that no good event of their seller follows, the latest of each seller. */
+  readonly unreadable: Unapplicable[];
+  readonly superseded: number;
+  readonly tombstones: number;
+}
+
+/**
+ * The newest readable event of each seller among messages of any partitions, each partition's in order. A message
+ * that a newer one of its seller supersedes is not even decoded: its header tells its version.
+ */
+export function newestPerSeller(received: readonly Received[]): Newest {
+  const events: Applicable[] = [];
+  const unreadable: Unapplicable[] = [];
+  let superseded = 0;
+  let tombstones = 0;
+  const bySeller = new Map<string, Received | Received[]>();
+  for (const one of received) {
+    const { key, value } = one.message;
+    if (value === null && key !== null) {
+      // The erasure before it has told everything; the tombstone only lets Kafka forget the seller.
+      tombstones += 1;
+      continue;
+    }
+    if (key === null) {
+      unreadable.push({ ...one, sellerId: null, reason: 'the message has no key' });
+      continue;
+    }
+    const seller = key.toString('latin1');
+    const others = bySeller.get(seller);
+    if (others === undefined) bySeller.set(seller, one);
+    else if (Array.isArray(others)) others.push(one);
+    else bySeller.set(seller, [others, one]);
+  }
+  for (const candidates of bySeller.values()) {
+    const { good, bad } = Array.isArray(candidates) ? newestOf(candidates) : judge(candidates);
+    if (good) events.push(good);
+    if (bad) unreadable.push(bad);
+    superseded += (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0);
+  }
+  return { events, unreadable, superseded, tombstones };
+}
+
+interface Judgement {
+  good?: Applicable;
+  bad?: Unapplicable;
+}
+
+function judge(one: Received): Judgement {
+  const decoded = decode(one.message);
+  if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
+  if (decoded.kind === 'tombstone') return {};
+  return { bad: { ...one, sellerId: decoded.sellerId, reason: decoded.reason } };
+}
+
+/** @param candidates of one seller, in the order of their offsets */
+function newestOf(candidates: readonly Received[]): Judgement {
+  const claimed = candidates.map(({ message }) => claimedVersion(message));
+  const order = candidates.map((_, index) => index);
+  const trusted = claimed.every((version) => version > 0);
+  // The last offset first among equals.
+  if (trusted) order.sort((a, b) => claimed[b]! - claimed[a]! || b - a);
+  let best: { at: number; good: Applicable } | undefined;
+  let latestBad: { at: number; bad: Unapplicable } | undefined;
+  for (const at of order) {
+    const { good, bad } = judge(candidates[at]!);
+    if (bad && (latestBad === undefined || latestBad.at < at)) latestBad = { at, bad };
+    if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
+    // Headers that tell the truth about the newest may be believed about the others.
+    if (trusted && good && good.event.version === claimed[at]) break;
+  }
+  return {
+    ...(best ? { good: best.good } : {}),
+    ...(latestBad && (best === undefined || latestBad.at > best.at) ? { bad: latestBad.bad } : {}),
+  };
+}
+
+/** The version in `ce_id`, which is `<seller>/<version>`; NaN when there is none. */
+function claimedVersion(message: Message): number {
+  const id = header(message, 'ce_id');
+  return id === null ? Number.NaN : Number(id.slice(id.indexOf('/') + 1));
+}
+
+export function header(message: Message, name: string): string | null {
+  const value = message.headers?.[name];
+  if (value === undefined || Array.isArray(value)) return null;
+  return typeof value === 'string' ? value : (value as Buffer).toString();
+}
+
+const decode = (message: Message): DecodedEvent =>
+  decodeEvent({
+    key: message.key?.toString() ?? null,
+    value: message.value?.toString() ?? null,
+    type: header(message, 'ce_type'),
+  });

@@ -1,0 +1,14 @@
+import { z } from 'zod';
+import { integer, setting, url } from '#platform/config.ts';
+
+/** Which view, and where it lives. */
+export const VIEW_SETTINGS = {
+  page: setting('TC_PAGE', 'whose view: gig, user or search', z.enum(['gig', 'user', 'search'])),
+  delivery: setting(
+    'TC_DELIVERY',
+    'which view of the page: asynchronous keeps the lists, hybrid the ids of clients',
+    z.enum(['asynchronous', 'hybrid']).default('asynchronous'),
+  ),
+  viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
+  databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", url()),
+} as const;

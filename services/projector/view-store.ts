@@ -1,0 +1,201 @@
+import type pg from 'pg';
+import type { Projection } from '#pages/projection.ts';
+import { connect, isUnavailable, type PoolSettings } from '#platform/postgres.ts';
+
+/** A message that could not be applied, as the table of parked messages keeps it. */
+export interface ParkedMessage {
+  readonly partition: number;
+  readonly offset: number;
+  readonly sellerId: number | null;
+  readonly key: string | null;
+  readonly type: string | null;
+  readonly value: string | null;
+  readonly reason: string;
+}
+
+/** How far a partition has got. */
+export interface Checkpoint {
+  readonly partition: number;
+  /** The value this process knows to be stored. */
+  readonly known: number;
+  readonly next: number;
+  /** Commit time, at the source, of the newest event applied; null when none was. */
+  readonly committedAt: string | null;
+}
+
+/**
+ * A page's database as the projector uses it: two connections, which live and die together. Rows go through one that
+ * does not wait for the disk; whatever must survive a crash goes through the other, whose commits flush the log of
+ * the whole server and with it every row that was written before.
+ */
+export interface ViewStore {
+  /** Aborted, with the reason, when a connection is lost. Rows of the last moments may be lost then. */
+  readonly lost: AbortSignal;
+  /** Writes rows of distinct sellers, each where it is newer. @returns how many changed */
+  upsert(rows: readonly unknown[]): Promise<number>;
+  /** Where each partition begins; 0 where the view has not seen it. */
+  loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
+  /** Begins a partition anew, whatever was stored. */
+  resetCheckpoint(partition: number, next: number): Promise<void>;
+  /**
+   * Stores how far the view is, and flushes it. Only forward, and not over a value that someone reset meanwhile.
+   * @returns what was stored before; a partition without an entry has been reset
+   */
+  checkpoint(progress: readonly Checkpoint[]): Promise<Map<number, number>>;
+  /** Keeps messages for `redrive`, the latest of each seller. */
+  park(messages: readonly ParkedMessage[]): Promise<void>;
+  /** Forgets parked messages of these sellers that are older than the event just applied. */
+  supersede(applied: ReadonlyArray<{ sellerId: number; partition: number; offset: number }>): Promise<void>;
+  /** Sellers with a parked message in these partitions; a message whose seller is unknown counts as one (null). */
+  parkedSellers(partitions: readonly number[]): Promise<Array<number | null>>;
+  ping(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** @throws what `pg` throws when the database cannot be reached */
+export async function openViewStore(
+  settings: Omit<PoolSettings, 'maximum'>,
+  projection: Projection,
+): Promise<ViewStore> {
+  const lost = new AbortController();
+  const onLost = (err: Error) => lost.abort(err);
+  const open: pg.Client[] = [];
+  const join = async () => {
+    const client = await connect({ ...settings, pipeline: true }, onLost);
+    client.on('end', () => onLost(new Error('the database ended the connection')));
+    open.push(client);
+    return client;
+  };
+  const close = async () => {
+    await Promise.all(open.map((client) => client.end().catch(() => {})));
+  };
+  try {
+    const rows = await join();
+    const control = await join();
+    await rows.query('set synchronous_commit = off');
+    return { lost: lost.signal, close, ...statements(rows, control, projection) };
+  } catch (err) {
+    void close();
+    throw err;
+  }
+}
+
+function statements(rows: pg.Client, control: pg.Client, projection: Projection) {
+  return {
+    upsert: (values) => projection.upsert(rows, values),
+
+    async loadCheckpoints(partitions) {
+      // An entry from the start on, so that a later look can tell a reset from a beginning.
+      const { rows: stored } = await control.query<{ partition: number; next_offset: number }>(
+        `with created as (
+          insert into checkpoint (partition, next_offset)
+          select partition, 0 from unnest($1::integer[]) partition
+          on conflict (partition) do nothing)
+        select partition, next_offset from checkpoint where partition = any ($1::integer[])`,
+        [partitions],
+      );
+      return new Map([
+        ...partitions.map((partition) => [partition, 0] as const),
+        ...stored.map((row) => [row.partition, row.next_offset] as const),
+      ]);
+    },
+
+    async resetCheckpoint(partition, next) {
+      await control.query(
+        `insert into checkpoint (partition, next_offset) values ($1, $2)
+        on conflict (partition) do update
+          set next_offset = excluded.next_offset, committed_at = null, updated_at = now()`,
+        [partition, next],
+      );
+    },
+
+    async checkpoint(progress) {
+      const { rows: stored } = await control.query<{ partition: number; next_offset: number }>({
+        name: 'checkpoint',
+        text: `with moved as (
+          update checkpoint stored
+          set next_offset = progress.next_offset, updated_at = now(),
+            committed_at = coalesce(progress.committed_at, stored.committed_at)
+          from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::timestamptz[])
+            as progress (partition, known, next_offset, committed_at)
+          where stored.partition = progress.partition
+            and stored.next_offset >= progress.known and stored.next_offset < progress.next_offset)
+        select partition, next_offset from checkpoint where partition = any ($1::integer[])`,
+        values: [
+          progress.map((one) => one.partition),
+          progress.map((one) => one.known),
+          progress.map((one) => one.next),
+          progress.map((one) => one.committedAt),
+        ],
+      });
+      return new Map(stored.map((row) => [row.partition, row.next_offset]));
+    },
+
+    async park(messages) {
+      await control.query(
+        `with message as (
+          select * from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
+            as message (partition, message_offset, seller_id, key, type, value, reason)),
+        older as (
+          delete from parked using message
+          where parked.seller_id = message.seller_id and parked.partition = message.partition
+            and parked.message_offset < message.message_offset)
+        insert into parked (partition, message_offset, seller_id, key, type, value, reason)
+        select * from message
+        on conflict (partition, message_offset) do update set reason = excluded.reason, parked_at = now()`,
+        [
+          messages.map((one) => one.partition),
+          messages.map((one) => one.offset),
+          messages.map((one) => one.sellerId),
+          messages.map((one) => storable(one.key)),
+          messages.map((one) => storable(one.type)),
+          messages.map((one) => storable(one.value)),
+          messages.map((one) => storable(one.reason)),
+        ],
+      );
+    },
+
+    async supersede(applied) {
+      await control.query(
+        `delete from parked using unnest($1::bigint[], $2::integer[], $3::bigint[])
+          as applied (seller_id, partition, message_offset)
+        where parked.seller_id = applied.seller_id and parked.partition = applied.partition
+          and parked.message_offset < applied.message_offset`,
+        [
+          applied.map((one) => one.sellerId),
+          applied.map((one) => one.partition),
+          applied.map((one) => one.offset),
+        ],
+      );
+    },
+
+    async parkedSellers(partitions) {
+      const { rows: parked } = await control.query<{ seller_id: number | null }>(
+        `select seller_id from parked where partition = any ($1::integer[]) and seller_id is not null
+          group by seller_id
+        union all
+        select null from parked where partition = any ($1::integer[]) and seller_id is null`,
+        [partitions],
+      );
+      return parked.map((row) => row.seller_id);
+    },
+
+    async ping() {
+      await control.query('select 1');
+    },
+  } satisfies Omit<ViewStore, 'lost' | 'close'>;
+}
+
+/** PostgreSQL's text holds every character but this one. */
+const storable = (text: string | null): string | null => text?.replaceAll('\u0000', '\ufffd') ?? null;
+
+/**
+ * True when the database refused these very values (data exceptions, constraints, limits of a value's size), so that
+ * trying again cannot help. An error that did not come from the database, such as one thrown by the page's own code,
+ * is the row's as well.
+ */
+export function isRowsFault(err: unknown, lost: AbortSignal): boolean {
+  if (lost.aborted || isUnavailable(err)) return false;
+  const code = (err as { code?: unknown }).code;
+  return typeof code !== 'string' || /^(22|23|54)/.test(code);
+}

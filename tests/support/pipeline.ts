@@ -1,0 +1,185 @@
+/** The data path on this machine: real PostgreSQL, real Kafka, the roles as processes of their own. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { silentLog } from '#platform/log.ts';
+import { openPool, type Pool } from '#platform/postgres.ts';
+import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
+import { freePort } from '../../services/local-infra/ports.ts';
+import {
+  type LocalPostgres,
+  type PostgresOptions,
+  startPostgres,
+} from '../../services/local-infra/postgres.ts';
+import { type ManagedProcess, type RestartPolicy, startProcess } from '../../services/local-infra/process.ts';
+import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+
+const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
+export const VIEW = viewSchema('asynchronous', 1);
+
+export interface RoleProcess extends ManagedProcess {
+  /** The sum of a metric's series whose line contains `labels`; 0 when there is none. */
+  metric(name: string, labels?: string): Promise<number>;
+}
+
+export interface Pipeline {
+  readonly folder: string;
+  readonly postgres: LocalPostgres;
+  readonly kafka: LocalKafka;
+  /** The database of the source of truth. */
+  readonly source: Pool;
+  /** The gig page's database, its asynchronous view first in the search path. */
+  readonly view: Pool;
+  startRole(name: string, role: string, options?: RoleOptions): Promise<RoleProcess>;
+  relay(name?: string, options?: RoleOptions): Promise<RoleProcess>;
+  /** A projector of the gig page. */
+  projector(name?: string, options?: RoleOptions): Promise<RoleProcess>;
+  stop(): Promise<void>;
+}
+
+export interface RoleOptions {
+  readonly env?: Readonly<Record<string, string>>;
+  readonly restart?: RestartPolicy;
+  readonly nodeFlags?: readonly string[];
+}
+
+/** Short, so that a projector killed with -9 gives its partitions back soon. */
+const SESSION_TIMEOUT_MS = 1_500;
+
+export async function startPipeline(
+  options: { partitions?: number; kafka?: Partial<KafkaOptions>; postgres?: Partial<PostgresOptions> } = {},
+): Promise<Pipeline> {
+  const folder = await mkdtemp(join(tmpdir(), 'top-clients-'));
+  const releases: Array<() => Promise<unknown>> = [() => rm(folder, { recursive: true, force: true })];
+  const stop = async () => {
+    for (const release of releases.reverse()) await release();
+  };
+  try {
+    const [postgres, kafka] = await Promise.all([
+      startPostgres({ dataDir: join(folder, 'postgres'), ...options.postgres }),
+      startKafka({ dataDir: join(folder, 'kafka'), ...options.kafka }),
+    ]);
+    releases.push(
+      () => postgres.stop(),
+      () => kafka.stop(),
+    );
+    await Promise.all(['source', 'gig'].map((name) => postgres.createDatabase(name)));
+    await migrateSource(postgres.url('source'), silentLog);
+    await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 1 }, silentLog);
+    await ensureTopic(openKafka('set-up', { brokers: [kafka.bootstrap] }, silentLog), {
+      topic: SELLER_EVENTS.topic,
+      partitions: options.partitions ?? SELLER_EVENTS.defaultPartitions,
+      replication: 1,
+      settings: SELLER_EVENTS.settings,
+    });
+    const pool = (database: string, maximum: number) =>
+      openPool(
+        {
+          url: postgres.url(database),
+          applicationName: 'test',
+          maximum,
+          statementTimeoutMs: 60_000,
+          connectTimeoutMs: 5_000,
+          ...(database === 'source' ? {} : { searchPath: [VIEW, 'public'] }),
+        },
+        silentLog,
+      );
+    const source = pool('source', 16);
+    const view = pool('gig', 8);
+    releases.push(
+      () => source.end(),
+      () => view.end(),
+    );
+
+    const startRole: Pipeline['startRole'] = async (
+      name,
+      role,
+      { env = {}, restart, nodeFlags = [] } = {},
+    ) => {
+      const healthPort = await freePort();
+      const started = await startProcess({
+        name,
+        command: process.execPath,
+        args: [...nodeFlags, MAIN, role],
+        env: {
+          NODE_OPTIONS: undefined,
+          NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
+          TC_KAFKA_BROKERS: kafka.bootstrap,
+          TC_HEALTH_PORT: String(healthPort),
+          ...env,
+        },
+        cwd: folder,
+        logFile: join(folder, `${name}.log`),
+        readyUrl: `http://127.0.0.1:${healthPort}/readyz`,
+        readyTimeoutMs: 60_000,
+        stopTimeoutMs: 20_000,
+        ...(restart ? { restart } : {}),
+      });
+      releases.push(() => started.stop());
+      const metric = async (metricName: string, labels = '') => {
+        const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`, {
+          signal: AbortSignal.timeout(5_000),
+        });
+        return (await answer.text())
+          .split('\n')
+          .filter((line) => line.startsWith(`${metricName}{`) || line.startsWith(`${metricName} `))
+          .filter((line) => line.includes(labels))
+          .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+      };
+      return Object.assign(Object.create(started) as ManagedProcess, { metric });
+    };
+    return {
+      folder,
+      postgres,
+      kafka,
+      source,
+      view,
+      startRole,
+      relay: (name = 'relay', roleOptions = {}) =>
+        startRole(name, 'outbox-relay', {
+          ...roleOptions,
+          env: { TC_DATABASE_URL: postgres.url('source'), ...roleOptions.env },
+        }),
+      projector: (name = 'projector', roleOptions = {}) =>
+        startRole(name, 'projector', {
+          ...roleOptions,
+          env: {
+            TC_PAGE: 'gig',
+            TC_DATABASE_URL: postgres.url('gig'),
+            TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
+            ...roleOptions.env,
+          },
+        }),
+      stop,
+    };
+  } catch (err) {
+    await stop();
+    throw err;
+  }
+}
+
+/** Waits for a condition, asking again every few milliseconds. @throws after the deadline, saying what was awaited */
+export async function until(
+  what: string,
+  holds: () => Promise<boolean> | boolean,
+  timeoutMs = 30_000,
+  everyMs = 20,
+): Promise<void> {
+  const deadline = Date.now() + timeoutMs;
+  let last: unknown;
+  for (;;) {
+    try {
+      if (await holds()) return;
+    } catch (err) {
+      last = err;
+    }
+    if (Date.now() > deadline)
+      throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
+    await delay(everyMs);
+  }
+}
