@@ -20,6 +20,11 @@ export const TopClientsView = z
       .nullable()
       .meta({ description: 'Milliseconds since the shown version was committed' }),
     clients: z.array(Client.partial().required({ id: true })),
+    total: z
+      .int()
+      .min(0)
+      .optional()
+      .meta({ description: 'How many clients the seller has; a search card lists only the first three' }),
   })
   .meta({ id: 'TopClientsView' });
 export type TopClientsView = z.infer<typeof TopClientsView>;

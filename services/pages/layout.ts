@@ -23,10 +23,10 @@ export interface Site {
  */
 export function siteOf(
   bases: {
-    readonly gig?: string;
-    readonly user?: string;
-    readonly search?: string;
-    readonly selfView?: string;
+    readonly gig?: string | undefined;
+    readonly user?: string | undefined;
+    readonly search?: string | undefined;
+    readonly selfView?: string | undefined;
   },
   asset: (name: string) => string,
 ): Site {

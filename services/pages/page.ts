@@ -1,11 +1,122 @@
+import type { Client } from '#contracts/client.ts';
+import type { Outcome, TopClientsView } from '#contracts/delivery.ts';
+import type { Site } from './layout.ts';
 import type { Projection } from './projection.ts';
 
 export type PageName = 'gig' | 'user' | 'search';
 export type SellerLevel = 'new' | 'rising' | 'expert' | 'master';
 
+/** A client as a page may know it: a search card has no more than these members. */
+export type PageClient = Pick<Client, 'id' | 'name' | 'logo'> & Partial<Client>;
+
+/** A seller's list at one version, from the view or from the source of truth. */
+export interface ClientList {
+  /** 0: the seller never had clients. */
+  readonly version: number;
+  /** Unix milliseconds; null for version 0. */
+  readonly committedAt: number | null;
+  readonly clients: readonly PageClient[];
+  /** How many the seller has, where `clients` holds only the first. */
+  readonly total: number;
+}
+
+/** What the view of a hybrid page holds of a seller. */
+export interface ClientIds {
+  readonly version: number;
+  readonly committedAt: number | null;
+  readonly clientIds: readonly string[];
+}
+
+/** What a render shows of a seller, and what became of the data. `list` is null when there is nothing to show. */
+export interface Shown {
+  readonly outcome: Outcome;
+  readonly list: ClientList | null;
+}
+/** Null under the delivery `off`: the page without the feature. */
+export type ShownOf = ((sellerId: number) => Shown) | null;
+
+export interface Statement {
+  /** Prepared once a connection under this name. */
+  readonly name: string;
+  readonly text: string;
+  readonly values: unknown[];
+}
+/** The page's own database within one request, with that request's deadline. */
+export interface PageDatabase {
+  /** @throws when the database cannot be reached, is too slow or refuses the statement */
+  query<Row>(statement: Statement): Promise<Row[]>;
+}
+
+/** How a page reads its own database: one statement a delivery. Null means that the address leads to nothing. */
+export interface Reads<Params, Own> {
+  own(db: PageDatabase, params: Params): Promise<Own | null>;
+  /** A seller that is not in `held` has no row in the view. */
+  withLists(
+    db: PageDatabase,
+    params: Params,
+  ): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null>;
+  withIds(
+    db: PageDatabase,
+    params: Params,
+  ): Promise<{ own: Own; held: ReadonlyMap<number, ClientIds> } | null>;
+  /**
+   * Finds out as cheaply as can be which sellers are on the page, so that the source of truth can be asked while
+   * `own` reads the rest.
+   */
+  sellersFirst(
+    db: PageDatabase,
+    params: Params,
+  ): Promise<{ sellers: readonly number[]; own: () => Promise<Own | null> } | null>;
+}
+
+/** Why an address is refused before anything is read. */
+export interface AddressRefused {
+  readonly refused: 'not-found' | 'invalid-request';
+  readonly detail: string;
+}
+
 /** One page: a folder here and a line in the index. */
-export interface Page {
+export interface Page<Params = unknown, Own = unknown> {
   readonly name: PageName;
   /** How its view follows the events, for each delivery that keeps data in the page's database. */
   readonly projections: { readonly asynchronous: Projection; readonly hybrid: Projection };
+  /** Express route of the page. */
+  readonly path: string;
+  /** A page of one seller takes `minVersion=7`, a page of many `minVersion=<seller>:7`. */
+  readonly shows: 'one seller' | 'many sellers';
+  /** Reads the address; pure. `query` holds only members given once. */
+  address(
+    path: Readonly<Record<string, string | undefined>>,
+    query: Readonly<Record<string, string>>,
+  ): Params | AddressRefused;
+  /** An address to try the page's database with, before the first request; it need not lead to anything. */
+  readonly probe: Params;
+  /** Called once a process: what it returns may remember things between requests. */
+  open(): Reads<Params, Own>;
+  sellersOf(own: Own): readonly number[];
+  html(own: Own, shown: ShownOf, site: Site): string;
+  /** The page's data, with `topClients` beside each seller's part unless `shown` is null. */
+  json(own: Own, shown: ShownOf, now: number): unknown;
+  /** For the index at `/`. */
+  examples(site: Site): ReadonlyArray<{ readonly label: string; readonly href: string }>;
 }
+
+/** Reads an id in an address; null when it is not a positive integer that a JSON number carries exactly. */
+export const idIn = (text: string | undefined): number | null => {
+  if (text === undefined || !/^[1-9]\d{0,15}$/.test(text)) return null;
+  const id = Number(text);
+  return Number.isSafeInteger(id) ? id : null;
+};
+
+/** @returns how long ago the shown version was committed, in ms; null when nothing with a version is shown */
+export const ageOf = ({ list }: Shown, now: number): number | null =>
+  list?.committedAt == null ? null : Math.max(0, now - list.committedAt);
+
+/** The member `topClients` of a page's JSON. */
+export const topClientsJson = (shown: Shown, now: number): TopClientsView => ({
+  outcome: shown.outcome,
+  version: shown.list?.version ?? null,
+  ageMs: ageOf(shown, now),
+  clients: [...(shown.list?.clients ?? [])],
+  total: shown.list?.total ?? 0,
+});

@@ -55,7 +55,12 @@ export function listen(server: Server, port: number, host = '0.0.0.0'): Promise<
 /** Stops accepting, lets requests in flight finish, then closes; idle connections are closed at once. */
 export function drain(server: Server): Promise<void> {
   return new Promise((resolve) => {
-    server.close(() => resolve());
+    // A connection whose request ends only now would be kept alive until its timeout.
+    const sweep = setInterval(() => server.closeIdleConnections(), 20);
+    server.close(() => {
+      clearInterval(sweep);
+      resolve();
+    });
     server.closeIdleConnections();
   });
 }

@@ -1,0 +1,134 @@
+import { randomUUID } from 'node:crypto';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import { type Site, siteOf } from '#pages/layout.ts';
+import type { Mount, PageContext } from '#pages/mount.ts';
+import type { Releases } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
+import { isUnavailable } from '#platform/postgres.ts';
+import { loadAssets } from './assets.ts';
+import { serveLogos } from './logos.ts';
+import { OwnDatabaseUnavailable } from './own-database.ts';
+import { refuseWith } from './refusals.ts';
+
+export interface PageAppOptions {
+  /** Public base addresses of the pages; an absent one means the same origin. */
+  readonly links: {
+    readonly gig?: string | undefined;
+    readonly user?: string | undefined;
+    readonly search?: string | undefined;
+    readonly selfView?: string | undefined;
+  };
+  /** Origins that may show the page in a frame, beside its own. */
+  readonly frameAncestors?: readonly string[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly releases: Releases;
+  /** Adds the routes of the page, `/` included. */
+  readonly mount: Mount;
+}
+
+const ASSETS = new URL('./assets/', import.meta.url);
+const REQUEST_ID = /^[\w.:/-]{1,128}$/;
+
+/** What every answer carries. Nothing is loaded from elsewhere, and nothing inline is run. */
+function securityHeaders(site: Site, options: PageAppOptions): Readonly<Record<string, string>> {
+  // A form leads to the pages, which may have origins of their own.
+  const forms = new Set(
+    [site.search(), site.selfView(1)]
+      .filter((address) => URL.canParse(address))
+      .map((address) => new URL(address).origin),
+  );
+  const policy = [
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self'",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "base-uri 'none'",
+    `form-action ${["'self'", ...forms].join(' ')}`,
+    `frame-ancestors ${["'self'", ...(options.frameAncestors ?? [])].join(' ')}`,
+  ];
+  return {
+    'content-security-policy': policy.join('; '),
+    'x-content-type-options': 'nosniff',
+    'referrer-policy': 'strict-origin-when-cross-origin',
+    'cross-origin-opener-policy': 'same-origin',
+    'permissions-policy': 'camera=(), geolocation=(), microphone=(), payment=()',
+  };
+}
+
+/** The server around one page: see `PageContext` for what it brings. */
+export async function createPageApp(options: PageAppOptions): Promise<Express> {
+  const { log } = options;
+  const assets = await loadAssets(ASSETS);
+  const site = siteOf(options.links, assets.addressOf);
+  const refuse = refuseWith(site);
+  const context: PageContext = {
+    site,
+    log,
+    metrics: options.metrics,
+    releases: options.releases,
+    refuse,
+  };
+
+  const app = express();
+  app.disable('x-powered-by');
+  // Hashing every page would cost more than it saves: pages change, and assets carry their hash in the address.
+  app.disable('etag');
+  app.set('query parser', 'simple');
+
+  const headers = Object.entries(securityHeaders(site, options));
+  const begin: RequestHandler = (req, res, next) => {
+    const given = req.headers['x-request-id'];
+    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
+    res.locals['requestId'] = requestId;
+    res.setHeader('x-request-id', requestId);
+    for (const [name, value] of headers) res.setHeader(name, value);
+    next();
+  };
+  app.use(begin);
+
+  app.get('/assets/:name', assets.serve);
+  app.get('/logos/:file', serveLogos());
+  const router = express.Router();
+  options.mount(router, context);
+  app.use(router);
+  app.use((req, res) =>
+    refuse(req, res, 'not-found', 'This address leads nowhere: check it, or start from the front page.'),
+  );
+
+  const failed: ErrorRequestHandler = (err: unknown, req, res, next) => {
+    if (res.headersSent) return next(err);
+    const { requestId } = res.locals;
+    const status = (err as { status?: unknown } | null)?.status;
+    if (typeof status === 'number' && status >= 400 && status < 500) {
+      // Express itself: an address that does not decode, a body that does not parse.
+      return refuse(
+        req,
+        res,
+        'invalid-request',
+        'The address or the body could not be read: check its encoding.',
+      );
+    }
+    if (err instanceof OwnDatabaseUnavailable || isUnavailable(err)) {
+      log.warn({ err, requestId }, 'answered without the database of the page');
+      return refuse(
+        req,
+        res,
+        'unavailable',
+        'This page cannot be shown right now. Please try again in a moment.',
+      );
+    }
+    log.error({ err, requestId }, 'a page failed');
+    return refuse(
+      req,
+      res,
+      'internal',
+      'This page could not be shown, and we have been told. Please try again.',
+    );
+  };
+  app.use(failed);
+  return app;
+}

@@ -1,0 +1,64 @@
+import type { Outcome } from '#contracts/delivery.ts';
+import type { ClientIds, ClientList, Shown } from '#pages/page.ts';
+
+/** What is to be done about one seller of a page, once the page's own database has answered. */
+export type Decision =
+  /** Nothing more is needed. */
+  | { readonly do: 'show'; readonly shown: Shown }
+  /** Ask the source of truth for the whole list, and show `otherwise` when it does not answer in time. */
+  | { readonly do: 'ask for the list'; readonly otherwise: Shown }
+  /** Ask the source of truth for these clients, and show `otherwise` when it does not answer in time. */
+  | {
+      readonly do: 'ask for clients';
+      readonly clientIds: readonly string[];
+      readonly otherwise: Shown;
+    };
+
+export const MISSING: Shown = { outcome: 'missing', list: null };
+
+/**
+ * A seller without a row never changed a list: events reach the view for every seller that did, and a row stays
+ * behind when the last client goes or the seller is erased. So no row is a full answer at version 0, and no call.
+ */
+const NEVER: ClientList = { version: 0, committedAt: null, clients: [], total: 0 };
+
+const shownAt = (list: ClientList, least: number): Shown => ({
+  outcome: list.version >= least ? 'full' : 'stale',
+  list,
+});
+
+/** The page holds whole lists: the source of truth is only asked when the reader has seen a newer version. */
+export function decideWithList(held: ClientList | undefined, least: number): Decision {
+  const shown = shownAt(held ?? NEVER, least);
+  return shown.outcome === 'full' ? { do: 'show', shown } : { do: 'ask for the list', otherwise: shown };
+}
+
+/** The page holds ids: the source of truth is asked for sellers who have clients, and spared for the others. */
+export function decideWithIds(held: ClientIds | undefined, least: number): Decision {
+  const { version, committedAt, clientIds } = held ?? { version: 0, committedAt: null, clientIds: [] };
+  if (clientIds.length > 0) {
+    return version >= least
+      ? { do: 'ask for clients', clientIds, otherwise: MISSING }
+      : { do: 'ask for the list', otherwise: MISSING };
+  }
+  return decideWithList({ version, committedAt, clients: [], total: 0 }, least);
+}
+
+/** The page holds nothing. */
+export const decideWithNothing = (): Decision => ({ do: 'ask for the list', otherwise: MISSING });
+
+/**
+ * What is shown after the source of truth was asked. Its answer is the newest there is; should it still be older
+ * than what the reader asked for, that version never existed or was lost, and the page says so.
+ */
+export const settle = (answer: ClientList | null, otherwise: Shown, least: number): Shown =>
+  answer === null ? otherwise : shownAt(answer, least);
+
+const RANK: Readonly<Record<Outcome, number>> = { full: 0, stale: 1, missing: 2 };
+
+/** What a page says of itself when it shows several sellers: the worst of them. */
+export function worst(shown: Iterable<Shown>): Outcome {
+  let result: Outcome = 'full';
+  for (const { outcome } of shown) if (RANK[outcome] > RANK[result]) result = outcome;
+  return result;
+}

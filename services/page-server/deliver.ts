@@ -1,0 +1,139 @@
+import type { Delivery, Outcome } from '#contracts/delivery.ts';
+import type { ClientList, Page, PageDatabase, Reads, Shown } from '#pages/page.ts';
+import { type Decision, decideWithIds, decideWithList, decideWithNothing, settle, worst } from './decide.ts';
+import type { LeastVersion } from './min-version.ts';
+import type { Call, Source } from './source-client.ts';
+
+export interface Delivered {
+  readonly own: unknown;
+  /** By seller; null when the feature is off. */
+  readonly shown: ReadonlyMap<number, Shown> | null;
+  readonly outcome: Outcome | null;
+  /** Milliseconds spent waiting for each, for `Server-Timing`; they overlap where the work did. */
+  readonly ownMs: number;
+  readonly sourceMs: number;
+}
+
+export interface DeliverySettings {
+  readonly delivery: Delivery;
+  /** `synchronous` only: ask the source of truth while the page reads its own database. */
+  readonly parallel: boolean;
+}
+
+/** What one request brings along. */
+export interface DeliveryRequest {
+  readonly address: unknown;
+  readonly least: LeastVersion;
+  readonly db: PageDatabase;
+  /** The call to the source of truth that may be made now; its deadline shrinks with what is left for the page. */
+  readonly call: () => Call;
+}
+
+/**
+ * Gets what a page shows, the way its delivery says.
+ * @returns null when the address leads to nothing
+ * @throws when the page's own database fails; never because of the source of truth
+ */
+export async function deliver(
+  page: Page,
+  reads: Reads<unknown, unknown>,
+  source: Source,
+  settings: DeliverySettings,
+  request: DeliveryRequest,
+): Promise<Delivered | null> {
+  const { address, db, least } = request;
+  const began = performance.now();
+  const elapsed = () => performance.now() - began;
+
+  switch (settings.delivery) {
+    case 'off': {
+      const own = await reads.own(db, address);
+      return own === null ? null : { own, shown: null, outcome: null, ownMs: elapsed(), sourceMs: 0 };
+    }
+    case 'asynchronous': {
+      const read = await reads.withLists(db, address);
+      if (read === null) return null;
+      const ownMs = elapsed();
+      return finish(
+        read.own,
+        page.sellersOf(read.own),
+        (id) => decideWithList(read.held.get(id), least(id)),
+        ownMs,
+      );
+    }
+    case 'hybrid': {
+      const read = await reads.withIds(db, address);
+      if (read === null) return null;
+      const ownMs = elapsed();
+      return finish(
+        read.own,
+        page.sellersOf(read.own),
+        (id) => decideWithIds(read.held.get(id), least(id)),
+        ownMs,
+      );
+    }
+    case 'synchronous': {
+      if (!settings.parallel) {
+        const own = await reads.own(db, address);
+        return own === null ? null : finish(own, page.sellersOf(own), decideWithNothing, elapsed());
+      }
+      const first = await reads.sellersFirst(db, address);
+      if (first === null) return null;
+      // Neither waits for the other; the call to the source cannot reject.
+      const [own, asked] = await Promise.all([
+        first.own().then((value) => ({ value, ms: elapsed() })),
+        settleAll(first.sellers, decideWithNothing),
+      ]);
+      return own.value === null ? null : { own: own.value, ...asked, ownMs: own.ms };
+    }
+  }
+
+  async function finish(
+    own: unknown,
+    sellers: readonly number[],
+    decide: (sellerId: number) => Decision,
+    ownMs: number,
+  ): Promise<Delivered> {
+    return { own, ...(await settleAll(sellers, decide)), ownMs };
+  }
+
+  async function settleAll(sellers: readonly number[], decide: (sellerId: number) => Decision) {
+    const shown = new Map<number, Shown>();
+    const asking: Array<{ sellerId: number; decision: Exclude<Decision, { do: 'show' }> }> = [];
+    for (const sellerId of sellers) {
+      const decision = decide(sellerId);
+      if (decision.do === 'show') shown.set(sellerId, decision.shown);
+      else asking.push({ sellerId, decision });
+    }
+    let sourceMs = 0;
+    if (asking.length > 0) {
+      const asked = performance.now();
+      const answers = await ask(asking);
+      sourceMs = performance.now() - asked;
+      for (const { sellerId, decision } of asking) {
+        shown.set(sellerId, settle(answers(sellerId), decision.otherwise, least(sellerId)));
+      }
+    }
+    const outcome = worst(shown.values());
+    return { shown, outcome, sourceMs };
+  }
+
+  /** One call, whatever the number of sellers: a page of many asks for all of them at once. */
+  async function ask(
+    asking: ReadonlyArray<{ sellerId: number; decision: Exclude<Decision, { do: 'show' }> }>,
+  ): Promise<(sellerId: number) => ClientList | null> {
+    if (page.shows === 'many sellers') {
+      const answer = await source.lists(
+        asking.map(({ sellerId }) => sellerId),
+        request.call(),
+      );
+      return (sellerId) => (answer.result === 'ok' ? (answer.value.get(sellerId) ?? null) : null);
+    }
+    const { sellerId, decision } = asking[0]!;
+    const answer =
+      decision.do === 'ask for clients'
+        ? await source.clients(sellerId, decision.clientIds, request.call())
+        : await source.list(sellerId, request.call());
+    return () => (answer.result === 'ok' ? answer.value : null);
+  }
+}

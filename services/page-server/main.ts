@@ -1,0 +1,179 @@
+import { createServer } from 'node:http';
+import { z } from 'zod';
+import { Delivery } from '#contracts/delivery.ts';
+import { PAGES } from '#pages/index.ts';
+import type { Mount } from '#pages/mount.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { drain, listen, serveHealth } from '#platform/health.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { openPool } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { createPageApp } from './app.ts';
+import { mountPage } from './mount-page.ts';
+import { OwnDatabase } from './own-database.ts';
+import { openSource } from './source-client.ts';
+
+export const role = defineRole({
+  name: 'page-server',
+  about: 'serves one page, with top clients by one delivery',
+  settings: {
+    page: setting(
+      'TC_PAGE',
+      'gig, user, search or self-view',
+      z.enum(['gig', 'user', 'search', 'self-view']),
+    ),
+    delivery: setting(
+      'TC_DELIVERY',
+      'how the page gets the data: asynchronous, hybrid, synchronous, or off',
+      Delivery.default('asynchronous'),
+    ),
+    parallel: setting(
+      'TC_PARALLEL',
+      'synchronous only: ask the source while the page reads its own database',
+      boolean().default(true),
+    ),
+    viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
+    databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", url()),
+    databasePool: setting('TC_DATABASE_POOL', 'connections to it, at most', integer(1, 500).default(10)),
+    sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
+    sourceDeadlineMs: setting(
+      'TC_SOURCE_DEADLINE_MS',
+      'deadline of a call to the source, body included, in ms',
+      integer(1, 10_000).default(150),
+    ),
+    sourceConcurrency: setting(
+      'TC_SOURCE_CONCURRENCY',
+      'calls to the source at the same time; as many again may wait',
+      integer(1, 1_000).default(64),
+    ),
+    pageDeadlineMs: setting(
+      'TC_PAGE_DEADLINE_MS',
+      'deadline of a page in all, in ms',
+      integer(100, 60_000).default(1_000),
+    ),
+    port: setting('TC_PORT', 'port of the page', port()),
+    host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
+    shutdownDelayMs: setting(
+      'TC_SHUTDOWN_DELAY_MS',
+      'how long to go on serving after SIGTERM, until load balancers know, in ms',
+      milliseconds(9_000).default(0),
+    ),
+    gigUrl: setting('TC_GIG_URL', 'public base address of the gig page', url().optional()),
+    userUrl: setting('TC_USER_URL', 'public base address of the user page', url().optional()),
+    searchUrl: setting('TC_SEARCH_URL', 'public base address of the search page', url().optional()),
+    selfViewUrl: setting('TC_SELF_VIEW_URL', 'public base address of the self-view', url().optional()),
+    frameAncestors: setting(
+      'TC_FRAME_ANCESTORS',
+      'origins that may show the page in a frame, comma-separated',
+      list().optional(),
+    ),
+    tokenUrl: setting('TC_TOKEN_URL', "self-view: the demo issuer's /token", url().optional()),
+    jwksUrl: setting('TC_JWKS_URL', 'self-view: where the keys of the issuer are', url().optional()),
+    jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
+    jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
+  },
+  async start(config, { log, metrics, releases }) {
+    if (config.pageDeadlineMs < config.sourceDeadlineMs + 100) {
+      throw new ConfigError('TC_PAGE_DEADLINE_MS must be at least 100 more than TC_SOURCE_DEADLINE_MS');
+    }
+    let stopping = false;
+    let notReady: string | null = 'starting';
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => (stopping ? 'stopping' : notReady),
+      registry: metrics.registry,
+    });
+    releases.push('health', health.close);
+
+    let mount: Mount;
+    if (config.page === 'self-view') {
+      const { mountSelfView } = await import('#pages/self-view/index.ts');
+      mount = (router, context) => mountSelfView(router, { ...context, config });
+      notReady = null;
+    } else {
+      const page = PAGES[config.page];
+      const { delivery } = config;
+      const held = delivery === 'asynchronous' || delivery === 'hybrid';
+      const pool = openPool(
+        {
+          url: config.databaseUrl,
+          applicationName: `page-server ${config.page}`,
+          maximum: config.databasePool,
+          // Half of the page's time each for getting a connection and for the statement: the page's own deadline
+          // ends the wait earlier, these end what it left behind.
+          statementTimeoutMs: Math.ceil(config.pageDeadlineMs / 2),
+          connectTimeoutMs: Math.ceil(config.pageDeadlineMs / 2),
+          ...(held ? { searchPath: [viewSchema(delivery, config.viewVersion), 'public'] } : {}),
+        },
+        log,
+      );
+      releases.push('database', () => pool.end());
+      const database = new OwnDatabase(pool, log);
+      const source = openSource(
+        { url: config.sourceUrl, concurrency: config.sourceConcurrency, breakMs: 500 },
+        config.page,
+        { log, metrics },
+      );
+      releases.push('source', source.close);
+      mount = mountPage(page, { ...config, database, source });
+
+      notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
+      const abort = new AbortController();
+      releases.push('readiness', () => abort.abort());
+      const look = async () => {
+        const reads = page.open();
+        const read = {
+          asynchronous: reads.withLists,
+          hybrid: reads.withIds,
+          synchronous: reads.own,
+          off: reads.own,
+        };
+        while (!abort.signal.aborted) {
+          try {
+            await read[delivery](database.until(performance.now() + config.pageDeadlineMs), page.probe);
+            notReady = null;
+            log.info('ready');
+            return;
+          } catch (err) {
+            log.warn({ err }, notReady as string);
+            await pause(1_000, abort.signal);
+          }
+        }
+      };
+      void look();
+    }
+
+    const app = await createPageApp({
+      links: {
+        gig: config.gigUrl,
+        user: config.userUrl,
+        search: config.searchUrl,
+        selfView: config.selfViewUrl,
+      },
+      ...(config.frameAncestors ? { frameAncestors: config.frameAncestors } : {}),
+      log,
+      metrics,
+      releases,
+      mount,
+    });
+    const server = createServer((req, res) => {
+      if (stopping) res.setHeader('connection', 'close');
+      app(req, res);
+    });
+    // A client that sends its request by the byte must not hold a connection for ever.
+    server.requestTimeout = 10_000;
+    server.headersTimeout = 10_000;
+    server.keepAliveTimeout = 65_000;
+    const listening = await listen(server, config.port, config.host);
+    releases.push('server', () => drain(server));
+    releases.push('shutdown delay', async () => {
+      stopping = true;
+      await pause(config.shutdownDelayMs);
+    });
+    log.info(
+      { page: config.page, delivery: config.delivery, port: listening, healthPort: health.port },
+      'serving',
+    );
+    return 'running';
+  },
+});

@@ -1,0 +1,170 @@
+import type { Request, Response, Router } from 'express';
+import { html } from 'hono/html';
+import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
+import { type Html, layout } from '#pages/layout.ts';
+import type { PageContext } from '#pages/mount.ts';
+import { type AddressRefused, ageOf, type Page, type Shown } from '#pages/page.ts';
+import { type Delivered, type DeliverySettings, deliver } from './deliver.ts';
+import { ANY_VERSION, readMinVersion } from './min-version.ts';
+import type { OwnDatabase } from './own-database.ts';
+import { representation } from './refusals.ts';
+import type { Call, Source } from './source-client.ts';
+
+export interface PageDeps extends DeliverySettings {
+  readonly database: OwnDatabase;
+  readonly source: Source;
+  readonly sourceDeadlineMs: number;
+  readonly pageDeadlineMs: number;
+}
+
+/** Kept free of waiting, for rendering and sending, in ms. */
+const RENDER_MS = 50;
+
+const isRefused = (address: unknown): address is AddressRefused =>
+  typeof address === 'object' && address !== null && 'refused' in address;
+
+/** Adds the routes of a page that shows top clients: the page itself, and the index at `/`. */
+export function mountPage(page: Page, deps: PageDeps) {
+  return (router: Router, context: PageContext): void => {
+    const { site, refuse } = context;
+    const reads = page.open();
+    const measure = measures(page, deps.delivery, context);
+    // What the page waits for in all: its database first, and then the source with what is left.
+    const ownMs = deps.pageDeadlineMs - RENDER_MS - (deps.delivery === 'off' ? 0 : deps.sourceDeadlineMs);
+
+    async function answer(req: Request, res: Response): Promise<void> {
+      const began = performance.now();
+      const form = representation(req);
+      if (form === null) {
+        return refuse(req, res, 'not-acceptable', 'Ask for text/html or application/json.');
+      }
+      const query = queryOf(req);
+      if (query === null) return refuse(req, res, 'invalid-request', 'Each parameter may be given once.');
+      const address = page.address(req.params as Record<string, string>, query);
+      if (isRefused(address)) return refuse(req, res, address.refused, address.detail);
+      const asked = query['minVersion'] ?? (req.headers[MIN_VERSION] as string | undefined);
+      const min = asked === undefined ? { least: ANY_VERSION } : readMinVersion(asked, page.shows);
+      if ('refused' in min) {
+        return refuse(req, res, 'invalid-request', min.refused, [{ at: 'minVersion', message: min.refused }]);
+      }
+
+      const call = (): Call => ({
+        deadlineMs: Math.min(
+          deps.sourceDeadlineMs,
+          began + deps.pageDeadlineMs - RENDER_MS - performance.now(),
+        ),
+        requestId: res.locals['requestId'] as string,
+      });
+      let delivered: Delivered | null;
+      try {
+        delivered = await deliver(page, reads, deps.source, deps, {
+          address,
+          least: min.least,
+          db: deps.database.until(began + ownMs),
+          call,
+        });
+      } catch (err) {
+        measure.failed(performance.now() - began);
+        throw err;
+      }
+      if (delivered === null) {
+        return refuse(req, res, 'not-found', 'What this address named is not here, or no longer.');
+      }
+
+      const { own, shown, outcome } = delivered;
+      const shownOf = shown === null ? null : (sellerId: number) => shown.get(sellerId)!;
+      const rendering = performance.now();
+      const now = Date.now();
+      const body =
+        form === 'html' ? page.html(own, shownOf, site) : JSON.stringify(page.json(own, shownOf, now));
+      const done = performance.now();
+      if (outcome !== null) {
+        res.setHeader(HEADERS.outcome, outcome);
+        if (page.shows === 'one seller') sayVersion(res, shownOf!(page.sellersOf(own)[0]!), now);
+      }
+      res.setHeader(
+        'server-timing',
+        `own;dur=${delivered.ownMs.toFixed(1)}, source;dur=${delivered.sourceMs.toFixed(1)}, render;dur=${(done - rendering).toFixed(1)}`,
+      );
+      res.setHeader('content-type', form === 'html' ? 'text/html; charset=utf-8' : 'application/json');
+      res.setHeader('vary', VARY);
+      // Shared caches must not hide a change, nor keep a page that lacks its data.
+      res.setHeader('cache-control', outcome === 'full' || outcome === null ? 'no-cache' : 'no-store');
+      res.setHeader('content-length', Buffer.byteLength(body));
+      res.end(body);
+      measure.rendered(outcome ?? 'full', performance.now() - began);
+      if (shown !== null && outcome === 'stale') measure.stale(shown.values(), now);
+    }
+
+    router.get(page.path, answer);
+    router.all(page.path, (req, res) => {
+      res.set('allow', 'GET, HEAD');
+      refuse(req, res, 'method-not-allowed', 'This page takes GET and HEAD.');
+    });
+    router.get('/', (_req, res) => {
+      res.set({ 'content-type': 'text/html; charset=utf-8', 'cache-control': 'no-cache' });
+      res.end(index(page, deps, context));
+    });
+  };
+}
+
+const MIN_VERSION = HEADERS.minVersion.toLowerCase();
+const VARY = `Accept, ${HEADERS.minVersion}`;
+
+const NO_QUERY: Readonly<Record<string, string>> = {};
+
+/** Null when a parameter is given twice: which one counts would be a guess. */
+function queryOf(req: Request): Readonly<Record<string, string>> | null {
+  if (!req.url.includes('?')) return NO_QUERY;
+  const query = req.query as Record<string, string | string[]>;
+  return Object.values(query).every((value) => typeof value === 'string')
+    ? (query as Record<string, string>)
+    : null;
+}
+
+function sayVersion(res: Response, shown: Shown, now: number): void {
+  if (shown.list === null) return;
+  res.setHeader(HEADERS.version, shown.list.version);
+  const age = ageOf(shown, now);
+  if (age !== null) res.setHeader(HEADERS.age, age);
+}
+
+/** The metrics of a page, looked up once. */
+function measures(page: Page, delivery: Delivery, { metrics }: PageContext) {
+  const labels = { page: page.name, delivery };
+  const renders = metrics.counter('topclients_page_renders_total');
+  const duration = metrics.histogram('topclients_page_render_duration_seconds').labels(labels);
+  const staleness = metrics.histogram('topclients_page_staleness_seconds').labels(labels);
+  const counted = {
+    full: renders.labels({ ...labels, outcome: 'full' }),
+    missing: renders.labels({ ...labels, outcome: 'missing' }),
+    stale: renders.labels({ ...labels, outcome: 'stale' }),
+    error: renders.labels({ ...labels, outcome: 'error' }),
+  };
+  for (const counter of Object.values(counted)) counter.inc(0);
+  return {
+    rendered(outcome: Outcome, ms: number) {
+      counted[outcome].inc();
+      duration.observe(ms / 1_000);
+    },
+    failed(ms: number) {
+      counted.error.inc();
+      duration.observe(ms / 1_000);
+    },
+    stale(shown: Iterable<Shown>, now: number) {
+      for (const one of shown) {
+        const age = ageOf(one, now);
+        if (one.outcome === 'stale' && age !== null) staleness.observe(age / 1_000);
+      }
+    },
+  };
+}
+
+const TITLES = { gig: 'Gigs', user: 'Sellers', search: 'Search' } as const;
+
+function index(page: Page, deps: PageDeps, { site }: PageContext): string {
+  return layout(site, {
+    title: TITLES[page.name],
+    main: html`<div class="start"><h1>${TITLES[page.name]}</h1><p class="quiet">The ${page.name} page, with top clients delivered <b>${deps.delivery}</b>${deps.delivery === 'synchronous' ? (deps.parallel ? ', in parallel' : ', one after the other') : ''}. Each of these answers JSON as well, for <code>Accept: application/json</code>.</p><ul class="plain chips">${page.examples(site).map((one) => html`<li><a href="${one.href}">${one.label}</a></li>`)}</ul></div>` as Html,
+  });
+}

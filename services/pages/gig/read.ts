@@ -1,0 +1,143 @@
+import type { ClientIds, ClientList, PageDatabase, Reads } from '../page.ts';
+import { RecentLists } from '../recent-lists.ts';
+import type { GigRow } from './own-data.ts';
+
+export interface RelatedGig {
+  readonly gig_id: number;
+  readonly title: string;
+  readonly price_cents: number;
+  readonly rating: number;
+  readonly reviews: number;
+  readonly seller_name: string;
+}
+/** All that the gig page shows of its own. */
+export type Gig = Omit<GigRow, 'related_gig_ids'> & { readonly related: readonly RelatedGig[] };
+
+const own = (gigId: number) => ({
+  name: 'gig-own',
+  text: `select gig_id, seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
+      seller_name, seller_headline, seller_level, seller_country, seller_hue, related
+    from gig,
+      lateral (
+        select coalesce(json_agg(json_build_object(
+          'gig_id', other.gig_id, 'title', other.title, 'price_cents', (other.packages->0->>'priceCents')::int,
+          'rating', other.rating, 'reviews', other.reviews, 'seller_name', other.seller_name)), '[]') as related
+        from gig as other where other.gig_id = any(gig.related_gig_ids)
+      ) as others
+    where gig_id = $1`,
+  values: [gigId],
+});
+
+/** @param remembered version of the list that need not be sent again */
+const withList = (gigId: number, remembered: number) => ({
+  name: 'gig-with-list',
+  text: `select gig_id, gig.seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
+      seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
+      held.version as held_version,
+      case when held.version <> $2 then held.committed_at end as held_committed_at,
+      case when held.version <> $2 then held.clients::text end as held_clients
+    from gig left join top_clients as held on held.seller_id = gig.seller_id,
+      lateral (
+        select coalesce(json_agg(json_build_object(
+          'gig_id', other.gig_id, 'title', other.title, 'price_cents', (other.packages->0->>'priceCents')::int,
+          'rating', other.rating, 'reviews', other.reviews, 'seller_name', other.seller_name)), '[]') as related
+        from gig as other where other.gig_id = any(gig.related_gig_ids)
+      ) as others
+    where gig_id = $1`,
+  values: [gigId, remembered],
+});
+
+const withIds = (gigId: number) => ({
+  name: 'gig-with-ids',
+  text: `select gig_id, gig.seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
+      seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
+      held.version as held_version, held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
+    from gig left join top_clients as held on held.seller_id = gig.seller_id,
+      lateral (
+        select coalesce(json_agg(json_build_object(
+          'gig_id', other.gig_id, 'title', other.title, 'price_cents', (other.packages->0->>'priceCents')::int,
+          'rating', other.rating, 'reviews', other.reviews, 'seller_name', other.seller_name)), '[]') as related
+        from gig as other where other.gig_id = any(gig.related_gig_ids)
+      ) as others
+    where gig_id = $1`,
+  values: [gigId],
+});
+
+const sellerOf = (gigId: number) => ({
+  name: 'gig-seller',
+  text: 'select seller_id from gig where gig_id = $1',
+  values: [gigId],
+});
+
+interface HeldVersion {
+  readonly held_version: number | null;
+  readonly held_committed_at: Date | null;
+}
+
+/** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
+const OWNERS = 100_000;
+
+export function openGigReads(): Reads<number, Gig> {
+  const recent = new RecentLists();
+  const owners = new Map<number, number>();
+
+  async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {
+    const known = owners.get(gigId);
+    if (known !== undefined) return known;
+    const [row] = await db.query<{ seller_id: number }>(sellerOf(gigId));
+    if (row === undefined) return null;
+    if (owners.size >= OWNERS) owners.delete(owners.keys().next().value!);
+    owners.set(gigId, row.seller_id);
+    return row.seller_id;
+  }
+
+  const readOwn = async (db: PageDatabase, gigId: number): Promise<Gig | null> =>
+    (await db.query<Gig>(own(gigId)))[0] ?? null;
+
+  return {
+    own: readOwn,
+
+    async withLists(db, gigId) {
+      const remembered = recent.get(gigId);
+      const [row] = await db.query<Gig & HeldVersion & { readonly held_clients: string | null }>(
+        withList(gigId, remembered?.version ?? -1),
+      );
+      if (row === undefined) return null;
+      const held = new Map<number, ClientList>();
+      if (row.held_version === null) recent.forget(gigId);
+      else if (row.held_clients === null) held.set(row.seller_id, remembered!);
+      else {
+        held.set(
+          row.seller_id,
+          recent.remember(gigId, row.held_version, row.held_committed_at!, row.held_clients),
+        );
+      }
+      return { own: row, held };
+    },
+
+    async withIds(db, gigId) {
+      const [row] = await db.query<Gig & HeldVersion & { readonly held_client_ids: string[] | null }>(
+        withIds(gigId),
+      );
+      if (row === undefined) return null;
+      const held = new Map<number, ClientIds>();
+      if (row.held_version !== null) {
+        held.set(row.seller_id, {
+          version: row.held_version,
+          committedAt: row.held_committed_at!.getTime(),
+          clientIds: row.held_client_ids!,
+        });
+      }
+      return { own: row, held };
+    },
+
+    /**
+     * The address names a gig, the source of truth wants its seller: one look-up by key the first time a process
+     * sees the gig, none after that, and the source is asked while the rest of the page is read.
+     */
+    async sellersFirst(db, gigId) {
+      const sellerId = await ownerOf(db, gigId);
+      return sellerId === null ? null : { sellers: [sellerId], own: () => readOwn(db, gigId) };
+    },
+  };
+}

@@ -1,0 +1,15 @@
+import { html } from 'hono/html';
+import type { Review } from './gig/own-data.ts';
+import type { Html } from './layout.ts';
+import { ratingLine } from './wording.ts';
+
+const month = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric', timeZone: 'UTC' });
+
+/** What buyers wrote, newest first; nothing when nobody did. */
+export const reviewSection = (reviews: readonly Review[], rating: number, count: number): Html | '' =>
+  reviews.length === 0
+    ? ''
+    : (html`<section class="reviews" aria-labelledby="reviews"><div class="section-head"><h2 id="reviews">Reviews</h2>${ratingLine(rating, count)}</div><ul class="plain review-list">${reviews.map(
+        (review) =>
+          html`<li class="review"><p class="review-text">${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${month.format(new Date(`${review.month}-01T00:00:00Z`))}</p></li>`,
+      )}</ul></section>` as Html);

@@ -1,0 +1,54 @@
+import { html } from 'hono/html';
+import { art } from '../art.ts';
+import { type Html, layout, monogram, type Site } from '../layout.ts';
+import type { ShownOf } from '../page.ts';
+import { workedWith } from '../top-clients-block.ts';
+import { LEVELS, money, ratingLine } from '../wording.ts';
+import { CARDS_A_PAGE, type Card, MOST_RESULTS, type SearchResults } from './read.ts';
+import { NAMED_ON_A_CARD } from './view.ts';
+
+export const SUGGESTIONS = [
+  'logo design',
+  'video editing',
+  'web development',
+  'translation',
+  'illustration',
+  'voice over',
+];
+
+const card = (one: Card, shown: ShownOf, site: Site): Html =>
+  html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${one.title}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${one.seller_name}</span><span class="level">${LEVELS[one.seller_level]}</span></div>${workedWith(shown?.(one.seller_id), site, NAMED_ON_A_CARD)}<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
+
+const countOf = (results: SearchResults): string => {
+  const many =
+    results.total >= MOST_RESULTS
+      ? `${MOST_RESULTS.toLocaleString('en-US')}+`
+      : results.total.toLocaleString('en-US');
+  return `${many} ${results.total === 1 ? 'service' : 'services'}`;
+};
+
+/** The pages around this one, the first and the last. */
+function pages(results: SearchResults, site: Site): Html | '' {
+  const last = Math.ceil(results.total / CARDS_A_PAGE);
+  if (last < 2) return '';
+  const { page, query } = results;
+  const near = [...new Set([1, page - 1, page, page + 1, last])].filter((one) => one >= 1 && one <= last);
+  return html`<nav class="pages" aria-label="Pages of results">${page > 1 ? html`<a class="button secondary" rel="prev" href="${site.search(query, page - 1)}">Previous</a>` : ''}<ol class="plain page-numbers">${near.map((one, i) => html`${i > 0 && one > near[i - 1]! + 1 ? html`<li aria-hidden="true">…</li>` : ''}<li>${one === page ? html`<span aria-current="page">${one}</span>` : html`<a href="${site.search(query, one)}"><span class="hidden">Page </span>${one}</a>`}</li>`)}</ol>${page < last ? html`<a class="button secondary" rel="next" href="${site.search(query, page + 1)}">Next</a>` : ''}</nav>` as Html;
+}
+
+const nothing = (results: SearchResults, site: Site): Html =>
+  html`<div class="nothing card"><h2>Nothing found for “${results.query}”</h2><p class="quiet">Try fewer or more common words, or one of these:</p><ul class="plain chips">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul></div>` as Html;
+
+/** The search page as HTML. */
+export function searchHtml(results: SearchResults, shown: ShownOf, site: Site): string {
+  const { query, page } = results;
+  const title = query === '' ? 'Browse services' : `Results for “${query}”`;
+  return layout(site, {
+    title: page > 1 ? `${title}, page ${page}` : title,
+    query,
+    main: html`<div class="search-head"><h1>${title}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
+${query === '' ? html`<ul class="plain chips suggestions" aria-label="Popular searches">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul>` : ''}
+${results.cards.length === 0 ? nothing(results, site) : html`<ul class="plain grid results">${results.cards.map((one) => card(one, shown, site))}</ul>`}
+${pages(results, site)}` as Html,
+  });
+}

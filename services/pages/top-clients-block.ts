@@ -1,0 +1,82 @@
+import { html, raw } from 'hono/html';
+import { LogoSlug } from '#contracts/client.ts';
+import { type Html, monogram, type Site } from './layout.ts';
+import type { PageClient, Shown } from './page.ts';
+import { plural, years } from './wording.ts';
+
+/** Shown before "show all"; a phone shows two columns of them. */
+const AT_FIRST = 8;
+
+const hueOf = (text: string): number => {
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (hash * 31 + text.charCodeAt(i)) % 3600;
+  return hash % 360;
+};
+
+/** The logo of a brand, from this origin; its first letter where there is none. The name stands beside it. */
+export const logo = (client: PageClient, site: Site, size: 'small' | 'medium'): Html => {
+  // A slug becomes part of an address: nothing but a slug may.
+  if (client.logo === null || !LogoSlug.safeParse(client.logo).success) {
+    return monogram(client.name, hueOf(client.name), size);
+  }
+  const pixels = size === 'small' ? 24 : 44;
+  return html`<img class="logo ${size}" src="${site.logo(client.logo)}" alt="" width="${pixels}" height="${pixels}" loading="lazy" decoding="async">` as Html;
+};
+
+const facts = (client: PageClient): string =>
+  [client.industry, years(client)].filter((fact) => fact !== undefined && fact !== '').join(' · ');
+
+const tile = (client: PageClient, site: Site): Html => {
+  const about = facts(client);
+  return html`<li class="brand">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${client.name}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}</div></li>` as Html;
+};
+
+const story = (client: PageClient, site: Site): Html => {
+  const about = facts(client);
+  return html`<li class="brand story">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${client.name}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}${client.description ? html`<p class="brand-story">${client.description}</p>` : ''}</div></li>` as Html;
+};
+
+function block(list: readonly PageClient[], site: Site, form: 'tiles' | 'stories'): Html {
+  const one = form === 'tiles' ? tile : story;
+  const [first, others] =
+    list.length > AT_FIRST + 1 ? [list.slice(0, AT_FIRST), list.slice(AT_FIRST)] : [list, []];
+  return html`<ul class="plain brands ${form}">${first.map((client) => one(client, site))}</ul>
+${others.length > 0 ? html`<details class="more-brands"><summary>${plural(others.length, 'more brand', 'more brands')}</summary><ul class="plain brands ${form}">${others.map((client) => one(client, site))}</ul></details>` : ''}` as Html;
+}
+
+// Rendered once for each list that is remembered: the same list object comes back until the view holds a new version.
+const rendered = { tiles: new WeakMap<object, Html>(), stories: new WeakMap<object, Html>() };
+
+/**
+ * The section on the page of one seller. Nothing at all where there is nothing to show: a page without the data is
+ * a whole page.
+ * @param form `tiles` names the brands, `stories` also tells what was done for them
+ */
+export function topClientsBlock(
+  shown: Shown | undefined,
+  seller: string,
+  site: Site,
+  form: 'tiles' | 'stories',
+): Html | '' {
+  const list = shown?.list?.clients;
+  if (shown === undefined || list === undefined || list.length === 0) return '';
+  let brands = rendered[form].get(list);
+  if (brands === undefined) {
+    brands = raw(block(list, site, form).toString());
+    rendered[form].set(list, brands);
+  }
+  return html`<section class="trusted" aria-labelledby="trusted-by">
+<div class="trusted-head"><h2 id="trusted-by">Trusted by</h2><p class="quiet">${plural(list.length, 'brand', 'brands')} ${seller} has worked with</p></div>
+${brands}
+${shown.outcome === 'stale' ? html`<p class="trusted-note">The newest change to this list will appear in a moment.</p>` : ''}
+</section>` as Html;
+}
+
+/** The line on a search card: logos and names of the first clients, and how many more there are. */
+export function workedWith(shown: Shown | undefined, site: Site, named: number): Html | '' {
+  const list = shown?.list;
+  if (!list || list.clients.length === 0) return '';
+  const first = list.clients.slice(0, named);
+  const others = list.total - first.length;
+  return html`<div class="worked-with"><span class="logos">${first.map((client) => logo(client, site, 'small'))}</span><span class="worked-names"><span class="quiet">Worked with</span> ${first.map((client) => client.name).join(', ')}${others > 0 ? html` <span class="others">+${others}<span class="hidden"> more</span></span>` : ''}</span></div>` as Html;
+}

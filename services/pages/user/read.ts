@@ -1,0 +1,90 @@
+import type { ClientIds, ClientList, Reads } from '../page.ts';
+import { RecentLists } from '../recent-lists.ts';
+import type { UserProfileRow } from './own-data.ts';
+
+export type UserProfile = UserProfileRow;
+
+const own = (sellerId: number) => ({
+  name: 'user-own',
+  text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
+      to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
+      hue, gigs, recent_reviews
+    from user_profile where seller_id = $1`,
+  values: [sellerId],
+});
+
+/** @param remembered version of the list that need not be sent again */
+const withList = (sellerId: number, remembered: number) => ({
+  name: 'user-with-list',
+  text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
+      to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
+      hue, gigs, recent_reviews,
+      held.version as held_version,
+      case when held.version <> $2 then held.committed_at end as held_committed_at,
+      case when held.version <> $2 then held.clients::text end as held_clients
+    from user_profile left join top_clients as held using (seller_id) where seller_id = $1`,
+  values: [sellerId, remembered],
+});
+
+const withIds = (sellerId: number) => ({
+  name: 'user-with-ids',
+  text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
+      to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
+      hue, gigs, recent_reviews,
+      held.version as held_version, held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
+    from user_profile left join top_clients as held using (seller_id) where seller_id = $1`,
+  values: [sellerId],
+});
+
+interface HeldVersion {
+  readonly held_version: number | null;
+  readonly held_committed_at: Date | null;
+}
+
+export function openUserReads(): Reads<number, UserProfile> {
+  const recent = new RecentLists();
+  return {
+    async own(db, sellerId) {
+      return (await db.query<UserProfile>(own(sellerId)))[0] ?? null;
+    },
+
+    async withLists(db, sellerId) {
+      const remembered = recent.get(sellerId);
+      const [row] = await db.query<UserProfile & HeldVersion & { readonly held_clients: string | null }>(
+        withList(sellerId, remembered?.version ?? -1),
+      );
+      if (row === undefined) return null;
+      const held = new Map<number, ClientList>();
+      if (row.held_version === null) recent.forget(sellerId);
+      else if (row.held_clients === null) held.set(sellerId, remembered!);
+      else {
+        held.set(
+          sellerId,
+          recent.remember(sellerId, row.held_version, row.held_committed_at!, row.held_clients),
+        );
+      }
+      return { own: row, held };
+    },
+
+    async withIds(db, sellerId) {
+      const [row] = await db.query<UserProfile & HeldVersion & { readonly held_client_ids: string[] | null }>(
+        withIds(sellerId),
+      );
+      if (row === undefined) return null;
+      const held = new Map<number, ClientIds>();
+      if (row.held_version !== null) {
+        held.set(sellerId, {
+          version: row.held_version,
+          committedAt: row.held_committed_at!.getTime(),
+          clientIds: row.held_client_ids!,
+        });
+      }
+      return { own: row, held };
+    },
+
+    /** The address names the seller: nothing has to be read first. */
+    async sellersFirst(db, sellerId) {
+      return { sellers: [sellerId], own: () => this.own(db, sellerId) };
+    },
+  };
+}
