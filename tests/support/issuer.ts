@@ -7,6 +7,8 @@ export interface TestIssuer {
   readonly issuer: string;
   readonly audience: string;
   readonly jwksUrl: string;
+  /** Answers `?seller=1` with a token of that seller, as the demo's issuer does. */
+  readonly tokenUrl: string;
   /** A good token of the subject; `claims` and `header` override what it says. */
   token(subject: string | number, claims?: JWTPayload, header?: { kid?: string }): Promise<string>;
   /** New keys under a new id; tokens are signed with them from now on. The old ones are withdrawn. */
@@ -17,6 +19,8 @@ export interface TestIssuer {
   readonly asked: number;
   close(): Promise<void>;
 }
+
+const LIFETIME_SECONDS = 600;
 
 export async function startIssuer(): Promise<TestIssuer> {
   let status = 200;
@@ -30,25 +34,36 @@ export async function startIssuer(): Promise<TestIssuer> {
     signing = { kid, privateKey, jwks: JSON.stringify({ keys: [jwk] }) };
   };
   await rotate();
-  const server = createServer((_req, res) => {
+  const server = createServer((req, res) => {
+    const { pathname, searchParams } = new URL(req.url ?? '/', 'http://issuer');
+    if (pathname === '/token') {
+      void token(searchParams.get('seller') ?? '').then((access_token) =>
+        res
+          .writeHead(200, { 'content-type': 'application/json' })
+          .end(JSON.stringify({ access_token, token_type: 'Bearer', expires_in: LIFETIME_SECONDS })),
+      );
+      return;
+    }
     asked += 1;
     res.writeHead(status, { 'content-type': 'application/json' }).end(status === 200 ? signing.jwks : '{}');
   });
   const origin = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
+  const token: TestIssuer['token'] = (subject, claims = {}, header = {}) =>
+    new SignJWT({
+      iss: origin,
+      aud: 'top-clients',
+      sub: String(subject),
+      exp: Math.floor(Date.now() / 1_000) + LIFETIME_SECONDS,
+      ...claims,
+    })
+      .setProtectedHeader({ alg: 'ES256', kid: signing.kid, ...header })
+      .sign(signing.privateKey);
   return {
     issuer: origin,
     audience: 'top-clients',
     jwksUrl: `${origin}/.well-known/jwks.json`,
-    token: (subject, claims = {}, header = {}) =>
-      new SignJWT({
-        iss: origin,
-        aud: 'top-clients',
-        sub: String(subject),
-        exp: Math.floor(Date.now() / 1_000) + 600,
-        ...claims,
-      })
-        .setProtectedHeader({ alg: 'ES256', kid: signing.kid, ...header })
-        .sign(signing.privateKey),
+    tokenUrl: `${origin}/token`,
+    token,
     rotate,
     answer: (next) => {
       status = next;

@@ -1,0 +1,85 @@
+import type { Client, NewClient } from '#contracts/client.ts';
+
+/** What a seller does to the list; `restore` takes a removal back. Stored as JSON, as the inverse of a change. */
+export type Command =
+  | { readonly kind: 'add'; readonly client: NewClient }
+  | { readonly kind: 'update'; readonly clientId: string; readonly client: NewClient }
+  | { readonly kind: 'remove'; readonly clientId: string }
+  | { readonly kind: 'reorder'; readonly clientIds: readonly string[] }
+  | { readonly kind: 'restore'; readonly client: NewClient; readonly position: number };
+
+/** Where the buttons send a client. */
+export const MOVES = ['first', 'up', 'down', 'last'] as const;
+export type Move = (typeof MOVES)[number];
+
+const withoutId = ({ name, industry, description, logo, from, to }: Client): NewClient => ({
+  name,
+  industry,
+  description,
+  logo,
+  from,
+  to,
+});
+
+/**
+ * The command that takes another one back. Pure.
+ * @param before the list the command was made for
+ * @param addedId the id the source of truth gave to what was added or restored; null while it is unknown
+ * @returns null where there is nothing to take back: the client is not in the list, or the id is unknown
+ */
+export function inverseOf(
+  command: Command,
+  before: readonly Client[],
+  addedId: string | null,
+): Command | null {
+  switch (command.kind) {
+    case 'add':
+    case 'restore':
+      return addedId === null ? null : { kind: 'remove', clientId: addedId };
+    case 'update': {
+      const client = before.find((one) => one.id === command.clientId);
+      return client ? { kind: 'update', clientId: client.id, client: withoutId(client) } : null;
+    }
+    case 'remove': {
+      const position = before.findIndex((one) => one.id === command.clientId);
+      const client = before[position];
+      return client ? { kind: 'restore', client: withoutId(client), position } : null;
+    }
+    case 'reorder':
+      return { kind: 'reorder', clientIds: before.map((one) => one.id) };
+  }
+}
+
+/** The order after one client moved; the same order where it cannot move, or is not in the list. Pure. */
+export function moved(order: readonly string[], id: string, move: Move): string[] {
+  const at = order.indexOf(id);
+  if (at < 0) return [...order];
+  const rest = order.filter((one) => one !== id);
+  switch (move) {
+    case 'first':
+      return [id, ...rest];
+    case 'up':
+      return rest.toSpliced(Math.max(0, at - 1), 0, id);
+    case 'down':
+      return rest.toSpliced(at + 1, 0, id);
+    case 'last':
+      return [...rest, id];
+  }
+}
+
+/** What the page says after a change, and beside the button that takes it back. */
+export function titleOf(command: Command, before: readonly Client[]): string {
+  const nameOf = (id: string) => before.find((one) => one.id === id)?.name ?? 'the client';
+  switch (command.kind) {
+    case 'add':
+      return `${command.client.name} was added`;
+    case 'update':
+      return `${command.client.name} was changed`;
+    case 'remove':
+      return `${nameOf(command.clientId)} was removed`;
+    case 'reorder':
+      return 'The order was changed';
+    case 'restore':
+      return `${command.client.name} is back`;
+  }
+}

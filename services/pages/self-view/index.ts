@@ -1,0 +1,59 @@
+import type { Router } from 'express';
+import { ConfigError } from '#platform/config.ts';
+import { openPool } from '#platform/postgres.ts';
+import type { SelfViewDeps } from '../mount.ts';
+import { openChangeLog } from './change-log.ts';
+import { addRoutes } from './routes.ts';
+import { openSignIn } from './sign-in.ts';
+import { openSourceOfTruth } from './source-of-truth.ts';
+import { openTruthReader } from './truth.ts';
+
+export { fillBrandCatalogue } from './catalogue.ts';
+
+/** The folder of the page's script and stylesheet, for the page server to serve. */
+export const SELF_VIEW_ASSETS = new URL('./', import.meta.url);
+
+/** Statements here touch single rows or 3,500 brands; one that runs longer than this is lost. In ms. */
+const STATEMENT_TIMEOUT_MS = 400;
+
+/**
+ * Adds the self-view: a seller's own list, read from the source of truth at every request, and its forms.
+ * @throws ConfigError naming the settings it cannot do without
+ */
+export function mountSelfView(router: Router, deps: SelfViewDeps): void {
+  const { config, log, metrics, releases } = deps;
+  const required = (value: string | undefined, name: string): string => {
+    if (value === undefined) throw new ConfigError(`page-server --page self-view needs ${name}`);
+    return value;
+  };
+  const signIn = openSignIn({
+    jwksUrl: required(config.jwksUrl, 'TC_JWKS_URL'),
+    issuer: required(config.jwtIssuer, 'TC_JWT_ISSUER'),
+    audience: required(config.jwtAudience, 'TC_JWT_AUDIENCE'),
+    tokenUrl: config.tokenUrl,
+  });
+  const db = openPool(
+    {
+      url: config.databaseUrl,
+      applicationName: 'page-server self-view',
+      maximum: config.databasePool,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
+      connectTimeoutMs: STATEMENT_TIMEOUT_MS,
+    },
+    log,
+  );
+  releases.push('database of the self-view', () => db.end());
+  const source = openSourceOfTruth(config.sourceUrl);
+  releases.push('connections to the source of truth', () => source.close());
+  const changes = openChangeLog(db);
+  const violations = metrics.counter('topclients_self_view_violations_total');
+  addRoutes(router, {
+    ...deps,
+    db,
+    signIn,
+    source,
+    changes,
+    truth: openTruthReader(source, changes, violations, log),
+    pageDeadlineMs: config.pageDeadlineMs,
+  });
+}

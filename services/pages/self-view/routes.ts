@@ -1,0 +1,70 @@
+import express, { type Response, type Router } from 'express';
+import { LIMITS } from '#contracts/client.ts';
+import { HEADERS } from '#contracts/delivery.ts';
+import type { Metrics } from '#platform/metrics.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import type { PageContext } from '../mount.ts';
+import { openAccess } from './access.ts';
+import { openAnswers } from './answers.ts';
+import { addChangeRoutes } from './change-routes.ts';
+import { addListRoutes } from './list-routes.ts';
+import type { Changing } from './make-change.ts';
+import { isSentByOwnPage, type SignIn } from './sign-in.ts';
+import { addSignInRoutes } from './sign-in-routes.ts';
+
+export interface RouteDeps extends Pick<PageContext, 'site' | 'refuse' | 'metrics'>, Changing {
+  readonly db: Queryable;
+  readonly signIn: SignIn;
+  readonly pageDeadlineMs: number;
+}
+
+/** Adds every address of the self-view. */
+export function addRoutes(router: Router, deps: RouteDeps): void {
+  const { signIn, refuse } = deps;
+  const answers = openAnswers(deps.site, deps.changes, signIn.canIssue, deps.log);
+  const access = openAccess(signIn, answers, refuse, deps.log, deps.pageDeadlineMs);
+
+  // Beside scripts and logos everything is one person's: no cache may keep it.
+  const observed = observe(deps.metrics);
+  router.use(/^\/(?!assets\/|logos\/)/, (_req, res, next) => {
+    res.set({ 'cache-control': 'no-store', vary: 'Cookie, Accept, Authorization' });
+    observed(res);
+    next();
+  });
+  addListRoutes(router, { ...deps, access, answers });
+  router.post(
+    /.*/,
+    (req, res, next) => {
+      if (isSentByOwnPage(req.headers)) next();
+      else
+        refuse(req, res, 'forbidden', 'A page of another site sent this form. Use the one on your own page.');
+    },
+    express.urlencoded({ extended: false, limit: LIMITS.bodyBytes, parameterLimit: 50 }),
+    (req, _res, next) => {
+      // Absent when the form came in another media type; the routes then find it incomplete.
+      req.body ??= {};
+      next();
+    },
+  );
+  addSignInRoutes(router, signIn, answers);
+  addChangeRoutes(router, { ...deps, access, answers });
+}
+
+/** Counts every answer that shows the list or says that it cannot; sign-ins and redirects are no renders. */
+function observe(metrics: Metrics): (res: Response) => void {
+  // The self-view asks the source for every page: the delivery that is called so, and the only one it has.
+  const labels = { page: 'self-view', delivery: 'synchronous' };
+  const renders = metrics.counter('topclients_page_renders_total');
+  const duration = metrics.histogram('topclients_page_render_duration_seconds').labels(labels);
+  for (const outcome of ['full', 'missing', 'error']) renders.inc({ ...labels, outcome }, 0);
+  return (res) => {
+    const began = performance.now();
+    res.locals['began'] = began;
+    res.once('finish', () => {
+      const outcome = res.getHeader(HEADERS.outcome) ?? (res.statusCode >= 500 ? 'error' : undefined);
+      if (outcome === undefined) return;
+      renders.inc({ ...labels, outcome: String(outcome) });
+      duration.observe((performance.now() - began) / 1_000);
+    });
+  };
+}
