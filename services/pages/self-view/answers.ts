@@ -88,9 +88,16 @@ const WHY_SIGN_IN = {
   invalid: 'That sign-in is not valid here. Please sign in again.',
 } as const;
 
-export function openAnswers(site: Site, changes: ChangeLog, canIssue: boolean, log: Log): Answers {
-  const scripts = [site.asset('client.js')];
-  const styles = [site.asset('self-view.css')];
+export function openAnswers(deps: {
+  readonly site: Site;
+  readonly changes: ChangeLog;
+  readonly log: Log;
+  /** Whether the demo's issuer signs sellers in. */
+  readonly canIssue: boolean;
+  readonly scripts: readonly string[];
+  readonly styles: readonly string[];
+}): Answers {
+  const { site, changes, log, canIssue, scripts, styles } = deps;
   const timing = (res: Response) => {
     const ms = performance.now() - Number(res.locals['began']);
     res.append('server-timing', `page;dur=${ms.toFixed(1)}`);

@@ -10,9 +10,6 @@ import { openTruthReader } from './truth.ts';
 
 export { fillBrandCatalogue } from './catalogue.ts';
 
-/** The folder of the page's script and stylesheet, for the page server to serve. */
-export const SELF_VIEW_ASSETS = new URL('./', import.meta.url);
-
 /** Statements here touch single rows or 3,500 brands; one that runs longer than this is lost. In ms. */
 const STATEMENT_TIMEOUT_MS = 400;
 

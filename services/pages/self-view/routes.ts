@@ -6,6 +6,7 @@ import type { Queryable } from '#platform/postgres.ts';
 import type { PageContext } from '../mount.ts';
 import { openAccess } from './access.ts';
 import { openAnswers } from './answers.ts';
+import { serveAsset } from './assets.ts';
 import { addChangeRoutes } from './change-routes.ts';
 import { addListRoutes } from './list-routes.ts';
 import type { Changing } from './make-change.ts';
@@ -21,7 +22,12 @@ export interface RouteDeps extends Pick<PageContext, 'site' | 'refuse' | 'metric
 /** Adds every address of the self-view. */
 export function addRoutes(router: Router, deps: RouteDeps): void {
   const { signIn, refuse } = deps;
-  const answers = openAnswers(deps.site, deps.changes, signIn.canIssue, deps.log);
+  const answers = openAnswers({
+    ...deps,
+    canIssue: signIn.canIssue,
+    scripts: [serveAsset(router, 'client.js', 'js')],
+    styles: [serveAsset(router, 'self-view.css', 'css')],
+  });
   const access = openAccess(signIn, answers, refuse, deps.log, deps.pageDeadlineMs);
 
   // Beside scripts and logos everything is one person's: no cache may keep it.
