@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Client, ClientId, LIMITS, SellerId } from './client.ts';
+import { Change } from './events.ts';
 
 const Version = z
   .int()
@@ -34,13 +35,43 @@ export const BatchGetRequest = z
 export const BatchGetAnswer = z.object({ sellers: z.array(SellerClients) }).meta({ id: 'BatchGetAnswer' });
 export type BatchGetAnswer = z.infer<typeof BatchGetAnswer>;
 
+/** What became of a seller after an erasure: an empty list at this version. */
+export const ErasureAnswer = z.object({ sellerId: SellerId, version: Version }).meta({ id: 'ErasureAnswer' });
+
+export const History = z
+  .object({
+    sellerId: SellerId,
+    entries: z.array(
+      z.object({
+        version: z.int().min(1),
+        type: z.string().meta({ description: 'The type of the change, also where the change was erased' }),
+        committedAt: z.iso.datetime(),
+        change: Change.nullable().meta({ description: 'null where an erasure emptied it' }),
+      }),
+    ),
+    next: z
+      .int()
+      .min(1)
+      .nullable()
+      .meta({ description: 'Pass it as `after` for the next page; null when this is the last' }),
+  })
+  .meta({ id: 'History' });
+export type History = z.infer<typeof History>;
+
 /** Numbers in an address come as text; `1e3`, `+1` and `01` are no numbers there. */
 const integerText = (minimum: number, maximum: number) =>
   z
     .string()
     .regex(/^(0|[1-9]\d{0,15})$/, `must be an integer from ${minimum} to ${maximum}`)
     .transform(Number)
-    .pipe(z.int().min(minimum).max(maximum));
+    .pipe(z.int().min(minimum).max(maximum))
+    // Without this the document would describe the text instead of the number it stands for.
+    .meta({
+      override: ({ jsonSchema }) => {
+        delete jsonSchema.pattern;
+        Object.assign(jsonSchema, { type: 'integer', minimum, maximum });
+      },
+    });
 
 export const PathSellerId = integerText(1, Number.MAX_SAFE_INTEGER);
 export const PathClientId = ClientId;
@@ -57,14 +88,20 @@ export const EnrichmentQuery = z.strictObject({
   ids: z
     .string()
     .transform((ids) => ids.split(','))
-    .pipe(z.array(ClientId).min(1).max(LIMITS.clientsPerSeller)),
+    .pipe(z.array(ClientId).min(1).max(LIMITS.clientsPerSeller))
+    .meta({
+      description:
+        'Ids of clients, separated by commas; those that are not in the list are left out of the answer',
+      override: {
+        type: 'array',
+        items: { $ref: '#/components/schemas/ClientId' },
+        minItems: 1,
+        maxItems: LIMITS.clientsPerSeller,
+      },
+      param: { style: 'form', explode: false },
+    }),
 });
 
 export const IdempotencyKey = z
   .string()
   .regex(/^[\x21-\x7e]{1,255}$/, 'must be 1 to 255 visible ASCII characters, like a UUID');
-
-/** The OpenAPI document of the HTTP contract. */
-export function openApiDocument(): object {
-  return {};
-}

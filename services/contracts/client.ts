@@ -11,9 +11,12 @@ export const LIMITS = {
 } as const;
 
 // PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label.
-// biome-ignore lint/suspicious/noControlCharactersInRegex: refusing them is the point
-const CONTROLS = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/;
-const wellFormed = (text: string) => text.isWellFormed() && !CONTROLS.test(text);
+const CONTROLS = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f';
+const hasControls = new RegExp(`[${CONTROLS}]`);
+const wellFormed = (text: string) => text.isWellFormed() && !hasControls.test(text);
+/** What the generated documents can say of it. */
+const pattern = (minimum: number) =>
+  minimum > 0 ? `^[^${CONTROLS}]*[^\\s${CONTROLS}][^${CONTROLS}]*$` : `^[^${CONTROLS}]*$`;
 
 const text = (minimum: number, maximum: number) =>
   z
@@ -25,7 +28,7 @@ const text = (minimum: number, maximum: number) =>
       const length = [...value].length;
       return length >= minimum && length <= maximum;
     }, `must have ${minimum} to ${maximum} characters`)
-    .meta({ minLength: minimum, maxLength: maximum });
+    .meta({ minLength: minimum, maxLength: maximum, pattern: pattern(minimum) });
 
 /** Largest id that a JSON number carries exactly. */
 export const SellerId = z

@@ -4,6 +4,7 @@ export { enrichClients } from './enrich-clients.ts';
 export { eraseSeller } from './erase-seller.ts';
 export { readClient } from './read-client.ts';
 export { readHistory } from './read-history.ts';
+export { rebuildState } from './rebuild-state.ts';
 export { removeClient } from './remove-client.ts';
 export { reorderClients } from './reorder-clients.ts';
 export { sweepAnswers } from './sweep-answers.ts';

@@ -76,6 +76,27 @@ export interface Sellers {
   forgetAnswers(hours: number, signal: AbortSignal): Promise<number>;
 }
 
+/** One entry of the log, for rebuilding. */
+export interface LoggedChange {
+  readonly version: number;
+  readonly change: Change | null;
+}
+
+/** The state as a store keeps it beside the log, to be made anew from the log. */
+export interface StateRepair {
+  /** Runs `work` while no other repair does; resolves to `busy` when another one runs. */
+  exclusively<T>(work: () => Promise<T>): Promise<T | 'busy'>;
+  /**
+   * Takes the next sellers after an id, locks them as a command would, folds their log with `step` and corrects what
+   * differs, in one transaction. `last` is null when there are no more.
+   * @throws Error when an entry of the log is missing; nothing of these sellers is changed then
+   */
+  repairNext(
+    afterSellerId: number,
+    step: (seller: Seller, entry: LoggedChange) => Seller,
+  ): Promise<{ readonly last: number | null; readonly sellers: number; readonly corrected: number }>;
+}
+
 /** The store could not be reached, or not in time. Trying again later can help. */
 export class Unavailable extends Error {
   override name = 'Unavailable';

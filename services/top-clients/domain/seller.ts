@@ -63,14 +63,11 @@ export function evolve(seller: Seller, change: Change): Seller {
 }
 
 /**
- * The list that a seller's whole log gives, oldest entry first. An erasure empties what came before it; such an
+ * One step of rebuilding a list from its log, oldest entry first. An erasure empties the entries before it; such an
  * entry (null) only counts.
  */
-export const replay = (log: readonly (Change | null)[]): Seller =>
-  log.reduce<Seller>(
-    (seller, change) => (change ? evolve(seller, change) : { ...NEW_SELLER, version: seller.version + 1 }),
-    NEW_SELLER,
-  );
+export const replay = (seller: Seller, change: Change | null): Seller =>
+  change ? evolve(seller, change) : { ...NEW_SELLER, version: seller.version + 1 };
 
 function add(seller: Seller, client: Client): Decision {
   if (seller.clients.length >= LIMITS.clientsPerSeller) {

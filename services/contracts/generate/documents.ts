@@ -1,0 +1,131 @@
+import { z } from 'zod';
+import { TopClientsView } from '../delivery.ts';
+import { Change, CLOUD_EVENTS, cloudEventType, SellerEvent } from '../events.ts';
+import { openApiDocument } from '../openapi.ts';
+import { Problem } from '../problems.ts';
+import { SELLER_EVENTS } from '../topics.ts';
+
+/** What is generated from the schemas: name of the file → its text. The same on every machine. */
+export function documents(): ReadonlyMap<string, string> {
+  const contents: Record<string, object> = {
+    'seller-event.v1.schema.json': schemaOf(SellerEvent),
+    'top-clients-view.schema.json': schemaOf(TopClientsView),
+    'problem.schema.json': schemaOf(Problem),
+    'asyncapi.json': asyncApiDocument(),
+    'openapi.json': openApiDocument(),
+  };
+  return new Map(
+    Object.entries(contents).map(([name, json]) => [name, `${JSON.stringify(json, null, 2)}\n`]),
+  );
+}
+
+type Schema = Record<string, unknown>;
+
+const schemaOf = (schema: z.ZodType): Schema =>
+  z.toJSONSchema(schema, {
+    // As a reader sees it: members it does not know are allowed.
+    io: 'input',
+    override: ({ jsonSchema }) => {
+      if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;
+    },
+  }) as Schema;
+
+const TYPES = Change.options.map((option) => option.shape.type.value);
+
+/** The topic of seller events as AsyncAPI 3: what a team needs to write a reader in any language. */
+function asyncApiDocument(): object {
+  const { $schema, $defs, ...sellerEvent } = schemaOf(SellerEvent) as Schema & {
+    $defs: Record<string, Schema>;
+  };
+  const schemas = moveReferences({ SellerEvent: sellerEvent, ...$defs });
+  const kafka = { bindingVersion: '0.5.0' };
+  const key = { type: 'string', pattern: '^[1-9][0-9]{0,15}$', description: 'The seller id' };
+  const message = (name: string, type: string, title: string, payload: object) => ({
+    name,
+    title,
+    contentType: CLOUD_EVENTS.contentType,
+    headers: headersOf(type),
+    payload,
+    bindings: { kafka: { key, ...kafka } },
+  });
+  const events = TYPES.map((type) => [
+    type,
+    message(type, cloudEventType(type), `The change ${type} and the list it led to`, {
+      allOf: [
+        { $ref: '#/components/schemas/SellerEvent' },
+        { type: 'object', properties: { change: { type: 'object', properties: { type: { const: type } } } } },
+      ],
+    }),
+  ]);
+  const tombstone = message(
+    'tombstone',
+    cloudEventType('seller-erased'),
+    'Follows an erasure, so that compaction drops what came before; a reader may ignore it',
+    { type: 'null' },
+  );
+  const names = [...TYPES, 'tombstone'];
+  const messages = names.map((name) => ({ $ref: `#/channels/sellerEvents/messages/${name}` }));
+  const { 'cleanup.policy': policy, ...settings } = SELLER_EVENTS.settings;
+  return {
+    asyncapi: '3.0.0',
+    info: {
+      title: 'Top Clients: seller events',
+      version: `${CLOUD_EVENTS.schemaVersion}.0.0`,
+      license: { name: 'Apache-2.0' },
+      description:
+        'CloudEvents 1.0 in Kafka binary mode. Every event carries the full list, so the newest message of a seller ' +
+        'is enough to build a view. Apply an event only when its version is newer than yours: messages can come ' +
+        'twice, and after a replay from the beginning out of order. Ignore members you do not know.',
+    },
+    defaultContentType: CLOUD_EVENTS.contentType,
+    channels: {
+      sellerEvents: {
+        address: SELLER_EVENTS.topic,
+        title: 'Every change of every list',
+        description: 'Compacted; the key is the seller, so the events of one seller keep their order',
+        messages: Object.fromEntries(names.map((name) => [name, { $ref: `#/components/messages/${name}` }])),
+        bindings: {
+          kafka: {
+            topic: SELLER_EVENTS.topic,
+            partitions: SELLER_EVENTS.defaultPartitions,
+            topicConfiguration: {
+              'cleanup.policy': [policy],
+              ...Object.fromEntries(Object.entries(settings).map(([name, value]) => [name, Number(value)])),
+            },
+            ...kafka,
+          },
+        },
+      },
+    },
+    operations: {
+      publishSellerEvents: {
+        action: 'send',
+        channel: { $ref: '#/channels/sellerEvents' },
+        summary: 'The relay of the source of truth publishes what was committed',
+        messages,
+      },
+    },
+    components: { schemas, messages: Object.fromEntries([...events, ['tombstone', tombstone]]) },
+  };
+}
+
+const headersOf = (type: string) => ({
+  type: 'object',
+  required: ['ce_specversion', 'ce_id', 'ce_source', 'ce_type', 'ce_time', 'content-type'],
+  properties: {
+    ce_specversion: { type: 'string', const: CLOUD_EVENTS.specversion },
+    ce_id: {
+      type: 'string',
+      pattern: '^[1-9][0-9]*/[1-9][0-9]*$',
+      description: '<seller>/<version>: the same for every copy of an event',
+    },
+    ce_source: { type: 'string', const: CLOUD_EVENTS.source },
+    ce_type: { type: 'string', const: type },
+    ce_time: { type: 'string', format: 'date-time', description: 'When the change was committed' },
+    'content-type': { type: 'string', const: CLOUD_EVENTS.contentType },
+    traceparent: { type: 'string', description: 'W3C trace context of the request that made the change' },
+  },
+});
+
+const moveReferences = (schemas: Record<string, Schema>): Record<string, Schema> =>
+  JSON.parse(JSON.stringify(schemas).replaceAll('"#/$defs/', '"#/components/schemas/'));
