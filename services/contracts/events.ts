@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Client, ClientId, SellerId } from './client.ts';
+import { isPlainSellerEvent } from './plain-event.ts';
 
 /** What happened, as the event log keeps it: enough, in order, to rebuild the list. */
 export const Change = z
@@ -85,7 +86,9 @@ export function decodeEvent(message: {
     return unreadable(`the value is not JSON: ${(cause as Error).message}`);
   }
   for (const upcast of UPCASTS.slice(version - 1)) data = upcast(data);
-  const parsed = SellerEvent.safeParse(data);
+  const parsed = isPlainSellerEvent(data)
+    ? { success: true as const, data: data as SellerEvent }
+    : SellerEvent.safeParse(data);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return unreadable(`the value does not fit the schema: ${issue?.path.join('.')}: ${issue?.message}`);

@@ -1,0 +1,138 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { SellerEvent } from './events.ts';
+import { isPlainSellerEvent } from './plain-event.ts';
+
+const month = fc.constantFrom('2021-03', '1999-12', '2021-13', '1899-01', null, '', 7);
+// Edges of every rule, inside and outside.
+const text = fc.oneof(
+  fc.string({ unit: 'grapheme', maxLength: 90 }),
+  fc.string({ maxLength: 620 }),
+  fc.constantFrom(
+    ' a',
+    'a ',
+    '\u00a0',
+    'e\u0301',
+    'Nestlé',
+    'a\u0000',
+    '\ud800',
+    '\u007f',
+    'a\tb',
+    '',
+    ' ',
+    '–',
+    '\u0340',
+  ),
+  fc.string({ unit: fc.constantFrom('é', 'x', '𝄞'), minLength: 55, maxLength: 85 }),
+);
+const uuid = fc.oneof(
+  { weight: 6, arbitrary: fc.uuid() },
+  fc.uuid().map((id) => id.toUpperCase()),
+  fc.constantFrom('00000000-0000-0000-0000-000000000000', 'no', 1, null),
+);
+const client = fc.record(
+  {
+    id: uuid,
+    name: text,
+    industry: text,
+    description: text,
+    logo: fc.constantFrom('spotify', null, 'Über', '', 'a'.repeat(61), 3),
+    from: month,
+    to: month,
+    more: fc.anything(),
+  },
+  { requiredKeys: ['id', 'name', 'industry', 'description', 'logo', 'from', 'to'] },
+);
+const number = fc.oneof(fc.nat(), fc.constantFrom(0, 1, -0, -1, 1.5, 2 ** 53, '1', null));
+const change = fc.oneof(
+  fc.record({ type: fc.constant('client-added'), client, position: number }),
+  fc.record({ type: fc.constant('client-updated'), client }),
+  fc.record({ type: fc.constant('client-removed'), clientId: uuid }),
+  fc.record({ type: fc.constant('clients-reordered'), clientIds: fc.array(uuid, { maxLength: 3 }) }),
+  fc.record({ type: fc.constant('seller-erased') }),
+  fc.record({ type: fc.constantFrom('client-added', 'toString', '__proto__'), more: fc.anything() }),
+  fc.anything(),
+);
+const instant = fc.oneof(
+  fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
+  fc.constantFrom(
+    '2024-02-29T00:00:00.000Z',
+    '2023-02-29T00:00:00.000Z',
+    '2023-04-31T00:00:00.000Z',
+    'now',
+    1,
+  ),
+  fc.constantFrom('2023-01-01T24:00:00.000Z', '2023-01-01T00:00:00Z', '2023-01-01T00:00:00.000+01:00'),
+);
+const event = fc.record(
+  {
+    sellerId: number,
+    version: number,
+    committedAt: instant,
+    change,
+    clients: fc.oneof(fc.array(client, { maxLength: 3 }), fc.anything()),
+    more: fc.anything(),
+  },
+  { requiredKeys: ['sellerId', 'version', 'committedAt', 'change', 'clients'] },
+);
+
+test('whatever takes the short cut is accepted by the schema, unchanged', () => {
+  fc.assert(
+    fc.property(event, (value) => {
+      if (!isPlainSellerEvent(value)) return;
+      expect(SellerEvent.parse(value)).toEqual(value);
+    }),
+    { numRuns: 5_000 },
+  );
+});
+
+const good = {
+  sellerId: 1,
+  version: 1,
+  committedAt: '2026-11-23T10:00:00.000Z',
+  change: { type: 'seller-erased' },
+  clients: [] as unknown[],
+};
+const goodClient = {
+  id: '8c3a6cf1-6e6a-4d3e-9a53-6a9e2c1f0a11',
+  name: 'Nestlé',
+  industry: '',
+  description: 'Launch film – three cut-downs',
+  logo: 'spotify',
+  from: '2021-03',
+  to: null,
+};
+
+test('ordinary events take it', () => {
+  const id = goodClient.id;
+  const changes = [
+    { type: 'client-added', client: goodClient, position: 0 },
+    { type: 'client-updated', client: goodClient },
+    { type: 'client-removed', clientId: id },
+    { type: 'clients-reordered', clientIds: [id] },
+    { type: 'seller-erased' },
+  ];
+  for (const one of changes) {
+    expect(isPlainSellerEvent({ ...good, change: one, clients: [goodClient] })).toBe(true);
+  }
+});
+
+// One fault at a time in an event that is good otherwise, so that each single rule has to hold.
+test('a value with a single doubtful member is left to the schema, or the schema accepts it unchanged', () => {
+  const faults: fc.Arbitrary<unknown> = fc.oneof(
+    fc.record({ sellerId: number }).map((fault) => ({ ...good, ...fault })),
+    fc.record({ version: number }).map((fault) => ({ ...good, ...fault })),
+    fc.record({ committedAt: instant }).map((fault) => ({ ...good, ...fault })),
+    fc.record({ change }).map((fault) => ({ ...good, ...fault })),
+    fc
+      .tuple(fc.constantFrom(...Object.keys(goodClient), 'more'), fc.oneof(text, month, uuid, fc.anything()))
+      .map(([name, fault]) => ({ ...good, clients: [{ ...goodClient, [name]: fault }] })),
+  );
+  fc.assert(
+    fc.property(faults, (value) => {
+      if (!isPlainSellerEvent(value)) return;
+      expect(SellerEvent.parse(value)).toEqual(value);
+    }),
+    { numRuns: 10_000 },
+  );
+});
