@@ -95,6 +95,8 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   });
   // Without a listener an idle connection's death would end the process.
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
+  // Neither must that of one in use: its queries reject, which is how its user learns of it.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }
 

@@ -10,7 +10,11 @@ export interface TestIssuer {
   /** Answers `?seller=1` with a token of that seller, as the demo's issuer does. */
   readonly tokenUrl: string;
   /** A good token of the subject; `claims` and `header` override what it says. */
-  token(subject: string | number, claims?: JWTPayload, header?: { kid?: string }): Promise<string>;
+  token(
+    subject: string | number,
+    claims?: { [claim in keyof JWTPayload]: JWTPayload[claim] | undefined },
+    header?: { kid?: string },
+  ): Promise<string>;
   /** New keys under a new id; tokens are signed with them from now on. The old ones are withdrawn. */
   rotate(): Promise<void>;
   /** Answers requests for the keys with this status until told otherwise; 200 restores them. */

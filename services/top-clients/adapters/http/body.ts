@@ -4,21 +4,12 @@ import type { z } from 'zod';
 import { LIMITS } from '#contracts/client.ts';
 import { Refusal } from './refusal.ts';
 
-/** Of a body that is too large this much is read and dropped, so that its sender gets to read the refusal. */
-const DRAINED_BYTES = 1024 * 1024;
-
-/** A body as it came, and the digest that tells whether another request is the same. */
-export interface Body {
-  readonly bytes: Buffer;
-}
-
 /**
  * Reads a JSON body.
  * @throws Refusal 415 for another media type or a content coding, 413 when larger than the contract allows
  */
 export async function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Promise<Buffer> {
-  const declared = Number(req.headers['content-length'] ?? 0);
-  if (declared > DRAINED_BYTES) throw tooLarge(true);
+  if (Number(req.headers['content-length'] ?? 0) > LIMITS.bodyBytes) throw tooLarge();
   const [mediaType, ...parameters] = (req.headers['content-type'] ?? '').toLowerCase().split(';');
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='));
   if (!mediaTypes.includes(mediaType!.trim()) || (charset && !/^charset="?utf-8"?$/.test(charset))) {
@@ -30,22 +21,24 @@ export async function readBody(req: IncomingMessage, mediaTypes: readonly string
   if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw new Refusal('unsupported-media-type', 'send the body without a Content-Encoding');
   }
-  const chunks: Buffer[] = [];
-  let size = 0;
-  // Leaving this loop early destroys the connection, which is right only when the sender will not stop.
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size <= LIMITS.bodyBytes) chunks.push(chunk);
-    else if (size > DRAINED_BYTES) break;
-  }
-  if (size > LIMITS.bodyBytes) throw tooLarge(false);
-  return Buffer.concat(chunks);
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let size = 0;
+    req.on('data', (chunk: Buffer) => {
+      size += chunk.length;
+      if (size <= LIMITS.bodyBytes) chunks.push(chunk);
+      // What still comes is dropped rather than cut off: who is still sending could not read the refusal. The
+      // time that a request may take bounds it.
+      else reject(tooLarge());
+    });
+    req.once('end', () => resolve(Buffer.concat(chunks)));
+    req.once('error', (cause) =>
+      reject(new Refusal('invalid-request', 'the body did not arrive in full; send it again', { cause })),
+    );
+  });
 }
 
-const tooLarge = (close: boolean) =>
-  new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`, {
-    headers: close ? { Connection: 'close' } : {},
-  });
+const tooLarge = () => new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`);
 
 /**
  * Reads bytes as JSON in the shape of a schema.

@@ -36,7 +36,7 @@ export function expectedVersions(ifMatch: string | undefined): number[] | null {
   const tags = tagsOf('If-Match', ifMatch);
   if (tags === '*') return null;
   return tags
-    .filter(({ weak, opaque }) => !weak && /^\d{1,15}$/.test(opaque))
+    .filter(({ weak, opaque }) => !weak && /^(0|[1-9]\d{0,15})$/.test(opaque))
     .map(({ opaque }) => Number(opaque));
 }
 

@@ -1,4 +1,5 @@
-import { createServer, type Server } from 'node:http';
+import { createServer, type Server, type ServerResponse } from 'node:http';
+import type { Duplex } from 'node:stream';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
 import { PROBLEM_MEDIA_TYPE, problem } from '#contracts/problems.ts';
 import type { Log } from '#platform/log.ts';
@@ -48,7 +49,9 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
 
   const observe = observer(ports.log, ports.metrics);
   let inFlight = 0;
+  const latest = new WeakMap<Duplex, ServerResponse>();
   const server = createServer((req, res) => {
+    latest.set(req.socket, res);
     observe(req, res);
     if (inFlight >= settings.requestsInFlight) {
       return sendProblem(res, unavailable('too many requests are being served; try again'));
@@ -64,7 +67,9 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
   // Longer than callers keep idle connections, so that it is never us who close one that is about to be used.
   server.keepAliveTimeout = 72_000;
   server.on('clientError', (err: NodeJS.ErrnoException, socket) => {
-    if (err.code === 'ECONNRESET' || !socket.writable) return socket.destroy();
+    const answer = latest.get(socket);
+    const answered = answer?.headersSent && !answer.req.complete;
+    if (err.code === 'ECONNRESET' || !socket.writable || answered) return socket.destroy();
     const detail = UNREADABLE[err.code ?? ''] ?? 'the request is not well-formed HTTP';
     const body = JSON.stringify(problem('invalid-request', detail));
     socket.end(

@@ -1,0 +1,140 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { Problem } from '../../services/contracts/problems.ts';
+import { freePort } from '../../services/local-infra/ports.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+import { migrateSource } from '../../services/migrate/main.ts';
+import { silentLog } from '../../services/platform/log.ts';
+import { startIssuer, type TestIssuer } from './issuer.ts';
+
+const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
+
+/** A PostgreSQL and an issuer, for as many sources of truth as a suite needs. */
+export interface SourceBench {
+  readonly postgres: LocalPostgres;
+  readonly issuer: TestIssuer;
+  /** A migrated database of that name. */
+  database(name: string): Promise<string>;
+  /** Starts the role as a process of its own on a database, and resolves when it is ready. */
+  startSource(databaseUrl: string, settings?: Record<string, string>): Promise<Source>;
+  stop(): Promise<void>;
+}
+
+export interface Source {
+  readonly url: string;
+  readonly healthUrl: string;
+  readonly databaseUrl: string;
+  readonly process: ManagedProcess;
+  /** Sends a request; a body that is no string is sent as JSON. A number as `as` sends a token of that seller. */
+  call(method: string, path: string, request?: CallRequest): Promise<CallAnswer>;
+  /** Asks the database directly. */
+  query<T extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<T[]>;
+  stop(): Promise<void>;
+}
+
+export interface CallRequest {
+  readonly as?: number | string;
+  readonly token?: string;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+export interface CallAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  // biome-ignore lint/suspicious/noExplicitAny: specs say what they expect of it
+  readonly body: any;
+  readonly problem: Problem;
+  readonly text: string;
+}
+
+export async function startSourceBench(): Promise<SourceBench> {
+  const folder = await mkdtemp(join(tmpdir(), 'source-'));
+  const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
+  const issuer = await startIssuer();
+  const sources: Source[] = [];
+  return {
+    postgres,
+    issuer,
+    async database(name) {
+      await postgres.createDatabase(name);
+      await migrateSource(postgres.url(name), silentLog);
+      return postgres.url(name);
+    },
+    async startSource(databaseUrl, settings = {}) {
+      const [port, healthPort] = [await freePort(), await freePort()];
+      const healthUrl = `http://127.0.0.1:${healthPort}`;
+      const process = await startProcess({
+        name: 'top-clients',
+        command: globalThis.process.execPath,
+        args: [MAIN, 'top-clients'],
+        logFile: join(folder, `top-clients-${port}.log`),
+        readyUrl: `${healthUrl}/readyz`,
+        env: {
+          TC_PORT: String(port),
+          TC_HEALTH_PORT: String(healthPort),
+          TC_DATABASE_URL: databaseUrl,
+          TC_JWKS_URL: issuer.jwksUrl,
+          TC_JWT_ISSUER: issuer.issuer,
+          TC_JWT_AUDIENCE: issuer.audience,
+          TC_WRITES_PER_MINUTE: '0',
+          ...settings,
+        },
+      });
+      const source = sourceAt(`http://127.0.0.1:${port}`, healthUrl, databaseUrl, process, issuer);
+      sources.push(source);
+      return source;
+    },
+    async stop() {
+      await Promise.all(sources.map((source) => source.stop()));
+      await issuer.close();
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+function sourceAt(
+  url: string,
+  healthUrl: string,
+  databaseUrl: string,
+  process: ManagedProcess,
+  issuer: TestIssuer,
+): Source {
+  return {
+    url,
+    healthUrl,
+    databaseUrl,
+    process,
+    async call(method, path, { as, token, body, headers = {} } = {}) {
+      const bearer = token ?? (as === undefined ? undefined : await issuer.token(as));
+      const answer = await fetch(`${url}${path}`, {
+        method,
+        headers: {
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...(bearer === undefined ? {} : { authorization: `Bearer ${bearer}` }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+        signal: AbortSignal.timeout(20_000),
+      });
+      const text = await answer.text();
+      const json = text === '' ? undefined : JSON.parse(text);
+      return { status: answer.status, headers: answer.headers, body: json, problem: json, text };
+    },
+    async query(text, values) {
+      const client = new pg.Client({ connectionString: databaseUrl });
+      await client.connect();
+      try {
+        return (await client.query(text, values)).rows;
+      } finally {
+        await client.end();
+      }
+    },
+    stop: async () => {
+      await process.stop();
+    },
+  };
+}
