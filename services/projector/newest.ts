@@ -27,7 +27,7 @@ export interface Newest {
 
 /**
  * The newest readable event of each seller among messages of any partitions, each partition's in order. A message
- * that a newer one of its seller supersedes is not even decoded: its header tells its version.
+ * that a newer one of its seller supersedes is not even decoded: the beginning of its text tells its version.
  */
 export function newestPerSeller(received: readonly Received[]): Newest {
   const events: Applicable[] = [];
@@ -86,7 +86,7 @@ function newestOf(candidates: readonly Received[]): Judgement {
     const { good, bad } = judge(candidates[at]!);
     if (bad && (latestBad === undefined || latestBad.at < at)) latestBad = { at, bad };
     if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
-    // Headers that tell the truth about the newest may be believed about the others.
+    // None of the others begins like a newer one.
     if (trusted && good && good.event.version === claimed[at]) break;
   }
   return {
@@ -95,10 +95,10 @@ function newestOf(candidates: readonly Received[]): Judgement {
   };
 }
 
-/** The version in `ce_id`, which is `<seller>/<version>`; NaN when there is none. */
-function claimedVersion(message: Message): number {
-  const id = header(message, 'ce_id');
-  return id === null ? Number.NaN : Number(id.slice(id.indexOf('/') + 1));
+/** The version as the beginning of the value tells it; NaN where it is written in another way. */
+function claimedVersion({ value }: Message): number {
+  const beginning = value?.toString('latin1', 0, 64) ?? '';
+  return Number(/^\{"sellerId":\d+,"version":(\d+),/.exec(beginning)?.[1]);
 }
 
 export function header(message: Message, name: string): string | null {

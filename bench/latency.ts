@@ -1,0 +1,123 @@
+/** How long after a commit a reader of the page's database sees it, and what the pipeline costs at that rate. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { silentLog } from '#platform/log.ts';
+import { connect } from '#platform/postgres.ts';
+import { type Pipeline, until, VIEW } from '../tests/support/pipeline.ts';
+import { seedSellers, type Written, writeSteadily } from './load.ts';
+import { cpuOfTree, usageOf } from './usage.ts';
+
+export interface LatencyResult {
+  readonly p50: number;
+  readonly p99: number;
+  readonly max: number;
+  readonly samples: number;
+  /** How far the writers fell behind the rate, at most. */
+  readonly writersLateMs: number;
+  /** CPU seconds per 100,000 events. */
+  readonly cpu: { relay: number; projector: number; kafka: number; postgres: number; bench: number };
+  readonly residentMb: { relay: number; projector: number; kafka: number };
+}
+
+const PER_SECOND = 1_000;
+const SELLERS = 5_000;
+const WARM_UP_SECONDS = 8;
+
+export async function measureLatency(pipeline: Pipeline, seconds: number): Promise<LatencyResult> {
+  await seedSellers(pipeline.source, SELLERS);
+  const relay = await pipeline.relay();
+  const projector = await pipeline.projector();
+  try {
+    const url = pipeline.postgres.url('source');
+    await writeSteadily({ url, perSecond: PER_SECOND, seconds: WARM_UP_SECONDS, sellers: SELLERS }, () => {});
+    const processes = { relay: relay.pid, projector: projector.pid, kafka: pipeline.kafka.pid };
+    const cpuOf = () => ({
+      relay: usageOf(processes.relay).cpuSeconds,
+      projector: usageOf(processes.projector).cpuSeconds,
+      kafka: usageOf(processes.kafka).cpuSeconds,
+      postgres: cpuOfTree(pipeline.postgres.pid),
+      bench: process.cpuUsage().user / 1e6 + process.cpuUsage().system / 1e6,
+    });
+    const before = cpuOf();
+    const observer = await observeView(pipeline);
+    let count = 0;
+    const { writes, longestWaitMs } = await writeSteadily(
+      { url, perSecond: PER_SECOND, seconds, sellers: SELLERS },
+      (one) => {
+        if (count++ % 10 === 0) observer.expect(one);
+      },
+    );
+    const latencies = (await observer.finish()).sort((a, b) => a - b);
+    const after = cpuOf();
+    const per = (name: keyof typeof before) => ((after[name] - before[name]) / writes) * 100_000;
+    const at = (share: number) =>
+      latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))]!;
+    return {
+      p50: at(0.5),
+      p99: at(0.99),
+      max: latencies.at(-1)!,
+      samples: latencies.length,
+      writersLateMs: longestWaitMs,
+      cpu: {
+        relay: per('relay'),
+        projector: per('projector'),
+        kafka: per('kafka'),
+        postgres: per('postgres'),
+        bench: per('bench'),
+      },
+      residentMb: {
+        relay: usageOf(processes.relay).peakMb,
+        projector: usageOf(processes.projector).peakMb,
+        kafka: usageOf(processes.kafka).peakMb,
+      },
+    };
+  } finally {
+    await projector.stop();
+    await relay.stop();
+  }
+}
+
+/** Asks the page's database about every millisecond for all that is expected, as a reader would. */
+async function observeView(pipeline: Pipeline) {
+  const db = await connect(
+    {
+      url: pipeline.postgres.url('gig'),
+      applicationName: 'bench-observer',
+      statementTimeoutMs: 10_000,
+      connectTimeoutMs: 5_000,
+      searchPath: [VIEW, 'public'],
+    },
+    (err) => silentLog.error(err),
+  );
+  let expected: Written[] = [];
+  const latencies: number[] = [];
+  let finished = false;
+  const looking = (async () => {
+    while (!finished || expected.length > 0) {
+      if (expected.length > 0) {
+        const { rows } = await db.query<{ seller_id: number; version: number }>({
+          name: 'look',
+          text: 'select seller_id, version from top_clients where seller_id = any ($1::bigint[])',
+          values: [expected.map((one) => one.sellerId)],
+        });
+        const now = performance.now();
+        const seen = new Map(rows.map((row) => [row.seller_id, row.version]));
+        expected = expected.filter((one) => {
+          if ((seen.get(one.sellerId) ?? 0) < one.version) return true;
+          latencies.push(now - one.at);
+          return false;
+        });
+      }
+      await delay(1);
+    }
+  })();
+  return {
+    expect: (one: Written) => expected.push(one),
+    async finish() {
+      finished = true;
+      await until('everything written is visible', () => expected.length === 0, 60_000);
+      await looking;
+      await db.end();
+      return latencies;
+    },
+  };
+}

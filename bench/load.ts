@@ -1,0 +1,156 @@
+/** Sellers, and the writes of the source of truth on them. */
+import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Client } from '#contracts/client.ts';
+import { silentLog } from '#platform/log.ts';
+import { openPool, type Pool } from '#platform/postgres.ts';
+import { bucketOf } from '../services/top-clients/adapters/postgres/bucket.ts';
+import { postgresSellers } from '../services/top-clients/adapters/postgres/sellers.ts';
+import { updateClient } from '../services/top-clients/app/index.ts';
+
+const NAMES = ['Northwind Traders', 'Contoso', 'Spotify'];
+
+/** One client of a list of three, which is 600 bytes of JSON. */
+const client = (id: string, name: string, description: string): Client => ({
+  id,
+  name,
+  industry: 'Food and drink',
+  description,
+  logo: 'spotify',
+  from: '2021-03',
+  to: '2022-05',
+});
+const describe = () => `Launch film and cut-downs, ${Math.random().toString(36).slice(2, 10)}`;
+
+/** Same clients for a seller in every run. */
+const clientId = (sellerId: number, at: number) =>
+  `00000000-0000-4000-8000-${String(sellerId * 10 + at).padStart(12, '0')}`;
+export const listOf = (sellerId: number): Client[] =>
+  NAMES.map((name, at) => client(clientId(sellerId, at), name, describe()));
+
+/** An outbox row as the source writes it. */
+const rowOf = (sellerId: number, version: number) => {
+  const clients = listOf(sellerId);
+  const committedAt = new Date().toISOString();
+  return {
+    bucket: bucketOf(sellerId),
+    sellerId,
+    version,
+    committedAt,
+    value: JSON.stringify({
+      sellerId,
+      version,
+      committedAt,
+      change: { type: 'client-updated', client: clients[0]! },
+      clients,
+    }),
+  };
+};
+
+/** Gives `sellers` a list each, at version 1, in the state alone. */
+export async function seedSellers(source: Pool, sellers: number): Promise<void> {
+  for (let first = 1; first <= sellers; first += 5_000) {
+    const ids = Array.from({ length: Math.min(5_000, sellers - first + 1) }, (_, i) => first + i);
+    await source.query(
+      `insert into seller (seller_id, version, clients, updated_at)
+      select seller_id, 1, clients, now() from unnest($1::bigint[], $2::json[]) as row (seller_id, clients)
+      on conflict do nothing`,
+      [ids, ids.map((id) => JSON.stringify(listOf(id)))],
+    );
+  }
+}
+
+/** Fills the outbox with events, versions contiguous per seller, round and round the sellers. */
+export async function fillOutbox(
+  source: Pool,
+  events: number,
+  sellers: number,
+  firstVersion: number,
+): Promise<void> {
+  for (let first = 0; first < events; first += 5_000) {
+    const rows = Array.from({ length: Math.min(5_000, events - first) }, (_, i) =>
+      rowOf(((first + i) % sellers) + 1, firstVersion + Math.floor((first + i) / sellers)),
+    );
+    await source.query(
+      `insert into outbox (bucket, seller_id, version, type, value, committed_at)
+      select bucket, seller_id, version, 'client-updated', value, committed_at
+      from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[]) with ordinality
+        as row (bucket, seller_id, version, value, committed_at, position)
+      order by position`,
+      [
+        rows.map((row) => row.bucket),
+        rows.map((row) => row.sellerId),
+        rows.map((row) => row.version),
+        rows.map((row) => row.value),
+        rows.map((row) => row.committedAt),
+      ],
+    );
+  }
+}
+
+export interface Written {
+  readonly sellerId: number;
+  readonly version: number;
+  /** `performance.now()` when the commit had returned. */
+  readonly at: number;
+}
+
+/**
+ * Writes as the source of truth does, through its own use case and store, at a steady rate.
+ * @param written told of every commit
+ * @returns how many were written, and the longest that a write waited for its turn, in ms (0 when the rate was kept)
+ */
+export async function writeSteadily(
+  options: { url: string; perSecond: number; seconds: number; sellers: number; signal?: AbortSignal },
+  written: (one: Written) => void,
+): Promise<{ writes: number; longestWaitMs: number }> {
+  const pool = openPool(
+    {
+      url: options.url,
+      applicationName: 'bench-writer',
+      maximum: 8,
+      statementTimeoutMs: 30_000,
+      connectTimeoutMs: 30_000,
+      pipeline: true,
+    },
+    silentLog,
+  );
+  const store = postgresSellers(pool);
+  const total = options.perSecond * options.seconds;
+  const startedAt = performance.now();
+  let begun = 0;
+  let writes = 0;
+  let longestWaitMs = 0;
+  const writer = async () => {
+    while (begun < total && !options.signal?.aborted) {
+      const mine = begun++;
+      const due = startedAt + (mine * 1_000) / options.perSecond;
+      const early = due - performance.now();
+      if (early > 0.5) await delay(early);
+      else longestWaitMs = Math.max(longestWaitMs, -early);
+      const sellerId = 1 + Math.floor(Math.random() * options.sellers);
+      const result = await updateClient(
+        store,
+        {
+          sellerId,
+          expectedVersions: null,
+          idempotency: null,
+          traceparent: `00-${randomUUID().replaceAll('-', '')}-00f067aa0ba902b7-01`,
+        },
+        clientId(sellerId, mine % 3),
+        { description: describe() },
+      );
+      if (result.kind !== 'committed' || result.decided.kind !== 'done') {
+        throw new Error(`a write was not committed: ${JSON.stringify(result)}`);
+      }
+      writes += 1;
+      written({ sellerId, version: result.decided.version, at: performance.now() });
+    }
+  };
+  try {
+    await Promise.all(Array.from({ length: 8 }, writer));
+  } finally {
+    await pool.end();
+  }
+  return { writes, longestWaitMs };
+}

@@ -1,0 +1,57 @@
+import { expect, test } from '@jest/globals';
+import { decodeEvent } from '#contracts/events.ts';
+import { sizeOf, toMessage } from './message.ts';
+import type { OutboxRow } from './outbox.ts';
+
+const row: OutboxRow = {
+  id: 7,
+  sellerId: 42,
+  version: 3,
+  type: 'client-removed',
+  value: JSON.stringify({
+    sellerId: 42,
+    version: 3,
+    committedAt: '2026-11-23T10:00:00.123Z',
+    change: { type: 'client-removed', clientId: '8c3a6cf1-6e6a-4d3e-9a53-6a9e2c1f0a11' },
+    clients: [],
+  }),
+  committedAt: Date.parse('2026-11-23T10:00:00.123Z'),
+  traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+};
+
+test('a message carries the CloudEvents attributes and the trace context as headers', () => {
+  expect(toMessage(row)).toEqual({
+    key: '42',
+    value: row.value,
+    timestamp: '1795428000123',
+    headers: {
+      ce_specversion: '1.0',
+      ce_id: '42/3',
+      ce_source: '/top-clients',
+      ce_type: 'dev.topclients.seller.client-removed.v1',
+      ce_time: '2026-11-23T10:00:00.123Z',
+      'content-type': 'application/json',
+      traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+    },
+  });
+});
+
+test('a write without a trace has no traceparent header', () => {
+  expect(toMessage({ ...row, traceparent: null }).headers).not.toHaveProperty('traceparent');
+});
+
+test('a tombstone has no value, and says what it is in the headers', () => {
+  const { value, headers } = toMessage({ ...row, type: 'seller-erased', value: null });
+  expect(value).toBeNull();
+  expect(headers['ce_type']).toBe('dev.topclients.seller.seller-erased.v1');
+});
+
+test('readers of the contract read what the relay sends', () => {
+  const { key, value, headers } = toMessage(row);
+  expect(decodeEvent({ key, value, type: headers['ce_type']! })).toMatchObject({ kind: 'event' });
+});
+
+test('the size of a message is not estimated below what its text takes', () => {
+  expect(sizeOf({ ...row, value: 'é'.repeat(1_000) })).toBeGreaterThan(2_000);
+  expect(sizeOf({ ...row, value: null })).toBeGreaterThan(0);
+});

@@ -1,0 +1,136 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { cloudEventType } from '#contracts/events.ts';
+import type { Message } from './bus.ts';
+import { newestPerSeller, type Received } from './newest.ts';
+
+let nextOffset = 0;
+const message = (
+  sellerId: number,
+  version: number,
+  changes: { value?: string | null; key?: string | null } = {},
+): Received => {
+  const value =
+    changes.value === undefined
+      ? JSON.stringify({
+          sellerId,
+          version,
+          committedAt: '2026-11-23T10:00:00.000Z',
+          change: { type: 'seller-erased' },
+          clients: [],
+        })
+      : changes.value;
+  const key = changes.key === undefined ? String(sellerId) : changes.key;
+  return {
+    partition: 0,
+    message: {
+      offset: String(nextOffset++),
+      timestamp: '0',
+      key: key === null ? null : Buffer.from(key),
+      value: value === null ? null : Buffer.from(value),
+      headers: { ce_type: Buffer.from(cloudEventType('seller-erased')) },
+    } satisfies Message,
+  };
+};
+const versions = (received: readonly Received[]) =>
+  newestPerSeller(received).events.map(({ event }) => [event.sellerId, event.version]);
+
+test('keeps the newest version of each seller, whatever the order and however often it came', () => {
+  const received = [message(1, 1), message(2, 5), message(1, 3), message(1, 2), message(2, 5), message(1, 3)];
+  expect(versions(received)).toEqual([
+    [1, 3],
+    [2, 5],
+  ]);
+  expect(newestPerSeller(received).superseded).toBe(4);
+});
+
+test('an unreadable message is superseded by a good one that follows, unread', () => {
+  const { events, unreadable, superseded } = newestPerSeller([message(1, 1, { value: '{' }), message(1, 2)]);
+  expect([events.length, unreadable.length, superseded]).toEqual([1, 0, 1]);
+});
+
+test('an unreadable message that nothing follows is reported, and the good one before it applied', () => {
+  const bad = message(1, 3, { value: '{' });
+  const { events, unreadable } = newestPerSeller([message(1, 1), message(1, 2), bad, message(2, 1)]);
+  expect(events.map(({ event }) => [event.sellerId, event.version])).toEqual([
+    [1, 2],
+    [2, 1],
+  ]);
+  expect(unreadable).toMatchObject([{ sellerId: 1, message: bad.message }]);
+  expect(unreadable[0]!.reason).toContain('not JSON');
+});
+
+test('only the latest of several unreadable messages of a seller is reported', () => {
+  const last = message(1, 3, { value: '{' });
+  const { unreadable, superseded } = newestPerSeller([message(1, 2, { value: '{' }), last]);
+  expect(unreadable.map((one) => one.message)).toEqual([last.message]);
+  expect(superseded).toBe(1);
+});
+
+/** The same event, its members in another order, or padded. */
+const written = (sellerId: number, version: number, how: 'other order' | 'padded') => {
+  const rest = {
+    committedAt: '2026-11-23T10:00:00.000Z',
+    change: { type: 'seller-erased' },
+    clients: [],
+  };
+  return how === 'padded'
+    ? ` ${JSON.stringify({ sellerId, version, ...rest })}`
+    : JSON.stringify({ ...rest, version, sellerId });
+};
+
+test('a value that another writer laid out differently is read as well', () => {
+  expect(
+    versions([
+      message(1, 2),
+      message(1, 4, { value: written(1, 4, 'other order') }),
+      message(1, 3, { value: written(1, 3, 'padded') }),
+    ]),
+  ).toEqual([[1, 4]]);
+});
+
+test('tombstones are counted and change nothing', () => {
+  const { events, unreadable, tombstones } = newestPerSeller([message(1, 2), message(1, 2, { value: null })]);
+  expect([events.length, unreadable.length, tombstones]).toEqual([1, 0, 1]);
+});
+
+test('a message without a readable key is reported with its own reason, each of them', () => {
+  const { unreadable } = newestPerSeller([
+    message(1, 1, { key: null }),
+    message(1, 1, { key: null }),
+    message(1, 1, { key: 'x' }),
+    message(1, 1, { key: null, value: null }),
+  ]);
+  expect(unreadable.map(({ sellerId }) => sellerId)).toEqual([null, null, null, null]);
+});
+
+test('reading lazily finds what reading everything finds', () => {
+  const candidate = fc.record({
+    sellerId: fc.integer({ min: 1, max: 3 }),
+    version: fc.integer({ min: 1, max: 6 }),
+    kind: fc.constantFrom('good', 'good', 'good', 'bad', 'cut', 'other order', 'padded'),
+  });
+  fc.assert(
+    fc.property(fc.array(candidate, { maxLength: 12 }), (all) => {
+      const received = all.map(({ sellerId, version, kind }) => {
+        if (kind === 'other order' || kind === 'padded') {
+          return message(sellerId, version, { value: written(sellerId, version, kind) });
+        }
+        if (kind === 'bad') return message(sellerId, version, { value: '{' });
+        if (kind === 'cut')
+          return message(sellerId, version, { value: `{"sellerId":${sellerId},"version":${version},` });
+        return message(sellerId, version);
+      });
+      const { events, unreadable, superseded, tombstones } = newestPerSeller(received);
+      expect(events.length + unreadable.length + superseded + tombstones).toBe(all.length);
+      for (const sellerId of [1, 2, 3]) {
+        const good = all.flatMap((one, at) =>
+          one.sellerId === sellerId && one.kind !== 'bad' && one.kind !== 'cut' ? [{ ...one, at }] : [],
+        );
+        const newest = good.toSorted((a, b) => b.version - a.version)[0];
+        expect(events.find(({ event }) => event.sellerId === sellerId)?.event.version).toBe(newest?.version);
+      }
+    }),
+    { numRuns: 500 },
+  );
+});
