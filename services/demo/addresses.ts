@@ -1,0 +1,47 @@
+/** How the gig page is shown in the lab: once under each delivery, from the same database. */
+export type VariantName = 'off' | 'serial' | 'parallel' | 'hybrid' | 'asynchronous';
+
+/** Every port of a demo, counted from its base. Grouped so that a person finds them: pages, API, lab, inner, health. */
+const OFFSETS = {
+  lab: 0,
+  gig: 1,
+  user: 2,
+  search: 3,
+  'self-view': 4,
+  'top-clients': 10,
+  'lab-off': 20,
+  'lab-serial': 21,
+  'lab-parallel': 22,
+  'lab-hybrid': 23,
+  'delay-proxy': 30,
+  kafka: 31,
+  'kafka-controller': 32,
+  postgres: 33,
+  'health-top-clients': 40,
+  'health-outbox-relay': 41,
+  'health-projector-gig': 42,
+  'health-projector-user': 43,
+  'health-projector-search': 44,
+  'health-projector-gig-hybrid': 45,
+  'health-gig': 46,
+  'health-user': 47,
+  'health-search': 48,
+  'health-self-view': 49,
+  'health-lab-off': 50,
+  'health-lab-serial': 51,
+  'health-lab-parallel': 52,
+  'health-lab-hybrid': 53,
+} as const;
+
+export type PortName = keyof typeof OFFSETS;
+export type Ports = Readonly<Record<PortName, number>>;
+
+/** The ports of the demo whose lab is on `base`. */
+export function portsFrom(base: number): Ports {
+  return Object.fromEntries(Object.entries(OFFSETS).map(([name, offset]) => [name, base + offset])) as Ports;
+}
+
+/** As a browser on this machine reaches it. */
+export const publicUrl = (port: number): string => `http://localhost:${port}`;
+/** Between processes: a literal address spares the look-up and the attempt at IPv6. */
+export const innerUrl = (port: number): string => `http://127.0.0.1:${port}`;

@@ -1,0 +1,113 @@
+import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Locked, takeLock } from '../local-infra/folder-lock.ts';
+import { endProcess, isAlive, startTime } from '../local-infra/process.ts';
+import { SEED } from '../seed/random.ts';
+import { DEFAULTS, UsageError } from './options.ts';
+
+const GRACE_FOR_ORPHANS_MS = 4_000;
+
+/** Where a demo keeps everything. One living demo at a time uses a folder. */
+export interface DataFolder {
+  readonly path: string;
+  readonly sellers: number;
+  /** Whether an earlier start left data here. */
+  readonly reused: boolean;
+  /** Remembers a child, so that the next start finds it should this process be killed. */
+  record(name: string, pid: number): Promise<void>;
+  /** Every child recorded that still lives, the last one first. */
+  living(): Promise<number[]>;
+  close(): Promise<void>;
+}
+
+/**
+ * Takes the folder, and ends what a killed demo left running there.
+ * @throws UsageError when another demo uses it, or it holds something else, or data for another number of sellers
+ */
+export async function openDataFolder(
+  path: string,
+  wantedSellers: number | undefined,
+  log: (line: string) => void,
+): Promise<DataFolder> {
+  await mkdir(path, { recursive: true });
+  const release = await takeLock(join(path, 'lock')).catch((err: unknown) => {
+    if (!(err instanceof Locked)) throw err;
+    throw new UsageError(
+      `a demo runs in ${path} (${err.message}): stop it with make demo-stop, or choose another --data and --port-base`,
+    );
+  });
+  try {
+    const { sellers, reused } = await readMark(path, wantedSellers);
+    const recordFile = join(path, 'processes');
+    const orphans = await livingIn(recordFile);
+    if (orphans.length > 0) log(`ending ${orphans.length} processes that a killed demo left behind`);
+    await Promise.all(orphans.map((pid) => endProcess(pid, 'SIGTERM', GRACE_FOR_ORPHANS_MS)));
+    await rm(recordFile, { force: true });
+    return {
+      path,
+      sellers,
+      reused,
+      record: (name, pid) => appendFile(recordFile, `${pid} ${startTime(pid)} ${name}\n`),
+      living: () => livingIn(recordFile),
+      async close() {
+        await rm(recordFile, { force: true });
+        await release();
+      },
+    };
+  } catch (err) {
+    await release();
+    throw err;
+  }
+}
+
+/** The process that holds the folder; undefined when none does. */
+export async function runningIn(path: string): Promise<number | undefined> {
+  try {
+    const { pid, startedAt } = JSON.parse(await readFile(join(path, 'lock'), 'utf8')) as {
+      pid: number;
+      startedAt?: string;
+    };
+    return isAlive(pid) && (startedAt === undefined || startTime(pid) === startedAt) ? pid : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The mark tells our folder from somebody's documents, and what was seeded into it. */
+async function readMark(
+  path: string,
+  wanted: number | undefined,
+): Promise<{ sellers: number; reused: boolean }> {
+  const file = join(path, 'demo.json');
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) {
+    const foreign = (await readdir(path)).find((name) => !name.startsWith('lock'));
+    if (foreign !== undefined) {
+      throw new UsageError(
+        `${path} holds ${foreign} and was not made by a demo: choose another --data, best one that does not exist yet`,
+      );
+    }
+    const sellers = wanted ?? DEFAULTS.sellers;
+    await writeFile(`${file}.unfinished`, JSON.stringify({ sellers, seed: SEED }));
+    await rename(`${file}.unfinished`, file);
+    return { sellers, reused: false };
+  }
+  const mark = JSON.parse(text) as { sellers: number; seed: number };
+  const remedy = `delete the folder (rm -r ${path}) or choose another --data`;
+  if (mark.seed !== SEED) throw new UsageError(`${path} was made by another version of the demo: ${remedy}`);
+  if (wanted !== undefined && wanted !== mark.sellers) {
+    throw new UsageError(`${path} holds ${mark.sellers} sellers: leave --sellers away, or ${remedy}`);
+  }
+  return { sellers: mark.sellers, reused: true };
+}
+
+async function livingIn(recordFile: string): Promise<number[]> {
+  const lines = (await readFile(recordFile, 'utf8').catch(() => ''))
+    .split('\n')
+    .filter((line) => line !== '');
+  return lines
+    .map((line) => line.split(' '))
+    .filter(([pid, startedAt]) => isAlive(Number(pid)) && startTime(Number(pid)) === startedAt)
+    .map(([pid]) => Number(pid))
+    .reverse();
+}

@@ -1,0 +1,94 @@
+import { existsSync } from 'node:fs';
+import { readFile, rename, writeFile } from 'node:fs/promises';
+import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { SellerId } from '#contracts/client.ts';
+import { type Problem, problem } from '#contracts/problems.ts';
+
+export const AUDIENCE = 'top-clients';
+const LIFETIME_SECONDS = 3_600;
+/** What a token may be asked to allow beyond being its seller. */
+const SCOPES: readonly string[] = ['top-clients:erase'];
+
+export interface Token {
+  readonly access_token: string;
+  readonly token_type: 'Bearer';
+  readonly expires_in: number;
+}
+
+/**
+ * Signs in anybody as any seller, without a password: for a demonstration on one's own machine, for nothing else.
+ * What it gives is real all the same: JWTs by ES256 whose key is found in a JWKS.
+ */
+export interface Issuer {
+  readonly name: string;
+  /** The public keys, as `/.well-known/jwks.json` answers them. */
+  readonly jwks: { readonly keys: readonly JWK[] };
+  token(sellerId: number, scopes?: readonly string[]): Promise<Token>;
+  /** Answers `/token?seller=1&scope=top-clients:erase`. */
+  answer(query: URLSearchParams): Promise<Token | Problem>;
+}
+
+/**
+ * @param keyFile holds the private key as a JWK; made when absent, so that tokens outlive a restart
+ * @param name the `iss` of the tokens
+ */
+export async function openIssuer(keyFile: string, name: string): Promise<Issuer> {
+  if (!existsSync(keyFile)) await makeKey(keyFile);
+  const stored = JSON.parse(await readFile(keyFile, 'utf8')) as JWK;
+  const key = await importJWK(stored, 'ES256');
+  const { d: _, ...open } = stored;
+  const kid = await calculateJwkThumbprint(open);
+  const token: Issuer['token'] = async (sellerId, scopes = []) => ({
+    access_token: await new SignJWT(scopes.length > 0 ? { scope: scopes.join(' ') } : {})
+      .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
+      .setIssuer(name)
+      .setAudience(AUDIENCE)
+      .setSubject(String(sellerId))
+      .setIssuedAt()
+      .setExpirationTime(`${LIFETIME_SECONDS}s`)
+      .sign(key),
+    token_type: 'Bearer',
+    expires_in: LIFETIME_SECONDS,
+  });
+  return {
+    name,
+    jwks: { keys: [{ ...open, kid, alg: 'ES256', use: 'sig' }] },
+    token,
+    async answer(query) {
+      const asked = readRequest(query);
+      return 'sellerId' in asked ? token(asked.sellerId, asked.scopes) : asked;
+    },
+  };
+}
+
+function readRequest(query: URLSearchParams): { sellerId: number; scopes: readonly string[] } | Problem {
+  const errors: { at: string; message: string }[] = [];
+  for (const name of new Set(query.keys())) {
+    if (name !== 'seller' && name !== 'scope')
+      errors.push({ at: name, message: 'is not a parameter of /token' });
+    else if (query.getAll(name).length > 1) errors.push({ at: name, message: 'must be given once' });
+  }
+  const seller = query.get('seller') ?? '';
+  const sellerId = SellerId.safeParse(/^[1-9]\d*$/.test(seller) ? Number(seller) : Number.NaN);
+  if (!sellerId.success) errors.push({ at: 'seller', message: 'must be a seller, a positive whole number' });
+  const scopes = (query.get('scope') ?? '').split(' ').filter((scope) => scope !== '');
+  const unknown = scopes.filter((scope) => !SCOPES.includes(scope));
+  if (unknown.length > 0) errors.push({ at: 'scope', message: `may only name ${SCOPES.join(', ')}` });
+  if (errors.length > 0 || !sellerId.success) {
+    return problem(
+      'invalid-request',
+      'ask like /token?seller=1, or /token?seller=1&scope=top-clients:erase',
+      {
+        errors,
+      },
+    );
+  }
+  return { sellerId: sellerId.data, scopes };
+}
+
+async function makeKey(file: string): Promise<void> {
+  const { privateKey } = await generateKeyPair('ES256', { extractable: true });
+  const unfinished = `${file}.unfinished`;
+  await writeFile(unfinished, JSON.stringify(await exportJWK(privateKey)), { mode: 0o600 });
+  await rename(unfinished, file);
+}

@@ -1,0 +1,109 @@
+import { pause } from '#platform/lifecycle.ts';
+import type { Exit } from '../local-infra/process.ts';
+
+/** Anything of local-infra that runs as a process. */
+export interface Keepable {
+  readonly pid: number;
+  readonly exited: Promise<Exit>;
+  kill(signal: NodeJS.Signals): void;
+  restart(): Promise<void>;
+  stop(): Promise<unknown>;
+}
+
+/** `down`: held down on purpose, or waiting for the next attempt. */
+export type State = 'up' | 'starting' | 'down';
+
+const FIRST_DELAY_MS = 200;
+const LONGEST_DELAY_MS = 5_000;
+const HEALTHY_AFTER_MS = 10_000;
+
+/**
+ * Brings a process back whenever it ends unasked, after a pause that doubles while it keeps ending, for ever. Held
+ * down, it stays down until it is brought back, which is what the lab's switches do.
+ */
+export class Keeper {
+  readonly name: string;
+  readonly #process: Keepable;
+  readonly #log: (message: string) => void;
+  readonly #stopping = new AbortController();
+  #state: State = 'up';
+  #held = false;
+  #wake = new AbortController();
+  #watch: Promise<void>;
+
+  constructor(name: string, running: Keepable, log: (message: string) => void) {
+    this.name = name;
+    this.#process = running;
+    this.#log = log;
+    this.#watch = this.#keep();
+  }
+
+  get state(): State {
+    return this.#state;
+  }
+
+  get heldDown(): boolean {
+    return this.#held;
+  }
+
+  get pid(): number {
+    return this.#process.pid;
+  }
+
+  /** SIGKILL, and no restart. */
+  holdDown(): void {
+    this.#held = true;
+    this.#process.kill('SIGKILL');
+  }
+
+  /** Ends {@link holdDown}; the process is started at once. */
+  bringBack(): void {
+    if (!this.#held) return;
+    this.#held = false;
+    this.#wake.abort();
+  }
+
+  /** Ends the process gracefully, and the keeping. */
+  async stop(): Promise<void> {
+    this.#stopping.abort();
+    this.#wake.abort();
+    await this.#process.stop();
+    await this.#watch;
+  }
+
+  async #keep(): Promise<void> {
+    const stopped = this.#stopping.signal;
+    let delayMs = FIRST_DELAY_MS;
+    for (;;) {
+      const startedAt = Date.now();
+      if (this.#state === 'up') await this.#process.exited;
+      if (stopped.aborted) return;
+      if (this.#state === 'up' && !this.#held) this.#log(`${this.name} ended unasked and is started again`);
+      if (Date.now() - startedAt > HEALTHY_AFTER_MS) delayMs = FIRST_DELAY_MS;
+      this.#state = 'down';
+      this.#wake = new AbortController();
+      const woken = this.#wake.signal;
+      if (this.#held) {
+        await new Promise<void>((resolve) =>
+          woken.addEventListener('abort', () => resolve(), { once: true }),
+        );
+        delayMs = FIRST_DELAY_MS;
+      } else {
+        await pause(delayMs, woken);
+        delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
+      }
+      if (stopped.aborted) return;
+      if (this.#held) continue;
+      this.#state = 'starting';
+      try {
+        await this.#process.restart();
+        this.#state = 'up';
+        // Held down while it started: the signal may have come before there was a process to receive it.
+        if (this.#held) this.#process.kill('SIGKILL');
+      } catch (err) {
+        if (!stopped.aborted) this.#log(`${this.name} could not be started: ${(err as Error).message}`);
+        this.#state = 'down';
+      }
+    }
+  }
+}

@@ -1,0 +1,32 @@
+import { isIP } from 'node:net';
+
+/**
+ * Judges where a request comes from. A web site can make a browser send requests here, and by a name of its own that
+ * resolves to this machine even read the answers; neither may see tokens or turn switches.
+ */
+export interface Guard {
+  /** Whether the name by which we were asked is ours. A literal address cannot be made to point elsewhere. */
+  isOurs(host: string | undefined): boolean;
+  /** Whether a request that changes something comes from a page of ours in a browser on this machine. */
+  mayChange(host: string | undefined, origin: string | undefined): boolean;
+}
+
+/** @param listening the address given by `--host` */
+export function openGuard(listening: string): Guard {
+  const nameOf = (host: string | undefined): string | undefined => {
+    if (host === undefined || !URL.canParse(`http://${host}`)) return undefined;
+    return new URL(`http://${host}`).hostname.replace(/^\[|\]$/g, '');
+  };
+  const isLoopback = (name: string) =>
+    name === 'localhost' || name === '::1' || /^127\.\d+\.\d+\.\d+$/.test(name);
+  return {
+    isOurs(host) {
+      const name = nameOf(host);
+      return name !== undefined && (isLoopback(name) || name === listening || isIP(name) !== 0);
+    },
+    mayChange(host, origin) {
+      const name = nameOf(host);
+      return name !== undefined && isLoopback(name) && origin === `http://${host}`;
+    },
+  };
+}

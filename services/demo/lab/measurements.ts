@@ -1,0 +1,65 @@
+import type { PageClient } from '#pages/page.ts';
+import type { VariantName } from '../addresses.ts';
+import { VARIANTS } from './variants.ts';
+import { Ratio, Window } from './window.ts';
+
+export const RENDERS_KEPT = 120;
+const CALLS_SPAN_MS = 10_000;
+
+/** `off`: the page does not show the data at all. `unreachable`: there was no page. */
+export type ProbedOutcome = 'full' | 'missing' | 'stale' | 'off' | 'unreachable';
+
+/** What the probe knows of one variant. */
+export interface Measured {
+  /** Milliseconds of the last renders, of the watched gig and of others. */
+  readonly renders: Window;
+  /** Calls to the source a render. */
+  readonly calls: Ratio;
+  /** Of the watched gig. */
+  outcome: ProbedOutcome | null;
+  /** The version shown there; null when none is. */
+  version: number | null;
+  clients: readonly PageClient[];
+  /** How long it took until the last write of the lab was shown here. */
+  write: WriteSeen | null;
+}
+
+export type WriteSeen =
+  | { readonly kind: 'waiting' }
+  | { readonly kind: 'shown'; readonly afterMs: number }
+  | { readonly kind: 'not shown'; readonly withinMs: number };
+
+/** The newest version in the source's database, which can be read also while the service is down. */
+export interface Truth {
+  readonly version: number;
+  readonly committedAt: number;
+}
+
+export interface Measurements {
+  readonly variants: Readonly<Record<VariantName, Measured>>;
+  truth: Truth | null;
+  /** What the last press of "write now" came to. */
+  lastWrite: string | null;
+  /** Until when a write is followed closely; `performance.now()`, ms. */
+  closeLookUntil: number;
+}
+
+export function newMeasurements(): Measurements {
+  const measured = (): Measured => ({
+    renders: new Window(RENDERS_KEPT),
+    calls: new Ratio(CALLS_SPAN_MS),
+    outcome: null,
+    version: null,
+    clients: [],
+    write: null,
+  });
+  return {
+    variants: Object.fromEntries(VARIANTS.map(({ name }) => [name, measured()])) as Record<
+      VariantName,
+      Measured
+    >,
+    truth: null,
+    lastWrite: null,
+    closeLookUntil: 0,
+  };
+}

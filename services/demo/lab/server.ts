@@ -1,0 +1,212 @@
+import { createServer, type Server } from 'node:http';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
+import { PROBLEM_MEDIA_TYPE, type Problem, problem } from '#contracts/problems.ts';
+import { siteOf } from '#pages/layout.ts';
+import { listen } from '#platform/health.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { loadAssets } from '../../page-server/assets.ts';
+import { serveLogos } from '../../page-server/logos.ts';
+import { type Ports, publicUrl } from '../addresses.ts';
+import type { DelayProxy } from '../delay-proxy.ts';
+import type { Issuer } from '../issuer.ts';
+import type { Keeper } from '../keeper.ts';
+import { openViewers } from './events.ts';
+import { openGuard } from './guard.ts';
+import { newMeasurements } from './measurements.ts';
+import { fragments, type LabView, labPage } from './page.ts';
+import { startProbe } from './probe.ts';
+import { openSwitches, readSwitch } from './switches.ts';
+import { writeNow } from './write-now.ts';
+
+const TELL_EVERY_MS = 400;
+const SITE_ASSETS = new URL('../../page-server/assets/', import.meta.url);
+const LAB_ASSETS = new URL('./assets/', import.meta.url);
+
+export interface LabSettings {
+  readonly host: string;
+  readonly ports: Ports;
+  readonly sellers: number;
+  readonly issuer: Issuer;
+  readonly keepers: ReadonlyMap<string, Keeper>;
+  readonly proxy: DelayProxy;
+}
+
+export interface Lab {
+  /** Begins to measure; before that the page is there and its numbers are not. */
+  measure(sourceDatabase: string): void;
+  close(): Promise<void>;
+}
+
+/** Serves the index with the lab, and the issuer, on the demo's first port. */
+export async function openLab(settings: LabSettings): Promise<Lab> {
+  const { host, ports, issuer } = settings;
+  const measurements = newMeasurements();
+  const switches = openSwitches(settings.keepers, settings.proxy);
+  const siteAssets = await loadAssets(SITE_ASSETS);
+  const labAssets = await loadAssets(LAB_ASSETS);
+  const url = (port: number) => publicUrl(port);
+  const view: LabView = {
+    measurements,
+    switches,
+    site: siteOf(
+      {
+        gig: url(ports.gig),
+        user: url(ports.user),
+        search: url(ports.search),
+        selfView: url(ports['self-view']),
+      },
+      siteAssets.addressOf,
+    ),
+    addressOf: (variant) => `${url(ports[variant.port])}/gigs/1`,
+    api: { source: url(ports['top-clients']), issuer: issuer.name, gig: url(ports.gig) },
+    assets: {
+      site: siteAssets.addressOf('site.css'),
+      lab: labAssets.addressOf('lab.css'),
+      script: labAssets.addressOf('lab.js'),
+    },
+    sellers: settings.sellers,
+  };
+  const now = () => fragments(view);
+  const viewers = openViewers(now);
+  const stopping = new AbortController();
+  let probe: ReturnType<typeof startProbe> | undefined;
+  let writing: Promise<void> | undefined;
+
+  const app = express();
+  app.disable('x-powered-by');
+  app.disable('etag');
+  app.set('query parser', 'simple');
+  app.use(secured(host));
+  app.get('/', (_req, res) => {
+    res.set('cache-control', 'no-store').type('html').send(labPage(view));
+  });
+  app.get('/lab/state', (_req, res) => {
+    res.set('cache-control', 'no-store').json(now());
+  });
+  app.get('/lab/events', (_req, res) => {
+    if (!viewers.add(res))
+      refuse(res, problem('too-many-requests', 'Too many windows show the lab: close one.'));
+  });
+  const form = express.urlencoded({ extended: false, limit: '4kb' });
+  app.post('/lab/switches', form, (req, res) => {
+    const command = readSwitch((req.body ?? {}) as Record<string, unknown>);
+    if (typeof command === 'string') return refuse(res, problem('invalid-request', command));
+    switches.turn(command);
+    done(res);
+  });
+  app.post('/lab/writes', form, (_req, res) => {
+    if (!probe)
+      return refuse(res, problem('unavailable', 'The demo is still starting: try again in a moment.'));
+    // One at a time: a second press joins the write that is being watched.
+    writing ??= writeNow(ports, issuer, probe.ask, measurements, stopping.signal).finally(() => {
+      writing = undefined;
+    });
+    done(res);
+  });
+  addIssuer(app, issuer);
+  app.get('/assets/:name', siteAssets.serve, labAssets.serve);
+  app.get('/logos/:file', serveLogos());
+  app.use((_req, res) =>
+    refuse(res, problem('not-found', 'The lab is at /, tokens are at /token?seller=1.')),
+  );
+  const failed: ErrorRequestHandler = (err: { status?: number }, _req, res, next) => {
+    if (res.headersSent) return next(err);
+    const ours = err.status === undefined || err.status >= 500;
+    refuse(
+      res,
+      ours ? problem('internal', String(err)) : problem('invalid-request', 'The request could not be read.'),
+    );
+  };
+  app.use(failed);
+
+  const server = createServer(app);
+  await listen(server, ports.lab, host);
+  const telling = tell(() => {
+    if (viewers.count > 0) viewers.tell(now());
+  }, stopping.signal);
+  return {
+    measure(sourceDatabase) {
+      probe = startProbe(
+        {
+          ports,
+          sellers: settings.sellers,
+          sourceDatabase,
+          isWatched: () => viewers.count > 0 || writing !== undefined,
+          isQuiet: () => performance.now() < measurements.closeLookUntil,
+        },
+        measurements,
+      );
+    },
+    async close() {
+      stopping.abort();
+      await telling;
+      viewers.close();
+      await Promise.all([probe?.stop(), writing, closed(server)]);
+    },
+  };
+}
+
+/** The demo's issuer; see `issuer.ts` for what it is good for. */
+function addIssuer(app: Express, issuer: Issuer): void {
+  app.get('/.well-known/jwks.json', (_req, res) => {
+    res.json(issuer.jwks);
+  });
+  app.get('/token', async (req, res) => {
+    const query = new URLSearchParams(req.originalUrl.split('?')[1] ?? '');
+    const answer = await issuer.answer(query);
+    res.set('cache-control', 'no-store');
+    if ('access_token' in answer) res.json(answer);
+    else refuse(res, answer);
+  });
+  app.all(['/token', '/.well-known/jwks.json'], (_req, res) =>
+    refuse(res.set('allow', 'GET, HEAD'), problem('method-not-allowed', 'Use GET.')),
+  );
+}
+
+function secured(host: string): RequestHandler {
+  const guard = openGuard(host);
+  return (req, res, next) => {
+    res.set({
+      'content-security-policy':
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+      'x-content-type-options': 'nosniff',
+      'referrer-policy': 'same-origin',
+      'cross-origin-resource-policy': 'same-origin',
+    });
+    if (!guard.isOurs(req.headers.host)) {
+      return refuse(res, problem('forbidden', 'Ask for localhost, or for the address given by --host.'));
+    }
+    const changes = req.method !== 'GET' && req.method !== 'HEAD';
+    if (changes && !guard.mayChange(req.headers.host, req.headers.origin)) {
+      return refuse(
+        res,
+        problem('forbidden', 'Only the lab itself, opened on this machine, can change something.'),
+      );
+    }
+    next();
+  };
+}
+
+function refuse(res: Response, body: Problem): void {
+  res.status(body.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(body));
+}
+
+/** Back to the page for a form, nothing for a script. */
+function done(res: Response): void {
+  if (res.req.accepts(['html', 'json']) === 'json') res.status(204).end();
+  else res.redirect(303, '/');
+}
+
+async function tell(now: () => void, stopped: AbortSignal): Promise<void> {
+  while (!stopped.aborted) {
+    now();
+    await pause(TELL_EVERY_MS, stopped);
+  }
+}
+
+function closed(server: Server): Promise<void> {
+  return new Promise((resolve) => {
+    server.close(() => resolve());
+    server.closeAllConnections();
+  });
+}

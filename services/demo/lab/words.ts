@@ -1,0 +1,51 @@
+import type { Measured, ProbedOutcome, Truth } from './measurements.ts';
+import type { Breakable, Switches } from './switches.ts';
+
+export const NAMES: Readonly<Record<Breakable, string>> = {
+  'top-clients': 'Source of truth',
+  kafka: 'Kafka',
+  'outbox-relay': 'Relay',
+  'projector-gig': 'Projector of the gig page',
+  'projector-gig-hybrid': 'Projector for hybrid',
+};
+
+/** What follows while the part is down. */
+export const CONSEQUENCES: Readonly<Record<Exclude<Breakable, 'top-clients'>, string>> = {
+  kafka: 'Edits are still accepted and wait in the outbox; views stay as they are.',
+  'outbox-relay': 'Edits are still accepted and wait in the outbox; views stay as they are.',
+  'projector-gig': 'Edits wait in Kafka; the asynchronous page shows the version before.',
+  'projector-gig-hybrid': 'The hybrid page does not learn of new clients.',
+};
+
+export const OUTCOMES: Readonly<Record<ProbedOutcome, string>> = {
+  full: 'Full',
+  missing: 'Missing',
+  stale: 'Stale',
+  off: 'Off',
+  unreachable: 'No page',
+};
+
+export const milliseconds = (ms: number): string =>
+  ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : ms >= 100 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
+
+/** How the shown version stands to the source's. */
+export function freshness({ outcome, version }: Measured, truth: Truth | null): string {
+  if (outcome === null) return '–';
+  if (version === null) return 'none';
+  if (truth === null) return String(version);
+  const behind = truth.version - version;
+  return behind <= 0 ? `${version}, current` : `${version}, ${behind} behind`;
+}
+
+/** State of a part, for people: how it is, and a class for its colour. */
+export function stateOf(
+  switches: Switches,
+  target: Breakable,
+): { text: string; tone: 'good' | 'odd' | 'bad' } {
+  const { state, heldDown } = switches.stateOf(target);
+  if (heldDown) return { text: 'killed', tone: 'bad' };
+  if (state !== 'up') return { text: state === 'down' ? 'down, coming back' : 'starting', tone: 'odd' };
+  if (target === 'top-clients' && switches.delayMs > 0)
+    return { text: `slow by ${switches.delayMs} ms`, tone: 'odd' };
+  return { text: 'running', tone: 'good' };
+}

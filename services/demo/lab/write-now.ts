@@ -1,0 +1,82 @@
+import { pause } from '#platform/lifecycle.ts';
+import { innerUrl, type Ports } from '../addresses.ts';
+import type { Issuer } from '../issuer.ts';
+import type { Measurements } from './measurements.ts';
+import { type Ask, WATCHED } from './probe.ts';
+import { VARIANTS } from './variants.ts';
+
+const DEADLINE_MS = 2_000;
+/** For how long a card waits for its page to show a write. */
+const PATIENCE_MS = 15_000;
+const BETWEEN_LOOKS_MS = 3;
+/** At first it is about milliseconds; then a write that waits must not keep anybody from working. */
+const CLOSE_LOOK_MS = 300;
+
+/**
+ * Makes one edit as the watched seller, through the source's own HTTP contract: the first client moves to the end.
+ * Then looks at every variant until it shows the new version, and notes how long that took since the answer.
+ * @returns when every variant was seen, or patience ended
+ */
+export async function writeNow(
+  ports: Ports,
+  issuer: Issuer,
+  ask: Ask,
+  into: Measurements,
+  signal: AbortSignal,
+): Promise<void> {
+  into.closeLookUntil = performance.now() + DEADLINE_MS;
+  const version = await edit(ports, issuer, signal);
+  const committed = performance.now();
+  if (typeof version === 'string') {
+    into.closeLookUntil = 0;
+    into.lastWrite = version;
+    return;
+  }
+  into.closeLookUntil = committed + CLOSE_LOOK_MS;
+  into.lastWrite = `Version ${version} is written: the first client moved to the end.`;
+  await Promise.all(
+    VARIANTS.map(async (variant) => {
+      const measured = into.variants[variant.name];
+      if (variant.name === 'off') return;
+      measured.write = { kind: 'waiting' };
+      while (!signal.aborted) {
+        const seen = await ask(variant);
+        const afterMs = performance.now() - committed;
+        if (seen.version !== null && seen.version >= version) {
+          measured.write = { kind: 'shown', afterMs };
+          return;
+        }
+        if (afterMs > PATIENCE_MS) {
+          measured.write = { kind: 'not shown', withinMs: PATIENCE_MS };
+          return;
+        }
+        await pause(afterMs < CLOSE_LOOK_MS ? BETWEEN_LOOKS_MS : 100, signal);
+      }
+    }),
+  );
+}
+
+/** @returns the version written, or a sentence about why none was */
+async function edit(ports: Ports, issuer: Issuer, signal: AbortSignal): Promise<number | string> {
+  const base = `${innerUrl(ports['top-clients'])}/v1/sellers/${WATCHED.sellerId}`;
+  const request = (path: string, init: RequestInit = {}) =>
+    fetch(`${base}${path}`, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]) });
+  try {
+    const { access_token } = await issuer.token(WATCHED.sellerId);
+    const { clients } = (await (await request('/top-clients')).json()) as { clients: { id: string }[] };
+    const [first, ...others] = clients.map(({ id }) => id);
+    if (others.length === 0) {
+      return 'The seller has fewer than two clients, so there is nothing to reorder: add one in the self-view.';
+    }
+    const answer = await request('/clients/order', {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ clientIds: [...others, first] }),
+    });
+    if (answer.ok) return Number(answer.headers.get('etag')?.replaceAll('"', ''));
+    const { detail = '' } = (await answer.json()) as { detail?: string };
+    return `The source refused the write (${answer.status}): ${detail}`;
+  } catch {
+    return 'The source did not take the write: it is down. Nothing was changed, and nothing pretends it was.';
+  }
+}

@@ -1,0 +1,193 @@
+import { appendFileSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Ports, portsFrom, publicUrl } from './addresses.ts';
+import type { Report } from './background.ts';
+import { openConsole, seconds, withCommas } from './console.ts';
+import { openDataFolder } from './data-folder.ts';
+import { openDelayProxy } from './delay-proxy.ts';
+import { openIssuer } from './issuer.ts';
+import { openLab } from './lab/server.ts';
+import type { DemoOptions } from './options.ts';
+import { preflight } from './preflight.ts';
+import { migrations, roleProcesses, type Surroundings, seedArgs } from './roles.ts';
+import { Supervisor } from './supervisor.ts';
+import { startTraffic } from './traffic.ts';
+import { untilViewsEqualSource } from './views.ts';
+
+/**
+ * Runs a demo until a signal: starts everything, seeds, checks that the views have come to equal the source, and
+ * stops all of it in reverse.
+ * @throws UsageError when it cannot start on this machine or with this folder; nothing was started then
+ */
+export async function runDemo(options: DemoOptions): Promise<void> {
+  const begin = performance.now();
+  const report = process.send?.bind(process) as ((report: Report) => void) | undefined;
+  const { say, progress } = openConsole(report && ((line) => process.connected && report({ line })));
+  const stopping = new AbortController();
+  const ports = portsFrom(options.portBase);
+
+  const folder = await openDataFolder(options.data, options.sellers, say);
+  try {
+    await preflight(ports, folder.path);
+  } catch (err) {
+    await folder.close();
+    throw err;
+  }
+  mkdirSync(join(folder.path, 'logs'), { recursive: true });
+  const eventLog = join(folder.path, 'logs', 'supervisor.log');
+  const log = (line: string) => appendFileSync(eventLog, `${new Date().toISOString()} ${line}\n`);
+  const supervisor = new Supervisor(folder, log, stopping.signal);
+
+  const stop = async (code: number) => {
+    stopping.abort();
+    const since = performance.now();
+    await supervisor.stop();
+    await folder.close();
+    if (code === 0) say(`All stopped (${seconds(since)}). The data stays in ${folder.path}`);
+    process.exit(code);
+  };
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      if (stopping.signal.aborted) return void endAtOnce(supervisor, folder.living);
+      say('Stopping …');
+      void stop(0);
+    });
+  }
+
+  try {
+    say(
+      folder.reused
+        ? `Using the data in ${folder.path}`
+        : `Making a demo with ${withCommas(folder.sellers)} sellers in ${folder.path}`,
+    );
+    await start();
+    printAddresses(say, ports, options, seconds(begin));
+    report?.({ ready: true });
+  } catch (err) {
+    if (stopping.signal.aborted) return;
+    say('');
+    say(`The demo could not start: ${(err as Error).message}`);
+    say(`Logs are in ${join(folder.path, 'logs')}`);
+    await stop(1);
+  }
+
+  async function start(): Promise<void> {
+    const { signal } = stopping;
+    const step = async <T>(what: string, work: Promise<T>): Promise<T> => {
+      const since = performance.now();
+      progress(`  … ${what}`);
+      const result = await work;
+      signal.throwIfAborted();
+      say(`  ✓ ${what} (${seconds(since)})`);
+      return result;
+    };
+    const [postgres, kafka] = await step(
+      'PostgreSQL and Kafka',
+      settled([
+        supervisor.postgres(ports.postgres),
+        supervisor.kafka(ports.kafka, ports['kafka-controller']),
+      ] as const),
+    );
+    const around: Surroundings = {
+      ports,
+      host: options.host,
+      brokers: kafka.bootstrap,
+      database: (name) => postgres.url(name),
+    };
+
+    supervisor.nextGroup();
+    const issuer = await openIssuer(join(folder.path, 'issuer-key.json'), publicUrl(ports.lab));
+    const proxy = await openDelayProxy(ports['delay-proxy'], ports['top-clients']);
+    supervisor.push(proxy.close);
+    const lab = await openLab({
+      host: options.host,
+      ports,
+      sellers: folder.sellers,
+      issuer,
+      keepers: supervisor.keepers,
+      proxy,
+    });
+    supervisor.push(lab.close);
+
+    supervisor.nextGroup();
+    await step(
+      'schemas and topic',
+      // Two migrations of one database wait for each other; the rest is short.
+      settled(migrations(around).map(({ name, args }) => supervisor.task(name, 'migrate', args))),
+    );
+    const [pipeline, pages] = roleProcesses(around);
+    supervisor.nextGroup();
+    const seeding = step(
+      folder.reused ? 'sellers are there' : 'sellers, gigs and clients',
+      supervisor.task('seed', 'seed', seedArgs(around, folder.sellers), (line) => {
+        if (line['msg'] === 'seeding') {
+          progress(`  … ${withCommas(line['done'] as number)} of ${withCommas(folder.sellers)} sellers`);
+        }
+      }),
+    );
+    const running = step('source of truth, relay, projectors', supervisor.roles(pipeline!));
+    await settled([seeding, running]);
+    supervisor.nextGroup();
+    await step('pages', supervisor.roles(pages!));
+    const sum = await step(
+      'views equal the source',
+      untilViewsEqualSource(
+        around.database,
+        (share) => progress(`  … views have ${Math.floor(share * 100)} % of the events`),
+        signal,
+      ),
+    );
+    say(
+      `    ${withCommas(sum.sellers)} sellers with clients, ${withCommas(sum.versions)} events, in four views`,
+    );
+    supervisor.nextGroup();
+    lab.measure(around.database('source'));
+    if (options.traffic) supervisor.push(startTraffic(ports, folder.sellers, issuer));
+  }
+}
+
+/** As Promise.all, but a failure is told only when the others have ended, so that nothing goes on behind our back. */
+async function settled<T extends readonly Promise<unknown>[] | []>(
+  all: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(all);
+  return Promise.all(all) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
+}
+
+/** The second Ctrl-C. */
+async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>): Promise<void> {
+  const pids = new Set([...[...supervisor.keepers.values()].map(({ pid }) => pid), ...(await living())]);
+  for (const pid of pids) {
+    for (const target of [-pid, pid]) {
+      try {
+        process.kill(target, 'SIGKILL');
+      } catch {
+        // Ended already.
+      }
+    }
+  }
+  process.exit(1);
+}
+
+function printAddresses(say: (line: string) => void, ports: Ports, options: DemoOptions, took: string): void {
+  const url = (port: number, path = '') => `${publicUrl(port)}${path}`;
+  for (const line of [
+    '',
+    `Top Clients is ready (${took})${options.traffic ? ', with some visitors' : ''}.`,
+    '',
+    `  Lab and index    ${url(ports.lab, '/')}`,
+    `  Gig              ${url(ports.gig, '/gigs/1')}`,
+    `  User             ${url(ports.user, '/users/1')}`,
+    `  Search           ${url(ports.search, '/search?q=logo')}`,
+    `  Self-view        ${url(ports['self-view'], '/sellers/1')}`,
+    `  Source of truth  ${url(ports['top-clients'], '/openapi.json')}`,
+    `  A token          curl '${url(ports.lab, '/token?seller=1')}'`,
+    `  PostgreSQL       psql -h 127.0.0.1 -p ${ports.postgres} -U postgres gig`,
+    `  Kafka            127.0.0.1:${ports.kafka}`,
+    '',
+    '  Try: open the lab, press "Write now", then "Kill it"; edit the list in the self-view and reload the gig.',
+    `  Logs: ${join(options.data, 'logs')}. ${process.send ? '' : 'Ctrl-C stops everything; the data stays.'}`,
+  ]) {
+    say(line);
+  }
+}

@@ -1,0 +1,243 @@
+import { statSync } from 'node:fs';
+import { mkdir, open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { pause } from '#platform/lifecycle.ts';
+import { type LocalKafka, startKafka } from '../local-infra/kafka.ts';
+import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
+import { type ManagedProcess, startProcess } from '../local-infra/process.ts';
+import { innerUrl } from './addresses.ts';
+import type { DataFolder } from './data-folder.ts';
+import { type Keepable, Keeper } from './keeper.ts';
+import { DATABASES, type RoleProcess } from './roles.ts';
+
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const READY_MS = 60_000;
+/** A role drains in milliseconds; what has not ended by then hangs. */
+const STOP_MS = 6_000;
+
+/** Starts, keeps and stops the processes of one demo. */
+export class Supervisor {
+  /** By name: postgres, kafka, and the roles as they are called in `roles.ts`. */
+  readonly keepers = new Map<string, Keeper>();
+  readonly #folder: DataFolder;
+  readonly #log: (line: string) => void;
+  readonly #signal: AbortSignal;
+  /** What was started, group by group, first to last; ends of starts that are under way included. */
+  readonly #stops: (() => Promise<unknown>)[][] = [[]];
+
+  /**
+   * @param log receives what happens to processes, for the demo's own log
+   * @param signal aborts what is being started
+   */
+  constructor(folder: DataFolder, log: (line: string) => void, signal: AbortSignal) {
+    this.#folder = folder;
+    this.#log = log;
+    this.#signal = signal;
+  }
+
+  get logs(): string {
+    return join(this.#folder.path, 'logs');
+  }
+
+  /** What is started from here on is stopped before what was started up to here. */
+  nextGroup(): void {
+    this.#stops.push([]);
+  }
+
+  /** Registers something that is not a process, to be released with its group. */
+  push(release: () => Promise<unknown>): void {
+    this.#stops.at(-1)!.push(release);
+  }
+
+  async postgres(port: number): Promise<LocalPostgres> {
+    const postgres = await this.#own('postgres', () =>
+      startPostgres({
+        dataDir: join(this.#folder.path, 'postgres'),
+        port,
+        log: this.#log,
+        // Sixteen processes with a few connections each, and a hundred megabytes of data.
+        settings: {
+          shared_buffers: '64MB',
+          work_mem: '4MB',
+          maintenance_work_mem: '32MB',
+          max_wal_size: '1GB',
+        },
+      }),
+    );
+    for (const name of DATABASES) await postgres.createDatabase(name);
+    return postgres;
+  }
+
+  kafka(port: number, controllerPort: number): Promise<LocalKafka> {
+    return this.#own('kafka', () =>
+      startKafka({
+        dataDir: join(this.#folder.path, 'kafka'),
+        port,
+        controllerPort,
+        heapMb: 256,
+        log: this.#log,
+      }),
+    );
+  }
+
+  /** Starts the roles at once; resolves when each is alive and, its dependencies being there, ready to serve. */
+  async roles(processes: readonly RoleProcess[]): Promise<void> {
+    await Promise.all(
+      processes.map(async (one) => {
+        await this.#own(one.name, () => this.#spawn(one));
+        await this.#untilReady(one);
+      }),
+    );
+  }
+
+  /**
+   * Runs a role to its end.
+   * @param onLine receives each line it writes, parsed
+   * @throws Error with its last lines when it fails
+   */
+  async task(
+    name: string,
+    role: string,
+    args: readonly string[],
+    onLine: (line: Record<string, unknown>) => void = () => {},
+  ): Promise<void> {
+    const logFile = join(this.logs, `${name}.log`);
+    await mkdir(this.logs, { recursive: true });
+    const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
+    const starting = this.#spawn({ name, role, args: [...args, '--health-port', '0'] }, () => {});
+    const stop = async () => (await starting.catch(() => undefined))?.stop();
+    this.push(stop);
+    const running = await starting;
+    const ended = new AbortController();
+    const following = follow(logFile, from, onLine, ended.signal);
+    const { code } = await running.exited;
+    ended.abort();
+    await following;
+    if (code === 0 || this.#signal.aborted) return;
+    throw new Error(`${name} failed; its log is ${logFile}\n${await lastLines(logFile)}`);
+  }
+
+  /** Stops everything, the last group first. */
+  async stop(): Promise<void> {
+    for (let group = this.#stops.pop(); group; group = this.#stops.pop()) {
+      const results = await Promise.allSettled(group.map((stop) => stop()));
+      for (const result of results) {
+        if (result.status === 'rejected') this.#log(`while stopping: ${result.reason}`);
+      }
+    }
+  }
+
+  async #own<T extends Keepable>(name: string, start: () => Promise<T>): Promise<T> {
+    this.#signal.throwIfAborted();
+    const starting = start();
+    let keeper: Keeper | undefined;
+    this.push(async () => (keeper ? keeper.stop() : (await starting.catch(() => undefined))?.stop()));
+    const running = await starting;
+    this.#signal.throwIfAborted();
+    keeper = new Keeper(name, running, this.#log);
+    this.keepers.set(name, keeper);
+    return running;
+  }
+
+  #spawn(
+    { name, role, args, healthPort }: Omit<RoleProcess, 'healthPort'> & { healthPort?: number },
+    log = this.#log,
+  ): Promise<ManagedProcess> {
+    return startProcess({
+      name,
+      command: process.execPath,
+      args: [
+        '--max-old-space-size=192',
+        '--max-semi-space-size=4',
+        '--disable-warning=TimeoutNegativeWarning',
+        MAIN,
+        role,
+        ...args,
+      ],
+      cwd: ROOT,
+      env: {
+        // Settings from the caller's surroundings are meant for other programs.
+        ...Object.fromEntries(
+          Object.keys(process.env)
+            .filter((key) => key.startsWith('TC_'))
+            .map((key) => [key, undefined]),
+        ),
+        NODE_OPTIONS: undefined,
+        NODE_COMPILE_CACHE: join(this.#folder.path, 'compile-cache'),
+      },
+      logFile: join(this.logs, `${name}.log`),
+      ready: (pid) => this.#folder.record(name, pid),
+      ...(healthPort === undefined ? {} : { readyUrl: `${innerUrl(healthPort)}/livez` }),
+      readyTimeoutMs: READY_MS,
+      stopTimeoutMs: STOP_MS,
+      log,
+    });
+  }
+
+  async #untilReady({ name, healthPort }: RoleProcess): Promise<void> {
+    const deadline = Date.now() + READY_MS;
+    for (;;) {
+      this.#signal.throwIfAborted();
+      const why = await fetch(`${innerUrl(healthPort)}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
+        async (answer) => (answer.ok ? null : (await answer.text()).trim()),
+        (err: Error) => err.message,
+      );
+      if (why === null) return;
+      if (Date.now() > deadline) {
+        throw new Error(
+          `${name} is not ready after ${READY_MS / 1_000} s: ${why}; its log is ${join(this.logs, `${name}.log`)}`,
+        );
+      }
+      await pause(100, this.#signal);
+    }
+  }
+}
+
+/** Hands over the lines that are appended to a file, until the signal aborts and the file has been read to its end. */
+async function follow(
+  file: string,
+  from: number,
+  onLine: (line: Record<string, unknown>) => void,
+  ended: AbortSignal,
+): Promise<void> {
+  const handle = await open(file, 'r');
+  const buffer = Buffer.alloc(64 * 1024);
+  let position = from;
+  let rest = '';
+  try {
+    for (;;) {
+      const over = ended.aborted;
+      const { bytesRead } = await handle.read(buffer, 0, buffer.length, position);
+      position += bytesRead;
+      const lines = (rest + buffer.toString('utf8', 0, bytesRead)).split('\n');
+      rest = lines.pop()!;
+      for (const line of lines) {
+        if (line.startsWith('{')) onLine(JSON.parse(line) as Record<string, unknown>);
+      }
+      if (bytesRead > 0) continue;
+      if (over) return;
+      await pause(100, ended);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+async function lastLines(file: string): Promise<string> {
+  const handle = await open(file, 'r');
+  try {
+    const { size } = await handle.stat();
+    const { bytesRead, buffer } = await handle.read(Buffer.alloc(4_096), 0, 4_096, Math.max(0, size - 4_096));
+    return buffer
+      .toString('utf8', 0, bytesRead)
+      .trim()
+      .split('\n')
+      .slice(-8)
+      .map((line) => `  | ${line}`)
+      .join('\n');
+  } finally {
+    await handle.close();
+  }
+}

@@ -1,0 +1,94 @@
+import { Agent } from 'undici';
+import { pause } from '#platform/lifecycle.ts';
+import { randomFor, zipf } from '../seed/random.ts';
+import { innerUrl, type Ports } from './addresses.ts';
+import type { Issuer } from './issuer.ts';
+
+const REQUESTS_PER_SECOND = 20;
+/** When the pages are slow, visitors who find a queue go away. */
+const MOST_AT_ONCE = 10;
+const DEADLINE_MS = 3_000;
+const QUERIES = ['logo', 'video', 'website', 'voice', 'translate', 'illustration', 'data', 'photo', ''];
+/** The first sellers are for the person in front of the demo. */
+const LEFT_ALONE = 10;
+
+/**
+ * Made-up visitors and sellers: about 20 requests a second, popular sellers far more often than others. One in
+ * twenty edits a list, and takes the edit back the next time: lists stay about as they were seeded.
+ * @returns stops it
+ */
+export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () => Promise<void> {
+  const stopping = new AbortController();
+  const agent = new Agent({ connections: 4, pipelining: 1 });
+  // Another mix at every start: nobody repeats yesterday's visits.
+  const random = randomFor('traffic', Date.now());
+  const popular = zipf(sellers, 1);
+  let atOnce = 0;
+
+  const request = (url: string, init: RequestInit = {}): Promise<Response> =>
+    fetch(url, {
+      ...init,
+      ...({ dispatcher: agent } as object),
+      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(DEADLINE_MS)]),
+    });
+  const visit = async (url: string) => {
+    const answer = await request(url);
+    await answer.body?.cancel();
+  };
+
+  const edit = async (sellerId: number) => {
+    const base = `${innerUrl(ports['top-clients'])}/v1/sellers/${sellerId}`;
+    const list = (await (await request(`${base}/top-clients`)).json()) as {
+      clients: { id: string; name: string; description: string }[];
+    };
+    if (list.clients.length === 0) return;
+    const { access_token } = await issuer.token(sellerId);
+    const send = async (method: string, path: string, body: unknown) => {
+      const answer = await request(base + path, {
+        method,
+        headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
+        body: JSON.stringify(body),
+      });
+      await answer.body?.cancel();
+    };
+    const ids = list.clients.map(({ id }) => id);
+    if (ids.length > 1 && random.chance(0.6))
+      return send('PUT', '/clients/order', { clientIds: [...ids.slice(1), ids[0]] });
+    const client = random.pick(list.clients);
+    const mark = ' (and more to come)';
+    const description = client.description.endsWith(mark)
+      ? client.description.slice(0, -mark.length)
+      : client.description.slice(0, 400) + mark;
+    return send('PATCH', `/clients/${client.id}`, { description });
+  };
+
+  const one = (): Promise<void> => {
+    const seller = 1 + popular(random);
+    const lot = random.fraction();
+    if (lot < 0.05) return seller > LEFT_ALONE ? edit(seller) : Promise.resolve();
+    if (lot < 0.6) return visit(`${innerUrl(ports.gig)}/gigs/${seller}`);
+    if (lot < 0.8) return visit(`${innerUrl(ports.user)}/users/${seller}`);
+    return visit(`${innerUrl(ports.search)}/search?q=${random.pick(QUERIES)}`);
+  };
+
+  const running = (async () => {
+    while (!stopping.signal.aborted) {
+      if (atOnce < MOST_AT_ONCE) {
+        atOnce += 1;
+        // A visitor who finds a page broken leaves; what it means is measured elsewhere.
+        void one()
+          .catch(() => {})
+          .finally(() => {
+            atOnce -= 1;
+          });
+      }
+      // Exponential gaps: visitors do not come in step.
+      await pause((-Math.log(1 - random.fraction()) * 1_000) / REQUESTS_PER_SECOND, stopping.signal);
+    }
+  })();
+  return async () => {
+    stopping.abort();
+    await running;
+    await agent.destroy();
+  };
+}

@@ -1,0 +1,68 @@
+import { viewSchema } from '#pages/projection.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { silentLog } from '#platform/log.ts';
+import { openPool, type Pool } from '#platform/postgres.ts';
+import type { DatabaseName } from './roles.ts';
+
+/** A view that must come to equal the source. */
+const VIEWS = [
+  { page: 'gig', delivery: 'asynchronous' },
+  { page: 'gig', delivery: 'hybrid' },
+  { page: 'user', delivery: 'asynchronous' },
+  { page: 'search', delivery: 'asynchronous' },
+] as const;
+
+interface Sum {
+  readonly sellers: number;
+  readonly versions: number;
+}
+
+/**
+ * Waits until every view holds as many sellers as the source, and versions that add up to the same: since a view
+ * only moves forward, both together mean that it has everything.
+ * @param onProgress told the share of versions, 0 to 1, that the slowest view has
+ */
+export async function untilViewsEqualSource(
+  database: (name: DatabaseName) => string,
+  onProgress: (share: number) => void,
+  signal: AbortSignal,
+): Promise<Sum> {
+  const open = (name: DatabaseName) =>
+    openPool(
+      {
+        url: database(name),
+        applicationName: 'demo',
+        maximum: 1,
+        statementTimeoutMs: 30_000,
+        connectTimeoutMs: 5_000,
+      },
+      silentLog,
+    );
+  const pools = { source: open('source'), gig: open('gig'), user: open('user'), search: open('search') };
+  try {
+    for (;;) {
+      const truth = await sumOf(
+        pools.source,
+        'select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from seller where version > 0',
+      );
+      const sums = await Promise.all(
+        VIEWS.map(({ page, delivery }) => sumOf(pools[page], VIEW_SUM[delivery])),
+      );
+      if (sums.every((sum) => sum.sellers === truth.sellers && sum.versions === truth.versions)) return truth;
+      onProgress(Math.min(...sums.map((sum) => sum.versions / truth.versions)));
+      await pause(200, signal);
+      signal.throwIfAborted();
+    }
+  } finally {
+    await Promise.all(Object.values(pools).map((pool) => pool.end()));
+  }
+}
+
+const VIEW_SUM = {
+  asynchronous: `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from ${viewSchema('asynchronous', 1)}.top_clients`,
+  hybrid: `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from ${viewSchema('hybrid', 1)}.top_clients`,
+};
+
+async function sumOf(pool: Pool, text: string): Promise<Sum> {
+  return (await pool.query<{ sellers: number; versions: number }>(text)).rows[0]!;
+}
