@@ -35,7 +35,7 @@ const REQUEST_ID = /^[\w.:/-]{1,128}$/;
 function securityHeaders(site: Site, options: PageAppOptions): Readonly<Record<string, string>> {
   // A form leads to the pages, which may have origins of their own.
   const forms = new Set(
-    [site.search(), site.selfView(1)]
+    [site.search(), site.selfView()]
       .filter((address) => URL.canParse(address))
       .map((address) => new URL(address).origin),
   );

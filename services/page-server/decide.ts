@@ -7,12 +7,8 @@ export type Decision =
   | { readonly do: 'show'; readonly shown: Shown }
   /** Ask the source of truth for the whole list, and show `otherwise` when it does not answer in time. */
   | { readonly do: 'ask for the list'; readonly otherwise: Shown }
-  /** Ask the source of truth for these clients, and show `otherwise` when it does not answer in time. */
-  | {
-      readonly do: 'ask for clients';
-      readonly clientIds: readonly string[];
-      readonly otherwise: Shown;
-    };
+  /** Ask the source of truth for the clients the view names, and show `otherwise` when it does not answer in time. */
+  | { readonly do: 'ask for clients'; readonly held: ClientIds; readonly otherwise: Shown };
 
 export const MISSING: Shown = { outcome: 'missing', list: null };
 
@@ -35,24 +31,33 @@ export function decideWithList(held: ClientList | undefined, least: number): Dec
 
 /** The page holds ids: the source of truth is asked for sellers who have clients, and spared for the others. */
 export function decideWithIds(held: ClientIds | undefined, least: number): Decision {
-  const { version, committedAt, clientIds } = held ?? { version: 0, committedAt: null, clientIds: [] };
-  if (clientIds.length > 0) {
-    return version >= least
-      ? { do: 'ask for clients', clientIds, otherwise: MISSING }
-      : { do: 'ask for the list', otherwise: MISSING };
+  if (held === undefined || held.clientIds.length === 0) {
+    const { version, committedAt } = held ?? NEVER;
+    return decideWithList({ version, committedAt, clients: [], total: 0 }, least);
   }
-  return decideWithList({ version, committedAt, clients: [], total: 0 }, least);
+  return held.version >= least
+    ? { do: 'ask for clients', held, otherwise: MISSING }
+    : { do: 'ask for the list', otherwise: MISSING };
 }
 
 /** The page holds nothing. */
 export const decideWithNothing = (): Decision => ({ do: 'ask for the list', otherwise: MISSING });
 
 /**
- * What is shown after the source of truth was asked. Its answer is the newest there is; should it still be older
- * than what the reader asked for, that version never existed or was lost, and the page says so.
+ * What is shown after the source of truth was asked. A list is the newest there is; should it still be older than
+ * what the reader asked for, that version never existed or was lost, and the page says so. Clients asked for by id
+ * are as new as they can be, but which ones they are the view knew: the page is at the view's version.
  */
-export const settle = (answer: ClientList | null, otherwise: Shown, least: number): Shown =>
-  answer === null ? otherwise : shownAt(answer, least);
+export function settle(
+  decision: Exclude<Decision, { do: 'show' }>,
+  answer: ClientList | null,
+  least: number,
+): Shown {
+  if (answer === null) return decision.otherwise;
+  if (decision.do === 'ask for the list') return shownAt(answer, least);
+  const { version, committedAt } = decision.held;
+  return shownAt({ ...answer, version, committedAt }, least);
+}
 
 const RANK: Readonly<Record<Outcome, number>> = { full: 0, stale: 1, missing: 2 };
 

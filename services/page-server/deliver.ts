@@ -103,7 +103,9 @@ export async function deliver(
     for (const sellerId of sellers) {
       const decision = decide(sellerId);
       if (decision.do === 'show') shown.set(sellerId, decision.shown);
-      else asking.push({ sellerId, decision });
+      // Many sellers are asked for in one call, which brings whole lists.
+      else if (page.shows === 'one seller') asking.push({ sellerId, decision });
+      else asking.push({ sellerId, decision: { do: 'ask for the list', otherwise: decision.otherwise } });
     }
     let sourceMs = 0;
     if (asking.length > 0) {
@@ -111,7 +113,7 @@ export async function deliver(
       const answers = await ask(asking);
       sourceMs = performance.now() - asked;
       for (const { sellerId, decision } of asking) {
-        shown.set(sellerId, settle(answers(sellerId), decision.otherwise, least(sellerId)));
+        shown.set(sellerId, settle(decision, answers(sellerId), least(sellerId)));
       }
     }
     const outcome = worst(shown.values());
@@ -132,7 +134,7 @@ export async function deliver(
     const { sellerId, decision } = asking[0]!;
     const answer =
       decision.do === 'ask for clients'
-        ? await source.clients(sellerId, decision.clientIds, request.call())
+        ? await source.clients(sellerId, decision.held.clientIds, request.call())
         : await source.list(sellerId, request.call());
     return () => (answer.result === 'ok' ? answer.value : null);
   }

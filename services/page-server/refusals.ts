@@ -42,12 +42,13 @@ export function refuseWith(site: Site) {
       res.end(JSON.stringify(problem(type, detail, { instance, ...(errors ? { errors } : {}) })));
       return;
     }
+    const again = status >= 500 && req.method === 'GET';
     const headline = HEADLINES[type] ?? PROBLEMS[type].title;
     res.set('content-type', 'text/html; charset=utf-8');
     res.end(
       layout(site, {
         title: headline,
-        main: html`<div class="refusal"><p class="refusal-code" aria-hidden="true">${status}</p><h1>${headline}</h1><p class="refusal-detail">${detail}</p>${errors ? html`<ul>${errors.map((one) => html`<li>${one.at}: ${one.message}</li>`)}</ul>` : ''}<p class="refusal-actions"><a class="button" href="${site.search()}">Browse services</a> <a class="button secondary" href="${site.home}">Start page</a></p><p class="quiet small">Request ${instance}</p></div>` as Html,
+        main: html`<div class="refusal"><p class="refusal-code" aria-hidden="true">${status}</p><h1>${headline}</h1><p class="refusal-detail">${detail}</p>${errors ? html`<ul>${errors.map((one) => html`<li>${one.at}: ${one.message}</li>`)}</ul>` : ''}<p class="refusal-actions">${again ? html`<a class="button" href="">Try again</a> <a class="button secondary" href="${site.search()}">Browse services</a>` : html`<a class="button" href="${site.search()}">Browse services</a> <a class="button secondary" href="${site.home}">Start page</a>`}</p><p class="quiet small">Request ${instance}</p></div>` as Html,
       }),
     );
   };

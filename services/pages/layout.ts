@@ -11,8 +11,8 @@ export interface Site {
   gig(gigId: number): string;
   user(sellerId: number): string;
   search(query?: string, page?: number): string;
-  /** Where a seller edits the list. */
-  selfView(sellerId: number): string;
+  /** Where a seller edits the list; without a seller, where one begins. */
+  selfView(sellerId?: number): string;
   logo(slug: string): string;
 }
 
@@ -43,7 +43,7 @@ export function siteOf(
       if (page && page > 1) parameters.set('page', String(page));
       return `${search}/search${parameters.size > 0 ? `?${parameters}` : ''}`;
     },
-    selfView: (sellerId) => `${selfView}/sellers/${sellerId}`,
+    selfView: (sellerId) => (sellerId === undefined ? `${selfView}/` : `${selfView}/sellers/${sellerId}`),
     logo: (slug) => `/logos/${slug}.svg`,
   };
 }
@@ -93,7 +93,7 @@ ${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></sc
 <input id="q" name="q" type="search" maxlength="200" placeholder="What do you need done?" value="${page.query ?? ''}" autocomplete="off">
 <button type="submit">Search</button>
 </form>
-<nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView(1)}">Your clients</a></nav>
+<nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView()}">For sellers</a></nav>
 </div>
 </header>
 <main id="main" class="wrap" tabindex="-1">

@@ -11,5 +11,5 @@ export const reviewSection = (reviews: readonly Review[], rating: number, count:
     ? ''
     : (html`<section class="reviews" aria-labelledby="reviews"><div class="section-head"><h2 id="reviews">Reviews</h2>${ratingLine(rating, count)}</div><ul class="plain review-list">${reviews.map(
         (review) =>
-          html`<li class="review"><p class="review-text">${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${month.format(new Date(`${review.month}-01T00:00:00Z`))}</p></li>`,
+          html`<li class="review"><p>${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${month.format(new Date(`${review.month}-01T00:00:00Z`))}</p></li>`,
       )}</ul></section>` as Html);

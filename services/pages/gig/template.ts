@@ -28,12 +28,12 @@ export function gigHtml(gig: Gig, shown: ShownOf, site: Site): string {
 <div class="by">${monogram(gig.seller_name, gig.seller_hue)}<div><a class="by-name" href="${site.user(gig.seller_id)}">${gig.seller_name}</a> <span class="badge ${gig.seller_level}">${LEVELS[gig.seller_level]}</span><div class="quiet small">${gig.seller_headline} · ${gig.seller_country}</div></div><div class="by-rating">${ratingLine(gig.rating, gig.reviews)}</div></div>
 </div>
 <div class="gig-art picture">${art(gig.gig_id, 12, 5)}</div>
+${topClientsBlock(shown?.(gig.seller_id), gig.seller_name, site, 'tiles')}
 <aside class="offers card" aria-label="Packages">
 ${gig.packages.map(offer)}
-<div class="offers-foot"><a class="button wide" href="${site.user(gig.seller_id)}">Get to know ${gig.seller_name}</a></div>
+<div class="offers-foot"><a class="button wide" href="${site.user(gig.seller_id)}">Meet the seller</a></div>
 </aside>
 <div class="gig-body">
-${topClientsBlock(shown?.(gig.seller_id), gig.seller_name, site, 'tiles')}
 <section aria-labelledby="about"><h2 id="about">About this gig</h2><div class="prose">${paragraphs(gig.description)}</div></section>
 ${gig.faq.length > 0 ? html`<section aria-labelledby="faq"><h2 id="faq">Questions buyers ask</h2>${gig.faq.map((one) => html`<details class="faq"><summary>${one.question}</summary><p>${one.answer}</p></details>`)}</section>` : ''}
 ${reviewSection(gig.recent_reviews, gig.rating, gig.reviews)}
