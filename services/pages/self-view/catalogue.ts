@@ -36,8 +36,8 @@ export const foldText = (text: string): string =>
 const OFFERED = 8;
 
 /**
- * The brands that fit what was typed, best first: the name itself, names that begin so, names with a word that
- * begins so, names that contain it, then names that resemble it.
+ * The brands that fit what was typed, best first: the name itself, names that begin so, names (other names too) with
+ * a word that begins so, names that contain it, then names that resemble it.
  * @param typed any text; text without a letter or digit finds nothing
  */
 export async function searchBrands(db: Queryable, typed: string): Promise<Brand[]> {
@@ -46,13 +46,13 @@ export async function searchBrands(db: Queryable, typed: string): Promise<Brand[
   const { rows } = await db.query<Brand>(
     `select slug, name
      from brand
-     where words like '%' || $1 || '%' or $1 <% words
+     where folded like '%' || $1 || '%' or words like '% ' || $1 || '%' or $1 <% words
      order by
        folded = $1 desc,
        slug = $1 desc,
        folded like $1 || '%' desc,
        words like '% ' || $1 || '%' desc,
-       words like '%' || $1 || '%' desc,
+       folded like '%' || $1 || '%' desc,
        word_similarity($1, words) desc,
        length(name),
        name

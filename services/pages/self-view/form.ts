@@ -94,7 +94,7 @@ export function fieldErrors(problem: Problem): { fields: Partial<Record<Field, s
   for (const { at, message } of problem.errors ?? []) {
     // The last step of a path or pointer, whichever way the source writes it.
     const name = at.split(/[./]/).at(-1) ?? '';
-    if (isField(name)) fields[name] ??= `${LABELS[name]} ${message}`;
+    if (isField(name)) fields[name] ??= `${LABELS[name]} ${message.replace('have 0 to', 'have at most')}`;
     else others.push(message);
   }
   return { fields, others };

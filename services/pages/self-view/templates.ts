@@ -103,12 +103,14 @@ ${facts ? html`<p class="quiet small">${facts}</p>` : ''}
 ${client.description ? html`<p class="client-description">${client.description}</p>` : ''}
 </div>
 <div class="client-actions">
-<div class="moves" role="group" aria-label="Move ${name}">
-${MOVES.map(
-  (move) =>
-    html`<button type="submit" form="order" name="move" value="${move}:${id}" id="${move}-${id}" class="icon" title="Move ${MOVE_NAMES[move]}"${cannot(move) ? raw(' disabled') : ''}>${ICONS[move]}<span class="hidden">Move ${name} ${MOVE_NAMES[move]}</span></button>`,
-)}
-</div>
+${
+  count > 1
+    ? html`<div class="moves" role="group" aria-label="Move ${name}">${MOVES.map(
+        (move) =>
+          html`<button type="submit" form="order" name="move" value="${move}:${id}" id="${move}-${id}" class="icon" title="Move ${MOVE_NAMES[move]}"${cannot(move) ? raw(' disabled') : ''}>${ICONS[move]}<span class="hidden">Move ${name} ${MOVE_NAMES[move]}</span></button>`,
+      )}</div>`
+    : ''
+}
 <a class="button secondary slim" href="/sellers/${sellerId}/clients/${id}/edit" id="edit-${id}">Edit<span class="hidden"> ${name}</span></a>
 <form method="post" action="/sellers/${sellerId}/clients/${id}/remove" data-swap>${hidden(terms)}
 <button type="submit" class="secondary slim" id="remove-${id}">Remove<span class="hidden"> ${name}</span></button></form>
@@ -287,6 +289,7 @@ ${hasErrors ? errorSummary(form.errors) : ''}
 <h2 id="list-title">${count} of ${LIMITS.clientsPerSeller}</h2>
 <div class="list-tools">
 ${page.undo ? html`<span class="last-change"><span class="small quiet">${page.undo.title}</span>${undoForm(sellerId, form.terms, page.undo, 'secondary slim')}</span>` : ''}
+<a class="jump" href="#add">Add a client</a>
 <a href="${site.user(sellerId)}?minVersion=${list.version}">See it as buyers do</a>
 </div>
 </div>

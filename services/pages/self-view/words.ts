@@ -20,7 +20,7 @@ export const notAcknowledged = (outcome: 'unreachable' | 'unknown'): Notice =>
     ? {
         tone: 'problem',
         title: DOWN,
-        text: 'Nothing was changed, and nothing you typed is lost. Try again in a moment.',
+        text: 'Your change was not sent, and nothing you typed is lost. Try again in a moment.',
       }
     : {
         tone: 'problem',

@@ -1,0 +1,131 @@
+import { randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from '@jest/globals';
+import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Client } from '#contracts/client.ts';
+import type { Stack } from '../support/stack.ts';
+
+/** What a journey starts from: the whole system, and a browser in front of it. */
+export interface World {
+  readonly stack: Stack;
+  /** A window of its own, with no cookies. Closed after the journey by `closeAll`. */
+  open(options?: { script?: boolean; size?: Size; touch?: boolean }): Promise<Page>;
+  closeAll(): Promise<void>;
+}
+export type Size = keyof typeof SIZES;
+
+export const SIZES = {
+  phone: { width: 390, height: 844 },
+  desktop: { width: 1280, height: 900 },
+} as const;
+
+/** How long a condition may take to come true on a busy machine, in ms. */
+const PATIENCE_MS = 15_000;
+
+export async function openBrowser(): Promise<Browser> {
+  const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+  if (!existsSync(executablePath)) {
+    throw new Error(`there is no Chromium at ${executablePath}: install it or set CHROMIUM to its path`);
+  }
+  return chromium.launch({
+    executablePath,
+    args: ['--no-sandbox', '--disable-background-networking', '--disable-dev-shm-usage'],
+  });
+}
+
+export function worldOf(stack: Stack, browser: Browser): World {
+  const contexts: BrowserContext[] = [];
+  return {
+    stack,
+    async open({ script = true, size = 'desktop', touch = false } = {}) {
+      const context = await browser.newContext({
+        viewport: SIZES[size],
+        javaScriptEnabled: script,
+        hasTouch: touch,
+        reducedMotion: 'reduce',
+      });
+      contexts.push(context);
+      context.setDefaultTimeout(PATIENCE_MS);
+      return context.newPage();
+    },
+    async closeAll() {
+      await Promise.all(contexts.splice(0).map((context) => context.close()));
+    },
+  };
+}
+
+/** Asks again until the answer fits, or fails with the last answer. */
+export async function until<T>(
+  what: string,
+  ask: () => Promise<T>,
+  fits: (answer: T) => boolean,
+): Promise<T> {
+  const deadline = Date.now() + PATIENCE_MS;
+  for (;;) {
+    const answer = await ask();
+    if (fits(answer)) return answer;
+    if (Date.now() > deadline)
+      throw new Error(`${what} did not come true; at last: ${JSON.stringify(answer)}`);
+    await delay(50);
+  }
+}
+
+// ------------------------------------------------------------------------------------------ the source of truth
+
+export interface Truth {
+  readonly version: number;
+  readonly clients: readonly Client[];
+}
+
+export async function truthOf({ stack }: World, sellerId: number): Promise<Truth> {
+  const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}/top-clients`);
+  return (await answer.json()) as Truth;
+}
+
+/** Adds clients by the API, as another device would. */
+export async function addByApi({ stack }: World, sellerId: number, names: readonly string[]): Promise<void> {
+  const token = await stack.issuer.token(sellerId);
+  for (const name of names) {
+    const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}/clients`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${token}`,
+        'content-type': 'application/json',
+        'idempotency-key': randomUUID(),
+      },
+      body: JSON.stringify({ name }),
+    });
+    if (answer.status !== 201) throw new Error(`${name} was not added: ${await answer.text()}`);
+  }
+}
+
+// ------------------------------------------------------------------------------------------ the self-view
+
+export const ownPage = ({ stack }: World, sellerId: number): string =>
+  `${stack.urls['self-view']}/sellers/${sellerId}`;
+
+/** Signs in by the form, and is on the seller's own page afterwards. */
+export async function signIn(world: World, page: Page, sellerId: number): Promise<void> {
+  await page.goto(ownPage(world, sellerId));
+  await page.getByLabel('Seller number').fill(String(sellerId));
+  await page.getByRole('button', { name: 'Sign in as this seller' }).click();
+  await page.getByRole('heading', { name: 'Your top clients' }).waitFor();
+}
+
+export const brandField = (page: Page) => page.getByLabel('Brand', { exact: true });
+export const notice = (page: Page) => page.locator('#notice');
+export const row = (page: Page, name: string) => page.locator('.client').filter({ hasText: name });
+export const namesOn = (page: Page): Promise<string[]> => page.locator('.client h3').allTextContents();
+
+/** Waits for the page to say so; the words stand in the notice. */
+export async function told(page: Page, words: string): Promise<void> {
+  await notice(page).filter({ hasText: words }).waitFor();
+}
+
+/** What the seller sees is what the source of truth has: at once, in order, without a second look. */
+export async function expectTruth(world: World, page: Page, sellerId: number, names: readonly string[]) {
+  const { clients } = await truthOf(world, sellerId);
+  expect(clients.map(({ name }) => name)).toEqual(names);
+  expect(await namesOn(page)).toEqual(names);
+}
