@@ -16,7 +16,12 @@ import {
   type PostgresOptions,
   startPostgres,
 } from '../../services/local-infra/postgres.ts';
-import { type ManagedProcess, type RestartPolicy, startProcess } from '../../services/local-infra/process.ts';
+import {
+  type ManagedProcess,
+  type RestartPolicy,
+  runToEnd,
+  startProcess,
+} from '../../services/local-infra/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
@@ -25,6 +30,8 @@ export const VIEW = viewSchema('asynchronous', 1);
 export interface RoleProcess extends ManagedProcess {
   /** The sum of a metric's series whose line contains `labels`; 0 when there is none. */
   metric(name: string, labels?: string): Promise<number>;
+  /** Whether there is such a series. */
+  has(name: string, labels: string): Promise<boolean>;
 }
 
 export interface Pipeline {
@@ -36,6 +43,8 @@ export interface Pipeline {
   /** The gig page's database, its asynchronous view first in the search path. */
   readonly view: Pool;
   startRole(name: string, role: string, options?: RoleOptions): Promise<RoleProcess>;
+  /** Runs a role that ends by itself; resolves to what it wrote. Throws when it fails. */
+  runRole(role: string, env: Readonly<Record<string, string>>): Promise<string>;
   relay(name?: string, options?: RoleOptions): Promise<RoleProcess>;
   /** A projector of the gig page. */
   projector(name?: string, options?: RoleOptions): Promise<RoleProcess>;
@@ -46,6 +55,8 @@ export interface RoleOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly restart?: RestartPolicy;
   readonly nodeFlags?: readonly string[];
+  /** False returns before the role is ready. */
+  readonly ready?: boolean;
 }
 
 /** Short, so that a projector killed with -9 gives its partitions back soon. */
@@ -99,7 +110,7 @@ export async function startPipeline(
     const startRole: Pipeline['startRole'] = async (
       name,
       role,
-      { env = {}, restart, nodeFlags = [] } = {},
+      { env = {}, restart, nodeFlags = [], ready = true } = {},
     ) => {
       const healthPort = await freePort();
       const started = await startProcess({
@@ -115,23 +126,29 @@ export async function startPipeline(
         },
         cwd: folder,
         logFile: join(folder, `${name}.log`),
-        readyUrl: `http://127.0.0.1:${healthPort}/readyz`,
+        readyUrl: `http://127.0.0.1:${healthPort}/${ready ? 'readyz' : 'livez'}`,
         readyTimeoutMs: 60_000,
         stopTimeoutMs: 20_000,
         ...(restart ? { restart } : {}),
       });
       releases.push(() => started.stop());
-      const metric = async (metricName: string, labels = '') => {
+      const series = async (metricName: string, labels: string) => {
         const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`, {
           signal: AbortSignal.timeout(5_000),
         });
         return (await answer.text())
           .split('\n')
           .filter((line) => line.startsWith(`${metricName}{`) || line.startsWith(`${metricName} `))
-          .filter((line) => line.includes(labels))
-          .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+          .filter((line) => line.includes(labels));
       };
-      return Object.assign(Object.create(started) as ManagedProcess, { metric });
+      return Object.assign(Object.create(started) as ManagedProcess, {
+        metric: async (metricName: string, labels = '') =>
+          (await series(metricName, labels)).reduce(
+            (sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)),
+            0,
+          ),
+        has: async (metricName: string, labels: string) => (await series(metricName, labels)).length > 0,
+      });
     };
     return {
       folder,
@@ -140,6 +157,10 @@ export async function startPipeline(
       source,
       view,
       startRole,
+      runRole: (role, env) =>
+        runToEnd(process.execPath, [MAIN, role], {
+          env: { NODE_OPTIONS: undefined, TC_HEALTH_PORT: '0', ...env },
+        }),
       relay: (name = 'relay', roleOptions = {}) =>
         startRole(name, 'outbox-relay', {
           ...roleOptions,
