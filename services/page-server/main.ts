@@ -99,10 +99,10 @@ export const role = defineRole({
           url: config.databaseUrl,
           applicationName: `page-server ${config.page}`,
           maximum: config.databasePool,
-          // Half of the page's time each for getting a connection and for the statement: the page's own deadline
-          // ends the wait earlier, these end what it left behind.
-          statementTimeoutMs: Math.ceil(config.pageDeadlineMs / 2),
-          connectTimeoutMs: Math.ceil(config.pageDeadlineMs / 2),
+          // The page's own deadline ends the wait for a connection and for the statement together; these end what
+          // it leaves behind.
+          statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
+          connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
           ...(held ? { searchPath: [viewSchema(delivery, config.viewVersion), 'public'] } : {}),
         },
         log,

@@ -29,8 +29,8 @@ export function mountPage(page: Page, deps: PageDeps) {
     const { site, refuse } = context;
     const reads = page.open();
     const measure = measures(page, deps.delivery, context);
-    // What the page waits for in all: its database first, and then the source with what is left.
-    const ownMs = deps.pageDeadlineMs - RENDER_MS - (deps.delivery === 'off' ? 0 : deps.sourceDeadlineMs);
+    // The page waits for its own database first, and for the source of truth with what is left.
+    const ownMs = deps.pageDeadlineMs - deps.sourceDeadlineMs - RENDER_MS;
 
     async function answer(req: Request, res: Response): Promise<void> {
       const began = performance.now();

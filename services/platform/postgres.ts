@@ -1,3 +1,4 @@
+import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import type { Log } from './log.ts';
 
@@ -35,10 +36,11 @@ const TRANSIENT_CODES = new Set([
 
 /** True when PostgreSQL is down or out of reach, so that trying again later can help. */
 export function isUnavailable(err: unknown): boolean {
-  if (!(err instanceof Error)) return false;
-  const code = (err as { code?: unknown }).code;
+  // Not `instanceof`: an error may come from another realm, as all of Node's own do in a test runner.
+  if (!isNativeError(err)) return false;
+  const { code, errors } = err as { code?: unknown; errors?: unknown };
   if (typeof code === 'string') return TRANSIENT_CODES.has(code);
-  if (err instanceof AggregateError) return err.errors.some(isUnavailable);
+  if (Array.isArray(errors)) return errors.some(isUnavailable);
   // pg gives these no code.
   return /^(Connection terminated|timeout exceeded when trying to connect|Query read timeout|Client has encountered a connection error)/.test(
     err.message,
