@@ -146,11 +146,15 @@ test('while one call tries the source, the others are not kept waiting for it', 
 
 test('many sellers are asked for at once, and an answer that lacks one is an error', async () => {
   const bodies: string[] = [];
-  await against(async (req, res) => {
+  await against((req, res) => {
     let body = '';
-    for await (const chunk of req) body += chunk;
-    bodies.push(`${req.method} ${req.url} ${body}`);
-    json({ sellers: [LIST, { ...LIST, sellerId: 2 }] })(req, res);
+    req.on('data', (chunk) => {
+      body += chunk;
+    });
+    req.on('end', () => {
+      bodies.push(`${req.method} ${req.url} ${body}`);
+      json({ sellers: [LIST, { ...LIST, sellerId: 2 }] })(req, res);
+    });
   });
   const answer = await source.lists([1, 2], call());
   expect(answer.result === 'ok' && [...answer.value.keys()]).toEqual([1, 2]);
