@@ -96,7 +96,7 @@ export const ClientPatch = z
     to: fields.to.optional(),
   })
   .refine((patch) => Object.keys(patch).length > 0, 'must change at least one member')
-  .meta({ id: 'ClientPatch' });
+  .meta({ id: 'ClientPatch', minProperties: 1 });
 export type ClientPatch = z.infer<typeof ClientPatch>;
 
 /** Judges a patched client as a whole: a patch of `to` alone can end a period before it begins. */

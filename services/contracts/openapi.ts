@@ -119,6 +119,11 @@ const readAnswer = (description: string, schema: z.ZodType) => ({
 });
 const written = z.object({ ETag, 'X-Request-Id': RequestId, 'Idempotency-Replayed': Replayed });
 
+const toTheClient = (operationId: string) => ({
+  operationId,
+  parameters: { sellerId: '$request.path.sellerId', clientId: '$response.body#/id' },
+});
+
 const seller = z.object({ sellerId: PathSellerId });
 const client = z.object({ sellerId: PathSellerId, clientId: PathClientId });
 
@@ -175,6 +180,11 @@ const DOCUMENT: ZodOpenApiObject = {
               Location: z.string().meta({ description: 'Address of the client' }),
             }),
             content: json(Client),
+            links: {
+              read: toTheClient('readClient'),
+              update: toTheClient('updateClient'),
+              remove: toTheClient('removeClient'),
+            },
           },
           ...refusals(...ON_WRITE, ...ON_BODY, 'too-many-clients', 'duplicate-client'),
         },
@@ -206,7 +216,7 @@ const DOCUMENT: ZodOpenApiObject = {
         },
         responses: {
           200: { description: 'The client as it is now', headers: written, content: json(Client) },
-          ...refusals(...ON_WRITE, ...ON_BODY, 'not-found', 'duplicate-client'),
+          ...refusals(...ON_WRITE, ...ON_BODY, 'not-found', 'duplicate-client', 'period-reversed'),
         },
       },
       delete: {

@@ -10,6 +10,7 @@ export const PROBLEMS = {
   'not-acceptable': { status: 406, title: 'The answer cannot be had in that media type' },
   'too-many-clients': { status: 409, title: 'The list is full' },
   'duplicate-client': { status: 409, title: 'The list has a client of that name already' },
+  'period-reversed': { status: 409, title: 'The period of the client would end before it begins' },
   'order-mismatch': { status: 409, title: 'The order does not name exactly the clients of the list' },
   'precondition-failed': { status: 412, title: 'The list has changed since it was read' },
   'body-too-large': { status: 413, title: 'The body is too large' },

@@ -479,7 +479,7 @@ describe('what the list refuses', () => {
       as: seller,
       body: { to: '2020-04' },
     });
-    expect(expectProblem(answer, 'invalid-request').errors).toMatchObject([{ at: 'body.to' }]);
+    expect(expectProblem(answer, 'period-reversed').errors).toMatchObject([{ at: 'body.to' }]);
   });
 
   test('changes to a client it does not have', async () => {

@@ -7,7 +7,7 @@ export interface TestIssuer {
   readonly issuer: string;
   readonly audience: string;
   readonly jwksUrl: string;
-  /** Answers `?seller=1` with a token of that seller, as the demo's issuer does. */
+  /** Answers `?seller=1` with a token of that seller, as the demo's issuer does; `&scope=` gives it a scope. */
   readonly tokenUrl: string;
   /** A good token of the subject; `claims` and `header` override what it says. */
   token(
@@ -41,7 +41,8 @@ export async function startIssuer(): Promise<TestIssuer> {
   const server = createServer((req, res) => {
     const { pathname, searchParams } = new URL(req.url ?? '/', 'http://issuer');
     if (pathname === '/token') {
-      void token(searchParams.get('seller') ?? '').then((access_token) =>
+      const scope = searchParams.get('scope') ?? undefined;
+      void token(searchParams.get('seller') ?? '', { scope }).then((access_token) =>
         res
           .writeHead(200, { 'content-type': 'application/json' })
           .end(JSON.stringify({ access_token, token_type: 'Bearer', expires_in: LIFETIME_SECONDS })),
@@ -59,7 +60,7 @@ export async function startIssuer(): Promise<TestIssuer> {
       sub: String(subject),
       exp: Math.floor(Date.now() / 1_000) + LIFETIME_SECONDS,
       ...claims,
-    })
+    } as JWTPayload)
       .setProtectedHeader({ alg: 'ES256', kid: signing.kid, ...header })
       .sign(signing.privateKey);
   return {

@@ -79,7 +79,7 @@ test('null in a patch clears a member, and what the patch leaves out stays', () 
 test('a patch of one end cannot turn the period round', () => {
   const patch = { to: '2020-04' };
   expect(decide(two(), { kind: 'update-client', clientId: uuid(2), patch })).toEqual({
-    rejection: { reason: 'reversed-period', from: '2020-05', to: '2020-04' },
+    rejection: { reason: 'period-reversed', from: '2020-05', to: '2020-04' },
   });
 });
 

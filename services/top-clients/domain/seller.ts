@@ -25,7 +25,7 @@ export type Rejection =
   | { readonly reason: 'too-many-clients'; readonly limit: number }
   | { readonly reason: 'duplicate-client'; readonly existingId: string }
   | { readonly reason: 'unknown-client'; readonly clientId: string }
-  | { readonly reason: 'reversed-period'; readonly from: string; readonly to: string }
+  | { readonly reason: 'period-reversed'; readonly from: string; readonly to: string }
   | {
       readonly reason: 'order-mismatch';
       readonly missing: readonly string[];
@@ -109,7 +109,7 @@ function reorder(seller: Seller, clientIds: readonly string[]): Decision {
 /** What keeps a client, new or changed, from standing in the list. */
 function flaw(seller: Seller, client: Client): Decision | undefined {
   if (!isPeriodValid(client)) {
-    return reject({ reason: 'reversed-period', from: client.from ?? '', to: client.to ?? '' });
+    return reject({ reason: 'period-reversed', from: client.from ?? '', to: client.to ?? '' });
   }
   const twin = seller.clients.find(({ id, name }) => id !== client.id && sameName(name, client.name));
   return twin && reject({ reason: 'duplicate-client', existingId: twin.id });

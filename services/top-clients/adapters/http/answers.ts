@@ -120,9 +120,9 @@ function refusalOfRejection(rejection: Rejection, headers: Readonly<Record<strin
       return new Refusal('not-found', `the list has no client ${rejection.clientId}; read the list again`, {
         headers,
       });
-    case 'reversed-period': {
+    case 'period-reversed': {
       const message = `is ${rejection.to}, which is before from, ${rejection.from}`;
-      return new Refusal('invalid-request', `change body.to: ${message}`, {
+      return new Refusal('period-reversed', `change body.to or body.from: to ${message}`, {
         headers,
         errors: [{ at: 'body.to', message }],
       });

@@ -1,0 +1,241 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { type Intent, intent } from '../../../../tests/support/commands.ts';
+import { type Client, NewClient } from '../../../contracts/client.ts';
+import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
+import { migrateSource } from '../../../migrate/main.ts';
+import { silentLog } from '../../../platform/log.ts';
+import { connect, openPool, type Pool } from '../../../platform/postgres.ts';
+import { rebuildState } from '../../app/index.ts';
+import type { Sellers, WriteRequest, WriteResult } from '../../app/ports.ts';
+import { runCommand } from '../../app/run-command.ts';
+import { NEW_SELLER, type Seller } from '../../domain/seller.ts';
+import { postgresSellers } from './sellers.ts';
+import { postgresStateRepair } from './state-repair.ts';
+
+let folder: string;
+let postgres: LocalPostgres;
+let pool: Pool;
+let sellers: Sellers;
+const settings = () => ({
+  url: postgres.url('source'),
+  applicationName: 'spec',
+  statementTimeoutMs: 10_000,
+  connectTimeoutMs: 5_000,
+});
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'sellers-'));
+  postgres = await startPostgres({ dataDir: join(folder, 'data') });
+  await postgres.createDatabase('source');
+  await migrateSource(postgres.url('source'), silentLog);
+  pool = openPool({ ...settings(), maximum: 4, pipeline: true }, silentLog);
+  sellers = postgresSellers(pool);
+});
+afterAll(async () => {
+  await pool?.end();
+  await postgres?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+const request = (sellerId: number, more: Partial<WriteRequest> = {}): WriteRequest => ({
+  sellerId,
+  expectedVersions: null,
+  idempotency: null,
+  traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  ...more,
+});
+
+/** Applies an intent to whatever the list is when the lock is held. */
+const attempt = (sellerId: number, intended: Intent, known: Seller): Promise<WriteResult<Seller>> =>
+  runCommand(sellers, request(sellerId), intended(known), (after) => after);
+
+let last = 0;
+async function live(intents: readonly Intent[]): Promise<{ sellerId: number; seller: Seller }> {
+  const sellerId = ++last;
+  let seller = NEW_SELLER;
+  for (const intended of intents) {
+    const result = await attempt(sellerId, intended, seller);
+    if ('decided' in result && result.decided.kind === 'done') seller = result.decided.answer;
+  }
+  return { sellerId, seller };
+}
+
+const rebuild = async () => {
+  const client = await connect(settings(), () => {});
+  try {
+    return await rebuildState(postgresStateRepair(client), () => {});
+  } finally {
+    await client.end();
+  }
+};
+const table = async () =>
+  (await pool.query('select *, clients::text from seller where version > 0 order by 1')).rows;
+
+test('what is read is what was decided, and the outbox says the same', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(intent, { maxLength: 30 }), async (intents) => {
+      const { sellerId, seller } = await live(intents);
+      const list = await sellers.list(sellerId);
+      expect(list.version).toBe(seller.version);
+      expect(JSON.parse(list.clients)).toEqual(seller.clients);
+
+      const { rows } = await pool.query<{ version: number; value: string | null; type: string }>(
+        'select version, value, type from outbox where seller_id = $1 order by id',
+        [sellerId],
+      );
+      const events = rows.filter(({ value }) => value !== null).map(({ value }) => JSON.parse(value!));
+      expect(events.map(({ version }) => version)).toEqual(events.map((_, i) => i + 1));
+      expect(events).toHaveLength(seller.version);
+      if (events.length > 0) expect(events.at(-1)).toMatchObject({ sellerId, clients: seller.clients });
+      // A tombstone follows each erasure at once.
+      const erasures = rows.flatMap(({ value, type }, i) =>
+        type === 'seller-erased' && value !== null ? [i] : [],
+      );
+      const tombstones = rows.flatMap(({ value }, i) => (value === null ? [i] : []));
+      expect(tombstones).toEqual(erasures.map((i) => i + 1));
+    }),
+    { numRuns: 40 },
+  );
+});
+
+test('whatever happened, and whatever happens to the state, the log alone rebuilds it', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(fc.array(intent, { maxLength: 25 }), { minLength: 1, maxLength: 4 }),
+      fc.constantFrom(
+        'delete from seller',
+        `update seller set clients = '[]', version = version + 7`,
+        `update seller set erased = not erased, updated_at = 'epoch' where seller_id % 2 = 0`,
+        `insert into seller (seller_id, version, updated_at) values (1000000, 5, now())`,
+        'select 1',
+      ),
+      async (histories, damage) => {
+        for (const intents of histories) await live(intents);
+        const truth = await table();
+        await pool.query(damage);
+        const rebuilt = await rebuild();
+        expect(await table()).toEqual(truth);
+        expect(rebuilt).toMatchObject({ sellers: truth.length });
+        expect(await rebuild()).toEqual({ sellers: truth.length, corrected: 0 });
+      },
+    ),
+    { numRuns: 15 },
+  );
+});
+
+test('a rebuild while sellers write loses nothing and stops nobody', async () => {
+  const ids = Array.from({ length: 10 }, () => ++last);
+  const add = (sellerId: number, n: number) =>
+    runCommand(
+      sellers,
+      request(sellerId),
+      {
+        kind: 'add-client',
+        clientId: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
+        client: NewClient.parse({ name: `Brand ${n}` }),
+      },
+      (after) => after.version,
+    );
+  const writing = Promise.all(
+    ids.map(async (sellerId) => {
+      for (let n = 1; n <= 20; n++) await add(sellerId, n);
+    }),
+  );
+  let rounds = 0;
+  let done = false;
+  void writing.finally(() => {
+    done = true;
+  });
+  while (!done) {
+    expect(await rebuild()).toMatchObject({ corrected: 0 });
+    rounds += 1;
+  }
+  await writing;
+  expect(rounds).toBeGreaterThan(0);
+  for (const list of await sellers.lists(ids)) {
+    expect(list.version).toBe(20);
+    expect(JSON.parse(list.clients).map(({ name }: Client) => name)).toEqual(
+      Array.from({ length: 20 }, (_, i) => `Brand ${i + 1}`),
+    );
+  }
+});
+
+test('a log with a gap is refused, naming the seller and the version, and the state is left alone', async () => {
+  const { sellerId } = await live([
+    () => ({ kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name: 'A' }) }),
+    () => ({ kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name: 'B' }) }),
+    () => ({ kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name: 'C' }) }),
+  ]);
+  const before = await table();
+  const { rows } = await pool.query(
+    'delete from seller_event where seller_id = $1 and version = 2 returning *',
+    [sellerId],
+  );
+  await expect(rebuild()).rejects.toThrow(`the log of seller ${sellerId}: its version 2 is missing`);
+  expect(await table()).toEqual(before);
+  await pool.query(
+    'insert into seller_event select * from json_populate_record(null::seller_event, $1::json)',
+    [JSON.stringify(rows[0])],
+  );
+  expect(await rebuild()).toMatchObject({ corrected: 0 });
+});
+
+test('two rebuilds at once: one works, the other says so', async () => {
+  const client = await connect(settings(), () => {});
+  const repair = postgresStateRepair(client);
+  expect(await repair.exclusively(rebuild)).toBe('busy');
+  await client.end();
+  expect(await rebuild()).not.toBe('busy');
+});
+
+test('a clock that was set back does not put a change before the one it follows', async () => {
+  const { sellerId } = await live([
+    () => ({ kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name: 'A' }) }),
+  ]);
+  const future = '2999-01-01T00:00:00.000Z';
+  await pool.query('update seller set updated_at = $2 where seller_id = $1', [sellerId, future]);
+  await runCommand(sellers, request(sellerId), { kind: 'erase-seller' }, () => null);
+  const entries = await sellers.log(sellerId, 1, 10);
+  expect(entries).toMatchObject([{ version: 2, committedAt: future }]);
+});
+
+test('answers older than a day are forgotten, newer ones kept', async () => {
+  const sellerId = ++last;
+  const keep = (key: string) =>
+    runCommand(
+      sellers,
+      request(sellerId, { idempotency: { key, fingerprint: Buffer.from('x') } }),
+      { kind: 'reorder-clients', clientIds: [] },
+      () => null,
+    );
+  await keep('old');
+  await keep('new');
+  await pool.query(`update idempotency_key set created_at = now() - interval '25 hours' where key = 'old'`);
+  // More than one statement deletes.
+  await pool.query(
+    `insert into idempotency_key select $1, 'old ' || n, 'x', '{}', now() - interval '2 days' from generate_series(1, 2500) n`,
+    [sellerId],
+  );
+  expect(await sellers.forgetAnswers(24, new AbortController().signal)).toBe(2_501);
+  const { rows } = await pool.query('select key from idempotency_key where seller_id = $1', [sellerId]);
+  expect(rows).toEqual([{ key: 'new' }]);
+});
+
+test('a rule that throws leaves nothing behind, and the connection in order', async () => {
+  const sellerId = ++last;
+  for (let i = 0; i < 10; i++) {
+    await expect(
+      sellers.write(request(sellerId), () => {
+        throw new Error('bug');
+      }),
+    ).rejects.toThrow('bug');
+  }
+  expect(await sellers.list(sellerId)).toMatchObject({ version: 0 });
+  const { rows } = await pool.query('select count(*) as left from seller where seller_id = $1', [sellerId]);
+  expect(rows).toEqual([{ left: 0 }]);
+  expect(pool.totalCount).toBeLessThanOrEqual(4);
+});

@@ -1,0 +1,65 @@
+"""What the document cannot tell the fuzzer: who may call, and that a few sellers make deeper histories than many."""
+
+import json
+import os
+from urllib.parse import urlencode
+from urllib.request import urlopen
+from zlib import crc32
+
+import schemathesis
+
+SELLERS = 5
+
+
+@schemathesis.hook
+def map_path_parameters(context, path_parameters):
+    seller = (path_parameters or {}).get("sellerId")
+    # Valid ids only: what is no seller must stay none.
+    if isinstance(seller, int) and not isinstance(seller, bool) and 1 <= seller <= 2**53 - 1:
+        path_parameters["sellerId"] = seller % SELLERS + 1
+    return path_parameters
+
+
+@schemathesis.hook
+def map_body(context, body):
+    # That a period must not end before it begins is a rule no schema can state.
+    if isinstance(body, dict):
+        begin, end = body.get("from"), body.get("to")
+        if isinstance(begin, str) and isinstance(end, str) and begin > end:
+            body["from"], body["to"] = end, begin
+    return body
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    if not case.meta.generation.mode.is_positive or not case.headers:
+        return
+    # Of a quoted example the fuzzer sometimes keeps only what is between the quotes.
+    for name in ("If-Match", "If-None-Match"):
+        value = case.headers.get(name)
+        if isinstance(value, str) and value.isdigit():
+            case.headers[name] = f'"{value}"'
+    # A random version hardly ever matches, and favourite keys come again with other bodies: with them on every
+    # request few would reach the list.
+    for name in ("If-Match", "Idempotency-Key"):
+        value = case.headers.get(name)
+        if isinstance(value, str) and crc32(f"{case.body}{value}".encode(errors="replace")) % 4:
+            del case.headers[name]
+
+
+def key(case, context):
+    return str((case.path_parameters or {}).get("sellerId"))
+
+
+@schemathesis.auth(cache_by_key=key)
+class OwnToken:
+    """A token of the seller in the address, who may also erase."""
+
+    def get(self, case, context):
+        query = urlencode({"seller": key(case, context), "scope": "top-clients:erase"})
+        with urlopen(f"{os.environ['FUZZ_TOKEN_URL']}?{query}", timeout=5) as answer:
+            return json.load(answer)["access_token"]
+
+    def set(self, case, data, context):
+        case.headers = case.headers or {}
+        case.headers["Authorization"] = f"Bearer {data}"
