@@ -37,22 +37,31 @@ const OFFERED = 8;
 
 /**
  * The brands that fit what was typed, best first: the name itself, names that begin so, names (other names too) with
- * a word that begins so, names that contain it, then names that resemble it.
+ * a word that begins so, names that contain it. Only where there is none of these: names that resemble it.
  * @param typed any text; text without a letter or digit finds nothing
  */
 export async function searchBrands(db: Queryable, typed: string): Promise<Brand[]> {
   const folded = foldText(typed.slice(0, 80));
   if (folded === '') return [];
   const { rows } = await db.query<Brand>(
-    `select slug, name
-     from brand
-     where folded like '%' || $1 || '%' or words like '% ' || $1 || '%' or $1 <% words
+    `with containing as (
+       select slug, name, folded, words
+       from brand
+       where words like '%' || $1 || '%'
+         -- Inside a word of another name a match would look like a mistake.
+         and (folded like '%' || $1 || '%' or words like '% ' || $1 || '%')
+     ), resembling as (
+       select slug, name, folded, words
+       from brand
+       where not exists (select from containing) and word_similarity($1, words) >= 0.45
+     )
+     select slug, name
+     from (select * from containing union all select * from resembling) as found
      order by
        folded = $1 desc,
        slug = $1 desc,
        folded like $1 || '%' desc,
        words like '% ' || $1 || '%' desc,
-       folded like '%' || $1 || '%' desc,
        word_similarity($1, words) desc,
        length(name),
        name

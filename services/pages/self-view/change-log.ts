@@ -24,11 +24,12 @@ export interface ChangeLog {
 /** Often enough to keep what sellers wrote no longer than promised, seldom enough to cost nothing. In ms. */
 const FORGET_EVERY_MS = 60_000;
 
-export function openChangeLog(db: Pool): ChangeLog {
+/** @param clock milliseconds that only go forward */
+export function openChangeLog(db: Pool, clock: () => number = () => performance.now()): ChangeLog {
   let forgotAt = 0;
-  const forget = async (now: number) => {
-    if (now - forgotAt < FORGET_EVERY_MS) return;
-    forgotAt = now;
+  const forget = async () => {
+    if (clock() - forgotAt < FORGET_EVERY_MS) return;
+    forgotAt = clock();
     await db.query(
       `with old_changes as (delete from change where at < now() - interval '1 hour')
        delete from acknowledged where at < now() - interval '1 day'`,
@@ -36,7 +37,7 @@ export function openChangeLog(db: Pool): ChangeLog {
   };
   return {
     async begin(sellerId, key, { title, inverse }) {
-      await forget(performance.now());
+      await forget();
       await db.query(
         `insert into change (seller_id, idempotency_key, title, inverse) values ($1, $2, $3, $4)
          on conflict (seller_id, idempotency_key) do nothing`,
@@ -55,7 +56,7 @@ export function openChangeLog(db: Pool): ChangeLog {
       );
     },
     async find(sellerId, version) {
-      await forget(performance.now());
+      await forget();
       const { rows } = await db.query<Change>(
         `select title, version, inverse from change
          where seller_id = $1 and version = $2 and at > now() - interval '1 hour'

@@ -1,0 +1,197 @@
+import { expect, test } from '@jest/globals';
+import type { Client, NewClient } from '#contracts/client.ts';
+import { problem } from '#contracts/problems.ts';
+import { silentLog } from '#platform/log.ts';
+import { openMetrics } from '#platform/metrics.ts';
+import type { Change, ChangeLog } from './change-log.ts';
+import type { Command } from './command.ts';
+import { makeChange } from './make-change.ts';
+import type { Answer, SourceOfTruth, WriteTerms, Written } from './source-of-truth.ts';
+import { openTruthReader } from './truth.ts';
+
+const SELLER = 7;
+const spotify: NewClient = {
+  name: 'Spotify',
+  industry: '',
+  description: '',
+  logo: null,
+  from: null,
+  to: null,
+};
+const named = (name: string): NewClient => ({ ...spotify, name });
+
+/** A source of one seller, as the contract describes it; `next` says what happens to the answers of coming writes. */
+function sourceInMemory() {
+  let clients: Client[] = [];
+  let version = 0;
+  const first = new Map<string, Written>();
+  const next: ('lose the answer' | 'refuse' | 'answer an old list')[] = [];
+  const reads: number[] = [];
+  const write = async (
+    { ifMatch, idempotencyKey }: WriteTerms,
+    change: () => { clients: Client[]; id?: string },
+  ): Promise<Answer<Written>> => {
+    const fate = next.shift();
+    const known = first.get(idempotencyKey);
+    if (known) return { outcome: 'done', value: known };
+    if (fate === 'refuse' || ifMatch !== version) {
+      return {
+        outcome: 'refused',
+        problem: problem('precondition-failed', 'read again'),
+        retryAfterSeconds: null,
+      };
+    }
+    const after = change();
+    clients = after.clients;
+    version += 1;
+    const written = { version, id: after.id ?? null };
+    first.set(idempotencyKey, written);
+    return fate ? { outcome: 'unknown', cause: new Error(fate) } : { outcome: 'done', value: written };
+  };
+  const source: SourceOfTruth = {
+    async read() {
+      reads.push(version);
+      const isOld = next[0] === 'answer an old list';
+      if (isOld) next.shift();
+      return { outcome: 'done', value: { version: isOld ? version - 1 : version, clients, updatedAt: null } };
+    },
+    add: (_seller, client, terms) =>
+      write(terms, () => {
+        const id = `id-${version + 1}`;
+        return { clients: [...clients, { id, ...client }], id };
+      }),
+    update: (_seller, clientId, client, terms) =>
+      write(terms, () => ({
+        clients: clients.map((one) => (one.id === clientId ? { id: one.id, ...client } : one)),
+        id: clientId,
+      })),
+    remove: (_seller, clientId, terms) =>
+      write(terms, () => ({ clients: clients.filter(({ id }) => id !== clientId) })),
+    reorder: (_seller, clientIds, terms) =>
+      write(terms, () => ({ clients: clientIds.map((id) => clients.find((one) => one.id === id)!) })),
+    close: async () => {},
+  };
+  return { source, next, reads, names: () => clients.map(({ name }) => name), version: () => version };
+}
+
+function changesInMemory(): ChangeLog {
+  const entries = new Map<string, { title: string; inverse: Command | null; version: number | null }>();
+  let acknowledged = 0;
+  return {
+    async begin(_seller, key, change) {
+      if (!entries.has(key)) entries.set(key, { ...change, version: null });
+    },
+    async acknowledge(_seller, key, version, inverse) {
+      const entry = entries.get(key);
+      if (entry) entries.set(key, { ...entry, version, inverse: inverse ?? entry.inverse });
+      acknowledged = Math.max(acknowledged, version);
+    },
+    async find(_seller, version) {
+      return [...entries.values()].find((entry) => entry.version === version) as Change | undefined;
+    },
+    acknowledgedVersion: async () => acknowledged,
+  };
+}
+
+function bench() {
+  const memory = sourceInMemory();
+  const changes = changesInMemory();
+  const metrics = openMetrics({ processMetrics: false });
+  const violations = metrics.counter('topclients_self_view_violations_total');
+  const truth = openTruthReader(memory.source, changes, violations, silentLog);
+  const by = { token: 'token', signal: AbortSignal.timeout(5_000) };
+  const make = (command: Command, key: string, version = memory.version()) =>
+    makeChange(
+      { source: memory.source, truth, changes, log: silentLog },
+      SELLER,
+      command,
+      { version, key },
+      by,
+    );
+  const undo = async (key: string) => make((await changes.find(SELLER, memory.version()))!.inverse!, key);
+  const counted = async () => (await violations.get()).values[0]?.value ?? 0;
+  return { ...memory, changes, truth, make, undo, counted };
+}
+
+const add = (name: string): Command => ({ kind: 'add', client: named(name) });
+
+test('each change can be undone, and a removal returns to its place', async () => {
+  const { make, undo, names } = bench();
+  for (const name of ['A', 'B', 'C']) await make(add(name), name);
+  await make({ kind: 'remove', clientId: 'id-1' }, 'remove');
+  expect(names()).toEqual(['B', 'C']);
+  expect((await undo('undo-1')).outcome).toBe('changed');
+  expect(names()).toEqual(['A', 'B', 'C']);
+  await undo('undo-2');
+  expect(names()).toEqual(['B', 'C']);
+});
+
+test('a repetition after a lost answer is done once, and can still be undone', async () => {
+  const { make, undo, names, next } = bench();
+  await make(add('A'), 'a');
+  next.push('lose the answer');
+  expect((await make({ kind: 'remove', clientId: 'id-1' }, 'k', 1)).outcome).toBe('unknown');
+  expect(names()).toEqual([]);
+  expect(await make({ kind: 'remove', clientId: 'id-1' }, 'k', 1)).toEqual({
+    outcome: 'changed',
+    version: 2,
+  });
+  await undo('u');
+  expect(names()).toEqual(['A']);
+});
+
+test('a removal whose place was not accepted comes back at the end, and says so', async () => {
+  const { make, changes, names, next, version } = bench();
+  for (const name of ['A', 'B']) await make(add(name), name);
+  await make({ kind: 'remove', clientId: 'id-1' }, 'remove');
+  const { inverse } = (await changes.find(SELLER, version()))!;
+  next.push('lose the answer');
+  // The first half is lost; the repetition finds it done, and its second half is refused.
+  expect((await make(inverse!, 'u', 3)).outcome).toBe('unknown');
+  next.length = 0;
+  const sourceRefuses = make(inverse!, 'u', 3);
+  next.push('refuse', 'refuse');
+  expect((await sourceRefuses).outcome).toBe('misplaced');
+  expect(names()).toEqual(['B', 'A']);
+});
+
+test('a change made for an older list is refused, and leaves no undo', async () => {
+  const { make, changes, version, names } = bench();
+  await make(add('A'), 'a');
+  expect((await make(add('B'), 'b', 0)).outcome).toBe('refused');
+  expect(names()).toEqual(['A']);
+  expect((await changes.find(SELLER, version()))?.title).toBe('A was added');
+});
+
+test('an old list is counted and asked for again, and never handed out', async () => {
+  const { make, truth, next, counted, reads } = bench();
+  await make(add('A'), 'a');
+  expect(await counted()).toBe(0);
+  const before = reads.length;
+  next.push('answer an old list');
+  const read = await truth.read(SELLER, AbortSignal.timeout(1_000));
+  expect(read.outcome === 'done' && read.value.version).toBe(1);
+  expect([await counted(), reads.length - before]).toEqual([1, 2]);
+  next.push('answer an old list', 'answer an old list');
+  expect((await truth.read(SELLER, AbortSignal.timeout(1_000))).outcome).toBe('unreachable');
+  expect(await counted()).toBe(3);
+});
+
+test('a database that is out of reach costs the undo and not the change', async () => {
+  const { source, names } = sourceInMemory();
+  const fail = () => Promise.reject(new Error('no database'));
+  const changes: ChangeLog = { begin: fail, acknowledge: fail, find: fail, acknowledgedVersion: fail };
+  const metrics = openMetrics({ processMetrics: false });
+  const violations = metrics.counter('topclients_self_view_violations_total');
+  const truth = openTruthReader(source, changes, violations, silentLog);
+  const by = { token: 'token', signal: AbortSignal.timeout(5_000) };
+  const result = await makeChange(
+    { source, truth, changes, log: silentLog },
+    SELLER,
+    add('A'),
+    { version: 0, key: 'k' },
+    by,
+  );
+  expect(result).toEqual({ outcome: 'changed', version: 1 });
+  expect(names()).toEqual(['A']);
+});

@@ -1,0 +1,109 @@
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { silentLog } from '#platform/log.ts';
+import { openPool, type Pool } from '#platform/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../local-infra/postgres.ts';
+import { migratePage } from '../../migrate/main.ts';
+import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';
+import { openChangeLog } from './change-log.ts';
+
+let folder: string;
+let postgres: LocalPostgres;
+let db: Pool;
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'self-view-'));
+  postgres = await startPostgres({ dataDir: folder });
+  await postgres.createDatabase('self_view');
+  await migratePage('self-view', postgres.url('self_view'), 'none', silentLog);
+  const url = postgres.url('self_view');
+  const limits = { maximum: 2, statementTimeoutMs: 10_000, connectTimeoutMs: 5_000 };
+  db = openPool({ url, applicationName: 'spec', ...limits }, silentLog);
+  await fillBrandCatalogue(db);
+});
+afterAll(async () => {
+  await db?.end();
+  await postgres?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+describe('the brand catalogue', () => {
+  const found = async (typed: string) => (await searchBrands(db, typed)).map(({ name }) => name);
+
+  test('holds every brand once, however often it is filled', async () => {
+    const filled = await fillBrandCatalogue(db);
+    const { rows } = await db.query<{ count: number }>('select count(*) from brand');
+    expect(rows[0]?.count).toBe(filled);
+    expect(filled).toBeGreaterThan(3_000);
+  });
+
+  test('puts the name itself first, then names that begin so', async () => {
+    expect((await found('spotify'))[0]).toBe('Spotify');
+    expect(await found('spotif')).toContain('Spotify');
+    expect((await found('x'))[0]).toBe('X');
+    expect((await found('apple m'))[0]).toBe('Apple Music');
+  });
+
+  test('minds neither accents nor capitals nor punctuation, on either side', async () => {
+    for (const typed of ['telefonica', 'TELEFÓNICA', 'Telefo\u0301nica']) {
+      expect((await found(typed))[0]).toBe('Telefónica');
+    }
+    expect((await found('citroen'))[0]).toBe('Citroën');
+    expect((await found('coca cola'))[0]).toBe('Coca-Cola');
+    expect((await found('cocacola'))[0]).toBe('Coca-Cola');
+  });
+
+  test('finds other names of a brand, and names with a slip of the finger', async () => {
+    expect((await found('dotenv'))[0]).toBe('.ENV');
+    expect(await found('spotfy')).toContain('Spotify');
+  });
+
+  test('takes wildcards and quotes as text, and nothing as nothing', async () => {
+    for (const typed of ['', ' ', '%', '_', "'", '\\', '🙂']) expect(await found(typed)).toEqual([]);
+    expect(await found("l'equipe")).toContain("L'Équipe");
+    expect(await found('a'.repeat(5_000))).toEqual([]);
+  });
+
+  test('folds letters that have no accent to take away', () => {
+    expect(foldText('Żabka ŠKODA Ørsted Straße Łódź Þór')).toBe('zabka skoda orsted strasse lodz thor');
+  });
+});
+
+describe('the log of changes', () => {
+  const remove = { kind: 'remove', clientId: 'c' } as const;
+
+  test('offers a change only for the version it led to, and keeps the first note of a repeated one', async () => {
+    const log = openChangeLog(db);
+    await log.begin(1, 'k', { title: 'A was removed', inverse: null });
+    expect(await log.find(1, 4)).toBeUndefined();
+    await log.begin(1, 'k', { title: 'something else', inverse: remove });
+    await log.acknowledge(1, 'k', 4, null);
+    expect(await log.find(1, 4)).toEqual({ title: 'A was removed', version: 4, inverse: null });
+    await log.acknowledge(1, 'k', 4, remove);
+    expect(await log.find(1, 4)).toEqual({ title: 'A was removed', version: 4, inverse: remove });
+    expect(await log.find(1, 5)).toBeUndefined();
+    expect(await log.find(2, 4)).toBeUndefined();
+  });
+
+  test('remembers the newest acknowledged version, also when answers come out of order', async () => {
+    const log = openChangeLog(db);
+    expect(await log.acknowledgedVersion(3)).toBe(0);
+    await log.acknowledge(3, 'b', 8, null);
+    await log.acknowledge(3, 'a', 7, null);
+    expect(await log.acknowledgedVersion(3)).toBe(8);
+  });
+
+  test('forgets what sellers wrote after an hour', async () => {
+    const log = openChangeLog(db);
+    await log.begin(5, 'old', { title: 'Old was added', inverse: remove });
+    await log.acknowledge(5, 'old', 1, null);
+    await db.query(`update change set at = now() - interval '61 minutes' where seller_id = 5`);
+    expect(await log.find(5, 1)).toBeUndefined();
+    const later = openChangeLog(db, () => Number.POSITIVE_INFINITY);
+    await later.find(5, 1);
+    const { rows } = await db.query('select 1 from change where seller_id = 5');
+    expect(rows).toEqual([]);
+  });
+});
