@@ -1,7 +1,7 @@
+import { enableCompileCache } from 'node:module';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { startInBackground, stopInBackground } from './background.ts';
 import { HELP, readOptions, UsageError } from './options.ts';
-import { runDemo } from './run.ts';
 
 // kafkajs sets timeouts into the past, which Node tells everybody and which means nothing.
 const warn = process.listeners('warning');
@@ -15,9 +15,17 @@ try {
   const argv = process.argv.slice(2);
   const options = readOptions(argv, ROOT);
   if (options.command === 'help') process.stdout.write(HELP);
-  else if (options.command === 'stop') await stopInBackground(options.data, (line) => console.log(line));
-  else if (options.detach) await startInBackground(argv, options.data);
-  else await runDemo(options);
+  else if (options.command === 'stop' || options.detach) {
+    const { startInBackground, stopInBackground } = await import('./background.ts');
+    if (options.command === 'stop') await stopInBackground(options.data, (line) => console.log(line));
+    else await startInBackground(argv, options.data);
+  } else {
+    // For all processes of the demo: compiled once, started twenty times.
+    const cache = join(ROOT, '.cache', 'compiled');
+    enableCompileCache(cache);
+    const { runDemo } = await import('./run.ts');
+    await runDemo(options, cache);
+  }
 } catch (err) {
   if (!(err instanceof UsageError)) throw err;
   process.stderr.write(`The demo cannot start:\n${err.message.replace(/^/gm, '  ')}\n`);

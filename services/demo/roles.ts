@@ -101,6 +101,7 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
     [
       process('top-clients', 'top-clients', {
         port: ports['top-clients'],
+        host,
         'database-url': database('source'),
         'database-pool': 8,
         ...tokens,

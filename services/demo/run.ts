@@ -17,9 +17,10 @@ import { untilViewsEqualSource } from './views.ts';
 /**
  * Runs a demo until a signal: starts everything, seeds, checks that the views have come to equal the source, and
  * stops all of it in reverse.
+ * @param compileCache folder where Node keeps compiled code
  * @throws UsageError when it cannot start on this machine or with this folder; nothing was started then
  */
-export async function runDemo(options: DemoOptions): Promise<void> {
+export async function runDemo(options: DemoOptions, compileCache: string): Promise<void> {
   const begin = performance.now();
   const report = process.send?.bind(process) as ((report: Report) => void) | undefined;
   const { say, progress } = openConsole(report && ((line) => process.connected && report({ line })));
@@ -36,7 +37,7 @@ export async function runDemo(options: DemoOptions): Promise<void> {
   mkdirSync(join(folder.path, 'logs'), { recursive: true });
   const eventLog = join(folder.path, 'logs', 'supervisor.log');
   const log = (line: string) => appendFileSync(eventLog, `${new Date().toISOString()} ${line}\n`);
-  const supervisor = new Supervisor(folder, log, stopping.signal);
+  const supervisor = new Supervisor(folder, compileCache, log, stopping.signal);
 
   const stop = async (code: number) => {
     stopping.abort();
@@ -125,10 +126,10 @@ export async function runDemo(options: DemoOptions): Promise<void> {
         }
       }),
     );
-    const running = step('source of truth, relay, projectors', supervisor.roles(pipeline!));
-    await settled([seeding, running]);
+    const pipelineUp = step('source of truth, relay, projectors', supervisor.roles(pipeline!));
     supervisor.nextGroup();
-    await step('pages', supervisor.roles(pages!));
+    const pagesUp = step('pages', supervisor.roles(pages!));
+    await settled([seeding, pipelineUp, pagesUp]);
     const sum = await step(
       'views equal the source',
       untilViewsEqualSource(
@@ -180,7 +181,7 @@ function printAddresses(say: (line: string) => void, ports: Ports, options: Demo
     `  User             ${url(ports.user, '/users/1')}`,
     `  Search           ${url(ports.search, '/search?q=logo')}`,
     `  Self-view        ${url(ports['self-view'], '/sellers/1')}`,
-    `  Source of truth  ${url(ports['top-clients'], '/openapi.json')}`,
+    `  Source of truth  ${url(ports['top-clients'], '/v1/openapi.json')}`,
     `  A token          curl '${url(ports.lab, '/token?seller=1')}'`,
     `  PostgreSQL       psql -h 127.0.0.1 -p ${ports.postgres} -U postgres gig`,
     `  Kafka            127.0.0.1:${ports.kafka}`,

@@ -1,5 +1,5 @@
 import { statSync } from 'node:fs';
-import { mkdir, open } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '#platform/lifecycle.ts';
@@ -22,6 +22,7 @@ export class Supervisor {
   /** By name: postgres, kafka, and the roles as they are called in `roles.ts`. */
   readonly keepers = new Map<string, Keeper>();
   readonly #folder: DataFolder;
+  readonly #compileCache: string;
   readonly #log: (line: string) => void;
   readonly #signal: AbortSignal;
   /** What was started, group by group, first to last; ends of starts that are under way included. */
@@ -31,8 +32,9 @@ export class Supervisor {
    * @param log receives what happens to processes, for the demo's own log
    * @param signal aborts what is being started
    */
-  constructor(folder: DataFolder, log: (line: string) => void, signal: AbortSignal) {
+  constructor(folder: DataFolder, compileCache: string, log: (line: string) => void, signal: AbortSignal) {
     this.#folder = folder;
+    this.#compileCache = compileCache;
     this.#log = log;
     this.#signal = signal;
   }
@@ -104,7 +106,6 @@ export class Supervisor {
     onLine: (line: Record<string, unknown>) => void = () => {},
   ): Promise<void> {
     const logFile = join(this.logs, `${name}.log`);
-    await mkdir(this.logs, { recursive: true });
     const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
     const starting = this.#spawn({ name, role, args: [...args, '--health-port', '0'] }, () => {});
     const stop = async () => (await starting.catch(() => undefined))?.stop();
@@ -121,6 +122,11 @@ export class Supervisor {
 
   /** Stops everything, the last group first. */
   async stop(): Promise<void> {
+    // What is still starting would first become ready and only then be stopped.
+    const kept = new Set([...this.keepers.values()].map(({ pid }) => pid));
+    for (const pid of await this.#folder.living()) {
+      if (!kept.has(pid)) process.kill(pid, 'SIGTERM');
+    }
     for (let group = this.#stops.pop(); group; group = this.#stops.pop()) {
       const results = await Promise.allSettled(group.map((stop) => stop()));
       for (const result of results) {
@@ -165,7 +171,7 @@ export class Supervisor {
             .map((key) => [key, undefined]),
         ),
         NODE_OPTIONS: undefined,
-        NODE_COMPILE_CACHE: join(this.#folder.path, 'compile-cache'),
+        NODE_COMPILE_CACHE: this.#compileCache,
       },
       logFile: join(this.logs, `${name}.log`),
       ready: (pid) => this.#folder.record(name, pid),

@@ -19,6 +19,7 @@ export const role = defineRole({
   about: 'the source of truth: owns the lists and answers the HTTP contract',
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
+    host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', z.url()),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
@@ -122,7 +123,7 @@ export const role = defineRole({
     for (const limit of ['seller', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
     const server = httpServer({ sellers, verifier, limits, metrics, log }, config);
-    const listening = await listen(server, config.port);
+    const listening = await listen(server, config.port, config.host);
     releases.push('the HTTP server', () => drain(server));
     releases.push('readiness', () => stopping.abort());
 
