@@ -1,3 +1,4 @@
+import { within } from '#platform/lifecycle.ts';
 import type { Pool } from '#platform/postgres.ts';
 import type { Command } from './command.ts';
 
@@ -9,7 +10,10 @@ export interface Change {
   readonly inverse: Command | null;
 }
 
-/** What self-view remembers of each seller's changes, in its own database. */
+/**
+ * What self-view remembers of each seller's changes, in its own database. All of it rejects soon when that does not
+ * answer: the page can do without.
+ */
 export interface ChangeLog {
   /** Before a change is sent. A retry under the same key leaves the first entry, made for the same list. */
   begin(sellerId: number, key: string, change: { title: string; inverse: Command | null }): Promise<void>;
@@ -24,28 +28,40 @@ export interface ChangeLog {
 /** Often enough to keep what sellers wrote no longer than promised, seldom enough to cost nothing. In ms. */
 const FORGET_EVERY_MS = 60_000;
 
-/** @param clock milliseconds that only go forward */
-export function openChangeLog(db: Pool, clock: () => number = () => performance.now()): ChangeLog {
+/**
+ * @param pageDeadlineMs of a page in all: looking something up may take a sixth of it, for a page does so several
+ *   times; noting something, which would be lost otherwise, may take twice as long
+ * @param clock milliseconds that only go forward
+ */
+export function openChangeLog(
+  db: Pool,
+  pageDeadlineMs: number,
+  clock: () => number = () => performance.now(),
+): ChangeLog {
+  const readMs = Math.ceil(pageDeadlineMs / 6);
+  const noteMs = readMs * 2;
   let forgotAt = 0;
   const forget = async () => {
     if (clock() - forgotAt < FORGET_EVERY_MS) return;
     forgotAt = clock();
-    await db.query(
+    const remove = db.query(
       `with old_changes as (delete from change where at < now() - interval '1 hour')
        delete from acknowledged where at < now() - interval '1 day'`,
     );
+    await within(noteMs, 'forgetting old changes', remove);
   };
   return {
     async begin(sellerId, key, { title, inverse }) {
       await forget();
-      await db.query(
+      const insert = db.query(
         `insert into change (seller_id, idempotency_key, title, inverse) values ($1, $2, $3, $4)
          on conflict (seller_id, idempotency_key) do nothing`,
         [sellerId, key, title, inverse === null ? null : JSON.stringify(inverse)],
       );
+      await within(noteMs, 'noting a change', insert);
     },
     async acknowledge(sellerId, key, version, inverse) {
-      await db.query(
+      const update = db.query(
         `with done as (
            update change set version = $3, inverse = coalesce($4::jsonb, inverse), at = now()
            where seller_id = $1 and idempotency_key = $2)
@@ -54,22 +70,24 @@ export function openChangeLog(db: Pool, clock: () => number = () => performance.
            set version = greatest(acknowledged.version, excluded.version), at = excluded.at`,
         [sellerId, key, version, inverse === null ? null : JSON.stringify(inverse)],
       );
+      await within(noteMs, 'noting an acknowledged version', update);
     },
     async find(sellerId, version) {
       await forget();
-      const { rows } = await db.query<Change>(
+      const select = db.query<Change>(
         `select title, version, inverse from change
          where seller_id = $1 and version = $2 and at > now() - interval '1 hour'
          order by at desc limit 1`,
         [sellerId, version],
       );
+      const { rows } = await within(readMs, 'looking for the last change', select);
       return rows[0];
     },
     async acknowledgedVersion(sellerId) {
-      const { rows } = await db.query<{ version: number }>(
-        'select version from acknowledged where seller_id = $1',
-        [sellerId],
-      );
+      const select = db.query<{ version: number }>('select version from acknowledged where seller_id = $1', [
+        sellerId,
+      ]);
+      const { rows } = await within(readMs, 'looking for the acknowledged version', select);
       return rows[0]?.version ?? 0;
     },
   };

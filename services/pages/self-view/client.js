@@ -12,7 +12,6 @@ const SUBMIT_DEADLINE_MS = 10_000;
 /** Outlives the region, which is replaced: screen readers speak what is put here. */
 const live = document.createElement('p');
 live.className = 'hidden';
-live.setAttribute('role', 'status');
 live.setAttribute('aria-live', 'assertive');
 live.id = 'live';
 document.body.append(live);

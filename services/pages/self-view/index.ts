@@ -8,11 +8,6 @@ import { openSignIn } from './sign-in.ts';
 import { openSourceOfTruth } from './source-of-truth.ts';
 import { openTruthReader } from './truth.ts';
 
-export { fillBrandCatalogue } from './catalogue.ts';
-
-/** Statements here touch single rows or 3,500 brands; one that runs longer than this is lost. In ms. */
-const STATEMENT_TIMEOUT_MS = 400;
-
 /**
  * Adds the self-view: a seller's own list, read from the source of truth at every request, and its forms.
  * @throws ConfigError naming the settings it cannot do without
@@ -29,20 +24,22 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
     audience: required(config.jwtAudience, 'TC_JWT_AUDIENCE'),
     tokenUrl: config.tokenUrl,
   });
+  // What takes longer than half of a page's time comes too late for it.
+  const timeoutMs = Math.ceil(config.pageDeadlineMs / 2);
   const db = openPool(
     {
       url: config.databaseUrl,
       applicationName: 'page-server self-view',
       maximum: config.databasePool,
-      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
-      connectTimeoutMs: STATEMENT_TIMEOUT_MS,
+      statementTimeoutMs: timeoutMs,
+      connectTimeoutMs: timeoutMs,
     },
     log,
   );
   releases.push('database of the self-view', () => db.end());
   const source = openSourceOfTruth(config.sourceUrl);
   releases.push('connections to the source of truth', () => source.close());
-  const changes = openChangeLog(db);
+  const changes = openChangeLog(db, config.pageDeadlineMs);
   const violations = metrics.counter('topclients_self_view_violations_total');
   addRoutes(router, {
     ...deps,

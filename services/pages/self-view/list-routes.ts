@@ -1,4 +1,5 @@
 import type { Request, Response, Router } from 'express';
+import { HEADERS } from '#contracts/delivery.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { PageContext } from '../mount.ts';
@@ -33,7 +34,7 @@ export function addListRoutes(router: Router, deps: Deps): void {
     if (answer.outcome === 'refused') log.error({ problem: answer.problem.type }, 'a read was refused');
     else log.warn({ err: answer.cause }, 'the list could not be read');
     if (wantsJson(req)) {
-      res.set('retry-after', '1');
+      res.set({ 'retry-after': '1', [HEADERS.outcome]: 'missing' });
       refuse(req, res, 'unavailable', 'The source of truth cannot be reached; try again in a moment.');
     } else answers.down(req, res);
     return undefined;

@@ -140,6 +140,18 @@ test('a repetition after a lost answer is done once, and can still be undone', a
   expect(names()).toEqual(['A']);
 });
 
+test('an edit whose answer was lost is undone to what stood there before it', async () => {
+  const { make, undo, names, next } = bench();
+  await make(add('A'), 'a');
+  const edit: Command = { kind: 'update', clientId: 'id-1', client: named('B') };
+  next.push('lose the answer');
+  await make(edit, 'k', 1);
+  expect((await make(edit, 'k', 1)).outcome).toBe('changed');
+  expect(names()).toEqual(['B']);
+  await undo('u');
+  expect(names()).toEqual(['A']);
+});
+
 test('a removal whose place was not accepted comes back at the end, and says so', async () => {
   const { make, changes, names, next, version } = bench();
   for (const name of ['A', 'B']) await make(add(name), name);

@@ -43,7 +43,6 @@ export async function makeChange(
   const before = await truth.read(sellerId, by.signal);
   if (before.outcome !== 'done') {
     if (before.outcome === 'refused') return before;
-    // Nothing was written; still a repetition of a write without an answer, as far as the seller can tell.
     log.warn({ err: before.cause, sellerId }, 'a change was not sent: the list could not be read');
     return { outcome: 'unreachable' };
   }
@@ -71,7 +70,9 @@ export async function makeChange(
     return { outcome: sent.outcome };
   }
   const { version, id, isMisplaced } = sent.value;
-  const inverse = id === null ? null : inverseOf(command, before.value.clients, id);
+  // Only the id of what was added is news: the rest was known before, and on a repetition the list is another one.
+  const isAddition = command.kind === 'add' || command.kind === 'restore';
+  const inverse = isAddition ? inverseOf(command, [], id) : null;
   await remember('note an acknowledged change', changes.acknowledge(sellerId, terms.key, version, inverse));
   if (version === terms.version) return { outcome: 'unchanged', version };
   return { outcome: isMisplaced ? 'misplaced' : 'changed', version };

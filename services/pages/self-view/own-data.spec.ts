@@ -9,6 +9,9 @@ import { migratePage } from '../../migrate/main.ts';
 import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';
 import { openChangeLog } from './change-log.ts';
 
+/** Generous: here nobody waits for a page. */
+const PAGE_MS = 60_000;
+
 let folder: string;
 let postgres: LocalPostgres;
 let db: Pool;
@@ -75,7 +78,7 @@ describe('the log of changes', () => {
   const remove = { kind: 'remove', clientId: 'c' } as const;
 
   test('offers a change only for the version it led to, and keeps the first note of a repeated one', async () => {
-    const log = openChangeLog(db);
+    const log = openChangeLog(db, PAGE_MS);
     await log.begin(1, 'k', { title: 'A was removed', inverse: null });
     expect(await log.find(1, 4)).toBeUndefined();
     await log.begin(1, 'k', { title: 'something else', inverse: remove });
@@ -88,20 +91,34 @@ describe('the log of changes', () => {
   });
 
   test('remembers the newest acknowledged version, also when answers come out of order', async () => {
-    const log = openChangeLog(db);
+    const log = openChangeLog(db, PAGE_MS);
     expect(await log.acknowledgedVersion(3)).toBe(0);
     await log.acknowledge(3, 'b', 8, null);
     await log.acknowledge(3, 'a', 7, null);
     expect(await log.acknowledgedVersion(3)).toBe(8);
   });
 
+  test('gives up soon on a database that does not answer', async () => {
+    const blocker = await db.connect();
+    await blocker.query('begin');
+    await blocker.query('lock table change, acknowledged');
+    try {
+      const log = openChangeLog(db, 60);
+      await expect(log.find(6, 1)).rejects.toThrow('took longer than 10 ms');
+      await expect(log.acknowledgedVersion(6)).rejects.toThrow('took longer than 10 ms');
+    } finally {
+      await blocker.query('commit');
+      blocker.release();
+    }
+  });
+
   test('forgets what sellers wrote after an hour', async () => {
-    const log = openChangeLog(db);
+    const log = openChangeLog(db, PAGE_MS);
     await log.begin(5, 'old', { title: 'Old was added', inverse: remove });
     await log.acknowledge(5, 'old', 1, null);
     await db.query(`update change set at = now() - interval '61 minutes' where seller_id = 5`);
     expect(await log.find(5, 1)).toBeUndefined();
-    const later = openChangeLog(db, () => Number.POSITIVE_INFINITY);
+    const later = openChangeLog(db, PAGE_MS, () => Number.POSITIVE_INFINITY);
     await later.find(5, 1);
     const { rows } = await db.query('select 1 from change where seller_id = 5');
     expect(rows).toEqual([]);

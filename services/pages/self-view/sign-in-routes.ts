@@ -1,8 +1,11 @@
-import type { Router } from 'express';
+import type { Request, Router } from 'express';
 import { sellerIdIn } from './access.ts';
 import type { Answers } from './answers.ts';
 import { type Sent, textOf } from './form.ts';
 import { returnAddress, type SignIn, sessionCookie } from './sign-in.ts';
+
+/** By https, here or up to a proxy. Who makes this up only keeps the cookie from travelling otherwise. */
+const isSecure = (req: Request): boolean => req.secure || req.headers['x-forwarded-proto'] === 'https';
 
 /** Signing in, by the demo's button or with a token, and out. */
 export function addSignInRoutes(router: Router, signIn: SignIn, answers: Answers): void {
@@ -29,7 +32,7 @@ export function addSignInRoutes(router: Router, signIn: SignIn, answers: Answers
     const session = await signIn.verify(token);
     switch (session.state) {
       case 'signed-in':
-        res.append('set-cookie', sessionCookie(session.token, req.secure));
+        res.append('set-cookie', sessionCookie(session.token, isSecure(req)));
         return res.redirect(303, returnAddress(returnTo, session.sellerId));
       case 'expired':
         return sorry(401, 'That token has expired');
@@ -42,7 +45,7 @@ export function addSignInRoutes(router: Router, signIn: SignIn, answers: Answers
   });
 
   router.post('/sign-out', (req, res) => {
-    res.append('set-cookie', sessionCookie(null, req.secure));
+    res.append('set-cookie', sessionCookie(null, isSecure(req)));
     res.redirect(303, '/');
   });
 }

@@ -92,6 +92,7 @@ test('a sign-in returns to the seller’s own addresses and nowhere else', () =>
     'https://evil.example/sellers/7',
     '/\\evil.example',
     '/sellers/7\r\nset-cookie: a=b',
+    '/sellers/7?a=b\r\nset-cookie: c=d',
     '/sellers/7/../../evil',
     '/sellers/8',
     '/sign-out',

@@ -121,7 +121,7 @@ export function isSentByOwnPage(headers: IncomingHttpHeaders): boolean {
 }
 
 /** The only addresses a sign-in returns to: a seller's list, or the form of one of its clients, of this service. */
-const RETURN_ADDRESS = /^\/sellers\/(\d{1,16})(?:\/clients\/[0-9a-f-]{36}\/edit)?(?:\?[^#\\]*)?$/;
+const RETURN_ADDRESS = /^\/sellers\/(\d{1,16})(?:\/clients\/[0-9a-f-]{36}\/edit)?(?:\?[!-\x22$-[\]-~]*)?$/;
 
 /** The address to return to after signing in as this seller; the seller's own list where `wanted` is not safe. */
 export function returnAddress(wanted: string | undefined, sellerId: number): string {

@@ -49,7 +49,8 @@ const MOVE_NAMES: Readonly<Record<Move, string>> = {
 };
 
 const hidden = ({ version, key }: Terms): Html =>
-  html`<input type="hidden" name="version" value="${version}"><input type="hidden" name="key" value="${key}">` as Html;
+  // A browser that restores forms over a reload must not bring back a version that has passed.
+  html`<input type="hidden" name="version" value="${version}" autocomplete="off"><input type="hidden" name="key" value="${key}" autocomplete="off">` as Html;
 
 /** Every page of self-view stands in this region, which the script replaces after a change. */
 export const region = (content: Html): Html => html`<div id="self-view">${content}</div>` as Html;
@@ -130,7 +131,7 @@ function listOf(site: Site, sellerId: number, list: SellerList, terms: Terms): H
   const order = clients.map(({ id }) => id);
   return html`<p class="hidden" id="reorder-help">Press Space to pick up, arrow keys to move, Space to put down, Escape to cancel.</p>
 <form method="post" action="/sellers/${sellerId}/order" id="order" data-swap>${hidden(terms)}
-<input type="hidden" name="order" value="${order.join(',')}"></form>
+<input type="hidden" name="order" value="${order.join(',')}" autocomplete="off"></form>
 <ol class="plain clients" id="clients">
 ${clients.map((client, position) => clientRow(site, sellerId, client, position, clients.length, terms))}
 </ol>` as Html;
