@@ -1,9 +1,7 @@
 /** How long after a commit a reader of the page's database sees it, and what the pipeline costs at that rate. */
-import { setTimeout as delay } from 'node:timers/promises';
-import { silentLog } from '#platform/log.ts';
-import { connect } from '#platform/postgres.ts';
-import { type Pipeline, until, VIEW } from '../tests/support/pipeline.ts';
-import { seedSellers, type Written, writeSteadily } from './load.ts';
+import type { Pipeline } from '../tests/support/pipeline.ts';
+import { seedSellers, writeSteadily } from './load.ts';
+import { observeView } from './observer.ts';
 import { cpuOfTree, usageOf } from './usage.ts';
 
 export interface LatencyResult {
@@ -46,7 +44,9 @@ export async function measureLatency(pipeline: Pipeline, seconds: number): Promi
         if (count++ % 10 === 0) observer.expect(one);
       },
     );
-    const latencies = (await observer.finish()).sort((a, b) => a - b);
+    const latencies = (await observer.finish())
+      .map(({ at, visibleAt }) => visibleAt - at)
+      .sort((a, b) => a - b);
     const after = cpuOf();
     const per = (name: keyof typeof before) => ((after[name] - before[name]) / writes) * 100_000;
     const at = (share: number) =>
@@ -74,50 +74,4 @@ export async function measureLatency(pipeline: Pipeline, seconds: number): Promi
     await projector.stop();
     await relay.stop();
   }
-}
-
-/** Asks the page's database about every millisecond for all that is expected, as a reader would. */
-async function observeView(pipeline: Pipeline) {
-  const db = await connect(
-    {
-      url: pipeline.postgres.url('gig'),
-      applicationName: 'bench-observer',
-      statementTimeoutMs: 10_000,
-      connectTimeoutMs: 5_000,
-      searchPath: [VIEW, 'public'],
-    },
-    (err) => silentLog.error(err),
-  );
-  let expected: Written[] = [];
-  const latencies: number[] = [];
-  let finished = false;
-  const looking = (async () => {
-    while (!finished || expected.length > 0) {
-      if (expected.length > 0) {
-        const { rows } = await db.query<{ seller_id: number; version: number }>({
-          name: 'look',
-          text: 'select seller_id, version from top_clients where seller_id = any ($1::bigint[])',
-          values: [expected.map((one) => one.sellerId)],
-        });
-        const now = performance.now();
-        const seen = new Map(rows.map((row) => [row.seller_id, row.version]));
-        expected = expected.filter((one) => {
-          if ((seen.get(one.sellerId) ?? 0) < one.version) return true;
-          latencies.push(now - one.at);
-          return false;
-        });
-      }
-      await delay(1);
-    }
-  })();
-  return {
-    expect: (one: Written) => expected.push(one),
-    async finish() {
-      finished = true;
-      await until('everything written is visible', () => expected.length === 0, 60_000);
-      await looking;
-      await db.end();
-      return latencies;
-    },
-  };
 }

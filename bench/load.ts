@@ -1,5 +1,4 @@
 /** Sellers, and the writes of the source of truth on them. */
-import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '#contracts/client.ts';
 import { silentLog } from '#platform/log.ts';
@@ -22,21 +21,26 @@ const client = (id: string, name: string, description: string): Client => ({
 });
 const describe = () => `Launch film and cut-downs, ${Math.random().toString(36).slice(2, 10)}`;
 
+const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+
 /** Same clients for a seller in every run. */
 const clientId = (sellerId: number, at: number) =>
   `00000000-0000-4000-8000-${String(sellerId * 10 + at).padStart(12, '0')}`;
 export const listOf = (sellerId: number): Client[] =>
   NAMES.map((name, at) => client(clientId(sellerId, at), name, describe()));
 
-/** An outbox row as the source writes it. */
-const rowOf = (sellerId: number, version: number) => {
+/** An outbox row as the source writes it, but for its id. */
+export const outboxRow = (sellerId: number, version: number) => {
   const clients = listOf(sellerId);
-  const committedAt = new Date().toISOString();
+  const now = new Date();
+  const committedAt = now.toISOString();
   return {
     bucket: bucketOf(sellerId),
     sellerId,
     version,
-    committedAt,
+    type: 'client-updated',
+    committedAt: now.getTime(),
+    traceparent: TRACEPARENT,
     value: JSON.stringify({
       sellerId,
       version,
@@ -69,12 +73,12 @@ export async function fillOutbox(
 ): Promise<void> {
   for (let first = 0; first < events; first += 5_000) {
     const rows = Array.from({ length: Math.min(5_000, events - first) }, (_, i) =>
-      rowOf(((first + i) % sellers) + 1, firstVersion + Math.floor((first + i) / sellers)),
+      outboxRow(((first + i) % sellers) + 1, firstVersion + Math.floor((first + i) / sellers)),
     );
     await source.query(
-      `insert into outbox (bucket, seller_id, version, type, value, committed_at)
-      select bucket, seller_id, version, 'client-updated', value, committed_at
-      from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::timestamptz[]) with ordinality
+      `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
+      select bucket, seller_id, version, 'client-updated', value, to_timestamp(committed_at / 1000), $6
+      from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[]) with ordinality
         as row (bucket, seller_id, version, value, committed_at, position)
       order by position`,
       [
@@ -83,6 +87,7 @@ export async function fillOutbox(
         rows.map((row) => row.version),
         rows.map((row) => row.value),
         rows.map((row) => row.committedAt),
+        TRACEPARENT,
       ],
     );
   }
@@ -135,7 +140,7 @@ export async function writeSteadily(
           sellerId,
           expectedVersions: null,
           idempotency: null,
-          traceparent: `00-${randomUUID().replaceAll('-', '')}-00f067aa0ba902b7-01`,
+          traceparent: TRACEPARENT,
         },
         clientId(sellerId, mine % 3),
         { description: describe() },

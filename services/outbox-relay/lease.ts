@@ -4,8 +4,8 @@ import type { Log } from '#platform/log.ts';
 import { connect, type PoolSettings } from '#platform/postgres.ts';
 import type { Shard } from './outbox.ts';
 
-/** Any number will do that no other user of advisory locks in the source's database takes. */
-const LOCK_CLASS = 20_260_817;
+/** First key of the advisory locks; any number that nobody else takes in the source's database. */
+export const LOCK_CLASS = 20_260_817;
 const BUCKETS = 1024;
 
 /** How often someone in waiting tries, and how often a leader shows that it lives. */

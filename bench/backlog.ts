@@ -1,0 +1,54 @@
+/** How fast a backlog goes through: the whole way, and each leg alone. */
+import { type Pipeline, type RoleProcess, until } from '../tests/support/pipeline.ts';
+import { fillOutbox } from './load.ts';
+import { emptyEverything, emptyView, holdRelays } from './reset.ts';
+
+const SELLERS = 5_000;
+
+export interface BacklogResult {
+  /** From letting the relay go to the last event in the view, both processes waiting at the start. */
+  readonly throughSeconds: number;
+  /** Outbox to topic with no projector running, from letting the relay go. */
+  readonly relayPerSecond: number;
+  /** Topic to view with no relay running, from the start of the process. */
+  readonly projectorPerSecond: number;
+}
+
+export async function measureBacklog(pipeline: Pipeline, events: number): Promise<BacklogResult> {
+  const versions = events / SELLERS;
+  const complete = async () => {
+    const { rows } = await pipeline.view.query('select sum(version) as sum from top_clients');
+    return Number(rows[0].sum) === SELLERS * versions;
+  };
+  const relayed = async (relay: RoleProcess) => (await relay.metric('topclients_relay_sent_total')) >= events;
+
+  await emptyEverything(pipeline);
+  await fillOutbox(pipeline.source, events, SELLERS, 1);
+  let letGo = await holdRelays(pipeline);
+  let relay = await pipeline.relay();
+  let projector = await pipeline.projector();
+  let startedAt = performance.now();
+  await letGo();
+  await until('the backlog is through', complete, 120_000, 50);
+  const throughSeconds = (performance.now() - startedAt) / 1_000;
+  await projector.stop();
+  await relay.stop();
+
+  await emptyEverything(pipeline);
+  await fillOutbox(pipeline.source, events, SELLERS, 1);
+  letGo = await holdRelays(pipeline);
+  relay = await pipeline.relay();
+  startedAt = performance.now();
+  await letGo();
+  await until('the outbox is relayed', () => relayed(relay), 120_000, 50);
+  const relayPerSecond = events / ((performance.now() - startedAt) / 1_000);
+  await relay.stop();
+
+  await emptyView(pipeline);
+  startedAt = performance.now();
+  projector = await pipeline.projector();
+  await until('the topic is projected', complete, 120_000, 50);
+  const projectorPerSecond = events / ((performance.now() - startedAt) / 1_000);
+  await projector.stop();
+  return { throughSeconds, relayPerSecond, projectorPerSecond };
+}

@@ -1,0 +1,32 @@
+/** kafkajs alone with the batches of the relay: `bare-producer.ts <broker> <messages>` prints messages per second. */
+import kafkajs from 'kafkajs';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { openKafka } from '#platform/kafka.ts';
+import { silentLog } from '#platform/log.ts';
+import { type Message, toMessage } from '../services/outbox-relay/message.ts';
+import { LIMITS } from '../services/outbox-relay/shard.ts';
+import { outboxRow } from './load.ts';
+
+const [broker, count] = [process.argv[2]!, Number(process.argv[3])];
+const batches: Message[][] = [];
+for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
+  batches.push(
+    Array.from({ length: Math.min(LIMITS.rowsPerBatch, count - first) }, (_, i) =>
+      toMessage({ id: first + i, ...outboxRow(first + i + 1, 1) }),
+    ),
+  );
+}
+const producer = openKafka('bare-producer', { brokers: [broker] }, silentLog).producer({
+  idempotent: true,
+  maxInFlightRequests: 1,
+  allowAutoTopicCreation: false,
+  createPartitioner: kafkajs.Partitioners.DefaultPartitioner,
+  retry: { retries: 5 },
+});
+await producer.connect();
+const startedAt = performance.now();
+for (const messages of batches) {
+  await producer.send({ topic: SELLER_EVENTS.topic, messages: messages as never, acks: -1 });
+}
+console.log(count / ((performance.now() - startedAt) / 1_000));
+await producer.disconnect();

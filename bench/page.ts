@@ -1,0 +1,81 @@
+/** The gig page with the feature against the same page without it: requests a second, one after the other. */
+import autocannon from 'autocannon';
+import { insertGigs } from '#pages/gig/own-data.ts';
+import { PAGES } from '#pages/index.ts';
+import { freePort } from '../services/local-infra/ports.ts';
+import { seller } from '../services/seed/sellers.ts';
+import { historyOf } from '../services/seed/source.ts';
+import type { Pipeline } from '../tests/support/pipeline.ts';
+
+const SELLERS = 2_000;
+const CONNECTIONS = 16;
+
+export interface PageResult {
+  readonly asynchronousPerSecond: number;
+  readonly offPerSecond: number;
+  readonly ratio: number;
+  /** Milliseconds, under that load. */
+  readonly asynchronousP99: number;
+  readonly offP99: number;
+}
+
+export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
+  const gigs = Array.from({ length: SELLERS }, (_, i) => seller(i + 1, SELLERS)).flatMap((one) => one.gigs);
+  await insertGigs(pipeline.view, gigs);
+  const projection = PAGES.gig.projections.asynchronous;
+  const newest = Array.from({ length: SELLERS }, (_, i) => historyOf(i + 1, new Date().toISOString()).at(-1));
+  await projection.upsert(
+    pipeline.view,
+    newest.flatMap((event) => (event ? [projection.toRow(event)] : [])),
+  );
+  await pipeline.view.query('vacuum analyze');
+  const serve = async (delivery: 'asynchronous' | 'off') => {
+    const port = await freePort();
+    const server = await pipeline.startRole(`page-${delivery}`, 'page-server', {
+      env: {
+        TC_PAGE: 'gig',
+        TC_DELIVERY: delivery,
+        TC_PORT: String(port),
+        TC_DATABASE_URL: pipeline.postgres.url('gig'),
+        // Nobody is there; under these deliveries nobody asks.
+        TC_SOURCE_URL: 'http://127.0.0.1:1',
+      },
+    });
+    return { server, url: `http://127.0.0.1:${port}` };
+  };
+  // The same gigs in the same order for both, of sellers with and without clients as the demo has them.
+  const requests = gigs.slice(0, 1_000).map(({ gig_id }) => ({ path: `/gigs/${gig_id}` }));
+  const load = async (url: string, duration: number) => {
+    const result = await autocannon({ url, connections: CONNECTIONS, duration, requests });
+    if (result.non2xx > 0 || result.errors > 0) {
+      throw new Error(`${url}: ${result.non2xx} answers other than 2xx, ${result.errors} errors`);
+    }
+    return result;
+  };
+  const [asynchronous, off] = [await serve('asynchronous'), await serve('off')];
+  try {
+    await load(asynchronous.url, 3);
+    await load(off.url, 3);
+    // In slices by turns, so that whatever else the machine does falls on both.
+    const slices: Array<{ asynchronous: autocannon.Result; off: autocannon.Result }> = [];
+    for (let i = 0; i < 3; i++) {
+      slices.push({
+        asynchronous: await load(asynchronous.url, seconds / 3),
+        off: await load(off.url, seconds / 3),
+      });
+    }
+    const perSecond = (of: 'asynchronous' | 'off') =>
+      slices.reduce((sum, slice) => sum + slice[of].requests.total / slice[of].duration, 0) / slices.length;
+    const p99 = (of: 'asynchronous' | 'off') => Math.max(...slices.map((slice) => slice[of].latency.p99));
+    return {
+      asynchronousPerSecond: perSecond('asynchronous'),
+      offPerSecond: perSecond('off'),
+      ratio: perSecond('asynchronous') / perSecond('off'),
+      asynchronousP99: p99('asynchronous'),
+      offP99: p99('off'),
+    };
+  } finally {
+    await asynchronous.server.stop();
+    await off.server.stop();
+  }
+}

@@ -1,0 +1,81 @@
+/** Each role against the bare library doing the same work, one after the other in the same minute. */
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { type Pipeline, until } from '../tests/support/pipeline.ts';
+import { fillOutbox } from './load.ts';
+import { emptyEverything, emptyView, holdRelays } from './reset.ts';
+
+export interface RatioResult {
+  readonly relayPerSecond: number;
+  readonly producerPerSecond: number;
+  readonly relayRatio: number;
+  readonly projectorPerSecond: number;
+  readonly upsertPerSecond: number;
+  readonly projectorRatio: number;
+  /** A view of that many sellers from the topic, from the start of the process to the last row. */
+  readonly rebuildSeconds: number;
+}
+
+const run = async (script: string, args: readonly string[]): Promise<number> => {
+  const { stdout } = await promisify(execFile)(
+    process.execPath,
+    [fileURLToPath(new URL(script, import.meta.url)), ...args],
+    { env: { ...process.env, NODE_OPTIONS: undefined } },
+  );
+  return Number(stdout.trim().split('\n').at(-1));
+};
+
+/** @param sellers one event each, so that no two can be merged */
+export async function measureRatios(pipeline: Pipeline, sellers: number): Promise<RatioResult> {
+  await emptyEverything(pipeline);
+  const producerPerSecond = await run('bare-producer.ts', [pipeline.kafka.bootstrap, String(sellers)]);
+
+  await emptyEverything(pipeline);
+  await fillOutbox(pipeline.source, sellers, sellers, 1);
+  const letGo = await holdRelays(pipeline);
+  const relay = await pipeline.relay();
+  const sent = () => relay.metric('topclients_relay_sent_total');
+  await letGo();
+  const relayPerSecond = await rateOf(sent, sellers);
+  await relay.stop();
+
+  await emptyView(pipeline);
+  const upsertPerSecond = await run('bare-upsert.ts', [pipeline.postgres.url('gig'), String(sellers)]);
+
+  await emptyView(pipeline);
+  const startedAt = performance.now();
+  const projector = await pipeline.projector('projector', { ready: false });
+  const applied = () => projector.metric('topclients_projector_events_total', 'result="applied"');
+  const projectorPerSecond = await rateOf(applied, sellers);
+  const rebuildSeconds = (performance.now() - startedAt) / 1_000;
+  const { rows } = await pipeline.view.query('select count(*) as count from top_clients');
+  if (rows[0].count !== sellers) throw new Error(`the view has ${rows[0].count} of ${sellers} sellers`);
+  await projector.stop();
+  return {
+    relayPerSecond,
+    producerPerSecond,
+    relayRatio: relayPerSecond / producerPerSecond,
+    projectorPerSecond,
+    upsertPerSecond,
+    projectorRatio: projectorPerSecond / upsertPerSecond,
+    rebuildSeconds,
+  };
+}
+
+/** Per second, from the last look at which nothing was done to the first at which all was. */
+async function rateOf(count: () => Promise<number>, total: number): Promise<number> {
+  let startedAt = performance.now();
+  await until(
+    'all is done',
+    async () => {
+      const before = performance.now();
+      const done = await count();
+      if (done === 0) startedAt = before;
+      return done >= total;
+    },
+    120_000,
+    50,
+  );
+  return total / ((performance.now() - startedAt) / 1_000);
+}

@@ -1,0 +1,53 @@
+/** How long after kill -9 everything is visible again without delay, under steady writes and a supervisor. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { Pipeline, RoleProcess } from '../tests/support/pipeline.ts';
+import { seedSellers, writeSteadily } from './load.ts';
+import { observeView } from './observer.ts';
+
+const PER_SECOND = 500;
+const SELLERS = 5_000;
+/** Slower than this is behind. */
+const BEHIND_MS = 100;
+const SUPERVISOR = { max: 10, firstDelayMs: 50, maxDelayMs: 500 };
+
+export interface RecoveryResult {
+  readonly relaySeconds: number;
+  readonly projectorSeconds: number;
+}
+
+/** @param sessionTimeoutMs of the projector's consumer group */
+export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: number): Promise<RecoveryResult> {
+  await seedSellers(pipeline.source, SELLERS);
+  const relay = await pipeline.relay('relay', { restart: SUPERVISOR });
+  const projector = await pipeline.projector('projector', {
+    restart: SUPERVISOR,
+    env: { TC_SESSION_TIMEOUT_MS: String(sessionTimeoutMs) },
+  });
+  try {
+    return {
+      relaySeconds: await recovery(pipeline, relay, 8),
+      projectorSeconds: await recovery(pipeline, projector, 8 + sessionTimeoutMs / 1_000),
+    };
+  } finally {
+    await projector.stop();
+    await relay.stop();
+  }
+}
+
+/** From the kill to the moment the last write that had been kept waiting became visible. */
+async function recovery(pipeline: Pipeline, victim: RoleProcess, seconds: number): Promise<number> {
+  const url = pipeline.postgres.url('source');
+  await writeSteadily({ url, perSecond: PER_SECOND, seconds: 4, sellers: SELLERS }, () => {});
+  const observer = await observeView(pipeline);
+  let count = 0;
+  const writing = writeSteadily({ url, perSecond: PER_SECOND, seconds, sellers: SELLERS }, (one) => {
+    if (count++ % 5 === 0) observer.expect(one);
+  });
+  await delay(1_500);
+  const killedAt = performance.now();
+  victim.kill('SIGKILL');
+  await writing;
+  const seen = await observer.finish();
+  const late = seen.filter(({ at, visibleAt }) => visibleAt > killedAt && visibleAt - at > BEHIND_MS);
+  return late.reduce((last, { visibleAt }) => Math.max(last, visibleAt - killedAt), 0) / 1_000;
+}

@@ -1,0 +1,53 @@
+/** The table: each figure with its least, middle and greatest value over the runs, its target and the verdict. */
+
+export interface Figure {
+  readonly name: string;
+  readonly unit: string;
+  /** What the issue asks for, or what Debezium took; null where there is nothing to reach. */
+  readonly target: { readonly least?: number; readonly most?: number } | null;
+  /** What a well-tuned Debezium 3.7 took on such a machine. */
+  readonly debezium?: string;
+  readonly values: readonly number[];
+}
+
+export const median = (values: readonly number[]): number => {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
+};
+
+/** Judged by the median; null where there is no target. */
+export function isReached({ target, values }: Figure): boolean | null {
+  if (target === null) return null;
+  const value = median(values);
+  return value >= (target.least ?? -Infinity) && value <= (target.most ?? Infinity);
+}
+
+const show = (value: number) =>
+  value >= 1_000
+    ? Math.round(value).toLocaleString('en-US')
+    : value >= 100
+      ? value.toFixed(0)
+      : value >= 10
+        ? value.toFixed(1)
+        : value.toFixed(2);
+
+/** A Markdown table. */
+export function table(figures: readonly Figure[]): string {
+  const rows = figures.map((figure) => {
+    const { name, unit, target, debezium = '', values } = figure;
+    const reached = isReached(figure);
+    return [
+      name,
+      unit,
+      show(Math.min(...values)),
+      show(median(values)),
+      show(Math.max(...values)),
+      target === null ? '' : target.most === undefined ? `≥ ${target.least}` : `≤ ${target.most}`,
+      debezium,
+      reached === null ? '' : reached ? 'reached' : 'MISSED',
+    ];
+  });
+  const head = ['figure', 'unit', 'min', 'median', 'max', 'target', 'Debezium', ''];
+  return [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+}

@@ -1,0 +1,43 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { silentLog } from '#platform/log.ts';
+import { LOCK_CLASS } from '../services/outbox-relay/lease.ts';
+import { type Pipeline, until } from '../tests/support/pipeline.ts';
+
+/** Empties the source, the topic and the view. No role may run. */
+export async function emptyEverything(pipeline: Pipeline): Promise<void> {
+  const kafka = openKafka('bench', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [SELLER_EVENTS.topic] });
+  await until('the topic is gone', async () => !(await admin.listTopics()).includes(SELLER_EVENTS.topic));
+  await admin.disconnect();
+  // The broker's metadata may lag behind for a moment.
+  await until('the topic is there', async () => {
+    await ensureTopic(kafka, {
+      topic: SELLER_EVENTS.topic,
+      partitions: SELLER_EVENTS.defaultPartitions,
+      replication: 1,
+      settings: SELLER_EVENTS.settings,
+    });
+    return true;
+  });
+  await pipeline.source.query('truncate seller, seller_event, outbox');
+  await emptyView(pipeline);
+}
+
+export async function emptyView(pipeline: Pipeline): Promise<void> {
+  await pipeline.view.query('truncate top_clients, checkpoint, parked');
+  // What was written before must not be paid for by what is measured next.
+  await pipeline.view.query('checkpoint');
+}
+
+/** Keeps every relay in waiting until the returned function is called. */
+export async function holdRelays(pipeline: Pipeline): Promise<() => Promise<void>> {
+  const client = await pipeline.source.connect();
+  await client.query('select pg_advisory_lock($1, 0)', [LOCK_CLASS]);
+  return async () => {
+    await client.query('select pg_advisory_unlock($1, 0)', [LOCK_CLASS]);
+    client.release();
+  };
+}
