@@ -33,7 +33,7 @@ export const METRICS = {
   },
   topclients_commands_total: {
     type: 'counter',
-    help: 'Commands decided, by kind and result (committed, or the refusal)',
+    help: 'Commands judged, by kind and result: committed, unchanged, replayed (idempotency key), or the refusal',
     labels: ['command', 'result'],
     owner: 'top-clients',
   },

@@ -67,7 +67,7 @@ function refusals(...types: readonly ProblemType[]): ZodOpenApiResponsesObject {
           ...(status === '401' || status === '403' ? { 'WWW-Authenticate': challenge(status) } : {}),
           ...(status === '412' ? { ETag } : {}),
           ...(status === '429' || status === '503' ? { 'Retry-After': seconds } : {}),
-          ...(['400', '404', '409'].includes(status) ? { 'Idempotency-Replayed': Replayed } : {}),
+          ...(['404', '409'].includes(status) ? { 'Idempotency-Replayed': Replayed } : {}),
         }),
         content: { [PROBLEM_MEDIA_TYPE]: { schema: Problem } },
       };

@@ -1,10 +1,10 @@
 import { z } from 'zod';
-import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { integer, list, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
-import { openLimits } from './adapters/http/limits.ts';
+import { isNetwork, isProxy, openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
@@ -14,13 +14,19 @@ const SWEEP_EVERY_MS = 3_600_000;
 const PROBE_EVERY_MS = 1_000;
 const PROBE_DEADLINE_MS = 1_000;
 
+/** An empty text is an empty list. */
+const listOf = (accepts: (item: string) => boolean, otherwise: string) =>
+  list()
+    .transform((items) => items.filter((item) => item !== ''))
+    .refine((items) => items.every(accepts), otherwise);
+
 export const role = defineRole({
   name: 'top-clients',
   about: 'the source of truth: owns the lists and answers the HTTP contract',
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
     host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', z.url()),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
@@ -36,7 +42,7 @@ export const role = defineRole({
     jwksTimeoutMs: setting(
       'TC_JWKS_TIMEOUT_MS',
       'deadline for fetching the keys, in ms',
-      milliseconds().default(2_000),
+      integer(10, 60_000).default(2_000),
     ),
     jwksRefreshMs: setting(
       'TC_JWKS_REFRESH_MS',
@@ -65,12 +71,19 @@ export const role = defineRole({
     unlimitedNetworks: setting(
       'TC_UNLIMITED_NETWORKS',
       'networks that the limit per address leaves alone, comma-separated; our own pages call from there',
-      list().default(['127.0.0.0/8', '::1/128', '10.0.0.0/8', '172.16.0.0/12', '192.168.0.0/16', 'fc00::/7']),
+      listOf(isNetwork, 'must be networks like 10.0.0.0/8 or fc00::/7').default([
+        '127.0.0.0/8',
+        '::1/128',
+        '10.0.0.0/8',
+        '172.16.0.0/12',
+        '192.168.0.0/16',
+        'fc00::/7',
+      ]),
     ),
     trustedProxies: setting(
       'TC_TRUSTED_PROXIES',
       'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
-      list().default([]),
+      listOf(isProxy, 'must be addresses, networks, loopback, linklocal or uniquelocal').default([]),
     ),
     requestsInFlight: setting(
       'TC_REQUESTS_IN_FLIGHT',
@@ -107,6 +120,31 @@ export const role = defineRole({
     releases.push('the health port', health.close);
 
     const sellers = postgresSellers(pool);
+    const probe = async () => {
+      const before = notReady;
+      try {
+        await within(PROBE_DEADLINE_MS, 'asking the database', sellers.list(1));
+        notReady = null;
+      } catch (err) {
+        notReady = `the database: ${(err as Error).message}`;
+        if (before === null) log.warn({ err }, 'not ready');
+      }
+      if (before !== null && notReady === null) log.info('ready');
+    };
+    const sweep = () =>
+      sweepAnswers(sellers, stopping.signal).then(
+        (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
+        (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
+      );
+    const background = Promise.all([
+      repeat(probe, PROBE_EVERY_MS, stopping.signal),
+      repeat(sweep, SWEEP_EVERY_MS, stopping.signal),
+    ]);
+    releases.push('the background work', () => {
+      stopping.abort();
+      return background;
+    });
+
     const verifier = jwksVerifier(
       {
         jwksUrl: config.jwksUrl,
@@ -127,39 +165,14 @@ export const role = defineRole({
     releases.push('the HTTP server', () => drain(server));
     releases.push('readiness', () => stopping.abort());
 
-    const probe = async () => {
-      const before = notReady;
-      try {
-        await within(PROBE_DEADLINE_MS, 'asking the database', sellers.list(1));
-        notReady = null;
-      } catch (err) {
-        notReady = `the database: ${(err as Error).message}`;
-        if (before === null) log.warn({ err }, 'not ready');
-      }
-      if (before !== null && notReady === null) log.info('ready');
-    };
-    await probe();
-    const background = Promise.all([
-      repeat(PROBE_EVERY_MS, probe, stopping.signal),
-      repeat(
-        SWEEP_EVERY_MS,
-        () =>
-          sweepAnswers(sellers, stopping.signal).then(
-            (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
-            (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
-          ),
-        stopping.signal,
-      ),
-    ]);
-    void background;
     log.info({ port: listening, healthPort: health.port }, 'serving');
     return 'running';
   },
 });
 
-async function repeat(everyMs: number, work: () => Promise<void>, signal: AbortSignal): Promise<void> {
+async function repeat(work: () => Promise<void>, everyMs: number, signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
+    await work();
     await pause(everyMs, signal);
-    if (!signal.aborted) await work();
   }
 }

@@ -54,16 +54,22 @@ export function openLimits(
   };
 }
 
-/** @throws TypeError naming a network that cannot be read */
+/** Whether a text is a network like 10.0.0.0/8 or fc00::/7. */
+export function isNetwork(text: string): boolean {
+  const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
+  const family = isIP(address);
+  return family !== 0 && Number(bits) <= (family === 6 ? 128 : 32);
+}
+
+/** Whether a text names proxies as `trustedProxies` does. */
+export const isProxy = (text: string): boolean =>
+  ['loopback', 'linklocal', 'uniquelocal'].includes(text) || isIP(text) !== 0 || isNetwork(text);
+
 function blockListOf(networks: readonly string[]): BlockList {
   const blockList = new BlockList();
   for (const network of networks) {
-    const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(network) ?? [];
-    const family = isIP(address);
-    if (family === 0 || Number(bits) > (family === 6 ? 128 : 32)) {
-      throw new TypeError(`${network} is not a network like 10.0.0.0/8 or fc00::/7`);
-    }
-    blockList.addSubnet(address, Number(bits), family === 6 ? 'ipv6' : 'ipv4');
+    const [address, bits] = network.split('/') as [string, string];
+    blockList.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4');
   }
   return blockList;
 }
