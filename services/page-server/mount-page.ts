@@ -75,8 +75,10 @@ export function mountPage(page: Page, deps: PageDeps) {
       const shownOf = shown === null ? null : (sellerId: number) => shown.get(sellerId)!;
       const rendering = performance.now();
       const now = Date.now();
-      const body =
+      const text =
         form === 'html' ? page.html(own, shownOf, site) : JSON.stringify(page.json(own, shownOf, now));
+      // Encoded once: the length has to be known, and a string would be encoded again on its way out.
+      const body = Buffer.from(text);
       const done = performance.now();
       if (outcome !== null) {
         res.setHeader(HEADERS.outcome, outcome);
@@ -90,7 +92,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       res.setHeader('vary', VARY);
       // Shared caches must not hide a change, nor keep a page that lacks its data.
       res.setHeader('cache-control', outcome === 'full' || outcome === null ? 'no-cache' : 'no-store');
-      res.setHeader('content-length', Buffer.byteLength(body));
+      res.setHeader('content-length', body.length);
       res.end(body);
       measure.rendered(outcome ?? 'full', performance.now() - began);
       if (shown !== null && outcome === 'stale') measure.stale(shown.values(), now);

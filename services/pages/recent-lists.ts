@@ -7,6 +7,9 @@ const ENTRY = 200;
  * Lists read lately, by the id of a page. A statement tells the database which version is remembered, and the list
  * is sent only when the view holds another one: what is shown is always what the view holds now, while sending,
  * parsing and rendering a list is done once a version.
+ *
+ * The view answers in one column, because every column costs again at every row: null without a row, empty when it
+ * still holds the remembered version, else `<version> <seconds since 1970> <JSON of the clients>`.
  */
 export class RecentLists {
   readonly #lists = new Map<number, { list: ClientList; size: number }>();
@@ -27,12 +30,25 @@ export class RecentLists {
     return known.list;
   }
 
-  /** Parses and remembers a list that the view sent; `clients` is JSON text. */
-  remember(id: number, version: number, committedAt: Date, clients: string): ClientList {
-    const parsed = JSON.parse(clients) as PageClient[];
-    const list = { version, committedAt: committedAt.getTime(), clients: parsed, total: parsed.length };
+  /**
+   * Reads what the view answered.
+   * @param remembered what `get` gave before the statement was sent
+   * @returns undefined when the view has no row
+   */
+  read(id: number, answer: string | null, remembered: ClientList | undefined): ClientList | undefined {
+    if (answer === null) this.forget(id);
+    if (answer === null || answer === '') return answer === null ? undefined : remembered;
+    const afterVersion = answer.indexOf(' ');
+    const afterTime = answer.indexOf(' ', afterVersion + 1);
+    const clients = JSON.parse(answer.slice(afterTime + 1)) as PageClient[];
+    const list = {
+      version: Number(answer.slice(0, afterVersion)),
+      committedAt: Math.round(Number(answer.slice(afterVersion + 1, afterTime)) * 1_000),
+      clients,
+      total: clients.length,
+    };
     this.forget(id);
-    const size = clients.length + ENTRY;
+    const size = answer.length + ENTRY;
     this.#lists.set(id, { list, size });
     this.#size += size;
     for (const [oldest] of this.#lists) {

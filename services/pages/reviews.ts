@@ -1,9 +1,7 @@
 import { html } from 'hono/html';
 import type { Review } from './gig/own-data.ts';
 import type { Html } from './layout.ts';
-import { ratingLine } from './wording.ts';
-
-const month = new Intl.DateTimeFormat('en', { month: 'long', year: 'numeric', timeZone: 'UTC' });
+import { monthAndYear, ratingLine } from './wording.ts';
 
 /** What buyers wrote, newest first; nothing when nobody did. */
 export const reviewSection = (reviews: readonly Review[], rating: number, count: number): Html | '' =>
@@ -11,5 +9,5 @@ export const reviewSection = (reviews: readonly Review[], rating: number, count:
     ? ''
     : (html`<section class="reviews" aria-labelledby="reviews"><div class="section-head"><h2 id="reviews">Reviews</h2>${ratingLine(rating, count)}</div><ul class="plain review-list">${reviews.map(
         (review) =>
-          html`<li class="review"><p>${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${month.format(new Date(`${review.month}-01T00:00:00Z`))}</p></li>`,
+          html`<li class="review"><p>${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${monthAndYear(review.month)}</p></li>`,
       )}</ul></section>` as Html);

@@ -45,7 +45,10 @@ ${others.length > 0 ? html`<details class="more-brands"><summary>${plural(others
 }
 
 // Rendered once for each list that is remembered: the same list object comes back until the view holds a new version.
-const rendered = { tiles: new WeakMap<object, Html>(), stories: new WeakMap<object, Html>() };
+const rendered = {
+  tiles: new WeakMap<object, { seller: string; section: Html }>(),
+  stories: new WeakMap<object, { seller: string; section: Html }>(),
+};
 
 /**
  * The section on the page of one seller. Nothing at all where there is nothing to show: a page without the data is
@@ -60,17 +63,27 @@ export function topClientsBlock(
 ): Html | '' {
   const list = shown?.list?.clients;
   if (shown === undefined || list === undefined || list.length === 0) return '';
-  let brands = rendered[form].get(list);
-  if (brands === undefined) {
-    brands = raw(block(list, site, form).toString());
-    rendered[form].set(list, brands);
-  }
-  return html`<section class="trusted" aria-labelledby="trusted-by">
-<div class="trusted-head"><h2 id="trusted-by">Trusted by</h2><p class="quiet">${plural(list.length, 'brand', 'brands')} ${seller} has worked with</p></div>
-${brands}
-${shown.outcome === 'stale' ? html`<p class="trusted-note">The newest change to this list will appear in a moment.</p>` : ''}
-</section>` as Html;
+  if (shown.outcome === 'stale') return section(list, seller, site, form, true);
+  const known = rendered[form].get(list);
+  if (known?.seller === seller) return known.section;
+  // A string of its own: what html gives is a String object made of many parts.
+  const made = raw(section(list, seller, site, form, false).toString());
+  rendered[form].set(list, { seller, section: made });
+  return made;
 }
+
+const section = (
+  list: readonly PageClient[],
+  seller: string,
+  site: Site,
+  form: 'tiles' | 'stories',
+  isStale: boolean,
+): Html =>
+  html`<section class="trusted" aria-labelledby="trusted-by">
+<div class="trusted-head"><h2 id="trusted-by">Trusted by</h2><p class="quiet">${plural(list.length, 'brand', 'brands')} ${seller} has worked with</p></div>
+${block(list, site, form)}
+${isStale ? html`<p class="trusted-note">The newest change to this list will appear in a moment.</p>` : ''}
+</section>` as Html;
 
 /** The line on a search card: logos and names of the first clients, and how many more there are. */
 export function workedWith(shown: Shown | undefined, site: Site, named: number): Html | '' {

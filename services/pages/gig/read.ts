@@ -33,9 +33,8 @@ const withList = (gigId: number, remembered: number) => ({
   name: 'gig-with-list',
   text: `select gig_id, gig.seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
       seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
-      held.version as held_version,
-      case when held.version <> $2 then held.committed_at end as held_committed_at,
-      case when held.version <> $2 then held.clients::text end as held_clients
+      case when held.version = $2 then ''
+        else held.version || ' ' || extract(epoch from held.committed_at) || ' ' || held.clients end as held
     from gig left join top_clients as held on held.seller_id = gig.seller_id,
       lateral (
         select coalesce(json_agg(json_build_object(
@@ -69,9 +68,10 @@ const sellerOf = (gigId: number) => ({
   values: [gigId],
 });
 
-interface HeldVersion {
+interface HeldIds {
   readonly held_version: number | null;
   readonly held_committed_at: Date | null;
+  readonly held_client_ids: string[] | null;
 }
 
 /** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
@@ -99,26 +99,18 @@ export function openGigReads(): Reads<number, Gig> {
 
     async withLists(db, gigId) {
       const remembered = recent.get(gigId);
-      const [row] = await db.query<Gig & HeldVersion & { readonly held_clients: string | null }>(
+      const [row] = await db.query<Gig & { readonly held: string | null }>(
         withList(gigId, remembered?.version ?? -1),
       );
       if (row === undefined) return null;
+      const list = recent.read(gigId, row.held, remembered);
       const held = new Map<number, ClientList>();
-      if (row.held_version === null) recent.forget(gigId);
-      else if (row.held_clients === null) held.set(row.seller_id, remembered!);
-      else {
-        held.set(
-          row.seller_id,
-          recent.remember(gigId, row.held_version, row.held_committed_at!, row.held_clients),
-        );
-      }
+      if (list !== undefined) held.set(row.seller_id, list);
       return { own: row, held };
     },
 
     async withIds(db, gigId) {
-      const [row] = await db.query<Gig & HeldVersion & { readonly held_client_ids: string[] | null }>(
-        withIds(gigId),
-      );
+      const [row] = await db.query<Gig & HeldIds>(withIds(gigId));
       if (row === undefined) return null;
       const held = new Map<number, ClientIds>();
       if (row.held_version !== null) {

@@ -3,7 +3,7 @@ import { art } from '../art.ts';
 import { type Html, layout, monogram, type Site } from '../layout.ts';
 import type { ShownOf } from '../page.ts';
 import { workedWith } from '../top-clients-block.ts';
-import { LEVELS, money, ratingLine } from '../wording.ts';
+import { count, LEVELS, money, ratingLine } from '../wording.ts';
 import { CARDS_A_PAGE, type Card, MOST_RESULTS, type SearchResults } from './read.ts';
 import { NAMED_ON_A_CARD } from './view.ts';
 
@@ -20,10 +20,7 @@ const card = (one: Card, shown: ShownOf, site: Site): Html =>
   html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${one.title}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${one.seller_name}</span><span class="level">${LEVELS[one.seller_level]}</span></div>${workedWith(shown?.(one.seller_id), site, NAMED_ON_A_CARD)}<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
 
 const countOf = (results: SearchResults): string => {
-  const many =
-    results.total >= MOST_RESULTS
-      ? `${MOST_RESULTS.toLocaleString('en-US')}+`
-      : results.total.toLocaleString('en-US');
+  const many = results.total >= MOST_RESULTS ? `${count(MOST_RESULTS)}+` : count(results.total);
   return `${many} ${results.total === 1 ? 'service' : 'services'}`;
 };
 

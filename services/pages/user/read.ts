@@ -19,9 +19,8 @@ const withList = (sellerId: number, remembered: number) => ({
   text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
       to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
       hue, gigs, recent_reviews,
-      held.version as held_version,
-      case when held.version <> $2 then held.committed_at end as held_committed_at,
-      case when held.version <> $2 then held.clients::text end as held_clients
+      case when held.version = $2 then ''
+        else held.version || ' ' || extract(epoch from held.committed_at) || ' ' || held.clients end as held
     from user_profile left join top_clients as held using (seller_id) where seller_id = $1`,
   values: [sellerId, remembered],
 });
@@ -36,9 +35,10 @@ const withIds = (sellerId: number) => ({
   values: [sellerId],
 });
 
-interface HeldVersion {
+interface HeldIds {
   readonly held_version: number | null;
   readonly held_committed_at: Date | null;
+  readonly held_client_ids: string[] | null;
 }
 
 export function openUserReads(): Reads<number, UserProfile> {
@@ -50,26 +50,18 @@ export function openUserReads(): Reads<number, UserProfile> {
 
     async withLists(db, sellerId) {
       const remembered = recent.get(sellerId);
-      const [row] = await db.query<UserProfile & HeldVersion & { readonly held_clients: string | null }>(
+      const [row] = await db.query<UserProfile & { readonly held: string | null }>(
         withList(sellerId, remembered?.version ?? -1),
       );
       if (row === undefined) return null;
+      const list = recent.read(sellerId, row.held, remembered);
       const held = new Map<number, ClientList>();
-      if (row.held_version === null) recent.forget(sellerId);
-      else if (row.held_clients === null) held.set(sellerId, remembered!);
-      else {
-        held.set(
-          sellerId,
-          recent.remember(sellerId, row.held_version, row.held_committed_at!, row.held_clients),
-        );
-      }
+      if (list !== undefined) held.set(sellerId, list);
       return { own: row, held };
     },
 
     async withIds(db, sellerId) {
-      const [row] = await db.query<UserProfile & HeldVersion & { readonly held_client_ids: string[] | null }>(
-        withIds(sellerId),
-      );
+      const [row] = await db.query<UserProfile & HeldIds>(withIds(sellerId));
       if (row === undefined) return null;
       const held = new Map<number, ClientIds>();
       if (row.held_version !== null) {

@@ -4,7 +4,7 @@ import { type Html, layout, monogram, type Site } from '../layout.ts';
 import type { ShownOf } from '../page.ts';
 import { reviewSection } from '../reviews.ts';
 import { topClientsBlock } from '../top-clients-block.ts';
-import { LEVELS, money, paragraphs, plural, ratingLine } from '../wording.ts';
+import { count, LEVELS, money, paragraphs, plural, ratingLine } from '../wording.ts';
 import type { ProfileGig } from './own-data.ts';
 import type { UserProfile } from './read.ts';
 
@@ -23,7 +23,7 @@ export function userHtml(user: UserProfile, shown: ShownOf, site: Site): string 
 <header class="profile-head card">
 ${monogram(user.display_name, user.hue, 'large')}
 <div class="profile-who"><h1>${user.display_name}</h1><p class="profile-line">${user.headline}</p><p class="profile-facts"><span class="badge ${user.level}">${LEVELS[user.level]}</span>${ratingLine(user.rating, user.reviews)}<span class="quiet">${user.city}, ${user.country}</span></p></div>
-<dl class="figures"><div><dt>Orders completed</dt><dd>${user.orders_completed.toLocaleString('en-US')}</dd></div><div><dt>Replies</dt><dd>${responds(user.response_hours)}</dd></div><div><dt>Member since</dt><dd>${user.member_since.slice(0, 4)}</dd></div></dl>
+<dl class="figures"><div><dt>Orders completed</dt><dd>${count(user.orders_completed)}</dd></div><div><dt>Replies</dt><dd>${responds(user.response_hours)}</dd></div><div><dt>Member since</dt><dd>${user.member_since.slice(0, 4)}</dd></div></dl>
 </header>
 ${topClientsBlock(shown?.(user.seller_id), user.display_name, site, 'stories')}
 <div class="profile-columns">
