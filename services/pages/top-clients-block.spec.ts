@@ -105,3 +105,17 @@ test('a stale list says that a change is on its way', () => {
   const stale: Shown = { ...full([client()]), outcome: 'stale' };
   expect(String(topClientsBlock(stale, 'Ann', site, 'tiles'))).toContain('will appear in a moment');
 });
+
+test('characters beyond Latin-1 arrive as references, which keep the string of the page narrow', () => {
+  const html = String(
+    topClientsBlock(
+      full([client({ name: '日本 🎈', from: '2020-01', to: '2023-01' })]),
+      'Zoë',
+      site,
+      'tiles',
+    ),
+  );
+  expect(html).toContain('&#26085;&#26412; &#127880;');
+  expect(html).toContain('2020&#8211;2023');
+  expect(html).toContain('Zoë');
+});

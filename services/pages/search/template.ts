@@ -30,20 +30,20 @@ function pages(results: SearchResults, site: Site): Html | '' {
   if (last < 2) return '';
   const { page, query } = results;
   const near = [...new Set([1, page - 1, page, page + 1, last])].filter((one) => one >= 1 && one <= last);
-  return html`<nav class="pages" aria-label="Pages of results">${page > 1 ? html`<a class="button secondary" rel="prev" href="${site.search(query, page - 1)}">Previous</a>` : ''}<ol class="plain page-numbers">${near.map((one, i) => html`${i > 0 && one > near[i - 1]! + 1 ? html`<li aria-hidden="true">…</li>` : ''}<li>${one === page ? html`<span aria-current="page">${one}</span>` : html`<a href="${site.search(query, one)}"><span class="hidden">Page </span>${one}</a>`}</li>`)}</ol>${page < last ? html`<a class="button secondary" rel="next" href="${site.search(query, page + 1)}">Next</a>` : ''}</nav>` as Html;
+  return html`<nav class="pages" aria-label="Pages of results">${page > 1 ? html`<a class="button secondary" rel="prev" href="${site.search(query, page - 1)}">Previous</a>` : ''}<ol class="plain page-numbers">${near.map((one, i) => html`${i > 0 && one > near[i - 1]! + 1 ? html`<li aria-hidden="true">&hellip;</li>` : ''}<li>${one === page ? html`<span aria-current="page">${one}</span>` : html`<a href="${site.search(query, one)}"><span class="hidden">Page </span>${one}</a>`}</li>`)}</ol>${page < last ? html`<a class="button secondary" rel="next" href="${site.search(query, page + 1)}">Next</a>` : ''}</nav>` as Html;
 }
 
 const nothing = (results: SearchResults, site: Site): Html =>
-  html`<div class="nothing card"><h2>Nothing found for “${results.query}”</h2><p class="quiet">Try fewer or more common words, or one of these:</p><ul class="plain chips">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul></div>` as Html;
+  html`<div class="nothing card"><h2>Nothing found for &ldquo;${results.query}&rdquo;</h2><p class="quiet">Try fewer or more common words, or one of these:</p><ul class="plain chips">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul></div>` as Html;
 
 /** The search page as HTML. */
 export function searchHtml(results: SearchResults, shown: ShownOf, site: Site): string {
   const { query, page } = results;
-  const title = query === '' ? 'Browse services' : `Results for “${query}”`;
+  const title = query === '' ? 'Browse services' : `Results for ${query}`;
   return layout(site, {
     title: page > 1 ? `${title}, page ${page}` : title,
     query,
-    main: html`<div class="search-head"><h1>${title}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
+    main: html`<div class="search-head"><h1>${query === '' ? title : html`Results for &ldquo;${query}&rdquo;`}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
 ${query === '' ? html`<ul class="plain chips suggestions" aria-label="Popular searches">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul>` : ''}
 ${results.cards.length === 0 ? nothing(results, site) : html`<ul class="plain grid results">${results.cards.map((one) => card(one, shown, site))}</ul>`}
 ${pages(results, site)}` as Html,
