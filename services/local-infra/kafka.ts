@@ -268,7 +268,9 @@ async function format(
     java,
     [
       ...['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...logging()],
-      ...['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format', '-t', clusterId, '-c', config],
+      ...['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format'],
+      // One id in 64 begins with a dash, which as a word of its own would be read as another option.
+      ...[`--cluster-id=${clusterId}`, '-c', config],
     ],
     { env: { JAVA_TOOL_OPTIONS: undefined, JDK_JAVA_OPTIONS: undefined, _JAVA_OPTIONS: undefined } },
   );
