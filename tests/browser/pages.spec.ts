@@ -14,16 +14,14 @@ let world: World | undefined;
 
 // One system for all journeys: it takes longer to start than most of them to walk.
 beforeAll(async () => {
-  [stack, browser] = await Promise.all([
-    startStack({
-      flags: {
-        'top-clients': { 'writes-per-minute': 60 },
-        // Journeys are about what is shown, on a machine that may be busy with a compiler; deadlines have their specs.
-        'self-view': { 'page-deadline-ms': 5_000 },
-      },
-    }),
-    openBrowser(),
-  ]);
+  browser = await openBrowser();
+  stack = await startStack({
+    flags: {
+      'top-clients': { 'writes-per-minute': 60 },
+      // Journeys are about what is shown, on a machine that may be busy with a compiler; deadlines have their specs.
+      'self-view': { 'page-deadline-ms': 5_000 },
+    },
+  });
   world = worldOf(stack, browser);
 }, 240_000);
 

@@ -69,6 +69,14 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   }
 }
 
+/** As Promise.all, but a failure waits for the others: what they start must be known before all is stopped. */
+async function together<T extends readonly unknown[]>(
+  starts: readonly [...{ [K in keyof T]: Promise<T[K]> }],
+): Promise<T> {
+  await Promise.allSettled(starts);
+  return (await Promise.all(starts)) as unknown as T;
+}
+
 async function start(
   options: StackOptions,
   folder: string,
@@ -77,7 +85,7 @@ async function start(
   const pages = options.pages ?? ['gig', 'user', 'search', 'self-view'];
   const deliveryOf = (page: BuyerPage): Delivery => options.deliveries?.[page] ?? 'asynchronous';
 
-  const [postgres, kafka, issuer] = await Promise.all([
+  const [postgres, kafka, issuer] = await together([
     startPostgres({ dataDir: join(folder, 'postgres') }).then((one) => {
       running.push(one);
       return one;
@@ -191,7 +199,7 @@ async function start(
     });
   const buyerPages = pages.filter((page) => page !== 'self-view');
   const fed = buyerPages.filter((page) => viewOf(page) !== 'none');
-  await Promise.all([
+  await together([
     run('top-clients', 'top-clients', {
       port: ports.source,
       'database-url': postgres.url('source'),
