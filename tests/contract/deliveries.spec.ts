@@ -372,6 +372,35 @@ describe.each(PAGE_NAMES)('minVersion on the %s page', (page) => {
   });
 });
 
+test.each(PAGE_NAMES)(
+  'the %s page shows what the view holds at that moment, and nothing of an erased seller',
+  async (page) => {
+    const get = await serve(page, 'asynchronous');
+    const path = address[page].replace('1', '2');
+    const db = openDatabase(page, 'asynchronous');
+    const { asynchronous: projection } = PAGES[page].projections;
+    const shows = async () => {
+      const { text } = await get(path);
+      return ['Early Bird', 'Second Wind'].filter((name) => text.includes(name));
+    };
+    const brand = (name: string) => ({ ...clientsOf(1, 1)[0]!, name });
+    const change = (version: number, ...names: string[]) =>
+      projection.upsert(db, [projection.toRow({ ...eventOf(2, version), clients: names.map(brand) })]);
+
+    expect(await shows()).toEqual([]);
+    expect(await change(5, 'Early Bird')).toBe(1);
+    expect(await shows()).toEqual(['Early Bird']);
+    expect(await change(6, 'Second Wind')).toBe(1);
+    expect(await shows()).toEqual(['Second Wind']);
+    // Late and repeated messages change nothing.
+    expect([await change(5, 'Early Bird'), await change(6, 'Early Bird')]).toEqual([0, 0]);
+    expect(await shows()).toEqual(['Second Wind']);
+    expect(await change(7)).toBe(1);
+    expect(await shows()).toEqual([]);
+    await db.end();
+  },
+);
+
 test('in parallel the source of truth is asked while the page still reads; one after the other, only afterwards', async () => {
   truth.behave = healthy;
   const locker = new pg.Client(postgres.url('user'));
