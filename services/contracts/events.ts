@@ -56,8 +56,8 @@ export type DecodedEvent =
 const UPCASTS: ReadonlyArray<(data: unknown) => unknown> = [];
 
 const sellerOf = (key: string | null): number | null => {
-  const parsed = SellerId.safeParse(key === null || !/^\d{1,16}$/.test(key) ? Number.NaN : Number(key));
-  return parsed.success ? parsed.data : null;
+  const sellerId = key !== null && /^\d{1,16}$/.test(key) ? Number(key) : 0;
+  return Number.isSafeInteger(sellerId) && sellerId >= 1 ? sellerId : null;
 };
 
 /**

@@ -5,6 +5,7 @@ import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka.ts';
 import type { Log } from '#platform/log.ts';
 import type { Message } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
+import { speedUpProduceRequests } from './produce-request.ts';
 
 /** Sends batches in order. One send at a time. */
 export interface Publisher {
@@ -50,6 +51,7 @@ export async function openPublisher(
   log: Log,
   mayWrite: () => boolean,
 ): Promise<Publisher> {
+  speedUpProduceRequests();
   const sockets = new Set<Socket>();
   const kafka = openKafka(clientId, settings, log, (args) => {
     const socket = openSocket(args);

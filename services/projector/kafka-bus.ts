@@ -2,6 +2,7 @@ import type { Kafka } from 'kafkajs';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Bus, BusConsumer, Message, PartitionEnds } from './bus.ts';
+import { speedUpRecords } from './record-decoder.ts';
 
 export interface KafkaBusSettings {
   readonly topic: string;
@@ -16,6 +17,7 @@ const CONCURRENT_PARTITIONS = 256;
 /** The bus on a Kafka topic, as one member of a consumer group. */
 export function openKafkaBus(kafka: Kafka, settings: KafkaBusSettings, log: Log): Bus {
   const { topic, groupId, sessionTimeoutMs } = settings;
+  speedUpRecords();
   const consumer = kafka.consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,
