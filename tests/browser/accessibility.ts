@@ -26,19 +26,19 @@ async function graveOf(axe: AxeBuilder): Promise<string[]> {
 /** The grave violations of a page as it stands, in this light and size; each names its rule and its elements. */
 export const graveViolations = (page: Page): Promise<string[]> => graveOf(judge(page));
 
-/** The same in light and dark, on a phone and on a desktop; what is found says where. The page stays as it is. */
-export async function graveViolationsEverywhere(page: Page): Promise<string[]> {
-  const found: string[] = [];
-  for (const size of ['phone', 'desktop'] as const) {
-    await page.setViewportSize(SIZES[size]);
-    for (const colorScheme of ['dark', 'light'] as const) {
-      await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' });
-      const isWhole = size === 'desktop' && colorScheme === 'light';
-      const violations = isWhole
-        ? await graveViolations(page)
-        : await graveOf(judge(page).withRules(DEPENDS_ON_LOOK));
-      found.push(...violations.map((one) => `${size}, ${colorScheme}: ${one}`));
-    }
-  }
-  return found;
+/**
+ * The same in the dark on a phone and in the light on a desktop; what is found says where. Colours do not depend on
+ * the width in our stylesheets, so that two looks stand for four. The page stays as it is.
+ */
+export async function graveViolationsInBothLooks(page: Page): Promise<string[]> {
+  await page.setViewportSize(SIZES.phone);
+  await page.emulateMedia({ colorScheme: 'dark', reducedMotion: 'reduce' });
+  const onPhone = await graveOf(judge(page).withRules(DEPENDS_ON_LOOK));
+  await page.setViewportSize(SIZES.desktop);
+  await page.emulateMedia({ colorScheme: 'light', reducedMotion: 'reduce' });
+  const onDesktop = await graveViolations(page);
+  return [
+    ...onPhone.map((one) => `phone, dark: ${one}`),
+    ...onDesktop.map((one) => `desktop, light: ${one}`),
+  ];
 }

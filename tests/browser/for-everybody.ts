@@ -1,13 +1,13 @@
 import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
-import { graveViolations, graveViolationsEverywhere } from './accessibility.ts';
+import { graveViolations, graveViolationsInBothLooks } from './accessibility.ts';
 import { addByApi, brandField, ownPage, signIn, told, type World } from './world.ts';
 
 /** Half a second a page on an idle machine, and it may be anything but idle. In ms. */
 const PATIENCE_MS = 180_000;
 
 const expectAccessible = async (state: string, page: Page) =>
-  expect({ state, violations: await graveViolationsEverywhere(page) }).toEqual({ state, violations: [] });
+  expect({ state, violations: await graveViolationsInBothLooks(page) }).toEqual({ state, violations: [] });
 
 export function journeysForEverybody(world: () => World): void {
   test('the check for accessibility finds what is broken', async () => {
