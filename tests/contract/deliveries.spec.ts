@@ -44,6 +44,9 @@ const EVERY = PAGE_NAMES.flatMap((page) =>
 
 const PAGE_DEADLINE_MS = 1_000;
 const SOURCE_DEADLINE_MS = 150;
+// Twice the deadline, for machines that do much else. What is waited for here never comes, so that a page without a
+// deadline would not be late, it would hang.
+const IN_TIME_MS = 2 * PAGE_DEADLINE_MS;
 
 // Seller 1 has clients, 2 had some once, 3 never had any.
 const SELLERS = [1, 2, 3];
@@ -293,7 +296,7 @@ describe.each(EVERY)('the %s page, %s', (page, delivery) => {
     const answer = await get();
     expect(answer.status).toBe(200);
     expect(answer.text).toContain(title[page]);
-    expect(answer.ms).toBeLessThan(PAGE_DEADLINE_MS);
+    expect(answer.ms).toBeLessThan(IN_TIME_MS);
     expect(outcomeOf(answer)).toBe(delivery === 'off' ? null : asksSource(delivery) ? 'missing' : 'full');
     expect(answer.text.includes('Brand 1')).toBe(delivery === 'asynchronous');
     if (delivery === 'off') return;
@@ -338,7 +341,7 @@ describe.each(PAGE_NAMES)('minVersion on the %s page', (page) => {
     const stale = await get(atLeast(TRUE_VERSION));
     expect(outcomeOf(stale)).toBe('stale');
     expect(stale.text).toContain('Brand 1');
-    expect(stale.ms).toBeLessThan(PAGE_DEADLINE_MS);
+    expect(stale.ms).toBeLessThan(IN_TIME_MS);
     expect(stale.headers.get('cache-control')).toBe('no-store');
   });
 
@@ -441,7 +444,7 @@ describe.each(PAGE_NAMES)('the %s page without its own database', (page) => {
       expect(answer.status).toBe(503);
       expect(answer.headers.get('retry-after')).toBe('2');
       expect(answer.text).toContain('We will be right back');
-      expect(answer.ms).toBeLessThan(PAGE_DEADLINE_MS);
+      expect(answer.ms).toBeLessThan(IN_TIME_MS);
     }
     const problem = await get(undefined, JSON_PLEASE);
     expect(problem.headers.get('content-type')).toBe('application/problem+json');
@@ -470,7 +473,7 @@ describe.each(PAGE_NAMES)('the %s page without its own database', (page) => {
       await locker.end();
       for (const answer of answers) {
         expect(answer.status).toBe(503);
-        expect(answer.ms).toBeLessThan(PAGE_DEADLINE_MS);
+        expect(answer.ms).toBeLessThan(IN_TIME_MS);
       }
       let healed = await get();
       while (healed.status !== 200) healed = await get();
