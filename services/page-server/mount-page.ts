@@ -4,6 +4,7 @@ import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type AddressRefused, ageOf, type Page, type Shown } from '#pages/page.ts';
+import { MISSING } from './decide.ts';
 import { type Delivered, type DeliverySettings, deliver } from './deliver.ts';
 import { ANY_VERSION, readMinVersion } from './min-version.ts';
 import type { OwnDatabase } from './own-database.ts';
@@ -72,7 +73,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       }
 
       const { own, shown, outcome } = delivered;
-      const shownOf = shown === null ? null : (sellerId: number) => shown.get(sellerId)!;
+      const shownOf = shown === null ? null : (sellerId: number) => shown.get(sellerId) ?? MISSING;
       const rendering = performance.now();
       const now = Date.now();
       const text =
