@@ -72,7 +72,8 @@ class FetchedRecord {
 
   get headers(): Headers {
     if (this.#headers) return this.#headers;
-    const headers: Headers = {};
+    // Without a prototype, so that a header named __proto__ is one like any other.
+    const headers: Headers = Object.create(null);
     const from = { bytes: this.#bytes, at: this.#headersAt };
     for (let left = readVarint(from); left > 0; left--) {
       const name = String(readBytes(from));
