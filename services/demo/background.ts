@@ -1,6 +1,4 @@
 import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { endProcess } from '../local-infra/process.ts';
 import { runningIn } from './data-folder.ts';
@@ -12,14 +10,12 @@ const STOP_MS = 40_000;
 export type Report = { readonly line: string } | { readonly ready: true };
 
 /** Starts the demo as a process of its own, shows its lines until it is ready, and leaves it running. */
-export async function startInBackground(argv: readonly string[], data: string): Promise<void> {
-  mkdirSync(join(data, 'logs'), { recursive: true });
-  const log = openSync(join(data, 'logs', 'demo.log'), 'a');
+export async function startInBackground(argv: readonly string[]): Promise<void> {
   const child = spawn(process.execPath, [MAIN, ...argv.filter((flag) => flag !== '--detach')], {
     detached: true,
-    stdio: ['ignore', log, log, 'ipc'],
+    // All it has to say comes as reports, and later goes to its log: a pipe of ours would outlive us in its hands.
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  closeSync(log);
   // Ctrl-C in the terminal reaches only us: the child leads a process group of its own.
   const passOn = () => child.kill('SIGTERM');
   process.on('SIGINT', passOn).on('SIGTERM', passOn);

@@ -5,6 +5,7 @@ import { endProcess, isAlive, startTime } from '../local-infra/process.ts';
 import { SEED } from '../seed/random.ts';
 import { DEFAULTS, UsageError } from './options.ts';
 
+const MARK = 'demo.json';
 const GRACE_FOR_ORPHANS_MS = 4_000;
 
 /** Where a demo keeps everything. One living demo at a time uses a folder. */
@@ -13,6 +14,8 @@ export interface DataFolder {
   readonly sellers: number;
   /** Whether an earlier start left data here. */
   readonly reused: boolean;
+  /** Marks the folder as a demo's; before that nothing of a demo may be written there. */
+  mark(): Promise<void>;
   /** Remembers a child, so that the next start finds it should this process be killed. */
   record(name: string, pid: number): Promise<void>;
   /** Every child recorded that still lives, the last one first. */
@@ -47,6 +50,7 @@ export async function openDataFolder(
       path,
       sellers,
       reused,
+      mark: () => writeMark(path, sellers),
       record: (name, pid) => appendFile(recordFile, `${pid} ${startTime(pid)} ${name}\n`),
       living: () => livingIn(recordFile),
       async close() {
@@ -78,8 +82,7 @@ async function readMark(
   path: string,
   wanted: number | undefined,
 ): Promise<{ sellers: number; reused: boolean }> {
-  const file = join(path, 'demo.json');
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const text = await readFile(join(path, MARK), 'utf8').catch(() => undefined);
   if (text === undefined) {
     const foreign = (await readdir(path)).find((name) => !name.startsWith('lock'));
     if (foreign !== undefined) {
@@ -87,10 +90,7 @@ async function readMark(
         `${path} holds ${foreign} and was not made by a demo: choose another --data, best one that does not exist yet`,
       );
     }
-    const sellers = wanted ?? DEFAULTS.sellers;
-    await writeFile(`${file}.unfinished`, JSON.stringify({ sellers, seed: SEED }));
-    await rename(`${file}.unfinished`, file);
-    return { sellers, reused: false };
+    return { sellers: wanted ?? DEFAULTS.sellers, reused: false };
   }
   const mark = JSON.parse(text) as { sellers: number; seed: number };
   const remedy = `delete the folder (rm -r ${path}) or choose another --data`;
@@ -99,6 +99,12 @@ async function readMark(
     throw new UsageError(`${path} holds ${mark.sellers} sellers: leave --sellers away, or ${remedy}`);
   }
   return { sellers: mark.sellers, reused: true };
+}
+
+async function writeMark(path: string, sellers: number): Promise<void> {
+  const file = join(path, MARK);
+  await writeFile(`${file}.unfinished`, JSON.stringify({ sellers, seed: SEED }));
+  await rename(`${file}.unfinished`, file);
 }
 
 async function livingIn(recordFile: string): Promise<number[]> {

@@ -47,21 +47,20 @@ const MOST_HELD = 1024 * 1024;
 function late(from: Socket, to: Socket, proxy: { readonly delayMs: number }): void {
   let held = 0;
   const waiting: { readonly at: number; readonly act: () => void }[] = [];
-  let armed = false;
+  let armed: NodeJS.Timeout | undefined;
   // One queue and one timer: timers of different lengths that are due together may fire in either order.
   const drain = () => {
-    armed = false;
+    armed = undefined;
     while (waiting.length > 0 && waiting[0]!.at <= performance.now()) waiting.shift()!.act();
     if (waiting.length > 0) arm(waiting[0]!.at - performance.now());
   };
   const arm = (ms: number) => {
-    armed = true;
-    setTimeout(drain, ms);
+    armed = setTimeout(drain, ms);
   };
   const pass = (act: () => void) => {
     if (proxy.delayMs <= 0 && waiting.length === 0) return act();
     waiting.push({ at: performance.now() + proxy.delayMs, act });
-    if (!armed) arm(proxy.delayMs);
+    if (armed === undefined) arm(proxy.delayMs);
   };
   from.on('data', (chunk) => {
     held += chunk.length;
@@ -76,4 +75,8 @@ function late(from: Socket, to: Socket, proxy: { readonly delayMs: number }): vo
     });
   });
   from.once('end', () => pass(() => to.end()));
+  to.once('close', () => {
+    clearTimeout(armed);
+    waiting.length = 0;
+  });
 }

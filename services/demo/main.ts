@@ -1,6 +1,7 @@
 import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { Report } from './background.ts';
 import { HELP, readOptions, UsageError } from './options.ts';
 
 // kafkajs sets timeouts into the past, which Node tells everybody and which means nothing.
@@ -18,7 +19,7 @@ try {
   else if (options.command === 'stop' || options.detach) {
     const { startInBackground, stopInBackground } = await import('./background.ts');
     if (options.command === 'stop') await stopInBackground(options.data, (line) => console.log(line));
-    else await startInBackground(argv, options.data);
+    else await startInBackground(argv);
   } else {
     // For all processes of the demo: compiled once, started twenty times.
     const cache = join(ROOT, '.cache', 'compiled');
@@ -28,6 +29,9 @@ try {
   }
 } catch (err) {
   if (!(err instanceof UsageError)) throw err;
-  process.stderr.write(`The demo cannot start:\n${err.message.replace(/^/gm, '  ')}\n`);
+  const complaint = `The demo cannot start:\n${err.message.replace(/^/gm, '  ')}`;
   process.exitCode = 2;
+  // In the background the process that started this one tells; the channel would keep this one alive.
+  if (process.send) process.send({ line: complaint } satisfies Report, () => process.disconnect());
+  else process.stderr.write(`${complaint}\n`);
 }

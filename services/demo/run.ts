@@ -30,6 +30,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
   const folder = await openDataFolder(options.data, options.sellers, say);
   try {
     await preflight(ports, folder.path);
+    await folder.mark();
   } catch (err) {
     await folder.close();
     throw err;
@@ -54,6 +55,12 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       void stop(0);
     });
   }
+
+  // Whatever is wrong here must not leave twenty processes to themselves.
+  process.on('uncaughtException', (err) => {
+    log(`the demo itself failed: ${err.stack}`);
+    if (!stopping.signal.aborted) void stop(1);
+  });
 
   try {
     say(

@@ -1,11 +1,11 @@
 import { statSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '#platform/lifecycle.ts';
 import { type LocalKafka, startKafka } from '../local-infra/kafka.ts';
 import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
-import { type ManagedProcess, startProcess } from '../local-infra/process.ts';
+import { commandLine, type ManagedProcess, startProcess } from '../local-infra/process.ts';
 import { innerUrl } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
@@ -124,7 +124,12 @@ export class Supervisor {
   async stop(): Promise<void> {
     // What is still starting would first become ready and only then be stopped.
     const kept = new Set([...this.keepers.values()].map(({ pid }) => pid));
-    for (const pid of await this.#folder.living()) {
+    const kafka = Number(
+      await readFile(join(this.#folder.path, 'kafka', 'kafka.pid'), 'utf8').catch(() => '0'),
+    );
+    // The file of an earlier run may name a process that is somebody else's by now.
+    const broker = commandLine(kafka)?.includes(this.#folder.path) ? [kafka] : [];
+    for (const pid of [...broker, ...(await this.#folder.living())]) {
       if (!kept.has(pid)) process.kill(pid, 'SIGTERM');
     }
     for (let group = this.#stops.pop(); group; group = this.#stops.pop()) {

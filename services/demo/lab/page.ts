@@ -184,7 +184,7 @@ ${curve(renders.values, scale)}
 <div><dt>Data</dt><dd>${outcome === null ? '–' : html`<span class="pill ${TONES[outcome]}">${OUTCOMES[outcome]}</span>`}</dd></div>
 <div><dt>Version shown</dt><dd>${freshness(measured, truth)}</dd></div>
 <div><dt>Calls a render</dt><dd>${calls.value === null ? '–' : calls.value.toFixed(2)}</dd></div>
-<div><dt>Last write</dt><dd>${write === null ? '–' : writeSeen(write)}</dd></div>
+<div><dt>Last write shown</dt><dd>${write === null ? '–' : writeSeen(write)}</dd></div>
 </dl>` as Html;
 }
 
@@ -193,11 +193,11 @@ const TONES = { full: 'good', missing: 'bad', stale: 'odd', off: 'neutral', unre
 function writeSeen(write: NonNullable<Measured['write']>): string {
   switch (write.kind) {
     case 'waiting':
-      return 'waiting for it …';
+      return 'waiting …';
     case 'shown':
-      return `shown after ${milliseconds(write.afterMs)}`;
+      return `after ${milliseconds(write.afterMs)}`;
     case 'not shown':
-      return `not shown within ${milliseconds(write.withinMs)}`;
+      return `not within ${milliseconds(write.withinMs)}`;
   }
 }
 

@@ -25,6 +25,7 @@ export async function writeNow(
   signal: AbortSignal,
 ): Promise<void> {
   into.closeLookUntil = performance.now() + DEADLINE_MS;
+  for (const { name } of VARIANTS) into.variants[name].write = null;
   const version = await edit(ports, issuer, signal);
   const committed = performance.now();
   if (typeof version === 'string') {
