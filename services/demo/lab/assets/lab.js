@@ -44,7 +44,8 @@ for (const form of document.querySelectorAll('form[method="post"]')) {
     event.preventDefault();
     problem.textContent = '';
     try {
-      const answer = await fetch(form.action, {
+      // Not form.action: a button of that name hides it.
+      const answer = await fetch(form.getAttribute('action'), {
         method: 'POST',
         headers: { accept: 'application/json' },
         body: new URLSearchParams(new FormData(form, event.submitter)),
