@@ -88,13 +88,13 @@ ${button('top-clients', 'restore', 'Restore it', 'secondary')}
 <form method="post" action="/lab/writes" class="write"><button>Write now</button></form>
 </div>
 <p class="write-result" id="write-result">${part('write-result')}</p>
-<details class="others">
+<details class="parts">
 <summary>Break something else</summary>
 <ul class="plain">
 ${BREAKABLE.slice(1).map(
   (target) => html`<li>
-<div class="others-text"><strong>${NAMES[target]}</strong> <span class="state" id="state-${target}">${part(`state-${target}`)}</span><p class="quiet small">${CONSEQUENCES[target as keyof typeof CONSEQUENCES]}</p></div>
-<div class="others-buttons">${button(target, 'kill', 'Kill', 'danger', NAMES[target])}${button(target, 'restore', 'Restore', 'secondary', NAMES[target])}</div>
+<div class="parts-text"><strong>${NAMES[target]}</strong> <span class="state" id="state-${target}">${part(`state-${target}`)}</span><p class="quiet small">${CONSEQUENCES[target as keyof typeof CONSEQUENCES]}</p></div>
+<div class="parts-buttons">${button(target, 'kill', 'Kill', 'danger', NAMES[target])}${button(target, 'restore', 'Restore', 'secondary', NAMES[target])}</div>
 </li>`,
 )}
 </ul>

@@ -11,10 +11,10 @@ export const NAMES: Readonly<Record<Breakable, string>> = {
 
 /** What follows while the part is down. */
 export const CONSEQUENCES: Readonly<Record<Exclude<Breakable, 'top-clients'>, string>> = {
-  kafka: 'Edits are still accepted and wait in the outbox; views stay as they are.',
-  'outbox-relay': 'Edits are still accepted and wait in the outbox; views stay as they are.',
-  'projector-gig': 'Edits wait in Kafka; the asynchronous page shows the version before.',
-  'projector-gig-hybrid': 'The hybrid page does not learn of new clients.',
+  kafka: 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
+  'outbox-relay': 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
+  'projector-gig': 'Without it, edits wait in Kafka; the asynchronous page shows the version before.',
+  'projector-gig-hybrid': 'Without it, the hybrid page does not learn of new clients.',
 };
 
 export const OUTCOMES: Readonly<Record<ProbedOutcome, string>> = {
