@@ -65,6 +65,7 @@ export function readSwitch(form: Readonly<Record<string, unknown>>): SwitchComma
   if (action !== 'slow') return 'action must be kill, slow or restore';
   if (known !== 'top-clients') return 'only top-clients can be slowed';
   const wanted = typeof delayMs === 'string' && /^\d{1,4}$/.test(delayMs) ? Number(delayMs) : Number.NaN;
-  if (!(wanted >= 1 && wanted <= SLOWEST_MS)) return `the delay must be a whole number of ms from 1 to ${SLOWEST_MS}`;
+  if (!(wanted >= 1 && wanted <= SLOWEST_MS))
+    return `the delay must be a whole number of ms from 1 to ${SLOWEST_MS}`;
   return { action, target: known, delayMs: wanted };
 }
