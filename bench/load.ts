@@ -3,7 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '#contracts/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { bucketOf } from '../services/top-clients/adapters/postgres/bucket.ts';
+import { bucketOf } from '../services/contracts/bucket.ts';
 import { postgresSellers } from '../services/top-clients/adapters/postgres/sellers.ts';
 import { updateClient } from '../services/top-clients/app/index.ts';
 

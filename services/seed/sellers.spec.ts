@@ -1,10 +1,9 @@
 import { expect, test } from '@jest/globals';
 import { NewClient } from '#contracts/client.ts';
 import { SellerEvent } from '#contracts/events.ts';
-import { bucketOf as bucketOfTheSource } from '../top-clients/adapters/postgres/bucket.ts';
 import { randomFor, zipf } from './random.ts';
 import { clientsOf, seller } from './sellers.ts';
-import { bucketOf, historyOf } from './source.ts';
+import { historyOf } from './source.ts';
 
 const SELLERS = 20_000;
 const every = Array.from({ length: SELLERS }, (_, index) => index + 1);
@@ -71,12 +70,6 @@ test('a history is an event a client, versions contiguous from 1, each with the 
     expect(SellerEvent.parse(event)).toEqual(event);
     expect(event.version).toBe(index + 1);
     expect(event.clients).toHaveLength(index + 1);
-  }
-});
-
-test('rows for the outbox go to the shard to which the source would send them', () => {
-  for (const id of [...every, 2 ** 32, 2 ** 40 + 7, Number.MAX_SAFE_INTEGER]) {
-    expect(bucketOf(id)).toBe(bucketOfTheSource(id));
   }
 });
 

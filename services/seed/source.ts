@@ -1,3 +1,4 @@
+import { bucketOf } from '#contracts/bucket.ts';
 import type { SellerEvent } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { clientsOf } from './sellers.ts';
@@ -81,7 +82,3 @@ export async function addClients(
 // JSON text never holds this raw control character, so a chunk travels as one string and nothing has to be escaped.
 const SEPARATOR = '\x1e';
 const joined = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).join(SEPARATOR);
-
-/** The same as the source's own, which writes most of these rows; a spec holds the two together. */
-export const bucketOf = (sellerId: number): number =>
-  Math.imul((sellerId % 2 ** 32) ^ Math.floor(sellerId / 2 ** 32), 0x9e3779b1) >>> 22;

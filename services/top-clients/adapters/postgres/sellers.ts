@@ -1,3 +1,4 @@
+import { bucketOf } from '#contracts/bucket.ts';
 import type { Client } from '#contracts/client.ts';
 import type { Change } from '#contracts/events.ts';
 import { isUnavailable, type Pool, type PoolClient } from '#platform/postgres.ts';
@@ -11,7 +12,6 @@ import {
   type WriteRequest,
 } from '../../app/ports.ts';
 import type { Seller } from '../../domain/seller.ts';
-import { bucketOf } from './bucket.ts';
 
 /** Statement timeout, lock timeout, deadlock, serialisation: the server is up, and too busy with others. */
 const BUSY = new Set(['57014', '55P03', '40P01', '40001']);
