@@ -41,6 +41,7 @@ try {
         ...process.env,
         PYTHONDONTWRITEBYTECODE: '1',
         FUZZ_TOKEN_URL: bench.issuer.tokenUrl,
+        FUZZ_SOURCE_URL: source.url,
       },
     },
   );
