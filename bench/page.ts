@@ -37,6 +37,8 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
         TC_DELIVERY: delivery,
         TC_PORT: String(port),
         TC_DATABASE_URL: pipeline.postgres.url('gig'),
+        // The pipeline gives it to every role; a page has no use for it.
+        TC_KAFKA_BROKERS: undefined,
         // Nobody is there; under these deliveries nobody asks.
         TC_SOURCE_URL: 'http://127.0.0.1:1',
       },

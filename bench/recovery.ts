@@ -1,7 +1,7 @@
 /** How long after kill -9 everything is visible again without delay, under steady writes and a supervisor. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pipeline, RoleProcess } from '../tests/support/pipeline.ts';
-import { seedSellers, writeSteadily } from './load.ts';
+import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 
 const PER_SECOND = 500;
@@ -23,24 +23,30 @@ export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: numb
     restart: SUPERVISOR,
     env: { TC_SESSION_TIMEOUT_MS: String(sessionTimeoutMs) },
   });
+  const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
   try {
     return {
-      relaySeconds: await recovery(pipeline, relay, 8),
-      projectorSeconds: await recovery(pipeline, projector, 8 + sessionTimeoutMs / 1_000),
+      relaySeconds: await recovery(pipeline, load, relay, 8),
+      projectorSeconds: await recovery(pipeline, load, projector, 8 + sessionTimeoutMs / 1_000),
     };
   } finally {
+    await load.close();
     await projector.stop();
     await relay.stop();
   }
 }
 
 /** From the kill to the moment the last write that had been kept waiting became visible. */
-async function recovery(pipeline: Pipeline, victim: RoleProcess, seconds: number): Promise<number> {
-  const url = pipeline.postgres.url('source');
-  await writeSteadily({ url, perSecond: PER_SECOND, seconds: 4, sellers: SELLERS }, () => {});
+async function recovery(
+  pipeline: Pipeline,
+  load: Load,
+  victim: RoleProcess,
+  seconds: number,
+): Promise<number> {
+  await load.write(PER_SECOND, 4);
   const observer = await observeView(pipeline);
   let count = 0;
-  const writing = writeSteadily({ url, perSecond: PER_SECOND, seconds, sellers: SELLERS }, (one) => {
+  const writing = load.write(PER_SECOND, seconds, (one) => {
     if (count++ % 5 === 0) observer.expect(one);
   });
   await delay(1_500);

@@ -69,7 +69,7 @@ export const METRICS = {
   },
   topclients_relay_errors_total: {
     type: 'counter',
-    help: 'Failures by step: lead, take, send, delete',
+    help: 'Failures by step: lead (get or keep a shard), exchange (with the outbox), send (to Kafka)',
     labels: ['step'],
     owner: 'outbox-relay',
   },

@@ -12,9 +12,9 @@ const BUCKETS = 1024;
 const TRY_EVERY_MS = 200;
 const RENEW_EVERY_MS = 500;
 /** PostgreSQL ends a leader's session, and with it the lock, after this long without a sign of life. */
-const SERVER_PATIENCE_MS = 3_000;
+const SERVER_PATIENCE_MS = 5_000;
 /** The leader itself stops earlier, counted from before its last successful sign of life. */
-const LEASE_MS = 1_500;
+const LEASE_MS = 3_000;
 
 /** Leadership over a shard, for as long as `lost` has not been aborted. */
 export interface Lease {

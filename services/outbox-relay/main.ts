@@ -6,7 +6,7 @@ import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
-import { countWaiting, prepareSession, removeRows, type Shard, takeRows } from './outbox.ts';
+import { countWaiting, exchangeRows, prepareSession, type Shard } from './outbox.ts';
 import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
@@ -37,19 +37,10 @@ export const role = defineRole({
     /** What each shard waits for before this process can lead it or stand by. */
     const notReady = new Map<number, string>();
 
-    const counted = async <T>(step: 'take' | 'delete', work: Promise<T>): Promise<T> => {
-      try {
-        return await work;
-      } catch (err) {
-        metrics.failed(step);
-        throw err;
-      }
-    };
-
     /** One term: from standing by to the end of the leadership. */
     const serveTerm = async (shard: Shard): Promise<void> => {
       const lease = await acquireLease(
-        { ...database, statementTimeoutMs: 1_000 },
+        { ...database, statementTimeoutMs: 2_000 },
         shard,
         stop.signal,
         log,
@@ -59,18 +50,26 @@ export const role = defineRole({
       log.info({ shard: shard.index, of: shard.of }, 'leads the shard');
       const term = new AbortController();
       const ended = AbortSignal.any([stop.signal, lease.lost, term.signal]);
-      const mayWrite = () => lease.isValid();
+      const publisher = openPublisher('outbox-relay', kafka, log, () => lease.isValid());
+      metrics.leads(shard.index, true);
+      lease.lost.addEventListener('abort', () => {
+        metrics.leads(shard.index, false);
+        publisher.end();
+      });
       try {
-        metrics.leads(shard.index, true);
-        const publisher = await openPublisher('outbox-relay', kafka, log, mayWrite);
-        lease.lost.addEventListener('abort', () => publisher.cut());
         const db = await connect({ ...database, pipeline: true }, (err) => term.abort(err));
         try {
           await prepareSession(db);
           await relayRows(
             {
-              take: (taken, held, limit) => counted('take', takeRows(db, shard, taken, held, limit)),
-              remove: (ids) => counted('delete', removeRows(db, ids)),
+              exchange: async (exchange) => {
+                try {
+                  return await exchangeRows(db, shard, exchange);
+                } catch (err) {
+                  metrics.failed('exchange');
+                  throw err;
+                }
+              },
             },
             publisher,
             metrics.observer(shard.index),
@@ -79,8 +78,7 @@ export const role = defineRole({
             log,
           );
         } finally {
-          publisher.cut();
-          await publisher.close().catch(() => {});
+          publisher.end();
           await db.end().catch(() => {});
         }
       } finally {
@@ -90,7 +88,7 @@ export const role = defineRole({
     };
 
     const serveShard = async (shard: Shard): Promise<void> => {
-      const backOff = new Pace(100, 5_000, 2);
+      const backOff = new Pace(100, 1_000, 2);
       while (!stop.signal.aborted) {
         const startedAt = performance.now();
         try {

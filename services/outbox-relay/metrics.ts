@@ -1,7 +1,7 @@
 import type { Metrics } from '#platform/metrics.ts';
 import type { ShardObserver } from './shard.ts';
 
-type Step = 'lead' | 'take' | 'send' | 'delete';
+type Step = 'lead' | 'exchange' | 'send';
 
 /** The relay's metrics, every series present from the start. */
 export function openRelayMetrics(metrics: Metrics, shards: number) {
@@ -14,7 +14,7 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const sendDuration = metrics.histogram('topclients_relay_send_duration_seconds');
   const delay = metrics.histogram('topclients_relay_delay_seconds');
   const led = new Set<number>();
-  for (const step of ['lead', 'take', 'send', 'delete'] as const) errors.inc({ step }, 0);
+  for (const step of ['lead', 'exchange', 'send'] as const) errors.inc({ step }, 0);
   for (let shard = 0; shard < shards; shard++) {
     leader.set({ shard }, 0);
     sent.inc({ shard }, 0);

@@ -15,9 +15,8 @@ export interface Publisher {
    * @throws TooLarge when the broker refused the batch for its size; a smaller one may follow
    */
   send(batch: readonly Message[]): Promise<void>;
-  /** Ends the connections without waiting: what is still on its way in this process will not arrive. */
-  cut(): void;
-  close(): Promise<void>;
+  /** Ends the connections at once: what is still on its way in this process does not arrive. */
+  end(): void;
 }
 
 /** The broker does not take so much in one batch of a partition. */
@@ -40,17 +39,18 @@ const PRODUCER_LOST = new Set([
  *
  * kafkajs takes a failed batch's sequence numbers back and gives them to whatever is sent next. The broker would
  * take another batch of the same length for a copy of one that did arrive, and drop it with success. So a producer
- * sends the same batch again or nothing, two shards never share one, and a refused batch ends it.
+ * sends the same batch again or nothing, two shards never share one, and a refused batch ends it. It connects with
+ * the first batch, so that a shard can be led, and its outbox be watched, while Kafka is away.
  *
  * @param mayWrite asked at every write to a socket; a process that was asleep while its leadership went to another
  * must not send what it was about to
  */
-export async function openPublisher(
+export function openPublisher(
   clientId: string,
   settings: KafkaSettings,
   log: Log,
   mayWrite: () => boolean,
-): Promise<Publisher> {
+): Publisher {
   speedUpProduceRequests();
   const sockets = new Set<Socket>();
   const kafka = openKafka(clientId, settings, log, (args) => {
@@ -59,12 +59,15 @@ export async function openPublisher(
     socket.once('close', () => sockets.delete(socket));
     const write = socket.write.bind(socket);
     socket.write = ((...message: Parameters<typeof write>) => {
-      if (mayWrite()) return write(...message);
+      if (!cut && mayWrite()) return write(...message);
       socket.resetAndDestroy();
       return false;
     }) as typeof write;
     return socket;
   });
+  let cut = false;
+  const afterCut = Promise.withResolvers<never>();
+  afterCut.promise.catch(() => {});
   const connect = async (): Promise<Producer> => {
     const producer = kafka.producer({
       idempotent: true,
@@ -77,35 +80,36 @@ export async function openPublisher(
     await producer.connect();
     return producer;
   };
-  let producer = await connect();
-  let renew = false;
+  /** None before the first batch, and after one that only a new producer can follow. */
+  let producer: Promise<Producer> | null = null;
+  const send = async (batch: readonly Message[]) => {
+    producer ??= connect();
+    try {
+      const ready = await producer;
+      await ready.send({ topic: SELLER_EVENTS.topic, messages: batch as never, acks: -1, timeout: 5_000 });
+    } catch (err) {
+      const types = typesOf(err);
+      const tooLarge = types.some((type) => REFUSED_FOR_SIZE.has(type));
+      const neverConnected = (await producer.catch(() => null)) === null;
+      if (tooLarge || neverConnected || types.some((type) => PRODUCER_LOST.has(type))) {
+        close(producer);
+        producer = null;
+      }
+      if (tooLarge) throw new TooLarge('the batch is larger than the topic takes', { cause: err });
+      throw err;
+    }
+  };
+  const close = (one: Promise<Producer> | null) => {
+    one?.then((opened) => opened.disconnect()).catch(() => {});
+  };
   return {
-    async send(batch) {
-      if (renew) {
-        const next = await connect();
-        await producer.disconnect().catch(() => {});
-        producer = next;
-        renew = false;
-      }
-      try {
-        await producer.send({
-          topic: SELLER_EVENTS.topic,
-          messages: batch as never,
-          acks: -1,
-          timeout: 5_000,
-        });
-      } catch (err) {
-        const types = typesOf(err);
-        const tooLarge = types.some((type) => REFUSED_FOR_SIZE.has(type));
-        renew = tooLarge || types.some((type) => PRODUCER_LOST.has(type));
-        if (tooLarge) throw new TooLarge('the batch is larger than the topic takes', { cause: err });
-        throw err;
-      }
-    },
-    cut() {
+    send: (batch) => Promise.race([send(batch), afterCut.promise]),
+    end() {
+      cut = true;
+      afterCut.reject(new Error('the publisher was ended'));
       for (const socket of sockets) socket.resetAndDestroy();
+      close(producer);
     },
-    close: () => producer.disconnect(),
   };
 }
 

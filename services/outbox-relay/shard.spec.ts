@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { silentLog } from '#platform/log.ts';
 import type { Message } from './message.ts';
-import type { OutboxRow } from './outbox.ts';
+import type { Exchange, OutboxRow } from './outbox.ts';
 import { type Publisher, TooLarge } from './publisher.ts';
-import { LIMITS, relayRows } from './shard.ts';
+import { LIMITS, relayRows, restAfter } from './shard.ts';
 
 const row = (id: number, sellerId: number, version: number, value = '{}'): OutboxRow => ({
   id,
@@ -39,23 +39,21 @@ function rig(
         sending -= 1;
       }
     },
-    cut() {},
-    async close() {},
+    end() {},
   };
   const outbox = {
-    async take(taken: readonly number[], held: readonly number[], limit: number) {
-      return waiting
-        .filter(({ id, sellerId }) => !taken.includes(id) && !held.includes(sellerId))
-        .sort((a, b) => a.id - b.id)
-        .slice(0, limit);
-    },
-    async remove(ids: readonly number[]) {
-      for (const id of ids)
+    async exchange({ remove, except, held, limit }: Exchange) {
+      for (const id of remove) {
         waiting.splice(
           waiting.findIndex((one) => one.id === id),
           1,
         );
-      if (waiting.length === 0 && !moreToCome()) ended.abort();
+      }
+      if (remove.length > 0 && waiting.length === 0 && !moreToCome()) ended.abort();
+      return waiting
+        .filter(({ id, sellerId }) => !except.includes(id) && !held.includes(sellerId))
+        .sort((a, b) => a.id - b.id)
+        .slice(0, limit);
     },
   };
   const observer = { sent: () => {}, sendFailed: () => {} };
@@ -97,6 +95,10 @@ test('a message that is too large for the topic holds its seller, and nobody els
   expect(waiting.map(({ id }) => id)).toEqual([2, 3]);
 });
 
+test('after a small batch it rests to the end of the round, longer when answers are slow, never for long', () => {
+  expect([1, 2, 4, 8, 500].map(restAfter)).toEqual([4, 3, 4, 8, 10]);
+});
+
 test('a batch holds a bounded number of bytes', async () => {
   const big = 'x'.repeat(LIMITS.bytesPerBatch / 2);
   const { run, attempts } = rig([row(1, 1, 1, big), row(2, 1, 2, big), row(3, 1, 3, big)]);
@@ -120,15 +122,38 @@ test('an acknowledged batch is removed even when the end came while it was sent'
   expect(waiting).toEqual([]);
 });
 
-test('a removal that fails ends the loop before a later row is removed', async () => {
+test('a deletion that fails ends the loop before a later row is deleted', async () => {
   const { run, outbox, waiting } = rig(
-    Array.from({ length: LIMITS.rowsPerBatch + 1 }, (_, i) => row(i + 1, 1, i + 1)),
+    Array.from({ length: LIMITS.rowsPerBatch * 2 }, (_, i) => row(i + 1, 1, i + 1)),
   );
-  outbox.remove = async () => {
-    throw new Error('statement timeout');
+  const { exchange } = outbox;
+  outbox.exchange = async (one) => {
+    if (one.remove.length > 0) throw new Error('statement timeout');
+    return exchange(one);
   };
   await expect(run()).rejects.toThrow('statement timeout');
-  expect(waiting).toHaveLength(LIMITS.rowsPerBatch + 1);
+  expect(waiting).toHaveLength(LIMITS.rowsPerBatch * 2);
+});
+
+test('under a backlog the next batch is taken while one is on its way, without what is in it', async () => {
+  const all = Array.from({ length: LIMITS.rowsPerBatch * 3 }, (_, i) => row(i + 1, 1, i + 1));
+  const exchanges: number[] = [];
+  const { run, outbox, acknowledged, waiting } = rig(all, async () => {
+    exchanges.push(exchanged);
+    await new Promise(setImmediate);
+    exchanges.push(exchanged);
+  });
+  let exchanged = 0;
+  const { exchange } = outbox;
+  outbox.exchange = (one) => {
+    exchanged += 1;
+    return exchange(one);
+  };
+  await run();
+  // One before the first batch; each of the batches finds the next one taken by the time it arrives.
+  expect(exchanges).toEqual([1, 2, 2, 3, 3, 4]);
+  expect(acknowledged).toEqual(all.map(({ version }) => `1/${version}`));
+  expect(waiting).toEqual([]);
 });
 
 test("whatever fails and whenever rows appear, each seller's versions are acknowledged in order and all arrive", async () => {
@@ -154,8 +179,8 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
           },
           () => later.length > 0,
         );
-        const take = outbox.take;
-        outbox.take = async (...args) => {
+        const { exchange } = outbox;
+        outbox.exchange = async (one) => {
           for (let i = chance(); i > 0 && later.length > 0; i--) {
             const { sellerId } = later[chance() % later.length]!;
             const [first] = later.splice(
@@ -164,7 +189,7 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
             );
             waiting.push(first!);
           }
-          return take(...args);
+          return exchange(one);
         };
         await run();
         for (const seller of versions.keys()) {

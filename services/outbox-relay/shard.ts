@@ -1,14 +1,13 @@
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { type Message, sizeOf, toMessage } from './message.ts';
-import type { OutboxRow } from './outbox.ts';
+import type { Exchange, OutboxRow } from './outbox.ts';
 import { Pace } from './pacing.ts';
 import { type Publisher, TooLarge } from './publisher.ts';
 
-/** What the loop needs of the database; the real one is a pipelined connection. */
+/** What the loop needs of the database: deletes what was sent and takes what follows. */
 export interface Outbox {
-  take(taken: readonly number[], held: readonly number[], limit: number): Promise<OutboxRow[]>;
-  remove(ids: readonly number[]): Promise<void>;
+  exchange(exchange: Exchange): Promise<OutboxRow[]>;
 }
 
 /** Told what happens, for metrics. */
@@ -20,14 +19,21 @@ export interface ShardObserver {
 
 export const LIMITS = {
   rowsPerBatch: 1_000,
+  /**
+   * From this many rows on the next batch is taken while this one is on its way. Below, it is taken afterwards, which
+   * is later by a fraction of a millisecond and finds everything that has come meanwhile: fewer, fuller batches.
+   */
+  prefetchFrom: 200,
   /** Of one request; a partition's share may also meet the topic's own limit, which is found by trying. */
   bytesPerBatch: 4 * 1024 * 1024,
   heldSellerPauseMs: 30_000,
+  shortestRoundMs: 5,
+  longestRestMs: 10,
 } as const;
 
 /**
- * Relays a shard's rows until `ended` aborts: while a batch is on its way to Kafka the next one is already read, and
- * the one before is being deleted. Nothing of a seller goes out before what came earlier: a batch that failed is
+ * Relays a shard's rows until `ended` aborts. Under a backlog the next batch is read, and the one before deleted,
+ * while a batch is on its way to Kafka. Nothing of a seller goes out before what came earlier: a batch that failed is
  * sent again unchanged, as often as it takes.
  *
  * @param mayRun asked before every attempt; false ends the loop (the leadership is gone)
@@ -44,19 +50,20 @@ export async function relayRows(
   const idle = new Pace(2, 20, 1.3);
   const size = new BatchSize();
   const held = new HeldSellers(log);
-  const take = (taken: readonly number[]) => {
-    const rows = outbox.take(taken, held.list(), LIMITS.rowsPerBatch);
-    rows.catch(() => {}); // Awaited below, perhaps after something else has failed.
+  /** Acknowledged, and not deleted yet. */
+  let sent: readonly number[] = [];
+  const exchange = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
+    const rows = outbox.exchange({ remove: sent, except, held: held.list(), limit });
+    sent = [];
+    rows.catch(() => {}); // Awaited later, perhaps after something else has failed.
     return rows;
   };
-  let removing: Promise<void> = Promise.resolve();
-  let taking = take([]);
+  let rows = await exchange([]);
   while (mayRun()) {
-    const batch = size.cut(await taking);
+    const batch = size.cut(rows);
     if (batch.length === 0) {
-      if (ended.aborted) break;
       await pause(idle.next(), ended);
-      taking = take([]);
+      if (mayRun()) rows = await exchange([]);
       continue;
     }
     idle.reset();
@@ -64,25 +71,40 @@ export async function relayRows(
     const messages = batch.map(toMessage);
     const startedAt = performance.now();
     const sending = sendUntilAcknowledged(publisher, messages, observer, ended, mayRun);
-    taking = ended.aborted ? Promise.resolve([]) : take(ids);
+    const following = batch.length >= LIMITS.prefetchFrom ? exchange(ids) : null;
     const outcome = await sending;
     if (outcome === 'ended') break;
     if (outcome === 'too large') {
       if (batch.length === 1) held.hold(batch[0]!);
       else size.shrink(batch);
-      taking = take([]);
+      // What was taken ahead may be of the seller that is held now.
+      await following;
+      rows = await exchange([]);
       continue;
     }
     observer.sent(batch, performance.now() - startedAt);
     size.grow();
-    // In the order of the batches: a row may outlive its successors neither here nor, after a crash, in the log.
-    await removing;
-    removing = outbox.remove(ids);
-    removing.catch(() => {});
     held.release();
+    // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
+    if (following !== null) {
+      rows = await following;
+      sent = ids;
+    } else {
+      sent = ids;
+      // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
+      await pause(restAfter(performance.now() - startedAt), ended);
+      if (mayRun()) rows = await exchange([]);
+    }
   }
-  await removing;
+  if (sent.length > 0) await exchange([], 0);
 }
+
+/**
+ * How long to rest after a small batch, in ms, given how long it took: a round of at least 5 ms, and longer on a
+ * machine that is slow to answer, so that a busy one is not made busier.
+ */
+export const restAfter = (tookMs: number): number =>
+  Math.min(LIMITS.longestRestMs, Math.max(tookMs, LIMITS.shortestRoundMs - tookMs));
 
 async function sendUntilAcknowledged(
   publisher: Publisher,

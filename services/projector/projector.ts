@@ -17,7 +17,7 @@ export interface ProjectorSettings {
 
 const CHECKPOINT_EVERY_MS = 500;
 const LOOK_EVERY_MS = 2_000;
-const BACK_OFF_MS = { first: 100, longest: 5_000 };
+const BACK_OFF_MS = { first: 100, longest: 1_000 };
 
 /**
  * Keeps one view up with the bus. The database is the authority on how far the view is: whenever a partition is

@@ -52,7 +52,7 @@ export interface Pipeline {
 }
 
 export interface RoleOptions {
-  readonly env?: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string | undefined>>;
   readonly restart?: RestartPolicy;
   readonly nodeFlags?: readonly string[];
   /** False returns before the role is ready. */
