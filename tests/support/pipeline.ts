@@ -59,6 +59,12 @@ export interface RoleOptions {
   readonly ready?: boolean;
 }
 
+/**
+ * Node takes more memory the more the machine has: without these a relay grows to 300 MB at 1,000 events a second,
+ * with them to 140 MB, for the same CPU.
+ */
+const NODE_FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=192'];
+
 /** Short, so that a projector killed with -9 gives its partitions back soon. */
 const SESSION_TIMEOUT_MS = 1_500;
 
@@ -116,7 +122,7 @@ export async function startPipeline(
       const started = await startProcess({
         name,
         command: process.execPath,
-        args: [...nodeFlags, MAIN, role],
+        args: [...NODE_FLAGS, ...nodeFlags, MAIN, role],
         env: {
           NODE_OPTIONS: undefined,
           NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
