@@ -4,9 +4,10 @@
  * (shorter, one run); its figures are no result.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { cpus, totalmem } from 'node:os';
+import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
+import { takeLock } from '../services/local-infra/folder-lock.ts';
 import { startPipeline } from '../tests/support/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureLatency } from './latency.ts';
@@ -47,6 +48,9 @@ if (unknown !== undefined || !(runs >= 1)) {
   );
   process.exit(2);
 }
+
+// Two at once would measure each other.
+const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
 
 const load = () => readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 2).join(' ');
 const results: Results = {};
@@ -162,3 +166,4 @@ writeFileSync(
   `${JSON.stringify({ machine, loads, results }, null, 2)}\n`,
 );
 writeFileSync(join(folder, flags.quick ? 'quick.md' : 'pipeline.md'), report);
+await release();
