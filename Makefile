@@ -26,7 +26,6 @@ demo-stop: $(INSTALLED)
 
 ## test: everything: types, lint, specs, system, browser and fuzz tests
 test: check unit system browser fuzz
-	@echo "all tests passed"
 
 ## check: types, lint, boundaries, unused code, generated documents
 check: $(INSTALLED)

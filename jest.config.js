@@ -17,5 +17,6 @@ export default {
     project('system', ['<rootDir>/tests/system/**/*.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
   ],
+  reporters: ['default', '<rootDir>/tests/support/tally.js'],
   testTimeout: 60_000,
 };

@@ -49,15 +49,18 @@ try {
     fuzzer.once('error', () => resolve(1));
     fuzzer.once('exit', (status) => resolve(status ?? 1));
   });
-  const unreached = await unreachedOperations(source);
+  const { operations, unreached } = await reachedOperations(source);
   for (const operation of unreached) process.stderr.write(`nothing was ever done by ${operation}\n`);
   process.exitCode = code || (unreached.length > 0 ? 1 : 0);
+  // The fuzzer's own last line counts warnings only; this one says what was judged.
+  const failed = code === 0 ? unreached.length : operations;
+  process.stdout.write(`operations: ${operations - failed} passed, ${failed} failed\n`);
 } finally {
   await bench.stop();
 }
 
-/** Prints how often each operation answered what; returns those that never succeeded: there the run proves nothing. */
-async function unreachedOperations(source: Source): Promise<string[]> {
+/** Prints how often each operation answered what; `unreached` never succeeded: there the run proves nothing. */
+async function reachedOperations(source: Source): Promise<{ operations: number; unreached: string[] }> {
   const operations = new Map<string, Map<string, number>>();
   const document = (await source.call('GET', '/v1/openapi.json')).body as { paths: Record<string, object> };
   for (const [path, methods] of Object.entries(document.paths)) {
@@ -75,8 +78,10 @@ async function unreachedOperations(source: Source): Promise<string[]> {
   }
   const succeeded = (statuses: ReadonlyMap<string, number>) =>
     [...statuses.keys()].some((one) => one.startsWith('2'));
-  return [...operations].filter(([, statuses]) => !succeeded(statuses)).map(([operation]) => operation);
+  const unreached = [...operations].filter(([, statuses]) => !succeeded(statuses));
+  return { operations: operations.size, unreached: unreached.map(([operation]) => operation) };
 }
+
 function run(command: string, args: string[], otherwise: string): void {
   const { status } = spawnSync(command, args, { stdio: 'inherit' });
   if (status !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${otherwise}`);
