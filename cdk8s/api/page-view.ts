@@ -7,13 +7,17 @@ export type PageName = (typeof PAGE_NAMES)[number];
 
 /** One page: how it gets the data, and what serves and projects it. Its name is the page's. */
 export const PageViewSpec = section({
-  delivery: z.enum(['asynchronous', 'hybrid', 'synchronous', 'off']).default('asynchronous'),
-  parallel: z
-    .boolean()
-    .optional()
+  delivery: z
+    .enum(['asynchronous', 'hybrid', 'synchronous', 'off'])
+    .default('asynchronous')
     .meta({
-      description: 'synchronous only: ask the source while the page reads its own database (the default)',
+      description:
+        "How the page gets the data. asynchronous: the full list through Kafka into the page's database; " +
+        'hybrid: ids through Kafka, the rest from the source; synchronous: all from the source; off: not at all',
     }),
+  parallel: z.boolean().optional().meta({
+    description: 'synchronous only: ask the source while the page reads its own database (the default)',
+  }),
   replicas: z
     .int()
     .min(1)
@@ -21,66 +25,94 @@ export const PageViewSpec = section({
     .default(1)
     .meta({ description: 'Projectors. An autoscaler writes this field; set it yourself only without one' }),
   autoscaling: section({
-    mode: z
-      .enum(['auto', 'keda', 'builtin', 'none'])
-      .default('auto')
-      .meta({ description: 'auto: KEDA where its API exists, the operator itself otherwise' }),
-    minReplicas: replicas(1),
-    maxReplicas: replicas(6),
+    mode: z.enum(['auto', 'keda', 'builtin', 'none']).default('auto').meta({
+      description:
+        'auto: KEDA where its API exists, the operator itself otherwise; none: replicas stays as it is',
+    }),
+    minReplicas: replicas(1).meta({ description: 'Projectors at least' }),
+    maxReplicas: replicas(6).meta({
+      description: 'Projectors at most; more than the topic has partitions would idle, and are refused',
+    }),
     lagThreshold: z
       .int()
       .min(1)
+      .max(1_000_000_000)
       .default(1_000)
       .meta({ description: 'Records behind, per projector, above which another is added' }),
-    scaleDownStabilizationSeconds: z.int().min(0).max(3_600).default(300),
-    pollingSeconds: z.int().min(1).max(300).default(15),
-  }).meta(
-    rules({
+    scaleDownStabilizationSeconds: z
+      .int()
+      .min(0)
+      .max(3_600)
+      .default(300)
+      .meta({ description: 'How long it has to be quiet before projectors are taken away, in s' }),
+    pollingSeconds: z.int().min(1).max(300).default(15).meta({ description: 'How often to look, in s' }),
+  }).meta({
+    description: 'Projectors by how far they are behind',
+    ...rules({
       rule: 'self.minReplicas <= self.maxReplicas',
       message: 'autoscaling.minReplicas must not exceed autoscaling.maxReplicas',
     }),
-  ),
+  }),
   view: section({
-    version: z
-      .int()
-      .min(1)
-      .max(1_000_000)
-      .default(1)
-      .meta({
-        description: 'A new version is built beside the old one and takes over when it matches the source',
-      }),
+    version: z.int().min(1).max(1_000_000).default(1).meta({
+      description: 'A new version is built beside the old one and takes over when it matches the source',
+    }),
     keepSeconds: z
       .int()
       .min(0)
       .max(2_592_000)
       .default(3_600)
-      .meta({ description: 'How long the version before stays ready for a rollback' }),
-  }),
+      .meta({ description: 'How long the version before stays ready for a rollback, in s' }),
+  }).meta({ description: "The page's own copy of the data" }),
   server: section({
-    replicas: replicas(2),
+    replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
     resources: resources('100m', '256Mi'),
-    databasePool: z.int().min(1).max(500).default(10),
-    sourceDeadlineMs: z.int().min(1).max(10_000).default(150),
-    pageDeadlineMs: z.int().min(100).max(60_000).default(1_000),
-    sourceConcurrency: z.int().min(1).max(1_000).default(64),
-  }).meta(
-    rules({
+    databasePool: z
+      .int()
+      .min(1)
+      .max(500)
+      .default(10)
+      .meta({ description: "Connections of each pod to the page's database, at most" }),
+    sourceDeadlineMs: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(150)
+      .meta({ description: 'How long a call to the source may take, in ms' }),
+    pageDeadlineMs: z
+      .int()
+      .min(100)
+      .max(60_000)
+      .default(1_000)
+      .meta({ description: 'How long a page may take in all, in ms' }),
+    sourceConcurrency: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .default(64)
+      .meta({ description: 'Calls of each pod to the source at the same time; as many again may wait' }),
+  }).meta({
+    description: 'What serves the page',
+    ...rules({
       rule: 'self.pageDeadlineMs >= self.sourceDeadlineMs + 100',
       message: 'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
     }),
-  ),
+  }),
   projector: section({
     resources: resources('100m', '256Mi'),
-    sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000),
+    sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
+      description: 'After this long without a sign of life others take over its partitions, in ms',
+    }),
     maxDatabaseConnections: z
       .int()
       .min(3)
       .max(10_000)
       .default(60)
       .meta({ description: 'What the page database spares for projectors; each takes three' }),
-  }),
-}).meta(
-  rules(
+  }).meta({ description: "What brings the data into the page's database" }),
+}).meta({
+  description: 'What the page shall be',
+  ...rules(
     {
       rule: "!has(self.parallel) || self.delivery == 'synchronous'",
       message: 'parallel belongs to delivery synchronous; remove it or set delivery: synchronous',
@@ -96,7 +128,7 @@ export const PageViewSpec = section({
         'replicas need three database connections each; lower it or raise projector.maxDatabaseConnections',
     },
   ),
-);
+});
 export type PageViewSpec = z.output<typeof PageViewSpec>;
 
 export const PageViewRules = rules({
@@ -106,52 +138,73 @@ export const PageViewRules = rules({
 
 /** A view that pages can read: the rows of one delivery in one version. */
 export const ViewId = z.strictObject({
-  delivery: z.enum(['asynchronous', 'hybrid']),
-  version: z.int(),
+  delivery: z.enum(['asynchronous', 'hybrid']).meta({ description: 'What its rows hold: lists, or ids' }),
+  version: z.int().meta({ description: 'As in spec.view.version' }),
 });
 export type ViewId = z.output<typeof ViewId>;
 
 /** A condition as Kubernetes writes it. */
 export const Condition = z.strictObject({
-  type: z.string(),
-  status: z.enum(['True', 'False', 'Unknown']),
-  reason: z.string(),
-  message: z.string(),
-  observedGeneration: z.int().optional(),
-  lastTransitionTime: z.string(),
+  type: z.string().meta({ description: 'What it is about, as Ready' }),
+  status: z.enum(['True', 'False', 'Unknown']).meta({ description: 'Whether that holds' }),
+  reason: z.string().meta({ description: 'Why, in one word for programs' }),
+  message: z.string().meta({ description: 'Why, in a sentence for people, with what to change' }),
+  observedGeneration: z.int().optional().meta({ description: 'The generation of the spec it speaks of' }),
+  lastTransitionTime: z.string().meta({ description: 'When the status last changed', format: 'date-time' }),
 });
 export type Condition = z.output<typeof Condition>;
 
-export const PageViewStatus = z.strictObject({
-  observedGeneration: z.int().optional(),
-  conditions: z.array(Condition).optional(),
-  ready: z.string().optional().meta({ description: 'Servers ready of those wanted, as 2/2' }),
-  replicas: z.int().optional().meta({ description: 'Projectors that run' }),
-  selector: z.string().optional().meta({ description: 'Of the projectors, for autoscalers' }),
-  lag: z.int().optional().meta({ description: 'Records the shown view is behind' }),
-  view: z
-    .string()
-    .optional()
-    .meta({ description: 'The view shown, and what is being built, as v1 → v2 80 %' }),
-  /** What the pages show now. */
-  shown: ViewId.optional(),
-  /** What is being built to take over. */
-  building: ViewId.extend({
-    startedAt: z.string(),
-    startLag: z.int().optional(),
-    lag: z.int().optional(),
-    comparedAt: z.string().optional(),
-    differing: z.int().optional(),
-  }).optional(),
-  /** What stays for a rollback. */
-  kept: z.array(ViewId.extend({ until: z.string() })).optional(),
+/** One condition of a type: writers of different types do not overwrite each other. */
+const conditions = z.array(Condition).meta({
+  description: 'What holds and what does not, each with its reason',
+  'x-kubernetes-list-type': 'map',
+  'x-kubernetes-list-map-keys': ['type'],
 });
+
+const observedGeneration = z
+  .int()
+  .meta({ description: 'The generation of the spec that this status speaks of' });
+
+export const PageViewStatus = z
+  .strictObject({
+    observedGeneration: observedGeneration.optional(),
+    conditions: conditions.optional(),
+    ready: z.string().optional().meta({ description: 'Servers ready of those wanted, as 2/2' }),
+    replicas: z.int().optional().meta({ description: 'Projectors that run' }),
+    selector: z.string().optional().meta({ description: 'Of the projectors, for autoscalers' }),
+    lag: z.int().optional().meta({ description: 'Records the shown view is behind' }),
+    view: z
+      .string()
+      .optional()
+      .meta({ description: 'The view shown, and what is being built, as v1 → v2 80 %' }),
+    shown: ViewId.optional().meta({ description: 'What the pages show now' }),
+    building: ViewId.extend({
+      startedAt: z.string().meta({ description: 'When building began' }),
+      startLag: z.int().optional().meta({ description: 'Records it had to read at first' }),
+      lag: z.int().optional().meta({ description: 'Records it still has to read' }),
+      comparedAt: z.string().optional().meta({ description: 'When it was last compared with the source' }),
+      differing: z.int().optional().meta({ description: 'Sellers whose rows differed then' }),
+    })
+      .optional()
+      .meta({ description: 'What is being built to take over' }),
+    kept: z
+      .array(
+        ViewId.extend({ until: z.string().meta({ description: 'When it is removed' }) }).meta({
+          description: 'A view that was shown before',
+        }),
+      )
+      .optional()
+      .meta({ description: 'What stays for a rollback' }),
+  })
+  .meta({ description: 'What the page is now, as the operator sees it' });
 export type PageViewStatus = z.output<typeof PageViewStatus>;
 
-export const TopClientsStatus = z.strictObject({
-  observedGeneration: z.int().optional(),
-  conditions: z.array(Condition).optional(),
-  image: z.string().optional(),
-  ready: z.string().optional().meta({ description: 'Workloads ready of those wanted, as 5/5' }),
-});
+export const TopClientsStatus = z
+  .strictObject({
+    observedGeneration: observedGeneration.optional(),
+    conditions: conditions.optional(),
+    image: z.string().optional().meta({ description: 'The image that all roles run' }),
+    ready: z.string().optional().meta({ description: 'Workloads ready of those wanted, as 5/5' }),
+  })
+  .meta({ description: 'What the platform is now, as the operator sees it' });
 export type TopClientsStatus = z.output<typeof TopClientsStatus>;

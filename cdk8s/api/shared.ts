@@ -10,7 +10,8 @@ export interface Rule {
 }
 
 export const GROUP = 'topclients.dev';
-export const API_VERSION = 'topclients.dev/v1alpha1';
+export const VERSION = 'v1alpha1';
+export const API_VERSION = `${GROUP}/${VERSION}` as const;
 
 /** What `.meta()` of a schema may carry into the CRD beside its description. */
 export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list });
@@ -19,31 +20,82 @@ export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list })
 export const section = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
 export const replicas = (otherwise: number) => z.int().min(1).max(1_000).default(otherwise);
+
+/** A Kubernetes quantity; YAML turns `cpu: 2` into a number, so whole numbers are taken as well. */
 const quantity = z
-  .string()
-  .regex(/^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/, 'must be a quantity like 250m or 256Mi');
-const amounts = z.strictObject({ cpu: quantity.optional(), memory: quantity.optional() });
+  .union([
+    z.int().min(0),
+    z
+      .string()
+      .max(32)
+      .regex(/^\d+(\.\d+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$/, 'must be a quantity like 250m or 256Mi'),
+  ])
+  .transform(String);
+
+// The API server reads a whole number as such; quantity() wants text.
+const amount = (path: string) => `quantity(string(${path}))`;
+const limits = (kind: 'cpu' | 'memory'): Rule => ({
+  rule:
+    kind === 'memory'
+      ? `${amount('self.requests.memory')}.compareTo(${amount('self.limits.memory')}) <= 0`
+      : `!has(self.limits.cpu) || ${amount('self.requests.cpu')}.compareTo(${amount('self.limits.cpu')}) <= 0`,
+  message: `requests.${kind} must not exceed limits.${kind}; raise the limit or lower the request`,
+});
 
 /** Requests and limits of one container. */
 export const resources = (cpu: string, memory: string) =>
   section({
-    requests: amounts.prefault({ cpu, memory }),
-    limits: amounts.prefault({ memory }),
-  }).meta({ description: 'Requests and limits of each pod' });
+    requests: section({
+      cpu: quantity.prefault(cpu).meta({ description: 'Processor time, as 250m or 2' }),
+      memory: quantity.prefault(memory).meta({ description: 'Memory, as 256Mi' }),
+    }).meta({ description: 'What a node has to have free' }),
+    limits: section({
+      cpu: quantity
+        .optional()
+        .meta({ description: 'None when absent: a throttled service is slow where it need not be' }),
+      memory: quantity.prefault(memory).meta({ description: 'A container that takes more is ended' }),
+    }).meta({ description: 'What a container may take at most' }),
+  }).meta({ description: 'Requests and limits of each pod', ...rules(limits('memory'), limits('cpu')) });
 export type Resources = z.output<ReturnType<typeof resources>>;
 
-export const storage = (size: string) =>
+/** @param growth whether the volumes of whoever keeps data here can be enlarged: an operator's can, a StatefulSet's not */
+export const storage = (size: string, growth: 'fixed' | 'may grow') =>
   section({
-    size: quantity.default(size),
+    size: quantity.prefault(size).meta({ description: 'Of each volume, as 50Gi' }),
     className: z
       .string()
       .min(1)
+      .max(253)
       .optional()
       .meta({ description: "Storage class; the cluster's default when absent" }),
+  }).meta({
+    description: 'The volumes that hold the data',
+    ...rules(
+      growth === 'fixed'
+        ? {
+            rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) == 0`,
+            message:
+              'storage.size of an embedded server is fixed, for its volume exists; set it back, or move to another mode in a namespace of its own',
+          }
+        : {
+            rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) >= 0`,
+            message: 'storage.size can grow but not shrink; set it back',
+          },
+      {
+        rule: 'has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)',
+        message: 'storage.className is fixed, for the volumes exist; set it back',
+      },
+    ),
   });
 
 /** A DNS label, as names of secrets and keys are written. */
 export const objectName = z
   .string()
   .regex(/^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$/, 'must be the name of an object');
-export const secretKey = z.string().regex(/^[-._a-zA-Z0-9]+$/, 'must be a key of a secret');
+export const secretKey = z.string().regex(/^[-._a-zA-Z0-9]{1,253}$/, 'must be a key of a secret');
+
+/** A base address as browsers and services use it. */
+export const httpAddress = z
+  .string()
+  .max(2_048)
+  .regex(/^https?:\/\/[^\s/]+/, 'must be an address like https://example.com');

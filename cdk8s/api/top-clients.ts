@@ -1,32 +1,64 @@
 import { z } from 'zod';
-import { objectName, replicas, resources, rules, secretKey, section, storage } from './shared.ts';
+import {
+  httpAddress,
+  objectName,
+  type Rule,
+  replicas,
+  resources,
+  rules,
+  secretKey,
+  section,
+  storage,
+} from './shared.ts';
 
 /** There is one platform in a namespace, and this is its name. */
 export const PLATFORM_NAME = 'top-clients';
 
+const imageReference = (description: string) => z.string().min(1).max(512).meta({ description });
+
 export const Image = z
   .strictObject({
-    repository: z.string().min(1).default('top-clients'),
-    tag: z.string().min(1).optional(),
+    repository: imageReference('Registry and name, without tag').default('top-clients'),
+    tag: z.string().min(1).max(128).optional().meta({ description: 'As v1.2.0' }),
     digest: z
       .string()
       .regex(/^sha256:[0-9a-f]{64}$/)
       .optional()
       .meta({ description: 'Wins over the tag' }),
-    pullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).default('IfNotPresent'),
-    pullSecrets: z.array(objectName).default([]),
+    pullPolicy: z
+      .enum(['Always', 'IfNotPresent', 'Never'])
+      .default('IfNotPresent')
+      .meta({ description: 'When nodes fetch it' }),
+    pullSecrets: z
+      .array(objectName)
+      .default([])
+      .meta({ description: 'Names of secrets of type kubernetes.io/dockerconfigjson' }),
   })
-  .meta({ description: "The image of every role; the operator's own when absent" });
+  .meta({
+    description: "The image of every role; the operator's own when absent",
+    ...rules({
+      rule: 'has(self.tag) || has(self.digest)',
+      message: 'image needs a tag or a digest: what is latest changes without anybody changing it',
+    }),
+  });
+
+/** Data that is somewhere else does not come along when a mode changes. */
+const fixedMode = (of: string, stays: string): Rule => ({
+  rule: 'self.mode == oldSelf.mode',
+  message: `${of}.mode is fixed, for ${stays} would stay behind; set it back, or install a second platform in a namespace of its own and move over`,
+});
 
 const Kafka = section({
-  mode: z
-    .enum(['embedded', 'strimzi', 'external'])
-    .default('embedded')
-    .meta({
-      description:
-        'embedded: one broker, for development; strimzi: a cluster by that operator; external: yours',
-    }),
-  partitions: z.int().min(1).max(1_000).default(12).meta({ description: 'Of the topic, when it is created' }),
+  mode: z.enum(['embedded', 'strimzi', 'external']).default('embedded').meta({
+    description:
+      'embedded: one broker, for development; strimzi: a cluster by that operator; external: yours',
+  }),
+  partitions: z
+    .int()
+    .min(1)
+    .max(1_000)
+    .default(12)
+    .meta({ description: 'Of the topic, when it is created; at most as many projectors share a page' }),
   replication: z
     .int()
     .min(1)
@@ -34,43 +66,67 @@ const Kafka = section({
     .default(1)
     .meta({ description: 'Copies of the topic, when it is created' }),
   embedded: section({
-    image: z.string().min(1).default('apache/kafka:4.3.1'),
-    replicas: replicas(1),
-    storage: storage('8Gi'),
+    image: imageReference('Of Kafka').default('apache/kafka:4.3.1'),
+    replicas: replicas(1).meta({ description: 'One; more need another mode' }),
+    storage: storage('8Gi', 'fixed'),
     resources: resources('250m', '1Gi'),
-  }),
+  }).meta({ description: 'For kafka.mode embedded' }),
   strimzi: section({
-    version: z.string().optional().meta({ description: "Kafka's version; Strimzi's default when absent" }),
-    replicas: replicas(3),
-    minInsyncReplicas: z.int().min(1).max(9).default(2),
-    storage: storage('50Gi'),
+    version: z
+      .string()
+      .max(32)
+      .optional()
+      .meta({ description: "Kafka's version; Strimzi's default when absent" }),
+    replicas: replicas(3).meta({ description: 'Brokers, which are controllers as well' }),
+    minInsyncReplicas: z
+      .int()
+      .min(1)
+      .max(9)
+      .default(2)
+      .meta({ description: 'Copies that must have a write before it is acknowledged' }),
+    storage: storage('50Gi', 'may grow'),
     resources: resources('500m', '2Gi'),
-  }),
+  }).meta({ description: 'For kafka.mode strimzi' }),
   external: section({
-    brokers: z.array(z.string().regex(/^[^\s:]+:\d+$/, 'must be host:port')).default([]),
+    brokers: z
+      .array(
+        z
+          .string()
+          .max(260)
+          .regex(/^[^\s:]+:\d+$/, 'must be host:port'),
+      )
+      .max(100)
+      .default([])
+      .meta({ description: 'Bootstrap addresses, host:port' }),
     createTopic: z
       .boolean()
       .default(true)
       .meta({ description: 'false: the topic is there already, leave it alone' }),
     tls: z
       .strictObject({
-        enabled: z.boolean().default(true),
-        existingSecret: objectName.optional(),
-        caKey: secretKey.default('ca.crt'),
+        enabled: z.boolean().default(true).meta({ description: 'Whether to use TLS' }),
+        existingSecret: objectName
+          .optional()
+          .meta({ description: 'A secret with the certificates to trust' }),
+        caKey: secretKey.default('ca.crt').meta({ description: 'Its key that holds them, as PEM' }),
       })
       .optional()
       .meta({ description: 'The secret holds the certificates to trust; public ones need none' }),
     sasl: z
       .strictObject({
-        mechanism: z.enum(['plain', 'scram-sha-256', 'scram-sha-512']),
-        existingSecret: objectName,
-        usernameKey: secretKey.default('username'),
-        passwordKey: secretKey.default('password'),
+        mechanism: z
+          .enum(['plain', 'scram-sha-256', 'scram-sha-512'])
+          .meta({ description: 'As the brokers offer it' }),
+        existingSecret: objectName.meta({ description: 'A secret with user name and password' }),
+        usernameKey: secretKey.default('username').meta({ description: 'Its key with the user name' }),
+        passwordKey: secretKey.default('password').meta({ description: 'Its key with the password' }),
       })
-      .optional(),
-  }),
-}).meta(
-  rules(
+      .optional()
+      .meta({ description: 'How to sign in; not at all when absent' }),
+  }).meta({ description: 'For kafka.mode external' }),
+}).meta({
+  description: 'What carries the events',
+  ...rules(
     {
       rule: "self.mode != 'embedded' || self.embedded.replicas == 1",
       message: 'embedded Kafka is one broker for development; for more set kafka.mode to strimzi or external',
@@ -89,50 +145,64 @@ const Kafka = section({
       message: 'kafka.replication must not exceed kafka.strimzi.replicas',
     },
     {
-      rule: "self.mode != 'strimzi' || self.strimzi.minInsyncReplicas <= self.strimzi.replicas",
-      message: 'kafka.strimzi.minInsyncReplicas must not exceed kafka.strimzi.replicas',
+      rule: "self.mode != 'strimzi' || self.strimzi.minInsyncReplicas <= self.replication",
+      message:
+        'kafka.strimzi.minInsyncReplicas must not exceed kafka.replication, or no event could be written; three copies and two in sync are usual',
+    },
+    fixedMode('kafka', 'the events'),
+    {
+      rule: 'self.partitions >= oldSelf.partitions',
+      message: 'kafka.partitions can grow but not shrink, for Kafka takes no partition away; set it back',
     },
   ),
-);
+});
 
 const Postgres = section({
-  mode: z
-    .enum(['embedded', 'cnpg', 'external'])
-    .default('embedded')
-    .meta({
-      description: 'embedded: one server, for development; cnpg: a CloudNativePG cluster; external: yours',
-    }),
+  mode: z.enum(['embedded', 'cnpg', 'external']).default('embedded').meta({
+    description: 'embedded: one server, for development; cnpg: a CloudNativePG cluster; external: yours',
+  }),
   embedded: section({
-    image: z.string().min(1).default('postgres:18'),
-    replicas: replicas(1),
-    storage: storage('8Gi'),
+    image: imageReference('Of PostgreSQL').default('postgres:18'),
+    replicas: replicas(1).meta({ description: 'One; more need another mode' }),
+    storage: storage('8Gi', 'fixed'),
     resources: resources('250m', '512Mi'),
-    maxConnections: z.int().min(20).max(10_000).default(200),
+    maxConnections: z
+      .int()
+      .min(20)
+      .max(10_000)
+      .default(200)
+      .meta({ description: 'Connections of all roles together' }),
     existingSecret: objectName
       .optional()
       .meta({ description: 'Holds `username` and `password`; the operator makes one when absent' }),
-  }),
+  }).meta({ description: 'For postgres.mode embedded' }),
   cnpg: section({
-    instances: replicas(3),
-    image: z.string().optional(),
-    storage: storage('50Gi'),
+    instances: replicas(3).meta({ description: 'One primary, the others its replicas' }),
+    image: imageReference("Of PostgreSQL; CloudNativePG's default when absent").optional(),
+    storage: storage('50Gi', 'may grow'),
     resources: resources('500m', '2Gi'),
-    maxConnections: z.int().min(20).max(10_000).default(300),
-  }),
+    maxConnections: z
+      .int()
+      .min(20)
+      .max(10_000)
+      .default(300)
+      .meta({ description: 'Connections of all roles together' }),
+  }).meta({ description: 'For postgres.mode cnpg' }),
   external: section({
     existingSecret: objectName
       .optional()
       .meta({ description: 'Holds one address a database, postgresql://user:password@host:5432/name' }),
     keys: section({
-      source: secretKey.default('source-url'),
-      gig: secretKey.default('gig-url'),
-      user: secretKey.default('user-url'),
-      search: secretKey.default('search-url'),
-      selfView: secretKey.default('self-view-url'),
-    }),
-  }),
-}).meta(
-  rules(
+      source: secretKey.default('source-url').meta({ description: 'Of the source of truth' }),
+      gig: secretKey.default('gig-url').meta({ description: 'Of the gig page' }),
+      user: secretKey.default('user-url').meta({ description: 'Of the user page' }),
+      search: secretKey.default('search-url').meta({ description: 'Of the search page' }),
+      selfView: secretKey.default('self-view-url').meta({ description: 'Of the self-view' }),
+    }).meta({ description: 'The keys of the secret' }),
+  }).meta({ description: 'For postgres.mode external' }),
+}).meta({
+  description: 'What keeps the data: a database for the source of truth, and one a page',
+  ...rules(
     {
       rule: "self.mode != 'embedded' || self.embedded.replicas == 1",
       message:
@@ -143,26 +213,36 @@ const Postgres = section({
       message:
         'postgres.mode external needs postgres.external.existingSecret, a secret with an address for each database',
     },
+    fixedMode('postgres', 'the data'),
   ),
-);
+});
 
 const Auth = section({
   demoIssuer: z
     .boolean()
     .default(true)
     .meta({ description: 'Runs an issuer that signs in anybody as any seller; for demonstrations only' }),
-  issuer: z.string().min(1).optional().meta({ description: 'The only issuer whose tokens are accepted' }),
-  audience: z.string().min(1).default('top-clients'),
-  jwksUrl: z
+  issuer: z
     .string()
-    .regex(/^https?:\/\//, 'must be an http address')
-    .optional(),
+    .min(1)
+    .max(2_048)
+    .optional()
+    .meta({ description: 'The only issuer whose tokens are accepted' }),
+  audience: z
+    .string()
+    .min(1)
+    .max(2_048)
+    .default('top-clients')
+    .meta({ description: 'The audience that tokens must name' }),
+  jwksUrl: httpAddress.optional().meta({ description: 'Where the keys are that tokens are signed with' }),
   algorithms: z
     .array(z.enum(['ES256', 'RS256', 'EdDSA']))
     .min(1)
-    .default(['ES256']),
-}).meta(
-  rules(
+    .default(['ES256'])
+    .meta({ description: 'Signature algorithms that are accepted' }),
+}).meta({
+  description: 'Whose tokens let sellers write',
+  ...rules(
     {
       rule: 'self.demoIssuer || (has(self.issuer) && has(self.jwksUrl))',
       message: 'set auth.issuer and auth.jwksUrl, or auth.demoIssuer for a demonstration',
@@ -173,12 +253,21 @@ const Auth = section({
         'auth.demoIssuer brings an issuer of its own; remove auth.issuer and auth.jwksUrl, or set it to false',
     },
   ),
-);
+});
+
+const namespaces = (...otherwise: string[]) =>
+  z
+    .array(
+      z
+        .strictObject({ namespace: objectName.meta({ description: 'Its name' }) })
+        .meta({ description: 'A namespace' }),
+    )
+    .default(otherwise.map((namespace) => ({ namespace })));
 
 /** The platform: what owns the data and what carries it. One a namespace. */
 export const TopClientsSpec = section({
   image: Image.optional(),
-  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+  logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ description: 'Of every role' }),
   kafka: Kafka,
   postgres: Postgres,
   auth: Auth,
@@ -187,59 +276,92 @@ export const TopClientsSpec = section({
       .boolean()
       .default(false)
       .meta({ description: 'Fills the databases with made-up sellers, gigs and users' }),
-    sellers: z.int().min(1).max(900_000).default(1_000),
-  }),
+    sellers: z.int().min(1).max(900_000).default(1_000).meta({ description: 'How many' }),
+  }).meta({ description: 'Something to look at' }),
   source: section({
-    replicas: replicas(2),
+    replicas: replicas(2).meta({ description: 'Pods that answer the API' }),
     resources: resources('100m', '256Mi'),
-    databasePool: z.int().min(1).max(1_000).default(16),
-    writesPerMinute: z.int().min(0).default(300),
-    requestsPerMinute: z.int().min(0).default(1_200),
-    trustedProxies: z.array(z.string()).default([]),
+    databasePool: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .default(16)
+      .meta({ description: 'Connections of each pod to its database, at most' }),
+    writesPerMinute: z
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .default(300)
+      .meta({ description: 'Changes a seller may send in a minute; 0 for any number' }),
+    requestsPerMinute: z
+      .int()
+      .min(0)
+      .max(10_000_000)
+      .default(1_200)
+      .meta({ description: 'Requests an address may send in a minute; 0 for any number' }),
+    trustedProxies: z
+      .array(
+        z
+          .string()
+          .max(64)
+          .regex(
+            /^(loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(\/\d{1,3})?)$/,
+            'must be an address, a network like 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+          ),
+      )
+      .max(100)
+      .default([])
+      .meta({ description: 'Addresses or networks whose X-Forwarded-For is believed' }),
   }).meta({ description: 'The service that owns the data' }),
   relay: section({
-    replicas: replicas(2),
-    shards: z.int().min(1).max(64).default(1),
+    replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),
+    shards: z
+      .int()
+      .min(1)
+      .max(64)
+      .default(1)
+      .meta({ description: 'Parts of the sellers that are relayed side by side' }),
     resources: resources('100m', '256Mi'),
-  }),
+  }).meta({ description: 'What brings committed changes to Kafka' }),
   selfView: section({
-    enabled: z.boolean().default(true),
-    replicas: replicas(2),
+    enabled: z.boolean().default(true).meta({ description: 'Whether to run it' }),
+    replicas: replicas(2).meta({ description: 'Pods that serve it' }),
     resources: resources('100m', '256Mi'),
-  }),
+  }).meta({ description: 'The page where sellers see and edit their own list' }),
   publicUrls: section({
-    gig: z.string().optional(),
-    user: z.string().optional(),
-    search: z.string().optional(),
-    selfView: z.string().optional(),
+    gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
+    user: httpAddress.optional().meta({ description: 'Of the user page' }),
+    search: httpAddress.optional().meta({ description: 'Of the search page' }),
+    selfView: httpAddress.optional().meta({ description: 'Of the self-view' }),
   }).meta({ description: 'Where browsers find the pages, for the links between them' }),
   networkPolicies: section({
-    enabled: z.boolean().default(true),
-    pagesFrom: z
-      .array(z.strictObject({ namespace: z.string().min(1) }))
-      .default([])
-      .meta({
-        description: 'Namespaces that may call pages and API, such as that of the ingress; any when empty',
-      }),
-    scrapersFrom: z
-      .array(z.strictObject({ namespace: z.string().min(1) }))
-      .default([{ namespace: 'monitoring' }]),
-  }),
+    enabled: z
+      .boolean()
+      .default(true)
+      .meta({ description: 'Deny everything, then allow what the parts need of each other' }),
+    pagesFrom: namespaces().meta({
+      description: 'Namespaces that may call pages and API, such as that of the ingress; any when empty',
+    }),
+    scrapersFrom: namespaces('monitoring').meta({ description: 'Namespaces that may read metrics' }),
+  }).meta({ description: 'Who may speak with whom' }),
   monitoring: section({
     enabled: z
       .enum(['auto', 'always', 'never'])
       .default('auto')
       .meta({ description: 'PodMonitor and PrometheusRule; auto: where their API exists' }),
     labels: z
-      .record(z.string(), z.string())
+      .record(z.string(), z.string().max(63))
       .default({})
       .meta({ description: 'That your Prometheus selects by' }),
-  }),
+  }).meta({ description: 'For the Prometheus operator' }),
   scheduling: section({
-    nodeSelector: z.record(z.string(), z.string()).default({}),
-    priorityClassName: z.string().optional(),
-  }),
-});
+    nodeSelector: z
+      .record(z.string(), z.string().max(63))
+      .default({})
+      .meta({ description: 'Labels of the nodes to run on' }),
+    priorityClassName: objectName.optional().meta({ description: 'Of every pod' }),
+  }).meta({ description: 'Where the pods run' }),
+}).meta({ description: 'What the platform shall be' });
 export type TopClientsSpec = z.output<typeof TopClientsSpec>;
 
 export const TopClientsRules = rules({

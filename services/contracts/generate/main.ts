@@ -1,32 +1,44 @@
-/** `npm run generate` writes the documents; with `-- --check` it only tells which are stale, and exits 1 then. */
+/** `npm run generate` writes what is derived from schemas; with `-- --check` it only tells what is stale, and exits 1. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { chartFiles } from '#cdk8s/chart-files.ts';
 import { documents } from './documents.ts';
 
-const folder = new URL('../generated/', import.meta.url);
+const root = new URL('../../../', import.meta.url);
 const check = process.argv.includes('--check');
 
-const wanted = documents();
-const present = await readdir(folder).catch(() => []);
-const stale: string[] = present.filter((name) => !wanted.has(name));
-for (const [name, text] of wanted) {
-  const before = await readFile(new URL(name, folder), 'utf8').catch(() => null);
-  if (before !== text) stale.push(name);
+/** Nothing else stands in these folders: a file that is no longer derived is removed. */
+const WHOLE_FOLDERS = ['services/contracts/generated/', 'charts/top-clients/crds/'];
+const within = (folder: string, files: ReadonlyMap<string, string>) =>
+  [...files].map(([path, text]) => [`${folder}${path}`, text] as const);
+const wanted = new Map([
+  ...within('services/contracts/generated/', documents()),
+  ...within('charts/top-clients/', chartFiles()),
+]);
+
+const stale: string[] = [];
+for (const folder of WHOLE_FOLDERS) {
+  const present = await readdir(new URL(folder, root)).catch(() => []);
+  stale.push(...present.map((name) => `${folder}${name}`).filter((path) => !wanted.has(path)));
+}
+for (const [path, text] of wanted) {
+  const before = await readFile(new URL(path, root), 'utf8').catch(() => null);
+  if (before !== text) stale.push(path);
 }
 
 if (check) {
   if (stale.length > 0) {
-    process.stderr.write(
-      `${stale.map((name) => `services/contracts/generated/${name} is stale`).join('\n')}\nrun: npm run generate\n`,
-    );
+    process.stderr.write(`${stale.map((path) => `${path} is stale`).join('\n')}\nrun: npm run generate\n`);
     process.exitCode = 1;
   }
 } else {
-  await mkdir(folder, { recursive: true });
-  for (const name of stale) {
-    const text = wanted.get(name);
-    await (text === undefined ? rm(new URL(name, folder)) : writeFile(new URL(name, folder), text));
-    process.stdout.write(
-      `${text === undefined ? 'removed' : 'wrote'} services/contracts/generated/${name}\n`,
-    );
+  for (const path of stale) {
+    const text = wanted.get(path);
+    const file = new URL(path, root);
+    if (text === undefined) await rm(file);
+    else {
+      await mkdir(new URL('.', file), { recursive: true });
+      await writeFile(file, text);
+    }
+    process.stdout.write(`${text === undefined ? 'removed' : 'wrote'} ${path}\n`);
   }
 }

@@ -1,0 +1,94 @@
+import { z } from 'zod';
+import { PAGE_NAMES, PageViewSpec } from './page-view.ts';
+import { objectName, replicas, resources, secretKey, section } from './shared.ts';
+import { TopClientsSpec } from './top-clients.ts';
+
+const ownImage = section({
+  repository: z
+    .string()
+    .min(1)
+    .default('top-clients')
+    .meta({ description: 'Registry and name, without tag' }),
+  tag: z.string().default('').meta({ description: "The chart's appVersion when empty" }),
+  digest: z
+    .string()
+    .regex(/^(sha256:[0-9a-f]{64})?$/, 'must be sha256: and 64 hexadecimal digits')
+    .default('')
+    .meta({ description: 'Wins over the tag' }),
+  pullPolicy: z
+    .enum(['Always', 'IfNotPresent', 'Never'])
+    .default('IfNotPresent')
+    .meta({ description: 'When nodes fetch it' }),
+  pullSecrets: z
+    .array(objectName)
+    .default([])
+    .meta({ description: 'Names of secrets of type kubernetes.io/dockerconfigjson' }),
+}).meta({ description: 'The one image, of the operator and of every role' });
+
+const labels = z.record(z.string(), z.string()).default({});
+
+const operator = section({
+  replicas: replicas(2).meta({ description: 'Pods; one leads, the others take over within seconds' }),
+  logLevel: z
+    .enum(['debug', 'info', 'warn', 'error'])
+    .default('info')
+    .meta({ description: 'Of the operator' }),
+  resources: resources('50m', '256Mi'),
+  podLabels: labels.meta({ description: 'Further labels of its pods' }),
+  podAnnotations: labels.meta({ description: 'Further annotations of its pods' }),
+  nodeSelector: labels.meta({ description: 'Labels of the nodes to run on' }),
+  tolerations: z
+    .array(z.record(z.string(), z.unknown()))
+    .default([])
+    .meta({ description: 'As in the spec of a pod' }),
+  priorityClassName: z.string().default('').meta({ description: 'Of its pods' }),
+}).meta({ description: 'What turns the custom resources into everything else' });
+
+const smokeTest = section({
+  enabled: z.boolean().default(true).meta({ description: 'Whether `helm test` has something to run' }),
+  sellerId: z
+    .int()
+    .min(1)
+    .default(1)
+    .meta({ description: 'The seller whose list gets a client for a moment' }),
+  gigId: z
+    .int()
+    .min(1)
+    .default(1)
+    .meta({ description: "A gig of that seller's, in the gig page's own data" }),
+  deadlineSeconds: z.int().min(1).max(600).default(60).meta({ description: 'For all of it, in s' }),
+  existingSecret: objectName.optional().meta({
+    description:
+      "Holds a token of that seller; without one the demo's issuer is asked, or the test only reads",
+  }),
+  tokenKey: secretKey.default('token').meta({ description: 'Its key with the token' }),
+}).meta({ description: 'What `helm test` does: write a client, wait to see it on the gig page, remove it' });
+
+const page = (name: string) =>
+  PageViewSpec.unwrap()
+    .nullable()
+    .optional()
+    .meta({ description: `The PageView ${name}; null: not deployed` });
+
+/** The values of the chart. What stands below `topClients` and `pages` goes into the custom resources as it is. */
+export const ChartValues = z
+  .strictObject({
+    image: ownImage,
+    operator,
+    topClients: TopClientsSpec,
+    pages: section(Object.fromEntries(PAGE_NAMES.map((name) => [name, page(name)]))).meta({
+      description: 'The pages to deploy, each with the spec of its PageView',
+    }),
+    admissionPolicy: section({
+      enabled: z.boolean().default(true).meta({
+        description: 'Refuse more projectors than the topic has partitions; needs rights on cluster level',
+      }),
+    }).meta({ description: 'A ValidatingAdmissionPolicy for this namespace' }),
+    test: smokeTest,
+    global: z
+      .record(z.string(), z.unknown())
+      .optional()
+      .meta({ description: 'Unused; Helm puts it there when the chart is a part of another' }),
+  })
+  .meta({ title: 'Values of the chart top-clients' });
+export type ChartValues = z.output<typeof ChartValues>;

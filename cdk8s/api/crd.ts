@@ -1,0 +1,237 @@
+import { z } from 'zod';
+import type { KubeObject } from '../kube-object.ts';
+import { PageViewRules, PageViewSpec, PageViewStatus, TopClientsStatus } from './page-view.ts';
+import { GROUP, type Rule, VERSION } from './shared.ts';
+import { TopClientsRules, TopClientsSpec } from './top-clients.ts';
+
+/** An OpenAPI schema as custom resource definitions take it: structural, nothing referenced. */
+export type StructuralSchema = { readonly [keyword: string]: unknown };
+
+/** What a list of these resources shows: `kubectl get pageviews`. */
+interface Column {
+  readonly name: string;
+  readonly type: 'string' | 'integer' | 'date';
+  readonly jsonPath: string;
+  readonly description: string;
+  /** Above 0 it is shown by `-o wide` only. */
+  readonly priority?: number;
+}
+
+interface Resource {
+  readonly kind: string;
+  readonly plural: string;
+  readonly singular: string;
+  readonly shortName: string;
+  readonly description: string;
+  readonly spec: z.ZodType;
+  readonly status: z.ZodType;
+  readonly rules: { readonly 'x-kubernetes-validations': readonly Rule[] };
+  readonly columns: readonly Column[];
+  readonly scale?: Readonly<Record<string, string>>;
+}
+
+const AGE: Column = {
+  name: 'Age',
+  type: 'date',
+  jsonPath: '.metadata.creationTimestamp',
+  description: 'Since it was made',
+};
+
+const RESOURCES: readonly Resource[] = [
+  {
+    kind: 'TopClients',
+    plural: 'topclients',
+    singular: 'topclients',
+    shortName: 'tc',
+    description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
+    spec: TopClientsSpec,
+    status: TopClientsStatus,
+    rules: TopClientsRules,
+    columns: [
+      {
+        name: 'Ready',
+        type: 'string',
+        jsonPath: '.status.ready',
+        description: 'Workloads ready of those wanted',
+      },
+      { name: 'Kafka', type: 'string', jsonPath: '.spec.kafka.mode', description: 'Whose Kafka' },
+      { name: 'Postgres', type: 'string', jsonPath: '.spec.postgres.mode', description: 'Whose PostgreSQL' },
+      { name: 'Image', type: 'string', jsonPath: '.status.image', description: 'What all roles run' },
+      AGE,
+    ],
+  },
+  {
+    kind: 'PageView',
+    plural: 'pageviews',
+    singular: 'pageview',
+    // pv is taken, by PersistentVolume.
+    shortName: 'tpv',
+    description: 'A page that shows top clients: how it gets them, and what serves and projects it',
+    spec: PageViewSpec,
+    status: PageViewStatus,
+    rules: PageViewRules,
+    columns: [
+      { name: 'Delivery', type: 'string', jsonPath: '.spec.delivery', description: 'How data comes' },
+      {
+        name: 'Ready',
+        type: 'string',
+        jsonPath: '.status.ready',
+        description: 'Servers ready of those wanted',
+      },
+      {
+        name: 'Replicas',
+        type: 'integer',
+        jsonPath: '.status.replicas',
+        description: 'Projectors that run',
+      },
+      { name: 'Lag', type: 'integer', jsonPath: '.status.lag', description: 'Records the view is behind' },
+      { name: 'View', type: 'string', jsonPath: '.status.view', description: 'Shown, and being built' },
+      AGE,
+    ],
+    scale: {
+      specReplicasPath: '.spec.replicas',
+      statusReplicasPath: '.status.replicas',
+      labelSelectorPath: '.status.selector',
+    },
+  },
+];
+
+/**
+ * The definitions of our two resources, from the same schemas that the operator parses with. The chart carries them
+ * as files; the operator applies them at its start, for Helm installs but never upgrades what is in `crds/`.
+ */
+export const customResourceDefinitions = (): KubeObject[] => RESOURCES.map(definition);
+
+const definition = (resource: Resource): KubeObject => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: {
+    name: `${resource.plural}.${GROUP}`,
+    labels: { 'app.kubernetes.io/name': 'top-clients', 'app.kubernetes.io/part-of': 'top-clients' },
+    // Removing a definition removes every resource of its kind in the whole cluster.
+    annotations: { 'helm.sh/resource-policy': 'keep' },
+  },
+  spec: {
+    group: GROUP,
+    scope: 'Namespaced',
+    names: {
+      kind: resource.kind,
+      listKind: `${resource.kind}List`,
+      plural: resource.plural,
+      singular: resource.singular,
+      shortNames: [resource.shortName],
+      categories: ['topclients'],
+    },
+    versions: [
+      {
+        name: VERSION,
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            description: resource.description,
+            type: 'object',
+            properties: {
+              apiVersion: { type: 'string', description: `${GROUP}/${VERSION}` },
+              kind: { type: 'string', description: resource.kind },
+              metadata: { type: 'object' },
+              spec: structuralSchema(resource.spec),
+              status: structuralSchema(resource.status),
+            },
+            ...resource.rules,
+          },
+        },
+        subresources: { status: {}, ...(resource.scale ? { scale: resource.scale } : {}) },
+        additionalPrinterColumns: resource.columns,
+      },
+    ],
+  },
+});
+
+/**
+ * A zod schema as Kubernetes takes it. Structural means that every value has one type and every member is listed, so
+ * that the API server can fill defaults in and drop what it does not know.
+ * @throws Error naming the place that cannot be said so
+ */
+export const structuralSchema = (schema: z.ZodType): StructuralSchema =>
+  structural(z.toJSONSchema(schema, { io: 'input', reused: 'inline', target: 'draft-07' }), 'the schema');
+
+type Json = Record<string, unknown>;
+
+/** Keywords whose meaning is the same on both sides. */
+const TAKEN = new Set([
+  'default',
+  'description',
+  'enum',
+  'format',
+  'items',
+  'maxItems',
+  'maxLength',
+  'maximum',
+  'minItems',
+  'minLength',
+  'minimum',
+  'pattern',
+  'properties',
+  'required',
+  'type',
+  'x-kubernetes-list-map-keys',
+  'x-kubernetes-list-type',
+  'x-kubernetes-validations',
+]);
+/** Said by other means: unknown members are refused by the API server where the client asks for that (kubectl does). */
+const LEFT_OUT = new Set(['$schema', 'additionalProperties', 'propertyNames', 'anyOf']);
+
+function structural(json: Json, at: string): StructuralSchema {
+  const result: Json = {};
+  for (const [keyword, value] of Object.entries(json)) {
+    if (LEFT_OUT.has(keyword)) continue;
+    if (!TAKEN.has(keyword)) throw new Error(`${at} uses ${keyword}, which has no place in a definition`);
+    // Zod bounds every integer by what a JSON number carries exactly; that is no rule of ours.
+    if (typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER) continue;
+    result[keyword] = value;
+  }
+  const { properties, items, additionalProperties, anyOf } = json;
+  if (properties) {
+    result['properties'] = Object.fromEntries(
+      Object.entries(properties as Record<string, Json>).map(([name, property]) => [
+        name,
+        structural(property, `${at}.${name}`),
+      ]),
+    );
+  }
+  if (items) result['items'] = structural(items as Json, `${at}[]`);
+  if (additionalProperties)
+    result['additionalProperties'] = structural(additionalProperties as Json, `${at}.*`);
+  if (anyOf) Object.assign(result, intOrString(anyOf as Json[], at));
+  else if (typeof result['type'] !== 'string') throw new Error(`${at} has not exactly one type`);
+  if (result['type'] === 'integer') result['format'] = 'int64';
+  if (result['default'] && result['properties']) result['default'] = filledIn(result);
+  return result;
+}
+
+/** The API server judges the default of an object by its rules before it fills in those of the members. */
+const filledIn = ({ default: own, properties }: StructuralSchema): Json => ({
+  ...Object.fromEntries(
+    Object.entries(properties as Record<string, StructuralSchema>)
+      .filter(([, property]) => property['default'] !== undefined)
+      .map(([name, property]) => [name, property['default']]),
+  ),
+  ...(own as Json),
+});
+
+/** The one choice of types that a structural schema can express. */
+function intOrString(options: readonly Json[], at: string): StructuralSchema {
+  const [integer, text] = ['integer', 'string'].map((type) => options.find((one) => one['type'] === type));
+  if (options.length !== 2 || !integer || !text) {
+    throw new Error(`${at} is a choice of types; only that of a whole number and a text can be said`);
+  }
+  // Both hold for their own type only, so they can stand side by side.
+  return {
+    'x-kubernetes-int-or-string': true,
+    anyOf: [{ type: 'integer' }, { type: 'string' }],
+    pattern: text['pattern'],
+    maxLength: text['maxLength'],
+    minimum: integer['minimum'],
+  };
+}

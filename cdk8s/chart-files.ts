@@ -1,0 +1,88 @@
+import { stringify } from 'yaml';
+import { z } from 'zod';
+import { ChartValues } from './api/chart-values.ts';
+import { customResourceDefinitions } from './api/crd.ts';
+import { PAGE_NAMES, PageViewSpec } from './api/page-view.ts';
+import { TopClientsSpec } from './api/top-clients.ts';
+
+type Schema = Record<string, unknown>;
+const GENERATED = 'Generated from cdk8s/api; to change it, change that and run: make generate';
+
+/** What the chart holds of the schemas: path below `charts/top-clients/` → text. The same on every machine. */
+export function chartFiles(): ReadonlyMap<string, string> {
+  const schema = valuesSchema();
+  return new Map([
+    ...customResourceDefinitions().map(
+      (definition) =>
+        [
+          `crds/${definition.metadata.name}.yaml`,
+          `# ${GENERATED}\n${stringify(definition, { lineWidth: 0, aliasDuplicateObjects: false })}`,
+        ] as const,
+    ),
+    ['values.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
+    ['VALUES.md', valuesTable(schema)],
+    ['templates/_defaults.tpl', defaultsTemplate()],
+  ]);
+}
+
+/** Unknown values are refused, and Helm's refusal names them; a misspelt one would otherwise do nothing, silently. */
+function valuesSchema(): Schema {
+  const schema = z.toJSONSchema(ChartValues, { io: 'input', reused: 'inline', target: 'draft-07' });
+  return JSON.parse(JSON.stringify(schema), (keyword, value) => {
+    // Rules are the API server's; and zod bounds every integer by what a JSON number carries exactly.
+    if (keyword.startsWith('x-kubernetes-')) return undefined;
+    return Math.abs(value) === Number.MAX_SAFE_INTEGER ? undefined : value;
+  });
+}
+
+/** What a template has to know of a value that nobody gave. */
+function defaultsTemplate(): string {
+  const { replicas, autoscaling } = PageViewSpec.parse({});
+  const defaults = {
+    partitions: TopClientsSpec.parse({}).kafka.partitions,
+    replicas,
+    maxReplicas: autoscaling.maxReplicas,
+  };
+  return `{{/* ${GENERATED} */}}\n{{- define "top-clients.defaults" -}}\n${stringify(defaults)}{{- end }}\n`;
+}
+
+function valuesTable(schema: Schema): string {
+  const rows = leaves(schema, []).map(
+    ({ path, about, otherwise }) =>
+      `| \`${path.join('.')}\` | ${otherwise === undefined ? '' : `\`${JSON.stringify(otherwise)}\``} | ${about} |`,
+  );
+  return [
+    `<!-- ${GENERATED} -->`,
+    '# Values',
+    '',
+    'What stands below `topClients` is the spec of the TopClients resource, what stands below `pages` those of the',
+    'PageViews; `kubectl explain topclients.spec.kafka` tells the same. The defaults are those of the resources;',
+    'what `values.yaml` sets beyond them stands there.',
+    '',
+    '| value | default | what |',
+    '|---|---|---|',
+    ...rows,
+    '',
+  ].join('\n');
+}
+
+interface Leaf {
+  readonly path: readonly string[];
+  readonly about: string;
+  readonly otherwise: unknown;
+}
+
+function leaves(schema: Schema, path: readonly string[]): Leaf[] {
+  const { properties, anyOf, description, default: otherwise } = schema;
+  // A page may be null; its members are those of the other choice.
+  const choice = (anyOf as Schema[] | undefined)?.find((one) => one['properties']);
+  const members = (properties ?? choice?.['properties']) as Record<string, Schema> | undefined;
+  if (!members) return [{ path, about: lineOf(description), otherwise }];
+  const inside = Object.entries(members).flatMap(([name, member]) => leaves(member, [...path, name]));
+  if (!choice) return inside;
+  const page = { path, about: lineOf(description), otherwise: {} };
+  // The members of all pages are the same ones.
+  return path.at(-1) === PAGE_NAMES[0] ? [page, ...inside] : [page];
+}
+
+const lineOf = (description: unknown) => String(description ?? '').replaceAll('|', '\\|');

@@ -1,0 +1,6 @@
+{{/* Generated from cdk8s/api; to change it, change that and run: make generate */}}
+{{- define "top-clients.defaults" -}}
+partitions: 12
+replicas: 1
+maxReplicas: 6
+{{- end }}
