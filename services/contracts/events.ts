@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Client, ClientId, SellerId } from './client.ts';
-import { isPlainSellerEvent } from './plain-event.ts';
+import { readPlainSellerEvent } from './plain-event.ts';
 
 /** What happened, as the event log keeps it: enough, in order, to rebuild the list. */
 export const Change = z
@@ -30,6 +30,12 @@ export const SellerEvent = z
   .meta({ id: 'SellerEvent' });
 export type SellerEvent = z.infer<typeof SellerEvent>;
 
+/** An event as a reader gets it. */
+export interface ReadSellerEvent extends SellerEvent {
+  /** The list as JSON text, where the message held it as `JSON.stringify` would write it. */
+  readonly clientsJson?: string;
+}
+
 /** CloudEvents 1.0 attributes, Kafka binary mode: header `ce_<attribute>`. */
 export const CLOUD_EVENTS = {
   specversion: '1.0',
@@ -48,7 +54,7 @@ export const cloudEventType = (type: ChangeType): string =>
 export const cloudEventId = (sellerId: number, version: number): string => `${sellerId}/${version}`;
 
 export type DecodedEvent =
-  | { kind: 'event'; event: SellerEvent }
+  | { kind: 'event'; event: ReadSellerEvent }
   | { kind: 'tombstone'; sellerId: number }
   | { kind: 'unreadable'; sellerId: number | null; reason: string };
 
@@ -79,6 +85,9 @@ export function decodeEvent(message: {
       `the type ${message.type} is newer than this reader or not one of ours; update the reader`,
     );
   }
+  const current = version === CLOUD_EVENTS.schemaVersion;
+  const plain = current ? (readPlainSellerEvent(message.value) as ReadSellerEvent | null) : null;
+  if (plain?.sellerId === sellerId) return { kind: 'event', event: plain };
   let data: unknown;
   try {
     data = JSON.parse(message.value);
@@ -86,9 +95,7 @@ export function decodeEvent(message: {
     return unreadable(`the value is not JSON: ${(cause as Error).message}`);
   }
   for (const upcast of UPCASTS.slice(version - 1)) data = upcast(data);
-  const parsed = isPlainSellerEvent(data)
-    ? { success: true as const, data: data as SellerEvent }
-    : SellerEvent.safeParse(data);
+  const parsed = SellerEvent.safeParse(data);
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     return unreadable(`the value does not fit the schema: ${issue?.path.join('.')}: ${issue?.message}`);

@@ -10,11 +10,13 @@ interface MetricDefinition {
   readonly owner: Owner;
   readonly buckets?: readonly number[];
 }
-type Owner = 'top-clients' | 'outbox-relay' | 'projector' | 'page-server' | 'every role';
+type Owner = 'top-clients' | 'outbox-relay' | 'projector' | 'page-server' | 'operator' | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
 const LATENCY = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5] as const;
 const FRESHNESS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300] as const;
+// A reconcile is a handful of calls; one that waits out a deadline takes 10 s.
+const RECONCILE = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
 const SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
 
 export const METRICS = {
@@ -195,6 +197,49 @@ export const METRICS = {
     help: 'Reads of the self-view older than a write acknowledged before them; must stay 0',
     labels: [],
     owner: 'page-server',
+  },
+  topclients_operator_reconcile_total: {
+    type: 'counter',
+    help: 'Reconciles ended, by kind and result: done, again (it asked to be called again), failed',
+    labels: ['kind', 'result'],
+    owner: 'operator',
+  },
+  topclients_operator_reconcile_errors_total: {
+    type: 'counter',
+    help: 'Reconciles that failed and are tried again later',
+    labels: ['kind'],
+    owner: 'operator',
+  },
+  topclients_operator_reconcile_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of a reconcile',
+    labels: ['kind'],
+    buckets: RECONCILE,
+    owner: 'operator',
+  },
+  topclients_operator_queue_depth: {
+    type: 'gauge',
+    help: 'Objects that wait for a worker; those that wait for their time are not counted',
+    labels: [],
+    owner: 'operator',
+  },
+  topclients_operator_leader: {
+    type: 'gauge',
+    help: '1 where this process holds the lease and acts',
+    labels: [],
+    owner: 'operator',
+  },
+  topclients_operator_api_requests_total: {
+    type: 'counter',
+    help: 'Requests to the API server, by verb and HTTP status; 0 is no answer',
+    labels: ['verb', 'code'],
+    owner: 'operator',
+  },
+  topclients_operator_informer_relists_total: {
+    type: 'counter',
+    help: 'Times a kind was listed anew because its watch could not be resumed',
+    labels: ['kind'],
+    owner: 'operator',
   },
 } as const satisfies Record<string, MetricDefinition>;
 

@@ -1,4 +1,3 @@
-import type { SellerEvent } from '#contracts/events.ts';
 import type { Projection } from './projection.ts';
 
 /** A row of the views that keep whole lists. */
@@ -14,13 +13,16 @@ export interface FullListRow {
 // escaped for an array literal here or unescaped there.
 const SEPARATOR = '\x1e';
 
+// The driver would quote and escape every element, which numbers and instants do not need.
+const plainArray = (values: readonly (number | string)[]) => `{${values.join(',')}}`;
+
 /** The view of pages that show every client of one seller. An erasure carries an empty list, so nothing is left. */
 export const fullList: Projection<FullListRow> = {
-  toRow: ({ sellerId, version, committedAt, clients }: SellerEvent) => ({
-    sellerId,
-    version,
-    committedAt,
-    clients: JSON.stringify(clients),
+  toRow: (event) => ({
+    sellerId: event.sellerId,
+    version: event.version,
+    committedAt: event.committedAt,
+    clients: event.clientsJson ?? JSON.stringify(event.clients),
   }),
 
   async upsert(db, rows) {
@@ -32,9 +34,9 @@ export const fullList: Projection<FullListRow> = {
           set version = excluded.version, committed_at = excluded.committed_at, clients = excluded.clients
           where held.version < excluded.version`,
       values: [
-        rows.map((row) => row.sellerId),
-        rows.map((row) => row.version),
-        rows.map((row) => row.committedAt),
+        plainArray(rows.map((row) => row.sellerId)),
+        plainArray(rows.map((row) => row.version)),
+        plainArray(rows.map((row) => row.committedAt)),
         rows.map((row) => row.clients).join(SEPARATOR),
         SEPARATOR,
       ],

@@ -1,4 +1,4 @@
-import type { SellerEvent } from '#contracts/events.ts';
+import type { ReadSellerEvent } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /**
@@ -8,7 +8,7 @@ import type { Queryable } from '#platform/postgres.ts';
  */
 export interface Projection<Row = unknown> {
   /** One row a seller. Pure. An erased or empty seller still has a row: its version keeps late messages out. */
-  toRow(event: SellerEvent): Row;
+  toRow(event: ReadSellerEvent): Row;
   /**
    * Writes rows of distinct sellers in one statement, each only where its version is newer than the stored one.
    * @returns how many rows changed

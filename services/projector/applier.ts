@@ -1,4 +1,4 @@
-import type { SellerEvent } from '#contracts/events.ts';
+import type { ReadSellerEvent } from '#contracts/events.ts';
 import type { Message } from './bus.ts';
 import { type Applicable, header, newestPerSeller, type Received, type Unapplicable } from './newest.ts';
 import { isRowsFault, type ViewStore } from './view-store.ts';
@@ -52,7 +52,7 @@ interface Chunk {
 export class Applier {
   readonly positions = new Map<number, Position>();
   readonly #store: ViewStore;
-  readonly #toRow: (event: SellerEvent) => unknown;
+  readonly #toRow: (event: ReadSellerEvent) => unknown;
   readonly #observer: ApplierObserver;
   readonly #onFailure: (err: unknown) => void;
   #queue: Delivery[] = [];
@@ -72,7 +72,7 @@ export class Applier {
    */
   constructor(
     store: ViewStore,
-    toRow: (event: SellerEvent) => unknown,
+    toRow: (event: ReadSellerEvent) => unknown,
     begin: ReadonlyMap<number, number>,
     parkedSellers: Iterable<number>,
     observer: ApplierObserver,

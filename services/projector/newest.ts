@@ -1,4 +1,4 @@
-import { type DecodedEvent, decodeEvent, type SellerEvent } from '#contracts/events.ts';
+import { type DecodedEvent, decodeEvent, type ReadSellerEvent } from '#contracts/events.ts';
 import type { Message } from './bus.ts';
 
 /** A message with where it stands. */
@@ -8,7 +8,7 @@ export interface Received {
 }
 
 export interface Applicable extends Received {
-  readonly event: SellerEvent;
+  readonly event: ReadSellerEvent;
 }
 
 export interface Unapplicable extends Received {
@@ -101,10 +101,12 @@ function claimedVersion({ value }: Message): number {
   return Number(/^\{"sellerId":\d+,"version":(\d+),/.exec(beginning)?.[1]);
 }
 
+/** A header as text, the first where it is repeated. */
 export function header(message: Message, name: string): string | null {
-  const value = message.headers?.[name];
-  if (value === undefined || Array.isArray(value)) return null;
-  return typeof value === 'string' ? value : (value as Buffer).toString();
+  if (message.header) return message.header(name);
+  const values = message.headers?.[name];
+  const value = Array.isArray(values) ? values[0] : (values as Buffer | string | undefined);
+  return value?.toString() ?? null;
 }
 
 const decode = (message: Message): DecodedEvent =>

@@ -48,6 +48,10 @@ test('a record reads as kafkajs reads it', () => {
       const ours = decodeRecord(new Decoder(body), batch);
       expect({ ...ours }).toEqual(rest);
       expect(ours.headers).toEqual(headers);
+      for (const name of ['ce_id', 'ce_type', 'none']) {
+        const first = Array.isArray(headers[name]) ? headers[name][0] : headers[name];
+        expect(ours.header(name)).toBe(first?.toString() ?? null);
+      }
     }),
     { numRuns: 300 },
   );

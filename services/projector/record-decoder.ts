@@ -70,6 +70,10 @@ class FetchedRecord {
     this.#headersAt = from.at;
   }
 
+  header(name: string): string | null {
+    return findHeader(this.#bytes, this.#headersAt, name);
+  }
+
   get headers(): Headers {
     if (this.#headers) return this.#headers;
     // Without a prototype, so that a header named __proto__ is one like any other.
@@ -85,6 +89,27 @@ class FetchedRecord {
     this.#headers = headers;
     return headers;
   }
+}
+
+/** The first value of a header as text, without a look at the others; null when there is none. */
+function findHeader(bytes: Buffer, at: number, name: string): string | null {
+  const from = { bytes, at };
+  for (let left = readVarint(from); left > 0; left--) {
+    const isNamed = isTextAt(from, readVarint(from), name);
+    const length = readVarint(from);
+    if (isNamed) return length < 0 ? null : bytes.toString('utf8', from.at, from.at + length);
+    from.at += Math.max(0, length);
+  }
+  return null;
+}
+
+/** Whether the next bytes are this text, in ASCII; goes on behind them. */
+function isTextAt(from: Reading, length: number, text: string): boolean {
+  const { bytes, at } = from;
+  from.at += length;
+  if (length !== text.length) return false;
+  for (let i = 0; i < length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return false;
+  return true;
 }
 
 export const decodeRecord = (cursor: Cursor, context: BatchContext = {} as BatchContext): FetchedRecord =>
