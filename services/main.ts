@@ -9,6 +9,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'page-server': () => import('./page-server/main.ts'),
   migrate: () => import('./migrate/main.ts'),
   seed: () => import('./seed/main.ts'),
+  smoke: () => import('./smoke/main.ts'),
   'rebuild-state': () => import('./top-clients/rebuild-state.ts'),
 };
 

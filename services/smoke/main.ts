@@ -1,0 +1,35 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { SellerId } from '#contracts/client.ts';
+import { milliseconds, setting, url } from '#platform/config.ts';
+import { defineRole } from '#platform/role.ts';
+import { openMarketplace } from './marketplace.ts';
+import { smoke } from './smoke.ts';
+
+export const role = defineRole({
+  name: 'smoke',
+  about: 'writes a client by the API, waits to see it on a page, and removes it; `helm test` runs it',
+  settings: {
+    sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
+    sellerId: setting('TC_SELLER_ID', 'whose list gets the client', z.coerce.number().pipe(SellerId)),
+    pageUrl: setting('TC_PAGE_URL', "address of a page of that seller's, as …/gigs/1", url().optional()),
+    tokenUrl: setting('TC_TOKEN_URL', "the demo issuer's /token", url().optional()),
+    token: setting(
+      'TC_TOKEN',
+      'a token of that seller; without both nothing is written',
+      z.string().optional(),
+    ),
+    deadlineMs: setting('TC_DEADLINE_MS', 'for all of it, in ms', milliseconds().default(60_000)),
+  },
+  async start(config, { log }) {
+    const marketplace = openMarketplace({ ...config, callDeadlineMs: 5_000 });
+    const { failedBecause, seen } = await smoke(marketplace, {
+      deadlineMs: config.deadlineMs,
+      betweenLooksMs: 250,
+      nonce: randomUUID().slice(0, 8),
+    });
+    for (const sentence of seen) log.info(sentence);
+    if (failedBecause !== null) throw new Error(failedBecause);
+    return 'done';
+  },
+});
