@@ -1,0 +1,64 @@
+/** How many projectors a page should have had at some time. */
+export interface Recommendation {
+  /** ms since the epoch */
+  readonly at: number;
+  readonly replicas: number;
+}
+
+export interface ScalerSituation {
+  readonly now: number;
+  /** Records behind. */
+  readonly lag: number;
+  /** Projectors there are by the spec. */
+  readonly current: number;
+  /** Records behind, per projector, above which another is added. */
+  readonly lagThreshold: number;
+  readonly minReplicas: number;
+  readonly maxReplicas: number;
+  /** More projectors than partitions idle. */
+  readonly partitions: number;
+  readonly maxDatabaseConnections: number;
+  readonly scaleDownStabilizationMs: number;
+  /** Earlier answers of this function; empty after a start. */
+  readonly history: readonly Recommendation[];
+}
+
+/** Each projector has a connection that reads, one that writes and one for its checkpoint. */
+const CONNECTIONS_EACH = 3;
+
+/** How many projectors may run, and which of the limits says so. */
+export function mostProjectors(
+  limits: Pick<ScalerSituation, 'maxReplicas' | 'partitions' | 'maxDatabaseConnections'>,
+): { readonly replicas: number; readonly because: string } {
+  const [lowest] = [
+    { replicas: limits.maxReplicas, because: 'autoscaling.maxReplicas' },
+    { replicas: limits.partitions, because: 'the partitions of the topic' },
+    {
+      replicas: Math.floor(limits.maxDatabaseConnections / CONNECTIONS_EACH),
+      because: `projector.maxDatabaseConnections, ${CONNECTIONS_EACH} each`,
+    },
+  ].sort((a, b) => a.replicas - b.replicas);
+  return { replicas: Math.max(1, lowest!.replicas), because: lowest!.because };
+}
+
+/**
+ * Scales up at once, and down only to the most that was recommended within the stabilisation window, so that a lull
+ * between two bursts takes nothing away. After a start the window is unknown: what runs counts as recommended.
+ */
+export function decideReplicas(situation: ScalerSituation): {
+  readonly replicas: number;
+  readonly history: readonly Recommendation[];
+} {
+  const { now, lag, current, lagThreshold, minReplicas, scaleDownStabilizationMs } = situation;
+  const most = mostProjectors(situation).replicas;
+  const clamp = (replicas: number) => Math.max(Math.min(minReplicas, most), Math.min(most, replicas));
+  const recommended = clamp(Math.ceil(lag / lagThreshold));
+  const before = situation.history.length > 0 ? situation.history : [{ at: now, replicas: current }];
+  const history = [
+    ...before.filter(({ at }) => at > now - scaleDownStabilizationMs),
+    { at: now, replicas: recommended },
+  ];
+  const floor = Math.max(...history.map(({ replicas }) => replicas));
+  // Limits hold at once, also for what was recommended before they were lowered.
+  return { replicas: clamp(Math.max(recommended, Math.min(current, floor))), history };
+}
