@@ -1,6 +1,22 @@
 import { App, Chart } from 'cdk8s';
 import type { Construct } from 'constructs';
+import type { PageName, ViewId } from './api/page-view.ts';
+import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
+import { demoData } from './constructs/demo-data.ts';
+import { issuer } from './constructs/issuer.ts';
+import { kafkaEmbedded } from './constructs/kafka-embedded.ts';
+import { kafkaStrimzi } from './constructs/kafka-strimzi.ts';
+import { databaseJob, pageJob, topicJob } from './constructs/migration-job.ts';
+import { monitoring } from './constructs/monitoring.ts';
+import { networkPolicies } from './constructs/network-policies.ts';
 import { outboxRelay } from './constructs/outbox-relay.ts';
+import { pageServer, selfView } from './constructs/page-server.ts';
+import { postgresCnpg } from './constructs/postgres-cnpg.ts';
+import { postgresEmbedded } from './constructs/postgres-embedded.ts';
+import { projector } from './constructs/projector.ts';
+import { serviceAccounts } from './constructs/service-accounts.ts';
+import { topClients } from './constructs/top-clients.ts';
+import { compareViewJob, dropViewJob } from './constructs/view-jobs.ts';
 import type { KubeObject } from './kube-object.ts';
 import type { PagePlan, Platform } from './platform.ts';
 
@@ -26,19 +42,64 @@ export interface PageObjects {
   readonly workloads: readonly KubeObject[];
 }
 
+/**
+ * The secrets `names.postgres` and `names.issuer` are not among them: their content is random, and whoever applies
+ * these objects makes it once.
+ */
 export function platformObjects(platform: Platform): PlatformObjects {
+  const { kafka, postgres, selfView: ownPage } = platform.spec;
   return {
-    ground: [],
-    stores: [],
-    migrations: [],
-    workloads: build((scope) => outboxRelay(scope, platform)),
-    seeding: [],
+    ground: build((scope) => {
+      serviceAccounts(scope, platform);
+      networkPolicies(scope, platform);
+      monitoring(scope, platform);
+    }),
+    stores: build((scope) => {
+      if (kafka.mode === 'embedded') kafkaEmbedded(scope, platform);
+      if (kafka.mode === 'strimzi') kafkaStrimzi(scope, platform);
+      if (postgres.mode === 'embedded') postgresEmbedded(scope, platform);
+      if (postgres.mode === 'cnpg') postgresCnpg(scope, platform);
+    }),
+    migrations: build((scope) => {
+      topicJob(scope, platform);
+      databaseJob(scope, platform, 'source');
+      if (ownPage.enabled) databaseJob(scope, platform, 'self-view');
+    }),
+    workloads: build((scope) => {
+      issuer(scope, platform);
+      topClients(scope, platform);
+      outboxRelay(scope, platform);
+      if (ownPage.enabled) selfView(scope, platform);
+    }),
+    seeding: build((scope) => demoData(scope, platform)),
   };
 }
 
-export function pageObjects(_platform: Platform, _page: PagePlan): PageObjects {
-  return { ground: [], migrations: [], workloads: [] };
+export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
+  return {
+    ground: build((scope) => autoscalerAccess(scope, platform, page)),
+    migrations: build((scope) => {
+      // Each also brings the page's own tables up, so these need a job of their own only without a view.
+      if (page.projected.length === 0) pageJob(scope, platform, page.name, null);
+      for (const view of page.projected) pageJob(scope, platform, page.name, view);
+    }),
+    workloads: build((scope) => {
+      pageServer(scope, platform, page);
+      for (const view of page.projected) {
+        projector(scope, platform, page, view);
+        autoscaler(scope, platform, page, view);
+      }
+    }),
+  };
 }
+
+/** The job that compares a view with the source; its verdict is its pod's termination message, as JSON. */
+export const compareJob = (platform: Platform, page: PageName, view: ViewId, attempt: number): KubeObject =>
+  build((scope) => compareViewJob(scope, platform, page, view, attempt))[0]!;
+
+/** The job that removes a view from its page's database. Only for a view that nothing projects or shows. */
+export const dropJob = (platform: Platform, page: PageName, view: ViewId): KubeObject =>
+  build((scope) => dropViewJob(scope, platform, page, view))[0]!;
 
 /** Runs constructs in a chart of their own and returns what they made, in order. */
 function build(construct: (scope: Construct) => void): KubeObject[] {

@@ -44,6 +44,13 @@ export function settledPage(name: PageName, spec: PageViewSpec): PagePlan {
   };
 }
 
+/** An image as a node pulls it; a digest wins over a tag. */
+export const imageReference = (image: {
+  readonly repository: string;
+  readonly tag?: string | undefined;
+  readonly digest?: string | undefined;
+}): string => `${image.repository}${image.digest ? `@${image.digest}` : `:${image.tag}`}`;
+
 /** Names of everything, in one place: constructs, operator and policies agree by it. */
 export const names = {
   source: 'top-clients',

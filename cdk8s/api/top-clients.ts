@@ -192,6 +192,12 @@ const Postgres = section({
     existingSecret: objectName
       .optional()
       .meta({ description: 'Holds one address a database, postgresql://user:password@host:5432/name' }),
+    port: z
+      .int()
+      .min(1)
+      .max(65_535)
+      .default(5_432)
+      .meta({ description: 'Of those addresses; network policies let nothing else out to a database' }),
     keys: section({
       source: secretKey.default('source-url').meta({ description: 'Of the source of truth' }),
       gig: secretKey.default('gig-url').meta({ description: 'Of the gig page' }),
@@ -343,6 +349,7 @@ export const TopClientsSpec = section({
       description: 'Namespaces that may call pages and API, such as that of the ingress; any when empty',
     }),
     scrapersFrom: namespaces('monitoring').meta({ description: 'Namespaces that may read metrics' }),
+    kedaFrom: namespaces('keda').meta({ description: 'Namespaces from which KEDA asks Kafka for the lag' }),
   }).meta({ description: 'Who may speak with whom' }),
   monitoring: section({
     enabled: z

@@ -1,10 +1,31 @@
 import { names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
+/** Who has an account of its own where Kafka knows accounts. */
+export type KafkaUserName = 'outbox-relay' | 'projector' | 'compare-views' | 'autoscaler';
+
+export const kafkaUserOf = (user: KafkaUserName) => `top-clients-${user}`;
+
+/** The secret in which Strimzi keeps the certificate of its authority, as `ca.crt`. */
+export const STRIMZI_CA = `${names.kafka}-cluster-ca-cert`;
+const CA_FOLDER = '/etc/kafka-ca';
+
+/** Bootstrap addresses, with the namespace: an autoscaler asks from another one. */
+export function brokersOf({ namespace, spec: { kafka } }: Platform): readonly string[] {
+  switch (kafka.mode) {
+    case 'embedded':
+      return [`${names.kafka}.${namespace}.svc:9092`];
+    case 'strimzi':
+      return [`${names.kafka}-kafka-bootstrap.${namespace}.svc:9093`];
+    case 'external':
+      return kafka.external.brokers;
+  }
+}
+
 /** What a role needs to reach Kafka in the mode of the platform: settings, secrets, certificates. */
 export function kafkaAccess(
   platform: Platform,
-  user: 'outbox-relay' | 'projector' | 'migrate',
+  user: Exclude<KafkaUserName, 'autoscaler'> | 'migrate',
 ): { readonly env: readonly EnvironmentVariable[]; readonly volumes: readonly Volume[] } {
   const { kafka } = platform.spec;
   const plain = (name: string, value: string): EnvironmentVariable => ({ name, value });
@@ -12,36 +33,42 @@ export function kafkaAccess(
     name,
     valueFrom: { secretKeyRef: { name: from, key } },
   });
+  const brokers = plain('TC_KAFKA_BROKERS', brokersOf(platform).join(','));
+  const tls = [plain('TC_KAFKA_TLS', 'true')];
+  const caFile = plain('TC_KAFKA_CA_FILE', `${CA_FOLDER}/ca.crt`);
   const authority = (secretName: string, key: string): Volume => ({
     name: 'kafka-ca',
-    mountPath: '/etc/kafka-ca',
+    mountPath: CA_FOLDER,
     source: { secret: { secretName, items: [{ key, path: 'ca.crt' }] } },
   });
   switch (kafka.mode) {
     case 'embedded':
-      return { env: [plain('TC_KAFKA_BROKERS', `${names.kafka}:9092`)], volumes: [] };
+      return { env: [brokers], volumes: [] };
     case 'strimzi': {
+      // There the topic is an object; no role of ours may create one.
+      if (user === 'migrate') throw new Error('with kafka.mode strimzi nothing is migrated in Kafka');
       // Strimzi writes the password of a KafkaUser into a secret of the user's name.
-      const name = `top-clients-${user}`;
+      const name = kafkaUserOf(user);
       return {
         env: [
-          plain('TC_KAFKA_BROKERS', `${names.kafka}-kafka-bootstrap:9093`),
-          plain('TC_KAFKA_TLS', 'true'),
-          plain('TC_KAFKA_CA_FILE', '/etc/kafka-ca/ca.crt'),
+          brokers,
+          ...tls,
+          caFile,
           plain('TC_KAFKA_SASL_MECHANISM', 'scram-sha-512'),
           plain('TC_KAFKA_SASL_USERNAME', name),
           secret('TC_KAFKA_SASL_PASSWORD', name, 'password'),
         ],
-        volumes: [authority(`${names.kafka}-cluster-ca-cert`, 'ca.crt')],
+        volumes: [authority(STRIMZI_CA, 'ca.crt')],
       };
     }
     case 'external': {
-      const { brokers, tls, sasl } = kafka.external;
+      const { tls: wanted, sasl } = kafka.external;
+      const ca = wanted?.enabled && wanted.existingSecret ? wanted.existingSecret : null;
       return {
         env: [
-          plain('TC_KAFKA_BROKERS', brokers.join(',')),
-          ...(tls?.enabled ? [plain('TC_KAFKA_TLS', 'true')] : []),
-          ...(tls?.enabled && tls.existingSecret ? [plain('TC_KAFKA_CA_FILE', '/etc/kafka-ca/ca.crt')] : []),
+          brokers,
+          ...(wanted?.enabled ? tls : []),
+          ...(ca ? [caFile] : []),
           ...(sasl
             ? [
                 plain('TC_KAFKA_SASL_MECHANISM', sasl.mechanism),
@@ -50,7 +77,7 @@ export function kafkaAccess(
               ]
             : []),
         ],
-        volumes: tls?.enabled && tls.existingSecret ? [authority(tls.existingSecret, tls.caKey)] : [],
+        volumes: ca && wanted ? [authority(ca, wanted.caKey)] : [],
       };
     }
   }

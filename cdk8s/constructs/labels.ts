@@ -1,3 +1,5 @@
+import type { Platform } from '../platform.ts';
+
 /** What selects the pods of one workload; never changes, for selectors cannot. */
 export const selectorOf = (component: string, instance: string = component) => ({
   'app.kubernetes.io/name': 'top-clients',
@@ -5,9 +7,28 @@ export const selectorOf = (component: string, instance: string = component) => (
   'app.kubernetes.io/instance': instance,
 });
 
+/** On every pod; policies and monitors find ours by it. */
+export const PART_OF = { 'app.kubernetes.io/part-of': 'top-clients' } as const;
+
 /** On every object: `managed-by` is what an operator prunes by. */
-export const labelsOf = (component: string, instance: string = component) => ({
+const labelsOf = (component: string, instance: string = component) => ({
   ...selectorOf(component, instance),
-  'app.kubernetes.io/part-of': 'top-clients',
+  ...PART_OF,
   'app.kubernetes.io/managed-by': 'top-clients-operator',
 });
+
+export const podLabelsOf = (component: string, instance: string = component) => ({
+  ...selectorOf(component, instance),
+  ...PART_OF,
+});
+
+/** The metadata of an object of ours; `instance` tells apart what is there more than once. */
+export const metadataOf = (
+  { namespace }: Pick<Platform, 'namespace'>,
+  name: string,
+  component: string,
+  instance: string = component,
+) => ({ name, namespace, labels: labelsOf(component, instance) });
+
+/** One account a component, so that rights could be given to one without the others. */
+export const accountOf = (component: string) => `top-clients-${component}`;

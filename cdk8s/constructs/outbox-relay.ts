@@ -1,36 +1,37 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { names, type Platform } from '../platform.ts';
-import { databaseUrl } from './database-url.ts';
+import { databaseAccess } from './database-access.ts';
+import { disruptionBudget } from './disruption-budget.ts';
 import { kafkaAccess } from './kafka-access.ts';
-import { labelsOf, selectorOf } from './labels.ts';
+import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
+
+const component = 'outbox-relay';
 
 /** Outbox → Kafka. Any number may run: one leads a shard, the others stand by to take it over. */
 export function outboxRelay(scope: Construct, platform: Platform): void {
   const { relay } = platform.spec;
+  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
   const kafka = kafkaAccess(platform, 'outbox-relay');
   new ApiObject(scope, 'outbox-relay', {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    metadata: { name: names.relay, namespace: platform.namespace, labels: labelsOf('outbox-relay') },
+    metadata: metadataOf(platform, names.relay, component),
     spec: {
       replicas: relay.replicas,
-      selector: { matchLabels: selectorOf('outbox-relay') },
-      strategy: { rollingUpdate: { maxUnavailable: 1, maxSurge: 1 } },
+      selector: { matchLabels: selectorOf(component) },
+      // A new one stands by before an old one goes: the outbox is without a leader only for the handover.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: rolePod(platform, {
         role: 'outbox-relay',
-        component: 'outbox-relay',
-        instance: 'outbox-relay',
+        component,
         resources: relay.resources,
-        nodeOptions: '--max-semi-space-size=8 --max-old-space-size=192',
-        env: [
-          ...databaseUrl(platform, 'source'),
-          { name: 'TC_SHARDS', value: String(relay.shards) },
-          ...kafka.env,
-        ],
-        volumes: kafka.volumes,
+        semiSpaceMiB: 8,
+        env: [...database.env, { name: 'TC_SHARDS', value: String(relay.shards) }, ...kafka.env],
+        volumes: [...database.volumes, ...kafka.volumes],
       }),
     },
   });
+  disruptionBudget(scope, platform, { name: names.relay, component, replicas: relay.replicas });
 }

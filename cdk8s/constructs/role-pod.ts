@@ -1,6 +1,7 @@
 import type { Resources } from '../api/shared.ts';
 import { type Platform, PORTS } from '../platform.ts';
-import { selectorOf } from './labels.ts';
+import { oldSpaceOption } from './heap.ts';
+import { accountOf, podLabelsOf, selectorOf } from './labels.ts';
 
 export type EnvironmentVariable =
   | { readonly name: string; readonly value: string }
@@ -18,7 +19,7 @@ export interface RolePod {
   /** The role's name in `services/main.ts`. */
   readonly role: string;
   readonly component: string;
-  readonly instance: string;
+  readonly instance?: string;
   readonly env: readonly EnvironmentVariable[];
   readonly volumes?: readonly Volume[];
   readonly resources: Resources;
@@ -26,12 +27,16 @@ export interface RolePod {
   readonly serves?: boolean;
   /** How long requests still come in after the pod was told to stop, until every proxy knows. */
   readonly preStopSeconds?: number;
-  readonly graceSeconds?: number;
-  /** V8's own limits; without them its heap grows towards what the node has. */
-  readonly nodeOptions?: string;
+  /** V8's young generation, per semi-space in MiB; for roles that pass large batches through. */
+  readonly semiSpaceMiB?: number;
   /** A program that ends, for a Job: no probes, no ports. */
   readonly ends?: boolean;
+  /** Runs of roles that end, one after the other before this one starts. */
+  readonly after?: readonly Pick<RolePod, 'role' | 'env'>[];
 }
+
+/** How long a role may take to stop, in s: it gives itself 25 s (`runRole`), and the kubelet some more. */
+const GRACE_SECONDS = 30;
 
 /** The security a container of ours has: the `restricted` profile, and a root file system nobody writes to. */
 export const RESTRICTED_CONTAINER = {
@@ -42,6 +47,31 @@ export const RESTRICTED_CONTAINER = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const;
 
+/** The security of a pod, as the user its image is made for. */
+export const restrictedPod = (user: number) => ({
+  runAsNonRoot: true,
+  runAsUser: user,
+  runAsGroup: user,
+  fsGroup: user,
+  // Walking through all files of a large volume at every start takes minutes.
+  fsGroupChangePolicy: 'OnRootMismatch',
+  seccompProfile: { type: 'RuntimeDefault' },
+});
+
+/** Where pods run, as the platform wishes. */
+export const scheduling = ({ spec: { scheduling: wanted } }: Platform) => ({
+  ...(Object.keys(wanted.nodeSelector).length > 0 ? { nodeSelector: wanted.nodeSelector } : {}),
+  ...(wanted.priorityClassName ? { priorityClassName: wanted.priorityClassName } : {}),
+});
+
+/** What every pod of ours has, whatever runs in it; nothing here speaks to the API server. */
+export const podGround = (platform: Platform, component: string) => ({
+  serviceAccountName: accountOf(component),
+  automountServiceAccountToken: false,
+  enableServiceLinks: false,
+  ...scheduling(platform),
+});
+
 /** The pod template of one role, the same for Deployments and Jobs. */
 export function rolePod(platform: Platform, pod: RolePod): Record<string, unknown> {
   const { spec, image } = platform;
@@ -50,36 +80,49 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     { name: 'tmp', mountPath: '/tmp', source: { emptyDir: { sizeLimit: '64Mi' } } },
     ...(pod.volumes ?? []),
   ];
+  const nodeOptions = [
+    ...(pod.semiSpaceMiB ? [`--max-semi-space-size=${pod.semiSpaceMiB}`] : []),
+    oldSpaceOption(pod.resources),
+  ].join(' ');
   const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
     httpGet: { path, port: 'health' },
     periodSeconds,
     failureThreshold,
     timeoutSeconds: 3,
   });
+  const container = (name: string, role: string, env: readonly EnvironmentVariable[]) => ({
+    name,
+    image,
+    imagePullPolicy: spec.image?.pullPolicy ?? 'IfNotPresent',
+    args: [role],
+    env: [
+      { name: 'TC_LOG_LEVEL', value: spec.logLevel },
+      { name: 'NODE_COMPILE_CACHE', value: '/tmp/compile-cache' },
+      { name: 'NODE_OPTIONS', value: nodeOptions },
+      ...env,
+    ],
+    resources: pod.resources,
+    securityContext: RESTRICTED_CONTAINER,
+    // What a role complained about when it ended is then in the status of its pod.
+    terminationMessagePolicy: 'FallbackToLogsOnError',
+    volumeMounts: volumes.map(({ name, mountPath }) => ({
+      name,
+      mountPath,
+      ...(name === 'tmp' ? {} : { readOnly: true }),
+    })),
+  });
   return {
     metadata: {
-      labels: selectorOf(pod.component, pod.instance),
+      labels: podLabelsOf(pod.component, pod.instance),
       annotations: { 'kubectl.kubernetes.io/default-container': pod.component },
     },
     spec: {
-      serviceAccountName: `top-clients-${pod.component}`,
-      automountServiceAccountToken: false,
-      enableServiceLinks: false,
-      securityContext: {
-        runAsNonRoot: true,
-        runAsUser: 65532,
-        runAsGroup: 65532,
-        fsGroup: 65532,
-        seccompProfile: { type: 'RuntimeDefault' },
-      },
-      terminationGracePeriodSeconds: pod.graceSeconds ?? 30,
+      ...podGround(platform, pod.component),
+      securityContext: restrictedPod(65532),
+      terminationGracePeriodSeconds: GRACE_SECONDS + (pod.preStopSeconds ?? 0),
       ...(spec.image?.pullSecrets.length
         ? { imagePullSecrets: spec.image.pullSecrets.map((name) => ({ name })) }
         : {}),
-      ...(Object.keys(spec.scheduling.nodeSelector).length > 0
-        ? { nodeSelector: spec.scheduling.nodeSelector }
-        : {}),
-      ...(spec.scheduling.priorityClassName ? { priorityClassName: spec.scheduling.priorityClassName } : {}),
       ...(pod.ends
         ? { restartPolicy: 'Never' }
         : {
@@ -92,25 +135,12 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
               }),
             ),
           }),
+      ...(pod.after
+        ? { initContainers: pod.after.map(({ role, env }, i) => container(`${role}-${i + 1}`, role, env)) }
+        : {}),
       containers: [
         {
-          name: pod.component,
-          image,
-          imagePullPolicy: spec.image?.pullPolicy ?? 'IfNotPresent',
-          args: [pod.role],
-          env: [
-            { name: 'TC_LOG_LEVEL', value: spec.logLevel },
-            { name: 'NODE_COMPILE_CACHE', value: '/tmp/compile-cache' },
-            ...(pod.nodeOptions ? [{ name: 'NODE_OPTIONS', value: pod.nodeOptions }] : []),
-            ...pod.env,
-          ],
-          resources: pod.resources,
-          securityContext: RESTRICTED_CONTAINER,
-          volumeMounts: volumes.map(({ name, mountPath }) => ({
-            name,
-            mountPath,
-            ...(name === 'tmp' ? {} : { readOnly: true }),
-          })),
+          ...container(pod.component, pod.role, pod.env),
           ...(pod.ends
             ? {}
             : {

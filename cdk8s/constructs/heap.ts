@@ -1,0 +1,12 @@
+import { amountOf } from '../api/rules.ts';
+import type { Resources } from '../api/shared.ts';
+
+/** Of the container's memory; the rest is for buffers, code and the young generation. */
+const OLD_SPACE = 0.75;
+
+/**
+ * V8's option for the size of its heap, in MiB: left alone it grows towards what the node has, and the container
+ * is killed before it collects.
+ */
+export const oldSpaceOption = ({ limits }: Resources): string =>
+  `--max-old-space-size=${Math.floor((OLD_SPACE * amountOf(limits.memory)) / 2 ** 20)}`;

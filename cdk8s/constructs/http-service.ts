@@ -1,0 +1,22 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { type Platform, PORTS } from '../platform.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+
+/** The address of a workload that serves users' traffic. */
+export function httpService(
+  scope: Construct,
+  platform: Platform,
+  workload: { readonly name: string; readonly component: string; readonly instance?: string },
+): void {
+  const { name, component, instance } = workload;
+  new ApiObject(scope, `${name}-service`, {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: metadataOf(platform, name, component, instance),
+    spec: {
+      selector: selectorOf(component, instance),
+      ports: [{ name: 'http', port: PORTS.http, targetPort: 'http', protocol: 'TCP' }],
+    },
+  });
+}

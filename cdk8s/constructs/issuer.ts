@@ -1,0 +1,49 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { names, type Platform, PORTS } from '../platform.ts';
+import { httpService } from './http-service.ts';
+import { DEMO_ISSUER } from './identity.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+import { rolePod } from './role-pod.ts';
+import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+
+const component = 'issuer';
+
+/** Key of the secret that holds the issuer's private key as a JWK; the secret has the issuer's name. */
+export const ISSUER_KEY = 'key.jwk';
+
+/** Signs in anybody as any seller, for demonstrations. One is enough: keys once fetched outlive its absence. */
+export function issuer(scope: Construct, platform: Platform): void {
+  if (!platform.spec.auth.demoIssuer) return;
+  new ApiObject(scope, 'issuer', {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf(platform, names.issuer, component),
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: selectorOf(component) },
+      strategy: WITHOUT_A_GAP,
+      template: rolePod(platform, {
+        role: 'issuer',
+        component,
+        resources: { requests: { cpu: '20m', memory: '128Mi' }, limits: { memory: '128Mi' } },
+        serves: true,
+        preStopSeconds: PRE_STOP_SECONDS,
+        env: [
+          { name: 'TC_PORT', value: String(PORTS.http) },
+          { name: 'TC_ISSUER_NAME', value: DEMO_ISSUER },
+          { name: 'TC_KEY_FILE', value: `/etc/issuer/${ISSUER_KEY}` },
+        ],
+        volumes: [
+          {
+            name: 'key',
+            mountPath: '/etc/issuer',
+            // Readable by the role's group (fsGroup) and by nobody else.
+            source: { secret: { secretName: names.issuer, defaultMode: 0o440 } },
+          },
+        ],
+      }),
+    },
+  });
+  httpService(scope, platform, { name: names.issuer, component });
+}

@@ -1,0 +1,161 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { names, type Platform } from '../platform.ts';
+import { type KafkaUserName, kafkaUserOf } from './kafka-access.ts';
+import { metadataOf } from './labels.ts';
+import { kafkaCallers } from './network-policies.ts';
+import { RESTRICTED_CONTAINER, scheduling } from './role-pod.ts';
+
+const component = 'kafka';
+const apiVersion = 'kafka.strimzi.io/v1';
+/** All that consumer groups of ours are named by; `consumerGroup` builds on it. */
+const GROUPS = 'top-clients.projector.';
+
+/** A Kafka cluster run by Strimzi: its nodes, the topic, and an account for each role with just what it does. */
+export function kafkaStrimzi(scope: Construct, platform: Platform): void {
+  const { partitions, replication, strimzi } = platform.spec.kafka;
+  const metadata = metadataOf(platform, names.kafka, component);
+  const member = (name: string) => {
+    const plain = metadataOf(platform, name, component);
+    return { ...plain, labels: { ...plain.labels, 'strimzi.io/cluster': names.kafka } };
+  };
+  // Where acknowledged means written, it must be on as many brokers as there may be.
+  const minInsyncReplicas = Math.min(strimzi.minInsyncReplicas, replication);
+  const internalCopies = Math.min(3, strimzi.replicas);
+  const { securityContext, ...where } = podTemplate(platform);
+
+  new ApiObject(scope, 'kafka-nodes', {
+    apiVersion,
+    kind: 'KafkaNodePool',
+    metadata: member('top-clients-kafka-nodes'),
+    spec: {
+      replicas: strimzi.replicas,
+      roles: ['controller', 'broker'],
+      resources: strimzi.resources,
+      storage: {
+        type: 'jbod',
+        volumes: [
+          {
+            id: 0,
+            type: 'persistent-claim',
+            kraftMetadata: 'shared',
+            size: strimzi.storage.size,
+            ...(strimzi.storage.className ? { class: strimzi.storage.className } : {}),
+            deleteClaim: false,
+          },
+        ],
+      },
+      template: {
+        pod: { securityContext, ...where },
+        kafkaContainer: { securityContext: RESTRICTED_CONTAINER },
+      },
+    },
+  });
+  new ApiObject(scope, 'kafka', {
+    apiVersion,
+    kind: 'Kafka',
+    metadata,
+    spec: {
+      kafka: {
+        ...(strimzi.version ? { version: strimzi.version } : {}),
+        listeners: [
+          {
+            name: 'tls',
+            port: 9093,
+            type: 'internal',
+            tls: true,
+            authentication: { type: 'scram-sha-512' },
+            ...(platform.spec.networkPolicies.enabled ? { networkPolicyPeers: kafkaCallers(platform) } : {}),
+          },
+        ],
+        authorization: { type: 'simple' },
+        config: {
+          'auto.create.topics.enable': false,
+          'default.replication.factor': internalCopies,
+          'min.insync.replicas': Math.min(strimzi.minInsyncReplicas, internalCopies),
+          'offsets.topic.replication.factor': internalCopies,
+          'transaction.state.log.replication.factor': internalCopies,
+          'transaction.state.log.min.isr': Math.min(strimzi.minInsyncReplicas, internalCopies),
+          'share.coordinator.state.topic.replication.factor': internalCopies,
+          'share.coordinator.state.topic.min.isr': Math.min(strimzi.minInsyncReplicas, internalCopies),
+          // projector.sessionTimeoutMs may be as low as this.
+          'group.min.session.timeout.ms': 1_000,
+        },
+      },
+      entityOperator: {
+        topicOperator: {},
+        userOperator: {},
+        template: {
+          pod: { securityContext, ...where },
+          topicOperatorContainer: { securityContext: RESTRICTED_CONTAINER },
+          userOperatorContainer: { securityContext: RESTRICTED_CONTAINER },
+        },
+      },
+    },
+  });
+  new ApiObject(scope, 'seller-events', {
+    apiVersion,
+    kind: 'KafkaTopic',
+    metadata: member(SELLER_EVENTS.topic),
+    spec: {
+      topicName: SELLER_EVENTS.topic,
+      partitions,
+      replicas: replication,
+      config: { ...SELLER_EVENTS.settings, 'min.insync.replicas': minInsyncReplicas },
+    },
+  });
+  for (const [user, acls] of Object.entries(rightsOf(platform))) {
+    new ApiObject(scope, `user-${user}`, {
+      apiVersion,
+      kind: 'KafkaUser',
+      metadata: member(kafkaUserOf(user as KafkaUserName)),
+      spec: { authentication: { type: 'scram-sha-512' }, authorization: { type: 'simple', acls } },
+    });
+  }
+}
+
+function podTemplate(platform: Platform) {
+  const { nodeSelector, priorityClassName } = scheduling(platform);
+  return {
+    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
+    ...(priorityClassName ? { priorityClassName } : {}),
+    // Strimzi takes no nodeSelector, and says the same by affinity.
+    ...(nodeSelector
+      ? {
+          affinity: {
+            nodeAffinity: {
+              requiredDuringSchedulingIgnoredDuringExecution: {
+                nodeSelectorTerms: [
+                  {
+                    matchExpressions: Object.entries(nodeSelector).map(([key, value]) => ({
+                      key,
+                      operator: 'In',
+                      values: [value],
+                    })),
+                  },
+                ],
+              },
+            },
+          },
+        }
+      : {}),
+  };
+}
+
+const onTopic = (...operations: string[]) => ({
+  resource: { type: 'topic', name: SELLER_EVENTS.topic, patternType: 'literal' },
+  operations,
+});
+const onGroups = (...operations: string[]) => ({
+  resource: { type: 'group', name: GROUPS, patternType: 'prefix' },
+  operations,
+});
+
+const rightsOf = ({ capabilities }: Platform) => ({
+  // To write is to be an idempotent producer as well, since Kafka 3.
+  'outbox-relay': [onTopic('Describe', 'Write')],
+  projector: [onTopic('Describe', 'Read'), onGroups('Read')],
+  'compare-views': [onTopic('Describe', 'Read')],
+  ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),
+});

@@ -1,0 +1,71 @@
+import type { Construct } from 'constructs';
+import type { PageName, ViewId } from '../api/page-view.ts';
+import type { DatabaseName, Platform } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { kafkaAccess } from './kafka-access.ts';
+import { roleJob } from './role-job.ts';
+import type { EnvironmentVariable } from './role-pod.ts';
+
+const component = 'migrate';
+
+/** Creates the topic, or brings its settings to ours; not where the topic is an object, or somebody else's. */
+export function topicJob(scope: Construct, platform: Platform): void {
+  const { kafka } = platform.spec;
+  if (kafka.mode === 'strimzi' || (kafka.mode === 'external' && !kafka.external.createTopic)) return;
+  const access = kafkaAccess(platform, 'migrate');
+  job(scope, platform, 'topics', access.volumes, [
+    { name: 'TC_TARGET', value: 'topics' },
+    { name: 'TC_PARTITIONS', value: String(kafka.partitions) },
+    { name: 'TC_REPLICATION', value: String(kafka.replication) },
+    ...access.env,
+  ]);
+}
+
+/** Brings a database without views to this version. */
+export function databaseJob(scope: Construct, platform: Platform, target: 'source' | 'self-view'): void {
+  const { volumes } = databaseAccess(platform, {});
+  job(scope, platform, target, volumes, databaseSettings(platform, target));
+}
+
+/** Brings a page's own tables to this version and, unless null, a view beside them. */
+export function pageJob(scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void {
+  const { volumes } = databaseAccess(platform, {});
+  job(scope, platform, view ? `${page}-${view.delivery}-v${view.version}` : page, volumes, [
+    ...databaseSettings(platform, page),
+    { name: 'TC_DELIVERY', value: view?.delivery ?? 'off' },
+    ...(view ? [{ name: 'TC_VIEW_VERSION', value: String(view.version) }] : []),
+  ]);
+}
+
+/** The settings of `migrate` for a database, its page's own tables alone. */
+export function databaseSettings(
+  platform: Platform,
+  target: 'source' | 'self-view' | PageName,
+): EnvironmentVariable[] {
+  const database: DatabaseName = target === 'self-view' ? 'selfView' : target;
+  return [
+    { name: 'TC_TARGET', value: target },
+    ...databaseAccess(platform, { TC_DATABASE_URL: database }).env,
+  ];
+}
+
+function job(
+  scope: Construct,
+  platform: Platform,
+  target: string,
+  volumes: ReturnType<typeof databaseAccess>['volumes'],
+  env: readonly EnvironmentVariable[],
+): void {
+  roleJob(scope, platform, {
+    name: `top-clients-migrate-${target}`,
+    role: 'migrate',
+    component,
+    instance: target,
+    env,
+    volumes,
+    memory: '192Mi',
+    deadlineSeconds: 1_200,
+    // Ten tries are about half an hour of waiting for a store, ended by the deadline above.
+    retries: 10,
+  });
+}

@@ -1,0 +1,190 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { names, type Platform, PORTS } from '../platform.ts';
+import { brokersOf } from './kafka-access.ts';
+import { metadataOf, PART_OF } from './labels.ts';
+import { componentsOf } from './service-accounts.ts';
+
+type Peer =
+  | Readonly<Record<'podSelector' | 'namespaceSelector', unknown>>
+  | Readonly<Record<string, unknown>>;
+interface Port {
+  readonly protocol: 'TCP' | 'UDP';
+  readonly port: number | string;
+}
+interface Rule {
+  /** Anybody when absent; the field must not be there then, for an empty list means the same. */
+  readonly peers?: readonly Peer[];
+  readonly ports: readonly Port[];
+}
+
+const tcp = (port: number | string): Port => ({ protocol: 'TCP', port });
+const ours = (component: string, instance?: string): Peer => ({
+  podSelector: {
+    matchLabels: {
+      ...PART_OF,
+      'app.kubernetes.io/component': component,
+      ...(instance ? { 'app.kubernetes.io/instance': instance } : {}),
+    },
+  },
+});
+const namespaceOf = (name: string) => ({ matchLabels: { 'kubernetes.io/metadata.name': name } });
+const namespaces = (list: readonly { readonly namespace: string }[]): Peer[] =>
+  list.map(({ namespace }) => ({ namespaceSelector: namespaceOf(namespace) }));
+
+/** Who reads and writes databases. */
+const DATABASE_CALLERS = [
+  'source',
+  'outbox-relay',
+  'projector',
+  'page-server',
+  'migrate',
+  'compare-views',
+  'drop-view',
+  'seed',
+];
+const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'migrate'];
+/** Who answers users, and may be called from outside. */
+const PUBLIC = ['source', 'page-server', 'issuer'];
+
+/** Who may call Kafka, as peers of a policy: the autoscaler asks it for the lag of groups. */
+export function kafkaCallers({ capabilities, spec }: Platform): Peer[] {
+  return [
+    ...KAFKA_CALLERS.filter((one) => spec.kafka.mode !== 'strimzi' || one !== 'migrate').map((one) =>
+      ours(one),
+    ),
+    ...(capabilities.keda ? namespaces(spec.networkPolicies.kedaFrom) : []),
+  ];
+}
+
+/**
+ * Nobody speaks with anybody, then exactly the arrows of the design. Policies only ever add to each other: what else
+ * belongs to us, as the operator, brings along what allows it more.
+ */
+export function networkPolicies(scope: Construct, platform: Platform): void {
+  if (!platform.spec.networkPolicies.enabled) return;
+  const everyPod = {
+    matchLabels: PART_OF,
+    matchExpressions: [
+      { key: 'app.kubernetes.io/component', operator: 'NotIn', values: ['operator', 'test'] },
+    ],
+  };
+  const policy = (name: string, spec: Readonly<Record<string, unknown>>) =>
+    new ApiObject(scope, `policy-${name}`, {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: metadataOf(platform, `top-clients-${name}`, 'network-policy', name),
+      spec,
+    });
+  policy('default-deny', { podSelector: everyPod, policyTypes: ['Ingress', 'Egress'] });
+  policy('dns', {
+    podSelector: everyPod,
+    policyTypes: ['Egress'],
+    egress: [
+      {
+        to: [
+          { namespaceSelector: namespaceOf('kube-system') },
+          // A cache on each node listens on an address of that range.
+          { ipBlock: { cidr: '169.254.0.0/16' } },
+        ],
+        ports: [
+          { protocol: 'UDP', port: 53 },
+          { protocol: 'TCP', port: 53 },
+        ],
+      },
+    ],
+  });
+  for (const component of componentsOf(platform)) {
+    const ingress = ingressOf(platform, component);
+    const egress = egressOf(platform, component);
+    const written = (rules: readonly Rule[], side: 'from' | 'to') =>
+      rules.map(({ peers, ports }) => ({ ...(peers ? { [side]: peers } : {}), ports }));
+    policy(component, {
+      podSelector: { matchLabels: { ...PART_OF, 'app.kubernetes.io/component': component } },
+      policyTypes: ['Ingress', 'Egress'],
+      ingress: written(ingress, 'from'),
+      egress: written(egress, 'to'),
+    });
+  }
+}
+
+function ingressOf(platform: Platform, component: string): Rule[] {
+  const { pagesFrom, scrapersFrom } = platform.spec.networkPolicies;
+  switch (component) {
+    case 'kafka':
+      return [{ peers: kafkaCallers(platform), ports: [tcp(9092)] }];
+    case 'postgres':
+      return [{ peers: DATABASE_CALLERS.map((one) => ours(one)), ports: [tcp(5432)] }];
+  }
+  const scrapers = [
+    ...namespaces(scrapersFrom),
+    // The operator reads the projectors' lag, wherever it runs.
+    ...(component === 'projector' ? [{ namespaceSelector: {}, ...ours('operator') }] : []),
+  ];
+  return [
+    ...(PUBLIC.includes(component) ? [{ ...callersOf(component, pagesFrom), ports: [tcp(PORTS.http)] }] : []),
+    ...(scrapers.length > 0 ? [{ peers: scrapers, ports: [tcp(PORTS.health)] }] : []),
+  ];
+}
+
+/** Who may call what users may call. */
+function callersOf(component: string, from: readonly { readonly namespace: string }[]): { peers?: Peer[] } {
+  if (from.length === 0) return {};
+  const own: Readonly<Record<string, readonly Peer[]>> = {
+    source: [ours('page-server')],
+    issuer: [ours('source'), ours('page-server', 'self-view')],
+  };
+  return { peers: [...(own[component] ?? []), ...namespaces(from)] };
+}
+
+function egressOf(platform: Platform, component: string): Rule[] {
+  const { kafka, postgres, auth } = platform.spec;
+  const rules: Rule[] = [];
+  if (DATABASE_CALLERS.includes(component)) {
+    rules.push(
+      postgres.mode === 'external'
+        ? // Its host stands in a secret.
+          { ports: [tcp(postgres.external.port)] }
+        : {
+            peers: [
+              postgres.mode === 'cnpg'
+                ? { podSelector: { matchLabels: { 'cnpg.io/cluster': names.postgres } } }
+                : ours('postgres'),
+            ],
+            ports: [tcp(5432)],
+          },
+    );
+  }
+  if (KAFKA_CALLERS.includes(component) && !(component === 'migrate' && kafka.mode === 'strimzi')) {
+    const ports = [...new Set(brokersOf(platform).map(portOf))].map(tcp);
+    rules.push(
+      kafka.mode === 'external'
+        ? // Its brokers may be anywhere, and name further ones.
+          { ports }
+        : {
+            peers: [
+              kafka.mode === 'strimzi'
+                ? { podSelector: { matchLabels: { 'strimzi.io/cluster': names.kafka } } }
+                : ours('kafka'),
+            ],
+            ports,
+          },
+    );
+  }
+  if (component === 'page-server') rules.push({ peers: [ours('source')], ports: [tcp(PORTS.http)] });
+  if (component === 'page-server' || component === 'source') {
+    rules.push(
+      auth.demoIssuer
+        ? { peers: [ours('issuer')], ports: [tcp(PORTS.http)] }
+        : { ports: [tcp(portOfUrl(auth.jwksUrl!))] },
+    );
+  }
+  return rules;
+}
+
+const portOf = (broker: string): number => Number(broker.slice(broker.lastIndexOf(':') + 1));
+
+const portOfUrl = (address: string): number => {
+  const { port, protocol } = new URL(address);
+  return port === '' ? (protocol === 'https:' ? 443 : 80) : Number(port);
+};

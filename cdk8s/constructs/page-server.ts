@@ -1,0 +1,84 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import type { PageName } from '../api/page-view.ts';
+import type { Resources } from '../api/shared.ts';
+import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { disruptionBudget } from './disruption-budget.ts';
+import { httpService } from './http-service.ts';
+import { DEMO_TOKEN_URL, identity } from './identity.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+import { type EnvironmentVariable, rolePod } from './role-pod.ts';
+import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+
+const component = 'page-server';
+
+/** Serves one page under the delivery that is shown now. */
+export function pageServer(scope: Construct, platform: Platform, { name, spec, shown }: PagePlan): void {
+  const { server } = spec;
+  serve(scope, platform, name, name, server, [
+    { name: 'TC_DELIVERY', value: shown.delivery },
+    ...('version' in shown ? [{ name: 'TC_VIEW_VERSION', value: String(shown.version) }] : []),
+    ...(shown.delivery === 'synchronous'
+      ? [{ name: 'TC_PARALLEL', value: String(spec.parallel ?? true) }]
+      : []),
+    { name: 'TC_DATABASE_POOL', value: String(server.databasePool) },
+    { name: 'TC_SOURCE_DEADLINE_MS', value: String(server.sourceDeadlineMs) },
+    { name: 'TC_SOURCE_CONCURRENCY', value: String(server.sourceConcurrency) },
+    { name: 'TC_PAGE_DEADLINE_MS', value: String(server.pageDeadlineMs) },
+  ]);
+}
+
+/** Serves the self-view: a seller's own list, always from the source of truth. */
+export function selfView(scope: Construct, platform: Platform): void {
+  serve(scope, platform, 'self-view', 'selfView', platform.spec.selfView, [
+    ...identity(platform),
+    ...(platform.spec.auth.demoIssuer ? [{ name: 'TC_TOKEN_URL', value: DEMO_TOKEN_URL }] : []),
+  ]);
+}
+
+function serve(
+  scope: Construct,
+  platform: Platform,
+  page: PageName | 'self-view',
+  database: DatabaseName,
+  { replicas, resources }: { readonly replicas: number; readonly resources: Resources },
+  settings: readonly EnvironmentVariable[],
+): void {
+  const access = databaseAccess(platform, { TC_DATABASE_URL: database });
+  const { publicUrls } = platform.spec;
+  const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
+  const workload = { name: names.page(page), component, instance: page, replicas };
+  new ApiObject(scope, `page-${page}`, {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf(platform, workload.name, component, page),
+    spec: {
+      replicas,
+      selector: { matchLabels: selectorOf(component, page) },
+      strategy: WITHOUT_A_GAP,
+      template: rolePod(platform, {
+        role: 'page-server',
+        component,
+        instance: page,
+        resources,
+        serves: true,
+        preStopSeconds: PRE_STOP_SECONDS,
+        env: [
+          { name: 'TC_PAGE', value: page },
+          { name: 'TC_PORT', value: String(PORTS.http) },
+          ...access.env,
+          { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
+          ...settings,
+          ...link('TC_GIG_URL', publicUrls.gig),
+          ...link('TC_USER_URL', publicUrls.user),
+          ...link('TC_SEARCH_URL', publicUrls.search),
+          ...link('TC_SELF_VIEW_URL', publicUrls.selfView),
+        ],
+        volumes: access.volumes,
+      }),
+    },
+  });
+  httpService(scope, platform, workload);
+  disruptionBudget(scope, platform, workload);
+}

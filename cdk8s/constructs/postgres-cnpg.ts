@@ -1,0 +1,56 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { DATABASES, names, type Platform } from '../platform.ts';
+import { databaseOn } from './database-access.ts';
+import { metadataOf } from './labels.ts';
+import { scheduling } from './role-pod.ts';
+
+const component = 'postgres';
+const apiVersion = 'postgresql.cnpg.io/v1';
+/** Owns all databases; CloudNativePG keeps its password in the secret `<cluster>-app`. */
+const OWNER = 'topclients';
+
+/** A PostgreSQL cluster run by CloudNativePG, and the databases in it. */
+export function postgresCnpg(scope: Construct, platform: Platform): void {
+  const { cnpg } = platform.spec.postgres;
+  const { nodeSelector, priorityClassName } = scheduling(platform);
+  new ApiObject(scope, 'postgres', {
+    apiVersion,
+    kind: 'Cluster',
+    metadata: metadataOf(platform, names.postgres, component),
+    spec: {
+      instances: cnpg.instances,
+      ...(cnpg.image ? { imageName: cnpg.image } : {}),
+      storage: {
+        size: cnpg.storage.size,
+        ...(cnpg.storage.className ? { storageClass: cnpg.storage.className } : {}),
+      },
+      resources: cnpg.resources,
+      postgresql: { parameters: { max_connections: String(cnpg.maxConnections) } },
+      bootstrap: { initdb: { database: databaseOn.source, owner: OWNER } },
+      affinity: {
+        enablePodAntiAffinity: true,
+        topologyKey: 'kubernetes.io/hostname',
+        podAntiAffinityType: 'preferred',
+        ...(nodeSelector ? { nodeSelector } : {}),
+      },
+      ...(priorityClassName ? { priorityClassName } : {}),
+    },
+  });
+  // The source's was made with the cluster.
+  for (const database of DATABASES.filter((one) => one !== 'source')) {
+    const name = databaseOn[database];
+    new ApiObject(scope, `database-${name}`, {
+      apiVersion,
+      kind: 'Database',
+      metadata: metadataOf(platform, `${names.postgres}-${name.replaceAll('_', '-')}`, component),
+      spec: {
+        name,
+        owner: OWNER,
+        cluster: { name: names.postgres },
+        // Whoever deletes the object keeps the data.
+        databaseReclaimPolicy: 'retain',
+      },
+    });
+  }
+}

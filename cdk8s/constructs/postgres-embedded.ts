@@ -1,0 +1,138 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { names, type Platform } from '../platform.ts';
+import { databaseOn, postgresSecret } from './database-access.ts';
+import { fingerprint } from './fingerprint.ts';
+import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
+
+const component = 'postgres';
+/** The user of the public image. */
+const USER = 999;
+const SCRIPTS_FOLDER = '/etc/top-clients-postgres';
+/** The volume itself may hold a lost+found, and the image's own place changes with the major version. */
+const DATA_FOLDER = '/var/lib/postgresql';
+
+/** One server with all databases, on a volume. For development: when it restarts, nobody takes over. */
+export function postgresEmbedded(scope: Construct, platform: Platform): void {
+  const { embedded } = platform.spec.postgres;
+  const metadata = metadataOf(platform, names.postgres, component);
+  const scripts = { 'databases.sql': DATABASES_SQL, 'create-databases.sh': CREATE_DATABASES };
+  new ApiObject(scope, 'postgres-scripts', { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: scripts });
+  new ApiObject(scope, 'postgres-service', {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata,
+    spec: {
+      selector: selectorOf(component),
+      ports: [{ name: 'postgres', port: 5432, targetPort: 'postgres', protocol: 'TCP' }],
+    },
+  });
+  const secret = (name: string, key: string) => ({
+    name,
+    valueFrom: { secretKeyRef: { name: postgresSecret(platform), key } },
+  });
+  const accepts = {
+    // By TCP: the server that the image starts for itself, to initialise, listens on a socket alone.
+    exec: { command: ['pg_isready', '--quiet', '--host=127.0.0.1', '--port=5432'] },
+    timeoutSeconds: 5,
+  };
+  new ApiObject(scope, 'postgres', {
+    apiVersion: 'apps/v1',
+    kind: 'StatefulSet',
+    metadata,
+    spec: {
+      replicas: embedded.replicas,
+      serviceName: names.postgres,
+      selector: { matchLabels: selectorOf(component) },
+      template: {
+        metadata: {
+          labels: podLabelsOf(component),
+          // The databases are looked after when the server starts.
+          annotations: { 'topclients.dev/configuration': fingerprint(scripts) },
+        },
+        spec: {
+          ...podGround(platform, component),
+          securityContext: restrictedPod(USER),
+          terminationGracePeriodSeconds: 60,
+          containers: [
+            {
+              name: component,
+              image: embedded.image,
+              imagePullPolicy: 'IfNotPresent',
+              args: ['-c', `max_connections=${embedded.maxConnections}`],
+              env: [
+                secret('POSTGRES_USER', 'username'),
+                secret('POSTGRES_PASSWORD', 'password'),
+                { name: 'POSTGRES_DB', value: databaseOn.source },
+                { name: 'PGDATA', value: `${DATA_FOLDER}/pgdata` },
+              ],
+              ports: [{ name: 'postgres', containerPort: 5432 }],
+              resources: embedded.resources,
+              securityContext: RESTRICTED_CONTAINER,
+              terminationMessagePolicy: 'FallbackToLogsOnError',
+              lifecycle: {
+                postStart: { exec: { command: ['bash', `${SCRIPTS_FOLDER}/create-databases.sh`] } },
+                // The kubelet's SIGTERM alone would wait until the last client has gone.
+                preStop: { exec: { command: ['pg_ctl', 'stop', '--mode=fast', '--timeout=45'] } },
+              },
+              startupProbe: { ...accepts, periodSeconds: 2, failureThreshold: 150 },
+              livenessProbe: { ...accepts, periodSeconds: 10, failureThreshold: 6 },
+              readinessProbe: { ...accepts, periodSeconds: 3, failureThreshold: 2 },
+              volumeMounts: [
+                { name: 'data', mountPath: DATA_FOLDER },
+                { name: 'scripts', mountPath: SCRIPTS_FOLDER, readOnly: true },
+                { name: 'socket', mountPath: '/var/run/postgresql' },
+                { name: 'tmp', mountPath: '/tmp' },
+                { name: 'shared-memory', mountPath: '/dev/shm' },
+              ],
+            },
+          ],
+          volumes: [
+            { name: 'scripts', configMap: { name: names.postgres } },
+            { name: 'socket', emptyDir: { sizeLimit: '1Mi' } },
+            { name: 'tmp', emptyDir: { sizeLimit: '256Mi' } },
+            // Parallel queries share memory; a container gets 64 MiB unless told otherwise.
+            { name: 'shared-memory', emptyDir: { medium: 'Memory', sizeLimit: '128Mi' } },
+          ],
+        },
+      },
+      volumeClaimTemplates: [
+        {
+          apiVersion: 'v1',
+          kind: 'PersistentVolumeClaim',
+          metadata: { name: 'data', labels: metadata.labels },
+          spec: {
+            accessModes: ['ReadWriteOnce'],
+            ...(embedded.storage.className ? { storageClassName: embedded.storage.className } : {}),
+            resources: { requests: { storage: embedded.storage.size } },
+          },
+        },
+      ],
+    },
+  });
+}
+
+const DATABASES_SQL = `select format('create database %I', wanted.name)
+from unnest(array[${Object.values(databaseOn)
+  .map((name) => `'${name}'`)
+  .join(', ')}]) as wanted (name)
+where not exists (select from pg_database where datname = wanted.name)
+\\gexec
+`;
+
+/**
+ * At every start of the server rather than at its first, as the image would by itself: an initialisation that was
+ * cut short, or a version with one page more, then gets its databases as well. A failure restarts the container.
+ */
+const CREATE_DATABASES = `set -eu
+export PGHOST=127.0.0.1 PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5
+for attempt in $(seq 600); do
+  if pg_isready --quiet; then
+    exec psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=${SCRIPTS_FOLDER}/databases.sql
+  fi
+  sleep 0.2
+done
+echo 'PostgreSQL did not accept connections within two minutes' >&2
+exit 1
+`;

@@ -1,0 +1,62 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import type { ViewId } from '../api/page-view.ts';
+import { names, type PagePlan, type Platform } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { disruptionBudget } from './disruption-budget.ts';
+import { kafkaAccess } from './kafka-access.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+import { rolePod } from './role-pod.ts';
+import { projectorsAtMost, scalesByKeda } from './scaling.ts';
+
+const component = 'projector';
+
+/** What tells the projectors of one view from those of others. */
+export const projectorInstance = (page: string, { delivery, version }: ViewId) =>
+  `${page}-${delivery}-v${version}`;
+
+/** Topic → one view of a page. Its pods share the partitions. */
+export function projector(scope: Construct, platform: Platform, page: PagePlan, view: ViewId): void {
+  const { spec } = page;
+  const name = names.projector(page.name, view);
+  const instance = projectorInstance(page.name, view);
+  const database = databaseAccess(platform, { TC_DATABASE_URL: page.name });
+  const kafka = kafkaAccess(platform, 'projector');
+  const scaled = scalesByKeda(platform, spec);
+  const replicas = Math.min(spec.replicas, platform.spec.kafka.partitions);
+  new ApiObject(scope, `projector-${instance}`, {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf(platform, name, component, instance),
+    spec: {
+      // What an autoscaler writes we leave alone. A projector beyond the partitions would idle.
+      ...(scaled ? {} : { replicas }),
+      selector: { matchLabels: selectorOf(component, instance) },
+      // The group goes on while a new member joins, and an image that cannot join replaces nobody. For that moment
+      // the page's database has one projector's connections more.
+      strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
+      template: rolePod(platform, {
+        role: 'projector',
+        component,
+        instance,
+        resources: spec.projector.resources,
+        semiSpaceMiB: 8,
+        env: [
+          { name: 'TC_PAGE', value: page.name },
+          { name: 'TC_DELIVERY', value: view.delivery },
+          { name: 'TC_VIEW_VERSION', value: String(view.version) },
+          ...database.env,
+          { name: 'TC_SESSION_TIMEOUT_MS', value: String(spec.projector.sessionTimeoutMs) },
+          ...kafka.env,
+        ],
+        volumes: [...database.volumes, ...kafka.volumes],
+      }),
+    },
+  });
+  disruptionBudget(scope, platform, {
+    name,
+    component,
+    instance,
+    replicas: scaled ? projectorsAtMost(platform, spec) : replicas,
+  });
+}

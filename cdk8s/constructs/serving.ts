@@ -1,0 +1,11 @@
+/**
+ * Proxies go on sending to a pod until they have heard that it stops, which takes seconds in a large cluster; until
+ * then it serves as before.
+ */
+export const PRE_STOP_SECONDS = 5;
+
+/** An old pod goes only after a new one is ready, so that a version that cannot serve replaces nobody. */
+export const WITHOUT_A_GAP = {
+  type: 'RollingUpdate',
+  rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
+} as const;

@@ -1,0 +1,51 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { names, type Platform, PORTS } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { disruptionBudget } from './disruption-budget.ts';
+import { httpService } from './http-service.ts';
+import { identity } from './identity.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+import { rolePod } from './role-pod.ts';
+import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+
+const component = 'source';
+
+/** The source of truth: the HTTP contract over its own database. */
+export function topClients(scope: Construct, platform: Platform): void {
+  const { source, auth } = platform.spec;
+  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
+  const workload = { name: names.source, component, replicas: source.replicas };
+  new ApiObject(scope, 'top-clients', {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf(platform, names.source, component),
+    spec: {
+      replicas: source.replicas,
+      selector: { matchLabels: selectorOf(component) },
+      strategy: WITHOUT_A_GAP,
+      template: rolePod(platform, {
+        role: 'top-clients',
+        component,
+        resources: source.resources,
+        serves: true,
+        preStopSeconds: PRE_STOP_SECONDS,
+        env: [
+          { name: 'TC_PORT', value: String(PORTS.http) },
+          ...database.env,
+          { name: 'TC_DATABASE_POOL', value: String(source.databasePool) },
+          ...identity(platform),
+          { name: 'TC_JWT_ALGORITHMS', value: auth.algorithms.join(',') },
+          { name: 'TC_WRITES_PER_MINUTE', value: String(source.writesPerMinute) },
+          { name: 'TC_REQUESTS_PER_MINUTE', value: String(source.requestsPerMinute) },
+          ...(source.trustedProxies.length > 0
+            ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
+            : []),
+        ],
+        volumes: database.volumes,
+      }),
+    },
+  });
+  httpService(scope, platform, workload);
+  disruptionBudget(scope, platform, workload);
+}

@@ -1,0 +1,56 @@
+import type { Construct } from 'constructs';
+import type { PageName, ViewId } from '../api/page-view.ts';
+import type { Platform } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { kafkaAccess } from './kafka-access.ts';
+import { projectorInstance } from './projector.ts';
+import { roleJob } from './role-job.ts';
+import type { EnvironmentVariable } from './role-pod.ts';
+
+const viewSettings = (page: PageName, view: ViewId): EnvironmentVariable[] => [
+  { name: 'TC_PAGE', value: page },
+  { name: 'TC_DELIVERY', value: view.delivery },
+  { name: 'TC_VIEW_VERSION', value: String(view.version) },
+];
+
+/**
+ * Compares a view with the source over all sellers; the verdict is the termination message of its pod, as JSON.
+ * @param attempt told in the name: a comparison that found a difference is made again
+ */
+export function compareViewJob(
+  scope: Construct,
+  platform: Platform,
+  page: PageName,
+  view: ViewId,
+  attempt: number,
+): void {
+  const database = databaseAccess(platform, { TC_SOURCE_DATABASE_URL: 'source', TC_DATABASE_URL: page });
+  const kafka = kafkaAccess(platform, 'compare-views');
+  roleJob(scope, platform, {
+    name: `top-clients-compare-${projectorInstance(page, view)}-${attempt}`,
+    role: 'compare-views',
+    component: 'compare-views',
+    instance: projectorInstance(page, view),
+    env: [...viewSettings(page, view), ...database.env, ...kafka.env],
+    volumes: [...database.volumes, ...kafka.volumes],
+    memory: '256Mi',
+    deadlineSeconds: 900,
+    retries: 3,
+  });
+}
+
+/** Removes a view that nobody reads any more from its page's database. */
+export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
+  const database = databaseAccess(platform, { TC_DATABASE_URL: page });
+  roleJob(scope, platform, {
+    name: `top-clients-drop-${projectorInstance(page, view)}`,
+    role: 'drop-view',
+    component: 'drop-view',
+    instance: projectorInstance(page, view),
+    env: [...viewSettings(page, view), ...database.env],
+    volumes: database.volumes,
+    memory: '192Mi',
+    deadlineSeconds: 300,
+    retries: 5,
+  });
+}

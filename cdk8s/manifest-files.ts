@@ -1,0 +1,58 @@
+import { stringify } from 'yaml';
+import { ISSUER_KEY } from './constructs/issuer.ts';
+import type { KubeObject } from './kube-object.ts';
+import { pageObjects, platformObjects } from './manifests.ts';
+import { names, type Platform } from './platform.ts';
+import type { Wanted } from './values.ts';
+
+/** The first line of every file; what does not begin with it was written by somebody else. */
+export const MARK = '# Written by make manifests; what you change here is lost at the next run.\n';
+
+/** One file a group, name → text. By name they are in the order in which they are needed. */
+export function manifestFiles({ platform, pages }: Wanted): ReadonlyMap<string, string> {
+  const ours = platformObjects(platform);
+  const theirs = pages.map((page) => ({ name: page.name, objects: pageObjects(platform, page) }));
+  const groups: readonly (readonly [string, readonly KubeObject[]])[] = [
+    ['10-ground', ours.ground],
+    ...theirs.map(({ name, objects }) => [`11-ground-${name}`, objects.ground] as const),
+    ['20-stores', ours.stores],
+    ['30-migrations', ours.migrations],
+    ...theirs.map(({ name, objects }) => [`31-migrations-${name}`, objects.migrations] as const),
+    ['40-workloads', ours.workloads],
+    ...theirs.map(({ name, objects }) => [`41-workloads-${name}`, objects.workloads] as const),
+    ['50-seeding', ours.seeding],
+  ];
+  return new Map(
+    groups
+      .filter(([, objects]) => objects.length > 0)
+      .map(([name, objects]) => [
+        `${name}.yaml`,
+        `${MARK}${objects.map((object) => `---\n${stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })}`).join('')}`,
+      ]),
+  );
+}
+
+/**
+ * How to make the secrets that these objects need and that no file may hold; empty when there are none. The operator
+ * makes them itself.
+ */
+export function missingSecrets({ namespace, spec }: Platform): string {
+  const commands = [
+    ...(spec.postgres.mode === 'embedded' && !spec.postgres.embedded.existingSecret
+      ? [
+          `kubectl -n ${namespace} create secret generic ${names.postgres} --from-literal=username=topclients ` +
+            '--from-literal=password="$(openssl rand -hex 24)"',
+        ]
+      : []),
+    ...(spec.auth.demoIssuer
+      ? [
+          `kubectl -n ${namespace} create secret generic ${names.issuer} --from-literal=${ISSUER_KEY}="$(${NEW_KEY})"`,
+        ]
+      : []),
+  ];
+  return commands.length === 0
+    ? ''
+    : `Before the first apply, make what must not be in a file:\n  ${commands.join('\n  ')}\n`;
+}
+
+const NEW_KEY = `node -p "JSON.stringify(crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }))"`;

@@ -1,0 +1,104 @@
+import { parse } from 'yaml';
+import type { z } from 'zod';
+import { ChartValues } from './api/chart-values.ts';
+import { PAGE_NAMES, PageViewSpec } from './api/page-view.ts';
+import { brokenRules } from './api/rules.ts';
+import { TopClientsSpec } from './api/top-clients.ts';
+import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';
+
+/** Values that cannot be used; the message names each and says what to change. */
+export class ValuesError extends Error {
+  override name = 'ValuesError';
+}
+
+export interface Wanted {
+  readonly platform: Platform;
+  readonly pages: readonly PagePlan[];
+}
+
+type Values = Readonly<Record<string, unknown>>;
+const isMap = (value: unknown): value is Values =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** As Helm lays values files over each other: maps are merged, all else is replaced. */
+function overlay(below: unknown, above: unknown): unknown {
+  if (!isMap(below) || !isMap(above)) return above;
+  const merged = { ...below };
+  for (const [name, value] of Object.entries(above)) merged[name] = overlay(below[name], value);
+  return merged;
+}
+
+/**
+ * What values files ask for: the platform, and its pages with nothing in transition.
+ * @param files as the chart takes them, later ones over earlier ones
+ * @param around what the values leave open; `image` wins over theirs
+ * @throws ValuesError naming every wrong value
+ */
+export function readValues(
+  files: readonly { readonly file: string; readonly text: string }[],
+  around: {
+    readonly namespace: string;
+    readonly image?: string | undefined;
+    readonly capabilities: Capabilities;
+  },
+): Wanted {
+  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(around.namespace)) {
+    throw new ValuesError(
+      `${around.namespace} is not the name of a namespace: lower case, digits and dashes`,
+    );
+  }
+  const given = files.map(({ file, text }) => yaml(file, text)).reduce(overlay, {});
+  const parsed = ChartValues.safeParse(given);
+  if (!parsed.success) throw new ValuesError(parsed.error.issues.map(sentence).join('\n'));
+  const { image, topClients, pages } = parsed.data;
+  const deployed = PAGE_NAMES.flatMap((name) => {
+    const spec = (pages as Readonly<Record<string, PageViewSpec | null | undefined>>)[name];
+    return spec ? [{ name, spec }] : [];
+  });
+  const broken = [
+    ...brokenRules(TopClientsSpec, topClients, ['topClients']),
+    ...deployed.flatMap(({ name, spec }) => [
+      ...brokenRules(PageViewSpec, spec, ['pages', name]),
+      ...tooManyProjectors(spec, topClients.kafka.partitions).map((one) => `pages.${name}.${one}`),
+    ]),
+  ];
+  if (broken.length > 0) throw new ValuesError(broken.join('\n'));
+
+  const own = topClients.image ?? image;
+  if (around.image === undefined && !own.digest && !own.tag) {
+    throw new ValuesError('image.tag: name the version to run, here or by --image');
+  }
+  const { pullPolicy, pullSecrets } = own;
+  return {
+    platform: {
+      namespace: around.namespace,
+      // How an image is pulled stands beside its name; the chart hands it to the platform in the same way.
+      spec: {
+        ...topClients,
+        image: { ...(topClients.image ?? { repository: image.repository }), pullPolicy, pullSecrets },
+      },
+      image: around.image ?? imageReference(own),
+      capabilities: around.capabilities,
+    },
+    pages: deployed.map(({ name, spec }) => settledPage(name, spec)),
+  };
+}
+
+const tooManyProjectors = ({ replicas, autoscaling }: PageViewSpec, partitions: number): string[] =>
+  Object.entries({ replicas, 'autoscaling.maxReplicas': autoscaling.maxReplicas })
+    .filter(([, count]) => count > partitions)
+    .map(
+      ([field, count]) =>
+        `${field} is ${count}, but topClients.kafka.partitions is ${partitions}: projectors beyond that would have nothing to read; lower it`,
+    );
+
+function yaml(file: string, text: string): unknown {
+  try {
+    return parse(text) ?? {};
+  } catch (cause) {
+    throw new ValuesError(`${file} is not YAML: ${(cause as Error).message}`, { cause });
+  }
+}
+
+const sentence = ({ path, message }: z.core.$ZodIssue): string =>
+  `${path.join('.') || 'the values'}: ${message}; correct or remove it`;
