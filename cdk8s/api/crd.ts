@@ -41,7 +41,8 @@ const RESOURCES: readonly Resource[] = [
   {
     kind: 'TopClients',
     plural: 'topclients',
-    singular: 'topclients',
+    // Not the plural again: that is the category as well, and kubectl takes it for everything in it.
+    singular: 'topclient',
     shortName: 'tc',
     description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
     spec: TopClientsSpec,

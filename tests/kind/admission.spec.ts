@@ -1,0 +1,358 @@
+/** What the API server lets in, and how it refuses the rest. Nothing runs here: no image is needed. */
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { customResourceDefinitions } from '#cdk8s/api/crd.ts';
+import { PageViewSpec } from '#cdk8s/api/page-view.ts';
+import type { Rule } from '#cdk8s/api/shared.ts';
+import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { Cluster, run, until } from './cluster.ts';
+
+const NAMESPACE = `admission-${process.pid}`;
+const CHART = new URL('../../charts/top-clients', import.meta.url).pathname;
+const cluster = new Cluster(NAMESPACE);
+
+type Spec = Record<string, unknown>;
+const topClients = (spec: Spec, name = 'top-clients') => ({
+  apiVersion: API_VERSION,
+  kind: 'TopClients',
+  metadata: { name, namespace: NAMESPACE },
+  spec,
+});
+const pageView = (spec: Spec, name = 'gig') => ({
+  apiVersion: API_VERSION,
+  kind: 'PageView',
+  metadata: { name, namespace: NAMESPACE },
+  spec,
+});
+
+/** What is said when this is created; fails when it is let in. */
+const refusalOf = (object: unknown) =>
+  cluster.refusal(['create', '--dry-run=server', '--filename', '-'], JSON.stringify(object));
+/** What is said when what exists is changed so. */
+const refusalOfChange = (what: string, spec: Spec) =>
+  cluster.refusal(['patch', what, '--dry-run=server', '--type=merge', '--patch', JSON.stringify({ spec })]);
+
+beforeAll(async () => {
+  await run('kubectl', ['apply', '--server-side', '--force-conflicts', '--filename', `${CHART}/crds`]);
+  await run('kubectl', [
+    'wait',
+    '--for=condition=Established',
+    '--timeout=30s',
+    '--filename',
+    `${CHART}/crds`,
+  ]);
+  await cluster.kubectl(['create', 'namespace', NAMESPACE]);
+}, 60_000);
+
+afterAll(async () => {
+  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
+});
+
+/** Of each rule what breaks it: the path it is told with, the refusal, the spec. */
+const BROKEN: readonly [path: string, message: string, object: ReturnType<typeof topClients>][] = [
+  ['TopClients', 'there is one platform in a namespace; name it top-clients', topClients({}, 'shop')],
+  ['spec.image', 'image needs a tag or a digest', topClients({ image: { repository: 'shop' } })],
+  [
+    'spec.kafka',
+    'embedded Kafka is one broker for development; for more set kafka.mode to strimzi or external',
+    topClients({ kafka: { embedded: { replicas: 3 } } }),
+  ],
+  [
+    'spec.kafka',
+    'embedded Kafka keeps one copy; set kafka.replication to 1',
+    topClients({ kafka: { replication: 3 } }),
+  ],
+  [
+    'spec.kafka',
+    'kafka.mode external needs kafka.external.brokers, a list of host:port',
+    topClients({ kafka: { mode: 'external' } }),
+  ],
+  [
+    'spec.kafka',
+    'kafka.replication must not exceed kafka.strimzi.replicas',
+    topClients({ kafka: { mode: 'strimzi', replication: 5 } }),
+  ],
+  [
+    'spec.kafka',
+    'kafka.strimzi.minInsyncReplicas must not exceed kafka.replication',
+    topClients({ kafka: { mode: 'strimzi', replication: 1 } }),
+  ],
+  [
+    'spec.postgres',
+    'embedded PostgreSQL is one server for development; for more set postgres.mode to cnpg or external',
+    topClients({ postgres: { embedded: { replicas: 2 } } }),
+  ],
+  [
+    'spec.postgres',
+    'postgres.mode external needs postgres.external.existingSecret',
+    topClients({ postgres: { mode: 'external' } }),
+  ],
+  [
+    'spec.auth',
+    'set auth.issuer and auth.jwksUrl, or auth.demoIssuer for a demonstration',
+    topClients({ auth: { demoIssuer: false, issuer: 'https://login.example.com' } }),
+  ],
+  [
+    'spec.auth',
+    'auth.demoIssuer brings an issuer of its own; remove auth.issuer and auth.jwksUrl',
+    topClients({ auth: { issuer: 'https://login.example.com' } }),
+  ],
+  [
+    'spec.source.resources',
+    'requests.memory must not exceed limits.memory',
+    topClients({ source: { resources: { requests: { memory: '1Gi' } } } }),
+  ],
+  [
+    'spec.server.resources',
+    'requests.cpu must not exceed limits.cpu',
+    pageView({ server: { resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } } }),
+  ],
+  [
+    'PageView',
+    'a PageView has the name of a page this version knows: gig, user, search',
+    pageView({}, 'profile'),
+  ],
+  [
+    'spec',
+    'parallel belongs to delivery synchronous; remove it or set delivery: synchronous',
+    pageView({ parallel: false }),
+  ],
+  [
+    'spec',
+    'autoscaling.maxReplicas needs three database connections each',
+    pageView({ autoscaling: { maxReplicas: 21 } }),
+  ],
+  ['spec', 'replicas need three database connections each', pageView({ replicas: 21 })],
+  [
+    'spec.autoscaling',
+    'autoscaling.minReplicas must not exceed autoscaling.maxReplicas',
+    pageView({ autoscaling: { minReplicas: 7 } }),
+  ],
+  [
+    'spec.server',
+    'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
+    pageView({ server: { sourceDeadlineMs: 950 } }),
+  ],
+];
+
+describe('what breaks a rule is refused, with what to change', () => {
+  test.each(BROKEN)('%s: %s', async (path, message, object) => {
+    const refusal = await refusalOf(object);
+    expect(refusal).toContain(message);
+    expect(refusal).toContain(path);
+  });
+});
+
+describe('what exists cannot be changed so that data would stay behind', () => {
+  const CHANGED: readonly [message: string, spec: Spec][] = [
+    [
+      'kafka.mode is fixed, for the events would stay behind',
+      { kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } } },
+    ],
+    ['kafka.partitions can grow but not shrink', { kafka: { partitions: 11 } }],
+    ['postgres.mode is fixed, for the data would stay behind', { postgres: { mode: 'cnpg' } }],
+    [
+      'storage.size of an embedded server is fixed, for its volume exists',
+      { postgres: { embedded: { storage: { size: '16Gi' } } } },
+    ],
+    ['storage.size can grow but not shrink', { kafka: { strimzi: { storage: { size: '40Gi' } } } }],
+    [
+      'storage.className is fixed, for the volumes exist',
+      { postgres: { cnpg: { storage: { className: 'fast' } } } },
+    ],
+  ];
+
+  beforeAll(() => cluster.apply(topClients({})));
+  afterAll(() => cluster.kubectl(['delete', 'topclients/top-clients']));
+
+  test.each(CHANGED)('%s', async (message, spec) => {
+    expect(await refusalOfChange('topclients/top-clients', spec)).toContain(message);
+  });
+
+  test('growing is no such change', async () => {
+    const grown = { kafka: { partitions: 24, strimzi: { storage: { size: '51Gi' } } } };
+    const patch = ['--type=merge', '--patch', JSON.stringify({ spec: grown })];
+    await cluster.kubectl(['patch', 'topclients/top-clients', '--dry-run=server', ...patch]);
+  });
+
+  test('no rule of the definitions is left untried', () => {
+    const rules = new Set<string>();
+    JSON.stringify(customResourceDefinitions(), (keyword, value) => {
+      if (keyword === 'x-kubernetes-validations')
+        for (const { message } of value as Rule[]) rules.add(message);
+      return value;
+    });
+    const tried = [...BROKEN.map(([, message]) => message), ...CHANGED.map(([message]) => message)];
+    expect([...rules].filter((rule) => !tried.some((message) => rule.startsWith(message)))).toEqual([]);
+  });
+});
+
+describe('what does not fit the schema is refused, with its place', () => {
+  test.each([
+    ['unknown field "spec.kafka.partitons"', topClients({ kafka: { partitons: 3 } })],
+    ['spec.kafka.mode: Unsupported value: "kraft"', topClients({ kafka: { mode: 'kraft' } })],
+    [
+      'spec.kafka.external.brokers[0]: Invalid value: "kafka"',
+      topClients({ kafka: { mode: 'external', external: { brokers: ['kafka'] } } }),
+    ],
+    [
+      'spec.kafka.external.sasl.existingSecret: Required value',
+      topClients({ kafka: { external: { brokers: ['k:1'], sasl: { mechanism: 'plain' } } } }),
+    ],
+    [
+      'spec.auth.jwksUrl: Invalid value: "login"',
+      topClients({ auth: { demoIssuer: false, jwksUrl: 'login' } }),
+    ],
+    ['spec.delivery: Unsupported value: "eventual"', pageView({ delivery: 'eventual' })],
+    ['spec.replicas: Invalid value: 0', pageView({ replicas: 0 })],
+    [
+      'spec.server.resources.limits.memory: Invalid value: "1 GB"',
+      pageView({ server: { resources: { limits: { memory: '1 GB' } } } }),
+    ],
+    ['spec.view.version: Invalid value: "string"', pageView({ view: { version: '2' } })],
+  ])('%s', async (message, object) => {
+    expect(await refusalOf(object)).toContain(message);
+  });
+});
+
+describe('what is let in', () => {
+  beforeAll(async () => {
+    await cluster.apply(topClients({}));
+    await cluster.apply(pageView({ server: { resources: { requests: { cpu: 1 } } } }));
+  });
+
+  test('is filled in with the defaults that the operator parses', async () => {
+    expect((await cluster.get('topclients/top-clients')).spec).toEqual(TopClientsSpec.parse({}));
+    const { spec } = await cluster.get('pageview/gig');
+    expect(spec.server.resources.requests).toEqual({ cpu: 1, memory: '256Mi' });
+    expect(PageViewSpec.parse(spec)).toEqual(
+      PageViewSpec.parse({ server: { resources: { requests: { cpu: 1 } } } }),
+    );
+  });
+
+  test('a page is scaled by kubectl', async () => {
+    await cluster.kubectl(['scale', 'pageview', 'gig', '--replicas', '3']);
+    expect((await cluster.get('pageview/gig')).spec.replicas).toBe(3);
+  });
+
+  test('a list shows how a page and the platform are doing', async () => {
+    const status = (what: string, value: unknown) =>
+      cluster.kubectl([
+        ...['patch', what, '--subresource=status', '--type=merge'],
+        ...['--patch', JSON.stringify({ status: value })],
+      ]);
+    await status('pageview/gig', {
+      ready: '2/2',
+      replicas: 3,
+      selector: 'app.kubernetes.io/component=projector',
+      lag: 12,
+      view: 'v1 → v2 80 %',
+    });
+    await status('topclients/top-clients', { ready: '5/5', image: 'top-clients:dev' });
+    const rows = async (what: string) =>
+      (await cluster.kubectl(['get', what]))
+        .trim()
+        .split('\n')
+        .map((row) => row.trim().split(/\s{2,}/));
+    const [head, gig] = await rows('tpv');
+    expect(head).toEqual(['NAME', 'DELIVERY', 'READY', 'REPLICAS', 'LAG', 'VIEW', 'AGE']);
+    expect(gig?.slice(0, 6)).toEqual(['gig', 'asynchronous', '2/2', '3', '12', 'v1 → v2 80 %']);
+    const [titles, platform] = await rows('tc');
+    expect(titles).toEqual(['NAME', 'READY', 'KAFKA', 'POSTGRES', 'IMAGE', 'AGE']);
+    expect(platform?.slice(0, 5)).toEqual(['top-clients', '5/5', 'embedded', 'embedded', 'top-clients:dev']);
+    // The category: both kinds in one list.
+    const both = await cluster.kubectl(['get', 'topclients', '--output', 'name']);
+    expect(both.trim().split('\n')).toEqual(
+      expect.arrayContaining(['pageview.topclients.dev/gig', 'topclients.topclients.dev/top-clients']),
+    );
+    const scale = ['get', '--raw', `/apis/${API_VERSION}/namespaces/${NAMESPACE}/pageviews/gig/scale`];
+    expect(JSON.parse(await cluster.kubectl(scale))).toMatchObject({
+      spec: { replicas: 3 },
+      status: { replicas: 3, selector: 'app.kubernetes.io/component=projector' },
+    });
+  });
+
+  test('conditions of one type are one, whoever writes them', async () => {
+    const condition = (type: string) => ({
+      type,
+      status: 'True',
+      reason: 'Because',
+      message: 'A sentence.',
+      lastTransitionTime: '2026-11-23T14:51:02Z',
+    });
+    const write = (manager: string, ...types: string[]) =>
+      cluster.kubectl(
+        ['apply', '--server-side', '--subresource=status', '--field-manager', manager, '--filename', '-'],
+        {
+          input: JSON.stringify({
+            apiVersion: API_VERSION,
+            kind: 'PageView',
+            metadata: { name: 'gig', namespace: NAMESPACE },
+            status: { conditions: types.map(condition) },
+          }),
+        },
+      );
+    await write('one', 'Ready');
+    await write('another', 'ViewCurrent');
+    const { status } = await cluster.get('pageview/gig');
+    expect(status.conditions.map(({ type }: { type: string }) => type).sort()).toEqual([
+      'Ready',
+      'ViewCurrent',
+    ]);
+  });
+});
+
+describe('with the admission policy of the chart', () => {
+  const policy = async () => {
+    const { stdout } = await run('helm', [
+      ...['template', 'top-clients', CHART, '--namespace', NAMESPACE],
+      ...['--show-only', 'templates/admission-policy.yaml'],
+    ]);
+    return stdout;
+  };
+
+  beforeAll(async () => {
+    await cluster.kubectl(['apply', '--filename', '-'], { input: await policy() });
+    await cluster.apply(topClients({ kafka: { partitions: 12 } }));
+    await cluster.apply(pageView({ replicas: 1 }));
+    // It holds once every API server has read it.
+    await until(
+      'the policy holds',
+      async () => (await refusalOf(pageView({ replicas: 13 }, 'user'))) !== '',
+      30_000,
+    );
+  }, 60_000);
+  afterAll(async () => {
+    await run('kubectl', ['delete', '--ignore-not-found', '--filename', '-'], { input: await policy() });
+  });
+
+  test('more projectors than the topic has partitions are refused, with both numbers', async () => {
+    expect(await refusalOf(pageView({ replicas: 13 }, 'user'))).toContain(
+      'replicas is 13, but the topic has 12 partitions: further projectors would have nothing to read',
+    );
+    expect(await refusalOf(pageView({ autoscaling: { maxReplicas: 14 } }, 'user'))).toContain(
+      'autoscaling.maxReplicas is 14, but the topic has 12 partitions',
+    );
+  });
+
+  test('also by kubectl scale, and as a change', async () => {
+    expect(await cluster.refusal(['scale', 'pageview', 'gig', '--replicas', '13'])).toContain(
+      'replicas is 13, but the topic has 12 partitions',
+    );
+    expect(await refusalOfChange('pageview/gig', { autoscaling: { maxReplicas: 13 } })).toContain(
+      'autoscaling.maxReplicas is 13, but the topic has 12 partitions',
+    );
+    await cluster.kubectl(['scale', 'pageview', 'gig', '--replicas', '12']);
+  });
+
+  test('the platform’s own number counts, and where there is no platform every number is fine', async () => {
+    await cluster.patch('topclients/top-clients', { spec: { kafka: { partitions: 13 } } });
+    const wanted = pageView({ replicas: 13 }, 'user');
+    const create = () =>
+      cluster.kubectl(['create', '--dry-run=server', '--filename', '-'], { input: JSON.stringify(wanted) });
+    await until('the policy has seen it', create, 10_000);
+    await cluster.kubectl(['delete', 'topclients/top-clients']);
+    wanted.spec = { replicas: 20 };
+    await until('the policy has seen it', create, 10_000);
+  });
+});

@@ -1,0 +1,236 @@
+/** The chart over all its values files: rendered, judged by Helm, by the schemas and by the API server. No image is needed. */
+
+import { readdirSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { parse, parseAllDocuments } from 'yaml';
+import { ChartValues } from '#cdk8s/api/chart-values.ts';
+import { PageViewSpec } from '#cdk8s/api/page-view.ts';
+import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { Cluster, run } from './cluster.ts';
+
+const NAMESPACE = `chart-${process.pid}`;
+const CHART = new URL('../../charts/top-clients/', import.meta.url).pathname;
+const cluster = new Cluster(NAMESPACE);
+
+const EXAMPLES = readdirSync(`${CHART}examples`).filter((name) => name.endsWith('.yaml'));
+/** Every values file, as arguments; the first is the chart's own. */
+const VALUES: readonly [name: string, args: readonly string[]][] = [
+  ['values.yaml', []],
+  ...EXAMPLES.map((name) => [name, ['--values', `${CHART}examples/${name}`]] as [string, string[]]),
+];
+
+/** Kinds of others that the chart uses where they are installed. */
+const FOREIGN = ['monitoring.coreos.com/v1'];
+
+const template = (args: readonly string[]) =>
+  run('helm', ['template', 'top-clients', CHART, '--namespace', NAMESPACE, ...args]);
+
+async function rendered(args: readonly string[]): Promise<KubeObject[]> {
+  const { code, stdout, stderr } = await template(args);
+  if (code !== 0) throw new Error(stderr);
+  return parseAllDocuments(stdout)
+    .map((document) => document.toJS() as KubeObject | null)
+    .filter((object) => object !== null);
+}
+// biome-ignore lint/suspicious/noExplicitAny: a manifest is as deep as it is
+const specOf = (object: KubeObject | undefined): any => object?.['spec'];
+
+beforeAll(async () => {
+  await run('kubectl', ['apply', '--server-side', '--force-conflicts', '--filename', `${CHART}crds`]);
+  await run('kubectl', [
+    'wait',
+    '--for=condition=Established',
+    '--timeout=30s',
+    '--filename',
+    `${CHART}crds`,
+  ]);
+  await cluster.apply({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: {
+      name: NAMESPACE,
+      labels: {
+        'pod-security.kubernetes.io/enforce': 'restricted',
+        'pod-security.kubernetes.io/warn': 'restricted',
+      },
+    },
+  });
+  // A dry run leaves nothing behind, and a pod is let in only once its account is there.
+  await cluster.kubectl(['create', 'serviceaccount', 'top-clients-smoke']);
+}, 60_000);
+
+afterAll(async () => {
+  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
+});
+
+test('there are values to start from, and the list of them is whole', async () => {
+  expect(EXAMPLES.length).toBeGreaterThanOrEqual(6);
+  const list = await readFile(`${CHART}examples/README.md`, 'utf8');
+  const listed = [...list.matchAll(/\]\(([a-z-]+\.yaml)\)/g)].map(([, name]) => name);
+  expect(listed.sort()).toEqual([...EXAMPLES].sort());
+});
+
+describe.each(VALUES)('with %s', (_name, args) => {
+  test('lint has nothing to say', async () => {
+    const { code, stdout, stderr } = await run('helm', ['lint', '--strict', CHART, ...args]);
+    expect(`${stdout}${stderr}`).not.toMatch(/\[(WARNING|ERROR)\]/);
+    expect(code).toBe(0);
+  });
+
+  test('the API server takes every object, under the restricted profile and without a warning', async () => {
+    const objects = (await rendered(args)).filter(({ apiVersion }) => !FOREIGN.includes(apiVersion));
+    const list = { apiVersion: 'v1', kind: 'List', items: objects };
+    const { code, stdout, stderr } = await run(
+      'kubectl',
+      ['apply', '--server-side', '--dry-run=server', '--validate=strict', '--filename', '-'],
+      { input: JSON.stringify(list) },
+    );
+    expect(stderr).toBe('');
+    expect(code).toBe(0);
+    expect(stdout.trim().split('\n')).toHaveLength(objects.length);
+  });
+
+  test('the custom resources are what the operator parses, from the values as they are', async () => {
+    const objects = await rendered(args);
+    const given = ChartValues.parse(args[1] ? parse(await readFile(args[1], 'utf8'), { merge: true }) : {});
+    const platform = TopClientsSpec.parse(specOf(objects.find(({ kind }) => kind === 'TopClients')));
+    const { image, demoData: _, ...spec } = platform;
+    const { image: __, demoData: ___, ...wanted } = given.topClients;
+    expect(spec).toEqual(wanted);
+    // Only how to pull the image is added, and only where that is said.
+    expect(image === undefined).toBe(!args[1]?.endsWith('private-registry.yaml'));
+    const pages = objects.filter(({ kind }) => kind === 'PageView');
+    for (const page of pages) {
+      const name = page.metadata.name as 'gig' | 'user' | 'search';
+      expect(PageViewSpec.parse(specOf(page))).toEqual(PageViewSpec.parse(given.pages[name] ?? {}));
+    }
+    const without = Object.entries(given.pages).filter(([, page]) => page === null);
+    expect(pages).toHaveLength(3 - without.length);
+  });
+
+  test('what to do next is told, with a warning exactly where it is due', async () => {
+    const { stdout } = await run('helm', [
+      ...['install', 'top-clients', CHART, '--namespace', NAMESPACE, '--dry-run=client', ...args],
+    ]);
+    const notes = stdout.slice(stdout.indexOf('NOTES:'));
+    expect(notes).toContain(`kubectl -n ${NAMESPACE} get topclients,pageviews`);
+    expect(notes).not.toMatch(/\{\{|<no value>|%!/);
+    expect(notes.includes('DEVELOPMENT GRADE')).toBe(!args[1]?.includes('production'));
+  });
+});
+
+describe('the operator', () => {
+  const role = async (kind: string) =>
+    (await rendered([])).find((object) => object.kind === kind)?.['rules'] as {
+      apiGroups: string[];
+      resources: string[];
+      resourceNames?: string[];
+      verbs: string[];
+    }[];
+
+  test('may do nothing by wildcard, and on cluster level only touch its two definitions', async () => {
+    for (const rule of [...(await role('Role')), ...(await role('ClusterRole'))]) {
+      expect([...rule.apiGroups, ...rule.resources, ...rule.verbs]).not.toContain('*');
+    }
+    expect(await role('ClusterRole')).toEqual([
+      {
+        apiGroups: ['apiextensions.k8s.io'],
+        resources: ['customresourcedefinitions'],
+        resourceNames: ['topclients.topclients.dev', 'pageviews.topclients.dev'],
+        verbs: ['get', 'patch'],
+      },
+    ]);
+  });
+
+  test('may not list secrets, nor write the specs that people write', async () => {
+    const rules = await role('Role');
+    const verbsOn = (resource: string) =>
+      rules.filter(({ resources }) => resources.includes(resource)).flatMap(({ verbs }) => verbs);
+    expect(verbsOn('secrets')).not.toContain('list');
+    expect(verbsOn('pageviews')).toEqual(['get', 'list', 'watch']);
+    expect(verbsOn('pods')).toEqual(['get', 'list', 'watch']);
+  });
+
+  test('gets the reference of the image, by digest where one is given', async () => {
+    const deployment = async (...args: string[]) =>
+      specOf((await rendered(args)).find(({ kind }) => kind === 'Deployment')).template.spec.containers[0];
+    const byTag = await deployment('--set', 'image.repository=r.example.com/tc,image.tag=v1');
+    expect(byTag.image).toBe('r.example.com/tc:v1');
+    expect(byTag.env).toContainEqual({ name: 'TC_IMAGE', value: 'r.example.com/tc:v1' });
+    const digest = `sha256:${'ab'.repeat(32)}`;
+    expect((await deployment('--set', `image.digest=${digest}`)).image).toBe(`top-clients@${digest}`);
+    expect((await deployment('--set', 'image.tag=')).image).toMatch(/^top-clients:\d+\.\d+\.\d+$/);
+  });
+
+  test('lets nobody in but those who read metrics', async () => {
+    const ingress = async (...args: string[]) =>
+      specOf(
+        (await rendered(args)).find(
+          ({ kind, metadata }) => kind === 'NetworkPolicy' && metadata.name === 'top-clients-operator',
+        ),
+      ).ingress;
+    expect(await ingress()).toHaveLength(1);
+    // An empty list of peers would let in everybody.
+    expect(await ingress('--set-json', 'topClients.networkPolicies.scrapersFrom=[]')).toBeUndefined();
+  });
+});
+
+describe('wrong values are refused, and named', () => {
+  test.each([
+    ['topClients.kafka.partitons=3', "'/topClients/kafka': additional properties 'partitons' not allowed"],
+    ['topClients.kafka.mode=kraft', "'/topClients/kafka/mode': value must be one of"],
+    ['operator.replica=3', "'/operator': additional properties 'replica' not allowed"],
+    ['pages.profile.delivery=hybrid', "'/pages': additional properties 'profile' not allowed"],
+    ['imagePullPolicy=Always', "additional properties 'imagePullPolicy' not allowed"],
+    ['image.digest=sha256:12', "'/image/digest': 'sha256:12' does not match pattern"],
+    ['pages.gig.delivery=eventual', 'value must be one of'],
+    [
+      'pages.gig.replicas=13',
+      'pages.gig.replicas is 13, but topClients.kafka.partitions is 12: projectors beyond that would have nothing to read',
+    ],
+    [
+      'topClients.kafka.partitions=4',
+      'autoscaling.maxReplicas is 6, but topClients.kafka.partitions is 4: projectors beyond that',
+    ],
+  ])('%s', async (value, message) => {
+    const { code, stderr } = await template(['--set', value]);
+    expect(stderr).toContain(message);
+    expect(code).not.toBe(0);
+  });
+});
+
+test('the test pod writes where it can sign in, and calls a page that is deployed', async () => {
+  const env = async (...args: string[]) => {
+    const pod = (await rendered(args)).find(({ kind }) => kind === 'Pod');
+    return Object.fromEntries(
+      specOf(pod).containers[0].env.map(({ name, value, valueFrom }: Record<string, unknown>) => [
+        name,
+        value ?? valueFrom,
+      ]),
+    );
+  };
+  expect(await env()).toMatchObject({
+    TC_TOKEN_URL: 'http://top-clients-issuer:8080/token',
+    TC_PAGE_URL: 'http://top-clients-page-gig:8080/gigs/1',
+    TC_DEADLINE_MS: '60000',
+  });
+  expect((await env('--set', 'pages.gig=null'))['TC_PAGE_URL']).toBe(
+    'http://top-clients-page-user:8080/users/1',
+  );
+  const production = await env('--values', `${CHART}examples/production-strimzi-cnpg.yaml`);
+  expect(production['TC_TOKEN']).toEqual({ secretKeyRef: { name: 'top-clients-smoke-token', key: 'token' } });
+  expect(production['TC_SELLER_ID']).toBe('900001');
+  const external = await env('--values', `${CHART}examples/production-external.yaml`);
+  expect(Object.keys(external).filter((name) => name.startsWith('TC_TOKEN'))).toEqual([]);
+});
+
+test('the definitions are kept when the chart goes', async () => {
+  for (const file of readdirSync(`${CHART}crds`)) {
+    const { metadata } = parse(await readFile(`${CHART}crds/${file}`, 'utf8'));
+    expect(metadata.annotations['helm.sh/resource-policy']).toBe('keep');
+  }
+  // In crds/, and so no part of the release.
+  expect((await rendered([])).map(({ kind }) => kind)).not.toContain('CustomResourceDefinition');
+});
