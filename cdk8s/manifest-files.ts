@@ -27,7 +27,7 @@ export function manifestFiles({ platform, pages }: Wanted): ReadonlyMap<string, 
       .filter(([, objects]) => objects.length > 0)
       .map(([name, objects]) => [
         `${name}.yaml`,
-        `${MARK}${objects.map((object) => `---\n${stringify(object, { lineWidth: 0, aliasDuplicateObjects: false })}`).join('')}`,
+        `${MARK}${objects.map((object) => `---\n${stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false })}`).join('')}`,
       ]),
   );
 }

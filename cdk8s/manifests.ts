@@ -1,6 +1,5 @@
-import { App, Chart } from 'cdk8s';
-import type { Construct } from 'constructs';
 import type { PageName, ViewId } from './api/page-view.ts';
+import { build } from './build.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';
 import { issuer } from './constructs/issuer.ts';
@@ -100,10 +99,3 @@ export const compareJob = (platform: Platform, page: PageName, view: ViewId, att
 /** The job that removes a view from its page's database. Only for a view that nothing projects or shows. */
 export const dropJob = (platform: Platform, page: PageName, view: ViewId): KubeObject =>
   build((scope) => dropViewJob(scope, platform, page, view))[0]!;
-
-/** Runs constructs in a chart of their own and returns what they made, in order. */
-function build(construct: (scope: Construct) => void): KubeObject[] {
-  const chart = new Chart(new App(), 'chart', { disableResourceNameHashes: true });
-  construct(chart);
-  return chart.toJson() as KubeObject[];
-}

@@ -32,6 +32,7 @@ export function issuer(scope: Construct, platform: Platform): void {
         env: [
           { name: 'TC_PORT', value: String(PORTS.http) },
           { name: 'TC_ISSUER_NAME', value: DEMO_ISSUER },
+          { name: 'TC_JWT_AUDIENCE', value: platform.spec.auth.audience },
           { name: 'TC_KEY_FILE', value: `/etc/issuer/${ISSUER_KEY}` },
         ],
         volumes: [

@@ -43,7 +43,7 @@ const DATABASE_CALLERS = [
   'drop-view',
   'seed',
 ];
-const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'migrate'];
+const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'drop-view', 'migrate'];
 /** Who answers users, and may be called from outside. */
 const PUBLIC = ['source', 'page-server', 'issuer'];
 

@@ -39,16 +39,17 @@ export function compareViewJob(
   });
 }
 
-/** Removes a view that nobody reads any more from its page's database. */
+/** Removes a view that nobody reads any more from its page's database, and its consumer group. */
 export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
   const database = databaseAccess(platform, { TC_DATABASE_URL: page });
+  const kafka = kafkaAccess(platform, 'drop-view');
   roleJob(scope, platform, {
     name: `top-clients-drop-${projectorInstance(page, view)}`,
     role: 'drop-view',
     component: 'drop-view',
     instance: projectorInstance(page, view),
-    env: [...viewSettings(page, view), ...database.env],
-    volumes: database.volumes,
+    env: [...viewSettings(page, view), ...database.env, ...kafka.env],
+    volumes: [...database.volumes, ...kafka.volumes],
     memory: '192Mi',
     deadlineSeconds: 300,
     retries: 5,

@@ -1,0 +1,42 @@
+import { expect, test } from '@jest/globals';
+import { build } from '../build.ts';
+import { built, platformOf } from '../testing/platforms.ts';
+import { databaseJob, pageJob, topicJob } from './migration-job.ts';
+
+const view = { delivery: 'asynchronous', version: 2 } as const;
+
+test('jobs for the topic, the source, the self-view, a page, and a view of it', () => {
+  const platform = platformOf();
+  expect(
+    built((scope) => {
+      topicJob(scope, platform);
+      databaseJob(scope, platform, 'source');
+      databaseJob(scope, platform, 'self-view');
+      pageJob(scope, platform, 'gig', null);
+      pageJob(scope, platform, 'gig', view);
+    }),
+  ).toMatchSnapshot();
+});
+
+test('the same again is the same job; another image or setting is another one', () => {
+  const nameOf = (image: string, logLevel = 'info') =>
+    build((scope) => databaseJob(scope, { ...platformOf({ logLevel }), image }, 'source'))[0]!.metadata.name;
+  expect(nameOf('a:1')).toBe(nameOf('a:1'));
+  expect(new Set([nameOf('a:1'), nameOf('a:2'), nameOf('a:1', 'debug')]).size).toBe(3);
+});
+
+test('no job for a topic that is an object, or somebody else’s', () => {
+  const external = { brokers: ['a.example.com:9092'], createTopic: false };
+  for (const kafka of [
+    { mode: 'strimzi', replication: 3 },
+    { mode: 'external', external },
+  ]) {
+    expect(built((scope) => topicJob(scope, platformOf({ kafka })))).toBe('');
+  }
+});
+
+test('the longest name is still one that a pod can have', () => {
+  const last = { delivery: 'asynchronous', version: 1_000_000 } as const;
+  const [job] = build((scope) => pageJob(scope, platformOf(), 'search', last));
+  expect(job!.metadata.name.length).toBeLessThanOrEqual(63);
+});

@@ -1,0 +1,211 @@
+import { describe, expect, test } from '@jest/globals';
+import { build } from '../build.ts';
+import type { Platform } from '../platform.ts';
+import { built, platformOf } from '../testing/platforms.ts';
+import { networkPolicies } from './network-policies.ts';
+
+type Labels = Readonly<Record<string, string>>;
+interface Selector {
+  readonly matchLabels?: Labels;
+}
+interface Peer {
+  readonly podSelector?: Selector;
+  readonly namespaceSelector?: Selector;
+  readonly ipBlock?: { readonly cidr: string };
+}
+interface Rule {
+  readonly from?: readonly Peer[];
+  readonly to?: readonly Peer[];
+  readonly ports: readonly { readonly protocol: string; readonly port: number }[];
+}
+interface Policy {
+  readonly spec: {
+    readonly podSelector: Selector;
+    readonly policyTypes: readonly ('Ingress' | 'Egress')[];
+    readonly ingress?: readonly Rule[];
+    readonly egress?: readonly Rule[];
+  };
+}
+interface Pod {
+  readonly namespace: string;
+  readonly labels: Labels;
+}
+
+const pod = (component: string, instance = component): Pod => ({
+  namespace: 'shop',
+  labels: {
+    'app.kubernetes.io/part-of': 'top-clients',
+    'app.kubernetes.io/component': component,
+    'app.kubernetes.io/instance': instance,
+  },
+});
+const stranger = (namespace: string): Pod => ({ namespace, labels: { app: 'theirs' } });
+const anywhere: Pod = { namespace: 'the internet', labels: {} };
+
+const matches = (selector: Selector | undefined, labels: Labels) =>
+  Object.entries(selector?.matchLabels ?? {}).every(([name, value]) => labels[name] === value);
+const isPeer = (peer: Peer, { namespace, labels }: Pod) =>
+  !peer.ipBlock &&
+  (peer.namespaceSelector
+    ? matches(peer.namespaceSelector, { 'kubernetes.io/metadata.name': namespace })
+    : namespace === 'shop') &&
+  matches(peer.podSelector, labels);
+
+/** Judges as the network does: denied once any policy selects the pod, allowed again by any rule of any of them. */
+function judgeOf(platform: Platform) {
+  const policies = build((scope) => networkPolicies(scope, platform)) as unknown as Policy[];
+  const side = (type: 'Ingress' | 'Egress', of: Pod, other: Pod, port: number) => {
+    const applying = policies.filter(
+      ({ spec }) =>
+        of.namespace === 'shop' && spec.policyTypes.includes(type) && matches(spec.podSelector, of.labels),
+    );
+    if (applying.length === 0) return true;
+    return applying
+      .flatMap(({ spec }) => (type === 'Ingress' ? spec.ingress : spec.egress) ?? [])
+      .some((rule) => {
+        const peers = type === 'Ingress' ? rule.from : rule.to;
+        return (
+          rule.ports.some((one) => one.port === port) &&
+          (peers === undefined || peers.some((peer) => isPeer(peer, other)))
+        );
+      });
+  };
+  return (from: Pod, to: Pod, port: number) =>
+    side('Egress', from, to, port) && side('Ingress', to, from, port);
+}
+
+const COMPONENTS = [
+  'source',
+  'outbox-relay',
+  'projector',
+  'page-server',
+  'migrate',
+  'compare-views',
+  'drop-view',
+  'seed',
+  'issuer',
+  'kafka',
+  'postgres',
+];
+const PORTS = [8080, 9090, 9092, 9094, 5432];
+/** All that is allowed among our own pods: `from -> to:port`. */
+const arrowsOf = (platform: Platform): string[] => {
+  const may = judgeOf(platform);
+  return COMPONENTS.flatMap((from) =>
+    COMPONENTS.flatMap((to) =>
+      PORTS.filter((port) => may(pod(from), pod(to), port)).map((port) => `${from} -> ${to}:${port}`),
+    ),
+  );
+};
+const all = { demoData: { enabled: true } };
+
+describe('with everything in one namespace', () => {
+  const platform = platformOf(all);
+  const may = judgeOf(platform);
+
+  test('as written', () => {
+    expect(built((scope) => networkPolicies(scope, platform))).toMatchSnapshot();
+  });
+
+  test('there are exactly the arrows of the design', () => {
+    expect(arrowsOf(platform).sort()).toEqual(
+      [
+        ...[
+          'source',
+          'outbox-relay',
+          'projector',
+          'page-server',
+          'migrate',
+          'compare-views',
+          'drop-view',
+          'seed',
+        ].map((from) => `${from} -> postgres:5432`),
+        ...['outbox-relay', 'projector', 'migrate', 'compare-views', 'drop-view'].map(
+          (from) => `${from} -> kafka:9092`,
+        ),
+        'page-server -> source:8080',
+        'page-server -> issuer:8080',
+        'source -> issuer:8080',
+      ].sort(),
+    );
+  });
+
+  test('users reach pages, API and issuer from anywhere, and nothing else', () => {
+    const reached = COMPONENTS.flatMap((to) =>
+      PORTS.filter((port) => may(stranger('elsewhere'), pod(to), port)).map((port) => `${to}:${port}`),
+    );
+    expect(reached.sort()).toEqual(['issuer:8080', 'page-server:8080', 'source:8080']);
+  });
+
+  test('metrics are read from the namespaces that are named, and of projectors by the operator', () => {
+    for (const component of ['source', 'outbox-relay', 'projector', 'page-server', 'issuer']) {
+      expect(may(stranger('monitoring'), pod(component), 9090)).toBe(true);
+      expect(may(stranger('elsewhere'), pod(component), 9090)).toBe(false);
+    }
+    const operator = { ...pod('operator'), namespace: 'operators' };
+    expect(may(operator, pod('projector'), 9090)).toBe(true);
+    expect(may(operator, pod('kafka'), 9092)).toBe(false);
+  });
+
+  test('everybody may ask for names, and nobody gets out', () => {
+    const dns = { namespace: 'kube-system', labels: { 'k8s-app': 'kube-dns' } };
+    for (const component of COMPONENTS) {
+      expect(may(pod(component), dns, 53)).toBe(true);
+      expect(may(pod(component), anywhere, 443)).toBe(false);
+      expect(may(pod(component), anywhere, 53)).toBe(false);
+    }
+  });
+});
+
+test('pages are open to the named namespaces alone, and go on reaching each other', () => {
+  const platform = platformOf({ ...all, networkPolicies: { pagesFrom: [{ namespace: 'ingress' }] } });
+  const may = judgeOf(platform);
+  expect(may(stranger('ingress'), pod('page-server'), 8080)).toBe(true);
+  expect(may(stranger('elsewhere'), pod('page-server'), 8080)).toBe(false);
+  expect(may(pod('page-server', 'gig'), pod('source'), 8080)).toBe(true);
+  expect(may(pod('page-server', 'self-view'), pod('issuer'), 8080)).toBe(true);
+  expect(may(pod('source'), pod('issuer'), 8080)).toBe(true);
+  expect(may(pod('projector'), pod('source'), 8080)).toBe(false);
+});
+
+test('KEDA asks Kafka for the lag where it is there', () => {
+  const asks = (platform: Platform) => judgeOf(platform)(stranger('keda'), pod('kafka'), 9092);
+  expect(asks(platformOf())).toBe(false);
+  expect(asks(platformOf({}, { keda: true }))).toBe(true);
+  expect(
+    asks(platformOf({ networkPolicies: { kedaFrom: [{ namespace: 'scaling' }] } }, { keda: true })),
+  ).toBe(false);
+});
+
+test('stores by operators are reached at their pods, by those who need them', () => {
+  const may = judgeOf(platformOf({ kafka: { mode: 'strimzi', replication: 3 }, postgres: { mode: 'cnpg' } }));
+  const broker = { namespace: 'shop', labels: { 'strimzi.io/cluster': 'top-clients-kafka' } };
+  const server = { namespace: 'shop', labels: { 'cnpg.io/cluster': 'top-clients-postgres' } };
+  expect(may(pod('projector'), broker, 9093)).toBe(true);
+  expect(may(pod('page-server'), broker, 9093)).toBe(false);
+  expect(may(pod('migrate'), broker, 9093)).toBe(false);
+  expect(may(pod('page-server'), server, 5432)).toBe(true);
+});
+
+test('external stores and an external issuer are reached by their ports, by those who need them', () => {
+  const may = judgeOf(
+    platformOf({
+      kafka: { mode: 'external', external: { brokers: ['a.example.com:9094', 'b.example.com:9094'] } },
+      postgres: { mode: 'external', external: { existingSecret: 'databases', port: 6432 } },
+      auth: { demoIssuer: false, issuer: 'https://a.example.com', jwksUrl: 'https://a.example.com/keys' },
+    }),
+  );
+  const reached = (component: string) =>
+    [443, 5432, 6432, 9094].filter((port) => may(pod(component), anywhere, port));
+  expect(reached('outbox-relay')).toEqual([6432, 9094]);
+  expect(reached('projector')).toEqual([6432, 9094]);
+  expect(reached('source')).toEqual([443, 6432]);
+  expect(reached('page-server')).toEqual([443, 6432]);
+  expect(reached('drop-view')).toEqual([6432, 9094]);
+});
+
+test('none where somebody else guards the network', () => {
+  expect(built((scope) => networkPolicies(scope, platformOf({ networkPolicies: { enabled: false } })))).toBe(
+    '',
+  );
+});

@@ -1,0 +1,59 @@
+import { describe, expect, test } from '@jest/globals';
+import { built, pageOf, platformOf } from '../testing/platforms.ts';
+import { pageServer, selfView } from './page-server.ts';
+
+const gig = (spec: unknown) => built((scope) => pageServer(scope, platformOf(), pageOf('gig', spec)));
+
+describe('a page', () => {
+  test('asynchronous: what serves it, its address and its budget', () => {
+    expect(gig({})).toMatchSnapshot();
+  });
+
+  test.each([
+    ['synchronous', {}, ['value: synchronous', 'name: TC_PARALLEL\n              value: "true"']],
+    ['synchronous', { parallel: false }, ['name: TC_PARALLEL\n              value: "false"']],
+    [
+      'hybrid',
+      { view: { version: 7 } },
+      ['value: hybrid', 'name: TC_VIEW_VERSION\n              value: "7"'],
+    ],
+    // Unquoted, a reader of YAML 1.1 takes it for false.
+    ['off', {}, ['value: "off"']],
+  ])('%s %j is told so', (delivery, further, told) => {
+    const yaml = gig({ delivery, ...further });
+    for (const line of told) expect(yaml).toContain(line);
+    if (delivery !== 'synchronous') expect(yaml).not.toContain('TC_PARALLEL');
+    if (delivery !== 'hybrid') expect(yaml).not.toContain('TC_VIEW_VERSION');
+  });
+
+  test('goes on showing its view while another one is built', () => {
+    const shown = { delivery: 'asynchronous', version: 1 } as const;
+    const plan = { ...pageOf('gig', { view: { version: 2 } }), shown };
+    const yaml = built((scope) => pageServer(scope, platformOf(), plan));
+    expect(yaml).toContain('name: TC_VIEW_VERSION\n              value: "1"');
+  });
+
+  test('links to where browsers find the other pages', () => {
+    const platform = platformOf({ publicUrls: { search: 'https://search.example.com' } });
+    const yaml = built((scope) => pageServer(scope, platform, pageOf('gig')));
+    expect(yaml).toContain('name: TC_SEARCH_URL\n              value: https://search.example.com');
+    expect(yaml).not.toContain('TC_USER_URL');
+  });
+});
+
+describe('the self-view', () => {
+  test('signs in with the demonstration’s issuer', () => {
+    expect(built((scope) => selfView(scope, platformOf()))).toMatchSnapshot();
+  });
+
+  test('gives no tokens away where the issuer is one’s own', () => {
+    const auth = {
+      demoIssuer: false,
+      issuer: 'https://a.example.com',
+      jwksUrl: 'https://a.example.com/keys',
+    };
+    const yaml = built((scope) => selfView(scope, platformOf({ auth })));
+    expect(yaml).not.toContain('TC_TOKEN_URL');
+    expect(yaml).toContain('value: https://a.example.com/keys');
+  });
+});

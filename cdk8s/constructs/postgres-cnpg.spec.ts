@@ -1,0 +1,18 @@
+import { expect, test } from '@jest/globals';
+import { built, platformOf } from '../testing/platforms.ts';
+import { postgresCnpg } from './postgres-cnpg.ts';
+import { topClients } from './top-clients.ts';
+
+const platform = platformOf({ postgres: { mode: 'cnpg', cnpg: { storage: { className: 'fast' } } } });
+
+test('a cluster, and a database for each page', () => {
+  expect(built((scope) => postgresCnpg(scope, platform))).toMatchSnapshot();
+});
+
+test('roles reach it encrypted, and trust its own certificates alone', () => {
+  const yaml = built((scope) => topClients(scope, platform));
+  expect(yaml).toContain(
+    '@top-clients-postgres-rw:5432/source?sslmode=verify-full&sslrootcert=/etc/postgres-ca/ca.crt',
+  );
+  expect(yaml).toContain('secretName: top-clients-postgres-ca');
+});

@@ -1,0 +1,92 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { parseAllDocuments } from 'yaml';
+import type { KubeObject } from './kube-object.ts';
+import { pageObjects, platformObjects } from './manifests.ts';
+import { readValues } from './values.ts';
+
+const ROOT = new URL('..', import.meta.url).pathname;
+const VALUES = join(ROOT, 'charts/top-clients/values.yaml');
+let folder: string;
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'manifests-'));
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const run = (...args: string[]) =>
+  spawnSync(process.execPath, ['cdk8s/main.ts', ...args], { cwd: ROOT, encoding: 'utf8', timeout: 30_000 });
+/** As readers of YAML 1.1 see it, kubectl among them: `off` is false there. */
+const parsed = (text: string) =>
+  parseAllDocuments(text, { version: '1.1' }).map((document) => document.toJS() as KubeObject);
+
+test('writes the very objects that the operator applies, in the order in which they are needed', () => {
+  const out = join(folder, 'all');
+  const { status, stderr } = run('--namespace', 'shop', '--image', 'top-clients:v1', '--out', out);
+  expect(stderr).toContain('kubectl -n shop create secret generic top-clients-postgres');
+  expect(stderr).toContain('kubectl -n shop create secret generic top-clients-issuer');
+  expect(status).toBe(0);
+  const files = readdirSync(out).sort();
+  const objects = files.flatMap((name) => parsed(readFileSync(join(out, name), 'utf8')));
+
+  const { platform, pages } = readValues([{ file: VALUES, text: readFileSync(VALUES, 'utf8') }], {
+    namespace: 'shop',
+    image: 'top-clients:v1',
+    capabilities: { keda: false, monitoring: false },
+  });
+  const ours = platformObjects(platform);
+  const theirs = pages
+    .map((page) => ({ name: page.name, objects: pageObjects(platform, page) }))
+    .sort((a, b) => a.name.localeCompare(b.name));
+  expect(objects).toEqual([
+    ...ours.ground,
+    ...ours.stores,
+    ...ours.migrations,
+    ...theirs.flatMap((page) => page.objects.migrations),
+    ...ours.workloads,
+    ...theirs.flatMap((page) => page.objects.workloads),
+    ...ours.seeding,
+  ]);
+});
+
+test('removes what it wrote before and would not write again, and nothing else', () => {
+  const out = join(folder, 'again');
+  run('--namespace', 'shop', '--out', out);
+  expect(readdirSync(out)).toContain('41-workloads-gig.yaml');
+  writeFileSync(join(out, 'mine.yaml'), 'kind: Namespace\n');
+  const without = join(folder, 'without.yaml');
+  writeFileSync(without, 'pages: { gig: null }\n');
+  run('--values', VALUES, '--values', without, '--namespace', 'shop', '--out', out);
+  const files = readdirSync(out);
+  expect(files).toContain('mine.yaml');
+  expect(files).toContain('41-workloads-user.yaml');
+  expect(files.filter((name) => name.includes('gig'))).toEqual([]);
+});
+
+test('asks for no secret that the values bring along', () => {
+  const file = join(folder, 'own.yaml');
+  writeFileSync(
+    file,
+    `topClients:
+  postgres: { embedded: { existingSecret: mine } }
+  auth: { demoIssuer: false, issuer: https://a.example.com, jwksUrl: https://a.example.com/keys }
+`,
+  );
+  const { status, stderr, stdout } = run('--values', VALUES, '--values', file, '--namespace', 'shop');
+  expect(status).toBe(0);
+  expect(stderr).toBe('');
+  expect(parsed(stdout).length).toBeGreaterThan(20);
+});
+
+test.each([
+  ['no namespace', [], 'name the namespace: --namespace NAME'],
+  ['an unknown flag', ['--namespace', 'shop', '--kedda'], "Unknown option '--kedda'"],
+  ['a file that is not there', ['--namespace', 'shop', '--values', 'nowhere.yaml'], 'nowhere.yaml'],
+])('%s ends with a sentence and status 2', (_, args, told) => {
+  const { status, stderr } = run(...args);
+  expect(stderr).toContain(told);
+  expect(stderr).not.toContain('    at ');
+  expect(status).toBe(2);
+});

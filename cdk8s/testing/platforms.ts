@@ -1,0 +1,106 @@
+import { readFileSync } from 'node:fs';
+import { stringify } from 'yaml';
+import type { PageName } from '../api/page-view.ts';
+import { build } from '../build.ts';
+import type { KubeObject } from '../kube-object.ts';
+import { type PagePlan, type Platform, settledPage } from '../platform.ts';
+import { readValues, type Wanted } from '../values.ts';
+
+const CHART = new URL('../../charts/top-clients/', import.meta.url);
+const read = (file: string) => ({ file, text: readFileSync(new URL(file, CHART), 'utf8') });
+const IMAGE = 'registry.example.com/top-clients:1.2.3';
+
+/** What the given values ask for, on a cluster with the given foreign APIs. */
+export const wanted = (
+  values: unknown = {},
+  { keda = false, monitoring = false, namespace = 'shop' } = {},
+): Wanted =>
+  readValues([{ file: 'values', text: stringify(values) }], {
+    namespace,
+    image: IMAGE,
+    capabilities: { keda, monitoring },
+  });
+export const platformOf = (topClients: unknown = {}, cluster?: Parameters<typeof wanted>[1]): Platform =>
+  wanted({ topClients }, cluster).platform;
+export const pageOf = (name: PageName, spec: unknown = {}): PagePlan =>
+  wanted({ pages: { [name]: spec } }).pages[0] ?? settledPage(name, spec as never);
+
+const fromChart =
+  (files: readonly string[], cluster: { keda?: boolean; monitoring?: boolean } = {}) =>
+  (namespace: string): Wanted =>
+    readValues(['values.yaml', ...files].map(read), {
+      namespace,
+      image: IMAGE,
+      capabilities: { keda: cluster.keda ?? false, monitoring: cluster.monitoring ?? false },
+    });
+
+/** The chart's values and examples, and what else makes other objects; each for a namespace. */
+export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> = {
+  'the defaults': fromChart([]),
+  'the defaults with KEDA': fromChart([], { keda: true }),
+  'the defaults with a Prometheus operator': fromChart([], { monitoring: true }),
+  'one pod of everything': fromChart(['examples/development.yaml']),
+  'Strimzi and CloudNativePG': fromChart(['examples/production-strimzi-cnpg.yaml'], {
+    keda: true,
+    monitoring: true,
+  }),
+  'external stores with TLS and SASL': fromChart(['examples/production-external.yaml'], { keda: true }),
+  'three deliveries': fromChart(['examples/compare-deliveries.yaml']),
+  'KEDA by name': fromChart(['examples/autoscaling-keda.yaml'], { keda: true }),
+  'the built-in scaler': fromChart(['examples/autoscaling-builtin.yaml']),
+  'no network policies': fromChart(['examples/without-network-policies.yaml']),
+  'a private registry': fromChart(['examples/private-registry.yaml']),
+  'synchronous pages, one serial and one without the data': (namespace) =>
+    wanted(
+      {
+        pages: {
+          gig: { delivery: 'synchronous' },
+          user: { delivery: 'synchronous', parallel: false },
+          search: { delivery: 'off' },
+        },
+      },
+      { namespace },
+    ),
+  'a view that is built beside the one shown': (namespace) => {
+    const { platform, pages } = wanted(
+      { pages: { gig: { view: { version: 2 } } } },
+      { namespace, keda: true },
+    );
+    const [gig] = pages;
+    const one = { delivery: 'asynchronous', version: 1 } as const;
+    return { platform, pages: [{ ...gig!, shown: one, projected: [one, { ...one, version: 2 }] }] };
+  },
+};
+
+/** What a construct makes, as one would read it. */
+export const built = (construct: Parameters<typeof build>[0]): string =>
+  build(construct)
+    .map((object) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false }))
+    .join('---\n');
+
+/** The pod template of a workload or Job; undefined for everything else. */
+export const podOf = (object: KubeObject): Pod | undefined =>
+  (object as { spec?: { template?: Pod } }).spec?.template?.spec?.containers
+    ? (object as unknown as { spec: { template: Pod } }).spec.template
+    : undefined;
+
+export interface Container {
+  readonly name: string;
+  readonly image: string;
+  readonly args?: readonly string[];
+  readonly env?: readonly {
+    readonly name: string;
+    readonly value?: string;
+    readonly valueFrom?: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+  }[];
+  readonly volumeMounts?: readonly { readonly name: string; readonly mountPath: string }[];
+}
+export interface Pod {
+  readonly metadata: { readonly labels: Readonly<Record<string, string>> };
+  readonly spec: {
+    readonly serviceAccountName: string;
+    readonly initContainers?: readonly Container[];
+    readonly containers: readonly Container[];
+    readonly volumes?: readonly { readonly name: string }[];
+  };
+}
