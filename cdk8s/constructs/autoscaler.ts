@@ -40,6 +40,8 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
       triggers: [
         {
           type: 'kafka',
+          // Otherwise every question of the HPA goes to Kafka, however rarely one wants to look.
+          useCachedMetrics: true,
           metadata: {
             bootstrapServers: brokersOf(platform).join(','),
             consumerGroup: consumerGroup(page.name, view.delivery, view.version),

@@ -156,7 +156,7 @@ const rightsOf = ({ capabilities }: Platform) => ({
   // To write is to be an idempotent producer as well, since Kafka 3.
   'outbox-relay': [onTopic('Describe', 'Write')],
   projector: [onTopic('Describe', 'Read'), onGroups('Read')],
-  'compare-views': [onTopic('Describe', 'Read'), onGroups('Describe')],
+  'compare-views': [onTopic('Describe')],
   // A dropped view's group goes with it.
   'drop-view': [onGroups('Describe', 'Delete')],
   ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),

@@ -1,0 +1,43 @@
+import type { KubeObject } from '../kube-object.ts';
+
+const KINDS = [
+  ['kafka.strimzi.io', 'v1', 'Kafka', 'kafkas'],
+  ['kafka.strimzi.io', 'v1', 'KafkaNodePool', 'kafkanodepools'],
+  ['kafka.strimzi.io', 'v1', 'KafkaTopic', 'kafkatopics'],
+  ['kafka.strimzi.io', 'v1', 'KafkaUser', 'kafkausers'],
+  ['postgresql.cnpg.io', 'v1', 'Cluster', 'clusters'],
+  ['postgresql.cnpg.io', 'v1', 'Database', 'databases'],
+  ['monitoring.coreos.com', 'v1', 'PodMonitor', 'podmonitors'],
+  ['monitoring.coreos.com', 'v1', 'PrometheusRule', 'prometheusrules'],
+  ['keda.sh', 'v1alpha1', 'ScaledObject', 'scaledobjects'],
+  ['keda.sh', 'v1alpha1', 'TriggerAuthentication', 'triggerauthentications'],
+] as const;
+
+/**
+ * Stand-ins for the definitions of other operators, so that an API server takes objects of their kinds. They say that
+ * there is a spec, and nothing about what is in it.
+ */
+export const FOREIGN_KINDS: readonly KubeObject[] = KINDS.map(([group, version, kind, plural]) => ({
+  apiVersion: 'apiextensions.k8s.io/v1',
+  kind: 'CustomResourceDefinition',
+  metadata: { name: `${plural}.${group}` },
+  spec: {
+    group,
+    scope: 'Namespaced',
+    names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
+    versions: [
+      {
+        name: version,
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            required: ['spec'],
+            properties: { spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true } },
+          },
+        },
+      },
+    ],
+  },
+}));
