@@ -1,5 +1,5 @@
+import { AUDIENCE } from '../issuer/issuer.ts';
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
-import { AUDIENCE } from './issuer.ts';
 import type { DemoOptions } from './options.ts';
 
 export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;

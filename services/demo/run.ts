@@ -1,11 +1,11 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { openIssuer } from '../issuer/issuer.ts';
 import { type Ports, portsFrom, publicUrl } from './addresses.ts';
 import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
 import { openDataFolder } from './data-folder.ts';
 import { openDelayProxy } from './delay-proxy.ts';
-import { openIssuer } from './issuer.ts';
 import { openLab } from './lab/server.ts';
 import type { DemoOptions } from './options.ts';
 import { preflight } from './preflight.ts';

@@ -1,8 +1,8 @@
 import { Agent } from 'undici';
 import { pause } from '#platform/lifecycle.ts';
+import type { Issuer } from '../issuer/issuer.ts';
 import { randomFor, zipf } from '../seed/random.ts';
 import { innerUrl, type Ports } from './addresses.ts';
-import type { Issuer } from './issuer.ts';
 
 const REQUESTS_PER_SECOND = 20;
 /** When the pages are slow, visitors who find a queue go away. */

@@ -7,6 +7,7 @@ import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { viewScopes } from './view-scopes.ts';
 
 const services = new URL('../', import.meta.url);
 const folder = (path: string) => new URL(`${path}/`, services);
@@ -43,14 +44,12 @@ export const migratePage = (page: string, url: string, view: ViewToMigrate, log:
     if (view === 'none') return applied;
     const schema = viewSchema(view.delivery, view.version);
     const variables = { schema };
+    const [beside, rows] = viewScopes(schema);
     return [
       ...applied,
-      ...(await migrate(client, folder('pages/view-migrations'), log, {
-        scope: `${schema}.projection`,
-        variables,
-      })),
+      ...(await migrate(client, folder('pages/view-migrations'), log, { scope: beside, variables })),
       ...(await migrate(client, folder(`pages/${page}/views/${view.delivery}`), log, {
-        scope: schema,
+        scope: rows,
         variables,
       })),
     ];

@@ -1,3 +1,4 @@
+import { constants } from 'node:os';
 import type { Log } from './log.ts';
 
 /**
@@ -62,7 +63,8 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
 /**
  * Runs a role until a signal. `start` acquires and pushes releases; it returns a promise only if the role ends by
  * itself (migrate, seed), and may call `fail` later to end the process when it cannot go on.
- * The first SIGTERM or SIGINT is graceful and bounded by `graceMs`, the second ends at once.
+ * The first SIGTERM or SIGINT is graceful and bounded by `graceMs`, the second ends at once. Only what had started
+ * ends with status 0 then: work that a signal cut short is not done, and whoever ordered it must be able to tell.
  */
 export async function runRole(
   log: Log,
@@ -71,6 +73,7 @@ export async function runRole(
 ): Promise<void> {
   const releases = new Releases(log);
   let stopping = false;
+  let started = false;
   const stop = async (why: string, code: number) => {
     if (stopping) return;
     stopping = true;
@@ -91,13 +94,15 @@ export async function runRole(
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {
     process.on(signal, () => {
       if (stopping) process.exit(1);
-      void stop(signal, 0);
+      void stop(signal, started ? 0 : 128 + constants.signals[signal]);
     });
   }
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   try {
-    if ((await start(releases, fail)) === 'done') await stop('done', 0);
+    const outcome = await start(releases, fail);
+    started = true;
+    if (outcome === 'done') await stop('done', 0);
   } catch (err) {
     fail(err);
   }

@@ -72,3 +72,39 @@ export async function migrate(
     await client.query('select pg_advisory_unlock($1)', [LOCK]);
   }
 }
+
+/**
+ * Drops a schema with all that is in it, and forgets the migrations that made it, together or not at all. Waits for
+ * migrations under way. Safe to repeat.
+ * @param scopes under which `migrate` filled the schema
+ * @returns whether there was anything to remove
+ */
+export async function dropMigrated(
+  client: pg.ClientBase,
+  schema: string,
+  scopes: readonly string[],
+): Promise<boolean> {
+  await client.query('select pg_advisory_lock($1)', [LOCK]);
+  try {
+    await client.query('begin');
+    try {
+      const { rows } = await client.query<{ stands: boolean; recorded: boolean }>(
+        `select to_regnamespace(quote_ident($1)) is not null as stands,
+          to_regclass('public.schema_migration') is not null as recorded`,
+        [schema],
+      );
+      const { stands, recorded } = rows[0]!;
+      await client.query(`drop schema if exists "${schema.replaceAll('"', '""')}" cascade`);
+      const forgotten = recorded
+        ? await client.query('delete from public.schema_migration where scope = any ($1)', [scopes])
+        : null;
+      await client.query('commit');
+      return stands || (forgotten?.rowCount ?? 0) > 0;
+    } catch (err) {
+      await client.query('rollback').catch(() => {});
+      throw err;
+    }
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [LOCK]);
+  }
+}

@@ -1,6 +1,7 @@
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
@@ -8,7 +9,6 @@ import { defineRole } from '#platform/role.ts';
 import { openKafkaBus } from './kafka-bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
-import { VIEW_SETTINGS } from './settings.ts';
 
 export const role = defineRole({
   name: 'projector',

@@ -1,10 +1,10 @@
 import { decodeEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { type Projection, viewSchema } from '#pages/projection.ts';
+import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
-import { VIEW_SETTINGS } from './settings.ts';
 
 export interface RedriveReport {
   /** Messages that changed the view. */

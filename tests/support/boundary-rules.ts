@@ -10,7 +10,8 @@ const rule = (
 const SPECS = '\\.spec\\.ts$';
 /** What only runs on a developer's machine; nothing in the image may lean on it. */
 const WORKBENCH = '^(services/(demo|local-infra)/|tests/|bench/)';
-const SERVICES = '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke)';
+const SERVICES =
+  '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|consistency)';
 
 /** The arrows of ARCHITECTURE.md: main → adapters → app → domain; contracts for all; platform for all but the pure. */
 export const RULES: IRegularForbiddenRuleType[] = [

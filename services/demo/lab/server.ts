@@ -1,14 +1,15 @@
 import { createServer, type Server } from 'node:http';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
-import { PROBLEM_MEDIA_TYPE, type Problem, problem } from '#contracts/problems.ts';
+import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
+import { problem } from '#contracts/problems.ts';
 import { siteOf } from '#pages/layout.ts';
 import { listen } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
+import type { Issuer } from '../../issuer/issuer.ts';
+import { issuerRoutes, refuse } from '../../issuer/routes.ts';
 import { loadAssets } from '../../page-server/assets.ts';
 import { serveLogos } from '../../page-server/logos.ts';
 import { type Ports, publicUrl } from '../addresses.ts';
 import type { DelayProxy } from '../delay-proxy.ts';
-import type { Issuer } from '../issuer.ts';
 import type { Keeper } from '../keeper.ts';
 import { openViewers } from './events.ts';
 import { openGuard } from './guard.ts';
@@ -103,7 +104,7 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
     });
     done(res);
   });
-  addIssuer(app, issuer);
+  app.use(issuerRoutes(issuer));
   app.get('/assets/:name', siteAssets.serve, labAssets.serve);
   app.get('/logos/:file', serveLogos());
   app.use((_req, res) =>
@@ -146,23 +147,6 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   };
 }
 
-/** The demo's issuer; see `issuer.ts` for what it is good for. */
-function addIssuer(app: Express, issuer: Issuer): void {
-  app.get('/.well-known/jwks.json', (_req, res) => {
-    res.json(issuer.jwks);
-  });
-  app.get('/token', async (req, res) => {
-    const query = new URLSearchParams(req.originalUrl.split('?')[1] ?? '');
-    const answer = await issuer.answer(query);
-    res.set('cache-control', 'no-store');
-    if ('access_token' in answer) res.json(answer);
-    else refuse(res, answer);
-  });
-  app.all(['/token', '/.well-known/jwks.json'], (_req, res) =>
-    refuse(res.set('allow', 'GET, HEAD'), problem('method-not-allowed', 'Use GET.')),
-  );
-}
-
 function secured(host: string): RequestHandler {
   const guard = openGuard(host);
   return (req, res, next) => {
@@ -185,10 +169,6 @@ function secured(host: string): RequestHandler {
     }
     next();
   };
-}
-
-function refuse(res: Response, body: Problem): void {
-  res.status(body.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(body));
 }
 
 /** Back to the page for a form, nothing for a script. */

@@ -1,6 +1,6 @@
 import { pause } from '#platform/lifecycle.ts';
+import type { Issuer } from '../../issuer/issuer.ts';
 import { innerUrl, type Ports } from '../addresses.ts';
-import type { Issuer } from '../issuer.ts';
 import type { Measurements } from './measurements.ts';
 import { type Ask, WATCHED } from './probe.ts';
 import { VARIANTS } from './variants.ts';

@@ -1,6 +1,14 @@
-import { existsSync } from 'node:fs';
-import { readFile, rename, writeFile } from 'node:fs/promises';
-import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK, SignJWT } from 'jose';
+import { randomUUID } from 'node:crypto';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
+import {
+  type CryptoKey,
+  calculateJwkThumbprint,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  type JWK,
+  SignJWT,
+} from 'jose';
 import { SellerId } from '#contracts/client.ts';
 import { type Problem, problem } from '#contracts/problems.ts';
 
@@ -31,18 +39,16 @@ export interface Issuer {
 /**
  * @param keyFile holds the private key as a JWK; made when absent, so that tokens outlive a restart
  * @param name the `iss` of the tokens
+ * @throws when the file holds no such key, or cannot be made; the message says what to change
  */
-export async function openIssuer(keyFile: string, name: string): Promise<Issuer> {
-  if (!existsSync(keyFile)) await makeKey(keyFile);
-  const stored = JSON.parse(await readFile(keyFile, 'utf8')) as JWK;
-  const key = await importJWK(stored, 'ES256');
-  const { d: _, ...open } = stored;
+export async function openIssuer(keyFile: string, name: string, audience = AUDIENCE): Promise<Issuer> {
+  const { key, open } = await readKey((await textOf(keyFile)) ?? (await makeKey(keyFile)), keyFile);
   const kid = await calculateJwkThumbprint(open);
   const token: Issuer['token'] = async (sellerId, scopes = []) => ({
     access_token: await new SignJWT(scopes.length > 0 ? { scope: scopes.join(' ') } : {})
       .setProtectedHeader({ alg: 'ES256', kid, typ: 'JWT' })
       .setIssuer(name)
-      .setAudience(AUDIENCE)
+      .setAudience(audience)
       .setSubject(String(sellerId))
       .setIssuedAt()
       .setExpirationTime(`${LIFETIME_SECONDS}s`)
@@ -86,9 +92,43 @@ function readRequest(query: URLSearchParams): { sellerId: number; scopes: readon
   return { sellerId: sellerId.data, scopes };
 }
 
-async function makeKey(file: string): Promise<void> {
+/** Null when there is no such file. */
+const textOf = (file: string): Promise<string | null> =>
+  readFile(file, 'utf8').catch((err: NodeJS.ErrnoException) => {
+    if (err.code === 'ENOENT') return null;
+    throw new Error(`the key ${file} cannot be read: ${err.message}`, { cause: err });
+  });
+
+async function readKey(text: string, file: string): Promise<{ key: CryptoKey; open: JWK }> {
+  try {
+    const { d, ...open } = JSON.parse(text) as JWK;
+    if (d === undefined) throw new Error('it has no private part "d"');
+    return { key: (await importJWK({ ...open, d }, 'ES256')) as CryptoKey, open };
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new Error(`${file} is not a private key for ES256 as a JWK: ${message}`, { cause });
+  }
+}
+
+/** @returns what the file holds then: the key of another process where one was quicker */
+async function makeKey(file: string): Promise<string> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
-  const unfinished = `${file}.unfinished`;
-  await writeFile(unfinished, JSON.stringify(await exportJWK(privateKey)), { mode: 0o600 });
-  await rename(unfinished, file);
+  const text = JSON.stringify(await exportJWK(privateKey));
+  const unfinished = `${file}.${randomUUID()}`;
+  try {
+    await writeFile(unfinished, text, { mode: 0o600 });
+    // Unlike a rename, a link does not replace what is there.
+    await link(unfinished, file);
+    return text;
+  } catch (cause) {
+    const made = await textOf(file);
+    if (made !== null) return made;
+    throw new Error(
+      `there is no key ${file}, and it cannot be made: ${(cause as Error).message}; ` +
+        'mount one, or name a file in a folder that can be written to',
+      { cause },
+    );
+  } finally {
+    await rm(unfinished, { force: true }).catch(() => {});
+  }
 }

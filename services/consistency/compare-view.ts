@@ -1,0 +1,291 @@
+import type { Client } from '#contracts/client.ts';
+import { pause } from '#platform/lifecycle.ts';
+
+/** What the source of truth says of a seller who has changed something at least once. */
+export interface Truth {
+  readonly sellerId: number;
+  readonly version: number;
+  /** When that version was committed, as the event says it. */
+  readonly committedAt: string;
+  readonly clients: readonly Client[];
+  readonly erased: boolean;
+}
+
+export interface Source {
+  /** Sellers above `after`, by id, `limit` at most. */
+  next(after: number, limit: number): Promise<readonly Truth[]>;
+  /** Those of the sellers that are known. */
+  of(sellerIds: readonly number[]): Promise<readonly Truth[]>;
+  /** Marks the youngest message that waits to be sent; null when none does. */
+  newestUnsent(): Promise<number | null>;
+  /** Whether every message up to the mark has been sent. */
+  isSentUpTo(mark: number): Promise<boolean>;
+}
+
+/** A row that is not as the source wants it. */
+export interface Difference {
+  readonly sellerId: number;
+  /** The source's version; null when the source does not know the seller. */
+  readonly expected: number | null;
+  /** The view's version; null when it has no row. */
+  readonly held: number | null;
+  /** Digests of the row that must be there and of the one that is; 0 for none. */
+  readonly digests: { readonly expected: bigint; readonly held: bigint };
+}
+export interface Comparison {
+  /** The sum of the digests of the rows that are as they must be. */
+  readonly digest: bigint;
+  readonly differences: readonly Difference[];
+}
+
+export interface View {
+  /** Compares whole rows of the sellers in (after, through]; `truths` are all that the source has there. */
+  compareRange(truths: readonly Truth[], after: number, through: number): Promise<Comparison>;
+  /** Compares whole rows of these sellers; `truths` are those of them that the source has. */
+  compareSellers(truths: readonly Truth[], sellerIds: readonly number[]): Promise<Comparison>;
+  /** The offset after the last message applied, by partition. */
+  checkpoints(): Promise<ReadonlyMap<number, number>>;
+  /** Sellers with a message that could not be applied. */
+  parkedSellers(): Promise<readonly number[]>;
+}
+
+export interface Topic {
+  /** Of each partition: where it begins, and where the next message will stand. */
+  ends(): Promise<ReadonlyMap<number, { readonly first: number; readonly next: number }>>;
+}
+
+export interface CompareOptions {
+  /** How long the view may take to catch up, all waits together, in ms. */
+  readonly catchUpMs: number;
+  /** Sellers in one statement. */
+  readonly sellersAtATime?: number;
+  /** How often to look again at sellers that keep changing. */
+  readonly rounds?: number;
+  /** Between two looks at what is waited for, in ms. */
+  readonly lookEveryMs?: number;
+  /** Ends the comparison, which then throws the reason. */
+  readonly signal?: AbortSignal;
+}
+
+export interface Verdict {
+  /** Sellers that the source knows, those erased included. */
+  readonly sellers: number;
+  /** Sellers whose row is missing, wrong or too much, or who have a parked message. */
+  readonly differing: number;
+  /** Ids of some of them, ten at most. */
+  readonly examples: readonly number[];
+  /**
+   * Sellers who changed all the while: their row moves with them, and what it says could not be compared. They do not
+   * count as differing.
+   */
+  readonly unsettled: number;
+  /** Over all rows that must be there, and all that are there; equal when nothing differs. */
+  readonly digest: { readonly source: string; readonly view: string };
+  readonly tookMs: number;
+  /** False when the view did not get to where the source was; `differing` then counts what is merely late as well. */
+  readonly caughtUp: boolean;
+}
+
+const EXAMPLES = 10;
+const BELOW_ALL = Number.MIN_SAFE_INTEGER;
+const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
+
+/**
+ * Compares every row of a view with what the source of truth wants there, while sellers write and the view follows.
+ *
+ * A row of the same version must be the same row: what a version says never changes. A row that is newer than the
+ * source, or of a seller the source does not know, is wrong at once, since the source is asked again after the row
+ * was read. A row that is older or absent may only be late. It counts once the view has got past everything that
+ * was on its way when the newer version was seen: all of the outbox was sent, and every partition was applied up to
+ * the end it had afterwards.
+ *
+ * Nothing is locked, and no transaction lasts longer than a range of sellers.
+ * @throws what the ports throw
+ */
+export async function compareView(
+  source: Source,
+  view: View,
+  topic: Topic,
+  { sellersAtATime = 5_000, rounds = 5, ...options }: CompareOptions,
+): Promise<Verdict> {
+  const startedAt = performance.now();
+  const findings = new Findings();
+  let patienceMs = options.catchUpMs;
+  const catchUp = async () => {
+    const since = performance.now();
+    const done = await hasCaughtUp(source, view, topic, { ...options, catchUpMs: patienceMs });
+    patienceMs -= performance.now() - since;
+    return done;
+  };
+  let caughtUp = await catchUp();
+  const { sellers, open } = await compareAll(source, view, sellersAtATime, findings, options.signal);
+  let left: ReadonlyMap<number, Doubt> = open;
+  for (let round = 0; round < rounds && left.size > 0; round++) {
+    caughtUp &&= await catchUp();
+    if (!caughtUp) break;
+    left = await lookAgain(source, view, sellersAtATime, left, findings, options.signal);
+  }
+  if (!caughtUp) for (const [sellerId, { digests }] of left) findings.differs(sellerId, digests);
+  for (const sellerId of await view.parkedSellers()) findings.differs(sellerId, { expected: 0n, held: 0n });
+  return {
+    sellers,
+    differing: findings.sellers.size,
+    examples: [...findings.sellers].slice(0, EXAMPLES),
+    unsettled: caughtUp ? left.size : 0,
+    digest: findings.digest(),
+    tookMs: Math.round(performance.now() - startedAt),
+    caughtUp,
+  };
+}
+
+/** A seller whose row is older than the source, or absent, and perhaps only late. */
+interface Doubt {
+  /** The version that the view must have reached once everything that was on its way has been applied. */
+  readonly mustReach: number;
+  readonly digests: Difference['digests'];
+}
+
+class Findings {
+  readonly sellers = new Set<number>();
+  #source = 0n;
+  #view = 0n;
+
+  agrees(digest: bigint): void {
+    this.#source += digest;
+    this.#view += digest;
+  }
+
+  differs(sellerId: number, digests: Difference['digests']): void {
+    this.sellers.add(sellerId);
+    this.#source += digests.expected;
+    this.#view += digests.held;
+  }
+
+  digest(): Verdict['digest'] {
+    const hex = (sum: bigint) => BigInt.asUintN(64, sum).toString(16).padStart(16, '0');
+    return { source: hex(this.#source), view: hex(this.#view) };
+  }
+}
+
+async function compareAll(
+  source: Source,
+  view: View,
+  limit: number,
+  findings: Findings,
+  signal?: AbortSignal,
+): Promise<{ sellers: number; open: Map<number, Doubt> }> {
+  const open = new Map<number, Doubt>();
+  let sellers = 0;
+  let after = BELOW_ALL;
+  let reading = source.next(after, limit);
+  while (after < ABOVE_ALL) {
+    const truths = await reading;
+    signal?.throwIfAborted();
+    sellers += truths.length;
+    // Behind the last seller of the source the view may have more.
+    const through = truths.length < limit ? ABOVE_ALL : truths.at(-1)!.sellerId;
+    if (through < ABOVE_ALL) {
+      reading = source.next(through, limit);
+      reading.catch(() => {}); // Awaited in the next round, perhaps after something else has failed.
+    }
+    const { digest, differences } = await view.compareRange(truths, after, through);
+    findings.agrees(digest);
+    const judged = await judge(source, truths, differences, findings, () => 0);
+    for (const [sellerId, doubt] of judged) open.set(sellerId, doubt);
+    after = through;
+  }
+  return { sellers, open };
+}
+
+/** Sellers in doubt once more, after the view has caught up with what was known of them. */
+async function lookAgain(
+  source: Source,
+  view: View,
+  limit: number,
+  doubts: ReadonlyMap<number, Doubt>,
+  findings: Findings,
+  signal?: AbortSignal,
+): Promise<Map<number, Doubt>> {
+  const left = new Map<number, Doubt>();
+  const sellerIds = [...doubts.keys()];
+  for (let at = 0; at < sellerIds.length; at += limit) {
+    signal?.throwIfAborted();
+    const some = sellerIds.slice(at, at + limit);
+    const truths = await source.of(some);
+    const { digest, differences } = await view.compareSellers(truths, some);
+    findings.agrees(digest);
+    const reached = (sellerId: number) => doubts.get(sellerId)!.mustReach;
+    for (const [sellerId, doubt] of await judge(source, truths, differences, findings, reached)) {
+      left.set(sellerId, doubt);
+    }
+  }
+  return left;
+}
+
+/**
+ * Files what certainly differs.
+ * @param mustHave the version that the view has had the time to reach
+ * @returns sellers whose row may be on its way
+ */
+async function judge(
+  source: Source,
+  truths: readonly Truth[],
+  differences: readonly Difference[],
+  findings: Findings,
+  mustHave: (sellerId: number) => number,
+): Promise<Map<number, Doubt>> {
+  const doubts = new Map<number, Doubt>();
+  if (differences.length === 0) return doubts;
+  const erased = new Set(truths.filter((truth) => truth.erased).map((truth) => truth.sellerId));
+  const newer: Difference[] = [];
+  for (const one of differences) {
+    const { sellerId, expected, held, digests } = one;
+    if (expected === null || (held !== null && held > expected)) newer.push(one);
+    else if (held === expected) findings.differs(sellerId, digests);
+    // Compaction leaves a tombstone of an erased seller, and later nothing: a view that reads the topic after that
+    // has no row to keep, and shows none.
+    else if (held === null && erased.has(sellerId)) continue;
+    else if ((held ?? 0) < mustHave(sellerId)) findings.differs(sellerId, digests);
+    else doubts.set(sellerId, { mustReach: expected, digests });
+  }
+  if (newer.length === 0) return doubts;
+  const now = new Map(
+    (await source.of(newer.map(({ sellerId }) => sellerId))).map((truth) => [truth.sellerId, truth.version]),
+  );
+  for (const { sellerId, held, digests } of newer) {
+    const version = now.get(sellerId) ?? 0;
+    if (held! > version) findings.differs(sellerId, digests);
+    else doubts.set(sellerId, { mustReach: version, digests });
+  }
+  return doubts;
+}
+
+/**
+ * Waits until the view has applied all that the source had committed when this was called.
+ * @returns false when it took longer than `catchUpMs`
+ */
+async function hasCaughtUp(
+  source: Source,
+  view: View,
+  topic: Topic,
+  { catchUpMs, lookEveryMs = 100, signal }: CompareOptions,
+): Promise<boolean> {
+  const deadline = performance.now() + catchUpMs;
+  const until = async (holds: () => Promise<boolean>) => {
+    while (!(await holds())) {
+      if (performance.now() >= deadline) return false;
+      await pause(lookEveryMs, signal);
+      signal?.throwIfAborted();
+    }
+    return true;
+  };
+  const mark = await source.newestUnsent();
+  if (mark !== null && !(await until(() => source.isSentUpTo(mark)))) return false;
+  const ends = await topic.ends();
+  return until(async () => {
+    const applied = await view.checkpoints();
+    return [...ends].every(
+      ([partition, { first, next }]) => next <= first || (applied.get(partition) ?? 0) >= next,
+    );
+  });
+}

@@ -1,0 +1,82 @@
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { z } from 'zod';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { PAGES } from '#pages/index.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { VIEW_SETTINGS } from '#pages/view-settings.ts';
+import { integer, setting, url } from '#platform/config.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { within } from '#platform/lifecycle.ts';
+import { connect } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { compareView } from './compare-view.ts';
+import { kafkaTopic } from './kafka-topic.ts';
+import { postgresSource } from './postgres-source.ts';
+import { postgresView } from './postgres-view.ts';
+
+/** Where Kubernetes takes the last words of a container from. */
+const TERMINATION_LOG = '/dev/termination-log';
+
+export const role = defineRole({
+  name: 'compare-views',
+  about:
+    "compares every row of a page's view with the source of truth, while both are written, and tells how many sellers differ",
+  settings: {
+    ...VIEW_SETTINGS,
+    sourceUrl: setting(
+      'TC_SOURCE_DATABASE_URL',
+      'PostgreSQL address of the source of truth, its primary',
+      url(),
+    ),
+    timeoutMs: setting(
+      'TC_TIMEOUT_MS',
+      'until it must have come to a verdict, in ms; a third of it is for the view to catch up',
+      integer(1_000, 86_400_000).default(300_000),
+    ),
+    terminationLog: setting(
+      'TC_TERMINATION_LOG',
+      `file that the verdict is written to, as JSON; ${TERMINATION_LOG} where that exists`,
+      z.string().optional(),
+    ),
+    ...KAFKA_SETTINGS,
+  },
+  async start(config, { log, releases, fail }) {
+    const { page, delivery, viewVersion, timeoutMs } = config;
+    const schema = viewSchema(delivery, viewVersion);
+    const session = {
+      applicationName: 'compare-views',
+      statementTimeoutMs: 60_000,
+      connectTimeoutMs: 10_000,
+    };
+    const ended = new AbortController();
+
+    const sourceDb = await connect({ ...session, url: config.sourceUrl }, fail);
+    releases.push('the database of the source', () => sourceDb.end());
+    const viewDb = await connect(
+      { ...session, url: config.databaseUrl, searchPath: [schema, 'public'], pipeline: true },
+      fail,
+    );
+    releases.push('the database of the page', () => viewDb.end());
+    const admin = openKafka('compare-views', await kafkaSettings(config), log).admin();
+    releases.push('Kafka', () => admin.disconnect());
+    await admin.connect();
+    releases.push('the comparison', () => ended.abort(new Error('was stopped')));
+
+    const view = await postgresView(viewDb, PAGES[page].projections[delivery], schema);
+    const verdict = await within(
+      timeoutMs,
+      'the comparison',
+      compareView(postgresSource(sourceDb), view, kafkaTopic(admin, SELLER_EVENTS.topic), {
+        catchUpMs: Math.floor(timeoutMs / 3),
+        signal: ended.signal,
+      }),
+    );
+    const words = { page, delivery, viewVersion, ...verdict };
+    if (verdict.differing > 0) log.warn(words, 'the view differs from the source');
+    else log.info(words, 'the view is as the source has it');
+    const file = config.terminationLog ?? (existsSync(TERMINATION_LOG) ? TERMINATION_LOG : null);
+    if (file !== null) await writeFile(file, JSON.stringify(verdict));
+    return 'done';
+  },
+});

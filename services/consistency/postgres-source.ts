@@ -1,0 +1,64 @@
+import type { Client } from '#contracts/client.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import type { Source, Truth } from './compare-view.ts';
+
+type Row = [sellerId: number, version: number, clients: string, erased: boolean, updatedAt: number];
+
+const toTruth = ([sellerId, version, clients, erased, updatedAt]: Row): Truth => ({
+  sellerId,
+  version,
+  committedAt: new Date(updatedAt).toISOString(),
+  clients: (JSON.parse(clients) as Client[]).map(inOrder),
+  erased,
+});
+
+/** With its members as an event has them: a view may keep the text, and the order is in the text. */
+const inOrder = ({ id, name, industry, description, logo, from, to }: Client): Client => ({
+  id,
+  name,
+  industry,
+  description,
+  logo,
+  from,
+  to,
+});
+
+/** The tables of the source of truth, only read. Must be the primary: a replica may be behind what a view has. */
+export function postgresSource(db: Queryable): Source {
+  const truths = async (name: string, text: string, values: unknown[]) => {
+    // Rows as arrays: pg has no type for that beside values.
+    const { rows } = await db.query<Row>({ name, text, values, rowMode: 'array' } as never);
+    return rows.map(toTruth);
+  };
+  return {
+    next: (after, limit) =>
+      truths(
+        'truths-next',
+        `select seller_id, version, clients::text, erased, floor(extract(epoch from updated_at) * 1000)::bigint
+        from seller where seller_id > $1 and version > 0 order by seller_id limit $2`,
+        [after, limit],
+      ),
+
+    of: (sellerIds) =>
+      truths(
+        'truths-of',
+        `select seller_id, version, clients::text, erased, floor(extract(epoch from updated_at) * 1000)::bigint
+        from seller where seller_id = any ($1::bigint[]) and version > 0`,
+        [`{${sellerIds.join(',')}}`],
+      ),
+
+    async newestUnsent() {
+      const { rows } = await db.query<{ newest: number | null }>('select max(id) as newest from outbox');
+      return rows[0]!.newest;
+    },
+
+    async isSentUpTo(mark) {
+      // By position and not by id of a row: one that was drawn before and commits later only makes it wait longer.
+      const { rows } = await db.query<{ sent: boolean }>(
+        'select not exists (select from outbox where id <= $1) as sent',
+        [mark],
+      );
+      return rows[0]!.sent;
+    },
+  };
+}

@@ -1,0 +1,138 @@
+import type { Admin, Kafka } from 'kafkajs';
+import { consumerGroup } from '#contracts/topics.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { VIEW_SETTINGS } from '#pages/view-settings.ts';
+import { milliseconds, setting } from '#platform/config.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { dropMigrated } from '#platform/migrations.ts';
+import { connect, type Queryable } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { viewScopes } from './view-scopes.ts';
+
+export interface DroppedView {
+  /** False when it was gone already. */
+  readonly removed: boolean;
+  /** False when Kafka was not given, did not know the group, or it had a member again. */
+  readonly groupDeleted: boolean;
+}
+
+/** Somebody still keeps the view up; the message says who. */
+export class ViewInUse extends Error {
+  override name = 'ViewInUse';
+}
+
+const LOOK_EVERY_MS = 250;
+
+/**
+ * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group.
+ * A group remembers a member that was killed for its session timeout, and a projector may still be on its way out:
+ * both are waited for.
+ * @param waitMs how long to wait for the last projector to be gone
+ * @throws ViewInUse when a projector is still there then
+ */
+export async function dropView(
+  db: Parameters<typeof dropMigrated>[0],
+  kafka: Kafka | null,
+  view: { readonly group: string; readonly schema: string },
+  waitMs: number,
+  log: Log,
+): Promise<DroppedView> {
+  const admin = kafka?.admin() ?? null;
+  await admin?.connect();
+  try {
+    await untilUnused(db, admin, view.group, waitMs);
+    const removed = await dropMigrated(db, view.schema, viewScopes(view.schema));
+    return { removed, groupDeleted: admin !== null && (await deleteGroup(admin, view.group, log)) };
+  } finally {
+    await admin?.disconnect();
+  }
+}
+
+async function untilUnused(db: Queryable, admin: Admin | null, group: string, waitMs: number): Promise<void> {
+  const deadline = performance.now() + waitMs;
+  for (;;) {
+    const users = await usersOf(db, admin, group);
+    if (users === null) return;
+    if (performance.now() >= deadline) {
+      throw new ViewInUse(`${users}; stop the projectors of ${group}, then drop the view again`);
+    }
+    await pause(LOOK_EVERY_MS);
+  }
+}
+
+/** Who keeps the view up, in words; null when nobody does. */
+async function usersOf(db: Queryable, admin: Admin | null, group: string): Promise<string | null> {
+  const { rows } = await db.query<{ connections: number }>(
+    `select count(*) as connections from pg_stat_activity
+    where datname = current_database() and application_name = left($1, 63)`,
+    [group],
+  );
+  const { connections } = rows[0]!;
+  if (connections > 0) return `a projector writes to the view over ${connections} connections`;
+  const members = (await admin?.describeGroups([group]))?.groups[0]?.members.length ?? 0;
+  return members > 0 ? `the consumer group of the view has ${members} members` : null;
+}
+
+async function deleteGroup(admin: Admin, group: string, log: Log): Promise<boolean> {
+  try {
+    await admin.deleteGroups([group]);
+    return true;
+  } catch (err) {
+    switch (reasonOf(err, group)) {
+      case 'GROUP_ID_NOT_FOUND':
+        return false;
+      case 'NON_EMPTY_GROUP':
+        log.warn({ group }, 'the consumer group has a member again and stays');
+        return false;
+      default:
+        throw err;
+    }
+  }
+}
+
+/** kafkajs tells one error for the request, and that of each group within. */
+function reasonOf(err: unknown, group: string): string | undefined {
+  const { groups } = err as { groups?: ReadonlyArray<{ groupId: string; error?: { type?: string } }> };
+  return groups?.find(({ groupId }) => groupId === group)?.error?.type;
+}
+
+export const role = defineRole({
+  name: 'drop-view',
+  about: "removes one version of a page's view that nobody keeps up any more; safe to repeat",
+  settings: {
+    ...VIEW_SETTINGS,
+    waitMs: setting(
+      'TC_WAIT_MS',
+      'how long to wait for the last projector to be gone, in ms',
+      milliseconds().default(15_000),
+    ),
+    ...KAFKA_SETTINGS,
+    // Without Kafka its consumer group stays behind, which does no harm.
+    brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
+  },
+  async start(config, { log, releases }) {
+    const { page, delivery, viewVersion, brokers } = config;
+    const kafka = brokers && openKafka('drop-view', await kafkaSettings({ ...config, brokers }), log);
+    const db = await connect(
+      {
+        url: config.databaseUrl,
+        applicationName: 'drop-view',
+        statementTimeoutMs: 60_000,
+        connectTimeoutMs: 10_000,
+      },
+      (err) => log.error({ err }, 'lost the database'),
+    );
+    releases.push('database', () => db.end());
+    // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
+    await db.query("set lock_timeout = '5s'");
+    const view = {
+      group: consumerGroup(page, delivery, viewVersion),
+      schema: viewSchema(delivery, viewVersion),
+    };
+    const dropped = await dropView(db, kafka ?? null, view, config.waitMs, log);
+    log.info({ page, delivery, viewVersion, ...dropped }, dropped.removed ? 'dropped' : 'was gone already');
+    return 'done';
+  },
+});
