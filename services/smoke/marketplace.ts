@@ -7,8 +7,7 @@ import { Problem } from '#contracts/problems.ts';
 /** `not yet` may be different in a moment; `refused` stays so until somebody changes something. */
 export type Answered<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  | { readonly kind: 'not yet'; readonly because: string }
-  | { readonly kind: 'refused'; readonly because: string; readonly status?: number };
+  | { readonly kind: 'not yet' | 'refused'; readonly because: string; readonly status?: number };
 
 export interface ShownClient {
   readonly id: string;
@@ -107,7 +106,7 @@ export function openMarketplace(to: Addresses): Marketplace {
           method: 'DELETE',
           headers: { authorization },
         });
-        return gone.kind === 'refused' && gone.status === 404 ? { kind: 'answer', value: null } : gone;
+        return gone.kind !== 'answer' && gone.status === 404 ? { kind: 'answer', value: null } : gone;
       }),
     async page() {
       const answer = await call(to.pageUrl!, PageAnswer, { headers: { accept: 'application/json' } });
@@ -125,12 +124,13 @@ export function judgeStatus(
   text: string,
 ): Exclude<Answered<never>, { kind: 'answer' }> {
   const problem = Problem.safeParse(json(text));
-  const because = `${url} answered ${status}${problem.success ? `: ${problem.data.detail}` : ''}`;
+  const because = `${url} answered ${status}${problem.success ? `: ${problem.data.detail.replace(/\.$/, '')}` : ''}`;
   // Overload, and what is not up yet; everything else is about what was asked.
-  if (status >= 500 || status === 429) return { kind: 'not yet', because };
+  if (status >= 500 || status === 429) return { kind: 'not yet', status, because };
   if (status === 404) {
     return {
-      kind: 'refused',
+      // The data of a demonstration comes after the page itself.
+      kind: 'not yet',
       status,
       because: `${because}. The test needs a seller and a gig that are there: see test.sellerId and test.gigId`,
     };

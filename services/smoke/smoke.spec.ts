@@ -119,7 +119,7 @@ test.each([
   [429, 'not yet'],
   [409, 'refused'],
   [401, 'refused'],
-  [404, 'refused'],
+  [404, 'not yet'],
 ] as const)('%d is worth another try: %s', (status, kind) => {
   expect(judgeStatus('http://x/', status, '').kind).toBe(kind);
 });

@@ -8,6 +8,8 @@ import { ChartValues } from '#cdk8s/api/chart-values.ts';
 import { PageViewSpec } from '#cdk8s/api/page-view.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { BUILT_IN, OF_OTHERS } from '../../services/operator/kinds.ts';
+import { collectionPath } from '../../services/operator/kube/resources.ts';
 import { Cluster, run } from './cluster.ts';
 
 const NAMESPACE = `chart-${process.pid}`;
@@ -80,7 +82,10 @@ describe.each(VALUES)('with %s', (_name, args) => {
   });
 
   test('the API server takes every object, under the restricted profile and without a warning', async () => {
-    const objects = (await rendered(args)).filter(({ apiVersion }) => !FOREIGN.includes(apiVersion));
+    const served = (await cluster.kubectl(['api-versions'])).split('\n');
+    const objects = (await rendered(args)).filter(
+      ({ apiVersion }) => served.includes(apiVersion) || !FOREIGN.includes(apiVersion),
+    );
     const list = { apiVersion: 'v1', kind: 'List', items: objects };
     const { code, stdout, stderr } = await run(
       'kubectl',
@@ -142,6 +147,20 @@ describe('the operator', () => {
         verbs: ['get', 'patch'],
       },
     ]);
+  });
+
+  test('may do what it takes to apply and prune every kind that it makes', async () => {
+    const rules = await role('Role');
+    for (const kind of [...BUILT_IN, ...OF_OTHERS]) {
+      const [group = '', resource = ''] = [
+        kind.apiVersion.includes('/') ? kind.apiVersion.split('/')[0] : '',
+        collectionPath(kind, null).split('/').at(-1),
+      ];
+      const rule = rules.find(
+        ({ apiGroups, resources }) => apiGroups.includes(group) && resources.includes(resource),
+      );
+      expect([kind, rule?.verbs]).toEqual([kind, ['get', 'list', 'watch', 'create', 'patch', 'delete']]);
+    }
   });
 
   test('may not list secrets, nor write the specs that people write', async () => {
