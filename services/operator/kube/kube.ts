@@ -35,7 +35,10 @@ export interface OwnerReference {
   readonly blockOwnerDeletion?: boolean;
 }
 
-/** What the API server refused or could not do; `code` is the HTTP status, `reason` Kubernetes' word for it. */
+/**
+ * What the API server refused or could not do; `code` is the HTTP status, `reason` Kubernetes' word for it. Code 0 is
+ * no answer (`DeadlineExceeded`, `Unreachable`, `BrokenOff` by us): a write may have happened all the same.
+ */
 export class KubeError extends Error {
   override name = 'KubeError';
   readonly code: number;

@@ -1,0 +1,208 @@
+import { randomBytes } from 'node:crypto';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { FIELD_MANAGER } from './client.ts';
+import { type EventRecorder, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
+
+export interface RecorderSettings {
+  /** A fence is right here as well: who does not lead has nothing to tell. */
+  readonly kube: Pick<Kube, 'create' | 'patch'>;
+  /** Which of the replicas reports: its pod's name. */
+  readonly instance: string;
+  readonly log: Log;
+  readonly timing?: Partial<Timing>;
+}
+
+interface Timing {
+  /** Repeats within this time are counted in one Event. */
+  readonly seriesMs: number;
+  /** How often the count of an Event is written at most. */
+  readonly countEveryMs: number;
+  /** Of different Events about one object: so many at once, then one in each of these times. */
+  readonly burst: number;
+  readonly refillMs: number;
+}
+const TIMING: Timing = { seriesMs: 6 * 60_000, countEveryMs: 30_000, burst: 25, refillMs: 30_000 };
+/** Events that wait to be sent; the API server is down or slow when there are more. */
+const MOST_WAITING = 200;
+/** Series and allowances that are remembered. */
+const MOST_REMEMBERED = 2_000;
+const LONGEST_NOTE = 1_024;
+const CLOSE_MS = 2_000;
+
+export interface RunningRecorder extends EventRecorder {
+  /** Sends what waits, counts included, for two seconds at most, and stops. */
+  close(): Promise<void>;
+}
+
+interface Series {
+  readonly key: string;
+  /** Null until the API server has the Event. */
+  ref: Ref | null;
+  readonly event: KubeObject;
+  count: number;
+  written: number;
+  lastAt: number;
+  lastSeen: Date;
+  timer: NodeJS.Timeout | undefined;
+}
+
+const microTime = (date: Date) => date.toISOString().replace('Z', '000Z');
+
+/** Records Events of `events.k8s.io/v1`: the first at once, its repeats by a count, and never too many. */
+export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
+  const { kube, instance, log } = settings;
+  const timing = { ...TIMING, ...settings.timing };
+  const series = new Map<string, Series>();
+  const allowances = new Map<string, { left: number; at: number }>();
+  const closing = new AbortController();
+  let closed = false;
+  let waiting = 0;
+  /** One at a time: Events never compete with the work for connections. */
+  let sending: Promise<void> = Promise.resolve();
+
+  const send = (what: () => Promise<void>) => {
+    if (waiting >= MOST_WAITING) return;
+    waiting += 1;
+    sending = sending
+      .then(() => (closed ? undefined : what()))
+      .catch((err: unknown) => log.debug({ err }, 'could not record an Event'))
+      .finally(() => {
+        waiting -= 1;
+      });
+  };
+
+  const mayTell = (uid: string): boolean => {
+    const now = performance.now();
+    const { left, at } = allowances.get(uid) ?? { left: timing.burst, at: now };
+    const refilled = Math.min(timing.burst, left + (now - at) / timing.refillMs);
+    remember(allowances, uid, { left: refilled < 1 ? refilled : refilled - 1, at: now });
+    return refilled >= 1;
+  };
+
+  const create = async (one: Series): Promise<void> => {
+    // Few tries: an Event that is minutes late helps nobody, and others wait behind it.
+    for (let tries = 0; ; tries++) {
+      try {
+        const { apiVersion, kind, metadata } = await kube.create(one.event);
+        one.ref = { apiVersion, kind, name: metadata.name, namespace: metadata.namespace! };
+        one.written = 1;
+        if (one.count > 1) countLater(one);
+        return;
+      } catch (err) {
+        // A namespace that is being deleted takes no more Events, and what is refused once is refused always.
+        const passing = err instanceof KubeError && (err.code === 0 || err.code === 429 || err.code >= 500);
+        if (!passing || err.reason === 'NotLeading' || tries >= 3 || closing.signal.aborted) throw err;
+        await pause(err.retryAfterMs ?? 1_000 * 2 ** tries, closing.signal);
+      }
+    }
+  };
+
+  const writeCount = async (one: Series): Promise<void> => {
+    if (one.ref === null || one.written === one.count) return;
+    const { count } = one;
+    try {
+      await kube.patch(one.ref, { series: { count, lastObservedTime: microTime(one.lastSeen) } });
+      one.written = count;
+    } catch (err) {
+      // The API server forgets Events after an hour; the next repeat is a first one again.
+      if (err instanceof KubeError && err.code === 404) series.delete(one.key);
+      throw err;
+    }
+  };
+  const countLater = (one: Series) => {
+    one.timer ??= setTimeout(() => {
+      one.timer = undefined;
+      send(() => writeCount(one));
+    }, timing.countEveryMs);
+    one.timer.unref();
+  };
+
+  function record(about: StoredObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
+    const { apiVersion, kind, metadata } = about;
+    const note = message.length > LONGEST_NOTE ? `${message.slice(0, LONGEST_NOTE - 1)}…` : message;
+    const key = JSON.stringify([metadata.uid, type, reason, note]);
+    const now = performance.now();
+    const known = series.get(key);
+    if (known && now - known.lastAt <= timing.seriesMs) {
+      known.count += 1;
+      known.lastAt = now;
+      known.lastSeen = new Date();
+      countLater(known);
+      return;
+    }
+    if (!mayTell(metadata.uid)) {
+      log.debug({ reason, note, name: metadata.name }, 'too many Events about one object; not recorded');
+      return;
+    }
+    // Objects without a namespace have their Events in this one, by convention.
+    const namespace = metadata.namespace ?? 'default';
+    const one: Series = {
+      key,
+      ref: null,
+      event: {
+        apiVersion: 'events.k8s.io/v1',
+        kind: 'Event',
+        metadata: { name: `${metadata.name.slice(0, 230)}.${randomBytes(8).toString('hex')}`, namespace },
+        eventTime: microTime(new Date()),
+        type,
+        reason,
+        note,
+        action: reason,
+        reportingController: `topclients.dev/${FIELD_MANAGER}`,
+        reportingInstance: instance.slice(0, 128),
+        regarding: {
+          apiVersion,
+          kind,
+          name: metadata.name,
+          ...(metadata.namespace === undefined ? {} : { namespace: metadata.namespace }),
+          uid: metadata.uid,
+          resourceVersion: metadata.resourceVersion,
+        },
+      },
+      count: 1,
+      written: 0,
+      lastAt: now,
+      lastSeen: new Date(),
+      timer: undefined,
+    };
+    for (const past of [known, remember(series, key, one)]) {
+      if (past === undefined) continue;
+      clearTimeout(past.timer);
+      send(() => writeCount(past));
+    }
+    send(() => create(one));
+  }
+
+  return {
+    event(about, type, reason, message) {
+      if (closing.signal.aborted) return;
+      try {
+        record(about, type, reason, message);
+      } catch (err) {
+        log.warn({ err, reason }, 'could not record an Event');
+      }
+    },
+    async close() {
+      closing.abort();
+      for (const one of series.values()) {
+        clearTimeout(one.timer);
+        send(() => writeCount(one));
+      }
+      const sent = new AbortController();
+      await Promise.race([sending.finally(() => sent.abort()), pause(CLOSE_MS, sent.signal)]);
+      closed = true;
+    },
+  };
+}
+
+/** Sets the entry as the newest, and forgets the oldest when there are too many. @returns the one forgotten */
+function remember<V>(map: Map<string, V>, key: string, value: V): V | undefined {
+  map.delete(key);
+  map.set(key, value);
+  if (map.size <= MOST_REMEMBERED) return undefined;
+  const [oldest, forgotten] = map.entries().next().value!;
+  map.delete(oldest);
+  return forgotten;
+}
