@@ -53,9 +53,18 @@ fuzz: $(INSTALLED)
 	@bash tests/support/require.sh python
 	$(NODE) tests/fuzz/run.ts
 
-## generate: JSON Schema, AsyncAPI and OpenAPI documents from the contracts
+## chart: lint and a security scan of the chart and the plain manifests, over every values file
+chart: $(INSTALLED)
+	@bash tests/support/require.sh python helm
+	$(NODE) tests/chart/check.ts
+
+## generate: documents of the contracts; definitions, schema and table of values of the chart
 generate: $(INSTALLED)
 	npm run -s generate
+
+## manifests: the objects as plain YAML in dist/manifests, for GitOps; NAMESPACE=shop ARGS="--values my.yaml --keda"
+manifests: $(INSTALLED)
+	$(NODE) cdk8s/main.ts --values charts/top-clients/values.yaml --namespace $(NAMESPACE) --out dist/manifests $(ARGS)
 
 ## format: lay out the code as the lint wants it
 format: $(INSTALLED)
@@ -66,4 +75,58 @@ bench-pipeline: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(NODE) bench/pipeline.ts $(ARGS)
 
-.PHONY: help demo demo-stop test check unit system browser fuzz generate format bench-pipeline
+# --- On a cluster. CLUSTER=kind (the default) makes one with kind; CLUSTER=existing takes that of KUBECONFIG, whose
+# nodes have the image already.
+CLUSTER ?= kind
+IMAGE ?= top-clients:dev
+NAMESPACE ?= top-clients
+KIND_NAME := top-clients
+ifeq ($(CLUSTER),kind)
+export KUBECONFIG := $(CURDIR)/.cache/kind.kubeconfig
+endif
+
+## image: the container image of every role; IMAGE=top-clients:dev
+image:
+	@bash tests/support/require.sh docker
+	docker build --tag $(IMAGE) .
+
+## kind-up: a cluster in containers on this machine; nothing to do with CLUSTER=existing
+kind-up:
+ifeq ($(CLUSTER),kind)
+	@bash tests/support/require.sh docker kind kubectl helm
+	@mkdir -p .cache
+	@kind get clusters 2>/dev/null | grep -qx $(KIND_NAME) || kind create cluster --name $(KIND_NAME) --wait 120s
+	@kind get kubeconfig --name $(KIND_NAME) > $(KUBECONFIG) && chmod 600 $(KUBECONFIG)
+else
+	@bash tests/support/require.sh kubeconfig kubectl helm
+endif
+
+## kind-load: builds the image and hands it to the cluster's nodes; nothing to do with CLUSTER=existing
+kind-load:
+ifeq ($(CLUSTER),kind)
+	@$(MAKE) --no-print-directory image
+	kind load docker-image --name $(KIND_NAME) $(IMAGE)
+else
+	@echo "CLUSTER=existing: the nodes must have $(IMAGE), or be able to pull it"
+endif
+
+## deploy: installs or upgrades the chart and waits until it is ready; NAMESPACE=top-clients ARGS="--values my.yaml"
+deploy: kind-up
+	helm upgrade --install top-clients charts/top-clients --namespace $(NAMESPACE) --create-namespace \
+	  --set image.repository=$(IMAGE_REPOSITORY) --set image.tag=$(IMAGE_TAG) $(ARGS)
+	kubectl --namespace $(NAMESPACE) wait topclients,pageviews --all --for=condition=Ready --timeout=300s
+IMAGE_REPOSITORY = $(shell echo $(IMAGE) | sed -E 's/:[^:\/]*$$//')
+IMAGE_TAG = $(shell echo $(IMAGE) | sed -E 's/.*:([^:\/]*)$$/\1/')
+
+## e2e: the journeys through a cluster, in a namespace of their own
+e2e: $(INSTALLED) kind-up
+	IMAGE=$(IMAGE) $(JEST) --selectProjects kind --runInBand $(ARGS)
+
+## kind-down: removes the cluster that kind-up made
+kind-down:
+ifeq ($(CLUSTER),kind)
+	kind delete cluster --name $(KIND_NAME)
+endif
+
+.PHONY: help demo demo-stop test check unit system browser fuzz chart generate manifests format bench-pipeline \
+  image kind-up kind-load deploy e2e kind-down

@@ -1,4 +1,4 @@
-/** Three kinds of specs, each selectable: `npm run jest -- --selectProjects unit`. */
+/** Kinds of specs, each selectable: `npm run jest -- --selectProjects unit`. */
 const project = (displayName, testMatch, extra = {}) => ({
   displayName,
   testMatch,
@@ -16,6 +16,7 @@ export default {
     project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
     project('system', ['<rootDir>/tests/system/**/*.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
+    project('kind', ['<rootDir>/tests/kind/**/*.spec.ts']),
   ],
   reporters: ['default', '<rootDir>/tests/support/tally.js'],
   testTimeout: 60_000,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that what the commands cannot bring themselves is on this machine, and says how to get it where it is not.
-# usage: require.sh npm|java|maven|python|chromium …
+# usage: require.sh npm|java|maven|python|chromium|docker|kind|kubectl|helm|kubeconfig …
 set -euo pipefail
 
 missing() {
@@ -32,6 +32,15 @@ for what in "$@"; do
           missing 'Chromium is missing; the browser tests drive it. On Debian: apt-get install chromium. Elsewhere set CHROMIUM to its path.'
         fi
       fi
+      ;;
+    docker)
+      docker version >/dev/null 2>&1 || missing 'Docker is missing or does not run; it builds the image. See docs.docker.com/get-docker. With another cluster: CLUSTER=existing KUBECONFIG=…'
+      ;;
+    kind | kubectl | helm)
+      command -v "$what" >/dev/null || missing "$what is missing; the cluster is used by it. With Go: see its own page for the install command."
+      ;;
+    kubeconfig)
+      [ -n "${KUBECONFIG:-}" ] || missing 'CLUSTER=existing needs KUBECONFIG=<file>, the configuration of the cluster to use.'
       ;;
     *)
       missing "require.sh does not know $what"

@@ -1,0 +1,42 @@
+/** The embedded PostgreSQL of a platform, by psql in its pod: for what no interface of ours would let one do. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Cluster } from './cluster.ts';
+
+const POD = 'top-clients-postgres-0';
+
+export class Database {
+  readonly #cluster: Cluster;
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  /** @param name source, gig, user, search or self_view */
+  query(name: string, statement: string): Promise<string> {
+    return this.#cluster.kubectl(['exec', '--stdin', POD, '--', ...psql(name)], { input: `${statement};\n` });
+  }
+
+  /** Keeps everybody from writing to a table until the returned function is called. */
+  async lock(name: string, table: string): Promise<() => Promise<void>> {
+    const session = spawn('kubectl', [
+      ...['--namespace', this.#cluster.namespace, 'exec', '--stdin', POD, '--'],
+      ...psql(name),
+    ]);
+    const closed = new Promise<void>((resolve) => session.once('close', () => resolve()));
+    await new Promise<void>((resolve, reject) => {
+      createInterface(session.stdout).on('line', (line) => line === 'locked' && resolve());
+      session.once('close', () => reject(new Error(`could not lock ${table}`)));
+      session.stdin.write(`begin; lock table ${table} in exclusive mode; select 'locked';\n`);
+    });
+    return async () => {
+      session.stdin.end('rollback;\n');
+      await closed;
+    };
+  }
+}
+
+const psql = (name: string) => [
+  'sh',
+  '-c',
+  `exec psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname ${name}`,
+];

@@ -1,0 +1,426 @@
+/**
+ * What people do with the whole system on a cluster, in the order in which they would. `make e2e` runs them against
+ * the cluster of KUBECONFIG, with the image of IMAGE (`repository:tag`), which the nodes must have.
+ */
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { Cluster, run, until } from './cluster.ts';
+import { Database } from './database.ts';
+import { Visitor, type Visits } from './visitor.ts';
+
+jest.setTimeout(600_000);
+
+const IMAGE = process.env['IMAGE'] ?? 'top-clients:dev';
+const NAMESPACE = process.env['E2E_NAMESPACE'] ?? 'top-clients-e2e';
+const CHART = new URL('../../charts/top-clients', import.meta.url).pathname;
+const RELEASE = 'top-clients';
+const PAGES = ['gig', 'user', 'search'] as const;
+
+const cluster = new Cluster(NAMESPACE);
+const visitor = new Visitor(cluster);
+const database = new Database(cluster);
+const [repository, tag] = [IMAGE.slice(0, IMAGE.lastIndexOf(':')), IMAGE.slice(IMAGE.lastIndexOf(':') + 1)];
+const values = (more: readonly string[] = []) =>
+  [`image.repository=${repository}`, `image.tag=${tag}`, 'topClients.demoData.sellers=300', ...more].flatMap(
+    (one) => ['--set', one],
+  );
+
+const SOURCE = 'http://top-clients:8080';
+const PAGE = {
+  gig: 'http://top-clients-page-gig:8080',
+  user: 'http://top-clients-page-user:8080',
+  search: 'http://top-clients-page-search:8080',
+  selfView: 'http://top-clients-page-self-view:8080',
+};
+const address = {
+  gig: (seller: number) => `${PAGE.gig}/gigs/${seller}`,
+  user: (seller: number) => `${PAGE.user}/users/${seller}`,
+};
+const EVERY_PAGE = [address.gig(1), address.user(1), `${PAGE.search}/search?q=logo`];
+
+const token = async (seller: number): Promise<string> =>
+  (await visitor.ask({ url: `http://top-clients-issuer:8080/token?seller=${seller}` })).body.access_token;
+
+/** Adds a client of that name. @returns the version it made */
+async function addClient(seller: number, name: string): Promise<number> {
+  const { status, headers, body } = await visitor.ask({
+    url: `${SOURCE}/v1/sellers/${seller}/clients`,
+    method: 'POST',
+    headers: { authorization: `Bearer ${await token(seller)}` },
+    body: { name },
+  });
+  if (status !== 201) throw new Error(`the write was answered ${status}: ${JSON.stringify(body)}`);
+  return Number(headers['etag']?.replaceAll('"', ''));
+}
+/** Makes room first: a seller shows twenty clients at most. */
+async function emptyList(seller: number): Promise<void> {
+  const headers = { authorization: `Bearer ${await token(seller)}` };
+  const { body } = await visitor.ask({ url: `${SOURCE}/v1/sellers/${seller}/top-clients` });
+  for (const { id } of body.clients) {
+    await visitor.ask({ url: `${SOURCE}/v1/sellers/${seller}/clients/${id}`, method: 'DELETE', headers });
+  }
+}
+
+const allReady = (timeoutMs: number) =>
+  until(
+    'the platform and its pages are ready',
+    async () => {
+      for (const what of ['topclients/top-clients', ...PAGES.map((page) => `pageviews/${page}`)]) {
+        if ((await cluster.condition(what, 'Ready'))?.status !== 'True') return false;
+      }
+      return true;
+    },
+    timeoutMs,
+  );
+
+const settled = (deployment: string, timeoutMs = 120_000) =>
+  cluster.kubectl(['rollout', 'status', `deployment/${deployment}`, `--timeout=${timeoutMs}ms`], {
+    timeoutMs: timeoutMs + 10_000,
+  });
+
+/** Nobody who came while `work` was done was turned away. */
+async function withoutAFailedRequest(
+  urls: readonly string[],
+  work: () => Promise<unknown>,
+): Promise<Readonly<Record<string, Visits>>> {
+  const leave = visitor.visit(urls, 10);
+  let visits: Readonly<Record<string, Visits>>;
+  try {
+    await work();
+  } finally {
+    visits = await leave();
+  }
+  for (const [url, { requests, failures }] of Object.entries(visits)) {
+    expect({ url, failures }).toEqual({ url, failures: [] });
+    expect(requests).toBeGreaterThan(20);
+  }
+  return visits;
+}
+
+const hasKeda = async () => (await run('kubectl', ['get', 'crd', 'scaledobjects.keda.sh'])).code === 0;
+
+/** Every list once more, ten times: work for relay and projectors that changes nothing. */
+const REPEAT_EVERY_LIST = `
+  insert into outbox (bucket, seller_id, version, type, value, committed_at)
+  select seller_id % 1024, seller_id, version, 'client-removed', json_build_object(
+    'sellerId', seller_id, 'version', version,
+    'committedAt', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'change', json_build_object('type', 'client-removed', 'clientId', gen_random_uuid()),
+    'clients', clients)::text, now()
+  from seller, generate_series(1, 10) where version > 0`;
+
+const view = async (page: string) => (await cluster.get(`pageviews/${page}`)).status;
+
+beforeAll(async () => {
+  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=180s'], {
+    timeoutMs: 200_000,
+  });
+  await run('kubectl', ['create', 'namespace', NAMESPACE]);
+  // Enforced, so that a pod that asks for more does not start at all.
+  await run('kubectl', [
+    ...['label', 'namespace', NAMESPACE, '--overwrite'],
+    'pod-security.kubernetes.io/enforce=restricted',
+  ]);
+});
+afterAll(async () => {
+  if (process.env['KEEP']) return;
+  await run('helm', ['--namespace', NAMESPACE, 'uninstall', RELEASE], { timeoutMs: 120_000 });
+  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--timeout=180s'], { timeoutMs: 200_000 });
+});
+
+describe('one install, from nothing to nothing', () => {
+  test('an install with defaults is ready within three minutes', async () => {
+    const startedAt = Date.now();
+    await cluster.helm(['install', RELEASE, CHART, ...values()]);
+    await allReady(180_000);
+    process.stdout.write(`ready after ${Math.round((Date.now() - startedAt) / 1000)} s\n`);
+    await visitor.arrive(IMAGE);
+  });
+
+  test('what a seller writes is at once on the self-view, and soon on every page', async () => {
+    const seller = 7;
+    await emptyList(seller);
+    const name = `Journey ${Date.now()}`;
+    await addClient(seller, name);
+    const selfView = await visitor.ask({
+      url: `${PAGE.selfView}/sellers/${seller}`,
+      headers: { authorization: `Bearer ${await token(seller)}` },
+    });
+    expect(JSON.stringify(selfView.body)).toContain(name);
+    for (const url of [address.gig(seller), address.user(seller)]) {
+      await until(
+        `${url} shows it`,
+        async () => JSON.stringify((await visitor.ask({ url })).body).includes(name),
+        10_000,
+      );
+    }
+    const { body: user } = await visitor.ask({ url: address.user(seller) });
+    const words = encodeURIComponent(user.user.displayName);
+    await until(
+      'search shows it',
+      async () =>
+        JSON.stringify((await visitor.ask({ url: `${PAGE.search}/search?q=${words}` })).body).includes(name),
+      10_000,
+    );
+  });
+
+  test('each pod is killed in turn, and no page request fails', async () => {
+    await withoutAFailedRequest(EVERY_PAGE, async () => {
+      const pods = (await cluster.list('pods', 'app.kubernetes.io/name=top-clients')).filter(
+        (pod) => pod.status.phase === 'Running',
+      );
+      expect(pods.length).toBeGreaterThan(10);
+      for (const pod of pods) {
+        const owner = pod.metadata.ownerReferences?.[0];
+        // The embedded PostgreSQL is one server, said to be for development: a page without its own database cannot
+        // be complete, and says so.
+        if (
+          !owner ||
+          owner.kind === 'Job' ||
+          pod.metadata.labels['app.kubernetes.io/component'] === 'postgres'
+        )
+          continue;
+        await cluster.kubectl(['delete', 'pod', pod.metadata.name, '--wait=false']);
+        await until(
+          `${pod.metadata.name} is replaced`,
+          async () => {
+            const same = await cluster.list(
+              'pods',
+              Object.entries(pod.metadata.labels)
+                .filter(([name]) => name.startsWith('app.kubernetes.io/'))
+                .map(([name, value]) => `${name}=${value}`)
+                .join(','),
+            );
+            const ready = same.filter(
+              (one) =>
+                !one.metadata.deletionTimestamp &&
+                one.status.conditions?.some(
+                  (condition: { type: string; status: string }) =>
+                    condition.type === 'Ready' && condition.status === 'True',
+                ),
+            );
+            return same.length > 0 &&
+              ready.length === same.filter((one) => !one.metadata.deletionTimestamp).length &&
+              !same.some((one) => one.metadata.uid === pod.metadata.uid && !one.metadata.deletionTimestamp)
+              ? true
+              : undefined;
+          },
+          90_000,
+        );
+      }
+    });
+  });
+
+  test('without the source asynchronous pages are complete, and synchronous ones render without the data', async () => {
+    await cluster.patch('pageviews/user', { spec: { delivery: 'synchronous' } });
+    await until(
+      'the user page asks the source',
+      async () => (await view('user')).shown === undefined,
+      60_000,
+    );
+    await settled('top-clients-page-user');
+    // The operator would correct it: the number of replicas is part of the spec, and a spec says at least one.
+    await cluster.kubectl(['scale', 'deployment/top-clients-operator', '--replicas=0']);
+    await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=0']);
+    await until(
+      'the source is gone',
+      async () => (await cluster.list('pods', 'app.kubernetes.io/component=top-clients')).length === 0,
+      60_000,
+    );
+    const visits = await withoutAFailedRequest(
+      [address.gig(1), address.user(1)],
+      () => new Promise((resolve) => setTimeout(resolve, 5_000)),
+    );
+    expect(Object.keys(visits[address.gig(1)]!.outcomes)).toEqual(['full']);
+    expect(Object.keys(visits[address.user(1)]!.outcomes)).toEqual(['missing']);
+    await cluster.kubectl(['scale', 'deployment/top-clients-operator', '--replicas=2']);
+    await cluster.patch('pageviews/user', { spec: { delivery: 'asynchronous' } });
+    await allReady(120_000);
+    await until(
+      'the user page is complete again',
+      async () => (await visitor.ask({ url: address.user(1) })).headers['top-clients'] === 'full',
+      60_000,
+    );
+  });
+
+  test('a delivery is changed by a patch without a failed request, and takes effect', async () => {
+    const visits = await withoutAFailedRequest([address.gig(1)], async () => {
+      await cluster.patch('pageviews/gig', { spec: { delivery: 'hybrid' } });
+      await until(
+        'the hybrid view is shown',
+        async () => (await view('gig')).shown?.delivery === 'hybrid',
+        180_000,
+      );
+      await settled('top-clients-page-gig');
+      await cluster.patch('pageviews/gig', { spec: { delivery: 'asynchronous' } });
+      await until(
+        'the kept view is shown',
+        async () => (await view('gig')).shown?.delivery === 'asynchronous',
+        30_000,
+      );
+      await settled('top-clients-page-gig');
+    });
+    expect(Object.keys(visits[address.gig(1)]!.outcomes)).toEqual(['full']);
+  });
+
+  test('a new view version is built beside, takes over, and is rolled back at once', async () => {
+    const visits = await withoutAFailedRequest([address.gig(1)], async () => {
+      await cluster.patch('pageviews/gig', { spec: { view: { version: 2 } } });
+      await until('v2 is shown', async () => (await view('gig')).shown?.version === 2, 180_000);
+      await settled('top-clients-page-gig');
+      const startedAt = Date.now();
+      await cluster.patch('pageviews/gig', { spec: { view: { version: 1 } } });
+      await until('v1 is shown again', async () => (await view('gig')).shown?.version === 1, 15_000, 100);
+      process.stdout.write(`rolled back after ${Date.now() - startedAt} ms\n`);
+      await settled('top-clients-page-gig');
+    });
+    expect(Object.keys(visits[address.gig(1)]!.outcomes)).toEqual(['full']);
+  });
+
+  test('a view that does not match the source is not switched to, and the condition says how many differ', async () => {
+    // Three sellers whose lists are changed behind the back of the pipeline: no event tells of it.
+    await database.query('source', "update seller set clients = '[]' where seller_id in (1, 2, 3)");
+    await cluster.patch('pageviews/gig', { spec: { view: { version: 3 } } });
+    const refused = await until(
+      'the view is refused',
+      async () => {
+        const condition = await cluster.condition('pageviews/gig', 'ViewCurrent');
+        return condition?.reason === 'ViewDiffers' ? condition : undefined;
+      },
+      180_000,
+    );
+    expect(refused).toMatchObject({ status: 'False', message: expect.stringMatching(/\b3 sellers\b/) });
+    expect((await view('gig')).shown.version).toBe(1);
+    await cluster.patch('pageviews/gig', { spec: { view: { version: 1 } } });
+    await until(
+      'nothing is being built',
+      async () => (await cluster.condition('pageviews/gig', 'ViewCurrent'))?.status === 'True',
+      60_000,
+    );
+  });
+
+  test('lag makes projectors scale out to at most the partitions, and quiet brings them back', async () => {
+    for (const mode of ['builtin', ...((await hasKeda()) ? ['keda'] : [])]) {
+      await cluster.patch('pageviews/gig', {
+        spec: {
+          autoscaling: {
+            mode,
+            maxReplicas: 3,
+            lagThreshold: 50,
+            scaleDownStabilizationSeconds: 5,
+            pollingSeconds: 2,
+          },
+        },
+      });
+      await until(
+        `${mode} is ready`,
+        async () => (await cluster.condition('pageviews/gig', 'AutoscalingReady'))?.status === 'True',
+        90_000,
+      );
+      const projectors = () => cluster.get('deployments', 'top-clients-projector-gig-asynchronous-v1');
+      // A locked view stands for a database that is slow to write: the lag grows until the lock goes.
+      const unlock = await database.lock('gig', 'top_clients_asynchronous_v1.top_clients');
+      try {
+        await database.query('source', REPEAT_EVERY_LIST);
+        await until(`${mode} scales out`, async () => (await projectors()).spec.replicas > 1, 180_000);
+      } finally {
+        await unlock();
+      }
+      expect((await projectors()).spec.replicas).toBeLessThanOrEqual(3);
+      await until(`${mode} scales back`, async () => (await projectors()).spec.replicas === 1, 240_000);
+    }
+  });
+
+  test('an operator that is killed hands over, and drift is corrected', async () => {
+    const lease = async () =>
+      (await cluster.get('leases', 'top-clients-operator')).spec.holderIdentity as string;
+    const before = await lease();
+    await cluster.kubectl(['delete', 'pod', before, '--grace-period=0', '--force']);
+    await cluster.patch('deployments/top-clients-page-gig', {
+      spec: { template: { spec: { containers: [{ name: 'page-server', image: 'wrong:image' }] } } },
+    });
+    const startedAt = Date.now();
+    await until('another leads', async () => (await lease()) !== before, 30_000, 100);
+    process.stdout.write(`handed over after ${Date.now() - startedAt} ms\n`);
+    await until(
+      'the drift is corrected',
+      async () =>
+        (await cluster.get('deployments', 'top-clients-page-gig')).spec.template.spec.containers[0].image !==
+        'wrong:image',
+      60_000,
+    );
+    await cluster.kubectl(['delete', 'service', 'top-clients-page-search']);
+    await until(
+      'what was deleted is made again',
+      async () =>
+        (await run('kubectl', ['--namespace', NAMESPACE, 'get', 'service', 'top-clients-page-search']))
+          .code === 0,
+      60_000,
+    );
+    await allReady(120_000);
+  });
+
+  test('an upgrade and its rollback do not fail a page request', async () => {
+    await withoutAFailedRequest(EVERY_PAGE, async () => {
+      await cluster.helm([
+        'upgrade',
+        RELEASE,
+        CHART,
+        ...values(['topClients.logLevel=debug', 'operator.logLevel=debug']),
+      ]);
+      await until(
+        'the pages run as upgraded',
+        async () =>
+          JSON.stringify((await cluster.get('deployments', 'top-clients-page-gig')).spec.template).includes(
+            '"debug"',
+          ),
+        60_000,
+      );
+      await Promise.all(PAGES.map((page) => settled(`top-clients-page-${page}`, 180_000)));
+      await cluster.helm(['rollback', RELEASE]);
+      await until(
+        'the pages run as before',
+        async () =>
+          !JSON.stringify((await cluster.get('deployments', 'top-clients-page-gig')).spec.template).includes(
+            '"debug"',
+          ),
+        60_000,
+      );
+      await Promise.all(PAGES.map((page) => settled(`top-clients-page-${page}`, 180_000)));
+    });
+  });
+
+  test("the chart's own test writes a client and sees it on a page", async () => {
+    await cluster.helm(['test', RELEASE, '--timeout', '2m']);
+  });
+
+  test('an uninstall leaves the definitions and the claims, and nothing else', async () => {
+    await cluster.kubectl(['delete', 'pod', 'visitor']);
+    await cluster.helm(['uninstall', RELEASE, '--wait', '--timeout', '2m']);
+    const left = async () =>
+      (
+        await cluster
+          .kubectl([
+            'get',
+            'deployments,statefulsets,jobs,pods,services,scaledobjects,topclients,pageviews',
+            '--output',
+            'name',
+            '--ignore-not-found',
+          ])
+          .catch((err: Error) => String(err))
+      )
+        .split('\n')
+        .filter((one) => one !== '');
+    await until('all is gone', async () => (await left()).length === 0, 120_000);
+    expect(
+      await cluster.kubectl([
+        'get',
+        'crd',
+        'topclients.topclients.dev',
+        'pageviews.topclients.dev',
+        '--output',
+        'name',
+      ]),
+    ).toContain('pageviews');
+    expect((await cluster.list('persistentvolumeclaims')).length).toBe(2);
+  });
+});
