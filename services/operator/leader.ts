@@ -50,7 +50,6 @@ const TIMING: Timing = {
   tryEveryMs: 500,
   endMs: 1_000,
 };
-const RETRY_MS = 250;
 
 export interface Election {
   isLeader(): boolean;
@@ -201,7 +200,7 @@ export function startElection(settings: ElectionSettings): Election {
         }
         waitMs = timing.renewEveryMs;
       } catch (err) {
-        waitMs = Math.max(RETRY_MS, (err instanceof KubeError && err.retryAfterMs) || 0);
+        waitMs = Math.max(timing.renewEveryMs / 6, (err instanceof KubeError && err.retryAfterMs) || 0);
         log.warn({ err, lease: name }, 'could not renew the lease; trying again');
       }
     }
