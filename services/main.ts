@@ -18,8 +18,18 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
 
 const [name = '', ...argv] = process.argv.slice(2);
 const load = Object.hasOwn(ROLES, name) ? ROLES[name] : undefined;
-if (load) await launch((await load()).role, argv, process.env);
-else {
+if (load) {
+  // Process 1 of a container is not ended by a signal that it does not listen to, and loading takes a moment.
+  const leave = () => process.exit(143);
+  process.on('SIGTERM', leave);
+  const { role } = await load();
+  process.off('SIGTERM', leave);
+  await launch(role, argv, process.env);
+} else if (name === '--help') {
+  process.stdout.write(
+    `<role> [flags], where the roles are\n  ${Object.keys(ROLES).join('\n  ')}\n<role> --help tells its flags\n`,
+  );
+} else {
   process.stderr.write(
     `${name || 'nothing'} is not a role; the roles are ${Object.keys(ROLES).join(', ')}\n`,
   );

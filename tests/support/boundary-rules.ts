@@ -9,7 +9,9 @@ const rule = (
 
 const SPECS = '\\.spec\\.ts$';
 /** What only runs on a developer's machine; nothing in the image may lean on it. */
-const WORKBENCH = '^(services/(demo|local-infra)/|tests/|bench/)';
+const WORKBENCH = '^(services/(demo|local-infra|contracts/generate)/|cdk8s/testing/|tests/|bench/)';
+/** What is in the image. */
+const PRODUCTION = { path: '^(services|cdk8s)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
   '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|consistency)';
 
@@ -52,17 +54,11 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { path: `^services/${SERVICES}/`, pathNot: SPECS },
     { path: `^services/${SERVICES}/`, pathNot: '^services/$1/' },
   ),
-  rule(
-    'production-stands-alone',
-    'What runs in the image does not lean on the workbench.',
-    { path: '^services/', pathNot: `${SPECS}|^services/(demo|local-infra)/` },
-    { path: WORKBENCH },
-  ),
-  rule(
-    'production-needs-no-development-package',
-    'Development packages are not in the image.',
-    { path: '^services/', pathNot: `${SPECS}|^services/(demo|local-infra)/` },
-    { dependencyTypes: ['npm-dev'] },
-  ),
+  rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
+    path: WORKBENCH,
+  }),
+  rule('production-needs-no-development-package', 'Development packages are not in the image.', PRODUCTION, {
+    dependencyTypes: ['npm-dev'],
+  }),
   rule('resolvable', 'An import that leads nowhere.', {}, { couldNotResolve: true }),
 ];

@@ -1,0 +1,85 @@
+/** What the image holds (`.dockerignore`, the packages of production) is enough for every role, and is no more. */
+import { execFile } from 'node:child_process';
+import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join, matchesGlob } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+const run = promisify(execFile);
+
+/** As Docker reads it: the last pattern decides that fits the file or a folder it is in. */
+function isLeftOut(file: string, patterns: readonly string[]): boolean {
+  const parts = file.split('/');
+  const paths = parts.map((_, i) => parts.slice(0, i + 1).join('/'));
+  return patterns.reduce((out, pattern) => {
+    const exception = pattern.startsWith('!');
+    const wanted = exception ? pattern.slice(1) : pattern;
+    return paths.some((path) => matchesGlob(path, wanted)) ? !exception : out;
+  }, false);
+}
+
+const context = (): string[] => {
+  const patterns = readFileSync(join(root, '.dockerignore'), 'utf8')
+    .split('\n')
+    .filter((line) => line !== '' && !line.startsWith('#'));
+  return globSync('**/*', { cwd: root, exclude: ['node_modules', '.cache', '.demo'], withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map((entry) => join(entry.parentPath, entry.name).slice(root.length))
+    .filter((file) => !isLeftOut(file, patterns));
+};
+
+const productionPackages = (): string[] => {
+  const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { dev?: boolean; devOptional?: boolean; optional?: boolean }>;
+  };
+  return Object.entries(lock.packages).flatMap(([path, { dev, devOptional, optional }]) => {
+    const [, name] = /^node_modules\/((?:@[^/]+\/)?[^/]+)$/.exec(path) ?? [];
+    return name && !dev && !devOptional && !optional ? [name] : [];
+  });
+};
+
+let app: string;
+let files: string[];
+beforeAll(() => {
+  app = mkdtempSync(join(tmpdir(), 'image-'));
+  files = context();
+  for (const file of files) {
+    mkdirSync(dirname(join(app, file)), { recursive: true });
+    cpSync(join(root, file), join(app, file));
+  }
+  for (const name of productionPackages()) {
+    const to = join(app, 'node_modules', name);
+    mkdirSync(dirname(to), { recursive: true });
+    symlinkSync(join(root, 'node_modules', name), to);
+  }
+});
+afterAll(() => rmSync(app, { recursive: true, force: true }));
+
+const start = (...args: string[]) =>
+  run(process.execPath, ['services/main.ts', ...args], {
+    cwd: app,
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: join(app, '.compile-cache') },
+    timeout: 30_000,
+  });
+
+test('every role loads from what the image holds', async () => {
+  const { stdout } = await start('--help');
+  const roles = [...stdout.matchAll(/^ {2}(\S+)$/gm)].map(([, role]) => role!);
+  expect(roles.length).toBeGreaterThan(8);
+  for (const role of roles) {
+    const { stdout: help } = await start(role, '--help');
+    expect(help).toMatch(new RegExp(`^${role}: `));
+  }
+});
+
+test('neither specs nor the workbench nor documents are in the image', () => {
+  expect(files).toContain('services/main.ts');
+  expect(
+    files.filter((file) =>
+      /\.spec\.ts$|\.md$|^(tests|bench|docs|charts)\/|\/(demo|local-infra)\//.test(file),
+    ),
+  ).toEqual([]);
+});
