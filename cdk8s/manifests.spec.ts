@@ -4,11 +4,9 @@ import { PAGES } from '#pages/index.ts';
 import { readConfig, setting } from '#platform/config.ts';
 import type { Role } from '#platform/role.ts';
 import { PAGE_NAMES } from './api/page-view.ts';
-import { selectorOf } from './constructs/labels.ts';
+import { PART_OF, selectorOf } from './constructs/labels.ts';
 import type { KubeObject } from './kube-object.ts';
-import { compareJob, dropJob, pageObjects, platformObjects } from './manifests.ts';
-import { type Container, EXAMPLES, podOf } from './testing/platforms.ts';
-import type { Wanted } from './values.ts';
+import { type Container, EXAMPLES, objectsOf, podOf } from './testing/platforms.ts';
 
 const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'top-clients': () => import('../services/top-clients/main.ts'),
@@ -22,15 +20,6 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   seed: () => import('../services/seed/main.ts'),
 };
 
-function objectsOf({ platform, pages }: Wanted): KubeObject[] {
-  const view = { delivery: 'asynchronous', version: 1 } as const;
-  const pagesObjects = pages.map((page) => pageObjects(platform, page));
-  return [
-    ...Object.values(platformObjects(platform)).flat(),
-    ...pagesObjects.flatMap((objects) => Object.values(objects).flat()),
-    ...pages.flatMap(({ name }) => [compareJob(platform, name, view, 1), dropJob(platform, name, view)]),
-  ];
-}
 const idOf = ({ apiVersion, kind, metadata }: KubeObject) => `${apiVersion} ${kind} ${metadata.name}`;
 
 test('the pages that can be deployed are those the image knows', () => {
@@ -67,13 +56,13 @@ describe.each(Object.entries(EXAMPLES))('%s', (_, example) => {
     expect(objectsOf(example('shop'))).toEqual(objects);
   });
 
-  test('each selector finds the pods of its own workload', () => {
+  test('each selector finds the pods of its own workload, and the policies find them all', () => {
     for (const { object, pod } of pods) {
       const { selector } = (object as unknown as { spec: { selector?: { matchLabels: unknown } } }).spec;
       if (selector) expect(pod.metadata.labels).toMatchObject(selector.matchLabels as object);
       const { 'app.kubernetes.io/component': component, 'app.kubernetes.io/instance': instance } =
         pod.metadata.labels;
-      expect(pod.metadata.labels).toMatchObject(selectorOf(component!, instance));
+      expect(pod.metadata.labels).toMatchObject({ ...PART_OF, ...selectorOf(component!, instance) });
     }
   });
 

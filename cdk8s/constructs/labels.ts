@@ -10,16 +10,15 @@ export const selectorOf = (component: string, instance: string = component) => (
 /** On every pod; policies and monitors find ours by it. */
 export const PART_OF = { 'app.kubernetes.io/part-of': 'top-clients' } as const;
 
-/** On every object: `managed-by` is what an operator prunes by. */
-const labelsOf = (component: string, instance: string = component) => ({
+export const podLabelsOf = (component: string, instance?: string) => ({
   ...selectorOf(component, instance),
   ...PART_OF,
-  'app.kubernetes.io/managed-by': 'top-clients-operator',
 });
 
-export const podLabelsOf = (component: string, instance: string = component) => ({
-  ...selectorOf(component, instance),
-  ...PART_OF,
+/** On every object: `managed-by` is what an operator prunes by. */
+const labelsOf = (component: string, instance?: string) => ({
+  ...podLabelsOf(component, instance),
+  'app.kubernetes.io/managed-by': 'top-clients-operator',
 });
 
 /** The metadata of an object of ours; `instance` tells apart what is there more than once. */
@@ -27,7 +26,7 @@ export const metadataOf = (
   { namespace }: Pick<Platform, 'namespace'>,
   name: string,
   component: string,
-  instance: string = component,
+  instance?: string,
 ) => ({ name, namespace, labels: labelsOf(component, instance) });
 
 /** One account a component, so that rights could be given to one without the others. */

@@ -3,6 +3,7 @@ import { stringify } from 'yaml';
 import type { PageName } from '../api/page-view.ts';
 import { build } from '../build.ts';
 import type { KubeObject } from '../kube-object.ts';
+import { compareJob, dropJob, pageObjects, platformObjects } from '../manifests.ts';
 import { type PagePlan, type Platform, settledPage } from '../platform.ts';
 import { readValues, type Wanted } from '../values.ts';
 
@@ -71,6 +72,16 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
     return { platform, pages: [{ ...gig!, shown: one, projected: [one, { ...one, version: 2 }] }] };
   },
 };
+
+/** All that is ever made of these: a platform, its pages, and the jobs of a change of views. */
+export function objectsOf({ platform, pages }: Wanted): KubeObject[] {
+  const view = { delivery: 'asynchronous', version: 1 } as const;
+  return [
+    ...Object.values(platformObjects(platform)).flat(),
+    ...pages.flatMap((page) => Object.values(pageObjects(platform, page)).flat()),
+    ...pages.flatMap(({ name }) => [compareJob(platform, name, view, 1), dropJob(platform, name, view)]),
+  ];
+}
 
 /** What a construct makes, as one would read it. */
 export const built = (construct: Parameters<typeof build>[0]): string =>

@@ -1,10 +1,8 @@
 /** Every object that we build, as a real API server sees it. Nothing runs here: no image is needed. */
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { compareJob, dropJob, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { FOREIGN_KINDS } from '#cdk8s/testing/foreign-kinds.ts';
-import { EXAMPLES, type Pod, podOf } from '#cdk8s/testing/platforms.ts';
-import type { Wanted } from '#cdk8s/values.ts';
+import { EXAMPLES, objectsOf, type Pod, podOf } from '#cdk8s/testing/platforms.ts';
 import { Cluster, run } from './cluster.ts';
 
 const NAMESPACE = `manifests-${process.pid}`;
@@ -22,17 +20,6 @@ const said = async (verb: readonly string[], objects: readonly unknown[]): Promi
   return code === 0 ? stderr : stderr || `kubectl ended with ${code}`;
 };
 const apply = ['apply', '--server-side', '--validate=strict'];
-
-function objectsOf({ platform, pages }: Wanted): KubeObject[] {
-  return [
-    ...Object.values(platformObjects(platform)).flat(),
-    ...pages.flatMap((page) => Object.values(pageObjects(platform, page)).flat()),
-    ...pages.flatMap(({ name }) => {
-      const view = { delivery: 'asynchronous', version: 1 } as const;
-      return [compareJob(platform, name, view, 1), dropJob(platform, name, view)];
-    }),
-  ];
-}
 
 /** The pods of workloads and Jobs, each different one once: only a pod itself is judged by Pod Security. */
 function podsOf(objects: readonly KubeObject[]): object[] {
