@@ -82,7 +82,7 @@ test('a quantity may be written as a number', () => {
   const { schema } = definitions.find(({ name }) => name === 'PageView')!;
   const { cpu } =
     schema.properties.spec.properties.server.properties.resources.properties.requests.properties;
-  expect(cpu).toMatchObject({ 'x-kubernetes-int-or-string': true, default: '100m' });
+  expect(cpu).toMatchObject({ 'x-kubernetes-int-or-string': true, default: '50m' });
 });
 
 test('short names take nobody else’s, and a scale goes to the projectors', () => {

@@ -66,7 +66,7 @@ export const PageViewSpec = section({
   }).meta({ description: "The page's own copy of the data" }),
   server: section({
     replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
-    resources: resources('100m', '256Mi'),
+    resources: resources('50m', '256Mi'),
     databasePool: z
       .int()
       .min(1)
@@ -99,7 +99,7 @@ export const PageViewSpec = section({
     }),
   }),
   projector: section({
-    resources: resources('100m', '256Mi'),
+    resources: resources('50m', '256Mi'),
     sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
       description: 'After this long without a sign of life others take over its partitions, in ms',
     }),

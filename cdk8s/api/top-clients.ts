@@ -69,7 +69,7 @@ const Kafka = section({
     image: imageReference('Of Kafka').default('apache/kafka:4.3.1'),
     replicas: replicas(1).meta({ description: 'One; more need another mode' }),
     storage: storage('8Gi', 'fixed'),
-    resources: resources('250m', '1Gi'),
+    resources: resources('100m', '1Gi'),
   }).meta({ description: 'For kafka.mode embedded' }),
   strimzi: section({
     version: z
@@ -165,7 +165,7 @@ const Postgres = section({
     image: imageReference('Of PostgreSQL').default('postgres:18'),
     replicas: replicas(1).meta({ description: 'One; more need another mode' }),
     storage: storage('8Gi', 'fixed'),
-    resources: resources('250m', '512Mi'),
+    resources: resources('100m', '512Mi'),
     maxConnections: z
       .int()
       .min(20)
@@ -286,7 +286,7 @@ export const TopClientsSpec = section({
   }).meta({ description: 'Something to look at' }),
   source: section({
     replicas: replicas(2).meta({ description: 'Pods that answer the API' }),
-    resources: resources('100m', '256Mi'),
+    resources: resources('50m', '256Mi'),
     databasePool: z
       .int()
       .min(1)
@@ -327,12 +327,12 @@ export const TopClientsSpec = section({
       .max(64)
       .default(1)
       .meta({ description: 'Parts of the sellers that are relayed side by side' }),
-    resources: resources('100m', '256Mi'),
+    resources: resources('50m', '256Mi'),
   }).meta({ description: 'What brings committed changes to Kafka' }),
   selfView: section({
     enabled: z.boolean().default(true).meta({ description: 'Whether to run it' }),
     replicas: replicas(2).meta({ description: 'Pods that serve it' }),
-    resources: resources('100m', '256Mi'),
+    resources: resources('50m', '256Mi'),
   }).meta({ description: 'The page where sellers see and edit their own list' }),
   publicUrls: section({
     gig: httpAddress.optional().meta({ description: 'Of the gig page' }),

@@ -9,7 +9,7 @@ import { httpService } from './http-service.ts';
 import { DEMO_TOKEN_URL, identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { type EnvironmentVariable, rolePod } from './role-pod.ts';
-import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+import { PRE_STOP_SECONDS, SAY_GOODBYE_MS, WITHOUT_A_GAP } from './serving.ts';
 
 const component = 'page-server';
 
@@ -67,6 +67,7 @@ function serve(
         env: [
           { name: 'TC_PAGE', value: page },
           { name: 'TC_PORT', value: String(PORTS.http) },
+          { name: 'TC_SHUTDOWN_DELAY_MS', value: String(SAY_GOODBYE_MS) },
           ...access.env,
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
           ...settings,

@@ -9,3 +9,9 @@ export const WITHOUT_A_GAP = {
   type: 'RollingUpdate',
   rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },
 } as const;
+
+/**
+ * After that it tells those who kept their connection to make a new one, with their next answer: closing at once would
+ * meet a request that is on its way.
+ */
+export const SAY_GOODBYE_MS = 2_000;

@@ -223,7 +223,7 @@ describe('one install, from nothing to nothing', () => {
     await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=0']);
     await until(
       'the source is gone',
-      async () => (await cluster.list('pods', 'app.kubernetes.io/component=top-clients')).length === 0,
+      async () => (await cluster.list('pods', 'app.kubernetes.io/component=source')).length === 0,
       60_000,
     );
     const visits = await withoutAFailedRequest(
