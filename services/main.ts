@@ -13,6 +13,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   issuer: () => import('./issuer/main.ts'),
   seed: () => import('./seed/main.ts'),
   smoke: () => import('./smoke/main.ts'),
+  operator: () => import('./operator/main.ts'),
   'rebuild-state': () => import('./top-clients/rebuild-state.ts'),
 };
 

@@ -1,0 +1,205 @@
+import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
+import { PLATFORM_NAME, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { projectorInstance } from '#cdk8s/constructs/projector.ts';
+import { imageReference, type Platform } from '#cdk8s/platform.ts';
+import {
+  BUILT_IN,
+  kindKey,
+  OF_OTHERS,
+  OUR_PODS,
+  OURS,
+  objectKey,
+  PAGE_VIEW,
+  POD,
+  POD_MONITOR,
+  refOf,
+  SCALED_OBJECT,
+  SECRET,
+  TOP_CLIENTS,
+} from './kinds.ts';
+import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube/kube.ts';
+import type { ProjectorPod } from './lag.ts';
+import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './read-spec.ts';
+import { lackOf, secretsNeeded, secretsToMake } from './secrets.ts';
+import type { Lag, ViewMemory } from './view-switch.ts';
+
+/** The objects with our label in the namespace, and the pods. */
+export class Existing {
+  readonly pods: readonly StoredObject[];
+  readonly #objects: ReadonlyMap<string, StoredObject>;
+  readonly #served: ReadonlySet<string>;
+
+  constructor(
+    objects: readonly StoredObject[],
+    pods: readonly StoredObject[],
+    served: readonly Kind[] = [...BUILT_IN, ...OF_OTHERS],
+  ) {
+    this.#objects = new Map(objects.map((object) => [objectKey(refOf(object)), object]));
+    this.pods = pods;
+    this.#served = new Set(served.map(kindKey));
+  }
+
+  find(ref: Ref): StoredObject | undefined {
+    return this.#objects.get(objectKey(ref));
+  }
+  serves(kind: Kind): boolean {
+    return this.#served.has(kindKey(kind));
+  }
+  all(): readonly StoredObject[] {
+    return [...this.#objects.values()];
+  }
+}
+
+/** What is true of a namespace's platform, however it was asked. */
+export interface PlatformSight {
+  readonly now: number;
+  readonly namespace: string;
+  /** The TopClients; null when there is none. */
+  readonly object: StoredObject | null;
+  readonly existing: Existing;
+  /** What the objects are built from; null without a TopClients. */
+  readonly platform: Read<Platform> | null;
+  /** Secrets of the platform that are to be made. */
+  readonly secretsMissing: readonly string[];
+  /** What is wrong with the secrets it is pointed at. */
+  readonly secretsLack: readonly string[];
+}
+
+export interface PageSight extends PlatformSight {
+  readonly page: StoredObject;
+  readonly name: PageName;
+  readonly memory: Read<ViewMemory>;
+  readonly lag: { readonly shown: Lag | null; readonly building: Lag | null };
+}
+
+export interface GatherSettings {
+  readonly kube: Pick<Kube, 'get' | 'list' | 'serves'>;
+  readonly namespace: string;
+  /** The operator's own image, for a platform that names none. */
+  readonly image: string;
+  readonly now: () => number;
+  readonly readLag: (pods: readonly ProjectorPod[], partitions: number) => Promise<Lag>;
+}
+
+/** All that decisions about the platform need. */
+export async function gatherPlatform(settings: GatherSettings): Promise<PlatformSight> {
+  const { kube, namespace } = settings;
+  const [object, existing] = await Promise.all([
+    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
+    gatherExisting(settings),
+  ]);
+  const platform = object && readPlatform(settings, object, existing);
+  const built = platform && 'read' in platform ? platform.read : null;
+  const [secretsMissing, secretsLack] = built ? await gatherSecrets(settings, built) : [[], []];
+  return { now: settings.now(), namespace, object, existing, platform, secretsMissing, secretsLack };
+}
+
+/** All that decisions about one page need; null when there is no PageView of that name. */
+export async function gatherPage(settings: GatherSettings, name: string): Promise<PageSight | null> {
+  const { kube, namespace } = settings;
+  const page = await kube.get({ ...PAGE_VIEW, namespace, name });
+  if (!page) return null;
+  const [object, existing] = await Promise.all([
+    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
+    gatherExisting(settings),
+  ]);
+  const platform = object && readPlatform(settings, object, existing);
+  const status = readPageStatus(page.status);
+  const memory: Read<ViewMemory> = 'read' in status ? { read: memoryIn(status.read) } : status;
+  const lagOf = async (view: ViewId | null): Promise<Lag | null> =>
+    view && platform && 'read' in platform
+      ? settings.readLag(projectorPods(existing, name, view), platform.read.spec.kafka.partitions)
+      : null;
+  const { shown, building } = 'read' in memory ? memory.read : { shown: null, building: null };
+  const [ofShown, ofBuilding] = await Promise.all([
+    lagOf(shown && 'version' in shown ? shown : null),
+    lagOf(building),
+  ]);
+  return {
+    now: settings.now(),
+    namespace,
+    object,
+    existing,
+    platform,
+    secretsMissing: [],
+    secretsLack: [],
+    page,
+    // The definition lets no other name through.
+    name: name as PageName,
+    memory,
+    lag: { shown: ofShown, building: ofBuilding },
+  };
+}
+
+async function gatherExisting({ kube, namespace }: GatherSettings): Promise<Existing> {
+  const optional = await Promise.all(
+    OF_OTHERS.map(async (kind) => ((await kube.serves(kind)) ? [kind] : [])),
+  );
+  const kinds = [...BUILT_IN, ...optional.flat()];
+  const [pods, ...objects] = await Promise.all([
+    kube.list(POD, namespace, OUR_PODS),
+    ...kinds.map((kind) => kube.list(kind, namespace, OURS)),
+  ]);
+  return new Existing(objects.flat(), pods, kinds);
+}
+
+function readPlatform(
+  { namespace, image }: GatherSettings,
+  object: StoredObject,
+  existing: Existing,
+): Read<Platform> {
+  const spec = readPlatformSpec(object.spec);
+  if ('invalid' in spec) return spec;
+  return {
+    read: {
+      namespace,
+      spec: spec.read,
+      image: imageOf(spec.read, image),
+      capabilities: { keda: existing.serves(SCALED_OBJECT), monitoring: existing.serves(POD_MONITOR) },
+    },
+  };
+}
+
+/** The image that roles run: the platform's, else the operator's own. */
+export function imageOf({ image }: Pick<TopClientsSpec, 'image'>, own: string): string {
+  if (!image) return own;
+  if (image.digest || image.tag) return imageReference(image);
+  const tag = /:([^:/@]+)$/.exec(own)?.[1];
+  return imageReference({ ...image, tag: tag ?? 'latest' });
+}
+
+async function gatherSecrets(
+  { kube, namespace }: GatherSettings,
+  platform: Platform,
+): Promise<[missing: string[], lack: string[]]> {
+  const missing: string[] = [];
+  const lack: string[] = [];
+  const look = (name: string) => kube.get({ ...SECRET, namespace, name });
+  for (const secret of secretsToMake(platform)) {
+    const live = await look(secret.name);
+    if (!live) missing.push(secret.name);
+    else lack.push(...[lackOf(secret, live) ?? []].flat());
+  }
+  for (const secret of secretsNeeded(platform)) {
+    try {
+      lack.push(...[lackOf(secret, await look(secret.name)) ?? []].flat());
+    } catch (err) {
+      // Whoever narrows our rights knows what is there.
+      if (!(err instanceof KubeError) || err.code !== 403) throw err;
+    }
+  }
+  return [missing, lack];
+}
+
+/** The pods that may have partitions of a view. One that is leaving has given them up or is about to. */
+function projectorPods(existing: Existing, page: string, view: ViewId): ProjectorPod[] {
+  const instance = projectorInstance(page, view);
+  return existing.pods.flatMap(({ metadata, status }) => {
+    const { labels = {}, deletionTimestamp, name } = metadata;
+    const isOne =
+      labels['app.kubernetes.io/component'] === 'projector' &&
+      labels['app.kubernetes.io/instance'] === instance;
+    const runs = status?.phase === 'Running' && status.podIP && !deletionTimestamp;
+    return isOne && runs ? [{ name, ip: status.podIP as string }] : [];
+  });
+}

@@ -1,0 +1,145 @@
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { PORTS } from '#cdk8s/platform.ts';
+import { integer, setting } from '#platform/config.ts';
+import { serveHealth } from '#platform/health.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { defineRole } from '#platform/role.ts';
+import { Applied } from './carry-out.ts';
+import { bringDefinitions } from './definitions.ts';
+import { whileLeading } from './fence.ts';
+import { kubeconfigAccess, serviceAccountAccess } from './kube/access.ts';
+import { openApi } from './kube/api.ts';
+import { openKube } from './kube/client.ts';
+import { openEventRecorder } from './kube/event-recorder.ts';
+import { readLag, readOverHttp } from './lag.ts';
+import { startElection, type Term } from './leader.ts';
+import { openOperatorMetrics } from './metrics.ts';
+import { Queue } from './queue.ts';
+import { PLATFORM_KEY, reconciler } from './reconcile.ts';
+import { Watching } from './watching.ts';
+
+/** Bursts of changes, as of a rollout, become one reconcile. */
+const GATHER_MS = 200;
+/** How often to look for the kinds of others. */
+const OTHERS_MS = 60_000;
+
+export const role = defineRole({
+  name: 'operator',
+  about:
+    'turns the TopClients and PageViews of a namespace into everything else; any number may run, one acts at a time',
+  settings: {
+    namespace: setting('TC_NAMESPACE', 'the namespace it works in, its own', z.string().min(1)),
+    image: setting(
+      'TC_IMAGE',
+      'image that the roles run unless the TopClients names one, as top-clients:1.0.0',
+      z.string().min(1),
+    ),
+    podName: setting('TC_POD_NAME', 'name of its pod, told in Events and in the lease', z.string().min(1)),
+    resyncSeconds: setting(
+      'TC_RESYNC_SECONDS',
+      'how long an object is left alone when nothing changes, in s',
+      integer(5, 86_400).default(300),
+    ),
+    kubeconfig: setting(
+      'TC_KUBECONFIG',
+      "file with the address of the API server; the pod's service account when absent",
+      z.string().min(1).optional(),
+    ),
+  },
+  async start(config, { log, metrics: registry, releases, fail }) {
+    const { namespace, image, podName } = config;
+    const metrics = openOperatorMetrics(registry, ['TopClients', 'PageView']);
+    const access = config.kubeconfig
+      ? await kubeconfigAccess(config.kubeconfig)
+      : await serviceAccountAccess(process.env);
+    const api = openApi(access, (verb, code) => metrics.answered(verb, code));
+    releases.push('connections to the API server', () => api.close());
+    const kube = openKube(api);
+
+    const stopping = new AbortController();
+    let watching: Watching | null = null;
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => (watching ? watching.staleBecause() : 'the definitions are not there yet'),
+      registry: registry.registry,
+    });
+    releases.push('health', () => health.close());
+    releases.push('starting', () => stopping.abort());
+
+    let queue: Queue | null = null;
+    metrics.watchQueue(() => queue?.depth ?? 0);
+
+    const begin = async (): Promise<void> => {
+      await bringDefinitions(kube, stopping.signal, log);
+      if (stopping.signal.aborted) return;
+      const follows = new Watching({
+        api,
+        kube,
+        namespace,
+        log,
+        onChange: (keys) => {
+          for (const key of keys) queue?.addAfter(key, GATHER_MS);
+        },
+        onRelist: (kind) => metrics.relisted(kind),
+      });
+      watching = follows;
+      releases.push('informers', () => follows.stop());
+      await follows.listed();
+      if (stopping.signal.aborted) return;
+
+      const election = startElection({
+        // Its calls must fail early enough for another try within the lease.
+        kube: openKube(api, { deadlineMs: 1_000 }),
+        namespace,
+        name: 'top-clients-operator',
+        identity: `${podName}_${randomUUID()}`,
+        lead: (term) => lead(term, follows),
+        onLeads: (leads) => metrics.leads(leads),
+        log,
+      });
+      releases.push('election', () => election.stop());
+
+      while (!stopping.signal.aborted) {
+        await follows
+          .followOthers()
+          .catch((err: unknown) => log.warn({ err }, 'could not ask for the kinds of others'));
+        await pause(OTHERS_MS, stopping.signal);
+      }
+    };
+
+    const lead = async (term: Term, follows: Watching): Promise<void> => {
+      const fenced = whileLeading(kube, term);
+      const events = openEventRecorder({ kube: fenced, instance: podName, log });
+      const mine = new Queue({
+        reconcile: reconciler({
+          kube: fenced,
+          namespace,
+          image,
+          events,
+          log,
+          now: Date.now,
+          readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
+          // Whoever led before may have applied something else.
+          applied: new Applied(),
+          resyncMs: config.resyncSeconds * 1_000,
+        }),
+        workers: 4,
+        log,
+        onReconciled: (key, result, seconds) =>
+          metrics.reconciled(key === PLATFORM_KEY ? 'TopClients' : 'PageView', result, seconds),
+      });
+      queue = mine;
+      for (const key of follows.everything()) mine.add(key);
+      await new Promise<void>((resolve) => {
+        if (term.ending.aborted) resolve();
+        else term.ending.addEventListener('abort', () => resolve(), { once: true });
+      });
+      queue = null;
+      await Promise.all([mine.stop(), events.close()]);
+    };
+
+    begin().catch(fail);
+    log.info({ healthPort: health.port, namespace, image }, 'operates');
+    return 'running';
+  },
+});

@@ -1,0 +1,258 @@
+import type { TopClientsStatus } from '#cdk8s/api/page-view.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { type PlatformObjects, platformObjects } from '#cdk8s/manifests.ts';
+import { no, type Trouble, yes } from './conditions.ts';
+import type { Existing, PlatformSight } from './gather.ts';
+import { kindKey, refOf } from './kinds.ts';
+import type { StoredObject } from './kube/kube.ts';
+import {
+  conditionsIn,
+  type Fact,
+  firstFact,
+  groupsUpTo,
+  lacking,
+  leaveAsItIs,
+  type Migrations,
+  migrationsOf,
+  type Plan,
+  removal,
+  retryAt,
+  rollingOut,
+  served,
+  stuck,
+  toPrune,
+  workloadsOf,
+} from './plan.ts';
+import { jobState, lastWords, type Pods, storeNotReady } from './readiness.ts';
+import { secretsToMake } from './secrets.ts';
+
+type Group = keyof PlatformObjects;
+
+/** What the facts are asked about. */
+interface Situation {
+  readonly sight: PlatformSight;
+  readonly groups: PlatformObjects;
+  readonly migrations: Migrations;
+  readonly workloads: readonly Pods[];
+  readonly seeding: Seeding;
+}
+type Seeding =
+  | { readonly state: 'none' | 'running' | 'complete' }
+  | { readonly state: 'failed'; readonly because: string };
+
+/** Kafka and PostgreSQL of a platform as far as they are ours to wait for; the page's plan asks as well. */
+export function storesNotReady(stores: readonly KubeObject[], existing: Existing): string | null {
+  const missing = stores.filter((store) => !existing.serves(store));
+  if (missing.length > 0) {
+    const kinds = [...new Set(missing.map(kindKey))];
+    return lacking(kinds, 'install the operator that brings them, or set kafka.mode and postgres.mode');
+  }
+  for (const store of stores) {
+    const because = storeNotReady(store, existing.find(refOf(store)));
+    if (because !== null) return because;
+  }
+  return null;
+}
+
+const FACTS: readonly Fact<Situation, Group>[] = [
+  {
+    name: 'StoreApiMissing',
+    upTo: 'ground',
+    alarming: true,
+    because: ({ sight, groups }) =>
+      groups.stores.every((store) => sight.existing.serves(store))
+        ? null
+        : storesNotReady(groups.stores, sight.existing),
+  },
+  {
+    name: 'SecretMissing',
+    upTo: 'ground',
+    alarming: true,
+    because: ({ sight }) => sight.secretsLack.join('; ') || null,
+  },
+  {
+    // Once migrated, a store that restarts is no reason to hold back a change of what uses it.
+    name: 'StoresNotReady',
+    upTo: 'stores',
+    because: ({ sight, groups, migrations }) =>
+      migrations.complete ? null : storesNotReady(groups.stores, sight.existing),
+  },
+  {
+    name: 'MigrationFailed',
+    upTo: 'migrations',
+    alarming: true,
+    because: ({ migrations }) => migrations.failed.map(({ message }) => message).join('; ') || null,
+  },
+  {
+    name: 'Migrating',
+    upTo: 'migrations',
+    because: ({ migrations }) =>
+      migrations.complete ? null : `waiting for ${migrations.pending.join(', ')}`,
+  },
+  {
+    name: 'RollingOut',
+    upTo: 'seeding',
+    because: ({ workloads }) => rollingOut(workloads),
+  },
+  {
+    name: 'SeedingFailed',
+    upTo: 'seeding',
+    alarming: true,
+    because: ({ seeding }) => (seeding.state === 'failed' ? `the demo's data: ${seeding.because}` : null),
+  },
+  {
+    name: 'Seeding',
+    upTo: 'seeding',
+    because: ({ seeding }) => (seeding.state === 'running' ? "the demo's data is being made" : null),
+  },
+];
+
+/** Decides all about the platform; null when there is none, or when it is on its way out. */
+export function planPlatform(sight: PlatformSight): Plan | null {
+  const { object, platform, existing, now } = sight;
+  if (!object || !platform || object.metadata.deletionTimestamp) return null;
+  const before = conditionsIn(object);
+  if ('invalid' in platform) {
+    return leaveAsItIs(object, before, {
+      reason: 'InvalidSpec',
+      message: `this operator cannot use ${platform.invalid}. What runs is left as it is`,
+    });
+  }
+  const built = platformObjects(platform.read);
+  const [seed] = built.seeding;
+  const seeded = seed && seededBefore(seed, existing);
+  const groups = seeded ? { ...built, seeding: [] } : built;
+  const { migrations, workloads, fact, failed, mode } = assess(sight, groups);
+
+  const degradedBefore = before.find(({ type }) => type === 'Degraded');
+  const retried = migrations.failed.filter(
+    ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
+  );
+  const retriedNames = new Set(retried.map(({ job }) => job.metadata.name));
+  const applied = served(groupsUpTo(groups, fact?.upTo ?? null), existing);
+  // What tells that seeding was done stays.
+  const everything = [...Object.values(groups).flat(), ...(seeded ? [seeded] : [])] as KubeObject[];
+
+  const troubles: Trouble[] = [
+    ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
+    // A new try does not mean that it is over.
+    ...(!fact?.alarming && failed && !migrations.complete
+      ? [
+          {
+            reason: 'MigrationFailed',
+            message: degradedBefore?.message ?? 'a migration failed and is tried again',
+          },
+        ]
+      : []),
+    ...(applied.missing.length > 0 && mode === 'open'
+      ? [
+          {
+            reason: 'ApiMissing',
+            message: lacking(applied.missing, 'install what brings them, or turn off what needs them'),
+          },
+        ]
+      : []),
+    ...stuck(workloads),
+  ];
+  const ready = workloads.filter(({ available }) => available).length;
+  const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
+  const status: Omit<TopClientsStatus, 'conditions'> = {
+    observedGeneration: object.metadata.generation ?? 0,
+    ready: `${ready}/${workloads.length}`,
+    ...imageShown(fact?.upTo ?? null, platform.read.image, object),
+  };
+  const storeTrouble = storesNotReady(groups.stores, existing);
+  return {
+    secrets: secretsToMake(platform.read).filter(({ name }) => sight.secretsMissing.includes(name)),
+    ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+    remove: [
+      ...retried.map(({ job }) => removal(job)),
+      // What the new version does without may go once the new version is there.
+      ...(mode === 'open' ? toPrune(object, everything, existing, { jobsToo: true }) : []),
+    ],
+    scaleTo: null,
+    status,
+    decided: false,
+    observed: object.metadata.generation ?? 0,
+    said: {
+      Ready:
+        notAvailable.length === 0 && storeTrouble === null
+          ? yes('Available', `all ${workloads.length} workloads are available`)
+          : no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`),
+      Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
+    },
+    troubles,
+    events: [],
+    againInMs: againInMs(sight, migrations, fact !== null, failed),
+  };
+}
+
+/** Where the platform stands, and whether the way is open to its end. */
+function assess(sight: PlatformSight, groups: PlatformObjects) {
+  const { existing } = sight;
+  const before = conditionsIn(sight.object!);
+  const migrations = migrationsOf(groups.migrations, existing);
+  const workloads = workloadsOf([...groups.stores, ...groups.workloads], existing);
+  const seeding = seedingOf(groups.seeding[0], existing);
+  const situation: Situation = { sight, groups, migrations, workloads, seeding };
+  const fact = firstFact(FACTS, situation);
+  const failed = before.some(
+    ({ type, status, reason }) => type === 'Degraded' && status === 'True' && reason === 'MigrationFailed',
+  );
+  const mode = fact === null || fact.upTo === 'seeding' ? ('open' as const) : ('held back' as const);
+  return { migrations, workloads, fact, failed, mode };
+}
+
+/** The image of the status is what workloads were told to run, so it stays while a new one is still migrating. */
+function imageShown(upTo: Group | null, image: string, object: StoredObject): { image?: string } {
+  if (upTo === null || upTo === 'seeding') return { image };
+  const before = object.status?.image as string | undefined;
+  return before ? { image: before } : {};
+}
+
+/** The job that made as many sellers already, maybe with another image: once is enough. */
+function seededBefore(wanted: KubeObject, existing: Existing): StoredObject | undefined {
+  return existing
+    .all()
+    .find(
+      (object) =>
+        object.kind === 'Job' &&
+        object.metadata.labels?.['app.kubernetes.io/component'] === 'seed' &&
+        jobState(object).state === 'complete' &&
+        sellersOf(object) === sellersOf(wanted),
+    );
+}
+
+const sellersOf = (job: KubeObject): string | undefined => {
+  const { template } = job['spec'] as {
+    template: { spec: { containers: { env?: { name: string; value?: string }[] }[] } };
+  };
+  return template.spec.containers[0]?.env?.find(({ name }) => name === 'TC_SELLERS')?.value;
+};
+
+function seedingOf(wanted: KubeObject | undefined, existing: Existing): Seeding {
+  if (!wanted) return { state: 'none' };
+  const state = jobState(existing.find(refOf(wanted)));
+  switch (state.state) {
+    case 'absent':
+    case 'running':
+      return { state: 'running' };
+    case 'complete':
+      return { state: 'complete' };
+    case 'failed':
+      return { state: 'failed', because: lastWords(wanted.metadata.name, existing.pods) ?? state.because };
+  }
+}
+
+/** Changes of what we own wake us; this is for what nobody tells. */
+function againInMs(
+  { now, object }: PlatformSight,
+  migrations: Migrations,
+  moving: boolean,
+  failed: boolean,
+): number | null {
+  const degradedBefore = failed ? conditionsIn(object!).find(({ type }) => type === 'Degraded') : undefined;
+  const retries = migrations.failed.map(({ at }) => Math.max(1_000, retryAt(at, degradedBefore) - now));
+  const waits = [...retries, ...(moving ? [15_000] : [])];
+  return waits.length > 0 ? Math.min(...waits) : null;
+}

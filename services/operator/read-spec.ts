@@ -1,0 +1,44 @@
+import type { z } from 'zod';
+import { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
+import { brokenRules } from '#cdk8s/api/rules.ts';
+import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { isView, type Shown, type ViewMemory } from './view-switch.ts';
+
+/** What was read, or which field cannot be and why. */
+export type Read<T> = { readonly read: T } | { readonly invalid: string };
+
+/** The API server judges a spec by its definition; one that is older than this operator lets other things through. */
+function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read<z.output<S>> {
+  const parsed = schema.safeParse(value ?? {});
+  const complaints = parsed.success
+    ? brokenRules(schema, parsed.data, [at])
+    : parsed.error.issues.map(({ path, message }) => `${[at, ...path].join('.')}: ${message}`);
+  return parsed.success && complaints.length === 0
+    ? { read: parsed.data }
+    : { invalid: complaints.slice(0, 5).join('; ') };
+}
+
+export const readPlatformSpec = (spec: unknown): Read<TopClientsSpec> => judge(TopClientsSpec, 'spec', spec);
+export const readPageSpec = (spec: unknown): Read<PageViewSpec> => judge(PageViewSpec, 'spec', spec);
+/** Fields that a newer operator wrote are passed over. */
+export const readPageStatus = (status: unknown): Read<PageViewStatus> =>
+  judge(PageViewStatus.strip(), 'status', status);
+
+/** What a status remembers of views. A delivery without a view stands in the column alone. */
+export function memoryIn({ shown, building, kept, view }: PageViewStatus): ViewMemory {
+  const column = view?.split(' ')[0];
+  const without: Shown | null = column === 'synchronous' || column === 'off' ? { delivery: column } : null;
+  return { shown: shown ?? without, building: building ?? null, kept: kept ?? [] };
+}
+
+export function statusOf({
+  shown,
+  building,
+  kept,
+}: ViewMemory): Pick<PageViewStatus, 'shown' | 'building' | 'kept'> {
+  return {
+    ...(shown && isView(shown) ? { shown } : {}),
+    ...(building ? { building } : {}),
+    ...(kept.length > 0 ? { kept: [...kept] } : {}),
+  };
+}
