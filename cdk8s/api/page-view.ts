@@ -13,7 +13,7 @@ export const PageViewSpec = section({
     .meta({
       description:
         "How the page gets the data. asynchronous: the full list through Kafka into the page's database; " +
-        'hybrid: ids through Kafka, the rest from the source; synchronous: all from the source; off: not at all',
+        'hybrid: ids through Kafka, the rest from the source; synchronous: all from the source; "off", in quotes, for YAML takes it for false otherwise: not at all',
     }),
   parallel: z.boolean().optional().meta({
     description: 'synchronous only: ask the source while the page reads its own database (the default)',
