@@ -36,8 +36,10 @@ export interface ApiProxy {
   readonly seen: readonly Seen[];
   /** Watches that are open now. */
   readonly watches: number;
-  /** The next `times` requests that `applies` to meet this fault; the function returned takes it back. */
-  fault(fault: Fault, applies: (request: Seen) => boolean, times?: number): () => void;
+  /** The next `times` requests that `applies` to meet this fault. */
+  fault(fault: Fault, applies: (request: Seen) => boolean, times?: number): void;
+  /** Takes back the faults that nobody has met yet. */
+  heal(): void;
   /** Breaks open watches in the middle. */
   cutWatches(): void;
   /** Sends each open watch what a server sends whose history does not reach back, and ends it. */
@@ -64,7 +66,7 @@ interface Exchange {
 
 export async function openApiProxy(target: Access): Promise<ApiProxy> {
   const seen: Seen[] = [];
-  const faults = new Set<{ fault: Fault; applies: (request: Seen) => boolean; left: number }>();
+  let faults: { fault: Fault; applies: (request: Seen) => boolean; left: number }[] = [];
   const exchanges = new Set<Exchange>();
   const sockets = new Set<Socket>();
   let frozen = false;
@@ -197,9 +199,10 @@ export async function openApiProxy(target: Access): Promise<ApiProxy> {
       return watching().length;
     },
     fault(fault, applies, times = 1) {
-      const rule = { fault, applies, left: times };
-      faults.add(rule);
-      return () => faults.delete(rule);
+      faults.push({ fault, applies, left: times });
+    },
+    heal() {
+      faults = [];
     },
     cutWatches() {
       for (const { req } of watching()) req.socket.destroy();

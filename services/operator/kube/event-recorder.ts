@@ -28,6 +28,7 @@ const TIMING: Timing = { seriesMs: 6 * 60_000, countEveryMs: 30_000, burst: 25, 
 const MOST_WAITING = 200;
 /** Series and allowances that are remembered. */
 const MOST_REMEMBERED = 2_000;
+/** In bytes. */
 const LONGEST_NOTE = 1_024;
 const CLOSE_MS = 2_000;
 
@@ -121,7 +122,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
 
   function record(about: StoredObject, type: 'Normal' | 'Warning', reason: string, message: string): void {
     const { apiVersion, kind, metadata } = about;
-    const note = message.length > LONGEST_NOTE ? `${message.slice(0, LONGEST_NOTE - 1)}…` : message;
+    const note = cut(message);
     const key = JSON.stringify([metadata.uid, type, reason, note]);
     const now = performance.now();
     const known = series.get(key);
@@ -195,6 +196,17 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       closed = true;
     },
   };
+}
+
+/** The sentence, shortened to what the API server takes. */
+function cut(message: string): string {
+  const bytes = Buffer.from(message);
+  if (bytes.length <= LONGEST_NOTE) return message;
+  const mark = '...';
+  let end = LONGEST_NOTE - mark.length;
+  // Never inside a character: its further bytes start with the bits 10.
+  while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
+  return bytes.toString('utf8', 0, end) + mark;
 }
 
 /** Sets the entry as the newest, and forgets the oldest when there are too many. @returns the one forgotten */
