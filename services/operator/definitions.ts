@@ -4,6 +4,9 @@ import type { Log } from '#platform/log.ts';
 import { refOf } from './kinds.ts';
 import { type Kube, KubeError } from './kube/kube.ts';
 
+// As Helm calls itself: it applies `crds/` at every install and refuses to where another name holds the fields.
+const FIELD_MANAGER = 'helm';
+
 /**
  * Brings our two definitions to this version, and waits until they are served: Helm installs what is in `crds/` and
  * never upgrades it. Who gives us no right to change them keeps them up to date, and that is said in the log.
@@ -16,7 +19,7 @@ export async function bringDefinitions(
   for (const definition of customResourceDefinitions()) {
     for (let waitMs = 250; !signal.aborted; waitMs = Math.min(10_000, waitMs * 2)) {
       try {
-        await kube.apply(definition);
+        await kube.apply(definition, { fieldManager: FIELD_MANAGER });
         const conditions = (await kube.get(refOf(definition)))?.status?.conditions as
           | { type: string; status: string }[]
           | undefined;

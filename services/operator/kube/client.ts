@@ -49,13 +49,17 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
   const manager = { fieldManager: FIELD_MANAGER };
 
   /** JSON is YAML, and raw: the client library's own serializer drops what its types do not know. */
-  const serverSideApply = async (object: KubeObject, subresource: string, dryRun: boolean) => {
+  const serverSideApply = async (
+    object: KubeObject,
+    subresource: string,
+    { dryRun = false, fieldManager = FIELD_MANAGER } = {},
+  ) => {
     const { path, about } = of(refOf(object));
     return call({
       verb: 'apply',
       method: 'PATCH',
       path: path + subresource,
-      query: { ...manager, force: 'true', ...(dryRun ? { dryRun: 'All' } : {}) },
+      query: { fieldManager, force: 'true', ...(dryRun ? { dryRun: 'All' } : {}) },
       body: { type: 'application/apply-patch+yaml', json: object },
       about,
     });
@@ -91,9 +95,9 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
       return (await listAll(api, kind, namespace, labelSelector, deadlineMs)).items;
     },
 
-    apply: (object, options) => serverSideApply(object, '', options?.dryRun ?? false),
+    apply: (object, options) => serverSideApply(object, '', options),
 
-    applyStatus: (object) => serverSideApply(object, '/status', false),
+    applyStatus: (object) => serverSideApply(object, '/status'),
 
     async create(object) {
       const { about } = of(refOf(object));

@@ -59,7 +59,14 @@ export interface Kube {
   get(ref: Ref): Promise<StoredObject | null>;
   list(kind: Kind, namespace: string | null, labelSelector?: string): Promise<StoredObject[]>;
   /** Server-side apply of raw JSON under our field manager, taking over fields of others (force). */
-  apply(object: KubeObject, options?: { readonly dryRun?: boolean }): Promise<StoredObject>;
+  apply(
+    object: KubeObject,
+    options?: {
+      readonly dryRun?: boolean;
+      /** In whose name, when not in ours. */
+      readonly fieldManager?: string;
+    },
+  ): Promise<StoredObject>;
   /** Server-side apply of the status subresource: `object` is apiVersion, kind, metadata, status. */
   applyStatus(object: KubeObject): Promise<StoredObject>;
   /** @throws KubeError 409 AlreadyExists */
