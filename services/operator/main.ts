@@ -89,7 +89,7 @@ export const role = defineRole({
 
       const election = startElection({
         // Its calls must fail early enough for another try within the lease.
-        kube: openKube(api, { deadlineMs: 1_000 }),
+        kube: openKube(api, { deadlineMs: 2_000 }),
         namespace,
         name: 'top-clients-operator',
         identity: `${podName}_${randomUUID()}`,
@@ -121,7 +121,6 @@ export const role = defineRole({
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
           // Whoever led before may have applied something else.
           applied: new Applied(),
-          resyncMs: config.resyncSeconds * 1_000,
         }),
         workers: 4,
         log,
@@ -129,11 +128,11 @@ export const role = defineRole({
           metrics.reconciled(key === PLATFORM_KEY ? 'TopClients' : 'PageView', result, seconds),
       });
       queue = mine;
-      for (const key of follows.everything()) mine.add(key);
-      await new Promise<void>((resolve) => {
-        if (term.ending.aborted) resolve();
-        else term.ending.addEventListener('abort', () => resolve(), { once: true });
-      });
+      while (!term.ending.aborted) {
+        // All of it again from time to time: for what a watch missed, and for what nobody can watch.
+        for (const key of follows.everything()) mine.add(key);
+        await pause(config.resyncSeconds * 1_000, term.ending);
+      }
       queue = null;
       await Promise.all([mine.stop(), events.close()]);
     };

@@ -390,7 +390,7 @@ interface Scaling {
 
 /** Who decides how many projectors there are, and how many they are to be where that is us. */
 function scale(
-  { lag, existing, page, name, now }: PageSight,
+  { lag, existing, name, now }: PageSight,
   spec: PageViewSpec,
   platform: Platform,
   { projected, shown }: PagePlan,
@@ -446,7 +446,7 @@ function scale(
       `the operator scales between ${Math.min(autoscaling.minReplicas, most.replicas)} and ${most.replicas} ` +
         `projectors (${most.because}), for ${why}`,
     ),
-    scaleTo: decided.replicas === page.spec?.replicas ? null : decided.replicas,
+    scaleTo: decided.replicas === replicas ? null : decided.replicas,
     history: decided.history,
   };
 }

@@ -7,7 +7,25 @@ import { isView, type Shown, type ViewMemory } from './view-switch.ts';
 /** What was read, or which field cannot be and why. */
 export type Read<T> = { readonly read: T } | { readonly invalid: string };
 
-/** The API server judges a spec by its definition; one that is older than this operator lets other things through. */
+/**
+ * Judges by a schema and its rules. The API server does so by its definition; one that is older than this operator
+ * lets other things through. Judging takes longer than all that is decided from it, and what is judged rarely changes:
+ * the newest few answers are kept.
+ */
+function judging<S extends z.ZodType>(schema: S, at: string): (value: unknown) => Read<z.output<S>> {
+  const known = new Map<string, Read<z.output<S>>>();
+  return (value) => {
+    const text = JSON.stringify(value ?? {});
+    const before = known.get(text);
+    if (before) return before;
+    const judgement = judge(schema, at, value);
+    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
+    known.set(text, judgement);
+    return judgement;
+  };
+}
+const MOST_KNOWN = 8;
+
 function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read<z.output<S>> {
   const parsed = schema.safeParse(value ?? {});
   const complaints = parsed.success
@@ -18,11 +36,13 @@ function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read
     : { invalid: complaints.slice(0, 5).join('; ') };
 }
 
-export const readPlatformSpec = (spec: unknown): Read<TopClientsSpec> => judge(TopClientsSpec, 'spec', spec);
-export const readPageSpec = (spec: unknown): Read<PageViewSpec> => judge(PageViewSpec, 'spec', spec);
+export const readPlatformSpec: (spec: unknown) => Read<TopClientsSpec> = judging(TopClientsSpec, 'spec');
+export const readPageSpec: (spec: unknown) => Read<PageViewSpec> = judging(PageViewSpec, 'spec');
 /** Fields that a newer operator wrote are passed over. */
-export const readPageStatus = (status: unknown): Read<PageViewStatus> =>
-  judge(PageViewStatus.strip(), 'status', status);
+export const readPageStatus: (status: unknown) => Read<PageViewStatus> = judging(
+  PageViewStatus.strip(),
+  'status',
+);
 
 /** What a status remembers of views. A delivery without a view stands in the column alone. */
 export function memoryIn({ shown, building, kept, view }: PageViewStatus): ViewMemory {

@@ -19,8 +19,6 @@ export interface ReconcileSettings extends GatherSettings {
   readonly events: EventRecorder;
   readonly log: Log;
   readonly applied: Applied;
-  /** How long a settled object is left alone, in ms. */
-  readonly resyncMs: number;
 }
 
 /** While an object of our name is still going. */
@@ -75,11 +73,11 @@ async function act(
 
 /** Tells what came of it: status, Events, and when to look again. */
 async function follow(
-  { kube, events, log, resyncMs, now }: ReconcileSettings,
+  { kube, events, log, now }: ReconcileSettings,
   before: StoredObject,
   plan: Plan,
   { outcome, object }: Acted,
-): Promise<{ againAfterMs: number }> {
+): Promise<{ readonly againAfterMs: number } | undefined> {
   const generation = before.metadata.generation ?? 0;
   const old = conditionsIn(before);
   const troubles = [...plan.troubles, ...outcome.troubles];
@@ -101,12 +99,11 @@ async function follow(
     log.info({ object: before.metadata.name, ...outcome, troubles: troubles.length }, 'reconciled');
   }
   const waits = [
-    resyncMs,
     plan.againInMs,
     outcome.waits ? LEAVING_MS : null,
     outcome.troubles.length > 0 ? REFUSED_MS : null,
   ].filter((ms) => ms !== null);
-  return { againAfterMs: Math.min(...waits) };
+  return waits.length > 0 ? { againAfterMs: Math.min(...waits) } : undefined;
 }
 
 /** Against the version that was read: who decided on an older one decides again. */

@@ -1,0 +1,719 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { silentLog } from '#platform/log.ts';
+import { Applied } from './carry-out.ts';
+import { OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
+import { KubeError, type StoredObject } from './kube/kube.ts';
+import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
+import { type JobFate, settle } from './testing/controllers.ts';
+import { InMemoryKube } from './testing/in-memory-kube.ts';
+import type { Lag } from './view-switch.ts';
+
+const NAMESPACE = 'shop';
+const VERDICT = { sellers: 50, differing: 0, examples: [], caughtUp: true };
+
+let kube: InMemoryKube;
+let now: number;
+let lag: Lag;
+let image: string;
+let fate: JobFate;
+let told: string[];
+let reconcile: ReturnType<typeof reconciler>;
+
+/** A new process: what was applied and recommended before is forgotten. */
+const restart = () => {
+  reconcile = reconciler({
+    kube,
+    namespace: NAMESPACE,
+    get image() {
+      return image;
+    },
+    now: () => now,
+    readLag: async () => lag,
+    events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
+    log: silentLog,
+    applied: new Applied(),
+  });
+};
+
+beforeEach(() => {
+  kube = new InMemoryKube();
+  now = Date.parse('2026-11-23T12:00:00Z');
+  lag = 0;
+  image = 'top-clients:1';
+  fate = (job) =>
+    job.metadata.labels?.['app.kubernetes.io/component'] === 'compare-views'
+      ? { words: JSON.stringify(VERDICT) }
+      : {};
+  told = [];
+  restart();
+});
+
+const own = (kind: string, name: string, spec: object) =>
+  kube.put({ apiVersion: API_VERSION, kind, metadata: { name, namespace: NAMESPACE }, spec });
+const platform = (spec: object = {}) => own('TopClients', 'top-clients', spec);
+const gig = (spec: object = {}) => own('PageView', 'gig', spec);
+const both = async () => {
+  await reconcile(PLATFORM_KEY);
+  return reconcile(pageKey('gig'));
+};
+/** Reconciles and lets the cluster follow, so many times, or until there is nothing left to do. */
+const run = async (rounds?: number, stepMs = 2_000) => {
+  for (let i = 0; i < (rounds ?? 20); i++) {
+    const before = kube.writes.length;
+    await both();
+    if (rounds === undefined && i > 0 && kube.writes.length === before) return;
+    settle(kube, now, fate);
+    now += stepMs;
+  }
+  await both();
+};
+const conditions = (kind: string, name: string): Record<string, string> =>
+  Object.fromEntries(
+    (kube.find(kind, name)?.status?.conditions ?? []).map(
+      ({ type, status, reason }: { type: string; status: string; reason: string }) => [
+        type,
+        `${status} ${reason}`,
+      ],
+    ),
+  );
+const message = (kind: string, name: string, of: string): string =>
+  kube.find(kind, name)?.status?.conditions.find(({ type }: { type: string }) => type === of)?.message;
+const page = (): StoredObject => kube.find('PageView', 'gig')!;
+const settingsOf = (deployment: string): Record<string, string> =>
+  Object.fromEntries(
+    kube
+      .find('Deployment', deployment)
+      ?.spec.template.spec.containers[0].env.map(({ name, value }: { name: string; value: string }) => [
+        name,
+        value,
+      ]),
+  );
+
+describe('a new platform', () => {
+  test('comes up in the order in which its parts are needed', async () => {
+    platform({ demoData: { enabled: true } });
+    gig();
+    await both();
+    expect(kube.names('Secret')).toEqual(['top-clients-postgres', 'top-clients-issuer']);
+    expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
+    expect(kube.names('Job')).toEqual([]);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'False NotAvailable',
+      Progressing: 'True StoresNotReady',
+      Degraded: 'False AsWanted',
+    });
+    expect(conditions('PageView', 'gig')).toMatchObject({ Progressing: 'True PlatformNotReady' });
+
+    settle(kube, now, () => null);
+    await both();
+    expect(kube.names('Job').map((name) => name.replace(/-[0-9a-f]{10}$/, ''))).toEqual([
+      'top-clients-migrate-topics',
+      'top-clients-migrate-source',
+      'top-clients-migrate-self-view',
+      'top-clients-migrate-gig-asynchronous-v1',
+    ]);
+    expect(kube.names('Deployment')).toEqual([]);
+
+    settle(kube, now);
+    await both();
+    expect(kube.names('Deployment')).toEqual(
+      expect.arrayContaining(['top-clients', 'top-clients-relay', 'top-clients-page-gig']),
+    );
+    expect(kube.names('Job').filter((name) => name.startsWith('top-clients-seed'))).toHaveLength(1);
+
+    settle(kube, now);
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toEqual({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+      Degraded: 'False AsWanted',
+    });
+    expect(conditions('PageView', 'gig')).toEqual({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+      AutoscalingReady: 'True BuiltIn',
+      ViewCurrent: 'True Current',
+      Degraded: 'False AsWanted',
+    });
+    expect(kube.find('TopClients', 'top-clients')?.status).toMatchObject({
+      ready: '6/6',
+      image: 'top-clients:1',
+    });
+    expect(page().status).toMatchObject({
+      ready: '2/2',
+      replicas: 1,
+      lag: 0,
+      view: 'v1',
+      observedGeneration: 1,
+    });
+  });
+
+  test('once settled is left alone: nothing is written', async () => {
+    platform();
+    gig();
+    await run();
+    kube.writes.length = 0;
+    await run(3);
+    expect(kube.writes).toEqual([]);
+  });
+
+  test('is applied once as a whole by a new leader, and then left alone', async () => {
+    platform();
+    gig();
+    await run();
+    restart();
+    kube.writes.length = 0;
+    await both();
+    const first = kube.writes.length;
+    expect(first).toBeGreaterThan(20);
+    await both();
+    expect(kube.writes).toHaveLength(first);
+  });
+
+  test('owns what it made, but not the password that the data was initialised with', async () => {
+    platform();
+    gig();
+    await run();
+    const uid = kube.find('TopClients', 'top-clients')?.metadata.uid;
+    const owners = (kind: string, name: string) =>
+      kube.find(kind, name)?.metadata.ownerReferences?.map((owner) => owner.uid);
+    expect(owners('Deployment', 'top-clients')).toEqual([uid]);
+    expect(owners('Secret', 'top-clients-issuer')).toEqual([uid]);
+    expect(owners('Secret', 'top-clients-postgres')).toBeUndefined();
+    expect(owners('Deployment', 'top-clients-page-gig')).toEqual([page().metadata.uid]);
+    const { data } = kube.find('Secret', 'top-clients-issuer') as unknown as { data: Record<string, string> };
+    const key = JSON.parse(Buffer.from(data['key.jwk'] ?? '', 'base64').toString());
+    expect(key).toMatchObject({ kty: 'EC', crv: 'P-256', d: expect.any(String) });
+  });
+
+  test('takes over what was applied from the plain manifests', async () => {
+    platform();
+    await run();
+    const made = kube.find('Deployment', 'top-clients')!;
+    const { ownerReferences: _, ...metadata } = made.metadata;
+    kube.remove('Deployment', 'top-clients');
+    kube.put({ ...made, metadata });
+    await both();
+    expect(kube.find('Deployment', 'top-clients')?.metadata.ownerReferences).toHaveLength(1);
+  });
+});
+
+describe('what should not be as it is', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+  });
+
+  test('drift is corrected', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put({ ...relay, spec: { ...relay.spec, replicas: 7 } });
+    kube.remove('Service', 'top-clients-page-gig');
+    await both();
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(2);
+    expect(kube.names('Service')).toContain('top-clients-page-gig');
+  });
+
+  test('what others add is left', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put({ ...relay, metadata: { ...relay.metadata, annotations: { 'their.own/note': 'x' } } });
+    kube.writes.length = 0;
+    await both();
+    expect(kube.writes).toEqual([]);
+  });
+
+  test('what is wanted no more is removed, and what others own is not', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'theirs', labels: { 'app.kubernetes.io/managed-by': 'top-clients-operator' } },
+    });
+    platform({ selfView: { enabled: false } });
+    await run(4);
+    expect(kube.names('Deployment')).not.toContain('top-clients-page-self-view');
+    expect(kube.names('Deployment')).toContain('top-clients-page-gig');
+    expect(kube.names('ConfigMap')).toContain('theirs');
+  });
+
+  test('claims and passwords are never removed', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: {
+        name: 'data-top-clients-kafka-0',
+        labels: { 'app.kubernetes.io/managed-by': 'top-clients-operator' },
+      },
+    });
+    platform({ kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } } });
+    await run(4);
+    expect(kube.names('StatefulSet')).toEqual(['top-clients-postgres']);
+    expect(kube.names('PersistentVolumeClaim')).toEqual(['data-top-clients-kafka-0']);
+    expect(kube.names('Secret')).toContain('top-clients-postgres');
+  });
+
+  test('a foreign object is refused with what to do, and nothing else suffers', async () => {
+    kube.remove('Service', 'top-clients');
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'top-clients' },
+      spec: { theirs: true },
+    });
+    platform({ relay: { replicas: 3 } });
+    await both();
+    expect(kube.find('Service', 'top-clients')?.spec).toEqual({ theirs: true });
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True ForeignObject');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /Service top-clients is not touched.*label it/,
+    );
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(3);
+    expect(told).toContain('top-clients Warning ForeignObject');
+    kube.remove('Service', 'top-clients');
+    await both();
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+  });
+
+  test('an object of another owner is refused, though it has our label', async () => {
+    const made = kube.find('Service', 'top-clients-page-gig')!;
+    const ownerReferences = [{ apiVersion: 'v1', kind: 'Other', name: 'x', uid: 'x', controller: true }];
+    kube.put({ ...made, metadata: { ...made.metadata, ownerReferences } as never });
+    await both();
+    expect(message('PageView', 'gig', 'Degraded')).toContain('it belongs to Other x');
+  });
+
+  test('an object that is left of a page deleted before is waited for', async () => {
+    const { apiVersion, kind, metadata, spec } = page();
+    kube.remove('PageView', 'gig');
+    kube.put({ apiVersion, kind, metadata: { name: metadata.name, namespace: NAMESPACE }, spec });
+    const again = await both();
+    expect(again?.againAfterMs).toBeLessThanOrEqual(2_000);
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('False AsWanted');
+  });
+
+  test('a spec that this version cannot read changes nothing but the condition', async () => {
+    const writes = kube.writes.length;
+    platform({ kafka: { partitions: 'many' } });
+    await both();
+    expect(kube.writes.slice(writes)).toEqual(['status TopClients top-clients', 'status PageView gig']);
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('spec.kafka.partitions');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Degraded: 'True InvalidSpec',
+      Ready: 'True Available',
+    });
+    expect(kube.find('TopClients', 'top-clients')?.status).toMatchObject({
+      observedGeneration: 1,
+      image: 'top-clients:1',
+    });
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformInvalid');
+    expect(page().status.view).toBe('v1');
+  });
+
+  test('a rule that an older definition lacks is judged here', async () => {
+    gig({ autoscaling: { minReplicas: 5, maxReplicas: 2 } });
+    await both();
+    expect(message('PageView', 'gig', 'Degraded')).toContain('minReplicas must not exceed');
+  });
+
+  test('an object that the API server refuses is told, and tried again later', async () => {
+    kube.refuse = (verb, { kind, name }) => {
+      if (verb === 'apply' && kind === 'Deployment' && name === 'top-clients-relay') {
+        throw new KubeError('exceeded quota', 403, 'Forbidden');
+      }
+    };
+    platform({ relay: { replicas: 4 }, source: { replicas: 3 } });
+    const again = await reconcile(PLATFORM_KEY);
+    expect(again?.againAfterMs).toBeLessThanOrEqual(60_000);
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain(
+      'refuses Deployment top-clients-relay: exceeded quota',
+    );
+    expect(kube.find('Deployment', 'top-clients')?.spec.replicas).toBe(3);
+  });
+
+  test.each([409, 429, 500])('answer %d is left to the queue to try again', async (code) => {
+    kube.refuse = () => {
+      throw new KubeError('not now', code, 'Busy');
+    };
+    platform({ relay: { replicas: 4 } });
+    await expect(reconcile(PLATFORM_KEY)).rejects.toThrow('not now');
+  });
+
+  test('a platform or a page on its way out is not held up', async () => {
+    for (const [kind, name] of [
+      ['TopClients', 'top-clients'],
+      ['PageView', 'gig'],
+    ] as const) {
+      const object = kube.find(kind, name)!;
+      kube.put({
+        ...object,
+        metadata: { ...object.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' } as never,
+      });
+    }
+    kube.remove('Service', 'top-clients');
+    kube.writes.length = 0;
+    await both();
+    expect(kube.writes).toEqual([]);
+  });
+});
+
+describe('secrets', () => {
+  test('that are there are never written again', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'top-clients-postgres' },
+      data: { username: 'x', password: 'y' },
+    });
+    platform();
+    await run();
+    expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
+      'create Secret top-clients-issuer',
+    ]);
+  });
+
+  test('that the spec names and nobody made are asked for, with their keys', async () => {
+    platform({ postgres: { mode: 'external', external: { existingSecret: 'mine' } } });
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True SecretMissing' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /the secret mine, .*external\.existingSecret.*gig-url/,
+    );
+    expect(kube.names('Job')).toEqual([]);
+  });
+});
+
+describe('an upgrade', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+    image = 'top-clients:2';
+  });
+  const imageOf = (name: string) => kube.find('Deployment', name)?.spec.template.spec.containers[0].image;
+
+  test('leaves workloads on the old image until the migrations of the new one are done', async () => {
+    await both();
+    settle(kube, now, () => null);
+    await both();
+    expect(imageOf('top-clients')).toBe('top-clients:1');
+    expect(imageOf('top-clients-page-gig')).toBe('top-clients:1');
+    expect(kube.find('TopClients', 'top-clients')?.status.image).toBe('top-clients:1');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Progressing: 'True Migrating',
+    });
+    await run(3);
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+    expect(imageOf('top-clients-page-gig')).toBe('top-clients:2');
+    expect(kube.find('TopClients', 'top-clients')?.status.image).toBe('top-clients:2');
+  });
+
+  test('removes the jobs of the old image', async () => {
+    await run(5);
+    const images = [...kube.objects.values()]
+      .filter(({ kind }) => kind === 'Job')
+      .map(({ spec }) => spec.template.spec.containers[0].image);
+    expect(new Set(images)).toEqual(new Set(['top-clients:2']));
+  });
+
+  test('goes on though a store restarts when its migrations are done', async () => {
+    await run(1);
+    await both();
+    const kafka = kube.find('StatefulSet', 'top-clients-kafka')!;
+    kube.put(kafka, { observedGeneration: kafka.metadata.generation, readyReplicas: 0 });
+    settle(kube, now, fate);
+    kube.put(kafka, { observedGeneration: kafka.metadata.generation, readyReplicas: 0 });
+    await both();
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+  });
+
+  test('whose migration fails says so in the words of the job, changes nothing, and is tried again', async () => {
+    const failing: JobFate = (job) =>
+      job.metadata.name.startsWith('top-clients-migrate-source')
+        ? { failed: true, words: 'column "x" does not exist' }
+        : {};
+    await both();
+    settle(kube, now, failing);
+    const again = await reconcile(PLATFORM_KEY);
+    expect(again?.againAfterMs).toBeLessThanOrEqual(30_000);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True MigrationFailed' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('column "x" does not exist');
+    expect(imageOf('top-clients')).toBe('top-clients:1');
+    const failed = kube.find(
+      'Job',
+      kube
+        .names('Job')
+        .filter((name) => name.includes('migrate-source'))
+        .at(-1)!,
+    )!;
+
+    now += 29_000;
+    await reconcile(PLATFORM_KEY);
+    expect(kube.find('Job', failed.metadata.name)?.metadata.uid).toBe(failed.metadata.uid);
+    now += 2_000;
+    await both();
+    await both();
+    const retried = kube.find('Job', failed.metadata.name);
+    expect(retried?.metadata.uid).not.toBe(failed.metadata.uid);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True MigrationFailed');
+    await run(3);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+  });
+
+  test('does not make the data of the demonstration again', async () => {
+    image = 'top-clients:1';
+    platform({ demoData: { enabled: true, sellers: 10 } });
+    await run();
+    image = 'top-clients:2';
+    await run();
+    const seeds = () => kube.names('Job').filter((name) => name.includes('seed'));
+    expect(seeds()).toHaveLength(1);
+    expect(conditions('TopClients', 'top-clients')['Progressing']).toBe('False Settled');
+    platform({ demoData: { enabled: true, sellers: 20 } });
+    const before = seeds();
+    await run();
+    expect(seeds()).toHaveLength(1);
+    expect(seeds()).not.toEqual(before);
+  });
+});
+
+describe('a page', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+    told = [];
+  });
+
+  test('builds a new view beside the old one, switches when it matches, and drops the old one later', async () => {
+    gig({ view: { version: 2, keepSeconds: 60 } });
+    lag = 40_000;
+    await run(3);
+    expect(page().status.view).toBe('v1 → v2 0 %');
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v2');
+    lag = 0;
+    await run(4);
+    expect(page().status).toMatchObject({ view: 'v2', shown: { delivery: 'asynchronous', version: 2 } });
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('2');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(told).toEqual(expect.arrayContaining(['gig Normal BuildStarted', 'gig Normal ViewSwitched']));
+    expect(kube.names('Job').filter((name) => name.includes('compare'))).toEqual([]);
+
+    now += 60_000;
+    const seen = new Set<string>();
+    for (let i = 0; i < 8; i++) {
+      await run(1);
+      for (const name of kube.names('Job')) seen.add(name.replace(/-[0-9a-f]{10}$/, ''));
+    }
+    expect(seen).toContain('top-clients-drop-gig-asynchronous-v1');
+    expect(kube.names('Deployment')).not.toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(page().status.kept).toBeUndefined();
+    expect(kube.names('Job').filter((name) => name.includes('drop') || name.includes('-v1-'))).toEqual([]);
+    expect(conditions('PageView', 'gig')['Progressing']).toBe('False Settled');
+  });
+
+  test('does not show a view that differs, and says how many sellers do', async () => {
+    const verdict = { ...VERDICT, differing: 3, examples: [4, 8, 15] };
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(verdict) } : {});
+    gig({ view: { version: 2 } });
+    await run(6);
+    expect(page().status).toMatchObject({ view: 'v1 → v2 differs', building: { differing: 3 } });
+    expect(conditions('PageView', 'gig')).toMatchObject({
+      ViewCurrent: 'False ViewDiffers',
+      Ready: 'True Available',
+    });
+    expect(message('PageView', 'gig', 'ViewCurrent')).toContain(
+      '3 of 50 sellers differ from the source, such as 4, 8, 15',
+    );
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(told).toContain('gig Warning ViewDiffers');
+    // Corrected meanwhile: the next comparison, a minute later, finds nothing.
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(VERDICT) } : {});
+    await run(4);
+    expect(page().status.view).toBe('v1 → v2 differs');
+    now += 60_000;
+    await run(6);
+    expect(page().status.view).toBe('v2');
+  });
+
+  test('goes back at once to the view it showed before', async () => {
+    gig({ view: { version: 2 } });
+    await run(8);
+    expect(page().status.view).toBe('v2');
+    gig({ view: { version: 1 } });
+    await both();
+    expect(page().status.view).toBe('v1');
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+  });
+
+  test.each(['', 'Killed', '{"sellers":50}', '{"sellers":50,"differing":0,"caughtUp":"yes"}'])(
+    'takes last words like %p of a comparison for no verdict',
+    async (words) => {
+      fate = (job) => (job.metadata.name.includes('compare') ? { words } : {});
+      gig({ view: { version: 2 } });
+      await run(6);
+      expect(page().status.shown).toEqual({ delivery: 'asynchronous', version: 1 });
+      expect(conditions('PageView', 'gig')['ViewCurrent']).toBe('False CompareFailed');
+    },
+  );
+
+  test('that decides to switch says so before anything follows from it', async () => {
+    gig({ view: { version: 2 } });
+    while (page().status.view !== 'v2') {
+      kube.writes.length = 0;
+      await run(1);
+    }
+    const switched = kube.writes.indexOf('apply Deployment top-clients-page-gig');
+    const decided = kube.writes.indexOf('status PageView gig');
+    const removed = kube.writes.findIndex((write) => write.startsWith('delete Job top-clients-compare'));
+    expect(decided).toBeGreaterThanOrEqual(0);
+    expect(switched).toBeGreaterThan(decided);
+    expect(removed).toBeGreaterThan(decided);
+  });
+
+  test('does not act on a status that was changed since it was read', async () => {
+    gig({ view: { version: 2 } });
+    const get = kube.get.bind(kube);
+    let raced = false;
+    kube.get = async (ref) => {
+      const found = await get(ref);
+      if (ref.kind === 'PageView' && !raced) {
+        raced = true;
+        kube.put(found!, { ...found?.status, view: 'v1' });
+      }
+      return found;
+    };
+    kube.writes.length = 0;
+    await expect(reconcile(pageKey('gig'))).rejects.toMatchObject({ code: 409 });
+    expect(kube.writes).toEqual(['status PageView gig']);
+  });
+
+  test('synchronous: is switched to at once, has no projector once the time is over, and comes back verified', async () => {
+    gig({ delivery: 'synchronous', view: { keepSeconds: 10 } });
+    await both();
+    expect(page().status.view).toBe('synchronous');
+    expect(settingsOf('top-clients-page-gig')).toMatchObject({
+      TC_DELIVERY: 'synchronous',
+      TC_PARALLEL: 'true',
+    });
+    await run(6, 10_000);
+    expect(kube.names('Deployment').filter((name) => name.includes('projector'))).toEqual([]);
+    expect(conditions('PageView', 'gig')).toMatchObject({ AutoscalingReady: 'False NothingProjected' });
+    gig({ delivery: 'asynchronous' });
+    await both();
+    expect(page().status.view).toBe('synchronous → asynchronous v1 0 %');
+    expect(settingsOf('top-clients-page-gig')['TC_DELIVERY']).toBe('synchronous');
+    await run(8);
+    expect(page().status.view).toBe('v1');
+    expect(settingsOf('top-clients-page-gig')['TC_DELIVERY']).toBe('asynchronous');
+  });
+
+  test('without a platform is left as it is', async () => {
+    kube.remove('TopClients', 'top-clients');
+    const writes = kube.writes.length;
+    await reconcile(pageKey('gig'));
+    expect(kube.writes.slice(writes)).toEqual(['status PageView gig']);
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformMissing');
+  });
+});
+
+describe('projectors by lag', () => {
+  const replicas = () => kube.find('Deployment', 'top-clients-projector-gig-asynchronous-v1')?.spec.replicas;
+
+  test('are scaled by the operator where KEDA is not, through the scale subresource', async () => {
+    platform();
+    gig({ replicas: 1, autoscaling: { scaleDownStabilizationSeconds: 60 } });
+    await run();
+    lag = 3_500;
+    await run(2);
+    expect(page().spec.replicas).toBe(4);
+    expect(kube.writes).toContain('patch scale PageView gig');
+    expect(replicas()).toBe(4);
+    lag = 0;
+    await run(3, 15_000);
+    expect(replicas()).toBe(4);
+    await run(3, 15_000);
+    expect(replicas()).toBe(1);
+    expect(told).toContain('gig Normal Scaled');
+  });
+
+  test('are left as they are while the lag is not known', async () => {
+    platform();
+    gig({ replicas: 3 });
+    await run();
+    lag = { unknown: 'nobody answers' };
+    await run(8, 60_000);
+    expect(page().spec.replicas).toBe(3);
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False LagUnknown');
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toContain('nobody answers');
+  });
+
+  test('stay as the spec says without an autoscaler', async () => {
+    platform();
+    gig({ replicas: 2, autoscaling: { mode: 'none' } });
+    lag = 100_000;
+    await run();
+    expect(replicas()).toBe(2);
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False Off');
+  });
+
+  test('are KEDA’s where KEDA is, and what it says is told', async () => {
+    for (const { apiVersion, kind } of OF_OTHERS)
+      if (apiVersion.startsWith('keda')) kube.served.add(`${apiVersion} ${kind}`);
+    platform();
+    gig();
+    await run();
+    const name = 'top-clients-projector-gig-asynchronous-v1';
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False KedaNotReady');
+    expect(kube.find('Deployment', name)?.spec).not.toHaveProperty('replicas');
+    const scaled = kube.find(SCALED_OBJECT.kind, name)!;
+    kube.put(scaled, { conditions: [{ type: 'Ready', status: 'True' }] });
+    await both();
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('True Keda');
+    kube.put(scaled, { conditions: [{ type: 'Ready', status: 'False', message: 'no such topic' }] });
+    await both();
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toBe('KEDA cannot scale: no such topic');
+  });
+
+  test('say what to do when KEDA is asked for and not there', async () => {
+    platform();
+    gig({ autoscaling: { mode: 'keda' } });
+    await run();
+    expect(conditions('PageView', 'gig')).toMatchObject({
+      AutoscalingReady: 'False KedaMissing',
+      Degraded: 'False AsWanted',
+      Ready: 'True Available',
+    });
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toContain('install KEDA, or set autoscaling.mode');
+  });
+});
+
+describe('stores of others', () => {
+  test('are asked for when their operator is not there', async () => {
+    platform({ kafka: { mode: 'strimzi', replication: 3 } });
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True StoreApiMissing' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('kafka.strimzi.io/v1 Kafka');
+  });
+
+  test('are waited for until their operators say that they are ready', async () => {
+    for (const { apiVersion, kind } of OF_OTHERS) kube.served.add(`${apiVersion} ${kind}`);
+    platform({ kafka: { mode: 'strimzi', replication: 3 }, postgres: { mode: 'cnpg' } });
+    await run(3);
+    expect(conditions('TopClients', 'top-clients')['Progressing']).toBe('True StoresNotReady');
+    expect(kube.names('Job')).toEqual([]);
+    for (const object of [...kube.objects.values()]) {
+      if (['Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster'].includes(object.kind)) {
+        kube.put(object, { conditions: [{ type: 'Ready', status: 'True' }] });
+      }
+      if (object.kind === 'Database') kube.put(object, { applied: true });
+    }
+    await run(4);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+    });
+  });
+});
