@@ -13,7 +13,7 @@ export interface Term {
 }
 
 export interface ElectionSettings {
-  /** With a deadline below `renewEveryMs`, so that a call that hangs leaves time for another. */
+  /** With a deadline of a second: a renewal that hangs must leave time for another within `validMs`. */
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
@@ -43,10 +43,12 @@ interface Timing {
   /** How long the work may take to end by itself before it is broken off. */
   readonly endMs: number;
 }
+// Three renewals may be slow or lost before the leadership is: on a node with both cores taken the API server needed
+// more than a second for one, and with 6 s a leader lost its lease three times during an install.
 const TIMING: Timing = {
-  leaseMs: 6_000,
-  validMs: 4_000,
-  renewEveryMs: 1_500,
+  leaseMs: 10_000,
+  validMs: 7_500,
+  renewEveryMs: 2_000,
   tryEveryMs: 500,
   endMs: 1_000,
 };

@@ -46,6 +46,9 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'services-do-not-reach-into-each-other': [
     ['services/projector/x.ts', "export * from '../outbox-relay/y.ts';"],
   ],
+  'objects-are-the-operators': [['services/projector/k.ts', "export * from '../../cdk8s/y.ts';"]],
+  'objects-know-only-contracts': [['cdk8s/x.ts', "export * from '../services/platform/y.ts';"]],
+  'kube-knows-no-reconciler': [['services/operator/kube/x.ts', "export * from '../y.ts';"]],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-infra/y.ts';"]],
   'production-needs-no-development-package': [
     ['services/projector/d.ts', "import fc from 'fast-check';\nexport default fc;"],
@@ -53,11 +56,13 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   resolvable: [['services/projector/r.ts', "export * from './nowhere.ts';"]],
 };
 const STANDING = [
-  'platform/y',
-  'projector/y',
-  'outbox-relay/y',
-  'local-infra/y',
-  'top-clients/adapters/http',
+  'cdk8s/y',
+  'services/platform/y',
+  'services/projector/y',
+  'services/operator/y',
+  'services/outbox-relay/y',
+  'services/local-infra/y',
+  'services/top-clients/adapters/http',
 ];
 
 async function prove(): Promise<string[]> {
@@ -69,9 +74,9 @@ async function prove(): Promise<string[]> {
     };
     cpSync(join(root, 'package.json'), join(folder, 'package.json'));
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
-    for (const name of STANDING) put(`services/${name}.ts`, 'export const y = 1;');
+    for (const name of STANDING) put(`${name}.ts`, 'export const y = 1;');
     for (const [file, source] of Object.values(PLANTED).flat()) put(file, source);
-    const { found } = await violations(folder, ['services']);
+    const { found } = await violations(folder, ['services', 'cdk8s']);
     return RULES.map((one) => one.name!).filter((name) => !found.some((one) => one.startsWith(`${name}:`)));
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -22,7 +22,7 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'contracts-are-pure',
     'Contracts are shared by everyone, so they import nobody.',
     { path: '^services/contracts/', pathNot: `${SPECS}|^services/contracts/generate/` },
-    { path: '^(services/(?!contracts/)|tests/|bench/)' },
+    { path: '^(services/(?!contracts/)|cdk8s/|tests/|bench/)' },
   ),
   rule(
     'domain-is-pure',
@@ -53,6 +53,24 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'Services meet in contracts, on the wire and in the pages they share.',
     { path: `^services/${SERVICES}/`, pathNot: SPECS },
     { path: `^services/${SERVICES}/`, pathNot: '^services/$1/' },
+  ),
+  rule(
+    'objects-are-the-operators',
+    'Who builds Kubernetes objects loads cdk8s; no other role shall pay for that.',
+    { path: '^services/(?!operator/)', pathNot: `${SPECS}|${WORKBENCH}` },
+    { path: '^(cdk8s/|node_modules/(cdk8s|constructs|@kubernetes)/)' },
+  ),
+  rule(
+    'objects-know-only-contracts',
+    'Objects are built from what they are told, with the names that all agree by.',
+    { path: '^cdk8s/', pathNot: `${SPECS}|${WORKBENCH}` },
+    { path: '^services/(?!contracts/)' },
+  ),
+  rule(
+    'kube-knows-no-reconciler',
+    'How the operator speaks to the API server does not depend on what it says.',
+    { path: '^services/operator/kube/', pathNot: SPECS },
+    { path: '^(services/(?!operator/kube/|platform/)|cdk8s/(?!kube-object\\.ts$))' },
   ),
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,

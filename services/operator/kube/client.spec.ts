@@ -154,17 +154,17 @@ test.each([
   const kube = await against((__, res) => answer(res), { deadlineMs: 150 });
   const began = performance.now();
   expect(await refused(kube.get(DEPLOYMENT))).toMatchObject({ code: 0, reason: 'DeadlineExceeded' });
-  expect(performance.now() - began).toBeLessThan(1_000);
+  expect(performance.now() - began).toBeLessThan(5_000);
   expect(answered).toEqual(['get 0']);
 });
 
 test('the deadline covers the wait for a connection as well', async () => {
   const kube = await against(() => {}, { deadlineMs: 300 });
   const began = performance.now();
-  // More than there are connections.
-  const all = await Promise.all(Array.from({ length: 40 }, () => refused(kube.get(DEPLOYMENT))));
+  // Twenty times as many as there are connections: one after the other they would take six seconds.
+  const all = await Promise.all(Array.from({ length: 320 }, () => refused(kube.get(DEPLOYMENT))));
   expect(new Set(all.map(({ reason }) => reason))).toEqual(new Set(['DeadlineExceeded']));
-  expect(performance.now() - began).toBeLessThan(1_500);
+  expect(performance.now() - began).toBeLessThan(4_000);
 });
 
 test('a broken connection and an answer that is not JSON are no answers', async () => {
