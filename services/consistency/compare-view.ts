@@ -106,7 +106,7 @@ export async function compareView(
   source: Source,
   view: View,
   topic: Topic,
-  { sellersAtATime = 5_000, rounds = 5, ...options }: CompareOptions,
+  { sellersAtATime = 2_000, rounds = 5, ...options }: CompareOptions,
 ): Promise<Verdict> {
   const startedAt = performance.now();
   const findings = new Findings();
