@@ -1,4 +1,6 @@
-import { expect, test } from '@jest/globals';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { describe, expect, test } from '@jest/globals';
 import { DeadlineExceeded, pause, Releases, within } from './lifecycle.ts';
 import { silentLog } from './log.ts';
 
@@ -35,4 +37,33 @@ test('a pause ends as soon as it is aborted', async () => {
   controller.abort();
   await paused;
   await pause(60_000, controller.signal);
+});
+
+describe('the status a process ends with', () => {
+  const LIFECYCLE = new URL('./lifecycle.ts', import.meta.url).href;
+  /** Runs a role that starts as the text says, sends SIGTERM once it speaks, and resolves to its status. */
+  const endOf = async (start: string, signal = true) => {
+    const script = `const { runRole } = await import('${LIFECYCLE}');
+      const log = { info() {}, error() {}, fatal() {} };
+      setInterval(() => {}, 1_000);
+      await runRole(log, async () => { setTimeout(() => console.log('here'), 10); ${start} });`;
+    const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env: {} });
+    child.stdout.once('data', () => signal && child.kill('SIGTERM'));
+    const [code] = (await once(child, 'exit')) as [number | null];
+    return code;
+  };
+
+  test.each([
+    ['0 for a role that serves', `return 'running';`, 0],
+    ['143 for work that was cut short: it is not done', 'return new Promise(() => {});', 143],
+  ])('after SIGTERM is %s', async (_, start, status) => {
+    expect(await endOf(start)).toBe(status);
+  });
+
+  test.each([
+    ['0 for work that is done', `return 'done';`, 0],
+    ['1 for work that failed', `throw new Error('wrong');`, 1],
+  ])('by itself is %s', async (_, start, status) => {
+    expect(await endOf(start, false)).toBe(status);
+  });
 });

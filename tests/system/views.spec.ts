@@ -46,7 +46,7 @@ beforeAll(async () => {
   writer = openWriter(postgres.url('source'));
   await pipeline.relay();
   await Promise.all(VIEWS.map((view) => startProjector(view)));
-}, 120_000);
+}, 180_000);
 
 afterAll(async () => {
   await writer?.close();
