@@ -78,7 +78,7 @@ test('acknowledged messages survive kill -9, a restart, and a stop with another 
 
   const second = await start();
   expect(await receive(second, 'again', 3)).toEqual(['one', 'three', 'two']);
-}, 120_000);
+}, 240_000);
 
 test('a property the broker refuses fails the start with its words', async () => {
   const options = { dataDir: join(folder, 'kafka'), properties: { 'num.io.threads': 0 } };
