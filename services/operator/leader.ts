@@ -13,7 +13,7 @@ export interface Term {
 }
 
 export interface ElectionSettings {
-  /** With a deadline of a second: a renewal that hangs must leave time for another within `validMs`. */
+  /** With a deadline of `renewEveryMs` at most: two renewals that hang then leave time for a third in `validMs`. */
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
@@ -45,7 +45,7 @@ interface Timing {
 }
 // Three renewals may be slow or lost before the leadership is: on a node with both cores taken the API server needed
 // more than a second for one, and with 6 s a leader lost its lease three times during an install.
-const TIMING: Timing = {
+export const TIMING: Timing = {
   leaseMs: 10_000,
   validMs: 7_500,
   renewEveryMs: 2_000,
