@@ -76,7 +76,7 @@ export const podGround = (platform: Platform, component: string) => ({
 export function rolePod(platform: Platform, pod: RolePod): Record<string, unknown> {
   const { spec, image } = platform;
   const volumes = [
-    // Node's compile cache; the root file system is read-only.
+    // The root file system is read-only; this is for what a library may want to write.
     { name: 'tmp', mountPath: '/tmp', source: { emptyDir: { sizeLimit: '64Mi' } } },
     ...(pod.volumes ?? []),
   ];
@@ -97,7 +97,6 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     args: [role],
     env: [
       { name: 'TC_LOG_LEVEL', value: spec.logLevel },
-      { name: 'NODE_COMPILE_CACHE', value: '/tmp/compile-cache' },
       { name: 'NODE_OPTIONS', value: nodeOptions },
       ...env,
     ],

@@ -33,7 +33,8 @@ export function compareViewJob(
     instance: projectorInstance(page, view),
     env: [...viewSettings(page, view), ...database.env, ...kafka.env],
     volumes: [...database.volumes, ...kafka.volumes],
-    memory: '256Mi',
+    // 200,000 sellers took up to 300 MB.
+    memory: '512Mi',
     deadlineSeconds: 900,
     retries: 3,
   });

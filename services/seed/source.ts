@@ -37,7 +37,7 @@ export async function addClients(
     text: `
       with added as (
         insert into seller (seller_id, version, clients, updated_at)
-        select seller_id, version, clients::jsonb, $8::timestamptz
+        select seller_id, version, clients::json, $8::timestamptz
         from rows from (
           unnest($1::bigint[]), unnest($2::bigint[]), unnest(string_to_array($3, $9))
         ) as state (seller_id, version, clients)
@@ -53,7 +53,7 @@ export async function addClients(
       ),
       logged as (
         insert into seller_event (seller_id, version, type, change, committed_at)
-        select seller_id, version, 'client-added', change::jsonb, $8 from event
+        select seller_id, version, 'client-added', change::json, $8 from event
         returning 1
       ),
       queued as (
