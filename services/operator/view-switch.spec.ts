@@ -94,6 +94,13 @@ describe('a new version', () => {
     expect(later.current.message).toContain('2000 of 10000 records to go (80 %)');
   });
 
+  test('that falls further behind has all of that to go', () => {
+    const before = memory(v(1), { building: building(v(2), { startLag: 10, lag: 5 }) });
+    const { memory: next } = decide({ ...upgrade, memory: before, lag: 40_000 });
+    expect(next.building).toMatchObject({ startLag: 40_000, lag: 40_000 });
+    expect(viewColumn(next)).toBe('v1 → v2 0 %');
+  });
+
   test('says why its lag is not known, and keeps what was known before', () => {
     const before = memory(v(1), { building: building(v(2), { startLag: 10, lag: 5 }) });
     const { memory: next, current } = decide({ ...upgrade, memory: before, lag: { unknown: 'no pod runs' } });

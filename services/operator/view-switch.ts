@@ -5,7 +5,7 @@ export type Shown = ViewId | { readonly delivery: 'synchronous' | 'off' };
 
 export interface Building extends ViewId {
   readonly startedAt: string;
-  /** Records behind when that was first known, and at the last look. */
+  /** Records behind at most, and at the last look. */
   readonly startLag?: number | undefined;
   readonly lag?: number | undefined;
   readonly comparedAt?: string | undefined;
@@ -234,7 +234,10 @@ interface Judgement {
 /** How far a view that is being built has come. */
 function judge({ now, lag, comparison }: ViewSituation, before: Building, shown: Shown): Judgement {
   const known = typeof lag === 'number';
-  const building: Building = known ? { ...before, lag, startLag: before.startLag ?? lag } : before;
+  // More may be written meanwhile than is read.
+  const building: Building = known
+    ? { ...before, lag, startLag: Math.max(before.startLag ?? 0, lag) }
+    : before;
   const notYet = (reason: string, message: string, more: Partial<Judgement> = {}): Judgement => ({
     building,
     matches: false,
