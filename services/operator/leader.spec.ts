@@ -57,7 +57,8 @@ const cut = (): never => {
   throw new KubeError('no way through', 0, 'Unreachable');
 };
 
-const TIMING = { leaseMs: 1_000, validMs: 600, renewEveryMs: 100, tryEveryMs: 30, endMs: 100 };
+// A machine that is busy for a second shall not cost anybody the lease here.
+const TIMING = { leaseMs: 2_000, validMs: 1_400, renewEveryMs: 150, tryEveryMs: 30, endMs: 100 };
 const elections: Election[] = [];
 const stand = (
   identity: string,
@@ -102,11 +103,11 @@ test('the first who stands leads at once, and the second does not', async () => 
   const a = stand('a', server, ended, { onLeads: (leads) => told.push(leads) });
   await until(() => a.isLeader());
   const b = stand('b', server);
-  await pause(1_500);
+  await pause(2_500);
   expect([a.isLeader(), b.isLeader()]).toEqual([true, false]);
   expect(server.lease?.spec).toMatchObject({
     holderIdentity: 'a',
-    leaseDurationSeconds: 1,
+    leaseDurationSeconds: 2,
     leaseTransitions: 1,
   });
   expect(server.lease?.spec.renewTime).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
@@ -132,7 +133,7 @@ test('a leader that stops hands over at once, after its work has ended', async (
   await pause(50);
   const stopped = a.stop();
   expect(a.isLeader()).toBe(false);
-  expect(await until(() => b.isLeader())).toBeLessThan(300);
+  expect(await until(() => b.isLeader())).toBeLessThan(TIMING.leaseMs / 2);
   await stopped;
   expect(overlapped).toBe(false);
 });
@@ -171,10 +172,10 @@ test('a leader cut off stops before another can take the lease, and stands again
   await until(() => b.isLeader());
   const ledAt = performance.now();
   expect(a.isLeader()).toBe(false);
-  // It stops at 600 ms after its last renewal, the other waits for 1,000 ms.
+  // Both are counted from the last renewal, which was before the cut.
   expect(lostAt).toBeGreaterThan(cutAt);
-  expect(lostAt - cutAt).toBeLessThan(650);
-  expect(ledAt - lostAt).toBeGreaterThan(300);
+  expect(lostAt - cutAt).toBeLessThan(TIMING.validMs + 200);
+  expect(ledAt - lostAt).toBeGreaterThan(200);
   way.fault = () => undefined;
   await pause(200);
   expect(b.isLeader()).toBe(true);
@@ -188,7 +189,7 @@ test('a leader that slept through its timers knows by the clock', async () => {
   const a = stand('a', server);
   await until(() => a.isLeader());
   // Nothing else runs meanwhile, no timer either.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 700);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, TIMING.validMs + 100);
   expect(a.isLeader()).toBe(false);
 });
 
@@ -221,7 +222,7 @@ test('taking it without an answer is noticed, and not waited out', async () => {
     return 'lost';
   };
   const a = stand('a', way.kube);
-  expect(await until(() => a.isLeader())).toBeLessThan(500);
+  expect(await until(() => a.isLeader())).toBeLessThan(TIMING.leaseMs / 2);
 });
 
 test('a lease that somebody deletes is made anew by its leader, and not taken by another meanwhile', async () => {
@@ -238,7 +239,7 @@ test('a lease that somebody deletes is made anew by its leader, and not taken by
   expect([a.isLeader(), b.isLeader()]).toEqual([true, false]);
   way.fault = () => undefined;
   await until(() => server.lease?.spec.holderIdentity === 'a');
-  await pause(1_200);
+  await pause(TIMING.leaseMs + 200);
   expect([a.isLeader(), b.isLeader()]).toEqual([true, false]);
 });
 
@@ -251,17 +252,17 @@ test('work that fails gives the lease back, for another to try', async () => {
   expect(server.writes).toEqual(['a', '']);
   expect(a.isLeader()).toBe(false);
   const b = stand('b', server);
-  expect(await until(() => b.isLeader())).toBeLessThan(300);
+  expect(await until(() => b.isLeader())).toBeLessThan(TIMING.leaseMs / 2);
 });
 
 test('a lease of somebody who promised longer is waited for longer', async () => {
   const server = new Server();
   await server.create({
     metadata: { name: 'operator' },
-    spec: { holderIdentity: 'old', leaseDurationSeconds: 2 },
+    spec: { holderIdentity: 'old', leaseDurationSeconds: 3 },
   });
   const a = stand('a', server);
-  expect(await until(() => a.isLeader())).toBeGreaterThan(1_990);
+  expect(await until(() => a.isLeader())).toBeGreaterThan(2_990);
 });
 
 test('of many who stand at once one leads', async () => {

@@ -160,11 +160,10 @@ test.each([
 
 test('the deadline covers the wait for a connection as well', async () => {
   const kube = await against(() => {}, { deadlineMs: 300 });
-  const began = performance.now();
-  // Twenty times as many as there are connections: one after the other they would take six seconds.
-  const all = await Promise.all(Array.from({ length: 320 }, () => refused(kube.get(DEPLOYMENT))));
+  // Ten times as many as there are connections: those that get none fail like the others, and ask nothing.
+  const all = await Promise.all(Array.from({ length: 160 }, () => refused(kube.get(DEPLOYMENT))));
   expect(new Set(all.map(({ reason }) => reason))).toEqual(new Set(['DeadlineExceeded']));
-  expect(performance.now() - began).toBeLessThan(4_000);
+  expect(asked.length).toBeLessThan(80);
 });
 
 test('a broken connection and an answer that is not JSON are no answers', async () => {
