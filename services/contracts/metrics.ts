@@ -6,29 +6,67 @@
 interface MetricDefinition {
   readonly type: 'counter' | 'gauge' | 'histogram';
   readonly help: string;
+  /** What one of it is; `bool` is 0 or 1. A name that ends in a unit says the same. */
+  readonly unit: Unit;
   readonly labels: readonly string[];
   readonly owner: Owner;
   readonly buckets?: readonly number[];
 }
-type Owner = 'top-clients' | 'outbox-relay' | 'projector' | 'page-server' | 'operator' | 'every role';
+type Unit =
+  | 'seconds'
+  | 'bool'
+  | 'requests'
+  | 'commands'
+  | 'rows'
+  | 'messages'
+  | 'events'
+  | 'errors'
+  | 'rebalances'
+  | 'sellers'
+  | 'renders'
+  | 'reads'
+  | 'writes'
+  | 'version'
+  | 'reconciles'
+  | 'objects'
+  | 'lists';
+type Owner =
+  | 'top-clients'
+  | 'outbox-relay'
+  | 'projector'
+  | 'page-server'
+  | 'consistency'
+  | 'operator'
+  | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
 const LATENCY = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.15, 0.25, 0.5, 1, 2.5] as const;
 const FRESHNESS = [0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300] as const;
 // A reconcile is a handful of calls; one that waits out a deadline takes 10 s.
 const RECONCILE = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+// A view of a million sellers is compared in about a minute.
+const COMPARISON = [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300] as const;
 const SIZES = [1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500] as const;
 
 export const METRICS = {
+  topclients_build_info: {
+    type: 'gauge',
+    help: 'Always 1; its labels say which role runs in which version',
+    unit: 'bool',
+    labels: ['role', 'version'],
+    owner: 'every role',
+  },
   topclients_http_requests_total: {
     type: 'counter',
     help: 'Requests answered, by route template and status',
+    unit: 'requests',
     labels: ['route', 'method', 'status'],
     owner: 'top-clients',
   },
   topclients_http_request_duration_seconds: {
     type: 'histogram',
     help: 'Time from the request line to the last byte of the answer',
+    unit: 'seconds',
     labels: ['route', 'method'],
     buckets: LATENCY,
     owner: 'top-clients',
@@ -36,48 +74,63 @@ export const METRICS = {
   topclients_commands_total: {
     type: 'counter',
     help: 'Commands judged, by kind and result: committed, unchanged, replayed (idempotency key), or the refusal',
+    unit: 'commands',
     labels: ['command', 'result'],
     owner: 'top-clients',
   },
   topclients_rate_limited_total: {
     type: 'counter',
     help: 'Requests refused by a rate limit, by what was limited (seller or address)',
+    unit: 'requests',
     labels: ['limit'],
+    owner: 'top-clients',
+  },
+  topclients_canary_writes_total: {
+    type: 'counter',
+    help: 'Changes of the synthetic seller, one a second, by result: written, failed',
+    unit: 'writes',
+    labels: ['result'],
     owner: 'top-clients',
   },
   topclients_outbox_pending: {
     type: 'gauge',
     help: 'Rows that wait in the outbox of a shard',
+    unit: 'rows',
     labels: ['shard'],
     owner: 'outbox-relay',
   },
   topclients_outbox_oldest_pending_timestamp_seconds: {
     type: 'gauge',
     help: 'When the oldest waiting row was written; 0 when none waits',
+    unit: 'seconds',
     labels: ['shard'],
     owner: 'outbox-relay',
   },
   topclients_relay_leader: {
     type: 'gauge',
     help: '1 where this process leads the shard',
+    unit: 'bool',
     labels: ['shard'],
     owner: 'outbox-relay',
   },
   topclients_relay_sent_total: {
     type: 'counter',
     help: 'Messages Kafka acknowledged',
+    unit: 'messages',
     labels: ['shard'],
     owner: 'outbox-relay',
   },
   topclients_relay_errors_total: {
     type: 'counter',
     help: 'Failures by step: lead (get or keep a shard), exchange (with the outbox), send (to Kafka)',
+    unit: 'errors',
     labels: ['step'],
     owner: 'outbox-relay',
   },
   topclients_relay_batch_size: {
     type: 'histogram',
     help: 'Rows in a batch',
+    unit: 'rows',
     labels: [],
     buckets: SIZES,
     owner: 'outbox-relay',
@@ -85,6 +138,7 @@ export const METRICS = {
   topclients_relay_send_duration_seconds: {
     type: 'histogram',
     help: 'Time until Kafka acknowledged a batch',
+    unit: 'seconds',
     labels: [],
     buckets: LATENCY,
     owner: 'outbox-relay',
@@ -92,19 +146,22 @@ export const METRICS = {
   topclients_relay_delay_seconds: {
     type: 'histogram',
     help: 'Commit to acknowledged by Kafka',
+    unit: 'seconds',
     labels: [],
     buckets: FRESHNESS,
     owner: 'outbox-relay',
   },
   topclients_projector_events_total: {
     type: 'counter',
-    help: 'Events by result: applied, stale (older or equal version), tombstone, parked',
+    help: 'Events by result: applied, duplicate (the version was there), stale (a newer one was), tombstone, parked',
+    unit: 'events',
     labels: ['page', 'result'],
     owner: 'projector',
   },
   topclients_projector_batch_size: {
     type: 'histogram',
     help: 'Events in a statement',
+    unit: 'events',
     labels: ['page'],
     buckets: SIZES,
     owner: 'projector',
@@ -112,6 +169,7 @@ export const METRICS = {
   topclients_projector_batch_duration_seconds: {
     type: 'histogram',
     help: 'Time of the statement that applied a chunk',
+    unit: 'seconds',
     labels: ['page'],
     buckets: LATENCY,
     owner: 'projector',
@@ -119,6 +177,7 @@ export const METRICS = {
   topclients_projector_delay_seconds: {
     type: 'histogram',
     help: 'Commit at the source to visible in the database of the page',
+    unit: 'seconds',
     labels: ['page'],
     buckets: FRESHNESS,
     owner: 'projector',
@@ -126,42 +185,49 @@ export const METRICS = {
   topclients_projector_lag_records: {
     type: 'gauge',
     help: 'Messages of a partition not applied yet',
+    unit: 'messages',
     labels: ['page', 'partition'],
     owner: 'projector',
   },
   topclients_projector_lag_seconds: {
     type: 'gauge',
     help: 'Age of the oldest message of a partition not applied yet, measured at the last look; 0 when caught up',
+    unit: 'seconds',
     labels: ['page', 'partition'],
     owner: 'projector',
   },
   topclients_projector_last_applied_commit_timestamp_seconds: {
     type: 'gauge',
     help: 'Commit time of the newest event applied',
+    unit: 'seconds',
     labels: ['page'],
     owner: 'projector',
   },
   topclients_projector_rebalances_total: {
     type: 'counter',
     help: 'Times the group assigned partitions anew',
+    unit: 'rebalances',
     labels: ['page'],
     owner: 'projector',
   },
   topclients_projector_parked_sellers: {
     type: 'gauge',
     help: 'Sellers whose newest message could not be applied',
+    unit: 'sellers',
     labels: ['page'],
     owner: 'projector',
   },
   topclients_page_renders_total: {
     type: 'counter',
     help: 'Pages answered, by outcome of the data: full, missing, stale, error (the page itself failed)',
+    unit: 'renders',
     labels: ['page', 'delivery', 'outcome'],
     owner: 'page-server',
   },
   topclients_page_render_duration_seconds: {
     type: 'histogram',
     help: 'Time from the request to the answer',
+    unit: 'seconds',
     labels: ['page', 'delivery'],
     buckets: LATENCY,
     owner: 'page-server',
@@ -169,6 +235,7 @@ export const METRICS = {
   topclients_page_staleness_seconds: {
     type: 'histogram',
     help: 'For renders that asked for a version or fell back: how old the shown version was when it was known behind',
+    unit: 'seconds',
     labels: ['page', 'delivery'],
     buckets: FRESHNESS,
     owner: 'page-server',
@@ -176,12 +243,14 @@ export const METRICS = {
   topclients_page_source_requests_total: {
     type: 'counter',
     help: 'Calls of a page to the source of truth by result: ok, error, timeout, rejected (limit), open (breaker)',
+    unit: 'requests',
     labels: ['page', 'result'],
     owner: 'page-server',
   },
   topclients_page_source_request_duration_seconds: {
     type: 'histogram',
     help: 'Time of a call to the source of truth',
+    unit: 'seconds',
     labels: ['page'],
     buckets: LATENCY,
     owner: 'page-server',
@@ -189,30 +258,100 @@ export const METRICS = {
   topclients_page_breaker_open: {
     type: 'gauge',
     help: '1 while the circuit breaker of the page keeps calls from the source',
+    unit: 'bool',
     labels: ['page'],
+    owner: 'page-server',
+  },
+  topclients_page_view_version: {
+    type: 'gauge',
+    help: 'Version of the view that this process shows; 0 where the delivery has none',
+    unit: 'version',
+    labels: ['page', 'delivery'],
     owner: 'page-server',
   },
   topclients_self_view_violations_total: {
     type: 'counter',
     help: 'Reads of the self-view older than a write acknowledged before them; must stay 0',
+    unit: 'reads',
     labels: [],
     owner: 'page-server',
+  },
+  topclients_canary_delay_seconds: {
+    type: 'histogram',
+    help: "Commit of the synthetic seller's change to its being found in the database of the page",
+    unit: 'seconds',
+    labels: ['page'],
+    buckets: FRESHNESS,
+    owner: 'consistency',
+  },
+  topclients_canary_seen_timestamp_seconds: {
+    type: 'gauge',
+    help: "Commit time of the newest change of the synthetic seller found in the page's database; 0 when none was",
+    unit: 'seconds',
+    labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_compared_sellers: {
+    type: 'gauge',
+    help: 'Sellers looked at by the last complete comparison of source and view',
+    unit: 'sellers',
+    labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_divergent_sellers: {
+    type: 'gauge',
+    help: 'Sellers whose row in the view is not as the source has it and is not on its way either',
+    unit: 'sellers',
+    labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_compared_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the last complete comparison ended; 0 when none has',
+    unit: 'seconds',
+    labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_comparison_duration_seconds: {
+    type: 'histogram',
+    help: 'Time of a complete comparison',
+    unit: 'seconds',
+    labels: ['page'],
+    buckets: COMPARISON,
+    owner: 'consistency',
+  },
+  topclients_consistency_repairs_total: {
+    type: 'counter',
+    help: 'Sellers whose state was sent again because their row differed',
+    unit: 'sellers',
+    labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_errors_total: {
+    type: 'counter',
+    help: 'Comparisons that came to no verdict and are tried again',
+    unit: 'errors',
+    labels: ['page'],
+    owner: 'consistency',
   },
   topclients_operator_reconcile_total: {
     type: 'counter',
     help: 'Reconciles ended, by kind and result: done, again (it asked to be called again), failed',
+    unit: 'reconciles',
     labels: ['kind', 'result'],
     owner: 'operator',
   },
   topclients_operator_reconcile_errors_total: {
     type: 'counter',
     help: 'Reconciles that failed and are tried again later',
+    unit: 'errors',
     labels: ['kind'],
     owner: 'operator',
   },
   topclients_operator_reconcile_duration_seconds: {
     type: 'histogram',
     help: 'Time of a reconcile',
+    unit: 'seconds',
     labels: ['kind'],
     buckets: RECONCILE,
     owner: 'operator',
@@ -220,24 +359,28 @@ export const METRICS = {
   topclients_operator_queue_depth: {
     type: 'gauge',
     help: 'Objects that wait for a worker; those that wait for their time are not counted',
+    unit: 'objects',
     labels: [],
     owner: 'operator',
   },
   topclients_operator_leader: {
     type: 'gauge',
     help: '1 where this process holds the lease and acts',
+    unit: 'bool',
     labels: [],
     owner: 'operator',
   },
   topclients_operator_api_requests_total: {
     type: 'counter',
     help: 'Requests to the API server, by verb and HTTP status; 0 is no answer',
+    unit: 'requests',
     labels: ['verb', 'code'],
     owner: 'operator',
   },
   topclients_operator_informer_relists_total: {
     type: 'counter',
     help: 'Times a kind was listed anew because its watch could not be resumed',
+    unit: 'lists',
     labels: ['kind'],
     owner: 'operator',
   },
