@@ -30,6 +30,9 @@ function rig(
   const parked = new Map<number, ParkedMessage>();
   const statements: SellerEvent[][] = [];
   const failures: unknown[] = [];
+  /** How many events the view was asked about, because a statement had changed fewer rows than it was given. */
+  const asked: number[] = [];
+  const counted: Record<string, number> = {};
   let gate: Promise<void> = Promise.resolve();
   let failure: Error | undefined;
   const store = {
@@ -41,10 +44,15 @@ function rig(
       if ((rows as SellerEvent[]).some((row) => options.refuses?.(row))) {
         throw Object.assign(new Error('value too long'), { code: '22001' });
       }
-      for (const { sellerId, version } of rows as SellerEvent[]) {
-        if ((view.get(sellerId) ?? 0) < version) view.set(sellerId, version);
-      }
-      return rows.length;
+      const newer = (rows as SellerEvent[]).filter(
+        ({ sellerId, version }) => (view.get(sellerId) ?? 0) < version,
+      );
+      for (const { sellerId, version } of newer) view.set(sellerId, version);
+      return newer.length;
+    },
+    async countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>) {
+      asked.push(events.length);
+      return events.filter(({ sellerId, version }) => view.get(sellerId) === version).length;
     },
     async park(messages: readonly ParkedMessage[]) {
       for (const one of messages) parked.set(one.offset, one);
@@ -55,7 +63,14 @@ function rig(
       }
     },
   } as unknown as ViewStore;
-  const observer: ApplierObserver = { applied: () => {}, skipped: () => {}, parked: () => {} };
+  const count = (result: string, more: number) => {
+    counted[result] = (counted[result] ?? 0) + more;
+  };
+  const observer: ApplierObserver = {
+    applied: (_, changed) => count('applied', changed),
+    skipped: count,
+    parked: () => count('parked', 1),
+  };
   const applier = new Applier(
     store,
     (event) => event,
@@ -70,6 +85,8 @@ function rig(
     parked,
     statements,
     failures,
+    asked,
+    counted,
     block() {
       const { promise, resolve } = Promise.withResolvers<void>();
       gate = promise;
@@ -91,6 +108,20 @@ test('what several partitions deliver at the same time goes into one statement',
     [2, 1],
     [3, 1],
   ]);
+});
+
+test('an event the view has is a duplicate, one it is beyond is stale, and only their chunk costs a look', async () => {
+  const { applier, asked, counted } = rig();
+  const deliver = async (from: number, ...events: Array<[sellerId: number, version: number]>) => {
+    const messages = events.map(([sellerId, version], i) => message(from + i, sellerId, version));
+    applier.handOver(0, messages, from + events.length);
+    await applier.drain();
+    await new Promise(setImmediate);
+  };
+  await deliver(0, [1, 3], [2, 3], [3, 3]);
+  expect([asked, counted]).toEqual([[], { applied: 3 }]);
+  await deliver(3, [1, 3], [2, 2], [3, 4], [4, 1]);
+  expect([asked, counted]).toEqual([[4], { applied: 5, duplicate: 1, stale: 1 }]);
 });
 
 test('a position moves once its rows are written, not before', async () => {

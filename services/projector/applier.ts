@@ -5,9 +5,10 @@ import { isRowsFault, type ViewStore } from './view-store.ts';
 
 /** Told what was applied, for metrics. */
 export interface ApplierObserver {
-  /** @param changed how many rows the statement changed; the other events were older than the view */
+  /** @param changed how many rows the statement changed; `skipped` tells of the other events */
   applied(events: readonly Applicable[], changed: number, tookMs: number): void;
-  skipped(result: 'stale' | 'tombstone', count: number): void;
+  /** `duplicate`: that version was there; `stale`: a newer one was. */
+  skipped(result: 'duplicate' | 'stale' | 'tombstone', count: number): void;
   parked(message: Unapplicable): void;
 }
 
@@ -216,7 +217,7 @@ export class Applier {
   }
 
   async #apply(chunk: Chunk, previous: Promise<void>): Promise<void> {
-    const { events, unreadable, superseded, tombstones } = newestPerSeller(chunk.received);
+    const { events, unreadable, superseded, duplicates, tombstones } = newestPerSeller(chunk.received);
     const refused: Unapplicable[] = [];
     const written = await this.#write(events, refused);
     // In order from here on: a message is parked before a later one of its seller can supersede it.
@@ -227,6 +228,7 @@ export class Applier {
     await this.#supersedeParked(written);
     if (this.#ended) return;
     if (superseded > 0) this.#observer.skipped('stale', superseded);
+    if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
     if (tombstones > 0) this.#observer.skipped('tombstone', tombstones);
     this.#advance(chunk, written);
   }
@@ -238,6 +240,7 @@ export class Applier {
       const startedAt = performance.now();
       const changed = await this.#store.upsert(events.map(({ event }) => this.#toRow(event)));
       this.#observer.applied(events, changed, performance.now() - startedAt);
+      if (changed < events.length) void this.#tellApart(events, changed);
       return events;
     } catch (err) {
       if (this.#ended || !isRowsFault(err, this.#store.lost)) throw err;
@@ -256,6 +259,17 @@ export class Applier {
         ...(await this.#write(events.slice(middle), refused)),
       ];
     }
+  }
+
+  /** Asks only about chunks that held something old, and lets nothing wait for the answer. */
+  async #tellApart(events: readonly Applicable[], changed: number): Promise<void> {
+    const old = events.length - changed;
+    // What was changed just now is at its version as well. Should a later chunk have overtaken it, or the database be
+    // gone, it is counted with the stale.
+    const standing = await this.#store.countAtVersion(events.map(({ event }) => event)).catch(() => changed);
+    const duplicates = Math.min(old, Math.max(0, standing - changed));
+    if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
+    if (old > duplicates) this.#observer.skipped('stale', old - duplicates);
   }
 
   async #park(messages: readonly Unapplicable[]): Promise<void> {

@@ -29,7 +29,8 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
       seconds.set({ page, partition: lag.partition }, lag.seconds);
     }
   });
-  for (const result of ['applied', 'stale', 'tombstone', 'parked']) events.inc({ page, result }, 0);
+  for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'parked'])
+    events.inc({ page, result }, 0);
   newest.set({ page }, 0);
   rebalances.inc({ page }, 0);
   parkedSellers.set({ page }, 0);
@@ -37,7 +38,6 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
   const observer: ApplierObserver = {
     applied(applied, changed, tookMs) {
       events.inc({ page, result: 'applied' }, changed);
-      events.inc({ page, result: 'stale' }, applied.length - changed);
       batchSize.observe(applied.length);
       batchDuration.observe(tookMs / 1_000);
       const now = Date.now();

@@ -41,7 +41,16 @@ test('keeps the newest version of each seller, whatever the order and however of
     [1, 3],
     [2, 5],
   ]);
-  expect(newestPerSeller(received).superseded).toBe(4);
+  expect(newestPerSeller(received)).toMatchObject({ superseded: 2, duplicates: 2 });
+});
+
+test('an unreadable copy of the newest event is reported, not counted as a duplicate', () => {
+  const bad = message(1, 2, { value: '{"sellerId":1,"version":2,' });
+  expect(newestPerSeller([message(1, 1), message(1, 2), message(1, 2), bad])).toMatchObject({
+    superseded: 1,
+    duplicates: 1,
+    unreadable: [{ message: bad.message }],
+  });
 });
 
 test('an unreadable message is superseded by a good one that follows, unread', () => {
@@ -121,8 +130,8 @@ test('reading lazily finds what reading everything finds', () => {
           return message(sellerId, version, { value: `{"sellerId":${sellerId},"version":${version},` });
         return message(sellerId, version);
       });
-      const { events, unreadable, superseded, tombstones } = newestPerSeller(received);
-      expect(events.length + unreadable.length + superseded + tombstones).toBe(all.length);
+      const { events, unreadable, superseded, duplicates, tombstones } = newestPerSeller(received);
+      expect(events.length + unreadable.length + superseded + duplicates + tombstones).toBe(all.length);
       for (const sellerId of [1, 2, 3]) {
         const good = all.flatMap((one, at) =>
           one.sellerId === sellerId && one.kind !== 'bad' && one.kind !== 'cut' ? [{ ...one, at }] : [],

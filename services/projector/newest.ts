@@ -21,7 +21,10 @@ export interface Newest {
   readonly events: Applicable[];
   /** Unreadable messages that no good event of their seller follows, the latest of each seller. */
   readonly unreadable: Unapplicable[];
+  /** Messages that a newer one of their seller supersedes. */
   readonly superseded: number;
+  /** Further copies of the newest event of their seller. */
+  readonly duplicates: number;
   readonly tombstones: number;
 }
 
@@ -33,6 +36,7 @@ export function newestPerSeller(received: readonly Received[]): Newest {
   const events: Applicable[] = [];
   const unreadable: Unapplicable[] = [];
   let superseded = 0;
+  let duplicates = 0;
   let tombstones = 0;
   const bySeller = new Map<string, Received | Received[]>();
   for (const one of received) {
@@ -53,17 +57,21 @@ export function newestPerSeller(received: readonly Received[]): Newest {
     else bySeller.set(seller, [others, one]);
   }
   for (const candidates of bySeller.values()) {
-    const { good, bad } = Array.isArray(candidates) ? newestOf(candidates) : judge(candidates);
+    const { good, bad, copies = 0 } = Array.isArray(candidates) ? newestOf(candidates) : judge(candidates);
     if (good) events.push(good);
     if (bad) unreadable.push(bad);
-    superseded += (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0);
+    duplicates += copies;
+    superseded +=
+      (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0) - copies;
   }
-  return { events, unreadable, superseded, tombstones };
+  return { events, unreadable, superseded, duplicates, tombstones };
 }
 
 interface Judgement {
   good?: Applicable;
   bad?: Unapplicable;
+  /** Further messages of the good one's version, as far as their texts begin with it. */
+  copies?: number;
 }
 
 function judge(one: Received): Judgement {
@@ -89,9 +97,13 @@ function newestOf(candidates: readonly Received[]): Judgement {
     // None of the others begins like a newer one.
     if (trusted && good && good.event.version === claimed[at]) break;
   }
+  const unread = latestBad && (best === undefined || latestBad.at > best.at) ? latestBad : undefined;
+  const isCopy = (version: number, at: number) =>
+    version === best?.good.event.version && at !== best.at && at !== unread?.at;
   return {
+    copies: claimed.filter(isCopy).length,
     ...(best ? { good: best.good } : {}),
-    ...(latestBad && (best === undefined || latestBad.at > best.at) ? { bad: latestBad.bad } : {}),
+    ...(unread ? { bad: unread.bad } : {}),
   };
 }
 

@@ -33,6 +33,8 @@ export interface ViewStore {
   readonly lost: AbortSignal;
   /** Writes rows of distinct sellers, each where it is newer. @returns how many changed */
   upsert(rows: readonly unknown[]): Promise<number>;
+  /** How many of these sellers stand at exactly this version. */
+  countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>): Promise<number>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
   /** Begins a partition anew, whatever was stored. */
@@ -83,6 +85,17 @@ export async function openViewStore(
 function statements(rows: pg.Client, control: pg.Client, projection: Projection) {
   return {
     upsert: (values) => projection.upsert(rows, values),
+
+    async countAtVersion(events) {
+      const { rows: counted } = await rows.query<{ standing: number }>({
+        name: 'count-at-version',
+        text: `select count(*) as standing
+          from unnest($1::bigint[], $2::bigint[]) as event (seller_id, version)
+          join top_clients using (seller_id, version)`,
+        values: [events.map(({ sellerId }) => sellerId), events.map(({ version }) => version)],
+      });
+      return counted[0]!.standing;
+    },
 
     async loadCheckpoints(partitions) {
       // An entry from the start on, so that a later look can tell a reset from a beginning.
