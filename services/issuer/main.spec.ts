@@ -22,6 +22,7 @@ const releases = new Releases(silentLog);
 const start = async (settings: Record<string, unknown>) =>
   role.start({ host: '127.0.0.1', healthPort: 0, ...settings } as unknown as Config<never>, {
     log,
+    version: '0.0.0',
     metrics: openMetrics({ processMetrics: false }),
     releases,
     fail: () => {},

@@ -4,12 +4,14 @@ import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
 import { countWaiting, exchangeRows, prepareSession, type Shard } from './outbox.ts';
 import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
+import { tracedRelay } from './traces.ts';
 
 export const role = defineRole({
   name: 'outbox-relay',
@@ -23,8 +25,10 @@ export const role = defineRole({
       integer(1, 64).default(1),
     ),
     ...KAFKA_SETTINGS,
+    ...TRACING_SETTINGS,
   },
-  async start(config, { log, metrics: registry, releases }) {
+  async start(config, { log, version, metrics: registry, releases }) {
+    const tracing = await openTracing('outbox-relay', config, { log, version, releases });
     const kafka = await kafkaSettings(config);
     const metrics = openRelayMetrics(registry, config.shards);
     const stop = new AbortController();
@@ -72,7 +76,7 @@ export const role = defineRole({
               },
             },
             publisher,
-            metrics.observer(shard.index),
+            tracedRelay(metrics.observer(shard.index), tracing),
             ended,
             () => !ended.aborted && lease.isValid(),
             log,

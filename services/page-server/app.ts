@@ -6,10 +6,12 @@ import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import { isUnavailable } from '#platform/postgres.ts';
+import type { Tracing } from '#platform/tracing.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
 import { OwnDatabaseUnavailable } from './own-database.ts';
 import { refuseWith } from './refusals.ts';
+import { traceRequests } from './trace-requests.ts';
 
 export interface PageAppOptions {
   /** Public base addresses of the pages; an absent one means the same origin. */
@@ -23,6 +25,7 @@ export interface PageAppOptions {
   readonly frameAncestors?: readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   readonly releases: Releases;
   /** Adds the routes of the page, `/` included. */
   readonly mount: Mount;
@@ -69,6 +72,7 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
     site,
     log,
     metrics: options.metrics,
+    tracing: options.tracing,
     releases: options.releases,
     refuse,
   };
@@ -92,6 +96,7 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
 
   app.get('/assets/:name', assets.serve);
   app.get('/logos/:file', serveLogos());
+  app.use(traceRequests(options.tracing));
   const router = express.Router();
   options.mount(router, context);
   app.use(router);

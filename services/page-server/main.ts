@@ -9,10 +9,15 @@ import { drain, listen, serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { createPageApp } from './app.ts';
+import { ChangesToShow, watchChanges } from './changes-to-show.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
 import { openSource } from './source-client.ts';
+
+// It asks the source of truth for every page, and has no view.
+const SELF_VIEW = { page: 'self-view', delivery: 'synchronous' } as const;
 
 export const role = defineRole({
   name: 'page-server',
@@ -72,11 +77,13 @@ export const role = defineRole({
     jwksUrl: setting('TC_JWKS_URL', 'self-view: where the keys of the issuer are', url().optional()),
     jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
     jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
+    ...TRACING_SETTINGS,
   },
-  async start(config, { log, metrics, releases }) {
+  async start(config, { log, version, metrics, releases }) {
     if (config.pageDeadlineMs < config.sourceDeadlineMs + 100) {
       throw new ConfigError('TC_PAGE_DEADLINE_MS must be at least 100 more than TC_SOURCE_DEADLINE_MS');
     }
+    const tracing = await openTracing(`page-${config.page}`, config, { log, version, releases });
     let stopping = false;
     let notReady: string | null = 'starting';
     const health = await serveHealth(config.healthPort, {
@@ -85,10 +92,12 @@ export const role = defineRole({
     });
     releases.push('health', health.close);
 
+    const viewVersion = metrics.gauge('topclients_page_view_version');
     let mount: Mount;
     if (config.page === 'self-view') {
       const { mountSelfView } = await import('#pages/self-view/index.ts');
       mount = (router, context) => mountSelfView(router, { ...context, config });
+      viewVersion.set(SELF_VIEW, 0);
       notReady = null;
     } else {
       const page = PAGES[config.page];
@@ -115,11 +124,20 @@ export const role = defineRole({
         { log, metrics },
       );
       releases.push('source', source.close);
-      mount = mountPage(page, { ...config, database, source });
+      const changes = new ChangesToShow();
+      mount = mountPage(page, { ...config, database, source, changes });
+      viewVersion.set({ page: page.name, delivery }, held ? config.viewVersion : 0);
 
       notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
+      if (held && tracing.isOn) {
+        const watching = watchChanges(pool, changes, abort.signal, log);
+        releases.push('looking for changes', () => {
+          abort.abort();
+          return watching;
+        });
+      }
       const look = async () => {
         const reads = page.open();
         const read = {
@@ -153,6 +171,7 @@ export const role = defineRole({
       ...(config.frameAncestors ? { frameAncestors: config.frameAncestors } : {}),
       log,
       metrics,
+      tracing,
       releases,
       mount,
     });

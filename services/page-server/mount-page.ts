@@ -1,19 +1,24 @@
 import type { Request, Response, Router } from 'express';
 import { html } from 'hono/html';
 import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
+import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type AddressRefused, ageOf, type Page, type Shown } from '#pages/page.ts';
+import type { ChangesToShow } from './changes-to-show.ts';
 import { MISSING } from './decide.ts';
 import { type Delivered, type DeliverySettings, deliver } from './deliver.ts';
 import { ANY_VERSION, readMinVersion } from './min-version.ts';
 import type { OwnDatabase } from './own-database.ts';
 import { representation } from './refusals.ts';
 import type { Call, Source } from './source-client.ts';
+import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
 
 export interface PageDeps extends DeliverySettings {
   readonly database: OwnDatabase;
   readonly source: Source;
+  /** Empty where traces are off. */
+  readonly changes: ChangesToShow;
   readonly sourceDeadlineMs: number;
   readonly pageDeadlineMs: number;
 }
@@ -27,7 +32,7 @@ const isRefused = (address: unknown): address is AddressRefused =>
 /** Adds the routes of a page that shows top clients: the page itself, and the index at `/`. */
 export function mountPage(page: Page, deps: PageDeps) {
   return (router: Router, context: PageContext): void => {
-    const { site, refuse } = context;
+    const { site, refuse, tracing } = context;
     const reads = page.open();
     const measure = measures(page, deps.delivery, context);
     // The page waits for its own database first, and for the source of truth with what is left.
@@ -55,6 +60,7 @@ export function mountPage(page: Page, deps: PageDeps) {
           began + deps.pageDeadlineMs - RENDER_MS - performance.now(),
         ),
         requestId: res.locals['requestId'] as string,
+        span: spanOf(res),
       });
       let delivered: Delivered | null;
       try {
@@ -97,6 +103,19 @@ export function mountPage(page: Page, deps: PageDeps) {
       res.end(body);
       measure.rendered(outcome ?? 'full', performance.now() - began);
       if (shown !== null && outcome === 'stale') measure.stale(shown.values(), now);
+      if (tracing.isOn) trace(req, res, delivered, began);
+    }
+
+    /** What the span of a render says; the answer is on its way already. */
+    function trace(req: Request, res: Response, { shown, outcome }: Delivered, began: number): void {
+      const links = shown === null || deps.changes.isEmpty ? NO_LINKS : linksOf(shown, deps.changes);
+      if (links.length === 0 && !spanOf(res).isRecorded) return;
+      describeSpan(res, {
+        [SPAN.page]: page.name,
+        [SPAN.delivery]: deps.delivery,
+        ...(outcome === null ? {} : { [SPAN.outcome]: outcome }),
+      });
+      if (links.length > 0) linkAnswer(tracing, req, res, links, began);
     }
 
     router.get(page.path, answer);
@@ -109,6 +128,18 @@ export function mountPage(page: Page, deps: PageDeps) {
       res.end(index(page, deps, context));
     });
   };
+}
+
+const NO_LINKS: readonly string[] = [];
+
+/** The traces of the changes that a render is the first to show. */
+function linksOf(shown: ReadonlyMap<number, Shown>, changes: ChangesToShow): readonly string[] {
+  const links: string[] = [];
+  for (const [sellerId, { list }] of shown) {
+    const link = list === null ? null : changes.shownBy(sellerId, list.version);
+    if (link !== null) links.push(link);
+  }
+  return links;
 }
 
 const MIN_VERSION = HEADERS.minVersion.toLowerCase();

@@ -3,6 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { drain, listen } from '#platform/health.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
+import { NO_SPAN } from '#platform/tracing.ts';
 import { openSource, type Source } from './source-client.ts';
 
 const LIST = { sellerId: 1, version: 3, updatedAt: '2026-11-01T10:00:00.000Z', clients: [] as unknown[] };
@@ -33,7 +34,7 @@ const json =
   (body: unknown, status = 200) =>
   (_: IncomingMessage, res: ServerResponse) =>
     void res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
-const call = (deadlineMs = 1_000) => ({ deadlineMs, requestId: 'r' });
+const call = (deadlineMs = 1_000) => ({ deadlineMs, requestId: 'r', span: NO_SPAN });
 
 afterEach(async () => {
   await source.close();

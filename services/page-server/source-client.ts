@@ -9,18 +9,21 @@ import {
 } from 'cockatiel';
 import { Pool } from 'undici';
 import { LIMITS } from '#contracts/client.ts';
+import { SPAN } from '#contracts/traces.ts';
 import type { ClientList, PageClient } from '#pages/page.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import type { Span } from '#platform/tracing.ts';
 
 /** Why there is no answer: `rejected` by the limit on concurrent calls, `open` by the circuit breaker. */
 export type NoAnswer = 'error' | 'timeout' | 'rejected' | 'open';
 export type SourceAnswer<T> = { readonly result: 'ok'; readonly value: T } | { readonly result: NoAnswer };
 
-/** One request of a page: how long it may take in all, in ms, and its id for the logs of both sides. */
+/** One request of a page: how long it may take in all, in ms, its id for the logs of both sides, and its span. */
 export interface Call {
   readonly deadlineMs: number;
   readonly requestId: string;
+  readonly span: Span;
 }
 
 /** The source of truth as a page asks it. Nothing here throws or outlives its deadline. */
@@ -116,6 +119,10 @@ export function openSource(
 ): Source {
   const origin = new URL(settings.url);
   const prefix = `${origin.pathname.replace(/\/+$/, '')}/v1`;
+  const peer = {
+    [SPAN.host]: origin.hostname,
+    [SPAN.port]: Number(origin.port || (origin.protocol === 'https:' ? 443 : 80)),
+  };
   const pool = new Pool(origin.origin, {
     connections: settings.concurrency,
     pipelining: 1,
@@ -159,6 +166,7 @@ export function openSource(
     request: { path: string; body?: string },
     read: (body: unknown) => T | null,
     requestId: string,
+    traceparent: string | null,
     signal: AbortSignal,
   ): Promise<T> {
     const answer = await pool.request({
@@ -167,6 +175,7 @@ export function openSource(
       headers: {
         accept: 'application/json',
         'x-request-id': requestId,
+        ...(traceparent === null ? {} : { traceparent }),
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       body: request.body ?? null,
@@ -187,6 +196,8 @@ export function openSource(
     call: Call,
   ): Promise<SourceAnswer<T>> {
     const began = performance.now();
+    const method = request.body === undefined ? 'GET' : 'POST';
+    const span = call.span.begin('client', method);
     return new Promise((resolve) => {
       let settled = false;
       const end = (answer: SourceAnswer<T>, err?: unknown) => {
@@ -194,6 +205,12 @@ export function openSource(
         settled = true;
         clearTimeout(timer);
         counted[answer.result].inc();
+        if (span.isRecorded) {
+          span.end({
+            attributes: { ...peer, [SPAN.method]: method, [SPAN.url]: origin.origin + prefix + request.path },
+            error: answer.result === 'ok' ? undefined : answer.result,
+          });
+        }
         if (answer.result !== 'open' && answer.result !== 'rejected') {
           duration.observe((performance.now() - began) / 1_000);
         }
@@ -218,7 +235,9 @@ export function openSource(
         .execute(() => {
           // One call tries an open circuit; the library would let the others wait for what becomes of it.
           if (breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
-          return breaker.execute(() => exchange(request, read, call.requestId, abort.signal));
+          return breaker.execute(() =>
+            exchange(request, read, call.requestId, span.traceparent, abort.signal),
+          );
         }, abort.signal)
         .then(
           (value) => end({ result: 'ok', value }),

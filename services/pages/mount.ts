@@ -3,6 +3,7 @@ import type { ProblemType } from '#contracts/problems.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import type { Tracing } from '#platform/tracing.ts';
 import type { Site } from './layout.ts';
 
 /**
@@ -13,6 +14,7 @@ export interface PageContext {
   readonly site: Site;
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
   /** What is pushed here is released after the last request has been answered. */
   readonly releases: Releases;
   /**
@@ -30,7 +32,7 @@ export interface PageContext {
 
 /**
  * Adds the routes of a page. A route that throws or rejects is answered with 503 when its database is out of reach,
- * else with 500. The id of the request is in `res.locals.requestId`.
+ * else with 500. The id of the request is in `res.locals.requestId`, its span in `res.locals.span`, which ends by itself.
  */
 export type Mount = (router: Router, context: PageContext) => void;
 

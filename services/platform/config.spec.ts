@@ -53,6 +53,14 @@ test('variables of others are none of our business', () => {
   expect(read(['--page', 'gig'], { TOP_CLIENTS_SERVICE_HOST: '10.0.0.1', PATH: '/bin' }).page).toBe('gig');
 });
 
+test('a setting that others have named keeps its name, and those of their kind that we do not know are left alone', () => {
+  const settings = { endpoint: setting('OTEL_EXPORTER_OTLP_ENDPOINT', 'where to', z.url().optional()) };
+  const env = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://a:4318', OTEL_LOG_LEVEL: 'info' };
+  expect(readConfig('spec', settings, [], env).endpoint).toBe('http://a:4318');
+  const flag = '--otel-exporter-otlp-endpoint=http://b:4318';
+  expect(readConfig('spec', settings, [flag], env).endpoint).toBe('http://b:4318');
+});
+
 test('help names every setting with its default', () => {
   expect(describeSettings(SETTINGS)).toMatch(/--page .*TC_PAGE .*required[\s\S]*--maximum .*default 5/);
 });

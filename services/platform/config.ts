@@ -1,8 +1,11 @@
 import { z } from 'zod';
 
-/** One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. */
+/**
+ * One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. One that
+ * others have named, `OTEL_…`, keeps its name, and its flag is all of it.
+ */
 export interface Setting<S extends z.ZodType = z.ZodType> {
-  readonly env: `TC_${string}`;
+  readonly env: `${'TC' | 'OTEL'}_${string}`;
   /** What it sets, with its unit: shown by `--help` and in every complaint about it. */
   readonly about: string;
   /** Judges the raw string; a `.default()` makes the setting optional. */
@@ -30,7 +33,7 @@ export class ConfigError extends Error {
   override name = 'ConfigError';
 }
 
-const flagOf = (env: string) => `--${env.slice('TC_'.length).toLowerCase().replaceAll('_', '-')}`;
+const flagOf = (env: string) => `--${env.replace(/^TC_/, '').toLowerCase().replaceAll('_', '-')}`;
 
 /**
  * Reads a role's configuration once, flags before environment.
@@ -47,9 +50,10 @@ export function readConfig<T extends Settings>(
   const complaints: string[] = [];
   const raw = new Map<string, string>();
   for (const [name, value] of Object.entries(env)) {
-    if (!name.startsWith('TC_') || value === undefined) continue;
+    if (value === undefined) continue;
     if (known.has(name)) raw.set(name, value);
-    else complaints.push(`${name} is not a setting of ${role}; remove it or correct its name`);
+    else if (name.startsWith('TC_'))
+      complaints.push(`${name} is not a setting of ${role}; remove it or correct its name`);
   }
   const flags = new Map([...known.keys()].map((name) => [flagOf(name), name]));
   for (let i = 0; i < argv.length; i++) {

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import {
   type Config,
@@ -23,6 +24,8 @@ const COMMON = {
 
 export interface RoleContext {
   readonly log: Log;
+  /** Of this program. */
+  readonly version: string;
   readonly metrics: Metrics;
   /** What is pushed here is released in reverse order when the process stops, also after a failed start. */
   readonly releases: Releases;
@@ -61,5 +64,12 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
   }
   const log = openLog(role.name, config.logLevel);
   const metrics = openMetrics();
-  await runRole(log, (releases, fail) => role.start(config, { log, metrics, releases, fail }));
+  const version = readVersion();
+  metrics.gauge('topclients_build_info').set({ role: role.name, version }, 1);
+  await runRole(log, (releases, fail) => role.start(config, { log, version, metrics, releases, fail }));
 }
+
+/** From package.json, which is in the image as well: Node reads the paths of imports there. */
+const readVersion = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;

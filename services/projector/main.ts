@@ -6,6 +6,7 @@ import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
 import { defineRole } from '#platform/role.ts';
+import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { openKafkaBus } from './kafka-bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
@@ -22,14 +23,19 @@ export const role = defineRole({
       integer(1_000, 300_000).default(6_000),
     ),
     ...KAFKA_SETTINGS,
+    ...TRACING_SETTINGS,
   },
-  async start(config, { log, metrics, releases, fail }) {
+  async start(config, { log, version, metrics, releases, fail }) {
     const { page, delivery, viewVersion, sessionTimeoutMs } = config;
+    const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);
     const kafka = openKafka(`projector-${page}`, await kafkaSettings(config), log);
     const projector = new Projector(
       openKafkaBus(kafka, { topic: SELLER_EVENTS.topic, groupId, sessionTimeoutMs }, log),
       {
+        page,
+        delivery,
+        tracing,
         projection: PAGES[page].projections[delivery],
         stayAliveMs: Math.floor(sessionTimeoutMs / 5),
         database: {

@@ -2,15 +2,20 @@ import type { Projection } from '#pages/projection.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { PoolSettings } from '#platform/postgres.ts';
+import type { Tracing } from '#platform/tracing.ts';
 import { Applier } from './applier.ts';
 import type { Batch, Bus } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';
 import type { LagReading, openProjectorMetrics } from './metrics.ts';
+import { tracedApplier } from './traces.ts';
 import { openViewStore, type ViewStore } from './view-store.ts';
 
 export interface ProjectorSettings {
   readonly database: Omit<PoolSettings, 'maximum'>;
+  readonly page: string;
+  readonly delivery: string;
   readonly projection: Projection;
+  readonly tracing: Tracing;
   /** How long a delivery may wait before the group has to hear from this member, in ms. */
   readonly stayAliveMs: number;
 }
@@ -151,7 +156,7 @@ export class Projector {
           (event) => this.#settings.projection.toRow(event),
           begin,
           known(parked),
-          this.#metrics.observer,
+          tracedApplier(this.#metrics.observer, this.#settings.tracing, store, this.#settings, this.#log),
           (err) => this.#recover(err),
         );
         this.#metrics.parkedSellers(parked.length);

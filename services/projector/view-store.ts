@@ -1,6 +1,7 @@
 import type pg from 'pg';
 import type { Projection } from '#pages/projection.ts';
 import { connect, isUnavailable, type PoolSettings } from '#platform/postgres.ts';
+import type { TracedChange } from './traces.ts';
 
 /** A message that could not be applied, as the table of parked messages keeps it. */
 export interface ParkedMessage {
@@ -35,6 +36,8 @@ export interface ViewStore {
   upsert(rows: readonly unknown[]): Promise<number>;
   /** How many of these sellers stand at exactly this version. */
   countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>): Promise<number>;
+  /** Notes, beside the rows, which trace each change came with; forgets notes older than `keepMs`. */
+  noteTraces(changes: readonly TracedChange[], keepMs: number): Promise<void>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
   /** Begins a partition anew, whatever was stored. */
@@ -95,6 +98,26 @@ function statements(rows: pg.Client, control: pg.Client, projection: Projection)
         values: [events.map(({ sellerId }) => sellerId), events.map(({ version }) => version)],
       });
       return counted[0]!.standing;
+    },
+
+    async noteTraces(changes, keepMs) {
+      // After the rows of the change on their connection, so that nobody looks for what is not there yet.
+      await rows.query({
+        name: 'note-traces',
+        text: `with pruned as (
+            delete from trace where noted_at < now() - $4 * interval '1 ms' and seller_id <> all ($1::bigint[]))
+          insert into trace as noted (seller_id, version, traceparent)
+          select * from unnest($1::bigint[], $2::bigint[], $3::text[])
+          on conflict (seller_id) do update
+            set version = excluded.version, traceparent = excluded.traceparent, noted_at = excluded.noted_at
+            where noted.version < excluded.version`,
+        values: [
+          changes.map((one) => one.sellerId),
+          changes.map((one) => one.version),
+          changes.map((one) => one.traceparent),
+          keepMs,
+        ],
+      });
     },
 
     async loadCheckpoints(partitions) {

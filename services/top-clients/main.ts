@@ -4,10 +4,12 @@ import { drain, listen, serveHealth } from '#platform/health.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { isNetwork, isProxy, openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
+import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
 import { sweepAnswers } from './app/index.ts';
 
 const SWEEP_EVERY_MS = 3_600_000;
@@ -95,8 +97,10 @@ export const role = defineRole({
       'until a request must have arrived in full, in ms',
       integer(100, 600_000).default(10_000),
     ),
+    ...TRACING_SETTINGS,
   },
-  async start(config, { log, metrics, releases }) {
+  async start(config, { log, version, metrics, releases }) {
+    const tracing = await openTracing('top-clients', config, { log, version, releases });
     const pool = openPool(
       {
         url: config.databaseUrl,
@@ -119,7 +123,7 @@ export const role = defineRole({
     });
     releases.push('the health port', health.close);
 
-    const sellers = postgresSellers(pool);
+    const sellers = tracedSellers(postgresSellers(pool), tracing);
     const probe = async () => {
       const before = notReady;
       try {
@@ -160,7 +164,7 @@ export const role = defineRole({
     const limited = metrics.counter('topclients_rate_limited_total');
     for (const limit of ['seller', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
-    const server = httpServer({ sellers, verifier, limits, metrics, log }, config);
+    const server = httpServer({ sellers, verifier, limits, metrics, tracing, log }, config);
     const listening = await listen(server, config.port, config.host);
     releases.push('the HTTP server', () => drain(server));
     releases.push('readiness', () => stopping.abort());

@@ -21,9 +21,11 @@ import { Releases } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
+import { NO_TRACING } from '#platform/tracing.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
+import { ChangesToShow } from '../../services/page-server/changes-to-show.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
@@ -199,12 +201,14 @@ async function serve(
     links: {},
     log: silentLog,
     metrics,
+    tracing: NO_TRACING,
     releases: new Releases(silentLog),
     mount: mountPage(PAGES[page], {
       delivery,
       parallel,
       database: new OwnDatabase(pool, silentLog),
       source: client,
+      changes: new ChangesToShow(),
       sourceDeadlineMs: SOURCE_DEADLINE_MS,
       pageDeadlineMs: PAGE_DEADLINE_MS,
     }),

@@ -1,6 +1,7 @@
 import type { Request, Response } from 'express';
 import { SellerId } from '#contracts/client.ts';
 import type { Log } from '#platform/log.ts';
+import type { Span } from '#platform/tracing.ts';
 import type { PageContext } from '../mount.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import { type SignIn, tokenOf } from './sign-in.ts';
@@ -11,6 +12,8 @@ export interface Owner {
   readonly token: string;
   /** Aborts in time to answer the page within its deadline. */
   readonly signal: AbortSignal;
+  /** Of the page's request. */
+  readonly span: Span;
 }
 
 /** Kept back from the page's deadline for the page's own queries and its template. In ms. */
@@ -54,7 +57,9 @@ export function openAccess(
       const session = await signIn.verify(tokenOf(req.headers));
       switch (session.state) {
         case 'signed-in':
-          if (session.sellerId === sellerId) return { sellerId, token: session.token, signal };
+          if (session.sellerId === sellerId) {
+            return { sellerId, token: session.token, signal, span: res.locals['span'] as Span };
+          }
           if (wantsJson(req)) refuse(req, res, 'forbidden', 'The token is another seller’s.');
           else answers.notYours(res, session.sellerId, sellerId);
           return undefined;

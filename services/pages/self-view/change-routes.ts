@@ -110,7 +110,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     if (!who || !terms) return;
     const change = await changes.find(who.sellerId, terms.version);
     if (!change?.inverse) {
-      const answer = await truth.read(who.sellerId, who.signal);
+      const answer = await truth.read(who.sellerId, who.signal, who.span);
       if (answer.outcome !== 'done') return answers.down(req, res);
       return answers.list(res, 409, who.sellerId, answer.value, { notice: TOO_LATE });
     }
@@ -168,7 +168,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     if (result.problem.status === 401) {
       return answers.askToSignIn(res, 401, { state: 'expired', returnTo, sellerId });
     }
-    const list = await truth.read(sellerId, who.signal);
+    const list = await truth.read(sellerId, who.signal, who.span);
     if (list.outcome === 'done') return refused(list.value, result);
     return answers.keptForm(res, { sellerId, client }, values, terms, 'unreachable');
   }
@@ -189,7 +189,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
       if (result.problem.status === 401) {
         return answers.askToSignIn(res, 401, { state: 'expired', returnTo: own(req), sellerId });
       }
-      const list = await truth.read(sellerId, who.signal);
+      const list = await truth.read(sellerId, who.signal, who.span);
       if (list.outcome === 'done') return refusedList(res, who, list.value, result, NOTHING_TYPED);
     }
     const sent = { version: String(terms.version), key: terms.key, ...more };

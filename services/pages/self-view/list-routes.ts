@@ -28,7 +28,7 @@ export function addListRoutes(router: Router, deps: Deps): void {
 
   const read = async (req: Request, res: Response, who: Owner): Promise<SellerList | undefined> => {
     const began = performance.now();
-    const answer = await truth.read(who.sellerId, who.signal);
+    const answer = await truth.read(who.sellerId, who.signal, who.span);
     res.append('server-timing', `source;dur=${(performance.now() - began).toFixed(1)}`);
     if (answer.outcome === 'done') return answer.value;
     if (answer.outcome === 'refused') log.error({ problem: answer.problem.type }, 'a read was refused');

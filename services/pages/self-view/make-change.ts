@@ -1,6 +1,7 @@
 import type { Client } from '#contracts/client.ts';
 import type { Problem } from '#contracts/problems.ts';
 import type { Log } from '#platform/log.ts';
+import type { Span } from '#platform/tracing.ts';
 import type { ChangeLog } from './change-log.ts';
 import { type Command, inverseOf, titleOf } from './command.ts';
 import type { Terms } from './form.ts';
@@ -37,10 +38,10 @@ export async function makeChange(
   sellerId: number,
   command: Command,
   terms: Terms,
-  by: { readonly token: string; readonly signal: AbortSignal },
+  by: { readonly token: string; readonly signal: AbortSignal; readonly span?: Span },
   saying?: (title: string) => string,
 ): Promise<Result> {
-  const before = await truth.read(sellerId, by.signal);
+  const before = await truth.read(sellerId, by.signal, by.span);
   if (before.outcome !== 'done') {
     if (before.outcome === 'refused') return before;
     log.warn({ err: before.cause, sellerId }, 'a change was not sent: the list could not be read');
@@ -63,6 +64,7 @@ export async function makeChange(
     ifMatch: terms.version,
     idempotencyKey: terms.key,
     signal: by.signal,
+    span: by.span,
   });
   if (sent.outcome !== 'done') {
     if (sent.outcome === 'refused') return sent;

@@ -11,6 +11,8 @@ import { Agent, request } from 'undici';
 import { z } from 'zod';
 import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
+import { SPAN } from '#contracts/traces.ts';
+import { NO_SPAN, type Span } from '#platform/tracing.ts';
 
 /** The list as the source of truth has it. */
 const SellerList = z.object({
@@ -42,11 +44,13 @@ export interface WriteTerms {
   readonly idempotencyKey: string;
   /** The end of the page's own deadline. */
   readonly signal: AbortSignal;
+  /** Of the page's request: the call becomes a part of it. */
+  readonly span?: Span | undefined;
 }
 
 /** Reads and writes of one seller's list. Reads come from the primary: the contract of the source says so. */
 export interface SourceOfTruth {
-  read(sellerId: number, signal: AbortSignal): Promise<Answer<SellerList>>;
+  read(sellerId: number, signal: AbortSignal, span?: Span): Promise<Answer<SellerList>>;
   add(sellerId: number, client: NewClient, terms: WriteTerms): Promise<Answer<Written>>;
   update(sellerId: number, clientId: string, client: NewClient, terms: WriteTerms): Promise<Answer<Written>>;
   remove(sellerId: number, clientId: string, terms: WriteTerms): Promise<Answer<Written>>;
@@ -87,6 +91,7 @@ interface Call {
   readonly mediaType?: string;
   readonly terms?: WriteTerms;
   readonly signal: AbortSignal;
+  readonly span?: Span | undefined;
 }
 
 interface Response {
@@ -113,14 +118,20 @@ export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
     circuitBreaker(handleAll, { breaker: new ConsecutiveBreaker(FAILURES), halfOpenAfter: REST_MS }),
   );
   const base = `${baseUrl.replace(/\/+$/, '')}/v1`;
+  const { hostname, port, protocol } = new URL(baseUrl);
+  const peer = { [SPAN.host]: hostname, [SPAN.port]: Number(port || (protocol === 'https:' ? 443 : 80)) };
 
-  const send = async ({ method, path, body, mediaType, terms, signal }: Call): Promise<Response> => {
+  const send = async (
+    { method, path, body, mediaType, terms, signal }: Call,
+    traceparent: string | null,
+  ): Promise<Response> => {
     const response = await request(`${base}${path}`, {
       method,
       dispatcher: agent,
       signal,
       headers: {
         accept: 'application/json',
+        ...(traceparent === null ? {} : { traceparent }),
         ...(body === undefined ? {} : { 'content-type': mediaType ?? 'application/json' }),
         ...(terms
           ? {
@@ -145,8 +156,12 @@ export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
   };
 
   const call = async <T>(what: Call, read: (response: Response) => T): Promise<Answer<T>> => {
+    const span = (what.span ?? NO_SPAN).begin('client', what.method);
+    let status: number | undefined;
+    let failure: Error | undefined;
     try {
-      const response = await guard.execute(() => send(what));
+      const response = await guard.execute(() => send(what, span.traceparent));
+      status = response.status;
       if (response.status < 400) return { outcome: 'done', value: read(response) };
       const problem = Problem.safeParse(response.body);
       if (!problem.success) {
@@ -158,20 +173,33 @@ export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
         retryAfterSeconds: response.retryAfterSeconds,
       };
     } catch (err) {
-      return { outcome: wasNotSent(err) ? 'unreachable' : 'unknown', cause: err as Error };
+      failure = err as Error;
+      return { outcome: wasNotSent(err) ? 'unreachable' : 'unknown', cause: failure };
+    } finally {
+      if (span.isRecorded) {
+        span.end({
+          attributes: {
+            ...peer,
+            [SPAN.method]: what.method,
+            [SPAN.url]: base + what.path,
+            ...(status === undefined ? {} : { [SPAN.status]: status }),
+          },
+          error: failure?.name,
+        });
+      }
     }
   };
 
-  const write = (what: Omit<Call, 'signal' | 'terms'>, terms: WriteTerms) =>
-    call({ ...what, terms, signal: terms.signal }, ({ version, body }): Written => {
+  const write = (what: Omit<Call, 'signal' | 'terms' | 'span'>, terms: WriteTerms) =>
+    call({ ...what, terms, signal: terms.signal, span: terms.span }, ({ version, body }): Written => {
       if (version === null) throw new SourceFailed('a write was answered without a version (ETag)');
       const id = z.object({ id: z.string() }).safeParse(body);
       return { version, id: id.success ? id.data.id : null };
     });
 
   return {
-    read: (sellerId, signal) =>
-      call({ method: 'GET', path: `/sellers/${sellerId}/top-clients`, signal }, ({ body }) =>
+    read: (sellerId, signal, span) =>
+      call({ method: 'GET', path: `/sellers/${sellerId}/top-clients`, signal, span }, ({ body }) =>
         SellerList.parse(body),
       ),
     add: (sellerId, client, terms) =>

@@ -13,6 +13,8 @@ import {
 } from '#contracts/api.ts';
 import { ClientPatch, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import { newTraceparent } from '#platform/traceparent.ts';
+import type { Tracing } from '#platform/tracing.ts';
 import {
   addClient,
   enrichClients,
@@ -28,9 +30,9 @@ import { type Answer, answerOf } from './answers.ts';
 import { authenticate, mustBe, mustBeAllowedToErase, type TokenVerifier } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
 import type { Limits } from './limits.ts';
+import { observedOf } from './observation.ts';
 import { etagOf, expectedVersions, isKnown } from './preconditions.ts';
 import { Refusal } from './refusal.ts';
-import { traceparentOf } from './trace-context.ts';
 
 export type Endpoint = (req: Request) => Promise<Answer>;
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
@@ -41,6 +43,7 @@ export interface Ports {
   readonly verifier: TokenVerifier;
   readonly limits: Limits;
   readonly metrics: Metrics;
+  readonly tracing: Tracing;
 }
 
 const JSON_BODY = ['application/json'];
@@ -225,6 +228,7 @@ function writeOf(req: Request, sellerId: number, body = NO_BODY): WriteRequest {
             key: parse(key, IdempotencyKey, 'header Idempotency-Key'),
             fingerprint: fingerprintOf(req, body),
           },
-    traceparent: traceparentOf(req.headers['traceparent'] as string | undefined),
+    // Outside of any trace a new one begins, so that the event can be followed from here on.
+    traceparent: observedOf(req.res!).span.traceparent ?? newTraceparent(),
   };
 }

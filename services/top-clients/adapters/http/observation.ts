@@ -1,11 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { SPAN } from '#contracts/traces.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import type { Span, Tracing } from '#platform/tracing.ts';
 
 /** What is remembered of a request until it is answered. */
 export interface Observed {
   readonly requestId: string;
+  readonly span: Span;
   /** The template of the address, never the address itself: it would name the seller. */
   route: string;
   /** What went wrong on our side, for the log line. */
@@ -18,13 +21,18 @@ const observations = new WeakMap<ServerResponse, Observed>();
 /** What is remembered of the request that this answers. Only for answers that `observe` has seen. */
 export const observedOf = (res: ServerResponse): Observed => observations.get(res)!;
 
-/** Gives each request its id, and each answer its metrics and one log line without personal data. */
-export function observer(log: Log, metrics: Metrics): (req: IncomingMessage, res: ServerResponse) => void {
+/** Gives each request its id, and each answer its metrics, its span and one log line without personal data. */
+export function observer(
+  log: Log,
+  metrics: Metrics,
+  tracing: Tracing,
+): (req: IncomingMessage, res: ServerResponse) => void {
   const requests = metrics.counter('topclients_http_requests_total');
   const durations = metrics.histogram('topclients_http_request_duration_seconds');
   return (req, res) => {
     const began = performance.now();
-    const observed: Observed = { requestId: requestIdOf(req), route: NOWHERE };
+    const span = tracing.serve(req.headers['traceparent'] as string | undefined, req.method ?? '');
+    const observed: Observed = { requestId: requestIdOf(req), span, route: NOWHERE };
     observations.set(res, observed);
     res.setHeader('X-Request-Id', observed.requestId);
     res.once('close', () => {
@@ -35,12 +43,28 @@ export function observer(log: Log, metrics: Metrics): (req: IncomingMessage, res
       const status = res.writableFinished ? res.statusCode : 499;
       requests.inc({ route, method, status });
       durations.observe({ route, method }, ms / 1_000);
+      if (span.isRecorded) endSpan(span, req, observed, status);
       const line = { requestId, method, route, status, ms: Math.round(ms * 10) / 10 };
       if (failure === undefined) log.info(line, 'answered');
       else if (status === 500) log.error({ ...line, err: failure }, 'failed');
       else log.warn({ ...line, err: failure }, 'could not serve');
     });
   };
+}
+
+function endSpan(span: Span, req: IncomingMessage, { route }: Observed, status: number): void {
+  const { method = '', url = '' } = req;
+  span.end({
+    ...(route === NOWHERE ? {} : { name: `${method} ${route}` }),
+    attributes: {
+      [SPAN.method]: method,
+      [SPAN.scheme]: 'http',
+      [SPAN.path]: url.split('?', 1)[0]!,
+      [SPAN.status]: status,
+      ...(route === NOWHERE ? {} : { [SPAN.route]: route }),
+    },
+    error: status >= 500 ? String(status) : undefined,
+  });
 }
 
 /** The caller's id when it is short and harmless in a log, otherwise one of ours. */

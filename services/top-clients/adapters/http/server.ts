@@ -47,7 +47,7 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
   });
   app.use(((err, _req, res, _next) => sendProblem(res, err)) satisfies ErrorRequestHandler);
 
-  const observe = observer(ports.log, ports.metrics);
+  const observe = observer(ports.log, ports.metrics, ports.tracing);
   let inFlight = 0;
   const latest = new WeakMap<Duplex, ServerResponse>();
   const server = createServer((req, res) => {

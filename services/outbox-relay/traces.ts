@@ -1,0 +1,37 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { SPAN } from '#contracts/traces.ts';
+import { isSampled } from '#platform/traceparent.ts';
+import type { Tracing } from '#platform/tracing.ts';
+import type { ShardObserver } from './shard.ts';
+
+/**
+ * Makes a producer's span of each message whose trace is recorded, once Kafka has acknowledged its batch. The span
+ * goes below the context that the row brought; the message carries that context on unchanged, for a message is sent
+ * again as it was, and its readers shall find one parent however often that happens.
+ */
+export function tracedRelay(observer: ShardObserver, tracing: Tracing): ShardObserver {
+  if (!tracing.isOn) return observer;
+  return {
+    ...observer,
+    sent(rows, tookMs) {
+      observer.sent(rows, tookMs);
+      for (const { traceparent, sellerId, version } of rows) {
+        if (traceparent === null || !isSampled(traceparent)) continue;
+        tracing.record({
+          kind: 'producer',
+          name: `send ${SELLER_EVENTS.topic}`,
+          parent: traceparent,
+          tookMs,
+          attributes: {
+            [SPAN.messaging]: 'kafka',
+            [SPAN.operation]: 'send',
+            [SPAN.destination]: SELLER_EVENTS.topic,
+            [SPAN.batchSize]: rows.length,
+            [SPAN.seller]: sellerId,
+            [SPAN.version]: version,
+          },
+        });
+      }
+    },
+  };
+}

@@ -1,0 +1,75 @@
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+interface NotedChange {
+  readonly seller_id: number;
+  readonly version: number;
+  readonly traceparent: string;
+}
+
+interface Awaited {
+  readonly version: number;
+  /** Null once a render has shown it. */
+  traceparent: string | null;
+}
+
+/** Sellers remembered, at most: the oldest make room. */
+const LONGEST = 10_000;
+const LOOK_EVERY_MS = 250;
+/** How much further back than the last look each one goes: what is noted now may be committed a little later. */
+const OVERLAP_MS = 2_000;
+const AT_ONCE = 1_000;
+
+/** Changes of recorded traces that the page's database holds and no render of this process has shown yet. */
+export class ChangesToShow {
+  readonly #bySeller = new Map<number, Awaited>();
+
+  /** Whether anything was ever noted: nobody needs to look further before. */
+  get isEmpty(): boolean {
+    return this.#bySeller.size === 0;
+  }
+
+  note({ seller_id: sellerId, version, traceparent }: NotedChange): void {
+    // Looks overlap, so what was shown already comes again, and is remembered to be told.
+    if ((this.#bySeller.get(sellerId)?.version ?? 0) >= version) return;
+    this.#bySeller.delete(sellerId);
+    this.#bySeller.set(sellerId, { version, traceparent });
+    if (this.#bySeller.size > LONGEST) this.#bySeller.delete(this.#bySeller.keys().next().value!);
+  }
+
+  /** @returns the trace of the change that this version is the first to show; null when there is none */
+  shownBy(sellerId: number, version: number): string | null {
+    const awaited = this.#bySeller.get(sellerId);
+    if (awaited === undefined || version < awaited.version) return null;
+    const { traceparent } = awaited;
+    awaited.traceparent = null;
+    return traceparent;
+  }
+}
+
+/** Looks for noted changes until the signal. A failure is only a link less, and the next look tries again. */
+export async function watchChanges(
+  db: Queryable,
+  changes: ChangesToShow,
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  let lookedAt = performance.now();
+  while (!signal.aborted) {
+    const began = performance.now();
+    try {
+      const { rows } = await db.query<NotedChange>({
+        name: 'changes-to-show',
+        text: `select seller_id, version, traceparent from trace
+          where noted_at > now() - $1 * interval '1 ms' order by noted_at limit $2`,
+        values: [Math.ceil(began - lookedAt) + OVERLAP_MS, AT_ONCE],
+      });
+      for (const row of rows) changes.note(row);
+      lookedAt = began;
+    } catch (err) {
+      log.debug({ err }, 'could not look for changes to link');
+    }
+    await pause(LOOK_EVERY_MS, signal);
+  }
+}

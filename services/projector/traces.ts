@@ -1,0 +1,71 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { SPAN } from '#contracts/traces.ts';
+import type { Log } from '#platform/log.ts';
+import { isSampled } from '#platform/traceparent.ts';
+import type { Tracing } from '#platform/tracing.ts';
+import type { ApplierObserver } from './applier.ts';
+import { header } from './newest.ts';
+import type { ViewStore } from './view-store.ts';
+
+/** A change that a page may show from now on, and the trace it came with. */
+export interface TracedChange {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly traceparent: string;
+}
+
+/** Older changes come from a replay: whoever made them has long seen them. */
+const LINKED_FOR_MS = 600_000;
+
+/**
+ * Makes a consumer's span of each event applied whose trace is recorded, below the context in the header of its
+ * message, and notes the change for the page that shows it next. Events that a newer one of their seller supersedes
+ * within a chunk are never read, and have none. Nothing waits for a note, and one that fails is only a link less.
+ */
+export function tracedApplier(
+  observer: ApplierObserver,
+  tracing: Tracing,
+  store: Pick<ViewStore, 'noteTraces'>,
+  page: { readonly page: string; readonly delivery: string },
+  log: Log,
+): ApplierObserver {
+  if (!tracing.isOn) return observer;
+  return {
+    ...observer,
+    applied(events, changed, tookMs) {
+      observer.applied(events, changed, tookMs);
+      const notes: TracedChange[] = [];
+      const now = Date.now();
+      for (const { event, partition, message } of events) {
+        const traceparent = header(message, 'traceparent');
+        if (traceparent === null || !isSampled(traceparent)) continue;
+        const { sellerId, version } = event;
+        tracing.record({
+          kind: 'consumer',
+          name: `process ${SELLER_EVENTS.topic}`,
+          parent: traceparent,
+          tookMs,
+          attributes: {
+            [SPAN.messaging]: 'kafka',
+            [SPAN.operation]: 'process',
+            [SPAN.destination]: SELLER_EVENTS.topic,
+            [SPAN.partition]: String(partition),
+            [SPAN.offset]: Number(message.offset),
+            [SPAN.batchSize]: events.length,
+            [SPAN.page]: page.page,
+            [SPAN.delivery]: page.delivery,
+            [SPAN.seller]: sellerId,
+            [SPAN.version]: version,
+          },
+        });
+        if (now - Date.parse(event.committedAt) < LINKED_FOR_MS) {
+          notes.push({ sellerId, version, traceparent });
+        }
+      }
+      if (notes.length === 0) return;
+      store.noteTraces(notes, LINKED_FOR_MS).catch((err: unknown) => {
+        log.debug({ err }, 'could not note traces for the page');
+      });
+    },
+  };
+}
