@@ -51,7 +51,7 @@ browser: $(INSTALLED)
 ## fuzz: the API from its own OpenAPI document
 fuzz: $(INSTALLED)
 	@bash tests/support/require.sh python
-	$(NODE) tests/fuzz/run.ts
+	$(JEST) --selectProjects fuzz --runInBand
 
 ## chart: lint and a security scan of the chart and the plain manifests, over every values file
 chart: $(INSTALLED)

@@ -16,6 +16,7 @@ export default {
     project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
     project('system', ['<rootDir>/tests/system/**/*.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
+    project('fuzz', ['<rootDir>/tests/fuzz/**/*.spec.ts']),
     project('kind', ['<rootDir>/tests/kind/**/*.spec.ts']),
   ],
   reporters: ['default', '<rootDir>/tests/support/tally.js'],
