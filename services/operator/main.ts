@@ -7,7 +7,6 @@ import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#platform/role.ts';
 import { Applied } from './carry-out.ts';
 import { bringDefinitions } from './definitions.ts';
-import { whileLeading } from './fence.ts';
 import { kubeconfigAccess, serviceAccountAccess } from './kube/access.ts';
 import { openApi } from './kube/api.ts';
 import { openKube } from './kube/client.ts';
@@ -108,7 +107,7 @@ export const role = defineRole({
     };
 
     const lead = async (term: Term, follows: Watching): Promise<void> => {
-      const fenced = whileLeading(kube, term);
+      const fenced = openKube(api, { fence: term });
       const events = openEventRecorder({ kube: fenced, instance: podName, log });
       const mine = new Queue({
         reconcile: reconciler({
