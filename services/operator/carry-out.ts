@@ -107,6 +107,7 @@ export async function carryOut(
           continue;
         }
         if (applied.isLast(owned, live)) continue;
+        await leaveReplicas(kube, owned, live);
       }
       applied.remember(owned, await kube.apply(owned));
       count += 1;
@@ -121,6 +122,36 @@ export async function carryOut(
 
   for (const { ref, uid } of plan.remove) await kube.delete(ref, { uid });
   return { applied: count, removed: plan.remove.length, troubles, waits };
+}
+
+/** In whose name a number of replicas stays that we do not decide any more, until an autoscaler writes its own. */
+const REPLICAS_LEFT = 'top-clients-operator-replicas';
+
+/**
+ * A field that its only owner stops applying is removed, and `replicas` would fall to the default of 1 on the way to
+ * an autoscaler. Owned by a second name it stays as it is.
+ */
+async function leaveReplicas(
+  kube: Pick<Kube, 'apply'>,
+  wanted: KubeObject & { readonly spec?: { readonly replicas?: number } },
+  live: StoredObject,
+): Promise<void> {
+  const { replicas } = live.spec ?? {};
+  if (wanted.kind !== 'Deployment' || wanted.spec?.replicas !== undefined || replicas === undefined) return;
+  const { apiVersion, kind, metadata } = wanted;
+  const { name, namespace } = metadata;
+  const held = {
+    apiVersion,
+    kind,
+    metadata: { name, ...(namespace ? { namespace } : {}) },
+    spec: { replicas },
+  };
+  try {
+    await kube.apply(held, { fieldManager: REPLICAS_LEFT, force: false });
+  } catch (err) {
+    // An autoscaler has it already, with a number that is newer than what we know.
+    if (!(err instanceof KubeError) || err.code !== 409) throw err;
+  }
 }
 
 function foreign(object: KubeObject, live: StoredObject): Trouble {

@@ -458,6 +458,16 @@ describe('projectors', () => {
     expect(await condition(GIG, 'AutoscalingReady')).toBe('False Off');
     expect((await kube.get(ref(...GIG)))?.status.selector).toContain('app.kubernetes.io/component=projector');
   }, 120_000);
+
+  test('keep their number while it goes over to KEDA, and back', async () => {
+    await change(GIG, { autoscaling: { mode: 'keda' } });
+    // Said in the reconcile that stopped applying `replicas`, with KEDA's own word or the one that it is missing.
+    await until('KEDA decides', async () => /\bKeda/.test(await condition(GIG, 'AutoscalingReady')));
+    expect(await projectors()).toBe(2);
+    await change(GIG, { autoscaling: { mode: 'none' } });
+    await kube.patch(ref(...GIG), { spec: { replicas: 1 } }, 'scale');
+    await until('there is one', async () => (await projectors()) === 1);
+  }, 120_000);
 });
 
 describe('an upgrade', () => {

@@ -52,14 +52,14 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
   const serverSideApply = async (
     object: KubeObject,
     subresource: string,
-    { dryRun = false, fieldManager = FIELD_MANAGER } = {},
+    { dryRun = false, fieldManager = FIELD_MANAGER, force = true } = {},
   ) => {
     const { path, about } = of(refOf(object));
     return call({
       verb: 'apply',
       method: 'PATCH',
       path: path + subresource,
-      query: { fieldManager, force: 'true', ...(dryRun ? { dryRun: 'All' } : {}) },
+      query: { fieldManager, force: String(force), ...(dryRun ? { dryRun: 'All' } : {}) },
       body: { type: 'application/apply-patch+yaml', json: object },
       about,
     });

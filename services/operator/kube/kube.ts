@@ -58,13 +58,15 @@ export interface Kube {
   /** Null when it is not there. */
   get(ref: Ref): Promise<StoredObject | null>;
   list(kind: Kind, namespace: string | null, labelSelector?: string): Promise<StoredObject[]>;
-  /** Server-side apply of raw JSON under our field manager, taking over fields of others (force). */
+  /** Server-side apply of raw JSON under our field manager, taking over fields of others. */
   apply(
     object: KubeObject,
     options?: {
       readonly dryRun?: boolean;
       /** In whose name, when not in ours. */
       readonly fieldManager?: string;
+      /** False refuses, by KubeError 409, what would take a field over. */
+      readonly force?: boolean;
     },
   ): Promise<StoredObject>;
   /** Server-side apply of the status subresource: `object` is apiVersion, kind, metadata, status. */
