@@ -18,11 +18,12 @@ test('jobs for the topic, the source, the self-view, a page, and a view of it', 
   ).toMatchSnapshot();
 });
 
-test('the same again is the same job; another image or setting is another one', () => {
-  const nameOf = (image: string, logLevel = 'info') =>
-    build((scope) => databaseJob(scope, { ...platformOf({ logLevel }), image }, 'source'))[0]!.metadata.name;
-  expect(nameOf('a:1')).toBe(nameOf('a:1'));
-  expect(new Set([nameOf('a:1'), nameOf('a:2'), nameOf('a:1', 'debug')]).size).toBe(3);
+test('another image or setting is another job; the same again, or another log level, is not', () => {
+  const nameOf = (image: string, spec: object = {}) =>
+    build((scope) => databaseJob(scope, { ...platformOf(spec), image }, 'source'))[0]!.metadata.name;
+  expect(nameOf('a:1', { logLevel: 'debug' })).toBe(nameOf('a:1'));
+  const priority = { scheduling: { priorityClassName: 'high' } };
+  expect(new Set([nameOf('a:1'), nameOf('a:2'), nameOf('a:1', priority)]).size).toBe(3);
 });
 
 test('no job for a topic that is an object, or somebody else’s', () => {

@@ -96,7 +96,8 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     imagePullPolicy: spec.image?.pullPolicy ?? 'IfNotPresent',
     args: [role],
     env: [
-      { name: 'TC_LOG_LEVEL', value: spec.logLevel },
+      // What ends is named by its content, and would run again for the sake of another log level.
+      ...(pod.ends ? [] : [{ name: 'TC_LOG_LEVEL', value: spec.logLevel }]),
       { name: 'NODE_OPTIONS', value: nodeOptions },
       ...env,
     ],
