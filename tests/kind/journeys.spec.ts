@@ -2,6 +2,9 @@
  * What people do with the whole system on a cluster, in the order in which they would. `make e2e` runs them against
  * the cluster of KUBECONFIG, with the image of IMAGE (`repository:tag`), which the nodes must have.
  */
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { Cluster, run, until } from './cluster.ts';
 import { Database } from './database.ts';
@@ -100,6 +103,21 @@ async function withoutAFailedRequest(
     expect(requests).toBeGreaterThan(20);
   }
   return visits;
+}
+
+/** The chart as its next release would have it: another version, in a folder of its own. */
+function nextChart(): string {
+  const folder = mkdtempSync(join(tmpdir(), 'next-chart-'));
+  cpSync(CHART, folder, { recursive: true });
+  const file = join(folder, 'Chart.yaml');
+  const chart = readFileSync(file, 'utf8');
+  const next = chart.replace(
+    /^version: (\d+)\.(\d+)\.\d+.*$/m,
+    (_, major, minor) => `version: ${major}.${+minor + 1}.0`,
+  );
+  expect(next).not.toBe(chart);
+  writeFileSync(file, next);
+  return folder;
 }
 
 const hasKeda = async () => (await run('kubectl', ['get', 'crd', 'scaledobjects.keda.sh'])).code === 0;
@@ -389,12 +407,13 @@ journey('an operator that is killed hands over, and drift is corrected', async (
   await allReady(120_000);
 });
 
-journey('an upgrade and its rollback do not fail a page request', async () => {
+journey('an upgrade to the next chart and its rollback do not fail a page request', async () => {
+  const next = nextChart();
   await withoutAFailedRequest(EVERY_PAGE, async () => {
     await cluster.helm([
       'upgrade',
       RELEASE,
-      CHART,
+      next,
       ...values(['topClients.logLevel=debug', 'operator.logLevel=debug']),
     ]);
     await until(
@@ -417,6 +436,7 @@ journey('an upgrade and its rollback do not fail a page request', async () => {
     );
     await Promise.all(PAGES.map((page) => settled(`top-clients-page-${page}`, 180_000)));
   });
+  rmSync(next, { recursive: true });
 });
 
 journey("the chart's own test writes a client and sees it on a page", async () => {
