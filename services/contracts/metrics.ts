@@ -73,7 +73,7 @@ export const METRICS = {
   },
   topclients_commands_total: {
     type: 'counter',
-    help: 'Commands judged, by kind and result: committed, unchanged, replayed (idempotency key), or the refusal',
+    help: 'Commands judged, by kind and result: done, replayed (idempotency key), or the refusal',
     unit: 'commands',
     labels: ['command', 'result'],
     owner: 'top-clients',
@@ -391,3 +391,53 @@ export type MetricOfType<T extends MetricDefinition['type']> = {
   [N in MetricName]: (typeof METRICS)[N]['type'] extends T ? N : never;
 }[MetricName];
 export type LabelsOf<N extends MetricName> = (typeof METRICS)[N]['labels'][number];
+
+/** How many values a label can have within one installation, and which, where that is a closed list. */
+interface LabelBound {
+  readonly atMost: number;
+  readonly values?: readonly string[];
+}
+const oneOf = (...values: readonly string[]): LabelBound => ({ atMost: values.length, values });
+
+/**
+ * What bounds the series of a metric: a store pays for each, and a label that grows with traffic or with sellers would
+ * end it. The words of `result` are those of all metrics that have it.
+ */
+export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
+  role: { atMost: 20 },
+  /** An upgrade and what it replaces, some of them within the hours that a series is kept in memory. */
+  version: { atMost: 10 },
+  page: oneOf('gig', 'user', 'search', 'self-view'),
+  delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),
+  outcome: oneOf('full', 'missing', 'stale', 'error'),
+  /** Templates of addresses, never addresses. */
+  route: { atMost: 20 },
+  method: oneOf('GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'other'),
+  status: { atMost: 30 },
+  command: { atMost: 10 },
+  result: oneOf(
+    ...['done', 'replayed', 'too-many-clients', 'duplicate-client', 'unknown-client', 'period-reversed'],
+    ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused'],
+    ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
+    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
+  ),
+  limit: oneOf('seller', 'address'),
+  shard: { atMost: 64 },
+  step: oneOf('lead', 'exchange', 'send'),
+  partition: { atMost: 1_000 },
+  kind: { atMost: 30 },
+  verb: { atMost: 12 },
+  code: { atMost: 30 },
+};
+
+/** The most series that one metric may have in one process, a histogram's buckets counted. */
+export const MOST_SERIES = 5_000;
+
+/** The most series that a metric can have in one process, by its labels' bounds; a process serves one page. */
+export function seriesOf(name: MetricName): number {
+  const { labels, buckets = [] } = METRICS[name] as MetricDefinition;
+  const combinations = labels
+    .filter((label) => label !== 'page')
+    .reduce((product, label) => product * LABELS[label as LabelsOf<MetricName>].atMost, 1);
+  return combinations * (METRICS[name].type === 'histogram' ? buckets.length + 3 : 1);
+}

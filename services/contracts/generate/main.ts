@@ -1,18 +1,26 @@
 /** `npm run generate` writes what is derived from schemas; with `-- --check` it only tells what is stale, and exits 1. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { chartFiles } from '#cdk8s/chart-files.ts';
+import { chartDashboards, generatedFiles } from '../../../dashboards/files.ts';
 import { documents } from './documents.ts';
 
 const root = new URL('../../../', import.meta.url);
 const check = process.argv.includes('--check');
 
 /** Nothing else stands in these folders: a file that is no longer derived is removed. */
-const WHOLE_FOLDERS = ['services/contracts/generated/', 'charts/top-clients/crds/'];
+const WHOLE_FOLDERS = [
+  'services/contracts/generated/',
+  'charts/top-clients/crds/',
+  'charts/top-clients/dashboards/',
+  'dashboards/generated/',
+];
 const within = (folder: string, files: ReadonlyMap<string, string>) =>
   [...files].map(([path, text]) => [`${folder}${path}`, text] as const);
 const wanted = new Map([
   ...within('services/contracts/generated/', documents()),
   ...within('charts/top-clients/', chartFiles()),
+  ...within('charts/top-clients/dashboards/', chartDashboards()),
+  ...within('dashboards/generated/', generatedFiles()),
 ]);
 
 const stale: string[] = [];

@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { LABELS } from '#contracts/metrics.ts';
 import { SPAN } from '#contracts/traces.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
@@ -16,6 +17,8 @@ export interface Observed {
 }
 
 const NOWHERE = 'none';
+/** Methods that get series of their own. Anybody may send any of the three dozen that the parser knows. */
+const METHODS: ReadonlySet<string> = new Set(LABELS.method.values);
 const observations = new WeakMap<ServerResponse, Observed>();
 
 /** What is remembered of the request that this answers. Only for answers that `observe` has seen. */
@@ -41,8 +44,9 @@ export function observer(
       const ms = performance.now() - began;
       // A caller who left before the answer gets the status that nginx made customary.
       const status = res.writableFinished ? res.statusCode : 499;
-      requests.inc({ route, method, status });
-      durations.observe({ route, method }, ms / 1_000);
+      const counted = METHODS.has(method) ? method : 'other';
+      requests.inc({ route, method: counted, status });
+      durations.observe({ route, method: counted }, ms / 1_000);
       if (span.isRecorded) endSpan(span, req, observed, status);
       const line = { requestId, method, route, status, ms: Math.round(ms * 10) / 10 };
       if (failure === undefined) log.info(line, 'answered');

@@ -1,0 +1,201 @@
+import { badAt } from '../objectives.ts';
+import { max, quantile, rate, sum } from '../promql.ts';
+import { type BoardSpec, type PanelSpec, rateUnitOf, series, unitOf } from './board.ts';
+
+const latency = (share: number, title: string, limit?: number): PanelSpec => ({
+  kind: 'lines',
+  title,
+  description:
+    'From the request to the answer. Compare the deliveries: only some of them wait for the source.',
+  unit: unitOf('topclients_page_render_duration_seconds'),
+  ...(limit === undefined ? {} : { limits: { bad: limit } }),
+  queries: [
+    {
+      expr: quantile(
+        share,
+        sum(
+          rate(series('topclients_page_render_duration_seconds_bucket'), '$__rate_interval'),
+          'le',
+          'page',
+          'delivery',
+        ),
+      ),
+      legend: '{{page}} {{delivery}}',
+    },
+  ],
+});
+
+const failing = (
+  objective: 'renders' | 'completeness',
+  title: string,
+  description: string,
+  linksTo: 'pipeline' | 'consistency',
+): PanelSpec => ({
+  kind: 'lines',
+  title,
+  description: `${description} Over 5 minutes; the line is what the objective allows over 30 days.`,
+  unit: 'percentunit',
+  limits: { bad: badAt(objective) },
+  queries: [
+    {
+      expr: max(series('topclients:objective_bad:ratio_5m', { objective }), 'page', 'delivery'),
+      legend: '{{page}} {{delivery}}',
+    },
+  ],
+  linksTo,
+});
+
+export const availability: BoardSpec = {
+  name: 'availability',
+  title: 'Top Clients: availability',
+  description:
+    'Do pages answer, with what, and how fast? Then what they depend on: the source of truth may fail without a page failing.',
+  sections: [
+    {
+      title: 'What do pages answer?',
+      height: 8,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Pages answered',
+          description: 'By page and delivery, whatever they showed.',
+          unit: rateUnitOf('topclients_page_renders_total'),
+          queries: [
+            {
+              expr: sum(
+                rate(series('topclients_page_renders_total'), '$__rate_interval'),
+                'page',
+                'delivery',
+              ),
+              legend: '{{page}} {{delivery}}',
+            },
+          ],
+        },
+        failing(
+          'renders',
+          'Share of error pages',
+          "The page's own database is what they need to answer at all.",
+          'pipeline',
+        ),
+        failing(
+          'completeness',
+          'Share without the brands, or with old ones',
+          'Missing: the source was needed and did not answer. Stale: a version was asked for that the view did not have.',
+          'consistency',
+        ),
+      ],
+    },
+    {
+      title: 'How fast?',
+      height: 8,
+      panels: [
+        latency(0.5, 'Half of all pages answer within'),
+        latency(0.99, '99 of 100 pages answer within', 1),
+      ],
+    },
+    {
+      title: 'What do pages ask of the source of truth?',
+      height: 7,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Calls to the source',
+          description:
+            'By result. timeout: beyond 150 ms. rejected: too many at once. open: the breaker kept them from the source. An asynchronous page calls only for a version it does not have.',
+          unit: rateUnitOf('topclients_page_source_requests_total'),
+          stacked: true,
+          colours: { ok: 'green', error: 'red', timeout: 'orange', rejected: 'purple', open: 'yellow' },
+          queries: [
+            {
+              expr: sum(rate(series('topclients_page_source_requests_total'), '$__rate_interval'), 'result'),
+              legend: '{{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Time of a call, 99 of 100',
+          description: 'Pages give up at 150 ms and go on without.',
+          unit: unitOf('topclients_page_source_request_duration_seconds'),
+          limits: { bad: 0.15 },
+          queries: [
+            {
+              expr: quantile(
+                0.99,
+                sum(
+                  rate(series('topclients_page_source_request_duration_seconds_bucket'), '$__rate_interval'),
+                  'le',
+                  'page',
+                ),
+              ),
+              legend: '{{page}}',
+            },
+          ],
+          emptyWhen: 'nobody asked the source',
+        },
+        {
+          kind: 'states',
+          title: 'Circuit breakers',
+          description:
+            'Open: the source kept failing, and at least one server of the page does not ask it for now. Pages go on without.',
+          unit: unitOf('topclients_page_breaker_open'),
+          words: { 0: 'closed', 1: 'open', good: 0 },
+          queries: [{ expr: max(series('topclients_page_breaker_open'), 'page'), legend: '{{page}}' }],
+        },
+      ],
+    },
+    {
+      title: 'How is the source of truth?',
+      height: 7,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Requests answered by the source, by status',
+          description: '5xx: something on our side. 499: the caller left before the answer.',
+          unit: rateUnitOf('topclients_http_requests_total'),
+          stacked: true,
+          queries: [
+            {
+              expr: sum(rate(series('topclients_http_requests_total'), '$__rate_interval'), 'status'),
+              legend: '{{status}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Time to answer, 99 of 100, by route',
+          description: 'From the request line to the last byte.',
+          unit: unitOf('topclients_http_request_duration_seconds'),
+          limits: { bad: 0.15 },
+          queries: [
+            {
+              expr: quantile(
+                0.99,
+                sum(
+                  rate(series('topclients_http_request_duration_seconds_bucket'), '$__rate_interval'),
+                  'le',
+                  'method',
+                  'route',
+                ),
+              ),
+              legend: '{{method}} {{route}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Refused by a rate limit',
+          description:
+            'By what was limited: a seller, or an address. Sellers are people; addresses may be attacks.',
+          unit: rateUnitOf('topclients_rate_limited_total'),
+          queries: [
+            {
+              expr: sum(rate(series('topclients_rate_limited_total'), '$__rate_interval'), 'limit'),
+              legend: '{{limit}}',
+            },
+          ],
+        },
+      ],
+    },
+  ],
+};

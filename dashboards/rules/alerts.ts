@@ -1,0 +1,258 @@
+import {
+  BUDGET_WINDOW,
+  BURNS,
+  type Burn,
+  badAt,
+  FRESH_SECONDS,
+  LIMITS,
+  type ObjectiveName,
+} from '../objectives.ts';
+import {
+  absent,
+  calc,
+  combine,
+  increase,
+  max,
+  maxOverTime,
+  min,
+  type Series,
+  since,
+  sum,
+  type Vector,
+} from '../promql.ts';
+import { pagesWithView } from './recording.ts';
+
+export interface AlertRule {
+  readonly alert: AlertName;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: Readonly<Record<string, string>> & { readonly severity: 'critical' | 'warning' };
+  readonly annotations: {
+    readonly summary: string;
+    readonly description: string;
+    readonly runbook_url: string;
+  };
+}
+
+/** Each has a runbook of its name in docs/runbooks, and tests of its name in dashboards/rules/tests. */
+export const ALERTS = [
+  'TopClientsPageFails',
+  'TopClientsPageIncomplete',
+  'TopClientsPageNotFresh',
+  'TopClientsSelfViewStale',
+  'TopClientsCanaryLate',
+  'TopClientsRelayStuck',
+  'TopClientsRelayHasNoLeader',
+  'TopClientsSellersParked',
+  'TopClientsViewDiverges',
+  'TopClientsViewNotCompared',
+  'TopClientsOperatorHasNoLeader',
+  'TopClientsTargetDown',
+] as const;
+export type AlertName = (typeof ALERTS)[number];
+
+const OF_OBJECTIVE = {
+  renders: {
+    alert: 'TopClientsPageFails',
+    summary: 'The {{ $labels.page }} page answers too many requests with an error',
+    bad: 'of its renders ({{ $labels.delivery }}) were error pages',
+  },
+  completeness: {
+    alert: 'TopClientsPageIncomplete',
+    summary: 'The {{ $labels.page }} page shows too many sellers without their clients, or with old ones',
+    bad: 'of its renders ({{ $labels.delivery }}) lacked top clients or showed a version known to be old',
+  },
+  freshness: {
+    alert: 'TopClientsPageNotFresh',
+    summary: 'Changes reach the {{ $labels.page }} page too late',
+    bad: `of the changes were not in its database within ${FRESH_SECONDS} s`,
+  },
+} as const satisfies Record<ObjectiveName, { alert: AlertName; summary: string; bad: string }>;
+
+/** How long both windows have to agree. The slow one is in no hurry. */
+const STEADY: Record<Burn['severity'], string> = { critical: '2m', warning: '1h' };
+
+/**
+ * @param series narrowed to the installation that is watched
+ * @param runbooks address or path of the folder of runbooks, without a slash at its end
+ * @param jobs regular expression of the names that the jobs scraping us have
+ */
+export function alertRules(
+  series: Series,
+  { runbooks, jobs }: { readonly runbooks: string; readonly jobs: string },
+): readonly AlertRule[] {
+  const alert = (
+    name: AlertName,
+    severity: 'critical' | 'warning',
+    when: Vector<string>,
+    steady: string | null,
+    summary: string,
+    description: string,
+    labels: Readonly<Record<string, string>> = {},
+  ): AlertRule => ({
+    alert: name,
+    expr: when.text,
+    ...(steady === null ? {} : { for: steady }),
+    labels: { severity, ...labels },
+    annotations: { summary, description, runbook_url: `${runbooks}/${name}.md` },
+  });
+
+  const burning = (objective: ObjectiveName): AlertRule[] =>
+    BURNS.map(({ rate, long, short, severity }) => {
+      const { alert: name, summary, bad } = OF_OBJECTIVE[objective];
+      const limit = badAt(objective, rate);
+      const over = (window: typeof long) =>
+        calc(series(`topclients:objective_bad:ratio_${window}`, { objective }), '>', limit);
+      return alert(
+        name,
+        severity,
+        combine(over(long), 'and', over(short)),
+        STEADY[severity],
+        summary,
+        `{{ $value | humanizePercentage }} ${bad} in the last ${long}; over ${BUDGET_WINDOW} the objective allows ${percent(badAt(objective))}. This spends its budget at least ${rate === 1 ? 'as fast as' : `${rate} times faster than`} it may last.`,
+        { window: long },
+      );
+    });
+
+  const newest = max(series('topclients_canary_seen_timestamp_seconds'), 'namespace', 'page');
+  const compared = max(series('topclients_consistency_compared_timestamp_seconds'), 'namespace', 'page');
+  /** Pages whose servers show a view, and of which the day knew a reading that is not there now; 0 each. */
+  const lost = (reading: Vector<'namespace' | 'page'>, day: Vector<'namespace' | 'page'>) =>
+    calc(combine(combine(pagesWithView(series), 'and', day), 'unless', reading), '*', 0);
+  const late = (reading: Vector<'namespace' | 'page'>, day: Vector<'namespace' | 'page'>, limit: number) =>
+    combine(
+      combine(calc(since(calc(reading, '>', 0)), '>', limit), 'or', calc(reading, '==', 0)),
+      'or',
+      lost(reading, day),
+    );
+
+  const relayLeads = series('topclients_relay_leader');
+  const operatorLeads = series('topclients_operator_leader');
+  const targets = series('up', { job: { re: jobs } });
+
+  return [
+    ...burning('renders'),
+    ...burning('completeness'),
+    ...burning('freshness'),
+    alert(
+      'TopClientsSelfViewStale',
+      'critical',
+      calc(sum(increase(series('topclients_self_view_violations_total'), '15m'), 'namespace'), '>', 0),
+      null,
+      'A seller was shown their own list as it was before their own change',
+      'About {{ $value | humanize }} reads of the self-view in the last 15 minutes were older than a write acknowledged before them. None is allowed.',
+    ),
+    alert(
+      'TopClientsCanaryLate',
+      'critical',
+      late(
+        newest,
+        max(maxOverTime(series('topclients_canary_seen_timestamp_seconds'), '1d'), 'namespace', 'page'),
+        LIMITS.canaryLate,
+      ),
+      '2m',
+      'Changes do not arrive on the {{ $labels.page }} page',
+      `A seller's change is made once a second to be looked for in the page's database. {{ if gt $value 0.0 }}The newest one there was made {{ $value | humanizeDuration }} ago; ${LIMITS.canaryLate} s are the limit.{{ else }}None has been found there since the search began, or nobody searches.{{ end }}`,
+    ),
+    alert(
+      'TopClientsRelayStuck',
+      'critical',
+      calc(
+        since(
+          calc(
+            min(series('topclients_outbox_oldest_pending_timestamp_seconds'), 'namespace', 'shard'),
+            '>',
+            0,
+          ),
+        ),
+        '>',
+        LIMITS.relayStuck,
+      ),
+      '2m',
+      'Committed changes of shard {{ $labels.shard }} are not sent to Kafka',
+      `The oldest of them has waited in the outbox for {{ $value | humanizeDuration }}; ${LIMITS.relayStuck} s are the limit. Nothing is lost, and every page falls behind.`,
+    ),
+    alert(
+      'TopClientsRelayHasNoLeader',
+      'critical',
+      combine(
+        calc(max(relayLeads, 'namespace', 'shard'), '<', 1),
+        'or',
+        calc(
+          combine(
+            max(maxOverTime(series('topclients_relay_leader'), '1d'), 'namespace'),
+            'unless',
+            max(relayLeads, 'namespace'),
+          ),
+          '*',
+          0,
+        ),
+      ),
+      '1m',
+      'No relay sends the changes of {{ with $labels.shard }}shard {{ . }}{{ else }}any shard{{ end }}',
+      '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
+    ),
+    alert(
+      'TopClientsSellersParked',
+      'warning',
+      calc(max(series('topclients_projector_parked_sellers'), 'namespace', 'page'), '>', 0),
+      '5m',
+      'Changes of some sellers could not be applied to the {{ $labels.page }} page',
+      '{{ $value }} sellers wait with a message that its projector could not apply. They are shown as they were before; all others go on.',
+    ),
+    alert(
+      'TopClientsViewDiverges',
+      'warning',
+      calc(max(series('topclients_consistency_divergent_sellers'), 'namespace', 'page'), '>', 0),
+      '10m',
+      'The {{ $labels.page }} page shows some sellers otherwise than the source has them',
+      '{{ $value }} sellers differ in the last comparison, although they were sent again.',
+    ),
+    alert(
+      'TopClientsViewNotCompared',
+      'warning',
+      late(
+        compared,
+        max(
+          maxOverTime(series('topclients_consistency_compared_timestamp_seconds'), '1d'),
+          'namespace',
+          'page',
+        ),
+        LIMITS.notCompared,
+      ),
+      '10m',
+      'Nobody knows whether the {{ $labels.page }} page equals the source',
+      `{{ if gt $value 0.0 }}The last whole comparison ended {{ $value | humanizeDuration }} ago; ${LIMITS.notCompared / 60} minutes are the limit.{{ else }}No whole comparison has ended since the comparing began, or nobody compares.{{ end }}`,
+    ),
+    alert(
+      'TopClientsOperatorHasNoLeader',
+      'warning',
+      calc(
+        combine(
+          combine(
+            max(operatorLeads, 'namespace'),
+            'or',
+            calc(max(maxOverTime(series('topclients_operator_leader'), '1d'), 'namespace'), '*', 0),
+          ),
+          'unless',
+          calc(max(operatorLeads, 'namespace'), '==', 1),
+        ),
+        '*',
+        0,
+      ),
+      '5m',
+      'No operator acts on the platform',
+      '{{ $value }} operators hold the lease; one should. What runs goes on running, but nothing is changed, scaled or repaired.',
+    ),
+    alert(
+      'TopClientsTargetDown',
+      'warning',
+      combine(calc(targets, '==', 0), 'or', absent(targets)),
+      '5m',
+      '{{ with $labels.pod }}{{ . }} does not answer{{ else }}{{ with $labels.instance }}{{ . }} does not answer{{ else }}Nothing of Top Clients answers{{ end }}{{ end }} on its health port',
+      'Its metrics are missing{{ if eq $value 1.0 }}, and so is every other alert{{ end }}; it probably does not work either.',
+    ),
+  ];
+}
+
+const percent = (share: number): string => `${Number((share * 100).toPrecision(6))} %`;
