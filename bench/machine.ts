@@ -1,0 +1,66 @@
+/** The machine under a measurement: what it is, and how much of it others take. Linux only. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { cpus, release, totalmem } from 'node:os';
+import { cpuOfTree } from './usage.ts';
+
+export interface Environment {
+  readonly at: string;
+  readonly cpu: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly kernel: string;
+  readonly versions: Readonly<Record<string, string>>;
+  /** Load averages of 1, 5 and 15 minutes before anything was started. */
+  readonly loadAtStart: readonly number[];
+  /** `+` behind it: with changes that are not committed. */
+  readonly commit: string;
+  readonly command: string;
+}
+
+export const loadAverages = (): number[] =>
+  readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 3).map(Number);
+
+export function environment(command: string, versions: Readonly<Record<string, string>>): Environment {
+  return {
+    at: new Date().toISOString(),
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGb: Math.round(totalmem() / 2 ** 30),
+    kernel: release(),
+    versions: { node: process.version, ...versions },
+    loadAtStart: loadAverages(),
+    commit: commit(),
+    command,
+  };
+}
+
+function commit(): string {
+  const git = (...args: string[]) =>
+    execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+  try {
+    return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '-uno') === '' ? '' : '+');
+  } catch {
+    // An archive has no history.
+    return 'unknown';
+  }
+}
+
+/** Seconds of CPU that all cores together spent at work since the start of the machine. */
+export function busySeconds(stat = readFileSync('/proc/stat', 'utf8')): number {
+  const [user, nice, system, , , irq, softirq] = stat
+    .split('\n')[0]!
+    .trim()
+    .split(/\s+/)
+    .slice(1)
+    .map(Number);
+  return (user! + nice! + system! + irq! + softirq!) / 100;
+}
+
+/** Cores taken by others than this process and its children while a measurement ran. */
+export function watchOthers(): () => number {
+  const at = performance.now();
+  const others = () => busySeconds() - cpuOfTree(process.pid);
+  const before = others();
+  return () => Math.max(0, (others() - before) / ((performance.now() - at) / 1_000));
+}
