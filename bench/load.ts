@@ -39,6 +39,7 @@ export const outboxRow = (sellerId: number, version: number) => {
     type: 'client-updated',
     committedAt: now.getTime(),
     traceparent: TRACEPARENT,
+    replaces: null,
     value: JSON.stringify({
       sellerId,
       version,

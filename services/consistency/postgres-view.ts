@@ -1,5 +1,5 @@
 import type { ReadSellerEvent } from '#contracts/events.ts';
-import type { Projection } from '#pages/projection.ts';
+import { type Projection, rowDigest } from '#pages/projection.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { Comparison, Truth, View } from './compare-view.ts';
 
@@ -102,10 +102,6 @@ const toComparison = ({ digest, differences }: Compared): Comparison => ({
   })),
 });
 
-/** A row as 64 bits, as text. */
-const digest = (row: string) =>
-  `('x' || encode(substr(sha256(record_send(${row})), 1, 8), 'hex'))::bit(64)::bigint`;
-
 /**
  * Rows of the view beside those that must be there. The bytes of a row are cheap to compare (`*=`); only where they
  * differ does the content decide, so that white space in JSON does not. `offset 0` has the planner judge each row
@@ -120,8 +116,8 @@ const compareStatement = (held: string): string => `
     )) filter (where not agrees), '[]') as differences
   from (
     select seller_id, expected, held, agrees,
-      case when expected is not null then ${digest('wanted_row')} end as expected_digest,
-      case when not agrees and held is not null then ${digest('held_row')} end as held_digest
+      case when expected is not null then ${rowDigest('wanted_row')} end as expected_digest,
+      case when not agrees and held is not null then ${rowDigest('held_row')} end as held_digest
     from (
       select seller_id, wanted.version as expected, held.version as held, wanted as wanted_row, held as held_row,
         case when wanted *= held then true else coalesce(to_jsonb(wanted) = to_jsonb(held), false) end as agrees

@@ -17,6 +17,7 @@ const row: OutboxRow = {
   }),
   committedAt: Date.parse('2026-11-23T10:00:00.123Z'),
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
+  replaces: null,
 };
 
 test('a message carries the CloudEvents attributes and the trace context as headers', () => {
@@ -44,6 +45,17 @@ test('a tombstone has no value, and says what it is in the headers', () => {
   const { value, headers } = toMessage({ ...row, type: 'seller-erased', value: null });
   expect(value).toBeNull();
   expect(headers['ce_type']).toBe('dev.topclients.seller.seller-erased.v1');
+});
+
+test('a repair has a type and an id of its own, and names the row it replaces', () => {
+  const { headers } = toMessage({ ...row, type: 'seller-repaired', replaces: '9:-77' });
+  expect(headers).toMatchObject({
+    ce_id: '42/3/repair/9:-77',
+    ce_type: 'dev.topclients.seller.seller-repaired.v1',
+    ce_replaces: '9:-77',
+  });
+  expect(toMessage({ ...row, type: 'seller-repaired' }).headers).not.toHaveProperty('ce_replaces');
+  expect(toMessage(row).headers).not.toHaveProperty('ce_replaces');
 });
 
 test('readers of the contract read what the relay sends', () => {

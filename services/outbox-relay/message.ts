@@ -1,4 +1,5 @@
 import { type ChangeType, CLOUD_EVENTS, cloudEventId, cloudEventType } from '#contracts/events.ts';
+import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
 import type { OutboxRow } from './outbox.ts';
 
 /** A message as kafkajs takes it. */
@@ -16,11 +17,16 @@ export function toMessage(row: OutboxRow): Message {
     ce_specversion: CLOUD_EVENTS.specversion,
     ce_id: cloudEventId(row.sellerId, row.version),
     ce_source: CLOUD_EVENTS.source,
-    ce_type: cloudEventType(row.type as ChangeType),
+    ce_type: cloudEventType(row.type as ChangeType | typeof REPAIR),
     ce_time: new Date(row.committedAt).toISOString(),
     'content-type': CLOUD_EVENTS.contentType,
   };
   if (row.traceparent !== null) headers['traceparent'] = row.traceparent;
+  if (row.type === REPAIR) {
+    // Not the event's own id: a reader that drops what it knows by its id would drop the repair.
+    headers['ce_id'] += `/repair/${row.replaces ?? row.id}`;
+    if (row.replaces !== null) headers[REPLACES_HEADER] = row.replaces;
+  }
   return {
     key: String(row.sellerId),
     value: row.value,

@@ -11,6 +11,8 @@ export interface OutboxRow {
   /** Milliseconds since the epoch. */
   readonly committedAt: number;
   readonly traceparent: string | null;
+  /** Of a repair: the wrong row of a view that it stands against. */
+  readonly replaces: string | null;
 }
 
 /** Which rows are ours: shard i of n owns those whose `bucket % n = i`. */
@@ -19,7 +21,7 @@ export interface Shard {
   readonly of: number;
 }
 
-type Tuple = [number, number, number, string, string | null, number, string | null];
+type Tuple = [number, number, number, string, string | null, number, string | null, string | null];
 
 /** One exchange with the outbox. */
 export interface Exchange {
@@ -48,7 +50,8 @@ export async function exchangeRows(
     name: 'exchange-rows',
     rowMode: 'array',
     text: `with removed as (delete from outbox where id = any ($1::bigint[]))
-      select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent
+      select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
+        replaces
       from outbox
       where bucket % $2::integer = $3::integer
         and id <> all ($1::bigint[]) and id <> all ($4::bigint[]) and seller_id <> all ($5::bigint[])
@@ -56,7 +59,7 @@ export async function exchangeRows(
       limit $6::integer`,
     values: [arrayLiteral(remove), shard.of, shard.index, arrayLiteral(except), arrayLiteral(held), limit],
   } as never);
-  return rows.map(([id, sellerId, version, type, value, committedAt, traceparent]) => ({
+  return rows.map(([id, sellerId, version, type, value, committedAt, traceparent, replaces]) => ({
     id,
     sellerId,
     version,
@@ -64,6 +67,7 @@ export async function exchangeRows(
     value,
     committedAt,
     traceparent,
+    replaces,
   }));
 }
 

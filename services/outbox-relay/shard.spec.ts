@@ -14,6 +14,7 @@ const row = (id: number, sellerId: number, version: number, value = '{}'): Outbo
   value,
   committedAt: 0,
   traceparent: null,
+  replaces: null,
 });
 
 /** An outbox in memory, a Kafka that fails on demand, and the end of the run when all rows are gone. */

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/tracing.ts';
+import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/span.ts';
 import type { OutboxRow } from './outbox.ts';
 import type { ShardObserver } from './shard.ts';
 import { tracedRelay } from './traces.ts';
@@ -13,6 +13,7 @@ const row = (id: number, traceparent: string | null): OutboxRow => ({
   value: '{}',
   committedAt: 0,
   traceparent,
+  replaces: null,
 });
 
 const observe = (isOn: boolean) => {

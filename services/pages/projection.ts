@@ -16,6 +16,14 @@ export interface Projection<Row = unknown> {
   upsert(db: Queryable, rows: readonly Row[]): Promise<number>;
 }
 
+/**
+ * 64 bits of all the bytes of a row, as SQL of type bigint: who finds a wrong row and who replaces it tell by it that
+ * they speak of the same one.
+ * @param row the name of a row
+ */
+export const rowDigest = (row: string): string =>
+  `('x' || encode(substr(sha256(record_send(${row})), 1, 8), 'hex'))::bit(64)::bigint`;
+
 /** The schema that holds one version of a page's view, its checkpoints and its parked messages. */
 export const viewSchema = (delivery: 'asynchronous' | 'hybrid', viewVersion: number): string =>
   `top_clients_${delivery}_v${viewVersion}`;

@@ -68,6 +68,7 @@ function rig(
   };
   const observer: ApplierObserver = {
     applied: (_, changed) => count('applied', changed),
+    repaired: (result) => count(result, 1),
     skipped: count,
     parked: () => count('parked', 1),
   };

@@ -1,12 +1,21 @@
 import type { ReadSellerEvent } from '#contracts/events.ts';
 import type { Message } from './bus.ts';
-import { type Applicable, header, newestPerSeller, type Received, type Unapplicable } from './newest.ts';
+import {
+  type Applicable,
+  header,
+  newestPerSeller,
+  type Received,
+  type Repair,
+  type Unapplicable,
+} from './newest.ts';
 import { isRowsFault, type ViewStore } from './view-store.ts';
 
 /** Told what was applied, for metrics. */
 export interface ApplierObserver {
   /** @param changed how many rows the statement changed; `skipped` tells of the other events */
   applied(events: readonly Applicable[], changed: number, tookMs: number): void;
+  /** A seller's row was put right by a repair (`applied`), or had no need of it (`duplicate`). */
+  repaired(result: 'applied' | 'duplicate'): void;
   /** `duplicate`: that version was there; `stale`: a newer one was. */
   skipped(result: 'duplicate' | 'stale' | 'tombstone', count: number): void;
   parked(message: Unapplicable): void;
@@ -217,9 +226,14 @@ export class Applier {
   }
 
   async #apply(chunk: Chunk, previous: Promise<void>): Promise<void> {
-    const { events, unreadable, superseded, duplicates, tombstones } = newestPerSeller(chunk.received);
+    const { events, repairs, unreadable, superseded, duplicates, tombstones } = newestPerSeller(
+      chunk.received,
+    );
     const refused: Unapplicable[] = [];
-    const written = await this.#write(events, refused);
+    const written =
+      repairs.length === 0
+        ? await this.#write(events, refused)
+        : await this.#writeWithRepairs(events, repairs, refused);
     // In order from here on: a message is parked before a later one of its seller can supersede it.
     await previous;
     if (this.#ended) return;
@@ -258,6 +272,49 @@ export class Applier {
         ...(await this.#write(events.slice(0, middle), refused)),
         ...(await this.#write(events.slice(middle), refused)),
       ];
+    }
+  }
+
+  /**
+   * Sellers with a repair go one by one: replacing a row takes a transaction, and there are few. All statements are sent
+   * within this call, so that those of the next chunk, which are sent later on the same connection, find them done: an
+   * event that is behind a repair must not look at the wrong row before it is gone.
+   */
+  async #writeWithRepairs(
+    events: readonly Applicable[],
+    repairs: readonly Repair[],
+    refused: Unapplicable[],
+  ): Promise<readonly Applicable[]> {
+    const bySeller = Map.groupBy(repairs, ({ sellerId }) => sellerId);
+    const newest = new Map(events.map((one) => [one.event.sellerId, one]));
+    const others = events.filter(({ event }) => !bySeller.has(event.sellerId));
+    const written = await Promise.all([
+      this.#write(others, refused),
+      ...[...bySeller].map(([sellerId, ofSeller]) =>
+        this.#repair(ofSeller, newest.get(sellerId) ?? null, refused),
+      ),
+    ]);
+    return written.flat();
+  }
+
+  /** @param newest what the seller's row shall say; null when it shall go */
+  async #repair(
+    repairs: readonly Repair[],
+    newest: Applicable | null,
+    refused: Unapplicable[],
+  ): Promise<readonly Applicable[]> {
+    const [{ sellerId }] = repairs as [Repair];
+    try {
+      const wrong = repairs.flatMap((one) => one.wrong ?? []);
+      const row = newest ? this.#toRow(newest.event) : null;
+      const changed = await this.#store.replace(sellerId, wrong, row);
+      this.#observer.repaired(changed ? 'applied' : 'duplicate');
+      return newest ? [newest] : [];
+    } catch (err) {
+      if (this.#ended || !isRowsFault(err, this.#store.lost)) throw err;
+      const reason = `the view refuses the repair: ${(err as Error).message}`;
+      refused.push({ ...(newest ?? (repairs.at(-1) as Repair)), sellerId, reason });
+      return [];
     }
   }
 

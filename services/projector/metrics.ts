@@ -48,6 +48,8 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
       }
       newest.set({ page }, newestCommit / 1_000);
     },
+    // How long a repair took to come says nothing about the freshness of the view.
+    repaired: (result) => events.inc({ page, result }),
     skipped: (result, count) => events.inc({ page, result }, count),
     parked: () => events.inc({ page, result: 'parked' }),
   };

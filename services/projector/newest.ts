@@ -1,4 +1,5 @@
 import { type DecodedEvent, decodeEvent, type ReadSellerEvent } from '#contracts/events.ts';
+import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { Message } from './bus.ts';
 
 /** A message with where it stands. */
@@ -16,9 +17,18 @@ export interface Unapplicable extends Received {
   readonly reason: string;
 }
 
+/** A message that stands against a wrong row of some view; its list, if it has one, is among the events. */
+export interface Repair extends Received {
+  readonly sellerId: number;
+  /** Null when it is meant for older rows alone. */
+  readonly wrong: WrongRow | null;
+}
+
 export interface Newest {
   /** The newest event of each seller. */
   readonly events: Applicable[];
+  /** All of them, those included that something newer follows: that leaves a row above it alone. */
+  readonly repairs: Repair[];
   /** Unreadable messages that no good event of their seller follows, the latest of each seller. */
   readonly unreadable: Unapplicable[];
   /** Messages that a newer one of their seller supersedes. */
@@ -34,6 +44,7 @@ export interface Newest {
  */
 export function newestPerSeller(received: readonly Received[]): Newest {
   const events: Applicable[] = [];
+  const repairs: Repair[] = [];
   const unreadable: Unapplicable[] = [];
   let superseded = 0;
   let duplicates = 0;
@@ -44,6 +55,8 @@ export function newestPerSeller(received: readonly Received[]): Newest {
     if (value === null && key !== null) {
       // The erasure before it has told everything; the tombstone only lets Kafka forget the seller.
       tombstones += 1;
+      const repair = repairIn(one);
+      if (repair) repairs.push(repair);
       continue;
     }
     if (key === null) {
@@ -57,14 +70,18 @@ export function newestPerSeller(received: readonly Received[]): Newest {
     else bySeller.set(seller, [others, one]);
   }
   for (const candidates of bySeller.values()) {
-    const { good, bad, copies = 0 } = Array.isArray(candidates) ? newestOf(candidates) : judge(candidates);
+    const {
+      good,
+      bad,
+      copies = 0,
+    } = Array.isArray(candidates) ? newestOf(candidates, repairs) : judge(candidates, repairs);
     if (good) events.push(good);
     if (bad) unreadable.push(bad);
     duplicates += copies;
     superseded +=
       (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0) - copies;
   }
-  return { events, unreadable, superseded, duplicates, tombstones };
+  return { events, repairs, unreadable, superseded, duplicates, tombstones };
 }
 
 interface Judgement {
@@ -74,15 +91,34 @@ interface Judgement {
   copies?: number;
 }
 
-function judge(one: Received): Judgement {
-  const decoded = decode(one.message);
+/** @param repairs receives it if it is one */
+function judge(one: Received, repairs: Repair[]): Judgement {
+  const type = header(one.message, 'ce_type');
+  const decoded = decode(one.message, type);
+  if (type === REPAIR_TYPE && decoded.kind === 'event') repairs.push(toRepair(one, decoded.event.sellerId));
   if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
   if (decoded.kind === 'tombstone') return {};
   return { bad: { ...one, sellerId: decoded.sellerId, reason: decoded.reason } };
 }
 
-/** @param candidates of one seller, in the order of their offsets */
-function newestOf(candidates: readonly Received[]): Judgement {
+/** A repair without a list: the source does not know the seller. */
+function repairIn(tombstone: Received): Repair | null {
+  if (header(tombstone.message, 'ce_type') !== REPAIR_TYPE) return null;
+  const sellerId = Number(tombstone.message.key);
+  return Number.isSafeInteger(sellerId) ? toRepair(tombstone, sellerId) : null;
+}
+
+const toRepair = (one: Received, sellerId: number): Repair => ({
+  ...one,
+  sellerId,
+  wrong: readWrongRow(header(one.message, REPLACES_HEADER)),
+});
+
+/**
+ * @param candidates of one seller, in the order of their offsets
+ * @param repairs receives every repair among them: its text begins in another way, so that all are read then
+ */
+function newestOf(candidates: readonly Received[], repairs: Repair[]): Judgement {
   const claimed = candidates.map(({ message }) => claimedVersion(message));
   const order = candidates.map((_, index) => index);
   const trusted = claimed.every((version) => version > 0);
@@ -91,7 +127,7 @@ function newestOf(candidates: readonly Received[]): Judgement {
   let best: { at: number; good: Applicable } | undefined;
   let latestBad: { at: number; bad: Unapplicable } | undefined;
   for (const at of order) {
-    const { good, bad } = judge(candidates[at]!);
+    const { good, bad } = judge(candidates[at]!, repairs);
     if (bad && (latestBad === undefined || latestBad.at < at)) latestBad = { at, bad };
     if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
     // None of the others begins like a newer one.
@@ -121,9 +157,9 @@ export function header(message: Message, name: string): string | null {
   return value?.toString() ?? null;
 }
 
-const decode = (message: Message): DecodedEvent =>
+const decode = (message: Message, type: string | null): DecodedEvent =>
   decodeEvent({
     key: message.key?.toString() ?? null,
     value: message.value?.toString() ?? null,
-    type: header(message, 'ce_type'),
+    type,
   });

@@ -2,7 +2,7 @@ import type { Projection } from '#pages/projection.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { PoolSettings } from '#platform/postgres.ts';
-import type { Tracing } from '#platform/tracing.ts';
+import type { Tracing } from '#platform/span.ts';
 import { Applier } from './applier.ts';
 import type { Batch, Bus } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';

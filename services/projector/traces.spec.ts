@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
-import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/tracing.ts';
+import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/span.ts';
 import type { ApplierObserver } from './applier.ts';
 import type { Applicable } from './newest.ts';
-import { type TracedChange, tracedApplier } from './traces.ts';
+import { tracedApplier } from './traces.ts';
+import type { TracedChange } from './view-store.ts';
 
 const SAMPLED = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const UNSAMPLED = SAMPLED.replace(/1$/, '0');
@@ -30,6 +31,7 @@ const rig = (isOn: boolean, noteTraces: (changes: readonly TracedChange[]) => Pr
   const counted: number[] = [];
   const observer: ApplierObserver = {
     applied: (events) => counted.push(events.length),
+    repaired: () => {},
     skipped: () => {},
     parked: () => {},
   };

@@ -1,18 +1,11 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { SPAN } from '#contracts/traces.ts';
 import type { Log } from '#platform/log.ts';
+import type { Tracing } from '#platform/span.ts';
 import { isSampled } from '#platform/traceparent.ts';
-import type { Tracing } from '#platform/tracing.ts';
 import type { ApplierObserver } from './applier.ts';
 import { header } from './newest.ts';
-import type { ViewStore } from './view-store.ts';
-
-/** A change that a page may show from now on, and the trace it came with. */
-export interface TracedChange {
-  readonly sellerId: number;
-  readonly version: number;
-  readonly traceparent: string;
-}
+import type { TracedChange, ViewStore } from './view-store.ts';
 
 /** Older changes come from a replay: whoever made them has long seen them. */
 const LINKED_FOR_MS = 600_000;

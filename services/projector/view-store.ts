@@ -1,7 +1,14 @@
 import type pg from 'pg';
-import type { Projection } from '#pages/projection.ts';
+import type { WrongRow } from '#contracts/repair.ts';
+import { type Projection, rowDigest } from '#pages/projection.ts';
 import { connect, isUnavailable, type PoolSettings } from '#platform/postgres.ts';
-import type { TracedChange } from './traces.ts';
+
+/** A change that a page may show from now on, and the trace it came with. */
+export interface TracedChange {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly traceparent: string;
+}
 
 /** A message that could not be applied, as the table of parked messages keeps it. */
 export interface ParkedMessage {
@@ -34,6 +41,13 @@ export interface ViewStore {
   readonly lost: AbortSignal;
   /** Writes rows of distinct sellers, each where it is newer. @returns how many changed */
   upsert(rows: readonly unknown[]): Promise<number>;
+  /**
+   * Takes a seller's row away where it is one of the wrong ones to the last byte, and writes the given row, as `upsert`
+   * does: in one transaction, so that nobody sees the seller without a row in between.
+   * @param row null when there shall be none
+   * @returns whether anything changed
+   */
+  replace(sellerId: number, wrong: readonly WrongRow[], row: unknown): Promise<boolean>;
   /** How many of these sellers stand at exactly this version. */
   countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>): Promise<number>;
   /** Notes, beside the rows, which trace each change came with; forgets notes older than `keepMs`. */
@@ -85,9 +99,29 @@ export async function openViewStore(
   }
 }
 
+const REMOVE_WRONG_ROW = {
+  name: 'remove-wrong-row',
+  text: `delete from top_clients as held
+    where seller_id = $1 and version = $2 and ${rowDigest('held')} = $3::bigint`,
+};
+
 function statements(rows: pg.Client, control: pg.Client, projection: Projection) {
   return {
     upsert: (values) => projection.upsert(rows, values),
+
+    async replace(sellerId, wrong, row) {
+      // Sent at once: a statement of somebody else in between would fall into this transaction.
+      const steps = [
+        rows.query('begin'),
+        ...wrong.map(({ version, digest }) =>
+          rows.query({ ...REMOVE_WRONG_ROW, values: [sellerId, version, digest] }),
+        ),
+        ...(row === null ? [] : [projection.upsert(rows, [row])]),
+        rows.query('commit'),
+      ];
+      const done = await Promise.all(steps);
+      return done.slice(1, -1).some((one) => (typeof one === 'number' ? one : (one.rowCount ?? 0)) > 0);
+    },
 
     async countAtVersion(events) {
       const { rows: counted } = await rows.query<{ standing: number }>({

@@ -1,0 +1,200 @@
+/** What a repair may do to a view, and what it must not: the reasoning of contracts/repair.ts, tried. */
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
+import { REPAIR_TYPE, repairValue, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
+import { Applier } from './applier.ts';
+import type { Message } from './bus.ts';
+import { newestPerSeller } from './newest.ts';
+import type { ViewStore } from './view-store.ts';
+
+const SELLER = 7;
+const AT = '2026-11-23T10:00:00.000Z';
+const change = { type: 'seller-erased' } as const;
+
+interface Row {
+  readonly version: number;
+  readonly says: string;
+}
+/** Of all that a row says, as the database's is. */
+const digestOf = ({ version, says }: Row): string =>
+  String([...`${version} ${says}`].reduce((sum, one) => (sum * 31 + one.charCodeAt(0)) % 2 ** 40, 7));
+const wrongRow = (row: Row): WrongRow => ({ version: row.version, digest: digestOf(row) });
+const right = (version: number): Row => ({ version, says: `list ${version}` });
+
+const message = (value: string | null, headers: Record<string, string>): Omit<Message, 'offset'> => ({
+  timestamp: '0',
+  key: Buffer.from(String(SELLER)),
+  value: value === null ? null : Buffer.from(value),
+  headers,
+});
+const event = (version: number) =>
+  message(JSON.stringify({ sellerId: SELLER, version, committedAt: AT, change, clients: [] }), {
+    ce_type: cloudEventType('seller-erased'),
+  });
+const repair = (version: number, wrong: Row | null) =>
+  message(
+    version === 0
+      ? null
+      : repairValue({ sellerId: SELLER, version, committedAt: AT }, JSON.stringify(change), '[]'),
+    {
+      ce_type: REPAIR_TYPE,
+      ...(wrong ? { ce_replaces: writeWrongRow(wrongRow(wrong)) } : {}),
+    },
+  );
+
+/** A view of one seller, and what a projector does to it. */
+function openView() {
+  let row: Row | undefined;
+  const results: string[] = [];
+  const upsert = ({ version }: SellerEvent) => {
+    if ((row?.version ?? 0) >= version) return false;
+    row = right(version);
+    return true;
+  };
+  const store = {
+    lost: new AbortController().signal,
+    upsert: async (rows: readonly unknown[]) => (rows as SellerEvent[]).filter(upsert).length,
+    countAtVersion: async () => 0,
+    async replace(_: number, wrong: readonly WrongRow[], written: SellerEvent | null) {
+      const before = row;
+      if (wrong.some(({ version, digest }) => row && row.version === version && digestOf(row) === digest)) {
+        row = undefined;
+      }
+      if (written) upsert(written);
+      return row !== before;
+    },
+  } as unknown as ViewStore;
+  return {
+    results,
+    get row() {
+      return row;
+    },
+    spoil: (spoilt: Row | undefined) => {
+      row = spoilt;
+    },
+    /** Applies the messages as a member of its own would, `chunk` of them at a time. */
+    async apply(messages: readonly Omit<Message, 'offset'>[], chunk = 100): Promise<void> {
+      const applier = new Applier(
+        store,
+        (one) => one,
+        new Map([[0, 0]]),
+        [],
+        {
+          applied: () => {},
+          repaired: (result) => results.push(result),
+          skipped: () => {},
+          parked: ({ reason }) => results.push(reason),
+        },
+        (err) => results.push(String(err)),
+      );
+      for (let at = 0; at < messages.length; at += chunk) {
+        const some = messages.slice(at, at + chunk);
+        applier.handOver(
+          0,
+          some.map((one, i) => ({ ...one, offset: String(at + i) })),
+          at + some.length,
+        );
+        await applier.drain();
+      }
+    },
+  };
+}
+
+test.each<[string, Row | undefined, number]>([
+  ['that is absent', undefined, 3],
+  ['that is older', { version: 2, says: 'list 2' }, 3],
+  ['of the same version that says something else', { version: 3, says: 'x' }, 3],
+  ['above the source', { version: 10, says: 'x' }, 3],
+  ['of a seller the source does not know', { version: 4, says: 'x' }, 0],
+])('a row %s is put right', async (_, row, version) => {
+  const view = openView();
+  view.spoil(row);
+  await view.apply([repair(version, row ?? null)]);
+  expect(view.row).toEqual(version === 0 ? undefined : right(version));
+  expect(view.results).toEqual(['applied']);
+});
+
+test('a repair replaces the very row it names, and none that only has its version', async () => {
+  const view = openView();
+  await view.apply([1, 2, 3, 4, 5].map(event));
+  await view.apply([repair(3, { version: 5, says: 'x' })]);
+  expect(view.row).toEqual(right(5));
+  expect(view.results).toEqual(['duplicate']);
+  await view.apply([repair(0, { version: 5, says: 'x' })]);
+  expect(view.row).toEqual(right(5));
+});
+
+test('a repair is not lost where a newer event stands beside it', async () => {
+  const view = openView();
+  view.spoil({ version: 90, says: 'x' });
+  await view.apply([event(4), repair(4, { version: 90, says: 'x' }), event(5)]);
+  expect(view.row).toEqual(right(5));
+});
+
+test('an event behind a repair, delivered right after it, finds the wrong row gone', async () => {
+  const view = openView();
+  view.spoil({ version: 90, says: 'x' });
+  await view.apply([repair(4, { version: 90, says: 'x' }), event(5)], 1);
+  expect(view.row).toEqual(right(5));
+});
+
+test('a header that names no row replaces none', async () => {
+  for (const text of ['', '3', '3:', '3:x', '3:99999999999999999999', '1e3:4']) {
+    const view = openView();
+    await view.apply([event(3)]);
+    await view.apply([
+      { ...repair(0, null), headers: { ce_type: REPAIR_TYPE, ce_replaces: text } } as Omit<Message, 'offset'>,
+    ]);
+    expect([view.row, view.results]).toEqual([right(3), ['duplicate']]);
+  }
+});
+
+test('a reader of old takes a repair for the event it repeats, and its tombstone for one', () => {
+  const received = [event(2), repair(3, null), repair(0, null)].map((one, offset) => ({
+    partition: 0,
+    message: { ...one, offset: String(offset) },
+  }));
+  const { events, tombstones } = newestPerSeller(received);
+  expect(events.map((one) => one.event.version)).toEqual([3]);
+  expect(tombstones).toBe(1);
+});
+
+test('whatever was spoilt and repaired, no duplicate, replay, zombie or other view comes to harm', async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      // How far the source is when the row is spoilt, when it is repaired, and in the end.
+      fc.tuple(fc.nat(6), fc.nat(4), fc.nat(6)),
+      fc.option(fc.record({ version: fc.integer({ min: 1, max: 14 }), says: fc.constantFrom('x', 'y') })),
+      fc.integer({ min: 1, max: 5 }),
+      fc.array(fc.tuple(fc.nat(20), fc.nat(20)), { maxLength: 4 }),
+      async ([n, more, rest], spoilt, chunk, zombies) => {
+        const view = openView();
+        const [seen, last] = [n + more, n + more + rest];
+        const events = Array.from({ length: last }, (_, i) => event(i + 1));
+        const topic = [...events.slice(0, seen)];
+        await view.apply(events.slice(0, n), chunk);
+        view.spoil(spoilt ?? undefined);
+        await view.apply(events.slice(n, seen), chunk);
+        // The comparison names the row as it finds it.
+        const found = view.row;
+        topic.push(repair(seen, found && found.version >= seen ? found : null), ...events.slice(seen));
+        await view.apply(topic.slice(seen), chunk);
+        const wanted = last === 0 ? undefined : right(last);
+        expect(view.row).toEqual(wanted);
+        for (const [from, length] of [...zombies, [0, topic.length] as const]) {
+          await view.apply(topic.slice(from, from + length), chunk);
+          expect(view.row).toEqual(wanted);
+        }
+        const fresh = openView();
+        await fresh.apply(topic, chunk);
+        expect(fresh.row).toEqual(wanted);
+        // Compaction keeps the last message of the key; a tombstone not for ever.
+        const compacted = openView();
+        await compacted.apply(topic.slice(-1));
+        expect(compacted.row).toEqual(wanted);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
