@@ -1,7 +1,7 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { SPAN } from '#contracts/traces.ts';
+import type { Tracing } from '#platform/span.ts';
 import { isSampled } from '#platform/traceparent.ts';
-import type { Tracing } from '#platform/tracing.ts';
 import type { ShardObserver } from './shard.ts';
 
 /**

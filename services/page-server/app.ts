@@ -6,7 +6,7 @@ import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import { isUnavailable } from '#platform/postgres.ts';
-import type { Tracing } from '#platform/tracing.ts';
+import type { Tracing } from '#platform/span.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
 import { OwnDatabaseUnavailable } from './own-database.ts';

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { drain, listen } from '#platform/health.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { NO_SPAN } from '#platform/tracing.ts';
+import { NO_SPAN } from '#platform/span.ts';
 import { openSource, type Source } from './source-client.ts';
 
 const LIST = { sellerId: 1, version: 3, updatedAt: '2026-11-01T10:00:00.000Z', clients: [] as unknown[] };

@@ -13,7 +13,7 @@ import { SPAN } from '#contracts/traces.ts';
 import type { ClientList, PageClient } from '#pages/page.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
-import type { Span } from '#platform/tracing.ts';
+import type { Span } from '#platform/span.ts';
 
 /** Why there is no answer: `rejected` by the limit on concurrent calls, `open` by the circuit breaker. */
 export type NoAnswer = 'error' | 'timeout' | 'rejected' | 'open';

@@ -1,6 +1,6 @@
 import type { Request, RequestHandler, Response } from 'express';
 import { SPAN, type SpanAttributes } from '#contracts/traces.ts';
-import type { Span, Tracing } from '#platform/tracing.ts';
+import type { Span, Tracing } from '#platform/span.ts';
 
 /** Gives each request its span, in `res.locals.span`, and ends it with the answer. */
 export const traceRequests =

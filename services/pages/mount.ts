@@ -3,7 +3,7 @@ import type { ProblemType } from '#contracts/problems.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
-import type { Tracing } from '#platform/tracing.ts';
+import type { Tracing } from '#platform/span.ts';
 import type { Site } from './layout.ts';
 
 /**

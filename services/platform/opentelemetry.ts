@@ -17,8 +17,8 @@ import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from '@openteleme
 import type { SpanAttributes } from '#contracts/traces.ts';
 import { within } from './lifecycle.ts';
 import type { Log } from './log.ts';
+import { NOT_CHOSEN, passing, type Span, type SpanEnd, type SpanKind, type Tracing } from './span.ts';
 import { isSampled, isTraceparent } from './traceparent.ts';
-import { NOT_CHOSEN, passing, type Span, type SpanEnd, type SpanKind, type Tracing } from './tracing.ts';
 
 /** What a collector that is slow or away may cost: memory for so many spans, and so much time in ms. */
 export const TRACING_LIMITS = {

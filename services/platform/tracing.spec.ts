@@ -3,8 +3,9 @@ import { type Collector, startCollector } from '../../tests/support/collector.ts
 import { ConfigError } from './config.ts';
 import { Releases } from './lifecycle.ts';
 import { silentLog } from './log.ts';
+import { NO_TRACING, type Tracing } from './span.ts';
 import { isSampled, isTraceparent } from './traceparent.ts';
-import { NO_TRACING, openTracing, type Tracing } from './tracing.ts';
+import { openTracing } from './tracing.ts';
 
 const SAMPLED = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 const UNSAMPLED = SAMPLED.replace(/1$/, '0');

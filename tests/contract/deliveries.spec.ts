@@ -21,7 +21,7 @@ import { Releases } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
-import { NO_TRACING } from '#platform/tracing.ts';
+import { NO_TRACING } from '#platform/span.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';

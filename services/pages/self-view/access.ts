@@ -1,7 +1,7 @@
 import type { Request, Response } from 'express';
 import { SellerId } from '#contracts/client.ts';
 import type { Log } from '#platform/log.ts';
-import type { Span } from '#platform/tracing.ts';
+import type { Span } from '#platform/span.ts';
 import type { PageContext } from '../mount.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import { type SignIn, tokenOf } from './sign-in.ts';

@@ -1,7 +1,7 @@
 import type { Client } from '#contracts/client.ts';
 import type { Problem } from '#contracts/problems.ts';
 import type { Log } from '#platform/log.ts';
-import type { Span } from '#platform/tracing.ts';
+import type { Span } from '#platform/span.ts';
 import type { ChangeLog } from './change-log.ts';
 import { type Command, inverseOf, titleOf } from './command.ts';
 import type { Terms } from './form.ts';

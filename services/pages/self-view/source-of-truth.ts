@@ -12,7 +12,7 @@ import { z } from 'zod';
 import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
-import { NO_SPAN, type Span } from '#platform/tracing.ts';
+import { NO_SPAN, type Span } from '#platform/span.ts';
 
 /** The list as the source of truth has it. */
 const SellerList = z.object({

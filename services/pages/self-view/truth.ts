@@ -1,6 +1,6 @@
 import type { Counter } from 'prom-client';
 import type { Log } from '#platform/log.ts';
-import type { Span } from '#platform/tracing.ts';
+import type { Span } from '#platform/span.ts';
 import type { ChangeLog } from './change-log.ts';
 import type { Answer, SellerList, SourceOfTruth } from './source-of-truth.ts';
 

@@ -13,8 +13,8 @@ import {
 } from '#contracts/api.ts';
 import { ClientPatch, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
-import type { Tracing } from '#platform/tracing.ts';
 import {
   addClient,
   enrichClients,

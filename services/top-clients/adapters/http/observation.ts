@@ -4,7 +4,7 @@ import { LABELS } from '#contracts/metrics.ts';
 import { SPAN } from '#contracts/traces.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
-import type { Span, Tracing } from '#platform/tracing.ts';
+import type { Span, Tracing } from '#platform/span.ts';
 
 /** What is remembered of a request until it is answered. */
 export interface Observed {

@@ -1,6 +1,6 @@
 import { SPAN } from '#contracts/traces.ts';
+import type { Tracing } from '#platform/span.ts';
 import { isSampled } from '#platform/traceparent.ts';
-import type { Tracing } from '#platform/tracing.ts';
 import type { Sellers } from '../../app/ports.ts';
 
 /**
