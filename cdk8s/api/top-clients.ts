@@ -361,6 +361,17 @@ export const TopClientsSpec = section({
       .default({})
       .meta({ description: 'That your Prometheus selects by' }),
   }).meta({ description: 'For the Prometheus operator' }),
+  tracing: section({
+    endpoint: httpAddress.optional().meta({
+      description: 'Where traces are sent by OTLP over HTTP, without /v1/traces; none are made when absent',
+    }),
+    samplePercent: z
+      .number()
+      .min(0)
+      .max(100)
+      .default(1)
+      .meta({ description: 'How many of a hundred requests are traced, where the caller has not decided' }),
+  }).meta({ description: "From a seller's click to the page that shows it" }),
   scheduling: section({
     nodeSelector: z
       .record(z.string(), z.string().max(63))

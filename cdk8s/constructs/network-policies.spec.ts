@@ -204,6 +204,17 @@ test('external stores and an external issuer are reached by their ports, by thos
   expect(reached('drop-view')).toEqual([6432, 9094]);
 });
 
+test('those who make traces reach what collects them, wherever it is, and nobody else does', () => {
+  const reaching = (endpoint: string, port: number) => {
+    const may = judgeOf(platformOf({ ...all, tracing: { endpoint } }));
+    return COMPONENTS.filter((component) => may(pod(component), anywhere, port));
+  };
+  const traced = ['source', 'outbox-relay', 'projector', 'page-server'];
+  expect(reaching('http://collector.monitoring:4318', 4318)).toEqual(traced);
+  expect(reaching('https://traces.example.com', 443)).toEqual(traced);
+  expect(reaching('https://traces.example.com', 4318)).toEqual([]);
+});
+
 test('none where somebody else guards the network', () => {
   expect(built((scope) => networkPolicies(scope, platformOf({ networkPolicies: { enabled: false } })))).toBe(
     '',

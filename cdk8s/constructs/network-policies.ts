@@ -44,6 +44,7 @@ const DATABASE_CALLERS = [
   'seed',
 ];
 const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'drop-view', 'migrate'];
+const TRACED = ['source', 'outbox-relay', 'projector', 'page-server'];
 /** Who answers users, and may be called from outside. */
 const PUBLIC = ['source', 'page-server', 'issuer'];
 
@@ -138,7 +139,7 @@ function callersOf(component: string, from: readonly { readonly namespace: strin
 }
 
 function egressOf(platform: Platform, component: string): Rule[] {
-  const { kafka, postgres, auth } = platform.spec;
+  const { kafka, postgres, auth, tracing } = platform.spec;
   const rules: Rule[] = [];
   if (DATABASE_CALLERS.includes(component)) {
     rules.push(
@@ -178,6 +179,10 @@ function egressOf(platform: Platform, component: string): Rule[] {
         ? { peers: [ours('issuer')], ports: [tcp(PORTS.http)] }
         : { ports: [tcp(portOfUrl(auth.jwksUrl!))] },
     );
+  }
+  // The collector may be anywhere.
+  if (tracing.endpoint !== undefined && TRACED.includes(component)) {
+    rules.push({ ports: [tcp(portOfUrl(tracing.endpoint))] });
   }
   return rules;
 }

@@ -6,6 +6,7 @@ import { disruptionBudget } from './disruption-budget.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
+import { tracing } from './tracing.ts';
 
 const component = 'outbox-relay';
 
@@ -28,7 +29,12 @@ export function outboxRelay(scope: Construct, platform: Platform): void {
         component,
         resources: relay.resources,
         semiSpaceMiB: 8,
-        env: [...database.env, { name: 'TC_SHARDS', value: String(relay.shards) }, ...kafka.env],
+        env: [
+          ...database.env,
+          { name: 'TC_SHARDS', value: String(relay.shards) },
+          ...kafka.env,
+          ...tracing(platform),
+        ],
         volumes: [...database.volumes, ...kafka.volumes],
       }),
     },

@@ -10,6 +10,7 @@ import { DEMO_TOKEN_URL, identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { type EnvironmentVariable, rolePod } from './role-pod.ts';
 import { PRE_STOP_SECONDS, SAY_GOODBYE_MS, WITHOUT_A_GAP } from './serving.ts';
+import { tracing } from './tracing.ts';
 
 const component = 'page-server';
 
@@ -75,6 +76,7 @@ function serve(
           ...link('TC_USER_URL', publicUrls.user),
           ...link('TC_SEARCH_URL', publicUrls.search),
           ...link('TC_SELF_VIEW_URL', publicUrls.selfView),
+          ...tracing(platform),
         ],
         volumes: access.volumes,
       }),

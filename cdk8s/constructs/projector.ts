@@ -8,6 +8,7 @@ import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
 import { projectorsAtMost, scalesByKeda } from './scaling.ts';
+import { tracing } from './tracing.ts';
 
 const component = 'projector';
 
@@ -48,6 +49,7 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
           ...database.env,
           { name: 'TC_SESSION_TIMEOUT_MS', value: String(spec.projector.sessionTimeoutMs) },
           ...kafka.env,
+          ...tracing(platform),
         ],
         volumes: [...database.volumes, ...kafka.volumes],
       }),

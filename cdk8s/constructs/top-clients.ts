@@ -8,6 +8,7 @@ import { identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
 import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+import { tracing } from './tracing.ts';
 
 const component = 'source';
 
@@ -41,6 +42,7 @@ export function topClients(scope: Construct, platform: Platform): void {
           ...(source.trustedProxies.length > 0
             ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
             : []),
+          ...tracing(platform),
         ],
         volumes: database.volumes,
       }),
