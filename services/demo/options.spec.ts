@@ -12,6 +12,7 @@ test('without flags the demo starts with 20,000 sellers at 8080 on this machine 
     host: '127.0.0.1',
     traffic: true,
     detach: false,
+    otlp: undefined,
   });
 });
 
@@ -25,6 +26,7 @@ test('every flag is understood, with a blank or an equals sign', () => {
     traffic: false,
     detach: true,
   });
+  expect(read('--otlp', 'http://localhost:4318').otlp).toBe('http://localhost:4318');
   expect(read('stop', '--data', '/d')).toMatchObject({ command: 'stop', data: '/d' });
   expect(read('stop', '--help')).toMatchObject({ command: 'help' });
 });
@@ -37,6 +39,7 @@ test.each([
   [['--sellers', '-5'], /argument/i],
   [['--sellers=1e4'], /whole number/],
   [['--sellers'], /argument missing/],
+  [['--otlp', 'localhost:4318'], /--otlp "localhost:4318": give an address like http/],
   [['--port-base', '80'], /--port-base "80": give a whole number from 1024 to 65476/],
   [['--port-base', '65500'], /65476/],
   [['--data', ''], /--data is empty/],

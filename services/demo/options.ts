@@ -11,6 +11,8 @@ export interface DemoOptions {
   readonly host: string;
   readonly traffic: boolean;
   readonly detach: boolean;
+  /** Where traces are sent by OTLP over HTTP; undefined: nowhere. */
+  readonly otlp: string | undefined;
 }
 
 /** What was typed cannot be done; the message says what to change. */
@@ -31,6 +33,7 @@ make demo-stop ARGS="…"   stops one that runs in the background (give it the s
   --host ADDRESS    where lab, pages and API listen (default ${DEFAULTS.host}: this machine only)
   --no-traffic      no made-up visitors and edits
   --detach          return as soon as all is up, and go on in the background
+  --otlp URL        sends traces there by OTLP over HTTP, as http://localhost:4318: of every request, not of one in 100
   --help            this text
 
 Two demos run side by side with two --port-base and two --data.
@@ -63,6 +66,7 @@ export function readOptions(argv: readonly string[], projectRoot: string): DemoO
     host: notEmpty('--host', values.host ?? DEFAULTS.host),
     traffic: !values['no-traffic'],
     detach: values.detach ?? false,
+    otlp: values.otlp === undefined ? undefined : httpAddress('--otlp', values.otlp),
   };
 }
 
@@ -78,6 +82,7 @@ function parse(argv: readonly string[]) {
         host: { type: 'string' },
         'no-traffic': { type: 'boolean' },
         detach: { type: 'boolean' },
+        otlp: { type: 'string' },
         help: { type: 'boolean', short: 'h' },
       },
     });
@@ -92,6 +97,11 @@ function whole(flag: string, given: string, minimum: number, maximum: number): n
   const value = Number(given);
   if (/^\d+$/.test(given) && value >= minimum && value <= maximum) return value;
   throw new UsageError(`${flag} ${JSON.stringify(given)}: give a whole number from ${minimum} to ${maximum}`);
+}
+
+function httpAddress(flag: string, given: string): string {
+  if (URL.canParse(given) && /^https?:$/.test(new URL(given).protocol)) return given;
+  throw new UsageError(`${flag} ${JSON.stringify(given)}: give an address like http://localhost:4318`);
 }
 
 function notEmpty(flag: string, given: string): string {

@@ -19,8 +19,12 @@ export interface Surroundings {
   readonly ports: Ports;
   readonly host: DemoOptions['host'];
   readonly brokers: string;
+  readonly otlp: DemoOptions['otlp'];
   database(name: DatabaseName): string;
 }
+
+/** The roles that make traces. */
+const TRACED = new Set(['top-clients', 'outbox-relay', 'projector', 'page-server']);
 
 const flags = (settings: Readonly<Record<string, string | number>>): string[] =>
   Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
@@ -58,14 +62,17 @@ export const seedArgs = ({ database }: Surroundings, sellers: number): string[] 
  * in a group starts and stops together.
  */
 export function roleProcesses(around: Surroundings): readonly (readonly RoleProcess[])[] {
-  const { ports, host, brokers, database } = around;
+  const { ports, host, brokers, otlp, database } = around;
+  // Who looks at a demo wants to see what they did, not one request in a hundred.
+  const traces = otlp ? { 'otel-exporter-otlp-endpoint': otlp, 'otel-traces-sampler-arg': 1 } : {};
   const process = (
     name: string,
     role: string,
     settings: Readonly<Record<string, string | number>>,
   ): RoleProcess => {
     const healthPort = ports[`health-${name}` as PortName];
-    return { name, role, healthPort, args: flags({ ...settings, 'health-port': healthPort }) };
+    const tracing = TRACED.has(role) ? traces : {};
+    return { name, role, healthPort, args: flags({ ...settings, ...tracing, 'health-port': healthPort }) };
   };
   const tokens = {
     'jwks-url': `${innerUrl(ports.lab)}/.well-known/jwks.json`,

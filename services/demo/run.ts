@@ -100,6 +100,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       ports,
       host: options.host,
       brokers: kafka.bootstrap,
+      otlp: options.otlp,
       database: (name) => postgres.url(name),
     };
 
