@@ -38,10 +38,21 @@ unit: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(JEST) --selectProjects unit contract --maxWorkers 2
 
-## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle
+## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
 system: $(INSTALLED)
-	@bash tests/support/require.sh java maven
+	@bash tests/support/require.sh java maven go
 	$(JEST) --selectProjects system --runInBand
+
+## faults: promises under fault; SEED=4711 MINUTES=10 FAULTS=kill-relay,poison ONCE=1 MUTATE=id-cursor|all
+faults: $(INSTALLED)
+	@bash tests/support/require.sh java maven go
+	@SEED=$(SEED) MINUTES=$(MINUTES) FAULTS=$(FAULTS) MUTATE=$(MUTATE) ONCE=$(ONCE) $(NODE) tests/faults/main.ts
+
+## faults-checkers: the specs of the checkers, those in Go included
+faults-checkers: $(INSTALLED)
+	@bash tests/support/require.sh go
+	cd tests/faults/linearizability && PATH="$$PATH:/usr/local/go/bin" go vet ./... && PATH="$$PATH:/usr/local/go/bin" go test ./...
+	$(JEST) --selectProjects unit tests/faults
 
 ## browser: journeys in Chromium, with and without JavaScript, and accessibility
 browser: $(INSTALLED)
@@ -128,5 +139,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit system browser fuzz chart generate manifests format bench-pipeline \
+.PHONY: help demo demo-stop test check unit system faults faults-checkers browser fuzz chart generate manifests format bench-pipeline \
   image kind-up kind-load deploy e2e kind-down

@@ -12,9 +12,12 @@ const project = (displayName, testMatch, extra = {}) => ({
 
 export default {
   projects: [
-    project('unit', ['<rootDir>/{services,cdk8s,dashboards,bench}/**/*.spec.ts']),
+    project('unit', [
+      '<rootDir>/{services,cdk8s,dashboards,bench}/**/*.spec.ts',
+      '<rootDir>/tests/faults/**/!(short).spec.ts',
+    ]),
     project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
-    project('system', ['<rootDir>/tests/system/**/*.spec.ts']),
+    project('system', ['<rootDir>/tests/system/**/*.spec.ts', '<rootDir>/tests/faults/short.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
     project('fuzz', ['<rootDir>/tests/fuzz/**/*.spec.ts']),
     project('kind', ['<rootDir>/tests/kind/**/*.spec.ts']),

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that what the commands cannot bring themselves is on this machine, and says how to get it where it is not.
-# usage: require.sh npm|java|maven|python|chromium|docker|kind|kubectl|helm|kubeconfig …
+# usage: require.sh npm|go|java|maven|python|chromium|docker|kind|kubectl|helm|kubeconfig …
 set -euo pipefail
 
 missing() {
@@ -32,6 +32,11 @@ for what in "$@"; do
           missing 'Chromium is missing; the browser tests drive it. On Debian: apt-get install chromium. Elsewhere set CHROMIUM to its path.'
         fi
       fi
+      ;;
+    go)
+      PATH="$PATH:/usr/local/go/bin"
+      minor=$(go version 2>/dev/null | sed -nE 's/.* go1\.([0-9]+).*/\1/p' || true)
+      [ "${minor:-0}" -ge 23 ] || missing "Go 1.23 or newer is missing (found: 1.${minor:-none}); the checker of linearizability is a Go program. See go.dev/doc/install; on Debian 13: apt-get install golang"
       ;;
     docker)
       docker version >/dev/null 2>&1 || missing 'Docker is missing or does not run; it builds the image. See docs.docker.com/get-docker. With another cluster: CLUSTER=existing KUBECONFIG=…'

@@ -1,0 +1,218 @@
+/** One run: the world, its clients, fault after fault, and the promises judged along the way and at the end. */
+import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { pause } from '#platform/lifecycle.ts';
+import { randomFor } from '../../services/seed/random.ts';
+import { changedByReplay, differences, disorder, notLinearizable, readSource, remembered } from './checks.ts';
+import { type Clients, CONTENDED, startClients } from './clients.ts';
+import { mountDisks } from './disks.ts';
+import type { Fault } from './fault.ts';
+import { badVisits, delayedByOthers, type Finding, lostWrites, wentBack } from './findings.ts';
+import { acknowledged, type Operation, openHistory } from './history.ts';
+import { type Round, rounds } from './schedule.ts';
+import { type ViewWatch, watchViews } from './view-watch.ts';
+import { startVisitors, type Visitors } from './visitors.ts';
+import { PAGES_UNDER_FAULT, startWorld, type World } from './world.ts';
+
+export interface CampaignOptions {
+  readonly seed: number;
+  readonly faults: readonly Fault[];
+  /** Rounds begin for so long; the last one and the judgement come on top. */
+  readonly minutes: number;
+  /** Where logs and the history go; taken away when nothing was found. */
+  readonly folder: string;
+  readonly main: string;
+  /** Operations of all clients together. Default 60. */
+  readonly perSecond?: number;
+  /** Ends after the first round with a finding; for mutations. */
+  readonly untilFirstFinding?: boolean;
+  /** Each fault once and then the end, whatever the minutes. */
+  readonly once?: boolean;
+  /** I3 needs Go; false leaves it out. Default true. */
+  readonly judgeLinearizability?: boolean;
+  readonly log: (message: string) => void;
+}
+
+export interface Report {
+  readonly seed: number;
+  readonly findings: readonly Finding[];
+  readonly rounds: number;
+  readonly faults: Readonly<Record<string, number>>;
+  readonly operations: { readonly ok: number; readonly fail: number; readonly unknown: number };
+  readonly visits: number;
+  readonly erased: number;
+  /** From healing until the views were as the source had it, the longest, in ms. */
+  readonly slowestCatchUpMs: number;
+  readonly linearizability: string;
+  readonly seconds: number;
+}
+
+/** How long roles and servers may take to be ready once their fault is healed. It comes before the 10 s of I4. */
+const READY_MS = 90_000;
+/** A page's deadline is 1,000 ms by its own clock; this process shares two cores with all it torments. */
+const LATEST_PAGE_MS = 2_500;
+/** I9: what a seller may wait beside one whose event cannot be applied. */
+const LATEST_BESIDE_POISON_MS = 5_000;
+
+/** @throws when the world itself cannot be started, or does not come back */
+export async function runCampaign(options: CampaignOptions): Promise<Report> {
+  const { seed, folder, log } = options;
+  await mkdir(folder, { recursive: true });
+  const disks = await mountDisks(folder, options.faults);
+  let found = true;
+  try {
+    const world = await startWorld({ folder, main: options.main, log, dataDirs: disks.dataDirs });
+    try {
+      const report = await torment(world, options);
+      found = report.findings.length > 0;
+      await writeFile(join(folder, 'report.json'), `${JSON.stringify(report, null, 2)}\n`);
+      return report;
+    } finally {
+      await world.stop();
+    }
+  } finally {
+    disks.unmount();
+    if (!found) await rm(folder, { recursive: true, force: true });
+    else log(`logs and history of seed ${seed}: ${folder}`);
+  }
+}
+
+async function torment(world: World, options: CampaignOptions): Promise<Report> {
+  const { seed, log } = options;
+  const startedAt = performance.now();
+  const history = openHistory(join(options.folder, 'history.jsonl'));
+  const watch = watchViews(world);
+  const visitors = startVisitors(world, seed, 5);
+  const clients = startClients(world, history, seed, options.perSecond ?? 60);
+  const findings: Finding[] = [];
+  const counts: Record<string, number> = {};
+  let done = 0;
+  let slowestCatchUpMs = 0;
+  try {
+    await pause(3_000);
+    const endsAt = startedAt + options.minutes * 60_000;
+    for (const round of rounds(seed, options.faults)) {
+      if (options.once ? done >= options.faults.length : performance.now() > endsAt) break;
+      done += 1;
+      for (const { name } of round.faults) counts[name] = (counts[name] ?? 0) + 1;
+      const names = round.faults.map(({ name }) => name).join(' + ');
+      const begun = performance.now();
+      await inflict(round, { world, clients, watch, visitors, seed, number: done, log });
+      const healed = performance.now();
+      const { findings: different, tookMs } = await differences(world);
+      watch.mayGoBack = false;
+      slowestCatchUpMs = Math.max(slowestCatchUpMs, tookMs);
+      findings.push(...different);
+      if (names === 'poison') findings.push(...besidePoison(history.operations, watch, begun, healed));
+      log(
+        `round ${done}: ${names}, ${seconds(healed - begun)} until healed, views equal after ${seconds(tookMs)}${
+          different.length > 0 ? `: ${different.map(({ what }) => what).join('; ')}` : ''
+        }`,
+      );
+      if (options.untilFirstFinding && findings.length > 0) break;
+    }
+    await clients.rest();
+    const last = await differences(world);
+    findings.push(...last.findings);
+    await visitors.rest();
+    await watch.stop();
+    await history.close();
+    const wasCompacted = (counts['tombstones-expire'] ?? 0) > 0;
+    const judged = [
+      lostWrites(history.operations, (await readSource(world)).log),
+      await disorder(world, wasCompacted),
+      badVisits(visitors.visits, LATEST_PAGE_MS),
+      PAGES_UNDER_FAULT.flatMap((page) => wentBack(watch.sightings[page].stepsBack)),
+      await remembered(world, clients.erased),
+      // Last of those that look at the views: a replay writes into them where it must not.
+      last.findings.length > 0 ? [] : await changedByReplay(world),
+    ].flat();
+    findings.push(...judged);
+    let linearizability = 'not judged';
+    if (options.judgeLinearizability ?? true) {
+      const picture = join(options.folder, 'not-linearizable.html');
+      const { findings: nonlinear, words } = await notLinearizable(history.file, picture, 120);
+      findings.push(...nonlinear);
+      linearizability = words;
+    }
+    const outcomes = (event: string) =>
+      history.operations.filter(({ outcome }) => outcome?.event === event).length;
+    return {
+      seed,
+      findings,
+      rounds: done,
+      faults: counts,
+      operations: { ok: outcomes('ok'), fail: outcomes('fail'), unknown: outcomes('unknown') },
+      visits: visitors.visits.length,
+      erased: clients.erased.size,
+      slowestCatchUpMs: Math.round(slowestCatchUpMs),
+      linearizability,
+      seconds: Math.round((performance.now() - startedAt) / 1_000),
+    };
+  } finally {
+    await Promise.all([clients.rest(), visitors.rest(), watch.stop()]);
+  }
+}
+
+interface Scene {
+  readonly world: World;
+  readonly clients: Clients;
+  readonly watch: ViewWatch;
+  readonly visitors: Visitors;
+  readonly seed: number;
+  readonly number: number;
+  readonly log: (message: string) => void;
+}
+
+/** Injects the faults of a round, one shortly after the other, holds them, and heals all. */
+async function inflict({ faults, holdMs }: Round, scene: Scene): Promise<void> {
+  const { world, clients, watch, visitors, seed, number, log } = scene;
+  const random = randomFor('round', number, seed);
+  const kinds = faults.map(({ pages }) => pages);
+  visitors.meanwhile = kinds.includes('may be gone')
+    ? 'may be gone'
+    : kinds.includes('answer or refuse')
+      ? 'answer or refuse'
+      : 'answer';
+  if (faults.some(({ viewMayGoBack }) => viewMayGoBack)) watch.mayGoBack = true;
+  const heals: Array<() => Promise<unknown>> = [];
+  for (const fault of faults) {
+    try {
+      heals.push(await fault.inject({ world, clients, random, log }));
+    } catch (err) {
+      // In a combination another fault may be in the way; what was done of it is still healed by the roles.
+      if (faults.length === 1) throw err;
+      log(`${fault.name} could not be injected: ${(err as Error).message}`);
+    }
+    await pause(random.integer(0, 700));
+  }
+  await pause(holdMs);
+  // In the order of the faults, and each tried: what one heals, another may need.
+  for (const heal of heals) await heal();
+  await world.untilReady(READY_MS);
+  visitors.meanwhile = 'answer';
+}
+
+function besidePoison(
+  operations: readonly Operation[],
+  watch: ViewWatch,
+  from: number,
+  to: number,
+): Finding[] {
+  const beside = acknowledged(operations).filter(
+    ({ seller, until }) =>
+      seller <= CONTENDED.last && until > from && until < to - LATEST_BESIDE_POISON_MS / 2,
+  );
+  return PAGES_UNDER_FAULT.flatMap((page) =>
+    delayedByOthers(
+      page,
+      beside.map(({ seller, version, until }) => {
+        const visibleAt = watch.sightings[page].visibleAt(seller, version);
+        return { seller, version, ms: visibleAt === null ? null : visibleAt - until };
+      }),
+      LATEST_BESIDE_POISON_MS,
+    ),
+  );
+}
+
+const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;

@@ -1,0 +1,77 @@
+/** Disks that are full: the data of each server stands on a small one, and a ballast file takes what is left. */
+import { execFileSync } from 'node:child_process';
+import { mkdir, open, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { until } from '../support/pipeline.ts';
+import type { Fault } from './fault.ts';
+
+const SERVERS = ['kafka', 'source', 'pages'] as const;
+type Server = (typeof SERVERS)[number];
+const MEGABYTES = 640;
+
+const ballastOf = (folder: string, server: Server) => join(folder, `disk-${server}`, 'ballast');
+
+const isRoot = () => (process.getuid?.() === 0 ? null : 'small disks are mounted by root only');
+
+/**
+ * Mounts a small disk for each server that a fault is to fill.
+ * @returns where the servers' data go, and how the disks are taken away again
+ * @throws when the machine does not allow mounts; then leave out the faults `disk-full-…`
+ */
+export async function mountDisks(folder: string, faults: readonly Fault[]) {
+  const dataDirs: Partial<Record<Server, string>> = {};
+  const mounted: string[] = [];
+  const unmount = () => {
+    for (const disk of mounted.splice(0)) execFileSync('umount', ['--lazy', disk]);
+  };
+  try {
+    for (const server of SERVERS.filter((one) => faults.some(({ name }) => name === `disk-full-${one}`))) {
+      const disk = join(folder, `disk-${server}`);
+      await mkdir(disk, { recursive: true });
+      execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${MEGABYTES}m,mode=0755`, 'tmpfs', disk]);
+      mounted.push(disk);
+      dataDirs[server] = join(disk, 'data');
+    }
+  } catch (err) {
+    unmount();
+    throw err;
+  }
+  return { dataDirs, unmount };
+}
+
+/** Writes until nothing more fits. */
+async function fill(file: string): Promise<void> {
+  const ballast = await open(file, 'w');
+  try {
+    // A large block that does not fit is cut short, and the next one fails.
+    for (const block = Buffer.alloc(1024 * 1024); ; ) await ballast.write(block);
+  } catch (err) {
+    if ((err as NodeJS.ErrnoException).code !== 'ENOSPC') throw err;
+  } finally {
+    await ballast.close();
+  }
+}
+
+export const disks: readonly Fault[] = SERVERS.map((server) => ({
+  name: `disk-full-${server}`,
+  about: `the disk of ${server === 'kafka' ? 'Kafka' : `the PostgreSQL of the ${server}`} is full`,
+  touches: server === 'kafka' ? 'kafka' : `postgres-${server}`,
+  pages: server === 'pages' ? 'answer or refuse' : 'answer',
+  viewMayGoBack: server === 'pages',
+  seconds: [4, 8],
+  missing: isRoot,
+  async inject({ world, log }) {
+    const ballast = ballastOf(world.folder, server);
+    await fill(ballast);
+    if (server !== 'kafka') {
+      // A log that cannot go on in a new file takes the whole server down.
+      const db = server === 'source' ? world.source : world.views.gig;
+      await db.query('select pg_switch_wal()').catch((err: Error) => log(`disk full: ${err.message}`));
+    }
+    return async () => {
+      await rm(ballast);
+      // Kafka gives a folder up for good at the first failure; it is the restart that takes it back.
+      if (server === 'kafka') await until('Kafka runs', () => world.kafka.restart().then(() => true), 60_000);
+    };
+  },
+}));

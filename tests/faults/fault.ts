@@ -1,0 +1,30 @@
+import type { Random } from '../../services/seed/random.ts';
+import type { Clients } from './clients.ts';
+import type { PagesMeanwhile } from './visitors.ts';
+import type { World } from './world.ts';
+
+export interface Injection {
+  readonly world: World;
+  readonly clients: Clients;
+  readonly random: Random;
+  readonly log: (message: string) => void;
+}
+
+export interface Fault {
+  /** As `FAULTS=` names it. */
+  readonly name: string;
+  readonly about: string;
+  /** What it lays hands on: two faults of a combination never touch the same. */
+  readonly touches: string;
+  readonly pages: PagesMeanwhile;
+  /** It takes rows of a view away on purpose, or with the database of a page the last moments. */
+  readonly viewMayGoBack?: boolean;
+  /** How long it lasts before it is healed, at least and at most; 1 to 4 s otherwise. */
+  readonly seconds?: readonly [number, number];
+  /** So long that it comes only when it is named, or in a run of at least so many minutes. */
+  readonly fromMinutes?: number;
+  /** Why this machine cannot have it; null when it can. */
+  readonly missing?: () => string | null;
+  /** @returns how it is healed */
+  inject(injection: Injection): Promise<() => Promise<unknown>>;
+}

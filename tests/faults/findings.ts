@@ -1,0 +1,126 @@
+/** The promises, each as a pure judgement over the evidence. Empty when it holds. */
+import { acknowledged, type Operation } from './history.ts';
+import type { StepBack } from './view-watch.ts';
+import type { Visit } from './visitors.ts';
+
+export type Promise9 = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9';
+
+export interface Finding {
+  readonly promise: Promise9;
+  readonly what: string;
+}
+
+/** An entry of the source's log. `name` is that of the client it is about, null where none or erased. */
+export interface LogRow {
+  readonly seller: number;
+  readonly version: number;
+  readonly type: string;
+  readonly name: string | null;
+  readonly erased: boolean;
+}
+
+const TYPES = {
+  add: 'client-added',
+  rename: 'client-updated',
+  remove: 'client-removed',
+  reorder: 'clients-reordered',
+  erase: 'seller-erased',
+} as const;
+
+/** I1: what was acknowledged stands in the log at the version that was acknowledged. */
+export function lostWrites(operations: readonly Operation[], log: readonly LogRow[]): Finding[] {
+  const rows = new Map(log.map((row) => [`${row.seller}/${row.version}`, row]));
+  return acknowledged(operations).flatMap(({ id, seller, action, version }) => {
+    const row = rows.get(`${seller}/${version}`);
+    const told = `operation ${id}: ${action.kind} of seller ${seller} was acknowledged as version ${version}`;
+    const lost = (what: string): Finding[] => [{ promise: 'I1', what: `${told}, ${what}` }];
+    if (!row) return version === 0 && action.kind === 'erase' ? [] : lost('which the log does not have');
+    // A list that stood in that order already: nothing was written.
+    if (action.kind === 'reorder' && row.type !== TYPES.reorder) return [];
+    if (action.kind === 'erase' && row.type !== TYPES.erase) return lost(`which is a ${row.type}`);
+    if (row.type !== TYPES[action.kind]) return lost(`which is a ${row.type}`);
+    const name = action.kind === 'add' ? action.name : action.kind === 'rename' ? action.to : null;
+    if (name !== null && !row.erased && row.name !== name) return lost(`which is about ${row.name}`);
+    return [];
+  });
+}
+
+/** I2 in the log: versions 1, 2, 3 … up to that of the state. */
+export function gapsInLog(
+  log: readonly Pick<LogRow, 'seller' | 'version'>[],
+  state: ReadonlyMap<number, number>,
+): Finding[] {
+  const versions = Map.groupBy(log, ({ seller }) => seller);
+  return [...state].flatMap(([seller, version]) => {
+    const have = (versions.get(seller) ?? []).map((row) => row.version).toSorted((a, b) => a - b);
+    const isWhole = have.length === version && have.every((one, i) => one === i + 1);
+    return isWhole
+      ? []
+      : [
+          {
+            promise: 'I2' as const,
+            what: `seller ${seller} is at version ${version}, its log has ${ranges(have)}`,
+          },
+        ];
+  });
+}
+
+/** `1-3, 5` */
+export function ranges(sorted: readonly number[]): string {
+  const parts: Array<[number, number]> = [];
+  for (const one of sorted) {
+    const last = parts.at(-1);
+    if (last && last[1] + 1 === one) last[1] = one;
+    else parts.push([one, one]);
+  }
+  return parts.map(([from, to]) => (from === to ? `${from}` : `${from}-${to}`)).join(', ') || 'nothing';
+}
+
+/**
+ * I5: pages answer without 5xx and in time.
+ * @param latestMs by which an answer must have come
+ */
+export function badVisits(visits: readonly Visit[], latestMs: number): Finding[] {
+  return visits.flatMap(({ page, at, ms, status, error, meanwhile }) => {
+    if (meanwhile === 'may be gone') return [];
+    const bad = (what: string): Finding[] => [
+      { promise: 'I5', what: `${page} ${what} after ${Math.round(ms)} ms, at ${Math.round(at)}` },
+    ];
+    if (status === null) return bad(`gave no answer (${error})`);
+    if (ms > latestMs) return bad(`answered ${status} too late:`);
+    return meanwhile === 'answer' && status >= 500 ? bad(`answered ${status}`) : [];
+  });
+}
+
+/** I6: a view that went back. */
+export const wentBack = (steps: readonly StepBack[]): Finding[] =>
+  steps.map(({ page, seller, from, to, at }) => ({
+    promise: 'I6',
+    what: `${page}: seller ${seller} went from version ${from} back to ${to}, at ${Math.round(at)}`,
+  }));
+
+export interface Late {
+  readonly seller: number;
+  readonly version: number;
+  /** From the acknowledgement until it was visible; null when it never was. */
+  readonly ms: number | null;
+}
+
+/** I9: what others waited while one seller's event could not be applied. */
+export const delayedByOthers = (page: string, lates: readonly Late[], mostMs: number): Finding[] =>
+  lates
+    .filter(({ ms }) => ms === null || ms > mostMs)
+    .map(({ seller, version, ms }) => ({
+      promise: 'I9',
+      what: `${page}: version ${version} of seller ${seller} ${
+        ms === null ? 'never became visible' : `took ${Math.round(ms)} ms`
+      } beside a seller whose event cannot be applied`,
+    }));
+
+/** The first few of each promise, so that a thousand of one kind do not hide the one of another. */
+export function inShort(findings: readonly Finding[], ofEach = 5): string[] {
+  return [...Map.groupBy(findings, ({ promise }) => promise)].flatMap(([promise, all]) => [
+    ...all.slice(0, ofEach).map(({ what }) => `${promise}: ${what}`),
+    ...(all.length > ofEach ? [`${promise}: and ${all.length - ofEach} more`] : []),
+  ]);
+}

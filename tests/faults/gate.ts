@@ -1,0 +1,240 @@
+/**
+ * A gate on an edge between a role and what it talks to: passes, slows, cuts, swallows, or stops the traffic at an
+ * exact message. It reads PostgreSQL's and Kafka's messages, so that a role can be stopped "after the commit, before
+ * the answer" without a word about tests in the role.
+ */
+import { connect, createServer, type Socket } from 'node:net';
+import { type Frame, FrameReader, type Protocol } from './frames.ts';
+
+/** Where to stop: before the message that fits reaches the server, or after the server has answered it. */
+export interface Stop {
+  readonly at: RegExp;
+  readonly when: 'before' | 'after';
+}
+
+export interface Gate {
+  readonly port: number;
+  /** Every piece, in both directions, is held back by so many ms. */
+  delayMs: number;
+  /** Nothing passes, and nobody is told: as behind a firewall that drops packets. */
+  silent: boolean;
+  /** Resets what is open; refuses what is new until `open()`. */
+  cut(): void;
+  open(): void;
+  /** Stops the next connection on which the message comes by. One at a time; arming again replaces it. */
+  arm(stop: Stop): Armed;
+  close(): Promise<void>;
+}
+
+export interface Armed {
+  /** Resolves when a connection is stopped. */
+  readonly reached: Promise<void>;
+  /** Lets the stopped connection go on, or resets it; takes the stop away when it was not reached. */
+  release(how: 'go on' | 'reset'): void;
+}
+
+interface Waiting extends Stop {
+  connection: Connection | null;
+  readonly reach: () => void;
+}
+
+export async function openGate(protocol: Protocol, port: number, target: number): Promise<Gate> {
+  const connections = new Set<Connection>();
+  let isCut = false;
+  let armed: Waiting | null = null;
+  const server = createServer({ noDelay: true, pauseOnConnect: true }, (near) => {
+    if (isCut) return void near.resetAndDestroy();
+    const connection = new Connection(protocol, near, target, gate, (frame, when) => {
+      if (armed === null || armed.connection !== null || armed.when !== when || !armed.at.test(frame.label)) {
+        return null;
+      }
+      armed.connection = connection;
+      return armed.reach;
+    });
+    connections.add(connection);
+    near.once('close', () => connections.delete(connection));
+  });
+  const gate: Gate = {
+    port,
+    delayMs: 0,
+    silent: false,
+    cut() {
+      isCut = true;
+      for (const connection of connections) connection.reset();
+    },
+    open() {
+      isCut = false;
+      // What waited in silence is of connections that are beyond saving.
+      for (const connection of connections) connection.pump();
+    },
+    arm(stop) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const mine: Waiting = { ...stop, connection: null, reach: resolve };
+      armed = mine;
+      return {
+        reached: promise,
+        release(how) {
+          if (armed === mine) armed = null;
+          if (how === 'reset') mine.connection?.reset();
+          else mine.connection?.goOn();
+        },
+      };
+    },
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const connection of connections) connection.reset();
+      }),
+  };
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject).listen(port, '127.0.0.1', () => resolve());
+  });
+  return gate;
+}
+
+/** Tells whether this message is to be stopped at; then what to call once that is so. */
+type Meets = (frame: Frame, when: Stop['when']) => (() => void) | null;
+
+/** Bytes of one direction beyond which its sender is paused. */
+const MOST_HELD = 4 * 1024 * 1024;
+
+class Connection {
+  readonly #near: Socket;
+  readonly #far: Socket;
+  readonly #up: Lane;
+  readonly #down: Lane;
+  /** Questions that PostgreSQL has not finished answering. */
+  #open = 0;
+  /** PostgreSQL: answers to see until the stop is reached. Kafka: the correlation of the answer to stop at. */
+  #awaited: { count: number; correlation: number | undefined; reach: () => void } | null = null;
+
+  constructor(
+    protocol: Protocol,
+    near: Socket,
+    target: number,
+    gate: Pick<Gate, 'delayMs' | 'silent'>,
+    meets: Meets,
+  ) {
+    this.#near = near;
+    this.#far = connect({ port: target, host: '127.0.0.1', noDelay: true });
+    this.#up = new Lane(near, this.#far, gate);
+    this.#down = new Lane(this.#far, near, gate);
+    const requests = new FrameReader(protocol, 'client');
+    const answers = new FrameReader(protocol, 'server');
+    near.on('data', (chunk) => {
+      for (const frame of requests.read(chunk)) this.#request(frame, meets);
+    });
+    this.#far.on('data', (chunk) => {
+      for (const frame of answers.read(chunk)) this.#answer(frame);
+    });
+    near.resume();
+    // The end of one side is the end of the other; after an error as a reset, which nobody takes for an answer.
+    near.once('end', () => this.#up.end());
+    this.#far.once('end', () => this.#down.end());
+    for (const socket of [near, this.#far]) socket.once('error', () => this.reset());
+    // Whatever is held back: the role is gone, and its server must learn of it.
+    near.once('close', () => this.#far.destroy());
+    this.#far.once('close', () => {
+      if (!this.#down.isWaiting) near.destroy();
+    });
+  }
+
+  pump(): void {
+    this.#up.pump();
+    this.#down.pump();
+  }
+
+  goOn(): void {
+    this.#awaited = null;
+    this.#up.held = false;
+    this.#down.held = false;
+    this.pump();
+  }
+
+  reset(): void {
+    this.#near.resetAndDestroy();
+    this.#far.resetAndDestroy();
+  }
+
+  #request(frame: Frame, meets: Meets): void {
+    const stopped = meets(frame, 'before');
+    if (stopped) {
+      this.#up.held = true;
+      stopped();
+    }
+    const reach = meets(frame, 'after');
+    if (reach) this.#awaited = { count: this.#open + 1, correlation: frame.correlation, reach };
+    if (frame.label === 'S' || frame.label.startsWith('Q ')) this.#open += 1;
+    this.#up.push(frame.bytes);
+  }
+
+  #answer(frame: Frame): void {
+    const awaited = this.#awaited;
+    if (awaited && awaited.correlation === undefined) {
+      // From here on: an answer to an earlier question would let the role go on to the next.
+      this.#down.held = true;
+      if (frame.label === 'Z' && --awaited.count === 0) awaited.reach();
+    } else if (awaited && awaited.correlation === frame.correlation) {
+      this.#down.held = true;
+      awaited.reach();
+    }
+    if (frame.label === 'Z') this.#open = Math.max(0, this.#open - 1);
+    this.#down.push(frame.bytes);
+  }
+}
+
+/** One direction: bytes in order, each not before its time. */
+class Lane {
+  held = false;
+  readonly #waiting: Array<{ readonly at: number; readonly bytes: Buffer }> = [];
+  #size = 0;
+  #ending = false;
+  #timer: NodeJS.Timeout | undefined;
+  readonly #from: Socket;
+  readonly #to: Socket;
+  readonly #gate: Pick<Gate, 'delayMs' | 'silent'>;
+
+  constructor(from: Socket, to: Socket, gate: Pick<Gate, 'delayMs' | 'silent'>) {
+    this.#from = from;
+    this.#to = to;
+    this.#gate = gate;
+    to.once('close', () => {
+      clearTimeout(this.#timer);
+      this.#waiting.length = 0;
+    });
+    to.on('drain', () => from.resume());
+  }
+
+  get isWaiting(): boolean {
+    return this.#waiting.length > 0 || this.held;
+  }
+
+  push(bytes: Buffer): void {
+    this.#waiting.push({ at: performance.now() + this.#gate.delayMs, bytes });
+    this.#size += bytes.length;
+    if (this.#size > MOST_HELD) this.#from.pause();
+    this.pump();
+  }
+
+  end(): void {
+    this.#ending = true;
+    this.pump();
+  }
+
+  pump(): void {
+    clearTimeout(this.#timer);
+    while (!this.held && !this.#gate.silent && this.#waiting.length > 0) {
+      const wait = this.#waiting[0]!.at - performance.now();
+      if (wait > 0) {
+        this.#timer = setTimeout(() => this.pump(), wait);
+        return;
+      }
+      const { bytes } = this.#waiting.shift()!;
+      this.#size -= bytes.length;
+      if (this.#to.destroyed) continue;
+      if (!this.#to.write(bytes)) this.#from.pause();
+      else if (this.#size <= MOST_HELD) this.#from.resume();
+    }
+    if (this.#ending && this.#waiting.length === 0 && !this.held && !this.#gate.silent) this.#to.end();
+  }
+}

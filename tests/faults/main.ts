@@ -1,0 +1,110 @@
+/**
+ * `make faults [SEED=…] [MINUTES=…] [FAULTS=a,b] [MUTATE=name|all] [ONCE=1]`
+ *
+ * Ends with 0 when every promise held, 1 when one did not, 2 when asked for what there is not. A mutation breaks promises,
+ * so one alone ends with 1; MUTATE=all ends with 0 when each of them did.
+ */
+import { randomInt } from 'node:crypto';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { type CampaignOptions, type Report, runCampaign } from './campaign.ts';
+import { CATALOGUE } from './catalogue.ts';
+import { inShort } from './findings.ts';
+import { type Mutation, mutatedCopy } from './mutations.ts';
+import { BadOption, choose, type Options, readOptions } from './options.ts';
+
+const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
+const startedAt = performance.now();
+const log = (message: string) =>
+  process.stdout.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} ${message}\n`);
+/** What servers and supervisors say is only worth reading when something went wrong; it is in the logs. */
+const quiet = (message: string) => {
+  if (/^(round|[\d]+ messages|nobody|logs and history|disk full|.* could not be injected)/.test(message))
+    log(message);
+};
+
+async function campaign(
+  options: Options,
+  faults: CampaignOptions['faults'],
+  more: Partial<CampaignOptions> = {},
+): Promise<Report> {
+  const folder = await mkdtemp(join(tmpdir(), `top-clients-faults-${options.seed}-`));
+  return runCampaign({
+    seed: options.seed,
+    minutes: options.minutes,
+    once: options.once,
+    faults,
+    folder,
+    main: MAIN,
+    log: quiet,
+    ...more,
+  });
+}
+
+async function honest(options: Options): Promise<boolean> {
+  const { faults, left } = options.faults
+    ? { faults: options.faults, left: [] }
+    : choose(CATALOGUE, options.minutes);
+  for (const one of left) log(`left out: ${one}`);
+  log(
+    `seed ${options.seed}, ${options.once ? 'each once' : `${options.minutes} min`}, ${faults.length} faults`,
+  );
+  const report = await campaign(options, faults);
+  const { ok, fail, unknown } = report.operations;
+  log(
+    `${report.rounds} rounds in ${report.seconds} s; ${ok} operations done, ${fail} refused, ${unknown} of unknown ` +
+      `outcome; ${report.visits} visits; ${report.erased} sellers erased; slowest catch-up ${report.slowestCatchUpMs} ms`,
+  );
+  log(`self-view: ${report.linearizability}`);
+  if (report.findings.length === 0) {
+    log('every promise held');
+    return true;
+  }
+  for (const line of inShort(report.findings)) log(`BROKEN ${line}`);
+  const named = options.faults ? ` FAULTS=${options.faults.map(({ name }) => name).join()}` : '';
+  log(
+    `repeat: make faults SEED=${options.seed} MINUTES=${options.minutes}${named}${options.once ? ' ONCE=1' : ''}`,
+  );
+  return false;
+}
+
+/** @returns whether it was noticed, and by the right checker */
+async function noticed(mutation: Mutation, options: Options): Promise<boolean> {
+  const folder = await mkdtemp(join(tmpdir(), `top-clients-mutation-${mutation.name}-`));
+  try {
+    const faults = options.faults ?? CATALOGUE.filter(({ name }) => mutation.faults.includes(name));
+    const report = await campaign(options, faults, {
+      main: await mutatedCopy(mutation, folder),
+      minutes: Math.min(options.minutes, 1),
+      untilFirstFinding: true,
+    });
+    const broken = [...new Set(report.findings.map(({ promise }) => promise))].toSorted();
+    const right = mutation.breaks.some((promise) => broken.includes(promise));
+    log(`${mutation.name} (${mutation.about}): ${right ? `noticed, ${broken.join(' ')}` : 'NOT NOTICED'}`);
+    for (const line of inShort(report.findings, 1)) log(`  ${line}`);
+    return right;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+try {
+  const options = readOptions(process.env, CATALOGUE, () => randomInt(1, 1_000_000));
+  if (options.mutations.length === 0) {
+    process.exitCode = (await honest(options)) ? 0 : 1;
+  } else {
+    log(`seed ${options.seed}, ${options.mutations.length} mutations`);
+    const missed: string[] = [];
+    for (const mutation of options.mutations) {
+      if (!(await noticed(mutation, options))) missed.push(mutation.name);
+    }
+    log(missed.length === 0 ? 'every mutation was noticed' : `not noticed: ${missed.join(', ')}`);
+    const isOneNoticed = options.mutations.length === 1 && missed.length === 0;
+    process.exitCode = isOneNoticed || missed.length > 0 ? 1 : 0;
+  }
+} catch (err) {
+  process.exitCode = err instanceof BadOption ? 2 : 1;
+  process.stderr.write(`${err instanceof BadOption ? err.message : (err as Error).stack}\n`);
+}

@@ -1,0 +1,123 @@
+/** What arrives on the topic again, late, or broken; and a view's place on it that is lost. */
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { openKafka } from '#platform/kafka.ts';
+import { silentLog } from '#platform/log.ts';
+import { runToEnd } from '../../services/local-infra/process.ts';
+import { until } from '../support/pipeline.ts';
+import { readTopic, type TopicMessage } from '../support/topic.ts';
+import { FOR_FAULTS } from './clients.ts';
+import type { Fault } from './fault.ts';
+import { PAGES_UNDER_FAULT, type World } from './world.ts';
+
+/** Marks what a fault produced, so that the relay is not blamed for it. */
+export const BY_HAND = 'x-by-hand';
+
+type ByHand = Pick<TopicMessage, 'value'> & {
+  readonly sellerId: number;
+  readonly partition?: number;
+  readonly headers: Readonly<Record<string, string>>;
+};
+
+async function produce(world: World, messages: readonly ByHand[]): Promise<void> {
+  const producer = openKafka('by-hand', { brokers: [world.kafka.bootstrap] }, silentLog).producer({
+    allowAutoTopicCreation: false,
+  });
+  await producer.connect();
+  try {
+    await producer.send({
+      topic: SELLER_EVENTS.topic,
+      messages: messages.map(({ sellerId, partition, value, headers }) => ({
+        key: String(sellerId),
+        value,
+        headers: { ...headers, [BY_HAND]: '1' },
+        ...(partition === undefined ? {} : { partition }),
+      })),
+    });
+  } finally {
+    await producer.disconnect();
+  }
+}
+
+export const messages: readonly Fault[] = [
+  {
+    name: 'duplicates',
+    about: 'messages of all times arrive again, in another order, those of erased sellers among them',
+    touches: 'topic',
+    pages: 'answer',
+    async inject({ world, random, log }) {
+      const all = (await readTopic(world.kafka.bootstrap)).filter(({ value }) => value !== null);
+      const again = Array.from({ length: Math.min(400, all.length) }, () => random.pick(all));
+      await produce(world, again);
+      log(`${again.length} messages produced again`);
+      return async () => {};
+    },
+  },
+  {
+    name: 'offsets-reset',
+    about: 'the checkpoints of every view set to zero under traffic',
+    touches: 'checkpoints',
+    pages: 'answer',
+    async inject({ world }) {
+      for (const page of PAGES_UNDER_FAULT) {
+        await insist(() => world.views[page].query('update checkpoint set next_offset = 0'));
+      }
+      return async () => {};
+    },
+  },
+  {
+    name: 'poison',
+    about: 'events that cannot be read, and a row that the database of a page refuses',
+    touches: 'poison',
+    pages: 'answer',
+    seconds: [4, 8],
+    async inject({ world, clients, random }) {
+      const unreadable = random.integer(FOR_FAULTS.first, FOR_FAULTS.last - 1);
+      const refused = unreadable + 1;
+      await insist(() =>
+        world.views.gig.query(
+          `alter table top_clients drop constraint if exists poison,
+            add constraint poison check (seller_id <> ${refused}) not valid`,
+        ),
+      );
+      const add = (seller: number, word: string) =>
+        until('the source takes a write', async () => {
+          const outcome = await clients.once(seller, { kind: 'add', name: `${word} ${random.uuid()}` });
+          return outcome.event === 'ok';
+        });
+      await add(refused, 'Refused');
+      await produce(world, [
+        { sellerId: unreadable, value: '{"sellerId":', headers: {} },
+        { sellerId: unreadable, value: 'null', headers: {} },
+        {
+          sellerId: unreadable,
+          value: '{}',
+          headers: { ce_type: 'dev.topclients.seller.client-added.v999' },
+        },
+      ]);
+      return async () => {
+        await insist(() => world.views.gig.query('alter table top_clients drop constraint if exists poison'));
+        // The next good event of the one, and redrive for the other.
+        await add(unreadable, 'Good');
+        await insist(() => redrive(world));
+      };
+    },
+  },
+];
+
+/** A combination may have the server killed at this moment. */
+const insist = (attempt: () => Promise<unknown>) =>
+  until('it is done', async () => {
+    await attempt();
+    return true;
+  });
+
+async function redrive(world: World): Promise<void> {
+  await runToEnd(process.execPath, [world.main, 'redrive'], {
+    env: {
+      NODE_OPTIONS: undefined,
+      TC_HEALTH_PORT: '0',
+      TC_PAGE: 'gig',
+      TC_DATABASE_URL: world.postgres.pages.url('gig'),
+    },
+  });
+}

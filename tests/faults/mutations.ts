@@ -1,0 +1,226 @@
+/**
+ * Faults in the product's own code, to see that the checkers notice: the roles run from a copy of the sources in which a
+ * few lines are other ones. The product knows nothing of it.
+ */
+import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Promise9 } from './findings.ts';
+
+interface Patch {
+  readonly file: string;
+  /** Must be there exactly once. */
+  readonly find: string;
+  readonly replace: string;
+}
+
+export interface Mutation {
+  readonly name: string;
+  readonly about: string;
+  /** The faults under which it must show, unless `FAULTS=` names others. */
+  readonly faults: readonly string[];
+  /** A promise that must be found broken, one of these at least. */
+  readonly breaks: readonly Promise9[];
+  readonly patches: readonly Patch[];
+}
+
+const VIEW = 'services/pages/full-list-view.ts';
+const SELLERS = 'services/top-clients/adapters/postgres/sellers.ts';
+const OUTBOX = 'services/outbox-relay/outbox.ts';
+
+export const MUTATIONS: readonly Mutation[] = [
+  {
+    name: 'drop-version-guard',
+    about: 'a view takes whatever comes',
+    faults: ['duplicates'],
+    breaks: ['I6', 'I4'],
+    patches: [{ file: VIEW, find: '\n          where held.version < excluded.version`', replace: '`' }],
+  },
+  {
+    name: 'apply-equal-again',
+    about: 'an event that was applied is applied again',
+    faults: ['offsets-reset'],
+    breaks: ['I7'],
+    patches: [
+      { file: VIEW, find: 'held.version < excluded.version', replace: 'held.version <= excluded.version' },
+    ],
+  },
+  {
+    name: 'id-cursor',
+    about: 'the relay goes on after the highest id it has seen',
+    faults: ['late-commits'],
+    breaks: ['I4', 'I2'],
+    patches: [
+      {
+        file: OUTBOX,
+        find: 'export async function exchangeRows(',
+        replace: 'let cursor = 0;\nexport async function exchangeRows(',
+      },
+      {
+        file: OUTBOX,
+        find: 'where bucket % $2::integer',
+        replace: 'where id > $7::bigint and bucket % $2::integer',
+      },
+      { file: OUTBOX, find: 'arrayLiteral(held), limit]', replace: 'arrayLiteral(held), limit, cursor]' },
+      {
+        file: OUTBOX,
+        find: '  return rows.map(([id, sellerId',
+        replace:
+          '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(([id, sellerId',
+      },
+    ],
+  },
+  {
+    name: 'answer-before-commit',
+    about: 'the source answers before the commit is durable',
+    faults: ['kill-source-before-commit'],
+    breaks: ['I1', 'I3'],
+    patches: [
+      {
+        file: SELLERS,
+        find: 'await Promise.all([\n            ...commits',
+        replace: 'void Promise.all([\n            ...commits',
+      },
+      {
+        file: SELLERS,
+        find: "tx.query('commit'),\n          ]);",
+        replace: "tx.query('commit'),\n          ]).catch(() => {});",
+      },
+    ],
+  },
+  {
+    name: 'skip-outbox',
+    about: 'one change in twenty is not written to the outbox',
+    faults: ['kill-relay'],
+    breaks: ['I2', 'I4'],
+    patches: [
+      {
+        file: SELLERS,
+        find: 'values ($9, $1, $2, $6, $10, $5, $8)`',
+        replace:
+          'select $9::smallint, $1::bigint, $2::bigint, $6::text, $10::text, $5::timestamptz, $8::text\n    where $2::bigint % 20 <> 0`',
+      },
+    ],
+  },
+  {
+    name: 'stale-self-view',
+    about: 'reads of the source come from a cache of half a second',
+    faults: ['kill-relay'],
+    breaks: ['I3'],
+    patches: [
+      {
+        file: SELLERS,
+        find: 'interface ListRow {',
+        replace: 'const kept = new Map<number, { list: StoredList; until: number }>();\ninterface ListRow {',
+      },
+      {
+        file: SELLERS,
+        find: '...READ_LIST, values: [sellerId] });\n        return listOf(sellerId, rows[0]);',
+        replace:
+          '...READ_LIST, values: [sellerId] });\n        const old = kept.get(sellerId);\n        if (old && old.until > Date.now()) return old.list;\n        const list = listOf(sellerId, rows[0]);\n        kept.set(sellerId, { list, until: Date.now() + 500 });\n        return list;',
+      },
+    ],
+  },
+  {
+    name: 'no-tombstone-row',
+    about: 'a view forgets the version of a seller without clients',
+    faults: ['duplicates'],
+    breaks: ['I8', 'I6'],
+    patches: [
+      {
+        file: VIEW,
+        find: 'return rowCount ?? 0;',
+        replace:
+          "await db.query('delete from top_clients where json_array_length(clients) = 0');\n    return rowCount ?? 0;",
+      },
+    ],
+  },
+  {
+    name: 'erase-keeps-log',
+    about: 'an erasure leaves the log as it was',
+    faults: ['kill-relay'],
+    breaks: ['I8'],
+    patches: [{ file: SELLERS, find: 'and change is not null', replace: 'and change is not null and false' }],
+  },
+  {
+    name: 'park-blocks',
+    about: 'a projector waits at an event that it cannot apply',
+    faults: ['poison'],
+    breaks: ['I9'],
+    patches: [
+      {
+        file: 'services/projector/applier.ts',
+        find: 'if (unapplicable.length > 0) await this.#park(unapplicable);',
+        replace: 'if (unapplicable.length > 0) await new Promise(() => {});',
+      },
+    ],
+  },
+  {
+    name: 'acknowledge-before-send',
+    about: 'the relay deletes what Kafka may not have yet',
+    faults: ['kill-relay-before-send'],
+    breaks: ['I2', 'I4'],
+    patches: [
+      {
+        file: 'services/outbox-relay/publisher.ts',
+        find: 'send: (batch) => Promise.race([send(batch), afterCut.promise]),',
+        replace: 'send: async (batch) => void send(batch).catch(() => {}),',
+      },
+    ],
+  },
+  {
+    name: 'checkpoint-before-rows',
+    about: 'a projector counts what it has not written yet',
+    faults: ['kill-projector-before-rows'],
+    breaks: ['I4'],
+    patches: [
+      {
+        file: 'services/projector/applier.ts',
+        find: 'const refused: Unapplicable[] = [];\n    const written',
+        replace: 'const refused: Unapplicable[] = [];\n    this.#advance(chunk, []);\n    const written',
+      },
+    ],
+  },
+  {
+    name: 'no-source-deadline',
+    about: 'a page waits for the source as long as it takes',
+    faults: ['hang-source', 'silent-page-source'],
+    breaks: ['I5'],
+    patches: [
+      {
+        file: 'services/page-server/source-client.ts',
+        find: 'Math.max(0, call.deadlineMs),',
+        replace: '60_000,',
+      },
+    ],
+  },
+];
+
+const ROOT = fileURLToPath(new URL('../../', import.meta.url));
+
+/** Replaces what must be there exactly once. @throws when the code has moved on */
+export function patched(text: string, { file, find, replace }: Patch): string {
+  const parts = text.split(find);
+  if (parts.length !== 2) {
+    throw new Error(
+      `the mutation fits ${parts.length - 1} places of ${file}, and must fit one; bring it up to date: ${JSON.stringify(find)}`,
+    );
+  }
+  return parts.join(replace);
+}
+
+/**
+ * Copies the sources and changes them.
+ * @returns the `main.ts` to run the roles from
+ */
+export async function mutatedCopy(mutation: Mutation, folder: string): Promise<string> {
+  for (const part of ['services', 'cdk8s', 'package.json']) {
+    await cp(join(ROOT, part), join(folder, part), { recursive: true });
+  }
+  await symlink(join(ROOT, 'node_modules'), join(folder, 'node_modules'));
+  for (const patch of mutation.patches) {
+    const file = join(folder, patch.file);
+    await writeFile(file, patched(await readFile(file, 'utf8'), patch));
+  }
+  return join(folder, 'services', 'main.ts');
+}

@@ -1,0 +1,69 @@
+/** Every edge between two parts: slow, cut, or silent as behind a firewall that drops packets. */
+import type { Fault } from './fault.ts';
+import type { Gate } from './gate.ts';
+import type { PagesMeanwhile } from './visitors.ts';
+import type { RoleName, World } from './world.ts';
+
+const of =
+  (edge: 'db' | 'kafka' | 'source', ...roles: RoleName[]) =>
+  (world: World): Gate[] =>
+    roles.map((role) => world.role(role).gates[edge]!);
+
+const EDGES: Readonly<Record<string, { gates: (world: World) => Gate[]; pages: PagesMeanwhile }>> = {
+  'clients-source': { gates: (world) => [world.clientsGate.gate], pages: 'answer' },
+  'source-db': { gates: of('db', 'source'), pages: 'answer' },
+  'relay-db': { gates: of('db', 'relay-1', 'relay-2'), pages: 'answer' },
+  'relay-kafka': { gates: of('kafka', 'relay-1', 'relay-2'), pages: 'answer' },
+  'projector-db': { gates: of('db', 'projector-gig-1', 'projector-user'), pages: 'answer' },
+  'projector-kafka': { gates: of('kafka', 'projector-gig-1', 'projector-user'), pages: 'answer' },
+  'page-db': { gates: of('db', 'page-gig', 'page-user'), pages: 'answer or refuse' },
+  'page-source': { gates: of('source', 'page-gig', 'page-gig-synchronous', 'page-user'), pages: 'answer' },
+};
+
+export const network: readonly Fault[] = Object.entries(EDGES).flatMap(([edge, { gates, pages }]) => {
+  const fault = (
+    kind: string,
+    about: string,
+    on: (gate: Gate, delayMs: number) => void,
+    seconds: readonly [number, number],
+  ): Fault => ({
+    name: `${kind}-${edge}`,
+    about: `${about}: ${edge}`,
+    touches: edge,
+    pages,
+    seconds,
+    async inject({ world, random }) {
+      const all = gates(world);
+      const delayMs = random.integer(20, 300);
+      if (edge === 'clients-source') world.clientsGate.inUse = true;
+      for (const gate of all) on(gate, delayMs);
+      return async () => {
+        for (const gate of all) {
+          gate.delayMs = 0;
+          gate.silent = false;
+          gate.open();
+        }
+        world.clientsGate.inUse = false;
+      };
+    },
+  });
+  return [
+    fault(
+      'slow',
+      'every message 20 to 300 ms late, each way',
+      (gate, delayMs) => {
+        gate.delayMs = delayMs;
+      },
+      [3, 6],
+    ),
+    fault('cut', 'connections reset and refused', (gate) => gate.cut(), [1, 5]),
+    fault(
+      'silent',
+      'nothing passes and nobody is told',
+      (gate) => {
+        gate.silent = true;
+      },
+      [2, 7],
+    ),
+  ];
+});

@@ -1,0 +1,173 @@
+/** Roles stopped at an exact step: a gate holds the very message, and the role is killed or sleeps meanwhile. */
+import { pause, within } from '#platform/lifecycle.ts';
+import { killForSure } from './crashes.ts';
+import type { Fault, Injection } from './fault.ts';
+import type { Armed, Stop } from './gate.ts';
+import type { RoleName, RunningRole } from './world.ts';
+
+interface Step {
+  readonly name: string;
+  readonly about: string;
+  /** Whoever of these comes by first. */
+  readonly roles: readonly RoleName[];
+  readonly edge: 'db' | 'kafka';
+  readonly stop: Stop;
+}
+
+const COMMIT = /^Q commit/i;
+const UPSERT = /^B upsert-full-list /;
+const step = (
+  name: string,
+  about: string,
+  roles: readonly RoleName[],
+  edge: Step['edge'],
+  when: Stop['when'],
+  at: RegExp,
+): Step => ({ name, about, roles, edge, stop: { at, when } });
+
+const RELAYS = ['relay-1', 'relay-2'] as const;
+const PROJECTORS = ['projector-gig-1', 'projector-gig-2', 'projector-user'] as const;
+
+const STEPS: readonly Step[] = [
+  step('source-before-commit', 'before the commit', ['source'], 'db', 'before', COMMIT),
+  step('source-after-commit', 'after the commit, before its answer', ['source'], 'db', 'after', COMMIT),
+  step('relay-before-send', 'before the batch reaches Kafka', RELAYS, 'kafka', 'before', /^produce$/),
+  step(
+    'relay-after-send',
+    'after Kafka has it, before the relay knows',
+    RELAYS,
+    'kafka',
+    'after',
+    /^produce$/,
+  ),
+  step(
+    'relay-before-delete',
+    'after the send, before the delete',
+    RELAYS,
+    'db',
+    'before',
+    /^B exchange-rows \{\d/,
+  ),
+  step(
+    'relay-after-delete',
+    'after the delete, before its answer',
+    RELAYS,
+    'db',
+    'after',
+    /^B exchange-rows \{\d/,
+  ),
+  step('projector-before-rows', 'before the rows are written', PROJECTORS, 'db', 'before', UPSERT),
+  step('projector-after-rows', 'after the rows, before the answer', PROJECTORS, 'db', 'after', UPSERT),
+  step(
+    'projector-before-checkpoint',
+    "after the view's commit, before the checkpoint's",
+    PROJECTORS,
+    'db',
+    'before',
+    /^B checkpoint /,
+  ),
+  step(
+    'projector-before-offsets',
+    'after the checkpoint, before the offsets of the group',
+    PROJECTORS,
+    'kafka',
+    'before',
+    /^offset-commit$/,
+  ),
+];
+
+const LONGEST_WAIT_MS = 8_000;
+
+/** Stops whoever comes to the step first. @returns null when nobody came */
+async function reach({ world, log }: Injection, { roles, edge, stop, name }: Step) {
+  const armed = roles.map((role) => ({
+    role: world.role(role),
+    armed: world.role(role).gates[edge]!.arm(stop),
+  }));
+  let first: { role: RunningRole; armed: Armed } | undefined;
+  await within(
+    LONGEST_WAIT_MS,
+    'the step',
+    Promise.race(
+      armed.map(async (one) => {
+        await one.armed.reached;
+        first ??= one;
+      }),
+    ),
+  ).catch(() => {});
+  for (const one of armed) if (one !== first) one.armed.release('go on');
+  if (!first) log(`nobody came to ${name} within ${LONGEST_WAIT_MS} ms`);
+  return first ?? null;
+}
+
+export const steps: readonly Fault[] = [
+  ...STEPS.flatMap((one): Fault[] => [
+    {
+      name: `kill-${one.name}`,
+      about: `kill -9 ${one.about}`,
+      touches: one.roles[0]!.split('-')[0]!,
+      pages: 'answer',
+      seconds: [0, 1],
+      async inject(injection) {
+        // More than once: what is lost at a step is lost by chance.
+        for (let turn = 0; turn < 2; turn++) {
+          const stopped = await reach(injection, one);
+          if (!stopped) break;
+          // Long enough, at times, for whatever runs beside the step: a checkpoint, a sign of life.
+          await pause(injection.random.integer(0, 900));
+          await killForSure(stopped.role);
+          stopped.armed.release('reset');
+          await pause(1_500);
+        }
+        return async () => {};
+      },
+    },
+    {
+      name: `hang-${one.name}`,
+      about: `SIGSTOP ${one.about}; the message goes on only after it woke up`,
+      touches: one.roles[0]!.split('-')[0]!,
+      pages: 'answer',
+      seconds: [3, 8],
+      async inject(injection) {
+        const stopped = await reach(injection, one);
+        if (!stopped) return async () => {};
+        stopped.role.process.kill('SIGSTOP');
+        return async () => {
+          stopped.role.process.kill('SIGCONT');
+          await pause(200);
+          stopped.armed.release('go on');
+        };
+      },
+    },
+  ]),
+  {
+    name: 'late-commits',
+    about: 'transactions that commit out of order: some are held at their commit while later ids go by',
+    touches: 'source',
+    pages: 'answer',
+    seconds: [0, 1],
+    async inject(injection) {
+      const [commit] = STEPS;
+      for (let turn = 0; turn < 6; turn++) {
+        const held = await reach(injection, commit!);
+        if (!held) break;
+        await pause(injection.random.integer(100, 1_200));
+        held.armed.release('go on');
+      }
+      return async () => {};
+    },
+  },
+  {
+    name: 'rebalance-in-batch',
+    about: 'the group loses a member while another is in the middle of a batch',
+    touches: 'projector',
+    pages: 'answer',
+    seconds: [1, 4],
+    async inject(injection) {
+      const rows = STEPS.find(({ name }) => name === 'projector-before-rows')!;
+      const busy = await reach(injection, { ...rows, roles: ['projector-gig-1'] });
+      await killForSure(injection.world.role('projector-gig-2'));
+      return async () => busy?.armed.release('go on');
+    },
+  },
+];

@@ -1,0 +1,74 @@
+/** A projector that is away until Kafka has forgotten an erased seller, tombstone and all. */
+import kafkajs from 'kafkajs';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { openKafka } from '#platform/kafka.ts';
+import { silentLog } from '#platform/log.ts';
+import { until } from '../support/pipeline.ts';
+import { readTopic } from '../support/topic.ts';
+import { FOR_FAULTS } from './clients.ts';
+import type { Fault } from './fault.ts';
+import type { World } from './world.ts';
+
+const FORGETS_AT_ONCE = {
+  'delete.retention.ms': '100',
+  'min.compaction.lag.ms': '0',
+  'max.compaction.lag.ms': '1000',
+  'min.cleanable.dirty.ratio': '0.001',
+  'segment.ms': '1000',
+};
+
+export const tombstones: readonly Fault[] = [
+  {
+    name: 'tombstones-expire',
+    about: 'a projector away for longer than Kafka keeps the tombstone of a seller it still shows',
+    touches: 'lone-projector',
+    pages: 'answer',
+    seconds: [0, 1],
+    fromMinutes: 8,
+    async inject({ world, clients, log }) {
+      const seller = FOR_FAULTS.first;
+      const done = (what: string, action: Parameters<typeof clients.once>[1]) =>
+        until(what, async () => (await clients.once(seller, action)).event === 'ok');
+      await done('the seller has a client', { kind: 'add', name: `Forgotten ${Date.now()}` });
+      const shown = async () => {
+        const { rows } = await world.views.user.query(
+          'select from top_clients where seller_id = $1 and json_array_length(clients) > 0',
+          [seller],
+        );
+        return rows.length > 0;
+      };
+      await until('the view shows the client', shown);
+      const away = world.role('projector-user');
+      await away.process.stop();
+      await done('the seller is erased', { kind: 'erase' });
+      await settings(world, FORGETS_AT_ONCE);
+      await until(
+        'Kafka has forgotten the seller',
+        async () => !(await readTopic(world.kafka.bootstrap)).some(({ sellerId }) => sellerId === seller),
+        120_000,
+        2_000,
+      ).catch((err: Error) => log(err.message));
+      await settings(world, SELLER_EVENTS.settings);
+      return () => away.process.restart();
+    },
+  },
+];
+
+async function settings(world: World, wanted: Readonly<Record<string, string>>): Promise<void> {
+  const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
+  await admin.connect();
+  try {
+    await admin.alterConfigs({
+      validateOnly: false,
+      resources: [
+        {
+          type: kafkajs.ConfigResourceTypes.TOPIC,
+          name: SELLER_EVENTS.topic,
+          configEntries: Object.entries(wanted).map(([name, value]) => ({ name, value })),
+        },
+      ],
+    });
+  } finally {
+    await admin.disconnect();
+  }
+}

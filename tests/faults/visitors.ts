@@ -1,0 +1,84 @@
+/** Buyers who look at pages all the time, and what they got. */
+import { HEADERS } from '#contracts/delivery.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { randomFor } from '../../services/seed/random.ts';
+import { CONTENDED } from './clients.ts';
+import type { PageServer, World } from './world.ts';
+
+/** What may be seen of the pages while a fault is on. */
+export type PagesMeanwhile =
+  /** They answer, in time and without 5xx: the source and Kafka are none of their business. */
+  | 'answer'
+  /** They may answer 5xx, in time: their own database is away. */
+  | 'answer or refuse'
+  /** They may be gone: they were killed. */
+  | 'may be gone';
+
+export interface Visit {
+  readonly page: PageServer;
+  readonly at: number;
+  readonly ms: number;
+  /** null: no answer */
+  readonly status: number | null;
+  readonly outcome: string | null;
+  /** Null for an unknown failure and when an answer came. */
+  readonly error: string | null;
+  readonly meanwhile: PagesMeanwhile;
+}
+
+export interface Visitors {
+  readonly visits: readonly Visit[];
+  meanwhile: PagesMeanwhile;
+  rest(): Promise<void>;
+}
+
+/** A page answers within 1,000 ms by its own clock; the rest is for this process and a busy machine. */
+export const PAGE_DEADLINE_MS = 1_000;
+const PATIENCE_MS = 5_000;
+
+const PATHS: Readonly<Record<PageServer, (seller: number) => string>> = {
+  'page-gig': (seller) => `/gigs/${seller}`,
+  'page-gig-synchronous': (seller) => `/gigs/${seller}`,
+  'page-user': (seller) => `/users/${seller}`,
+};
+
+export function startVisitors(world: World, seed: number, perSecondEach: number): Visitors {
+  const stop = new AbortController();
+  const visits: Visit[] = [];
+  const visitors = { visits, meanwhile: 'answer' as PagesMeanwhile };
+  const visit = async (page: PageServer, index: number) => {
+    const random = randomFor('visitor', index, seed);
+    while (!stop.signal.aborted) {
+      const before = visitors.meanwhile;
+      const at = performance.now();
+      let got: Pick<Visit, 'status' | 'outcome' | 'error'>;
+      try {
+        const path = PATHS[page](random.integer(CONTENDED.first, CONTENDED.last));
+        const answer = await fetch(`${world.pageUrls[page]}${path}`, {
+          headers: { accept: 'application/json' },
+          signal: AbortSignal.timeout(PATIENCE_MS),
+        });
+        await answer.text();
+        got = { status: answer.status, outcome: answer.headers.get(HEADERS.outcome), error: null };
+      } catch (err) {
+        const { cause, name } = err as { cause?: { code?: string }; name: string };
+        got = { status: null, outcome: null, error: cause?.code ?? name };
+      }
+      // The laxer of the two: a fault may have come or gone under way.
+      const meanwhile = laxer(before, visitors.meanwhile);
+      visits.push({ page, at, ms: performance.now() - at, ...got, meanwhile });
+      await pause(random.integer(500, 1_500) / perSecondEach, stop.signal);
+    }
+  };
+  const visiting = Promise.all((Object.keys(PATHS) as PageServer[]).map(visit));
+  return Object.assign(visitors, {
+    async rest() {
+      stop.abort();
+      await visiting;
+    },
+  });
+}
+
+const ORDER: readonly PagesMeanwhile[] = ['answer', 'answer or refuse', 'may be gone'];
+export const laxer = (one: PagesMeanwhile, other: PagesMeanwhile): PagesMeanwhile =>
+  ORDER[Math.max(ORDER.indexOf(one), ORDER.indexOf(other))]!;
