@@ -54,6 +54,11 @@ faults-checkers: $(INSTALLED)
 	cd tests/faults/linearizability && PATH="$$PATH:/usr/local/go/bin" go vet ./... && PATH="$$PATH:/usr/local/go/bin" go test ./...
 	$(JEST) --selectProjects unit tests/faults
 
+## faults-recovery: kill -9 of each role under 1,000 events/s, until caught up; ARGS="--runs 5"
+faults-recovery: $(INSTALLED)
+	@bash tests/support/require.sh java maven
+	$(NODE) bench/recovery-roles.ts $(ARGS)
+
 ## browser: journeys in Chromium, with and without JavaScript, and accessibility
 browser: $(INSTALLED)
 	@bash tests/support/require.sh java maven chromium
@@ -139,5 +144,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit system faults faults-checkers browser fuzz chart generate manifests format bench-pipeline \
+.PHONY: help demo demo-stop test check unit system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench-pipeline \
   image kind-up kind-load deploy e2e kind-down

@@ -52,7 +52,7 @@ export async function openGate(protocol: Protocol, port: number, target: number)
       return armed.reach;
     });
     connections.add(connection);
-    near.once('close', () => connections.delete(connection));
+    connection.whenOver(() => connections.delete(connection));
   });
   const gate: Gate = {
     port,
@@ -137,6 +137,17 @@ class Connection {
     this.#far.once('close', () => {
       if (!this.#down.isWaiting) near.destroy();
     });
+  }
+
+  /** Once both sides are closed. */
+  whenOver(forget: () => void): void {
+    let closed = 0;
+    for (const socket of [this.#near, this.#far]) {
+      socket.once('close', () => {
+        closed += 1;
+        if (closed === 2) forget();
+      });
+    }
   }
 
   pump(): void {

@@ -108,3 +108,5 @@ try {
   process.exitCode = err instanceof BadOption ? 2 : 1;
   process.stderr.write(`${err instanceof BadOption ? err.message : (err as Error).stack}\n`);
 }
+// A connection that a fault left half open must not keep the process, and whoever waits for it.
+process.exit();

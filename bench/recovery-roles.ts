@@ -1,0 +1,175 @@
+/**
+ * `make faults-recovery`: how long after kill -9 of each role everything is as before, under 1,000 events a second and a
+ * supervisor. `--runs 3` kills of each; one world for all of them.
+ *
+ * For relay and projector: until the last write that the outage kept waiting was visible in the page's database. For the
+ * roles that answer requests: until the first of ten answers in a row, each within 100 ms.
+ */
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpus, tmpdir, totalmem } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { insertGigs } from '#pages/gig/own-data.ts';
+import { silentLog } from '#platform/log.ts';
+import { takeLock } from '../services/local-infra/folder-lock.ts';
+import { freePort } from '../services/local-infra/ports.ts';
+import { migratePage } from '../services/migrate/main.ts';
+import { seller } from '../services/seed/sellers.ts';
+import { startIssuer } from '../tests/support/issuer.ts';
+import { type Pipeline, type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
+import { type Load, openLoad, seedSellers } from './load.ts';
+import { observeView } from './observer.ts';
+import { caughtUpAfter } from './recovery.ts';
+import { type Figure, table } from './report.ts';
+
+const { values: flags } = parseArgs({ options: { runs: { type: 'string', default: '3' } } });
+const runs = Number(flags.runs);
+
+const PER_SECOND = 1_000;
+const SELLERS = 5_000;
+const WARM_UP_SECONDS = 15;
+/** What the demo uses. Brokers allow no less than 6,000 unless told so, and then a projector takes as much longer. */
+const SESSION_TIMEOUT_MS = 2_000;
+const SUPERVISOR = { max: 100, firstDelayMs: 50, maxDelayMs: 500 };
+const TARGET = { most: 3 };
+const IN_TIME_MS = 100;
+const IN_A_ROW = 10;
+const PATIENCE_MS = 20_000;
+
+/** Seconds from the kill until what was written is visible without delay again. */
+async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RoleProcess): Promise<number> {
+  const observer = await observeView(pipeline);
+  let count = 0;
+  const writing = load.write(PER_SECOND, 9, (one) => {
+    if (count++ % 10 === 0) observer.expect(one);
+  });
+  await delay(1_500);
+  const killedAt = performance.now();
+  victim.kill('SIGKILL');
+  await writing;
+  return caughtUpAfter(await observer.finish(), killedAt) / 1_000;
+}
+
+/** Seconds from the kill until it answers as before. @throws when it does not within 20 s */
+async function untilAnswering(url: string, load: Load, victim: RoleProcess): Promise<number> {
+  const writing = load.write(PER_SECOND, 7);
+  await delay(1_500);
+  const { exited } = victim;
+  const killedAt = performance.now();
+  victim.kill('SIGKILL');
+  await exited;
+  let firstOfRow: number | null = null;
+  for (let inRow = 0; inRow < IN_A_ROW; ) {
+    const askedAt = performance.now();
+    const isGood = await fetch(url, { signal: AbortSignal.timeout(IN_TIME_MS) }).then(
+      async (answer) => {
+        await answer.text();
+        return answer.ok;
+      },
+      () => false,
+    );
+    inRow = isGood ? inRow + 1 : 0;
+    if (!isGood) firstOfRow = null;
+    else firstOfRow ??= performance.now();
+    if (askedAt - killedAt > PATIENCE_MS)
+      throw new Error(`${url} does not answer ${PATIENCE_MS} ms after kill -9`);
+    await delay(10);
+  }
+  await writing;
+  return (firstOfRow! - killedAt) / 1_000;
+}
+
+const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
+const pipeline = await startPipeline();
+const issuer = await startIssuer();
+try {
+  await seedSellers(pipeline.source, SELLERS);
+  await insertGigs(pipeline.view, seller(1, SELLERS).gigs);
+  await pipeline.postgres.createDatabase('self_view');
+  await migratePage('self-view', pipeline.postgres.url('self_view'), 'none', silentLog);
+  const [sourcePort, gigPort, selfViewPort] = [await freePort(), await freePort(), await freePort()];
+  const supervised = { restart: SUPERVISOR };
+  const session = { ...supervised, env: { TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) } };
+  const tokens = {
+    TC_JWKS_URL: issuer.jwksUrl,
+    TC_JWT_ISSUER: issuer.issuer,
+    TC_JWT_AUDIENCE: issuer.audience,
+  };
+  const noKafka = { TC_KAFKA_BROKERS: undefined };
+  const relay = await pipeline.relay('relay', supervised);
+  const projector = await pipeline.projector('projector', session);
+  const source = await pipeline.startRole('top-clients', 'top-clients', {
+    ...supervised,
+    env: {
+      ...noKafka,
+      ...tokens,
+      TC_PORT: String(sourcePort),
+      TC_DATABASE_URL: pipeline.postgres.url('source'),
+    },
+  });
+  const page = (name: string, port: number, env: Readonly<Record<string, string>>) =>
+    pipeline.startRole(name, 'page-server', {
+      ...supervised,
+      env: { ...noKafka, TC_PORT: String(port), TC_SOURCE_URL: `http://127.0.0.1:${sourcePort}`, ...env },
+    });
+  const gig = await page('gig', gigPort, { TC_PAGE: 'gig', TC_DATABASE_URL: pipeline.postgres.url('gig') });
+  const selfView = await page('self-view', selfViewPort, {
+    ...tokens,
+    TC_PAGE: 'self-view',
+    TC_DATABASE_URL: pipeline.postgres.url('self_view'),
+    TC_TOKEN_URL: issuer.tokenUrl,
+  });
+  const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
+  // Cold processes and a cold broker are behind before anything is killed.
+  await load.write(PER_SECOND, WARM_UP_SECONDS);
+
+  const results: Record<string, number[]> = {};
+  const measure = async (name: string, figure: () => Promise<number>) => {
+    const seconds = await figure();
+    process.stderr.write(`${name}: ${seconds.toFixed(2)} s\n`);
+    results[name] = [...(results[name] ?? []), seconds];
+  };
+  for (let run = 1; run <= runs; run++) {
+    await measure('relay, alone', () => untilCaughtUp(pipeline, load, relay));
+    await measure('projector, alone', () => untilCaughtUp(pipeline, load, projector));
+    await measure('top-clients', () =>
+      untilAnswering(`http://127.0.0.1:${sourcePort}/v1/sellers/1/top-clients`, load, source),
+    );
+    await measure('page-server of the gig page', () =>
+      untilAnswering(`http://127.0.0.1:${gigPort}/gigs/1`, load, gig),
+    );
+    await measure('page-server of self-view', () =>
+      untilAnswering(`http://127.0.0.1:${selfViewPort}/`, load, selfView),
+    );
+  }
+  const standby = await pipeline.relay('relay-2', supervised);
+  for (let run = 1; run <= runs; run++) {
+    // Whoever leads after the kill before.
+    await measure('relay, with one standing by', async () =>
+      untilCaughtUp(pipeline, load, (await relay.metric('topclients_relay_leader')) > 0 ? relay : standby),
+    );
+  }
+  const second = await pipeline.projector('projector-2', session);
+  await load.write(PER_SECOND, 3);
+  for (let run = 1; run <= runs; run++) {
+    await measure('projector, one of two', () =>
+      untilCaughtUp(pipeline, load, run % 2 === 0 ? projector : second),
+    );
+  }
+  await load.close();
+
+  const figures = Object.entries(results).map(
+    ([name, values]): Figure => ({ name: `kill -9 of ${name}`, unit: 's', target: TARGET, values }),
+  );
+  const report = `${new Date().toISOString().slice(0, 10)}, ${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}, ${PER_SECOND} events/s, ${runs} kills of each, session time-out ${SESSION_TIMEOUT_MS} ms.\n\n${table(figures)}\n`;
+  process.stdout.write(`\n${report}`);
+  const folder = join(import.meta.dirname, 'results');
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, 'recovery-roles.json'), `${JSON.stringify(results, null, 2)}\n`);
+  writeFileSync(join(folder, 'recovery-roles.md'), report);
+} finally {
+  await issuer.close();
+  await pipeline.stop();
+  await release();
+}
