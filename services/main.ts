@@ -9,6 +9,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'page-server': () => import('./page-server/main.ts'),
   migrate: () => import('./migrate/main.ts'),
   'compare-views': () => import('./consistency/main.ts'),
+  'watch-view': () => import('./consistency/watch-main.ts'),
   'drop-view': () => import('./migrate/drop-view.ts'),
   issuer: () => import('./issuer/main.ts'),
   seed: () => import('./seed/main.ts'),

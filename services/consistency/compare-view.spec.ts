@@ -4,6 +4,7 @@ import {
   type CompareOptions,
   type Comparison,
   compareView,
+  findDifferences,
   type Source,
   type Topic,
   type Truth,
@@ -298,4 +299,30 @@ test('in any interleaving with writes nothing is alarmed about, and what was spo
     ),
     { numRuns: 100 },
   );
+});
+
+test('who gives up compares nothing with a view that is late, and keeps no more than it wants to', async () => {
+  const world = settled(30);
+  const find = (givesUpAt: number, catchUpMs = 10_000) =>
+    findDifferences(world.source, world.view, world.topic, {
+      catchUpMs,
+      lookEveryMs: 0,
+      sellersAtATime: 3,
+      givesUpAt,
+    });
+  world.rows.clear();
+  const some = await find(5);
+  expect(some).toMatchObject({ complete: false, caughtUp: true, sellers: 6 });
+  expect([...some.differences.keys()]).toEqual([1, 2, 3, 4, 5, 6]);
+  expect(await find(100)).toMatchObject({ complete: true, sellers: 30 });
+  world.goOn = () => {};
+  world.write(2);
+  expect(await find(100, 20)).toMatchObject({ complete: false, caughtUp: false, sellers: 0 });
+});
+
+test('it waits after each range but the last, by how many sellers it had', async () => {
+  const world = settled(7);
+  const waited: number[] = [];
+  await world.compare({ pace: async (sellers) => void waited.push(sellers) });
+  expect(waited).toEqual([3, 3]);
 });

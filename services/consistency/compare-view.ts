@@ -65,6 +65,30 @@ export interface CompareOptions {
   readonly lookEveryMs?: number;
   /** Ends the comparison, which then throws the reason. */
   readonly signal?: AbortSignal;
+  /** Waited for after each range of so many sellers: who has the time spares the databases. */
+  readonly pace?: (sellers: number) => Promise<void>;
+  /**
+   * Gives up on a view that does not catch up before anything is compared, and looks no further once so many rows
+   * differ or may: who compares all the time has another try, and memory for only so many.
+   */
+  readonly givesUpAt?: number;
+}
+
+/** All that a comparison found. */
+export interface Found {
+  /** Sellers that the source knows, those erased included. */
+  readonly sellers: number;
+  /** Rows that are missing, wrong or too much, by seller. */
+  readonly differences: ReadonlyMap<number, Difference>;
+  /** Rows that are older or missing, where the view did not catch up, so that nobody can tell. */
+  readonly late: ReadonlyMap<number, Difference>;
+  /** Sellers who changed all the while. */
+  readonly unsettled: number;
+  readonly digest: Verdict['digest'];
+  /** False when the view did not get to where the source was. */
+  readonly caughtUp: boolean;
+  /** False when it gave up before the last seller. */
+  readonly complete: boolean;
 }
 
 export interface Verdict {
@@ -106,9 +130,37 @@ export async function compareView(
   source: Source,
   view: View,
   topic: Topic,
-  { sellersAtATime = 2_000, rounds = 5, ...options }: CompareOptions,
+  options: CompareOptions,
 ): Promise<Verdict> {
   const startedAt = performance.now();
+  const { sellers, differences, late, unsettled, digest, caughtUp } = await findDifferences(
+    source,
+    view,
+    topic,
+    options,
+  );
+  const differing = new Set([...differences.keys(), ...late.keys(), ...(await view.parkedSellers())]);
+  return {
+    sellers,
+    differing: differing.size,
+    examples: [...differing].slice(0, EXAMPLES),
+    unsettled,
+    digest,
+    tookMs: Math.round(performance.now() - startedAt),
+    caughtUp,
+  };
+}
+
+/**
+ * The comparison of `compareView`, with every row that it found. Parked messages are not looked at.
+ * @throws what the ports throw
+ */
+export async function findDifferences(
+  source: Source,
+  view: View,
+  topic: Topic,
+  { sellersAtATime = 2_000, rounds = 5, ...options }: CompareOptions,
+): Promise<Found> {
   const findings = new Findings();
   let patienceMs = options.catchUpMs;
   const catchUp = async () => {
@@ -118,23 +170,25 @@ export async function compareView(
     return done;
   };
   let caughtUp = await catchUp();
-  const { sellers, open } = await compareAll(source, view, sellersAtATime, findings, options.signal);
+  const gaveUp = !caughtUp && options.givesUpAt !== undefined;
+  const { sellers, open, complete } = gaveUp
+    ? { sellers: 0, open: new Map<number, Doubt>(), complete: false }
+    : await compareAll(source, view, sellersAtATime, findings, options);
   let left: ReadonlyMap<number, Doubt> = open;
   for (let round = 0; round < rounds && left.size > 0; round++) {
     caughtUp &&= await catchUp();
     if (!caughtUp) break;
     left = await lookAgain(source, view, sellersAtATime, left, findings, options.signal);
   }
-  if (!caughtUp) for (const [sellerId, { digests }] of left) findings.differs(sellerId, digests);
-  for (const sellerId of await view.parkedSellers()) findings.differs(sellerId, { expected: 0n, held: 0n });
+  if (!caughtUp) for (const { row } of left.values()) findings.counts(row);
   return {
     sellers,
-    differing: findings.sellers.size,
-    examples: [...findings.sellers].slice(0, EXAMPLES),
+    differences: findings.differences,
+    late: caughtUp ? new Map() : new Map([...left].map(([sellerId, { row }]) => [sellerId, row])),
     unsettled: caughtUp ? left.size : 0,
     digest: findings.digest(),
-    tookMs: Math.round(performance.now() - startedAt),
     caughtUp,
+    complete,
   };
 }
 
@@ -142,11 +196,11 @@ export async function compareView(
 interface Doubt {
   /** The version that the view must have reached once everything that was on its way has been applied. */
   readonly mustReach: number;
-  readonly digests: Difference['digests'];
+  readonly row: Difference;
 }
 
 class Findings {
-  readonly sellers = new Set<number>();
+  readonly differences = new Map<number, Difference>();
   #source = 0n;
   #view = 0n;
 
@@ -155,8 +209,12 @@ class Findings {
     this.#view += digest;
   }
 
-  differs(sellerId: number, digests: Difference['digests']): void {
-    this.sellers.add(sellerId);
+  differs(row: Difference): void {
+    this.differences.set(row.sellerId, row);
+    this.counts(row);
+  }
+
+  counts({ digests }: Difference): void {
     this.#source += digests.expected;
     this.#view += digests.held;
   }
@@ -172,29 +230,33 @@ async function compareAll(
   view: View,
   limit: number,
   findings: Findings,
-  signal?: AbortSignal,
-): Promise<{ sellers: number; open: Map<number, Doubt> }> {
+  { signal, pace, givesUpAt = Number.POSITIVE_INFINITY }: Partial<CompareOptions>,
+): Promise<{ sellers: number; open: Map<number, Doubt>; complete: boolean }> {
   const open = new Map<number, Doubt>();
   let sellers = 0;
   let after = BELOW_ALL;
-  let reading = source.next(after, limit);
+  let ahead: Promise<readonly Truth[]> | null = null;
   while (after < ABOVE_ALL) {
-    const truths = await reading;
+    const truths = await (ahead ?? source.next(after, limit));
+    ahead = null;
     signal?.throwIfAborted();
     sellers += truths.length;
     // Behind the last seller of the source the view may have more.
     const through = truths.length < limit ? ABOVE_ALL : truths.at(-1)!.sellerId;
-    if (through < ABOVE_ALL) {
-      reading = source.next(through, limit);
-      reading.catch(() => {}); // Awaited in the next round, perhaps after something else has failed.
+    // Who takes it slowly would compare with what the source said a while ago.
+    if (through < ABOVE_ALL && !pace) {
+      ahead = source.next(through, limit);
+      ahead.catch(() => {}); // Awaited in the next round, perhaps after something else has failed.
     }
     const { digest, differences } = await view.compareRange(truths, after, through);
     findings.agrees(digest);
     const judged = await judge(source, truths, differences, findings, () => 0);
     for (const [sellerId, doubt] of judged) open.set(sellerId, doubt);
     after = through;
+    if (open.size + findings.differences.size >= givesUpAt) break;
+    if (after < ABOVE_ALL) await pace?.(truths.length);
   }
-  return { sellers, open };
+  return { sellers, open, complete: after >= ABOVE_ALL };
 }
 
 /** Sellers in doubt once more, after the view has caught up with what was known of them. */
@@ -239,23 +301,23 @@ async function judge(
   const erased = new Set(truths.filter((truth) => truth.erased).map((truth) => truth.sellerId));
   const newer: Difference[] = [];
   for (const one of differences) {
-    const { sellerId, expected, held, digests } = one;
+    const { sellerId, expected, held } = one;
     if (expected === null || (held !== null && held > expected)) newer.push(one);
-    else if (held === expected) findings.differs(sellerId, digests);
+    else if (held === expected) findings.differs(one);
     // Compaction leaves a tombstone of an erased seller, and later nothing: a view that reads the topic after that
     // has no row to keep, and shows none.
     else if (held === null && erased.has(sellerId)) continue;
-    else if ((held ?? 0) < mustHave(sellerId)) findings.differs(sellerId, digests);
-    else doubts.set(sellerId, { mustReach: expected, digests });
+    else if ((held ?? 0) < mustHave(sellerId)) findings.differs(one);
+    else doubts.set(sellerId, { mustReach: expected, row: one });
   }
   if (newer.length === 0) return doubts;
   const now = new Map(
     (await source.of(newer.map(({ sellerId }) => sellerId))).map((truth) => [truth.sellerId, truth.version]),
   );
-  for (const { sellerId, held, digests } of newer) {
-    const version = now.get(sellerId) ?? 0;
-    if (held! > version) findings.differs(sellerId, digests);
-    else doubts.set(sellerId, { mustReach: version, digests });
+  for (const one of newer) {
+    const version = now.get(one.sellerId) ?? 0;
+    if (one.held! > version) findings.differs(one);
+    else doubts.set(one.sellerId, { mustReach: version, row: one });
   }
   return doubts;
 }

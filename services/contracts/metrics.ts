@@ -327,6 +327,13 @@ export const METRICS = {
     labels: ['page'],
     owner: 'consistency',
   },
+  topclients_consistency_unhealed_sellers: {
+    type: 'gauge',
+    help: 'Divergent sellers whose row stayed as it was after three repairs; they are sent again only now and then',
+    unit: 'sellers',
+    labels: ['page'],
+    owner: 'consistency',
+  },
   topclients_consistency_errors_total: {
     type: 'counter',
     help: 'Comparisons that came to no verdict and are tried again',

@@ -1,0 +1,133 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { PAGES } from '#pages/index.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { VIEW_SETTINGS } from '#pages/view-settings.ts';
+import { boolean, integer, milliseconds, setting, url } from '#platform/config.ts';
+import { serveHealth } from '#platform/health.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { connect } from '#platform/postgres.ts';
+import { defineRole } from '#platform/role.ts';
+import { kafkaTopic } from './kafka-topic.ts';
+import { openWatchMetrics } from './metrics.ts';
+import { postgresRepairs } from './postgres-repairs.ts';
+import { postgresSource } from './postgres-source.ts';
+import { postgresView } from './postgres-view.ts';
+import { type Session, watchView } from './watch.ts';
+import { lookForCanary, watchCanary } from './watch-canary.ts';
+
+export const role = defineRole({
+  name: 'watch-view',
+  about:
+    "compares a page's view with the source of truth all the time, has what differs sent again, and times the canary; one process a page",
+  settings: {
+    ...VIEW_SETTINGS,
+    sourceUrl: setting(
+      'TC_SOURCE_DATABASE_URL',
+      'PostgreSQL address of the source of truth, its primary',
+      url(),
+    ),
+    sellersPerSecond: setting(
+      'TC_SELLERS_PER_SECOND',
+      'sellers compared in a second, at most',
+      integer(1, 1_000_000).default(2_000),
+    ),
+    pauseMs: setting(
+      'TC_PAUSE_MS',
+      'between two comparisons, in ms',
+      milliseconds(86_400_000).default(5_000),
+    ),
+    catchUpMs: setting(
+      'TC_CATCH_UP_MS',
+      'how long a comparison waits for the view to catch up before it comes to no verdict, in ms',
+      integer(100, 3_600_000).default(30_000),
+    ),
+    repair: setting(
+      'TC_REPAIR',
+      'whether what differs is sent again; false only watches',
+      boolean().default(true),
+    ),
+    repairsPerPass: setting(
+      'TC_REPAIRS_PER_PASS',
+      'sellers sent again after one comparison, at most',
+      integer(1, 1_000_000).default(1_000),
+    ),
+    repairsPerSecond: setting(
+      'TC_REPAIRS_PER_SECOND',
+      'sellers sent again in a second, at most',
+      integer(1, 100_000).default(100),
+    ),
+    canaryEveryMs: setting(
+      'TC_CANARY_EVERY_MS',
+      'how often the view is looked at for the canary, in ms; 0 does not',
+      milliseconds().default(100),
+    ),
+    ...KAFKA_SETTINGS,
+  },
+  async start(config, { log, metrics, releases }) {
+    const { page, delivery, viewVersion } = config;
+    const schema = viewSchema(delivery, viewVersion);
+    const observer = openWatchMetrics(metrics, page);
+    const connection = {
+      applicationName: `watch-view-${page}`,
+      statementTimeoutMs: 20_000,
+      connectTimeoutMs: 5_000,
+    };
+    // A session that is lost says so at its next query; this keeps its death from ending the process.
+    const onLost = () => {};
+    const openView = () =>
+      connect(
+        { ...connection, url: config.databaseUrl, searchPath: [schema, 'public'], pipeline: true },
+        onLost,
+      );
+    const kafka = openKafka('watch-view', await kafkaSettings(config), log);
+    const open = async (): Promise<Session> => {
+      const opened: (() => Promise<unknown>)[] = [];
+      const close = async () => {
+        await Promise.allSettled(opened.map((one) => one()));
+      };
+      try {
+        const sourceDb = await connect({ ...connection, url: config.sourceUrl }, onLost);
+        opened.push(() => sourceDb.end());
+        const viewDb = await openView();
+        opened.push(() => viewDb.end());
+        const admin = kafka.admin();
+        opened.push(() => admin.disconnect());
+        await admin.connect();
+        return {
+          source: postgresSource(sourceDb),
+          view: await postgresView(viewDb, PAGES[page].projections[delivery], schema),
+          topic: kafkaTopic(admin, SELLER_EVENTS.topic),
+          repairs: postgresRepairs(sourceDb),
+          close,
+        };
+      } catch (err) {
+        void close();
+        throw err;
+      }
+    };
+    const openCanary = async () => {
+      const db = await openView();
+      return { look: () => lookForCanary(db), close: () => db.end() };
+    };
+
+    // What it watches may be away for as long as it likes: that is in its metrics, and a restart would not help.
+    const health = await serveHealth(config.healthPort, {
+      notReadyBecause: () => null,
+      registry: metrics.registry,
+    });
+    releases.push('the health port', () => health.close());
+    const stopping = new AbortController();
+    const watching = Promise.all([
+      watchView(open, config, observer, log, stopping.signal),
+      config.canaryEveryMs > 0
+        ? watchCanary(openCanary, config.canaryEveryMs, observer, log, stopping.signal)
+        : null,
+    ]);
+    releases.push('the watch', () => {
+      stopping.abort(new Error('was stopped'));
+      return watching;
+    });
+    log.info({ healthPort: health.port, page, delivery, viewVersion, repair: config.repair }, 'watches');
+    return 'running';
+  },
+});

@@ -1,0 +1,180 @@
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { type Difference, findDifferences, type Source, type Topic, type View } from './compare-view.ts';
+import { RepairBook } from './repair-book.ts';
+
+export interface Repairs {
+  /**
+   * Sends the state of these sellers again, in one transaction.
+   * @returns those it could send: one whose log is damaged is left out
+   */
+  send(differences: readonly Difference[]): Promise<readonly Difference[]>;
+}
+
+/** What a pass needs, opened anew after a failure. */
+export interface Session {
+  readonly source: Source;
+  readonly view: View;
+  readonly topic: Topic;
+  readonly repairs: Repairs;
+  close(): Promise<void>;
+}
+
+export interface WatchSettings {
+  readonly sellersPerSecond: number;
+  /** Between the end of a pass and the next, in ms. */
+  readonly pauseMs: number;
+  /** How long a pass waits for the view to catch up, in ms. */
+  readonly catchUpMs: number;
+  /** False: only watches. */
+  readonly repair: boolean;
+  readonly repairsPerPass: number;
+  readonly repairsPerSecond: number;
+}
+
+export interface WatchObserver {
+  /** A pass came to a verdict. */
+  compared(sellers: number, divergent: number, tookMs: number): void;
+  repaired(sellers: number): void;
+  unhealed(sellers: number): void;
+  /** A pass came to no verdict. */
+  failed(): void;
+}
+
+/** Few enough to hold their locks for milliseconds. */
+const REPAIRS_AT_A_TIME = 50;
+const SELLERS_AT_A_TIME = 500;
+/** A view of which more is wrong is built anew, not repaired; and what is found is kept in memory. */
+const MOST_DIFFERENCES = 20_000;
+const RETRY_UNHEALED_MS = 10 * 60_000;
+const BACK_OFF_MS = { first: 500, longest: 30_000 };
+const EXAMPLES = 10;
+
+/**
+ * Compares a view with the source over and over, and has what differs sent again, until the signal aborts. A failure of
+ * whatever it needs ends the pass, not the watch.
+ *
+ * A seller with a parked message is no divergence: the projector says so itself, and what it could not apply it could
+ * not apply again. A view that does not catch up comes to no verdict, for its late rows may be on their way.
+ * @param open resolves to a session, or throws what keeps it from being had
+ */
+export async function watchView(
+  open: () => Promise<Session>,
+  settings: WatchSettings,
+  observer: WatchObserver,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  const book = new RepairBook(RETRY_UNHEALED_MS);
+  let session: Session | null = null;
+  let failures = 0;
+  let diverged = false;
+  while (!signal.aborted) {
+    try {
+      session ??= await open();
+      const verdict = await pass(session, settings, signal);
+      failures = verdict.isOne ? 0 : failures + 1;
+      if (verdict.isOne) {
+        const { divergent, sellers, tookMs } = verdict;
+        observer.compared(sellers, divergent.length, tookMs);
+        const examples = divergent.slice(0, EXAMPLES).map(({ sellerId }) => sellerId);
+        if (divergent.length > 0) log.warn({ divergent: divergent.length, examples }, 'the view differs');
+        else if (diverged) log.info({ sellers }, 'the view is as the source has it again');
+        diverged = divergent.length > 0;
+        await repair(session, divergent, book, settings, observer, log, signal);
+      } else {
+        observer.failed();
+        log.warn(
+          { catchUpMs: settings.catchUpMs },
+          'the view did not catch up, so that nothing can be said of it',
+        );
+      }
+    } catch (err) {
+      if (signal.aborted) break;
+      failures += 1;
+      observer.failed();
+      log.warn({ err }, 'could not compare the view with the source; tries again');
+      const broken: Session | null = session;
+      session = null;
+      void broken?.close().catch(() => {});
+    }
+    await pause(failures === 0 ? settings.pauseMs : backOff(failures), signal);
+  }
+  await session?.close();
+}
+
+/** With jitter, so that the watchers of all pages do not come back at the same instant. */
+const backOff = (failures: number): number =>
+  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** Math.min(failures - 1, 10)) *
+  (0.5 + Math.random() / 2);
+
+async function pass(
+  { source, view, topic }: Session,
+  { sellersPerSecond, catchUpMs }: WatchSettings,
+  signal: AbortSignal,
+) {
+  const startedAt = performance.now();
+  const sellersAtATime = Math.min(SELLERS_AT_A_TIME, Math.max(1, Math.ceil(sellersPerSecond / 2)));
+  let due = startedAt;
+  const found = await findDifferences(source, view, topic, {
+    catchUpMs,
+    givesUpAt: MOST_DIFFERENCES,
+    sellersAtATime,
+    signal,
+    pace: async (sellers) => {
+      due = Math.max(due, performance.now() - 1_000) + (sellers / sellersPerSecond) * 1_000;
+      await pause(Math.max(0, due - performance.now()), signal);
+    },
+  });
+  const parked = new Set(await view.parkedSellers());
+  return {
+    sellers: found.sellers,
+    divergent: [...found.differences.values()].filter(({ sellerId }) => !parked.has(sellerId)),
+    // What was found differing differs, even where the look at the others was not worth the while.
+    isOne: found.caughtUp && (found.complete || found.differences.size > 0),
+    tookMs: performance.now() - startedAt,
+  };
+}
+
+async function repair(
+  { repairs }: Session,
+  divergent: readonly Difference[],
+  book: RepairBook,
+  { repair: wanted, repairsPerPass, repairsPerSecond }: WatchSettings,
+  observer: WatchObserver,
+  log: Log,
+  signal: AbortSignal,
+): Promise<void> {
+  if (!wanted) return;
+  const { send, unhealed, waiting } = book.plan(divergent, repairsPerPass, Date.now());
+  observer.unhealed(unhealed.length);
+  if (unhealed.length > 0) {
+    log.error(
+      { unhealed: unhealed.length, examples: unhealed.slice(0, EXAMPLES) },
+      'rows stay wrong although they were repaired; see whether the projector of this view applies anything, and look at them',
+    );
+  }
+  if (waiting > 0) {
+    log.warn(
+      { waiting, repairsPerPass },
+      'more rows differ than one pass repairs; to build the view anew is quicker when most of it is wrong',
+    );
+  }
+  const atATime = Math.min(REPAIRS_AT_A_TIME, repairsPerSecond);
+  for (let at = 0; at < send.length; at += atATime) {
+    if (at > 0) await pause((atATime / repairsPerSecond) * 1_000, signal);
+    if (signal.aborted) return;
+    const some = send.slice(at, at + atATime);
+    const sent = await repairs.send(some);
+    // What could not be sent was tried as well: it would be tried for ever otherwise.
+    book.sent(some, Date.now());
+    observer.repaired(sent.length);
+    if (sent.length < some.length) {
+      log.error(
+        { sellers: some.filter((one) => !sent.includes(one)).map(({ sellerId }) => sellerId) },
+        'the event log of these sellers ends before their state; restore it, then run rebuild-state',
+      );
+    }
+  }
+  if (send.length > 0) log.info({ sent: send.length }, 'sent again what differs');
+}
