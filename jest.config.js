@@ -16,6 +16,7 @@ export default {
       '<rootDir>/{services,cdk8s,dashboards,bench}/**/*.spec.ts',
       '<rootDir>/tests/faults/**/!(short).spec.ts',
     ]),
+    project('rules', ['<rootDir>/tests/rules/**/*.spec.ts']),
     project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
     project('system', ['<rootDir>/tests/system/**/*.spec.ts', '<rootDir>/tests/faults/short.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
