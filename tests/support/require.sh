@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that what the commands cannot bring themselves is on this machine, and says how to get it where it is not.
-# usage: require.sh npm|go|java|maven|python|chromium|promtool|docker|kind|kubectl|helm|kubeconfig …
+# usage: require.sh npm|go|java|maven|python|chromium|promtool|prometheus|docker|kind|kubectl|helm|kubeconfig …
 set -euo pipefail
 
 missing() {
@@ -38,15 +38,15 @@ for what in "$@"; do
       minor=$(go version 2>/dev/null | sed -nE 's/.* go1\.([0-9]+).*/\1/p' || true)
       [ "${minor:-0}" -ge 23 ] || missing "Go 1.23 or newer is missing (found: 1.${minor:-none}); the checker of linearizability is a Go program. See go.dev/doc/install; on Debian 13: apt-get install golang"
       ;;
-    promtool)
-      if ! command -v promtool >/dev/null; then
+    promtool | prometheus)
+      if ! command -v "$what" >/dev/null; then
         if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
-          echo 'installing Prometheus, whose promtool tests the alert rules'
+          echo 'installing Prometheus, which collects metrics, and whose promtool tests the alert rules'
           { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends prometheus; } >/dev/null
           # The package starts a server; only its programs are wanted.
           systemctl disable --now prometheus >/dev/null 2>&1 || true
         else
-          missing 'promtool is missing; it tests the alert rules. It comes with Prometheus 2.42 or newer. On Debian: apt-get install prometheus'
+          missing "$what is missing; it tests the alert rules, and the demo shows its metrics by it. It comes with Prometheus 2.42 or newer. On Debian: apt-get install prometheus"
         fi
       fi
       ;;
