@@ -16,6 +16,8 @@ import { type Mutation, mutatedCopy } from './mutations.ts';
 import { BadOption, choose, type Options, readOptions } from './options.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
+/** A mutation that its own faults do not show in this time is not noticed. */
+const MUTATION_MINUTES = 0.4;
 const startedAt = performance.now();
 const log = (message: string) =>
   process.stdout.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} ${message}\n`);
@@ -77,7 +79,7 @@ async function noticed(mutation: Mutation, options: Options): Promise<boolean> {
     const faults = options.faults ?? CATALOGUE.filter(({ name }) => mutation.faults.includes(name));
     const report = await campaign(options, faults, {
       main: await mutatedCopy(mutation, folder),
-      minutes: Math.min(options.minutes, 1),
+      minutes: Math.min(options.minutes, MUTATION_MINUTES),
       untilFirstFinding: true,
     });
     const broken = [...new Set(report.findings.map(({ promise }) => promise))].toSorted();

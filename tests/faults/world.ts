@@ -319,6 +319,7 @@ async function start(
         async () => {
           const states = await Promise.all([
             ...[...roles.values()].map(async (one) => ((await one.isReady()) ? null : one.name)),
+            brokerAnswers(kafka.bootstrap).then((yes) => (yes ? null : 'Kafka')),
             ...Object.entries(postgres).map(([name, server]) =>
               answers(server.url('postgres')).then((yes) => (yes ? null : `postgres of the ${name}`)),
             ),
@@ -384,5 +385,21 @@ async function answers(url: string): Promise<boolean> {
     return false;
   } finally {
     await db.end().catch(() => {});
+  }
+}
+
+async function brokerAnswers(bootstrap: string): Promise<boolean> {
+  const admin = openKafka('faults-ready', { brokers: [bootstrap] }, silentLog).admin({
+    retry: { retries: 0 },
+  });
+  try {
+    await admin.connect();
+    // Listening is not enough: a broker that has just come back leads no partition yet.
+    const { topics } = await admin.fetchTopicMetadata({ topics: [SELLER_EVENTS.topic] });
+    return topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
+  } catch {
+    return false;
+  } finally {
+    await admin.disconnect().catch(() => {});
   }
 }
