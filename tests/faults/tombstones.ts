@@ -1,8 +1,11 @@
 /** A projector that is away until Kafka has forgotten an erased seller, tombstone and all. */
+import { join } from 'node:path';
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka.ts';
 import { silentLog } from '#platform/log.ts';
+import { freePort } from '../../services/local-infra/ports.ts';
+import { startProcess } from '../../services/local-infra/process.ts';
 import { until } from '../support/pipeline.ts';
 import { readTopic } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
@@ -20,7 +23,8 @@ const FORGETS_AT_ONCE = {
 export const tombstones: readonly Fault[] = [
   {
     name: 'tombstones-expire',
-    about: 'a projector away for longer than Kafka keeps the tombstone of a seller it still shows',
+    about:
+      'a projector away for longer than Kafka keeps the tombstone of a seller it still shows; watch-view has it put right',
     touches: 'lone-projector',
     pages: 'answer',
     seconds: [0, 1],
@@ -49,10 +53,39 @@ export const tombstones: readonly Fault[] = [
         2_000,
       ).catch((err: Error) => log(err.message));
       await settings(world, SELLER_EVENTS.settings);
-      return () => away.process.restart();
+      return async () => {
+        await away.process.restart();
+        // No message can tell this projector of the erasure any more: whoever compares the view with the source must.
+        const watch = await startWatch(world);
+        try {
+          await until('the view has forgotten the seller', async () => !(await shown()), 60_000, 100);
+        } finally {
+          await watch.stop();
+        }
+      };
     },
   },
 ];
+
+async function startWatch(world: World) {
+  const healthPort = await freePort();
+  return startProcess({
+    name: 'watch-user',
+    command: process.execPath,
+    args: [world.main, 'watch-view'],
+    env: {
+      NODE_OPTIONS: undefined,
+      TC_HEALTH_PORT: String(healthPort),
+      TC_PAGE: 'user',
+      TC_DATABASE_URL: world.postgres.pages.url('user'),
+      TC_SOURCE_DATABASE_URL: world.postgres.source.url('source'),
+      TC_KAFKA_BROKERS: world.kafka.bootstrap,
+      TC_PAUSE_MS: '500',
+    },
+    logFile: join(world.folder, 'watch-user.log'),
+    readyUrl: `http://127.0.0.1:${healthPort}/readyz`,
+  });
+}
 
 async function settings(world: World, wanted: Readonly<Record<string, string>>): Promise<void> {
   const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
