@@ -16,6 +16,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-progress \
 FROM packages AS compiled
 COPY --from=gcr.io/distroless/nodejs24-debian12:nonroot /nodejs/bin/node /nodejs/bin/node
 COPY cdk8s cdk8s
+COPY dashboards dashboards
 COPY services services
 RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
 USER 65532:65532
@@ -38,6 +39,7 @@ COPY --from=packages /app/package.json ./
 COPY --from=packages /app/node_modules node_modules
 COPY --from=compiled --chown=0:0 /app/.compile-cache .compile-cache
 COPY cdk8s cdk8s
+COPY dashboards dashboards
 COPY services services
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.compile-cache
 USER 65532:65532

@@ -25,6 +25,7 @@ test('values.yaml gives every value the templates read, and departs from the sch
     topClients: {},
     pages: {},
     admissionPolicy: {},
+    dashboards: {},
     test: {},
   });
   expect({ ...given, image: { ...given.image, tag: '' } }).toEqual(defaults);

@@ -48,6 +48,22 @@ test('writes the very objects that the operator applies, in the order in which t
     ...ours.workloads,
     ...theirs.flatMap((page) => page.objects.workloads),
     ...ours.seeding,
+    ...['availability', 'consistency', 'operator', 'overview', 'pipeline'].map((name) =>
+      expect.objectContaining({
+        kind: 'ConfigMap',
+        metadata: expect.objectContaining({
+          name: `top-clients-dashboard-${name}`,
+          labels: expect.objectContaining({ grafana_dashboard: '1' }),
+          annotations: { grafana_folder: 'Top Clients' },
+        }),
+        data: {
+          [`topclients-${name}.json`]: readFileSync(
+            join(ROOT, `charts/top-clients/dashboards/topclients-${name}.json`),
+            'utf8',
+          ),
+        },
+      }),
+    ),
   ]);
 });
 

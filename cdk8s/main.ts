@@ -1,5 +1,5 @@
 /** Writes the objects that the operator would apply as plain YAML: `make manifests`, for GitOps without the operator. */
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { manifestFiles, missingSecrets } from './manifest-files.ts';
 import { readValues, ValuesError } from './values.ts';
@@ -13,6 +13,14 @@ const USAGE = `usage: node cdk8s/main.ts --namespace NAME [options]
   --monitoring      the cluster has a Prometheus operator: monitoring.enabled auto means always
   --out FOLDER      one file a group, in the order in which they are needed; to the console when absent
 `;
+
+/** The chart's own: the same ones, whichever way they are installed. */
+async function readDashboards(): Promise<ReadonlyMap<string, string>> {
+  const folder = new URL('../charts/top-clients/dashboards/', import.meta.url);
+  const names = (await readdir(folder)).sort();
+  const texts = await Promise.all(names.map((name) => readFile(new URL(name, folder), 'utf8')));
+  return new Map(names.map((name, i) => [name, texts[i]!]));
+}
 
 try {
   const { values: flags } = parseArgs({
@@ -38,7 +46,7 @@ try {
       image: flags.image,
       capabilities: { keda: flags.keda, monitoring: flags.monitoring },
     });
-    const files = manifestFiles(wanted);
+    const files = manifestFiles(wanted, await readDashboards());
     if (flags.out === undefined) process.stdout.write([...files.values()].join(''));
     else await writeManifests(flags.out, files, (line) => process.stderr.write(`${line}\n`));
     process.stderr.write(missingSecrets(wanted.platform));

@@ -1,4 +1,6 @@
 import { stringify } from 'yaml';
+import { build } from './build.ts';
+import { dashboards } from './constructs/dashboards.ts';
 import { ISSUER_KEY } from './constructs/issuer.ts';
 import type { KubeObject } from './kube-object.ts';
 import { pageObjects, platformObjects } from './manifests.ts';
@@ -8,8 +10,14 @@ import type { Wanted } from './values.ts';
 /** The first line of every file; what does not begin with it was written by somebody else. */
 export const MARK = '# Written by make manifests; what you change here is lost at the next run.\n';
 
-/** One file a group, name → text. By name they are in the order in which they are needed. */
-export function manifestFiles({ platform, pages }: Wanted): ReadonlyMap<string, string> {
+/**
+ * One file a group, name → text. By name they are in the order in which they are needed.
+ * @param boards the dashboards, name → JSON
+ */
+export function manifestFiles(
+  { platform, pages, dashboards: settings }: Wanted,
+  boards: ReadonlyMap<string, string>,
+): ReadonlyMap<string, string> {
   const ours = platformObjects(platform);
   const theirs = pages.map((page) => ({ name: page.name, objects: pageObjects(platform, page) }));
   const groups: readonly (readonly [string, readonly KubeObject[]])[] = [
@@ -21,6 +29,7 @@ export function manifestFiles({ platform, pages }: Wanted): ReadonlyMap<string, 
     ['40-workloads', ours.workloads],
     ...theirs.map(({ name, objects }) => [`41-workloads-${name}`, objects.workloads] as const),
     ['50-seeding', ours.seeding],
+    ['60-dashboards', build((scope) => dashboards(scope, platform, settings, boards))],
   ];
   return new Map(
     groups

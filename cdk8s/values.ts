@@ -1,6 +1,6 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { ChartValues } from './api/chart-values.ts';
+import { ChartValues, type Dashboards } from './api/chart-values.ts';
 import { PAGE_NAMES, PageViewSpec } from './api/page-view.ts';
 import { brokenRules } from './api/rules.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
@@ -14,6 +14,7 @@ export class ValuesError extends Error {
 export interface Wanted {
   readonly platform: Platform;
   readonly pages: readonly PagePlan[];
+  readonly dashboards: Dashboards;
 }
 
 type Values = Readonly<Record<string, unknown>>;
@@ -50,7 +51,7 @@ export function readValues(
   const given = files.map(({ file, text }) => yaml(file, text)).reduce(overlay, {});
   const parsed = ChartValues.safeParse(given);
   if (!parsed.success) throw new ValuesError(parsed.error.issues.map(sentence).join('\n'));
-  const { image, topClients, pages } = parsed.data;
+  const { image, topClients, pages, dashboards } = parsed.data;
   const deployed = PAGE_NAMES.flatMap((name) => {
     const spec = (pages as Readonly<Record<string, PageViewSpec | null | undefined>>)[name];
     return spec ? [{ name, spec }] : [];
@@ -81,6 +82,7 @@ export function readValues(
       capabilities: around.capabilities,
     },
     pages: deployed.map(({ name, spec }) => settledPage(name, spec)),
+    dashboards,
   };
 }
 

@@ -64,6 +64,21 @@ const smokeTest = section({
   tokenKey: secretKey.default('token').meta({ description: 'Its key with the token' }),
 }).meta({ description: 'What `helm test` does: write a client, wait to see it on the gig page, remove it' });
 
+const dashboards = section({
+  enabled: z.boolean().default(true).meta({
+    description: 'Whether to bring them; where two installations share a Grafana, let one of them do it',
+  }),
+  labels: z
+    .record(z.string(), z.string().max(63))
+    .default({ grafana_dashboard: '1' })
+    .meta({ description: "That Grafana's sidecar selects by" }),
+  annotations: z
+    .record(z.string(), z.string())
+    .default({ grafana_folder: 'Top Clients' })
+    .meta({ description: 'Of each ConfigMap; this one is what the sidecar takes the folder from' }),
+}).meta({ description: "Dashboards for Grafana's sidecar, a ConfigMap each" });
+export type Dashboards = z.output<typeof dashboards>;
+
 const page = (name: string) =>
   PageViewSpec.unwrap()
     .nullable()
@@ -84,6 +99,7 @@ export const ChartValues = z
         description: 'Refuse more projectors than the topic has partitions; needs rights on cluster level',
       }),
     }).meta({ description: 'A ValidatingAdmissionPolicy for this namespace' }),
+    dashboards,
     test: smokeTest,
     global: z
       .record(z.string(), z.unknown())

@@ -360,6 +360,10 @@ export const TopClientsSpec = section({
       .record(z.string(), z.string().max(63))
       .default({})
       .meta({ description: 'That your Prometheus selects by' }),
+    runbooks: z.string().min(1).max(2_048).default('docs/runbooks').meta({
+      description:
+        "Where alerts say their runbooks are; a path in the project's repository, or the address of your copy",
+    }),
   }).meta({ description: 'For the Prometheus operator' }),
   tracing: section({
     endpoint: httpAddress.optional().meta({

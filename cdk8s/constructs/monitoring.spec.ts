@@ -1,5 +1,4 @@
 import { expect, test } from '@jest/globals';
-import { METRICS } from '#contracts/metrics.ts';
 import { built, platformOf } from '../testing/platforms.ts';
 import { monitoring } from './monitoring.ts';
 
@@ -18,7 +17,14 @@ test('only where its API is, unless told otherwise', () => {
   expect(yamlOf({ monitoring: { enabled: 'never' } }, { monitoring: true })).toBe('');
 });
 
-test('alerts ask for metrics that exist', () => {
-  const named = yamlOf({}, { monitoring: true }).match(/\btopclients_\w+/g)!;
-  for (const name of named) expect(Object.keys(METRICS)).toContain(name);
+test('the rules watch this installation alone, and say where the runbooks are', () => {
+  const rules = yamlOf(
+    { monitoring: { runbooks: 'https://wiki.example.com/runbooks/' } },
+    { monitoring: true },
+  );
+  const expressions = rules.match(/expr: .+/g)!;
+  expect(expressions.length).toBeGreaterThan(20);
+  for (const expression of expressions)
+    expect(expression).toContain('namespace=\\"shop\\"'.replaceAll('\\', ''));
+  expect(rules).toContain('runbook_url: https://wiki.example.com/runbooks/TopClientsCanaryLate.md');
 });

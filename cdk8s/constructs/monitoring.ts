@@ -1,5 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
+import { ruleGroups } from '#dashboards/rules/rules.ts';
 import { names, type Platform } from '../platform.ts';
 import { metadataOf, PART_OF } from './labels.ts';
 
@@ -9,7 +10,7 @@ const apiVersion = 'monitoring.coreos.com/v1';
 const wanted = ({ spec: { monitoring }, capabilities }: Platform): boolean =>
   monitoring.enabled === 'always' || (monitoring.enabled === 'auto' && capabilities.monitoring);
 
-/** What a Prometheus operator scrapes, and the alerts on it. */
+/** What a Prometheus operator scrapes, and the objectives and alerts on it. */
 export function monitoring(scope: Construct, platform: Platform): void {
   if (!wanted(platform)) return;
   const { namespace, spec } = platform;
@@ -35,40 +36,10 @@ export function monitoring(scope: Construct, platform: Platform): void {
       podMetricsEndpoints: [{ port: 'health', path: '/metrics', interval: '15s', scrapeTimeout: '10s' }],
     },
   });
-  // The operator names a job after the monitor.
-  const ours = `namespace="${namespace}",job="${namespace}/${names.source}"`;
   new ApiObject(scope, 'alerts', {
     apiVersion,
     kind: 'PrometheusRule',
     metadata,
-    spec: {
-      groups: [
-        {
-          name: 'top-clients',
-          rules: [
-            {
-              alert: 'TopClientsTargetDown',
-              expr: `up{${ours}} == 0`,
-              for: '5m',
-              labels: { severity: 'warning' },
-              annotations: {
-                summary: '{{ $labels.pod }} does not answer on its health port',
-                description: 'Its metrics are missing, and it is probably not working either.',
-              },
-            },
-            {
-              alert: 'TopClientsPageIsBehind',
-              expr: `max by (page) (topclients_projector_lag_seconds{${ours}}) > 60`,
-              for: '5m',
-              labels: { severity: 'warning' },
-              annotations: {
-                summary: 'The {{ $labels.page }} page shows top clients that are {{ $value }} s old',
-                description: 'Its projectors do not keep up with the topic.',
-              },
-            },
-          ],
-        },
-      ],
-    },
+    spec: { groups: ruleGroups({ namespace, runbooks: spec.monitoring.runbooks }) },
   });
 }

@@ -63,13 +63,17 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
       { namespace },
     ),
   'a view that is built beside the one shown': (namespace) => {
-    const { platform, pages } = wanted(
+    const { platform, pages, dashboards } = wanted(
       { pages: { gig: { view: { version: 2 } } } },
       { namespace, keda: true },
     );
     const [gig] = pages;
     const one = { delivery: 'asynchronous', version: 1 } as const;
-    return { platform, pages: [{ ...gig!, shown: one, projected: [one, { ...one, version: 2 }] }] };
+    return {
+      platform,
+      pages: [{ ...gig!, shown: one, projected: [one, { ...one, version: 2 }] }],
+      dashboards,
+    };
   },
 };
 

@@ -9,11 +9,11 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
-import { rulesFile } from '../../dashboards/files.ts';
-import { ALERTS, type AlertName } from '../../dashboards/rules/alerts.ts';
-import { ruleGroups } from '../../dashboards/rules/rules.ts';
+import { rulesFile } from '#dashboards/files.ts';
+import { ALERTS, type AlertName } from '#dashboards/rules/alerts.ts';
+import { ruleGroups } from '#dashboards/rules/rules.ts';
 
-const tests = fileURLToPath(new URL('../../dashboards/rules/tests/', import.meta.url));
+const tests = fileURLToPath(new URL('#dashboards/rules/tests/', import.meta.url));
 const testOf = (alert: AlertName) => readFileSync(join(tests, `${alert}.test.yaml`), 'utf8');
 
 interface Rule {

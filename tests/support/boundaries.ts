@@ -48,6 +48,7 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   ],
   'objects-are-the-operators': [['services/projector/k.ts', "export * from '../../cdk8s/y.ts';"]],
   'objects-know-only-contracts': [['cdk8s/x.ts', "export * from '../services/platform/y.ts';"]],
+  'dashboards-know-only-contracts': [['dashboards/x.ts', "export * from '../services/platform/y.ts';"]],
   'kube-knows-no-reconciler': [['services/operator/kube/x.ts', "export * from '../y.ts';"]],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-infra/y.ts';"]],
   'production-needs-no-development-package': [
@@ -76,7 +77,7 @@ async function prove(): Promise<string[]> {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
     for (const name of STANDING) put(`${name}.ts`, 'export const y = 1;');
     for (const [file, source] of Object.values(PLANTED).flat()) put(file, source);
-    const { found } = await violations(folder, ['services', 'cdk8s']);
+    const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards']);
     return RULES.map((one) => one.name!).filter((name) => !found.some((one) => one.startsWith(`${name}:`)));
   } finally {
     rmSync(folder, { recursive: true, force: true });
@@ -84,7 +85,7 @@ async function prove(): Promise<string[]> {
 }
 
 const silent = await prove();
-const { modules, found } = await violations(root, ['services', 'cdk8s', 'tests', 'bench']);
+const { modules, found } = await violations(root, ['services', 'cdk8s', 'dashboards', 'tests', 'bench']);
 for (const name of silent) console.error(`the rule ${name} did not notice a planted violation`);
 for (const one of found) console.error(one);
 // Without a TypeScript it understands, dependency-cruiser sees no module at all and finds everything in order.

@@ -9,9 +9,10 @@ const rule = (
 
 const SPECS = '\\.spec\\.ts$';
 /** What only runs on a developer's machine; nothing in the image may lean on it. */
-const WORKBENCH = '^(services/(demo|local-infra|contracts/generate)/|cdk8s/testing/|tests/|bench/)';
+const WORKBENCH =
+  '^(services/(demo|local-infra|contracts/generate)/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
 /** What is in the image. */
-const PRODUCTION = { path: '^(services|cdk8s)/', pathNot: `${SPECS}|${WORKBENCH}` };
+const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
   '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|consistency)';
 
@@ -65,6 +66,12 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'Objects are built from what they are told, with the names that all agree by.',
     { path: '^cdk8s/', pathNot: `${SPECS}|${WORKBENCH}` },
     { path: '^services/(?!contracts/)' },
+  ),
+  rule(
+    'dashboards-know-only-contracts',
+    'What is asked of the metrics is asked of the catalogue, whoever exports them.',
+    { path: '^dashboards/', pathNot: SPECS },
+    { path: '^(services/(?!contracts/)|cdk8s/|tests/|bench/)' },
   ),
   rule(
     'kube-knows-no-reconciler',

@@ -1,7 +1,7 @@
 /** `npm run generate` writes what is derived from schemas; with `-- --check` it only tells what is stale, and exits 1. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { chartFiles } from '#cdk8s/chart-files.ts';
-import { chartDashboards, generatedFiles } from '../../../dashboards/files.ts';
+import { chartDashboards, generatedFiles } from '#dashboards/files.ts';
 import { documents } from './documents.ts';
 
 const root = new URL('../../../', import.meta.url);

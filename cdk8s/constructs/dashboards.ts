@@ -1,0 +1,28 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import type { Dashboards } from '../api/chart-values.ts';
+import type { Platform } from '../platform.ts';
+import { metadataOf } from './labels.ts';
+
+/**
+ * Dashboards as Grafana's sidecar finds them: a ConfigMap each.
+ * @param files name → JSON, as `charts/top-clients/dashboards/` has them
+ */
+export function dashboards(
+  scope: Construct,
+  platform: Pick<Platform, 'namespace'>,
+  { enabled, labels, annotations }: Dashboards,
+  files: ReadonlyMap<string, string>,
+): void {
+  if (!enabled) return;
+  for (const [file, text] of files) {
+    const name = file.replace(/^topclients-(.+)\.json$/, 'top-clients-dashboard-$1');
+    const plain = metadataOf(platform, name, 'dashboards');
+    new ApiObject(scope, name, {
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { ...plain, labels: { ...plain.labels, ...labels }, annotations },
+      data: { [file]: text },
+    });
+  }
+}
