@@ -144,6 +144,7 @@ export const rate = ranged('rate');
 export const increase = ranged('increase');
 export const sumOverTime = ranged('sum_over_time');
 export const maxOverTime = ranged('max_over_time');
+export const minOverTime = ranged('min_over_time');
 
 const aggregation =
   (fn: string) =>

@@ -16,11 +16,15 @@ export const consistency: BoardSpec = {
           kind: 'stat',
           title: 'Sellers that differ',
           description:
-            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves.',
+            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves; unhealed: three times without effect.',
           unit: unitOf('topclients_consistency_divergent_sellers'),
           limits: { bad: 1 },
           queries: [
             { expr: max(series('topclients_consistency_divergent_sellers'), 'page'), legend: '{{page}}' },
+            {
+              expr: max(series('topclients_consistency_unhealed_sellers'), 'page'),
+              legend: '{{page}}, unhealed',
+            },
           ],
         },
         {

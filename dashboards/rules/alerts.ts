@@ -15,6 +15,7 @@ import {
   max,
   maxOverTime,
   min,
+  minOverTime,
   type Series,
   since,
   sum,
@@ -203,10 +204,19 @@ export function alertRules(
     alert(
       'TopClientsViewDiverges',
       'warning',
-      calc(max(series('topclients_consistency_divergent_sellers'), 'namespace', 'page'), '>', 0),
+      // What a comparison found and the next one finds healed is nobody's trouble.
+      combine(
+        calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
+        'or',
+        calc(
+          max(minOverTime(series('topclients_consistency_divergent_sellers'), '1h'), 'namespace', 'page'),
+          '>',
+          0,
+        ),
+      ),
       '10m',
       'The {{ $labels.page }} page shows some sellers otherwise than the source has them',
-      '{{ $value }} sellers differ in the last comparison, although they were sent again.',
+      '{{ $value }} sellers differ from the source although they were sent again, or every comparison of the last hour found some.',
     ),
     alert(
       'TopClientsViewNotCompared',

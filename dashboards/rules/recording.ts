@@ -59,7 +59,8 @@ export function recordingRules(series: Series): readonly RecordingRule[] {
     // What was written counts for each page, seen or not: the pipe's death leaves this side standing.
     const all = calcOn(calc(pagesWithView(series), '*', 0), '+', ['namespace'], written);
     const recorded = series('topclients:objective_all:rate5m', { objective: 'freshness' });
-    const seen = sum(
+    // A page has two watchers while one replaces the other; each sees every change.
+    const seen = max(
       rate(series('topclients_canary_delay_seconds_bucket', { le: String(FRESH_SECONDS) }), '5m'),
       'namespace',
       'page',
