@@ -50,7 +50,7 @@ export const overview: BoardSpec = {
           kind: 'stat',
           title: 'Self-view violations',
           description:
-            'Times in the last day that sellers were shown their own list older than a change of theirs that was acknowledged. None is allowed.',
+            'Times in the last day that the source answered the self-view with a list older than a change it had acknowledged. None is allowed.',
           unit: unitOf('topclients_self_view_violations_total'),
           decimals: 0,
           span: 3,

@@ -140,7 +140,7 @@ export function alertRules(
       'critical',
       calc(sum(increase(series('topclients_self_view_violations_total'), '15m'), 'namespace'), '>', 0),
       null,
-      'A seller was shown their own list as it was before their own change',
+      "The source of truth answered with a seller's list as it was before an acknowledged change",
       'About {{ $value | humanize }} reads of the self-view in the last 15 minutes were older than a write acknowledged before them. None is allowed.',
     ),
     alert(
