@@ -24,8 +24,8 @@ demo: $(INSTALLED)
 demo-stop: $(INSTALLED)
 	@$(NODE) services/demo/main.ts stop $(ARGS)
 
-## test: everything: types, lint, specs, system, browser and fuzz tests
-test: check unit system browser fuzz
+## test: everything: types, lint, specs, alert rules, system, browser and fuzz tests
+test: check unit rules system browser fuzz
 
 ## check: types, lint, boundaries, unused code, generated documents
 check: $(INSTALLED)
@@ -59,6 +59,11 @@ faults-recovery: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(NODE) bench/recovery-roles.ts $(ARGS)
 
+## rules: the alert rules by Prometheus' own tool, each firing and silent
+rules: $(INSTALLED)
+	@bash tests/support/require.sh promtool
+	$(JEST) --selectProjects rules
+
 ## browser: journeys in Chromium, with and without JavaScript, and accessibility
 browser: $(INSTALLED)
 	@bash tests/support/require.sh java maven chromium
@@ -74,7 +79,7 @@ chart: $(INSTALLED)
 	@bash tests/support/require.sh python helm
 	$(NODE) tests/chart/check.ts
 
-## generate: documents of the contracts; definitions, schema and table of values of the chart
+## generate: documents of the contracts, dashboards and alert rules; definitions, schema and table of values of the chart
 generate: $(INSTALLED)
 	npm run -s generate
 
@@ -144,5 +149,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench-pipeline \
+.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench-pipeline \
   image kind-up kind-load deploy e2e kind-down
