@@ -15,6 +15,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'page-server': () => import('../services/page-server/main.ts'),
   migrate: () => import('../services/migrate/main.ts'),
   'compare-views': () => import('../services/consistency/main.ts'),
+  'watch-view': () => import('../services/consistency/watch-main.ts'),
   'drop-view': () => import('../services/migrate/drop-view.ts'),
   issuer: () => import('../services/issuer/main.ts'),
   seed: () => import('../services/seed/main.ts'),

@@ -16,6 +16,7 @@ import { projector } from './constructs/projector.ts';
 import { serviceAccounts } from './constructs/service-accounts.ts';
 import { topClients } from './constructs/top-clients.ts';
 import { compareViewJob, dropViewJob } from './constructs/view-jobs.ts';
+import { viewWatcher } from './constructs/view-watcher.ts';
 import type { KubeObject } from './kube-object.ts';
 import type { PagePlan, Platform } from './platform.ts';
 
@@ -88,6 +89,7 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
         projector(scope, platform, page, view);
         autoscaler(scope, platform, page, view);
       }
+      viewWatcher(scope, platform, page);
     }),
   };
 }

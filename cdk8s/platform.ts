@@ -59,6 +59,7 @@ export const names = {
   kafka: 'top-clients-kafka',
   postgres: 'top-clients-postgres',
   page: (page: PageName | 'self-view') => `top-clients-page-${page}`,
+  watcher: (page: PageName) => `top-clients-watch-${page}`,
   projector: (page: PageName, view: ViewId) =>
     `top-clients-projector-${page}-${view.delivery}-v${view.version}`,
 } as const;

@@ -110,6 +110,21 @@ export const PageViewSpec = section({
       .default(60)
       .meta({ description: 'What the page database spares for projectors; each takes three' }),
   }).meta({ description: "What brings the data into the page's database" }),
+  watch: section({
+    enabled: z.boolean().default(true).meta({
+      description: 'Whether the view shown is compared with the source all the time',
+    }),
+    repair: z.boolean().default(true).meta({
+      description: 'Whether rows that differ are sent again; false only reports them',
+    }),
+    sellersPerSecond: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .default(2_000)
+      .meta({ description: 'How fast it compares, at most; a million sellers take 500 s at 2000' }),
+    resources: resources('50m', '256Mi'),
+  }).meta({ description: 'What finds rows that differ from the source, and has them repaired' }),
 }).meta({
   description: 'What the page shall be',
   ...rules(

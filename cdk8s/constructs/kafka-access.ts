@@ -2,7 +2,13 @@ import { names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
 /** Who has an account of its own where Kafka knows accounts. */
-export type KafkaUserName = 'outbox-relay' | 'projector' | 'compare-views' | 'drop-view' | 'autoscaler';
+export type KafkaUserName =
+  | 'outbox-relay'
+  | 'projector'
+  | 'compare-views'
+  | 'watch-view'
+  | 'drop-view'
+  | 'autoscaler';
 
 export const kafkaUserOf = (user: KafkaUserName) => `top-clients-${user}`;
 

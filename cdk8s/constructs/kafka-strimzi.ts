@@ -157,6 +157,8 @@ const rightsOf = ({ capabilities }: Platform) => ({
   'outbox-relay': [onTopic('Describe', 'Write')],
   projector: [onTopic('Describe', 'Read'), onGroups('Read')],
   'compare-views': [onTopic('Describe')],
+  // What it repairs goes through the source's outbox.
+  'watch-view': [onTopic('Describe')],
   // A dropped view's group goes with it.
   'drop-view': [onGroups('Describe', 'Delete')],
   ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),

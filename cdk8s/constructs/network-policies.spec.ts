@@ -81,6 +81,7 @@ const COMPONENTS = [
   'page-server',
   'migrate',
   'compare-views',
+  'watch-view',
   'drop-view',
   'seed',
   'issuer',
@@ -117,10 +118,11 @@ describe('with everything in one namespace', () => {
           'page-server',
           'migrate',
           'compare-views',
+          'watch-view',
           'drop-view',
           'seed',
         ].map((from) => `${from} -> postgres:5432`),
-        ...['outbox-relay', 'projector', 'migrate', 'compare-views', 'drop-view'].map(
+        ...['outbox-relay', 'projector', 'migrate', 'compare-views', 'watch-view', 'drop-view'].map(
           (from) => `${from} -> kafka:9092`,
         ),
         'page-server -> source:8080',
@@ -138,7 +140,7 @@ describe('with everything in one namespace', () => {
   });
 
   test('metrics are read from the namespaces that are named, and of projectors by the operator', () => {
-    for (const component of ['source', 'outbox-relay', 'projector', 'page-server', 'issuer']) {
+    for (const component of ['source', 'outbox-relay', 'projector', 'watch-view', 'page-server', 'issuer']) {
       expect(may(stranger('monitoring'), pod(component), 9090)).toBe(true);
       expect(may(stranger('elsewhere'), pod(component), 9090)).toBe(false);
     }

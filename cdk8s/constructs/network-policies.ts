@@ -40,10 +40,11 @@ const DATABASE_CALLERS = [
   'page-server',
   'migrate',
   'compare-views',
+  'watch-view',
   'drop-view',
   'seed',
 ];
-const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'drop-view', 'migrate'];
+const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'watch-view', 'drop-view', 'migrate'];
 const TRACED = ['source', 'outbox-relay', 'projector', 'page-server'];
 /** Who answers users, and may be called from outside. */
 const PUBLIC = ['source', 'page-server', 'issuer'];

@@ -11,6 +11,7 @@ export const componentsOf = ({ spec }: Platform): readonly string[] => [
   'page-server',
   'migrate',
   'compare-views',
+  'watch-view',
   'drop-view',
   ...(spec.auth.demoIssuer ? ['issuer'] : []),
   ...(spec.demoData.enabled ? ['seed'] : []),

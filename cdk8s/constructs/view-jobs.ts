@@ -5,13 +5,7 @@ import { databaseAccess } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { projectorInstance } from './projector.ts';
 import { roleJob } from './role-job.ts';
-import type { EnvironmentVariable } from './role-pod.ts';
-
-const viewSettings = (page: PageName, view: ViewId): EnvironmentVariable[] => [
-  { name: 'TC_PAGE', value: page },
-  { name: 'TC_DELIVERY', value: view.delivery },
-  { name: 'TC_VIEW_VERSION', value: String(view.version) },
-];
+import { viewSettings } from './view-settings.ts';
 
 /**
  * Compares a view with the source over all sellers; the verdict is the termination message of its pod, as JSON.

@@ -1,0 +1,9 @@
+import type { PageName, ViewId } from '../api/page-view.ts';
+import type { EnvironmentVariable } from './role-pod.ts';
+
+/** Tells a role which view it works on. */
+export const viewSettings = (page: PageName, view: ViewId): EnvironmentVariable[] => [
+  { name: 'TC_PAGE', value: page },
+  { name: 'TC_DELIVERY', value: view.delivery },
+  { name: 'TC_VIEW_VERSION', value: String(view.version) },
+];

@@ -1,0 +1,47 @@
+import { ApiObject } from 'cdk8s';
+import type { Construct } from 'constructs';
+import { names, type PagePlan, type Platform } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { kafkaAccess } from './kafka-access.ts';
+import { metadataOf, selectorOf } from './labels.ts';
+import { rolePod } from './role-pod.ts';
+import { viewSettings } from './view-settings.ts';
+
+const component = 'watch-view';
+
+/**
+ * Compares the view that a page shows with the source all the time, and has repaired what differs. One pod, for two
+ * would send every repair twice; while it is away nothing is worse than before. A view that is being built is compared
+ * before it is shown.
+ */
+export function viewWatcher(scope: Construct, platform: Platform, { name, spec, shown }: PagePlan): void {
+  const { watch } = spec;
+  if (!watch.enabled || !('version' in shown)) return;
+  const database = databaseAccess(platform, { TC_SOURCE_DATABASE_URL: 'source', TC_DATABASE_URL: name });
+  const kafka = kafkaAccess(platform, 'watch-view');
+  new ApiObject(scope, `watch-${name}`, {
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    metadata: metadataOf(platform, names.watcher(name), component, name),
+    spec: {
+      replicas: 1,
+      selector: { matchLabels: selectorOf(component, name) },
+      strategy: { type: 'Recreate' },
+      template: rolePod(platform, {
+        role: 'watch-view',
+        component,
+        instance: name,
+        resources: watch.resources,
+        semiSpaceMiB: 4,
+        env: [
+          ...viewSettings(name, shown),
+          ...database.env,
+          { name: 'TC_REPAIR', value: String(watch.repair) },
+          { name: 'TC_SELLERS_PER_SECOND', value: String(watch.sellersPerSecond) },
+          ...kafka.env,
+        ],
+        volumes: [...database.volumes, ...kafka.volumes],
+      }),
+    },
+  });
+}
