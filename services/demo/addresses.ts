@@ -31,6 +31,9 @@ const OFFSETS = {
   'health-lab-serial': 51,
   'health-lab-parallel': 52,
   'health-lab-hybrid': 53,
+  'health-watch-gig': 54,
+  'health-watch-user': 55,
+  'health-watch-search': 56,
 } as const;
 
 export type PortName = keyof typeof OFFSETS;

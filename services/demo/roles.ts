@@ -86,6 +86,13 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
       'database-url': database(page),
       'kafka-brokers': brokers,
     });
+  const watcher = (page: 'gig' | 'user' | 'search') =>
+    process(`watch-${page}`, 'watch-view', {
+      page,
+      'database-url': database(page),
+      'source-database-url': database('source'),
+      'kafka-brokers': brokers,
+    });
   // Pages ask for the source where the lab can slow it.
   const page = (name: string, port: number, settings: Readonly<Record<string, string | number>>) =>
     process(name, 'page-server', {
@@ -137,5 +144,6 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
       variant('parallel', { delivery: 'synchronous', parallel: 'true' }),
       variant('hybrid', { delivery: 'hybrid' }),
     ],
+    [watcher('gig'), watcher('user'), watcher('search')],
   ];
 }

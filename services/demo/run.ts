@@ -124,7 +124,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       // Two migrations of one database wait for each other; the rest is short.
       settled(migrations(around).map(({ name, args }) => supervisor.task(name, 'migrate', args))),
     );
-    const [pipeline, pages] = roleProcesses(around);
+    const [pipeline, pages, watchers] = roleProcesses(around);
     supervisor.nextGroup();
     const seeding = step(
       folder.reused ? 'sellers are there' : 'sellers, gigs and clients',
@@ -150,6 +150,10 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       `    ${withCommas(sum.sellers)} sellers with clients, ${withCommas(sum.versions)} events, in four views`,
     );
     supervisor.nextGroup();
+    // Nobody waits for these, and a view that is still being filled has nothing to be compared.
+    void supervisor.roles(watchers!).catch((err: unknown) => {
+      if (!stopping.signal.aborted) log(`a view is not watched: ${err}`);
+    });
     lab.measure(around.database('source'));
     if (options.traffic) supervisor.push(startTraffic(ports, folder.sellers, issuer));
   }
