@@ -1,3 +1,4 @@
+import { CANARY_SELLER } from '#contracts/canary.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
@@ -19,7 +20,7 @@ interface Sum {
 
 /**
  * Waits until every view holds as many sellers as the source, and versions that add up to the same: since a view
- * only moves forward, both together mean that it has everything.
+ * only moves forward, both together mean that it has everything. The canary, which never rests, is left out.
  * @param onProgress told the share of versions, 0 to 1, that the slowest view has
  */
 export async function untilViewsEqualSource(
@@ -43,7 +44,7 @@ export async function untilViewsEqualSource(
     for (;;) {
       const truth = await sumOf(
         pools.source,
-        'select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from seller where version > 0',
+        `select ${SUM} from seller where version > 0 and seller_id <> ${CANARY_SELLER}`,
       );
       const sums = await Promise.all(
         VIEWS.map(({ page, delivery }) => sumOf(pools[page], VIEW_SUM[delivery])),
@@ -58,10 +59,10 @@ export async function untilViewsEqualSource(
   }
 }
 
-const VIEW_SUM = {
-  asynchronous: `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from ${viewSchema('asynchronous', 1)}.top_clients`,
-  hybrid: `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions from ${viewSchema('hybrid', 1)}.top_clients`,
-};
+const SUM = 'count(*) as sellers, coalesce(sum(version), 0)::bigint as versions';
+const sumOfView = (delivery: 'asynchronous' | 'hybrid') =>
+  `select ${SUM} from ${viewSchema(delivery, 1)}.top_clients where seller_id <> ${CANARY_SELLER}`;
+const VIEW_SUM = { asynchronous: sumOfView('asynchronous'), hybrid: sumOfView('hybrid') };
 
 async function sumOf(pool: Pool, text: string): Promise<Sum> {
   return (await pool.query<{ sellers: number; versions: number }>(text)).rows[0]!;

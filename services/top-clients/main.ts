@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, list, port, setting, url } from '#platform/config.ts';
+import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
@@ -10,7 +10,7 @@ import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
-import { sweepAnswers } from './app/index.ts';
+import { sweepAnswers, writeCanary } from './app/index.ts';
 
 const SWEEP_EVERY_MS = 3_600_000;
 const PROBE_EVERY_MS = 1_000;
@@ -97,6 +97,11 @@ export const role = defineRole({
       'until a request must have arrived in full, in ms',
       integer(100, 600_000).default(10_000),
     ),
+    canaryIntervalMs: setting(
+      'TC_CANARY_INTERVAL_MS',
+      'how often the synthetic seller is changed, by one replica at a time, in ms; 0 never',
+      milliseconds().default(1_000),
+    ),
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -140,7 +145,21 @@ export const role = defineRole({
         (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
         (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
       );
+    const canaryWrites = metrics.counter('topclients_canary_writes_total');
+    for (const result of ['written', 'failed'] as const) canaryWrites.inc({ result }, 0);
+    let canaryVersion: number | null = null;
+    const canary = async () => {
+      try {
+        const turn = await writeCanary(sellers, canaryVersion);
+        canaryVersion = turn.version;
+        if (turn.written) canaryWrites.inc({ result: 'written' });
+      } catch (err) {
+        canaryWrites.inc({ result: 'failed' });
+        log.debug({ err }, 'could not change the canary');
+      }
+    };
     const background = Promise.all([
+      ...(config.canaryIntervalMs > 0 ? [repeat(canary, config.canaryIntervalMs, stopping.signal)] : []),
       repeat(probe, PROBE_EVERY_MS, stopping.signal),
       repeat(sweep, SWEEP_EVERY_MS, stopping.signal),
     ]);

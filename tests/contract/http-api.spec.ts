@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { BatchGetAnswer, History, SellerClients } from '../../services/contracts/api.ts';
+import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
 import { decodeEvent } from '../../services/contracts/events.ts';
 import {
@@ -783,6 +784,19 @@ describe('tokens', () => {
       /^Bearer realm="top-clients", error="invalid_token"/,
     );
     expect((await read(seller)).version).toBe(0);
+  });
+
+  test('the canary is changed by nobody, not even with a token of its own, and may be read', async () => {
+    const own = { as: CANARY_SELLER };
+    const erasing = { token: await bench.issuer.token('operator', { scope: 'top-clients:erase' }) };
+    for (const answer of [
+      await source.call('POST', clientsOf(CANARY_SELLER), { ...own, body: { name: 'A' } }),
+      await source.call('PUT', `${clientsOf(CANARY_SELLER)}/order`, { ...own, body: { clientIds: [] } }),
+      await source.call('DELETE', `/v1/sellers/${CANARY_SELLER}`, erasing),
+    ]) {
+      expectProblem(answer, 'forbidden');
+    }
+    expect(await read(CANARY_SELLER)).toMatchObject({ version: 0 });
   });
 
   test('a token of another seller is refused, also of one that looks the same', async () => {

@@ -202,6 +202,7 @@ async function start(
   await together([
     run('top-clients', 'top-clients', {
       port: ports.source,
+      'canary-interval-ms': 0,
       'database-url': postgres.url('source'),
       ...tokens,
     }),

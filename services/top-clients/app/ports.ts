@@ -72,6 +72,8 @@ export interface Sellers {
   lists(sellerIds: readonly number[]): Promise<StoredList[]>;
   /** Entries with a version greater than `after`, oldest first. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
+  /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */
+  shortenLog(sellerId: number, through: number): Promise<void>;
   /** Forgets answers older than `hours`, a bounded number at a time; resolves to how many. */
   forgetAnswers(hours: number, signal: AbortSignal): Promise<number>;
 }

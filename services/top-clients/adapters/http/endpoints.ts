@@ -11,6 +11,7 @@ import {
   PathClientId,
   PathSellerId,
 } from '#contracts/api.ts';
+import { CANARY_SELLER } from '#contracts/canary.ts';
 import { ClientPatch, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
@@ -61,6 +62,12 @@ export function endpoints(ports: Ports): Routes {
     const caller = await authenticate(verifier, req.headers.authorization);
     if (may === 'change') mustBe(caller, sellerId);
     else mustBeAllowedToErase(caller);
+    if (sellerId === CANARY_SELLER) {
+      throw new Refusal(
+        'forbidden',
+        `seller ${sellerId} is made up to time changes; nobody else may change it`,
+      );
+    }
     await limits.write(sellerId);
     return sellerId;
   };

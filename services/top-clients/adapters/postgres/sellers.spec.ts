@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Intent, intent } from '../../../../tests/support/commands.ts';
+import { CANARY_SELLER } from '../../../contracts/canary.ts';
 import { type Client, NewClient } from '../../../contracts/client.ts';
 import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
 import { migrateSource } from '../../../migrate/main.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { connect, openPool, type Pool } from '../../../platform/postgres.ts';
-import { rebuildState } from '../../app/index.ts';
+import { CANARY_LOG, rebuildState, writeCanary } from '../../app/index.ts';
 import type { Sellers, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { runCommand } from '../../app/run-command.ts';
 import { NEW_SELLER, type Seller } from '../../domain/seller.ts';
@@ -224,6 +225,45 @@ test('answers older than a day are forgotten, newer ones kept', async () => {
   expect(await sellers.forgetAnswers(24, new AbortController().signal)).toBe(2_501);
   const { rows } = await pool.query('select key from idempotency_key where seller_id = $1', [sellerId]);
   expect(rows).toEqual([{ key: 'new' }]);
+});
+
+test('of several replicas one changes the canary at a time, and another takes over when it is gone', async () => {
+  const seen: (number | null)[] = [null, null, null];
+  const turn = async (replica: number) => {
+    const { version, written } = await writeCanary(sellers, seen[replica]!);
+    seen[replica] = version;
+    return written;
+  };
+  const round = async (...replicas: number[]) => {
+    const wrote: number[] = [];
+    for (const replica of replicas) if (await turn(replica)) wrote.push(replica);
+    return wrote;
+  };
+  await round(0, 1, 2);
+  expect(await round(0, 1, 2)).toEqual([0]);
+  expect(await round(0, 1, 2)).toEqual([0]);
+  // Without the first: one interval to notice, then the next one writes.
+  expect(await round(1, 2)).toHaveLength(1);
+  expect(await round(1, 2)).toEqual([1]);
+  const { version } = await sellers.list(CANARY_SELLER);
+  // At the very same moment: the lock and the version let one through.
+  const atOnce = await Promise.all([writeCanary(sellers, version), writeCanary(sellers, version)]);
+  expect(atOnce.filter(({ written }) => written)).toHaveLength(1);
+  expect(await sellers.list(CANARY_SELLER)).toMatchObject({ version: version + 1 });
+});
+
+test("the canary's log stays short, and a rebuild of everybody's state leaves the canary alone", async () => {
+  for (let i = 0; i < 350; i++) {
+    const { version } = await sellers.list(CANARY_SELLER);
+    expect(await writeCanary(sellers, version)).toEqual({ version: version + 1, written: true });
+  }
+  const before = await sellers.list(CANARY_SELLER);
+  const log = await sellers.log(CANARY_SELLER, 0, 10_000);
+  expect(log.length).toBeLessThanOrEqual(CANARY_LOG + 100);
+  expect(log.at(-1)!.version).toBe(before.version);
+  expect(log[0]!.version).toBeGreaterThan(1);
+  expect(await rebuild()).toMatchObject({ corrected: 0 });
+  expect(await sellers.list(CANARY_SELLER)).toEqual(before);
 });
 
 test('a rule that throws leaves nothing behind, and the connection in order', async () => {

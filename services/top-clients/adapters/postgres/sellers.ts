@@ -100,6 +100,11 @@ export function postgresSellers(pool: Pool): Sellers {
         );
       }),
 
+    shortenLog: (sellerId, through) =>
+      read(async () => {
+        await pool.query({ ...SHORTEN_LOG, values: [sellerId, through] });
+      }),
+
     forgetAnswers: (hours, signal) =>
       read(async () => {
         let forgotten = 0;
@@ -152,6 +157,11 @@ const FORGET_ANSWERS = {
   text: `delete from idempotency_key where (seller_id, key) in (
     select seller_id, key from idempotency_key where created_at < now() - make_interval(hours => $1)
     order by created_at limit $2 for update skip locked)`,
+};
+
+const SHORTEN_LOG = {
+  name: 'shorten-log',
+  text: 'delete from seller_event where seller_id = $1 and version <= $2',
 };
 
 const ADMIT_SELLER = {

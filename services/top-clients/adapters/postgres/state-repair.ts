@@ -1,3 +1,4 @@
+import { CANARY_SELLER } from '#contracts/canary.ts';
 import type { Change } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { StateRepair } from '../../app/ports.ts';
@@ -14,8 +15,9 @@ const FIND_LAST = `select max(seller_id) as last from (
 const ADMIT_SELLERS = `insert into seller (seller_id, updated_at)
   select distinct seller_id, clock_timestamp() from seller_event where seller_id > $1 and seller_id <= $2
   on conflict do nothing`;
+// The canary's log is kept short, so that it gives no state; a seller that is not locked is left alone.
 const LOCK_SELLERS = `select seller_id, version, clients::text, erased, updated_at from seller
-  where seller_id > $1 and seller_id <= $2 order by seller_id for update`;
+  where seller_id > $1 and seller_id <= $2 and seller_id <> ${CANARY_SELLER} order by seller_id for update`;
 const READ_ENTRIES = `select seller_id, version, change, committed_at from seller_event
   where (seller_id, version) > ($1, $2) and seller_id <= $3 order by seller_id, version limit $4`;
 const CORRECT_SELLERS = `update seller set version = given.version, clients = given.clients::json,
