@@ -8,10 +8,10 @@ import { type Clients, CONTENDED, startClients } from './clients.ts';
 import { mountDisks } from './disks.ts';
 import type { Fault } from './fault.ts';
 import { badVisits, delayedByOthers, type Finding, lostWrites, wentBack } from './findings.ts';
-import { acknowledged, type Operation, openHistory } from './history.ts';
+import { acknowledged, type Operation, type Outcome, openHistory } from './history.ts';
 import { type Round, rounds } from './schedule.ts';
 import { type ViewWatch, watchViews } from './view-watch.ts';
-import { startVisitors, type Visitors } from './visitors.ts';
+import { startVisitors, type Visit, type Visitors } from './visitors.ts';
 import { PAGES_UNDER_FAULT, startWorld, type World } from './world.ts';
 
 export interface CampaignOptions {
@@ -105,10 +105,10 @@ async function torment(world: World, options: CampaignOptions): Promise<Report> 
       findings.push(...different);
       if (names === 'poison') findings.push(...besidePoison(history.operations, watch, begun, healed));
       log(
-        `round ${done}: ${names}, ${seconds(healed - begun)} until healed, views equal after ${seconds(tookMs)}${
-          different.length > 0 ? `: ${different.map(({ what }) => what).join('; ')}` : ''
-        }`,
+        `round ${done}: ${names}, ${seconds(healed - begun)} until healed, views equal after ${seconds(tookMs)}; ` +
+          `meanwhile ${felt(history.operations, visitors.visits, watch, begun)}`,
       );
+      for (const { what } of different) log(`round ${done}: ${what}`);
       if (options.untilFirstFinding && findings.length > 0) break;
     }
     await clients.rest();
@@ -214,5 +214,30 @@ function besidePoison(
     ),
   );
 }
+
+/** What clients felt of a round: a fault that nobody feels may not have happened. */
+function felt(
+  operations: readonly Operation[],
+  visits: readonly Visit[],
+  watch: ViewWatch,
+  from: number,
+): string {
+  const recent = operations.filter((one) => one.from >= from);
+  const undone = recent.filter(({ outcome }) => outcome?.event === 'unknown' || isRefusedByFault(outcome));
+  const waits = acknowledged(recent).flatMap(({ seller, version, until }) =>
+    PAGES_UNDER_FAULT.flatMap((page) => {
+      const visibleAt = watch.sightings[page].visibleAt(seller, version);
+      return visibleAt === null ? [] : [visibleAt - until];
+    }),
+  );
+  const without = visits.filter(({ at, outcome }) => at >= from && outcome !== 'full');
+  return (
+    `${undone.length} of ${recent.length} operations not done, writes visible after ${seconds(Math.max(0, ...waits))} ` +
+    `at most, ${without.length} pages without brands`
+  );
+}
+
+const isRefusedByFault = (outcome: Outcome | null) =>
+  outcome?.event === 'fail' && outcome.reason === 'connection refused';
 
 const seconds = (ms: number) => `${(ms / 1_000).toFixed(1)} s`;

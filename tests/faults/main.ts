@@ -32,13 +32,12 @@ async function campaign(
   faults: CampaignOptions['faults'],
   more: Partial<CampaignOptions> = {},
 ): Promise<Report> {
-  const folder = await mkdtemp(join(tmpdir(), `top-clients-faults-${options.seed}-`));
   return runCampaign({
     seed: options.seed,
     minutes: options.minutes,
     once: options.once,
     faults,
-    folder,
+    folder: more.folder ?? (await mkdtemp(join(tmpdir(), `top-clients-faults-${options.seed}-`))),
     main: MAIN,
     log: quiet,
     ...more,
@@ -79,6 +78,9 @@ async function noticed(mutation: Mutation, options: Options): Promise<boolean> {
     const faults = options.faults ?? CATALOGUE.filter(({ name }) => mutation.faults.includes(name));
     const report = await campaign(options, faults, {
       main: await mutatedCopy(mutation, folder),
+      folder: join(folder, 'run'),
+      // Each ends in findings, as it must, and its logs are of no use to anybody.
+      log: () => {},
       minutes: Math.min(options.minutes, MUTATION_MINUTES),
       untilFirstFinding: true,
     });
