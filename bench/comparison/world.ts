@@ -167,6 +167,8 @@ async function start(
         TC_JWKS_URL: issuer.jwksUrl,
         TC_JWT_ISSUER: issuer.issuer,
         TC_JWT_AUDIENCE: issuer.audience,
+        // Only what is measured is written.
+        TC_CANARY_INTERVAL_MS: 0,
       })
     ).started;
   let sourceProcess: ManagedProcess | null = await startSource(publicSource);

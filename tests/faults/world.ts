@@ -222,6 +222,8 @@ async function start(
             TC_DATABASE_URL: database(sourceServer, 'source'),
             TC_WRITES_PER_MINUTE: '0',
             TC_REQUESTS_PER_MINUTE: '0',
+            // At rest nothing may move.
+            TC_CANARY_INTERVAL_MS: '0',
             ...tokens,
           }
         : role === 'outbox-relay'
