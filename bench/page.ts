@@ -19,7 +19,11 @@ export interface PageResult {
   readonly offP99: number;
 }
 
-export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
+/**
+ * Gives the gig page gigs and lists, and says how they are visited: one gig of each seller, so that a third of the
+ * visits meet clients, as a third of the sellers have them.
+ */
+export async function fillGigPage(pipeline: Pipeline): Promise<readonly { path: string }[]> {
   // Every tenth of the demo's sellers: the first of them have clients far more often than the rest.
   const sellers = Array.from({ length: SELLERS }, (_, i) => 1 + i * 10);
   const gigs = sellers.flatMap((id) => seller(id, SELLERS * 10).gigs);
@@ -31,6 +35,32 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
     newest.flatMap((event) => (event ? [projection.toRow(event)] : [])),
   );
   await pipeline.view.query('vacuum analyze');
+  const visited = new Map(gigs.map((gig) => [gig.seller_id, gig.gig_id]));
+  return [...visited.values()].map((id) => ({ path: `/gigs/${id}` }));
+}
+
+/**
+ * Visits a page for some seconds.
+ * @throws when anything but a page comes back
+ */
+export async function visitPage(
+  url: string,
+  seconds: number,
+  requests: readonly { path: string }[],
+): Promise<autocannon.Result> {
+  const result = await autocannon({
+    url,
+    connections: CONNECTIONS,
+    duration: seconds,
+    requests: [...requests],
+  });
+  if (result.non2xx > 0 || result.errors > 0) {
+    throw new Error(`${url}: ${result.non2xx} answers other than 2xx, ${result.errors} errors`);
+  }
+  return result;
+}
+
+export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
   const serve = async (delivery: 'asynchronous' | 'off') => {
     const port = await freePort();
     const server = await pipeline.startRole(`page-${delivery}`, 'page-server', {
@@ -47,17 +77,9 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
     });
     return { server, url: `http://127.0.0.1:${port}` };
   };
-  // The same gigs in the same order for both: one of each seller, so that a third of the visits meet clients, as a
-  // third of the sellers have them.
-  const visited = new Map(gigs.map((gig) => [gig.seller_id, gig.gig_id]));
-  const requests = [...visited.values()].map((id) => ({ path: `/gigs/${id}` }));
-  const load = async (url: string, duration: number) => {
-    const result = await autocannon({ url, connections: CONNECTIONS, duration, requests });
-    if (result.non2xx > 0 || result.errors > 0) {
-      throw new Error(`${url}: ${result.non2xx} answers other than 2xx, ${result.errors} errors`);
-    }
-    return result;
-  };
+  // The same gigs in the same order for both.
+  const requests = await fillGigPage(pipeline);
+  const load = (url: string, duration: number) => visitPage(url, duration, requests);
   const [asynchronous, off] = [await serve('asynchronous'), await serve('off')];
   try {
     await load(asynchronous.url, 3);

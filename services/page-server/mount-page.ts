@@ -5,6 +5,7 @@ import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type AddressRefused, ageOf, type Page, type Shown } from '#pages/page.ts';
+import { seriesFromZero } from '#platform/metrics.ts';
 import type { ChangesToShow } from './changes-to-show.ts';
 import { MISSING } from './decide.ts';
 import { type Delivered, type DeliverySettings, deliver } from './deliver.ts';
@@ -167,8 +168,8 @@ function sayVersion(res: Response, shown: Shown, now: number): void {
 function measures(page: Page, delivery: Delivery, { metrics }: PageContext) {
   const labels = { page: page.name, delivery };
   const renders = metrics.counter('topclients_page_renders_total');
-  const duration = metrics.histogram('topclients_page_render_duration_seconds').labels(labels);
-  const staleness = metrics.histogram('topclients_page_staleness_seconds').labels(labels);
+  const duration = seriesFromZero(metrics.histogram('topclients_page_render_duration_seconds'), labels);
+  const staleness = seriesFromZero(metrics.histogram('topclients_page_staleness_seconds'), labels);
   const counted = {
     full: renders.labels({ ...labels, outcome: 'full' }),
     missing: renders.labels({ ...labels, outcome: 'missing' }),

@@ -12,7 +12,7 @@ import { LIMITS } from '#contracts/client.ts';
 import { SPAN } from '#contracts/traces.ts';
 import type { ClientList, PageClient } from '#pages/page.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
+import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { Span } from '#platform/span.ts';
 
 /** Why there is no answer: `rejected` by the limit on concurrent calls, `open` by the circuit breaker. */
@@ -147,7 +147,9 @@ export function openSource(
     open: requests.labels({ page, result: 'open' }),
   };
   for (const counter of Object.values(counted)) counter.inc(0);
-  const duration = deps.metrics.histogram('topclients_page_source_request_duration_seconds').labels({ page });
+  const duration = seriesFromZero(deps.metrics.histogram('topclients_page_source_request_duration_seconds'), {
+    page,
+  });
   const open = deps.metrics.gauge('topclients_page_breaker_open');
   open.set({ page }, 0);
   breaker.onBreak(() => {

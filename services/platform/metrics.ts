@@ -41,3 +41,12 @@ export function openMetrics(options: { processMetrics?: boolean } = {}): Metrics
     },
   };
 }
+
+/** One series of a histogram, there from now on: a ratio of rates has no value until both its series have begun. */
+export function seriesFromZero<L extends string>(
+  histogram: Histogram<L>,
+  labels: Readonly<Record<L, string | number>>,
+): Histogram.Internal<L> {
+  histogram.zero(labels);
+  return histogram.labels(labels);
+}

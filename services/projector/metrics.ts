@@ -1,4 +1,4 @@
-import type { Metrics } from '#platform/metrics.ts';
+import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
 
 /** What is known of the partitions at a scrape. */
@@ -14,9 +14,11 @@ export interface LagReading {
  */
 export function openProjectorMetrics(metrics: Metrics, page: string, readLag: () => readonly LagReading[]) {
   const events = metrics.counter('topclients_projector_events_total');
-  const batchSize = metrics.histogram('topclients_projector_batch_size').labels({ page });
-  const batchDuration = metrics.histogram('topclients_projector_batch_duration_seconds').labels({ page });
-  const delay = metrics.histogram('topclients_projector_delay_seconds').labels({ page });
+  const batchSize = seriesFromZero(metrics.histogram('topclients_projector_batch_size'), { page });
+  const batchDuration = seriesFromZero(metrics.histogram('topclients_projector_batch_duration_seconds'), {
+    page,
+  });
+  const delay = seriesFromZero(metrics.histogram('topclients_projector_delay_seconds'), { page });
   const newest = metrics.gauge('topclients_projector_last_applied_commit_timestamp_seconds');
   const rebalances = metrics.counter('topclients_projector_rebalances_total');
   const parkedSellers = metrics.gauge('topclients_projector_parked_sellers');

@@ -1,15 +1,9 @@
 /** What traces may cost a role: nothing when they are off, and little when their collector is in trouble. */
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { freePort } from '../../services/local-infra/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
 import { type Collector, startCollector } from '../support/collector.ts';
+import { LONELY_ROLES, type LonelyRole, type LonelyRoles, openLonelyRoles } from '../support/lonely-roles.ts';
 import { until } from '../support/pipeline.ts';
 
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 /**
  * Says what is loaded of OpenTelemetry, by any way a module can be. Its API, which does nothing by itself, is loaded by
  * prom-client in any case.
@@ -23,63 +17,19 @@ const WATCH = `data:text/javascript,${encodeURIComponent(`
     },
   });
 `)}`;
-const NOBODY = 'postgresql://nobody@127.0.0.1:1/nothing';
-const PAGE = { TC_PAGE: 'gig', TC_DATABASE_URL: NOBODY };
-/** Each serves its health port whether or not anybody answers it. */
-const ROLES = {
-  'top-clients': {
-    TC_DATABASE_URL: NOBODY,
-    TC_JWKS_URL: 'http://127.0.0.1:1/',
-    TC_JWT_ISSUER: 'i',
-    TC_JWT_AUDIENCE: 'a',
-  },
-  'outbox-relay': { TC_DATABASE_URL: NOBODY, TC_KAFKA_BROKERS: '127.0.0.1:1' },
-  projector: { ...PAGE, TC_KAFKA_BROKERS: '127.0.0.1:1' },
-  'page-server': { ...PAGE, TC_SOURCE_URL: 'http://127.0.0.1:1' },
-} as const;
-type RoleName = keyof typeof ROLES;
 
-let folder: string;
+let roles: LonelyRoles;
 let collector: Collector;
-const running: ManagedProcess[] = [];
-
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'tracing-'));
+  roles = await openLonelyRoles();
 });
-afterEach(async () => {
-  await Promise.all(running.splice(0).map((one) => one.stop()));
-  await collector?.close();
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterEach(() => (collector as Collector | undefined)?.close());
+afterAll(() => roles.stop());
 
-async function start(role: RoleName, env: Readonly<Record<string, string>> = {}) {
-  const [port, healthPort] = [await freePort(), await freePort()];
-  const served = role === 'top-clients' || role === 'page-server';
-  const logFile = join(folder, `${role}-${healthPort}.log`);
-  const process = await startProcess({
-    name: role,
-    command: globalThis.process.execPath,
-    args: ['--import', WATCH, MAIN, role],
-    env: {
-      NODE_OPTIONS: undefined,
-      TC_HEALTH_PORT: String(healthPort),
-      ...(served ? { TC_PORT: String(port) } : {}),
-      ...ROLES[role],
-      ...env,
-    },
-    logFile,
-    readyUrl: `http://127.0.0.1:${healthPort}/livez`,
-  });
-  running.push(process);
-  return {
-    process,
-    url: `http://127.0.0.1:${port}`,
-    log: () => readFile(logFile, 'utf8'),
-    loaded: async () => ((await readFile(logFile, 'utf8')).match(/^LOADS .*/gm) ?? []).length > 0,
-  };
-}
+const start = (role: LonelyRole, env: Readonly<Record<string, string>> = {}) =>
+  roles.start(role, env, ['--import', WATCH]);
 
-test.each(Object.keys(ROLES) as RoleName[])(
+test.each(Object.keys(LONELY_ROLES) as LonelyRole[])(
   "%s loads nothing of OpenTelemetry's SDK until it is given an endpoint",
   async (role) => {
     const [off, empty, on] = await Promise.all([
@@ -87,7 +37,8 @@ test.each(Object.keys(ROLES) as RoleName[])(
       start(role, { OTEL_EXPORTER_OTLP_ENDPOINT: '' }),
       start(role, { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1' }),
     ]);
-    expect([await off.loaded(), await empty.loaded(), await on.loaded()]).toEqual([false, false, true]);
+    const loaded = await Promise.all([off, empty, on].map(async ({ log }) => /^LOADS /m.test(await log())));
+    expect(loaded).toEqual([false, false, true]);
   },
 );
 

@@ -1,7 +1,7 @@
 import express, { type Response, type Router } from 'express';
 import { LIMITS } from '#contracts/client.ts';
 import { HEADERS } from '#contracts/delivery.ts';
-import type { Metrics } from '#platform/metrics.ts';
+import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { PageContext } from '../mount.ts';
 import { openAccess } from './access.ts';
@@ -61,7 +61,7 @@ function observe(metrics: Metrics): (res: Response) => void {
   // The self-view asks the source for every page: the delivery that is called so, and the only one it has.
   const labels = { page: 'self-view', delivery: 'synchronous' };
   const renders = metrics.counter('topclients_page_renders_total');
-  const duration = metrics.histogram('topclients_page_render_duration_seconds').labels(labels);
+  const duration = seriesFromZero(metrics.histogram('topclients_page_render_duration_seconds'), labels);
   for (const outcome of ['full', 'missing', 'error']) renders.inc({ ...labels, outcome }, 0);
   return (res) => {
     const began = performance.now();

@@ -1,0 +1,130 @@
+/**
+ * What seeing costs: `node bench/observability.ts [--pairs 15] [--seconds 4]`. The asynchronous gig page with its
+ * metrics, scraped every five seconds, and traces of 1 % of its requests, against the same page without either. Both
+ * stand side by side and are visited by turns; each pair of turns gives one ratio, so that whatever else the machine
+ * does falls on both. Left out: the network to a collector, which here answers from the process of the bench.
+ */
+import { createServer } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { drain, listen } from '#platform/health.ts';
+import { takeLock } from '../services/local-infra/folder-lock.ts';
+import { freePort } from '../services/local-infra/ports.ts';
+import { startPipeline } from '../tests/support/pipeline.ts';
+import { loadAverages } from './machine.ts';
+import { fillGigPage, visitPage } from './page.ts';
+import { type Figure, median, table } from './report.ts';
+import { cpuOfTree } from './usage.ts';
+
+const { values: flags } = parseArgs({
+  options: { pairs: { type: 'string', default: '15' }, seconds: { type: 'string', default: '4' } },
+});
+const pairs = Number(flags.pairs);
+const seconds = Number(flags.seconds);
+if (!(pairs >= 1 && seconds >= 1)) {
+  process.stderr.write('--pairs and --seconds take numbers from 1\n');
+  process.exit(2);
+}
+
+const SAMPLED = 0.01;
+const SCRAPE_EVERY_MS = 5_000;
+
+const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
+let received = 0;
+const collector = createServer((req, res) => {
+  received += 1;
+  req.resume().on('end', () => res.writeHead(200, { 'content-type': 'application/json' }).end('{}'));
+});
+const collectorPort = await listen(collector, 0, '127.0.0.1');
+const pipeline = await startPipeline({ partitions: 1 });
+try {
+  const requests = await fillGigPage(pipeline);
+  const serve = async (
+    name: string,
+    env: Readonly<Record<string, string>>,
+    nodeFlags: readonly string[] = [],
+  ) => {
+    const [port, healthPort] = [await freePort(), await freePort()];
+    const server = await pipeline.startRole(name, 'page-server', {
+      nodeFlags,
+      env: {
+        TC_PAGE: 'gig',
+        TC_PORT: String(port),
+        TC_HEALTH_PORT: String(healthPort),
+        TC_DATABASE_URL: pipeline.postgres.url('gig'),
+        TC_KAFKA_BROKERS: undefined,
+        TC_SOURCE_URL: 'http://127.0.0.1:1',
+        ...env,
+      },
+    });
+    return { server, url: `http://127.0.0.1:${port}`, metricsUrl: `http://127.0.0.1:${healthPort}/metrics` };
+  };
+  const on = await serve('page-on', {
+    OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
+    OTEL_TRACES_SAMPLER_ARG: String(SAMPLED),
+  });
+  const off = await serve('page-off', {}, ['--import', join(import.meta.dirname, 'without-metrics.ts')]);
+  const scrape = () => fetch(on.metricsUrl).then((answer) => answer.text());
+  const said = [await scrape(), await (await fetch(off.metricsUrl)).text()];
+  if (!said[0]!.includes('topclients_page_renders_total') || said[1] !== '') {
+    throw new Error('metrics are not on in the one and off in the other');
+  }
+  const scraping = setInterval(() => void scrape(), SCRAPE_EVERY_MS);
+
+  /** One turn: requests a second, and milliseconds of the page's CPU a request. */
+  const turn = async ({ server, url }: typeof on) => {
+    const before = cpuOfTree(server.pid);
+    const result = await visitPage(url, seconds, requests);
+    return {
+      perSecond: result.requests.total / result.duration,
+      cpuMs: ((cpuOfTree(server.pid) - before) * 1_000) / result.requests.total,
+    };
+  };
+  await turn(on);
+  await turn(off);
+  const loadAtStart = loadAverages();
+  const turns: Array<{ on: Awaited<ReturnType<typeof turn>>; off: Awaited<ReturnType<typeof turn>> }> = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    // By turns the first: who comes second may find the machine warmer.
+    const first = pair % 2 === 0 ? await turn(on) : null;
+    const without = await turn(off);
+    const one = { on: first ?? (await turn(on)), off: without };
+    turns.push(one);
+    process.stderr.write(`${pair + 1} of ${pairs}: ${(one.on.perSecond / one.off.perSecond).toFixed(3)}\n`);
+  }
+  clearInterval(scraping);
+  if (received === 0) throw new Error('the collector received nothing: was anything traced?');
+
+  const ratios = turns.map((one) => one.on.perSecond / one.off.perSecond);
+  const figures: Figure[] = [
+    {
+      name: 'gig page, seen',
+      unit: 'requests/s',
+      target: null,
+      values: turns.map((one) => one.on.perSecond),
+    },
+    {
+      name: 'gig page, unseen',
+      unit: 'requests/s',
+      target: null,
+      values: turns.map((one) => one.off.perSecond),
+    },
+    { name: 'seen ÷ unseen', unit: '', target: { least: 0.95 }, values: ratios },
+    {
+      name: 'CPU of the page a request, seen ÷ unseen',
+      unit: '',
+      target: null,
+      values: turns.map((one) => one.on.cpuMs / one.off.cpuMs),
+    },
+  ];
+  process.stdout.write(
+    `${pairs} pairs of ${seconds} s, load at the start ${loadAtStart.join(' ')}, ` +
+      `${received} requests with traces received\n\n${table(figures)}\n`,
+  );
+  process.exitCode = median(ratios) >= 0.95 ? 0 : 1;
+} finally {
+  await pipeline.stop();
+  await drain(collector);
+  await release();
+}

@@ -1,0 +1,80 @@
+/** Roles by themselves: nobody they would speak with is there, and they serve their health port all the same. */
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { freePort } from '../../services/local-infra/ports.ts';
+import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+
+const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
+const NOBODY = 'postgresql://nobody@127.0.0.1:1/nothing';
+const KAFKA = { TC_KAFKA_BROKERS: '127.0.0.1:1' };
+const TOKENS = { TC_JWKS_URL: 'http://127.0.0.1:1/', TC_JWT_ISSUER: 'i', TC_JWT_AUDIENCE: 'a' };
+const PAGE = { TC_PAGE: 'gig', TC_SOURCE_URL: 'http://127.0.0.1:1' };
+
+export const LONELY_ROLES = {
+  'top-clients': { ...TOKENS },
+  'outbox-relay': { ...KAFKA },
+  projector: { TC_PAGE: 'gig', ...KAFKA },
+  'page-server': PAGE,
+} as const satisfies Record<string, Readonly<Record<string, string>>>;
+export type LonelyRole = keyof typeof LONELY_ROLES;
+/** The page that is another program in all but its name. */
+export const SELF_VIEW = { ...PAGE, ...TOKENS, TC_PAGE: 'self-view' } as const;
+
+export interface Lonely {
+  readonly process: ManagedProcess;
+  /** What the role serves; nothing for those that serve none. */
+  readonly url: string;
+  log(): Promise<string>;
+  metrics(): Promise<string>;
+}
+
+export interface LonelyRoles {
+  start(
+    role: LonelyRole,
+    env?: Readonly<Record<string, string>>,
+    nodeFlags?: readonly string[],
+  ): Promise<Lonely>;
+  stop(): Promise<void>;
+}
+
+export async function openLonelyRoles(): Promise<LonelyRoles> {
+  const folder = await mkdtemp(join(tmpdir(), 'lonely-'));
+  const running: ManagedProcess[] = [];
+  return {
+    async start(role, env = {}, nodeFlags = []) {
+      const [port, healthPort] = [await freePort(), await freePort()];
+      const logFile = join(folder, `${role}-${healthPort}.log`);
+      const process = await startProcess({
+        name: role,
+        command: globalThis.process.execPath,
+        args: [...nodeFlags, MAIN, role],
+        env: {
+          NODE_OPTIONS: undefined,
+          TC_HEALTH_PORT: String(healthPort),
+          TC_DATABASE_URL: NOBODY,
+          ...(role === 'top-clients' || role === 'page-server' ? { TC_PORT: String(port) } : {}),
+          ...LONELY_ROLES[role],
+          ...env,
+        },
+        logFile,
+        readyUrl: `http://127.0.0.1:${healthPort}/livez`,
+      });
+      running.push(process);
+      return {
+        process,
+        url: `http://127.0.0.1:${port}`,
+        log: () => readFile(logFile, 'utf8'),
+        metrics: async () => {
+          const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`);
+          return answer.text();
+        },
+      };
+    },
+    async stop() {
+      await Promise.all(running.map((one) => one.stop()));
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
