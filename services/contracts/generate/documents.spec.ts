@@ -54,11 +54,11 @@ test('the schema of events takes an event, also one with members of the future, 
   expect(schema.safeParse({ ...event, change: { type: 'client-lost' } }).success).toBe(false);
 });
 
-test('the topic has a message for every type of change, and the tombstone', () => {
+test('the topic has a message for every type of change, the repair and the tombstone', () => {
   const { channels, components } = json('asyncapi.json');
   const types = Change.options.map((option) => option.shape.type.value);
-  expect(Object.keys(channels.sellerEvents.messages)).toEqual([...types, 'tombstone']);
-  for (const type of types) {
+  expect(Object.keys(channels.sellerEvents.messages)).toEqual([...types, 'seller-repaired', 'tombstone']);
+  for (const type of [...types, 'seller-repaired']) {
     expect(components.messages[type].headers.properties.ce_type.const).toBe(
       `dev.topclients.seller.${type}.v1`,
     );

@@ -3,6 +3,7 @@ import { TopClientsView } from '../delivery.ts';
 import { Change, CLOUD_EVENTS, cloudEventType, SellerEvent } from '../events.ts';
 import { openApiDocument } from '../openapi.ts';
 import { Problem } from '../problems.ts';
+import { REPAIR, REPAIR_TYPE, REPLACES_HEADER } from '../repair.ts';
 import { SELLER_EVENTS } from '../topics.ts';
 
 /** What is generated from the schemas: name of the file → its text. The same on every machine. */
@@ -40,11 +41,11 @@ function asyncApiDocument(): object {
   const schemas = moveReferences({ SellerEvent: sellerEvent, ...$defs });
   const kafka = { bindingVersion: '0.5.0' };
   const key = { type: 'string', pattern: '^[1-9][0-9]{0,15}$', description: 'The seller id' };
-  const message = (name: string, type: string, title: string, payload: object) => ({
+  const message = (name: string, type: string, title: string, payload: object, headers = {}) => ({
     name,
     title,
     contentType: CLOUD_EVENTS.contentType,
-    headers: headersOf(type),
+    headers: headersOf(type, headers),
     payload,
     bindings: { kafka: { key, ...kafka } },
   });
@@ -63,7 +64,26 @@ function asyncApiDocument(): object {
     'Follows an erasure, so that compaction drops what came before; a reader may ignore it',
     { type: 'null' },
   );
-  const names = [...TYPES, 'tombstone'];
+  const repair = message(
+    REPAIR,
+    REPAIR_TYPE,
+    "A seller's newest event once more, because a view had another row; null: the source does not know the seller",
+    { oneOf: [{ $ref: '#/components/schemas/SellerEvent' }, { type: 'null' }] },
+    {
+      ce_id: {
+        type: 'string',
+        pattern: '^[1-9][0-9]*/[0-9]+/repair/.+$',
+        description: '<seller>/<version>/repair/<what it replaces>',
+      },
+      [REPLACES_HEADER]: {
+        type: 'string',
+        pattern: '^-?[0-9]+:-?[0-9]+$',
+        description:
+          '<version>:<digest> of the one wrong row that this may replace at its version or above it. A reader that does not know the digest takes the message for an ordinary event',
+      },
+    },
+  );
+  const names = [...TYPES, REPAIR, 'tombstone'];
   const messages = names.map((name) => ({ $ref: `#/channels/sellerEvents/messages/${name}` }));
   const { 'cleanup.policy': policy, ...settings } = SELLER_EVENTS.settings;
   return {
@@ -105,11 +125,14 @@ function asyncApiDocument(): object {
         messages,
       },
     },
-    components: { schemas, messages: Object.fromEntries([...events, ['tombstone', tombstone]]) },
+    components: {
+      schemas,
+      messages: Object.fromEntries([...events, [REPAIR, repair], ['tombstone', tombstone]]),
+    },
   };
 }
 
-const headersOf = (type: string) => ({
+const headersOf = (type: string, more: object) => ({
   type: 'object',
   required: ['ce_specversion', 'ce_id', 'ce_source', 'ce_type', 'ce_time', 'content-type'],
   properties: {
@@ -124,6 +147,7 @@ const headersOf = (type: string) => ({
     ce_time: { type: 'string', format: 'date-time', description: 'When the change was committed' },
     'content-type': { type: 'string', const: CLOUD_EVENTS.contentType },
     traceparent: { type: 'string', description: 'W3C trace context of the request that made the change' },
+    ...more,
   },
 });
 
