@@ -86,8 +86,9 @@ export const role = defineRole({
     const tracing = await openTracing(`page-${config.page}`, config, { log, version, releases });
     let stopping = false;
     let notReady: string | null = 'starting';
+    let isListening = false;
     const health = await serveHealth(config.healthPort, {
-      notReadyBecause: () => (stopping ? 'stopping' : notReady),
+      notReadyBecause: () => (stopping ? 'stopping' : isListening ? notReady : 'does not listen yet'),
       registry: metrics.registry,
     });
     releases.push('health', health.close);
@@ -184,6 +185,7 @@ export const role = defineRole({
     server.headersTimeout = 10_000;
     server.keepAliveTimeout = 65_000;
     const listening = await listen(server, config.port, config.host);
+    isListening = true;
     releases.push('server', () => drain(server));
     releases.push('shutdown delay', async () => {
       stopping = true;

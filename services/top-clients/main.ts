@@ -122,8 +122,10 @@ export const role = defineRole({
 
     const stopping = new AbortController();
     let notReady: string | null = 'the database was not reached yet';
+    let isListening = false;
     const health = await serveHealth(config.healthPort, {
-      notReadyBecause: () => (stopping.signal.aborted ? 'stopping' : notReady),
+      notReadyBecause: () =>
+        stopping.signal.aborted ? 'stopping' : isListening ? notReady : 'does not listen yet',
       registry: metrics.registry,
     });
     releases.push('the health port', health.close);
@@ -185,6 +187,7 @@ export const role = defineRole({
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
     const server = httpServer({ sellers, verifier, limits, metrics, tracing, log }, config);
     const listening = await listen(server, config.port, config.host);
+    isListening = true;
     releases.push('the HTTP server', () => drain(server));
     releases.push('readiness', () => stopping.abort());
 
