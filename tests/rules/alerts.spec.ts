@@ -13,7 +13,7 @@ import { rulesFile } from '#dashboards/files.ts';
 import { ALERTS, type AlertName } from '#dashboards/rules/alerts.ts';
 import { ruleGroups } from '#dashboards/rules/rules.ts';
 
-const tests = fileURLToPath(new URL('#dashboards/rules/tests/', import.meta.url));
+const tests = fileURLToPath(new URL('../../dashboards/rules/tests/', import.meta.url));
 const testOf = (alert: AlertName) => readFileSync(join(tests, `${alert}.test.yaml`), 'utf8');
 
 interface Rule {
