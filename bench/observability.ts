@@ -45,32 +45,30 @@ try {
     env: Readonly<Record<string, string>>,
     nodeFlags: readonly string[] = [],
   ) => {
-    const [port, healthPort] = [await freePort(), await freePort()];
+    const port = await freePort();
     const server = await pipeline.startRole(name, 'page-server', {
       nodeFlags,
       env: {
         TC_PAGE: 'gig',
         TC_PORT: String(port),
-        TC_HEALTH_PORT: String(healthPort),
         TC_DATABASE_URL: pipeline.postgres.url('gig'),
         TC_KAFKA_BROKERS: undefined,
         TC_SOURCE_URL: 'http://127.0.0.1:1',
         ...env,
       },
     });
-    return { server, url: `http://127.0.0.1:${port}`, metricsUrl: `http://127.0.0.1:${healthPort}/metrics` };
+    return { server, url: `http://127.0.0.1:${port}` };
   };
   const on = await serve('page-on', {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
     OTEL_TRACES_SAMPLER_ARG: String(SAMPLED),
   });
   const off = await serve('page-off', {}, ['--import', join(import.meta.dirname, 'without-metrics.ts')]);
-  const scrape = () => fetch(on.metricsUrl).then((answer) => answer.text());
-  const said = [await scrape(), await (await fetch(off.metricsUrl)).text()];
-  if (!said[0]!.includes('topclients_page_renders_total') || said[1] !== '') {
+  const isMeasured = ({ server }: typeof on) => server.has('topclients_page_renders_total', '');
+  if (!(await isMeasured(on)) || (await isMeasured(off))) {
     throw new Error('metrics are not on in the one and off in the other');
   }
-  const scraping = setInterval(() => void scrape(), SCRAPE_EVERY_MS);
+  const scraping = setInterval(() => void isMeasured(on), SCRAPE_EVERY_MS);
 
   /** One turn: requests a second, and milliseconds of the page's CPU a request. */
   const turn = async ({ server, url }: typeof on) => {
