@@ -17,6 +17,8 @@ const OFFSETS = {
   kafka: 31,
   'kafka-controller': 32,
   postgres: 33,
+  prometheus: 34,
+  grafana: 35,
   'health-top-clients': 40,
   'health-outbox-relay': 41,
   'health-projector-gig': 42,

@@ -13,6 +13,7 @@ test('without flags the demo starts with 20,000 sellers at 8080 on this machine 
     traffic: true,
     detach: false,
     otlp: undefined,
+    grafana: false,
   });
 });
 
@@ -26,6 +27,7 @@ test('every flag is understood, with a blank or an equals sign', () => {
     traffic: false,
     detach: true,
   });
+  expect(read('--grafana').grafana).toBe(true);
   expect(read('--otlp', 'http://localhost:4318').otlp).toBe('http://localhost:4318');
   expect(read('stop', '--data', '/d')).toMatchObject({ command: 'stop', data: '/d' });
   expect(read('stop', '--help')).toMatchObject({ command: 'help' });

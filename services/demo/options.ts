@@ -13,6 +13,8 @@ export interface DemoOptions {
   readonly detach: boolean;
   /** Where traces are sent by OTLP over HTTP; undefined: nowhere. */
   readonly otlp: string | undefined;
+  /** Whether Grafana is started over the metrics. */
+  readonly grafana: boolean;
 }
 
 /** What was typed cannot be done; the message says what to change. */
@@ -34,6 +36,7 @@ make demo-stop ARGS="…"   stops one that runs in the background (give it the s
   --no-traffic      no made-up visitors and edits
   --detach          return as soon as all is up, and go on in the background
   --otlp URL        sends traces there by OTLP over HTTP, as http://localhost:4318: of every request, not of one in 100
+  --grafana         starts Grafana with the dashboards too, when grafana-server is on the PATH
   --help            this text
 
 Two demos run side by side with two --port-base and two --data.
@@ -66,6 +69,7 @@ export function readOptions(argv: readonly string[], projectRoot: string): DemoO
     host: notEmpty('--host', values.host ?? DEFAULTS.host),
     traffic: !values['no-traffic'],
     detach: values.detach ?? false,
+    grafana: values.grafana ?? false,
     otlp: values.otlp === undefined ? undefined : httpAddress('--otlp', values.otlp),
   };
 }
@@ -83,6 +87,7 @@ function parse(argv: readonly string[]) {
         'no-traffic': { type: 'boolean' },
         detach: { type: 'boolean' },
         otlp: { type: 'string' },
+        grafana: { type: 'boolean' },
         help: { type: 'boolean', short: 'h' },
       },
     });

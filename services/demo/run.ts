@@ -1,11 +1,14 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openIssuer } from '../issuer/issuer.ts';
+import { GrafanaMissing } from '../local-infra/grafana.ts';
+import { PrometheusMissing } from '../local-infra/prometheus.ts';
 import { type Ports, portsFrom, publicUrl } from './addresses.ts';
 import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
 import { openDataFolder } from './data-folder.ts';
 import { openDelayProxy } from './delay-proxy.ts';
+import type { MetricsState } from './lab/prometheus-api.ts';
 import { openLab } from './lab/server.ts';
 import type { DemoOptions } from './options.ts';
 import { preflight } from './preflight.ts';
@@ -68,8 +71,8 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
         ? `Using the data in ${folder.path}`
         : `Making a demo with ${withCommas(folder.sellers)} sellers in ${folder.path}`,
     );
-    await start();
-    printAddresses(say, ports, options, seconds(begin));
+    const metrics = await start();
+    printAddresses(say, ports, options, seconds(begin), metrics);
     report?.({ ready: true });
   } catch (err) {
     if (stopping.signal.aborted) return;
@@ -79,7 +82,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     await stop(1);
   }
 
-  async function start(): Promise<void> {
+  async function start(): Promise<MetricsState> {
     const { signal } = stopping;
     const step = async <T>(what: string, work: Promise<T>): Promise<T> => {
       const since = performance.now();
@@ -105,6 +108,12 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     };
 
     supervisor.nextGroup();
+    let metrics: MetricsState = { state: 'starting' };
+    // Beside everything else: nobody waits for it, and without it the demo is as good as before.
+    const metricsUp = startMetrics(around).then((state) => {
+      metrics = state;
+      return state;
+    });
     const issuer = await openIssuer(join(folder.path, 'issuer-key.json'), publicUrl(ports.lab));
     const proxy = await openDelayProxy(ports['delay-proxy'], ports['top-clients']);
     supervisor.push(proxy.close);
@@ -115,6 +124,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       issuer,
       keepers: supervisor.keepers,
       proxy,
+      metrics: () => metrics,
     });
     supervisor.push(lab.close);
 
@@ -149,6 +159,8 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     say(
       `    ${withCommas(sum.sellers)} sellers with clients, ${withCommas(sum.versions)} events, in four views`,
     );
+    const collected = await metricsUp;
+    if (collected.state === 'absent') say(`  ! no metrics: ${collected.why}`);
     supervisor.nextGroup();
     // Nobody waits for these, and a view that is still being filled has nothing to be compared.
     void supervisor.roles(watchers!).catch((err: unknown) => {
@@ -156,8 +168,38 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     });
     lab.measure(around.database('source'));
     if (options.traffic) supervisor.push(startTraffic(ports, folder.sellers, issuer));
+    return collected;
+  }
+
+  /** Prometheus, and Grafana when it is wanted; says what cannot be had, and fails never. */
+  async function startMetrics(around: Surroundings): Promise<MetricsState> {
+    const { host } = options;
+    const absent = (err: unknown): MetricsState => {
+      const known = err instanceof PrometheusMissing;
+      if (!known) log(`Prometheus could not be started: ${err instanceof Error ? err.stack : err}`);
+      return { state: 'absent', why: known ? err.message : `${firstLine(err)}; ${eventLog} tells more` };
+    };
+    let url: string;
+    try {
+      ({ url } = await supervisor.prometheus(host, ports.prometheus, roleProcesses(around).flat()));
+    } catch (err) {
+      return absent(err);
+    }
+    if (options.grafana) {
+      // Its first start takes longer than the demo's: it comes when it comes.
+      void supervisor.grafana(host, ports.grafana, url).then(
+        () => say(`  ✓ Grafana: ${publicUrl(ports.grafana)}`),
+        (err: unknown) => {
+          if (stopping.signal.aborted) return;
+          say(`  ! no Grafana: ${err instanceof GrafanaMissing ? err.message : firstLine(err)}`);
+        },
+      );
+    }
+    return { state: 'running', url };
   }
 }
+
+const firstLine = (err: unknown): string => String(err instanceof Error ? err.message : err).split('\n')[0]!;
 
 /** As Promise.all, but a failure is told only when the others have ended, so that nothing goes on behind our back. */
 async function settled<T extends readonly Promise<unknown>[] | []>(
@@ -182,13 +224,20 @@ async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>
   process.exit(1);
 }
 
-function printAddresses(say: (line: string) => void, ports: Ports, options: DemoOptions, took: string): void {
+function printAddresses(
+  say: (line: string) => void,
+  ports: Ports,
+  options: DemoOptions,
+  took: string,
+  metrics: MetricsState,
+): void {
   const url = (port: number, path = '') => `${publicUrl(port)}${path}`;
   for (const line of [
     '',
     `Top Clients is ready (${took})${options.traffic ? ', with some visitors' : ''}.`,
     '',
     `  Lab and index    ${url(ports.lab, '/')}`,
+    `  Metrics          ${url(ports.lab, '/metrics-lab')}`,
     `  Gig              ${url(ports.gig, '/gigs/1')}`,
     `  User             ${url(ports.user, '/users/1')}`,
     `  Search           ${url(ports.search, '/search?q=logo')}`,
@@ -197,6 +246,7 @@ function printAddresses(say: (line: string) => void, ports: Ports, options: Demo
     `  A token          curl '${url(ports.lab, '/token?seller=1')}'`,
     `  PostgreSQL       psql -h 127.0.0.1 -p ${ports.postgres} -U postgres gig`,
     `  Kafka            127.0.0.1:${ports.kafka}`,
+    ...(metrics.state === 'running' ? [`  Prometheus       ${url(ports.prometheus)}`] : []),
     '',
     '  Try: open the lab, press "Write now", then "Kill it"; edit the list in the self-view and reload the gig.',
     `  Logs: ${join(options.data, 'logs')}. ${process.send ? '' : 'Ctrl-C stops everything; the data stays.'}`,

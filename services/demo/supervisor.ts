@@ -3,13 +3,16 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '#platform/lifecycle.ts';
+import { type LocalGrafana, startGrafana } from '../local-infra/grafana.ts';
 import { type LocalKafka, startKafka } from '../local-infra/kafka.ts';
 import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
 import { commandLine, type ManagedProcess, startProcess } from '../local-infra/process.ts';
+import { type LocalPrometheus, startPrometheus } from '../local-infra/prometheus.ts';
 import { innerUrl } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
 import { DATABASES, type RoleProcess } from './roles.ts';
+import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
@@ -19,7 +22,7 @@ const STOP_MS = 6_000;
 
 /** Starts, keeps and stops the processes of one demo. */
 export class Supervisor {
-  /** By name: postgres, kafka, and the roles as they are called in `roles.ts`. */
+  /** By name: postgres, kafka, prometheus and grafana where they are, and the roles as they are called in `roles.ts`. */
   readonly keepers = new Map<string, Keeper>();
   readonly #folder: DataFolder;
   readonly #compileCache: string;
@@ -79,6 +82,37 @@ export class Supervisor {
         port,
         controllerPort,
         heapMb: 256,
+        log: this.#log,
+      }),
+    );
+  }
+
+  /** @throws PrometheusMissing when it is not on this machine */
+  prometheus(host: string, port: number, processes: readonly RoleProcess[]): Promise<LocalPrometheus> {
+    return this.#own('prometheus', () =>
+      startPrometheus({
+        dataDir: join(this.#folder.path, 'prometheus'),
+        host,
+        port,
+        scrape: scraping(processes),
+        onSpawn: (pid) => this.#folder.record('prometheus', pid),
+        log: this.#log,
+      }),
+    );
+  }
+
+  /** @throws GrafanaMissing when it is not on this machine */
+  grafana(host: string, port: number, prometheusUrl: string): Promise<LocalGrafana> {
+    return this.#own('grafana', () =>
+      startGrafana({
+        dataDir: join(this.#folder.path, 'grafana'),
+        host,
+        port,
+        prometheusUrl,
+        scrapedEveryMs: SCRAPED_EVERY_MS,
+        dashboards: DASHBOARDS,
+        home: 'topclients-overview.json',
+        onSpawn: (pid) => this.#folder.record('grafana', pid),
         log: this.#log,
       }),
     );

@@ -43,6 +43,7 @@ beforeAll(async () => {
     issuer: await openIssuer(join(folder, 'key.json'), address),
     keepers: new Map([['top-clients', keeper]]),
     proxy,
+    metrics: () => ({ state: 'absent', why: 'install it' }),
   });
   browser = await openBrowser();
 }, 60_000);

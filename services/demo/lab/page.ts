@@ -61,7 +61,7 @@ export function labPage(view: LabView): string {
 <header class="top">
 <div class="wrap top-row">
 <a class="wordmark" href="/">Brandmarkt <span class="lab-mark">lab</span></a>
-<nav class="top-nav" aria-label="Main"><a href="#deliveries">Deliveries</a><a href="#pages">Pages</a><a href="#api">API</a></nav>
+<nav class="top-nav" aria-label="Main"><a href="#deliveries">Deliveries</a><a href="/metrics-lab">Metrics</a><a href="#pages">Pages</a><a href="#api">API</a></nav>
 </div>
 </header>
 <main id="main" class="wrap" tabindex="-1">

@@ -15,7 +15,9 @@ import { openViewers } from './events.ts';
 import { openGuard } from './guard.ts';
 import { newMeasurements } from './measurements.ts';
 import { fragments, type LabView, labPage } from './page.ts';
+import { openPlots, plotsPage } from './plots-page.ts';
 import { startProbe } from './probe.ts';
+import type { MetricsState } from './prometheus-api.ts';
 import { openSwitches, readSwitch } from './switches.ts';
 import { writeNow } from './write-now.ts';
 
@@ -30,6 +32,8 @@ export interface LabSettings {
   readonly issuer: Issuer;
   readonly keepers: ReadonlyMap<string, Keeper>;
   readonly proxy: DelayProxy;
+  /** How it stands with Prometheus, now. */
+  readonly metrics: () => MetricsState;
 }
 
 export interface Lab {
@@ -81,6 +85,25 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   app.get('/', (_req, res) => {
     res.set('cache-control', 'no-store').type('html').send(labPage(view));
   });
+  const plots = openPlots(settings.metrics);
+  app.get('/metrics-lab', async (_req, res) => {
+    const page = plotsPage(
+      {
+        assets: {
+          site: view.assets.site,
+          lab: view.assets.lab,
+          plots: labAssets.addressOf('plots.css'),
+          script: labAssets.addressOf('plots.js'),
+        },
+        prometheus: settings.metrics().state === 'running' ? url(ports.prometheus) : null,
+      },
+      await plots.now(),
+    );
+    res.set('cache-control', 'no-store').type('html').send(page);
+  });
+  app.get('/metrics-lab/state', async (_req, res) => {
+    res.set('cache-control', 'no-store').json(await plots.now());
+  });
   app.get('/lab/state', (_req, res) => {
     res.set('cache-control', 'no-store').json(now());
   });
@@ -108,7 +131,10 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   app.get('/assets/:name', siteAssets.serve, labAssets.serve);
   app.get('/logos/:file', serveLogos());
   app.use((_req, res) =>
-    refuse(res, problem('not-found', 'The lab is at /, tokens are at /token?seller=1.')),
+    refuse(
+      res,
+      problem('not-found', 'The lab is at /, its metrics at /metrics-lab, tokens are at /token?seller=1.'),
+    ),
   );
   const failed: ErrorRequestHandler = (err: { status?: number }, _req, res, next) => {
     if (res.headersSent) return next(err);

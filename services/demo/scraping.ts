@@ -1,0 +1,37 @@
+import { fileURLToPath } from 'node:url';
+import type { ScrapeSettings } from '../local-infra/prometheus.ts';
+import type { RoleProcess } from './roles.ts';
+
+/** The dashboards and the rules, as `make generate` writes them. */
+export const DASHBOARDS = fileURLToPath(new URL('../../dashboards/generated', import.meta.url));
+export const RULES = `${DASHBOARDS}/top-clients.rules.yaml`;
+
+/** In place of the Kubernetes namespace, by which dashboards and rules tell installations apart. */
+export const NAMESPACE = 'demo';
+/** Often, so that what the lab breaks is seen at once. */
+export const SCRAPED_EVERY_MS = 2_000;
+
+/**
+ * What Prometheus has to know of the processes, under the labels that a cluster's scraping gives them.
+ * @param ruleFile plain rules of Prometheus; those of the dashboards when absent
+ */
+export function scraping(
+  processes: readonly Pick<RoleProcess, 'name' | 'role' | 'healthPort'>[],
+  ruleFile: string = RULES,
+): ScrapeSettings {
+  return {
+    job: 'top-clients',
+    everyMs: SCRAPED_EVERY_MS,
+    ruleFiles: [ruleFile],
+    targets: processes.map(({ name, role, healthPort }) => ({
+      address: `127.0.0.1:${healthPort}`,
+      labels: {
+        namespace: NAMESPACE,
+        pod: name,
+        container: role,
+        app_kubernetes_io_component: role,
+        app_kubernetes_io_instance: NAMESPACE,
+      },
+    })),
+  };
+}
