@@ -261,6 +261,7 @@ function looks(spec: PanelSpec) {
             : common.BigValueGraphMode.Area,
         )
         .textMode(common.BigValueTextMode.Auto)
+        .mappings(NOTHING_HAPPENED)
         .orientation(common.VizOrientation.Auto)
         .colorScheme(byThreshold())
         .thresholds(thresholds(spec));
@@ -268,6 +269,7 @@ function looks(spec: PanelSpec) {
       return new bargauge.PanelBuilder()
         .reduceOptions(new common.ReduceDataOptionsBuilder().calcs(['lastNotNull']).fields('').values(false))
         .displayMode(common.BarGaugeDisplayMode.Basic)
+        .mappings(NOTHING_HAPPENED)
         .orientation(common.VizOrientation.Horizontal)
         .colorScheme(byThreshold())
         .thresholds(thresholds(spec));
@@ -312,6 +314,14 @@ function looks(spec: PanelSpec) {
     }
   }
 }
+
+/** A share of nothing is no number: nobody asked for the page, nothing was written. */
+const NOTHING_HAPPENED: dashboard.ValueMapping[] = [
+  {
+    type: dashboard.MappingType.SpecialValue,
+    options: { match: dashboard.SpecialValueMatch.NotANumber, result: { text: 'idle', color: 'text' } },
+  },
+];
 
 const byThreshold = () => new dashboard.FieldColorBuilder().mode(dashboard.FieldColorModeId.Thresholds);
 
