@@ -18,6 +18,8 @@ $(INSTALLED): package.json package-lock.json
 ## demo: the whole system on this machine; ARGS="--sellers 2000 --port-base 9080 --detach"
 demo: $(INSTALLED)
 	@bash tests/support/require.sh java maven
+# Without Prometheus the demo runs too, and says itself what is missing.
+	@bash tests/support/require.sh prometheus 2>/dev/null || true
 	@exec $(NODE) services/demo/main.ts $(ARGS)
 
 ## demo-stop: stop a demo that was started with --detach
@@ -40,7 +42,7 @@ unit: $(INSTALLED)
 
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
 system: $(INSTALLED)
-	@bash tests/support/require.sh java maven go
+	@bash tests/support/require.sh java maven go promtool
 	$(JEST) --selectProjects system --runInBand
 
 ## faults: promises under fault; SEED=4711 MINUTES=10 FAULTS=kill-relay,poison ONCE=1 MUTATE=id-cursor|all
