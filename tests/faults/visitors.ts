@@ -32,8 +32,6 @@ export interface Visitors {
   rest(): Promise<void>;
 }
 
-/** A page answers within 1,000 ms by its own clock; the rest is for this process and a busy machine. */
-export const PAGE_DEADLINE_MS = 1_000;
 const PATIENCE_MS = 5_000;
 
 const PATHS: Readonly<Record<PageServer, (seller: number) => string>> = {
