@@ -69,6 +69,7 @@ export async function watchView(
   let session: Session | null = null;
   let failures = 0;
   let diverged = false;
+  let unhealedBefore = 0;
   while (!signal.aborted) {
     try {
       session ??= await open();
@@ -81,7 +82,19 @@ export async function watchView(
         if (divergent.length > 0) log.warn({ divergent: divergent.length, examples }, 'the view differs');
         else if (diverged) log.info({ sellers }, 'the view is as the source has it again');
         diverged = divergent.length > 0;
-        await repair(session, divergent, book, settings, observer, log, signal);
+        if (settings.repair) {
+          const { send, unhealed, waiting } = book.plan(divergent, settings.repairsPerPass, Date.now());
+          observer.unhealed(unhealed.length);
+          if (unhealed.length !== unhealedBefore) tellUnhealed(unhealed, log);
+          unhealedBefore = unhealed.length;
+          if (waiting > 0) {
+            log.warn(
+              { waiting, repairsPerPass: settings.repairsPerPass },
+              'more rows differ than one pass repairs; to build the view anew is quicker when most of it is wrong',
+            );
+          }
+          await repair(session.repairs, send, settings.repairsPerSecond, book, observer, log, signal);
+        }
       } else {
         observer.failed();
         log.warn(
@@ -136,30 +149,26 @@ async function pass(
   };
 }
 
+function tellUnhealed(unhealed: readonly number[], log: Log): void {
+  if (unhealed.length === 0) {
+    log.info('no row stays wrong any more');
+    return;
+  }
+  log.error(
+    { unhealed: unhealed.length, examples: unhealed.slice(0, EXAMPLES) },
+    'rows stay wrong although they were repaired; see whether the projector of this view applies anything, and look at them',
+  );
+}
+
 async function repair(
-  { repairs }: Session,
-  divergent: readonly Difference[],
+  repairs: Repairs,
+  send: readonly Difference[],
+  repairsPerSecond: number,
   book: RepairBook,
-  { repair: wanted, repairsPerPass, repairsPerSecond }: WatchSettings,
   observer: WatchObserver,
   log: Log,
   signal: AbortSignal,
 ): Promise<void> {
-  if (!wanted) return;
-  const { send, unhealed, waiting } = book.plan(divergent, repairsPerPass, Date.now());
-  observer.unhealed(unhealed.length);
-  if (unhealed.length > 0) {
-    log.error(
-      { unhealed: unhealed.length, examples: unhealed.slice(0, EXAMPLES) },
-      'rows stay wrong although they were repaired; see whether the projector of this view applies anything, and look at them',
-    );
-  }
-  if (waiting > 0) {
-    log.warn(
-      { waiting, repairsPerPass },
-      'more rows differ than one pass repairs; to build the view anew is quicker when most of it is wrong',
-    );
-  }
   const atATime = Math.min(REPAIRS_AT_A_TIME, repairsPerSecond);
   for (let at = 0; at < send.length; at += atATime) {
     if (at > 0) await pause((atATime / repairsPerSecond) * 1_000, signal);
