@@ -1140,6 +1140,26 @@ async function metric(of: Source, series: string): Promise<number> {
 }
 
 describe('operation', () => {
+  test('the canary is changed all the time, by one of two replicas, and counted', async () => {
+    const database = await bench.database('canary');
+    const settings = { TC_CANARY_INTERVAL_MS: '100' };
+    const replicas = [
+      await bench.startSource(database, settings),
+      await bench.startSource(database, settings),
+    ];
+    const written = (one: Source) => metric(one, 'topclients_canary_writes_total{result="written"}');
+    const all = async () => (await Promise.all(replicas.map(written))).reduce((sum, count) => sum + count, 0);
+    while ((await all()) < 10) await new Promise((resolve) => setTimeout(resolve, 50));
+    const [before, { version }, after] = [await all(), await read(CANARY_SELLER, replicas[0]), await all()];
+    expect(version).toBeGreaterThanOrEqual(before);
+    // One may be committed and not counted yet.
+    expect(version).toBeLessThanOrEqual(after + 1);
+    await replicas[0]!.stop();
+    const left = await written(replicas[1]!);
+    while ((await written(replicas[1]!)) < left + 5) await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(await metric(replicas[1]!, 'topclients_canary_writes_total{result="failed"}')).toBe(0);
+  }, 120_000);
+
   test('requests and commands are counted by route and result, and logged without personal data', async () => {
     const own = await bench.startSource(source.databaseUrl);
     const seller = newSeller();
