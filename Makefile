@@ -98,6 +98,21 @@ bench-pipeline: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(NODE) bench/pipeline.ts $(ARGS)
 
+## bench: the deliveries compared on real PostgreSQL and Kafka; QUICK=1 for under five minutes, ARGS="--help" for flags
+bench: $(INSTALLED)
+	@bash tests/support/require.sh java maven go
+	$(NODE) bench/comparison/main.ts $(if $(QUICK),--quick) $(ARGS)
+
+## bench-scale: 10,000 to a million sellers: events a second, building a view, pages, memory; QUICK=1 without the million
+bench-scale: $(INSTALLED)
+	@bash tests/support/require.sh java maven go
+	$(NODE) bench/scale/main.ts $(if $(QUICK),--quick) $(ARGS)
+
+## bench-report: the tables and plots of the last results into docs/comparison.md and docs/scale.md
+bench-report: $(INSTALLED)
+	$(NODE) bench/comparison/render.ts
+	$(NODE) bench/scale/render.ts
+
 # --- On a cluster. CLUSTER=kind (the default) makes one with kind; CLUSTER=existing takes that of KUBECONFIG, whose
 # nodes have the image already.
 CLUSTER ?= kind
@@ -151,5 +166,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench-pipeline \
+.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-pipeline bench-report bench-scale \
   image kind-up kind-load deploy e2e kind-down

@@ -139,7 +139,8 @@ async function compare(options: ComparisonOptions): Promise<void> {
       await world.stop();
     }
     // What was measured is kept even when a later part fails.
-    await writeReport(out, { environment: described, options, runs, bytes });
+    const { out: _, ...shaping } = options;
+    await writeReport(out, { environment: described, options: shaping, runs, bytes });
   }
   say(`results, tables and plots: ${out}`);
 }

@@ -42,7 +42,8 @@ export interface Run extends Attack {
 
 export interface Results {
   readonly environment: Environment;
-  readonly options: ComparisonOptions;
+  /** Without the folder, which is a matter of the machine. */
+  readonly options: Omit<ComparisonOptions, 'out'>;
   readonly runs: readonly Run[];
   readonly bytes: readonly {
     readonly share: number;
