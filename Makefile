@@ -37,7 +37,7 @@ check: $(INSTALLED)
 
 ## unit: specs beside the code, and one contract suite a port
 unit: $(INSTALLED)
-	@bash tests/support/require.sh java maven
+	@bash tests/support/require.sh java maven prometheus
 	$(JEST) --selectProjects unit contract --maxWorkers 2
 
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
@@ -68,7 +68,7 @@ rules: $(INSTALLED)
 
 ## browser: journeys in Chromium, with and without JavaScript, and accessibility
 browser: $(INSTALLED)
-	@bash tests/support/require.sh java maven chromium
+	@bash tests/support/require.sh java maven chromium prometheus
 	$(JEST) --selectProjects browser --runInBand
 
 ## fuzz: the API from its own OpenAPI document
