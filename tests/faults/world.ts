@@ -297,7 +297,7 @@ async function start(
     };
   };
   const roles = new Map<RoleName, RunningRole>();
-  // Two at a time: nine at once on two cores would take each other's time to start.
+  // Three at a time: nine at once on two cores would take each other's time to start.
   for (let at = 0; at < ROLE_NAMES.length; at += 3) {
     const some = await Promise.all(ROLE_NAMES.slice(at, at + 3).map(startRole));
     for (const one of some) roles.set(one.name, one);
