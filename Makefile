@@ -110,8 +110,9 @@ bench-scale: $(INSTALLED)
 
 ## bench-report: the tables and plots of the last results into docs/comparison.md and docs/scale.md
 bench-report: $(INSTALLED)
-	$(NODE) bench/comparison/render.ts
-	$(NODE) bench/scale/render.ts
+	@for one in comparison scale; do \
+	  [ ! -e bench/results/$$one/results.json ] || $(NODE) bench/$$one/render.ts; \
+	done
 
 # --- On a cluster. CLUSTER=kind (the default) makes one with kind; CLUSTER=existing takes that of KUBECONFIG, whose
 # nodes have the image already.
