@@ -13,7 +13,8 @@ import {
 } from '@opentelemetry/api';
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http';
 import { resourceFromAttributes } from '@opentelemetry/resources';
-import { AlwaysOnSampler, BatchSpanProcessor, TracerProvider } from '@opentelemetry/sdk-trace';
+import { NodeSDK } from '@opentelemetry/sdk-node';
+import { AlwaysOnSampler, BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 import type { SpanAttributes } from '#contracts/traces.ts';
 import { within } from './lifecycle.ts';
 import type { Log } from './log.ts';
@@ -50,7 +51,8 @@ export interface OpenTelemetrySettings {
 
 /**
  * Traces by OpenTelemetry's SDK, sent in batches. What is to be recorded is decided here and not by a sampler of the
- * SDK, which would first make a span of everything; nothing is registered globally, and no library is instrumented.
+ * SDK, which would first make a span of everything; no library is instrumented, and no header is written by the SDK.
+ * The SDK registers itself globally, so that a process has one of these at a time.
  */
 export function openTelemetry(
   { service, version, endpoint, headers, ratio }: OpenTelemetrySettings,
@@ -62,7 +64,13 @@ export function openTelemetry(
     headers: { ...headers },
     timeoutMillis: TRACING_LIMITS.sendDeadlineMs,
   });
-  const provider = new TracerProvider({
+  const sdk = new NodeSDK({
+    // Said, because what is left out is taken from the environment, by default with exporters of its own.
+    instrumentations: [],
+    metricReaders: [],
+    logRecordProcessors: [],
+    textMapPropagator: null,
+    autoDetectResources: false,
     sampler: new AlwaysOnSampler(),
     resource: resourceFromAttributes({
       'service.namespace': 'top-clients',
@@ -80,7 +88,8 @@ export function openTelemetry(
       }),
     ],
   });
-  const tracer = provider.getTracer('top-clients', version);
+  sdk.start();
+  const tracer = trace.getTracer('top-clients', version);
   return {
     isOn: true,
 
@@ -113,9 +122,11 @@ export function openTelemetry(
 
     async close() {
       try {
-        await within(TRACING_LIMITS.closeDeadlineMs, 'sending the last traces', provider.shutdown());
+        await within(TRACING_LIMITS.closeDeadlineMs, 'sending the last traces', sdk.shutdown());
       } catch (err) {
         log.warn({ err }, 'the last traces were not sent');
+      } finally {
+        trace.disable();
       }
     },
   };

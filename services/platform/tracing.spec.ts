@@ -16,7 +16,10 @@ beforeEach(async () => {
   collector = await startCollector();
   releases = new Releases(silentLog);
 });
-afterEach(() => collector.close());
+afterEach(async () => {
+  await releases.unwind();
+  await collector.close();
+});
 
 const open = (traceRatio: number, otlpHeaders = ''): Promise<Tracing> =>
   openTracing(
