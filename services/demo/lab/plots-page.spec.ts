@@ -73,12 +73,17 @@ test('alerts that fire come before those that may, and processes that are silent
     state,
   });
   const { metrics } = await pretend((path) => {
-    if (path === 'alerts') return { data: { alerts: [alert('Soon', 'pending'), alert('Late', 'firing')] } };
+    if (path === 'alerts') {
+      // As the windows of one rule are: one of them fires, the other does not yet.
+      const windows = [alert('Late', 'firing'), alert('Late', 'pending')];
+      return { data: { alerts: [alert('Soon', 'pending'), ...windows] } };
+    }
     if (path === 'query') return { data: { result: [{ metric: { pod: 'top-clients' } }] } };
     return nothing;
   });
   const { fragments } = await openPlots(metrics).now();
   expect(fragments['alerts']).toMatch(/fires.*Late.*soon.*Soon/s);
+  expect(fragments['alerts']!.match(/<li>/g)).toHaveLength(2);
   expect(fragments['silent']).toContain('top-clients');
   expect(fragments['plots-announcement']).toBe('Alerts that fire: Late. Not answering: top-clients.');
 });

@@ -166,7 +166,13 @@ const firing = ({ alerts }: Looked) => alerts.filter(({ state }) => state === 'f
 
 function alertList(looked: Looked): Html {
   if (looked.alerts.length === 0) return html`<li><span class="pill good">none</span></li>` as Html;
-  const ordered = looked.alerts.toSorted(
+  // A rule has several windows, and a page several deliveries: a person needs each sentence once, the gravest first.
+  const once = new Map(
+    looked.alerts
+      .toSorted((a, b) => b.state.localeCompare(a.state) || b.severity.localeCompare(a.severity))
+      .map((alert) => [`${alert.name} ${alert.summary}`, alert] as const),
+  );
+  const ordered = [...once.values()].sort(
     (a, b) => a.state.localeCompare(b.state) || a.name.localeCompare(b.name),
   );
   return html`${ordered
