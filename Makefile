@@ -103,6 +103,11 @@ bench: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
 	$(NODE) bench/comparison/main.ts $(if $(QUICK),--quick) $(ARGS)
 
+## bench-checkers: whether the load generator tells of a server that stalls
+bench-checkers: $(INSTALLED)
+	@bash tests/support/require.sh go
+	$(JEST) --selectProjects bench
+
 ## bench-scale: 10,000 to a million sellers: events a second, building a view, pages, memory; QUICK=1 without the million
 bench-scale: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
@@ -167,5 +172,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image kind-up kind-load deploy e2e kind-down

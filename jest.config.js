@@ -13,9 +13,12 @@ const project = (displayName, testMatch, extra = {}) => ({
 export default {
   projects: [
     project('unit', [
-      '<rootDir>/{services,cdk8s,dashboards,bench}/**/*.spec.ts',
+      '<rootDir>/{services,cdk8s,dashboards}/**/*.spec.ts',
+      '<rootDir>/bench/**/!(vegeta).spec.ts',
       '<rootDir>/tests/faults/**/!(short).spec.ts',
     ]),
+    // Builds the load generator first, which takes minutes.
+    project('bench', ['<rootDir>/bench/**/vegeta.spec.ts']),
     project('rules', ['<rootDir>/tests/rules/**/*.spec.ts']),
     project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
     project('system', ['<rootDir>/tests/system/**/*.spec.ts', '<rootDir>/tests/faults/short.spec.ts']),
