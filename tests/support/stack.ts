@@ -30,6 +30,8 @@ export interface StackOptions {
   readonly sellers?: number;
   /** Partitions of the topic. Default 2. */
   readonly partitions?: number;
+  /** Whether each view is watched, by a process `watch-<page>`; no by default. */
+  readonly watch?: boolean;
   /** Further flags of a role by the name of its process: `{ 'top-clients': { 'writes-per-minute': 5 } }`. */
   readonly flags?: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
 }
@@ -44,6 +46,8 @@ export interface Stack {
   readonly kafka: LocalKafka;
   /** `top-clients`, `outbox-relay`, `projector-<page>` or the name of a page. Throws when there is none of that name. */
   process(name: string): ManagedProcess;
+  /** Every process of a role, as Prometheus finds it. */
+  readonly roles: readonly { readonly name: string; readonly role: string; readonly healthPort: number }[];
   /** A small pool on one of the databases, closed with the stack. */
   database(name: DatabaseName): Pool;
   /** The value of a metric of a process, over all its labels; 0 when it was never set. */
@@ -161,7 +165,7 @@ async function start(
   ) as Stack['urls'];
 
   const processes = new Map<string, ManagedProcess>();
-  const healthPorts = new Map<string, number>();
+  const roles: { name: string; role: string; healthPort: number }[] = [];
   const run = async (name: string, role: string, settings: Readonly<Record<string, string | number>>) => {
     const healthPort = await freePort();
     const flags = { 'health-port': healthPort, ...settings, ...options.flags?.[name] };
@@ -177,7 +181,7 @@ async function start(
     });
     running.push(process);
     processes.set(name, process);
-    healthPorts.set(name, healthPort);
+    roles.push({ name, role, healthPort });
   };
 
   const tokens = {
@@ -222,6 +226,15 @@ async function start(
         'kafka-brokers': kafka.bootstrap,
       }),
     ),
+    ...(options.watch ? fed : []).map((page) =>
+      run(`watch-${page}`, 'watch-view', {
+        page,
+        delivery: deliveryOf(page),
+        'database-url': postgres.url(page),
+        'source-database-url': postgres.url('source'),
+        'kafka-brokers': kafka.bootstrap,
+      }),
+    ),
     ...buyerPages.map((page) =>
       servePage(page, { delivery: deliveryOf(page), 'database-url': postgres.url(page) }),
     ),
@@ -247,10 +260,12 @@ async function start(
     postgres,
     kafka,
     process,
+    roles,
     database,
     async metric(name, metric) {
       const { name: known } = process(name);
-      const answer = await fetch(`http://127.0.0.1:${healthPorts.get(known)}/metrics`);
+      const { healthPort } = roles.find((role) => role.name === known)!;
+      const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`);
       const values = (await answer.text())
         .split('\n')
         .filter((line) => line.startsWith(`${metric} `) || line.startsWith(`${metric}{`))
