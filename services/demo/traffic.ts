@@ -1,4 +1,5 @@
-import { Agent } from 'undici';
+// Its own fetch: that of Node takes only dispatchers of the version it was built with.
+import { Agent, fetch, type RequestInit, type Response } from 'undici';
 import { pause } from '#platform/lifecycle.ts';
 import type { Issuer } from '../issuer/issuer.ts';
 import { randomFor, zipf } from '../seed/random.ts';
@@ -28,7 +29,7 @@ export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () 
   const request = (url: string, init: RequestInit = {}): Promise<Response> =>
     fetch(url, {
       ...init,
-      ...({ dispatcher: agent } as object),
+      dispatcher: agent,
       signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(DEADLINE_MS)]),
     });
   const visit = async (url: string) => {

@@ -9,4 +9,4 @@ export { removeClient } from './remove-client.ts';
 export { reorderClients } from './reorder-clients.ts';
 export { sweepAnswers } from './sweep-answers.ts';
 export { updateClient } from './update-client.ts';
-export { CANARY_LOG, type CanaryTurn, writeCanary } from './write-canary.ts';
+export { CANARY_LOG, writeCanary } from './write-canary.ts';
