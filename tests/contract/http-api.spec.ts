@@ -1087,7 +1087,9 @@ describe('limits', () => {
       TC_STATEMENT_TIMEOUT_MS: '60000',
     });
     const seller = newSeller();
-    await add(seller, 'A');
+    // By this process, which then has the issuer's keys: both below wait for nothing but the lock.
+    const first = await small.call('POST', clientsOf(seller), { as: seller, body: { name: 'A' } });
+    expect(first.status).toBe(201);
     const lock = await holdLock(seller);
     const waiting = [1, 2].map((i) =>
       small.call('POST', clientsOf(seller), { as: seller, body: { name: `B${i}` } }),
