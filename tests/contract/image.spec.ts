@@ -73,7 +73,8 @@ test('every role loads from what the image holds', async () => {
     const { stdout: help } = await start(role, '--help');
     expect(help).toMatch(new RegExp(`^${role}: `));
   }
-});
+  // Each is a process of its own, one after the other.
+}, 240_000);
 
 test('neither specs nor the workbench nor documents are in the image', () => {
   expect(files).toContain('services/main.ts');

@@ -28,8 +28,12 @@ const values = (more: readonly string[] = []) =>
     `image.tag=${tag}`,
     'topClients.demoData.sellers=300',
     // A page says 503 when its own database does not answer within the deadline, as it now and then does not on a node
-    // whose two cores start pods. The journeys are about requests that meet a pod on its way out, not about that.
-    ...PAGES.map((page) => `pages.${page}.server.pageDeadlineMs=4000`),
+    // whose two cores start pods, and shows no data when the source does not. The journeys are about requests that meet
+    // a pod on its way out, not about that.
+    ...PAGES.flatMap((page) => [
+      `pages.${page}.server.pageDeadlineMs=4000`,
+      `pages.${page}.server.sourceDeadlineMs=2000`,
+    ]),
     ...more,
   ].flatMap((one) => ['--set', one]);
 
@@ -446,18 +450,10 @@ journey("the chart's own test writes a client and sees it on a page", async () =
 journey('an uninstall leaves the definitions and the claims, and nothing else', async () => {
   await cluster.kubectl(['delete', 'pod', 'visitor']);
   await cluster.helm(['uninstall', RELEASE, '--wait', '--timeout', '2m']);
+  const kinds = 'deployments,statefulsets,jobs,pods,services,topclients,pageviews';
+  const scaled = (await hasKeda()) ? ',scaledobjects' : '';
   const left = async () =>
-    (
-      await cluster
-        .kubectl([
-          'get',
-          'deployments,statefulsets,jobs,pods,services,scaledobjects,topclients,pageviews',
-          '--output',
-          'name',
-          '--ignore-not-found',
-        ])
-        .catch((err: Error) => String(err))
-    )
+    (await cluster.kubectl(['get', kinds + scaled, '--output', 'name', '--ignore-not-found']))
       .split('\n')
       .filter((one) => one !== '');
   await until('all is gone', async () => (await left()).length === 0, 120_000);
