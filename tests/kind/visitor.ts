@@ -54,7 +54,7 @@ const visit = (url, agent) => new Promise((resolve) => {
     if (count.failures.length < 20) count.failures.push(new Date().toISOString() + ' ' + why + ' after ' + Math.round(performance.now() - startedAt) + ' ms' + (agent ? ', kept connection' : ''));
     resolve();
   };
-  const sent = request(url, { agent: agent ?? false, headers: { accept: 'application/json' }, timeout: 3000 }, (response) => {
+  const sent = request(url, { agent: agent ?? false, headers: { accept: 'application/json' }, timeout: 6000 }, (response) => {
     response.on('error', (err) => failed(err.message)).on('data', () => {}).on('end', () => {
       const outcome = response.headers['top-clients'] ?? 'none';
       count.outcomes[outcome] = (count.outcomes[outcome] ?? 0) + 1;
@@ -63,7 +63,7 @@ const visit = (url, agent) => new Promise((resolve) => {
       else resolve();
     });
   });
-  sent.on('timeout', () => sent.destroy(new Error('no answer within 3 s'))).on('error', (err) => failed(err.message));
+  sent.on('timeout', () => sent.destroy(new Error('no answer within 6 s'))).on('error', (err) => failed(err.message));
   sent.end();
 });
 (async () => {
