@@ -1,5 +1,6 @@
 /** Stands between the pages and the source of truth in the demo, so that the lab can slow the source. */
 import { connect, createServer, type Socket } from 'node:net';
+import { resetConnection } from '#platform/sockets.ts';
 
 export interface DelayProxy {
   /** Milliseconds by which every piece of an answer is held back; 0 passes it on at once. */
@@ -25,8 +26,8 @@ export async function openDelayProxy(port: number, target: number, host = '127.0
     near.pipe(far);
     late(far, near, proxy);
     // The end of one side is the end of the other; after an error as a reset, which nobody takes for an answer.
-    far.once('error', () => near.resetAndDestroy());
-    near.once('error', () => far.resetAndDestroy());
+    far.once('error', () => resetConnection(near));
+    near.once('error', () => resetConnection(far));
     near.once('close', () => far.destroy());
   });
   await new Promise<void>((resolve, reject) => {

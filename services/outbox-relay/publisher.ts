@@ -3,6 +3,7 @@ import type { Producer } from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka.ts';
 import type { Log } from '#platform/log.ts';
+import { resetConnection } from '#platform/sockets.ts';
 import type { Message } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
 import { speedUpProduceRequests } from './produce-request.ts';
@@ -60,7 +61,7 @@ export function openPublisher(
     const write = socket.write.bind(socket);
     socket.write = ((...message: Parameters<typeof write>) => {
       if (!cut && mayWrite()) return write(...message);
-      socket.resetAndDestroy();
+      resetConnection(socket);
       return false;
     }) as typeof write;
     return socket;
@@ -107,7 +108,7 @@ export function openPublisher(
     end() {
       cut = true;
       afterCut.reject(new Error('the publisher was ended'));
-      for (const socket of sockets) socket.resetAndDestroy();
+      for (const socket of sockets) resetConnection(socket);
       close(producer);
     },
   };

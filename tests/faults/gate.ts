@@ -4,6 +4,7 @@
  * the answer" without a word about tests in the role.
  */
 import { connect, createServer, type Socket } from 'node:net';
+import { resetConnection } from '#platform/sockets.ts';
 import { type Frame, FrameReader, type Protocol } from './frames.ts';
 
 /** Where to stop: before the message that fits reaches the server, or after the server has answered it. */
@@ -43,7 +44,7 @@ export async function openGate(protocol: Protocol, port: number, target: number)
   let isCut = false;
   let armed: Waiting | null = null;
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (near) => {
-    if (isCut) return void near.resetAndDestroy();
+    if (isCut) return resetConnection(near);
     const connection = new Connection(protocol, near, target, gate, (frame, when) => {
       if (armed === null || armed.connection !== null || armed.when !== when || !armed.at.test(frame.label)) {
         return null;
@@ -163,8 +164,8 @@ class Connection {
   }
 
   reset(): void {
-    this.#near.resetAndDestroy();
-    this.#far.resetAndDestroy();
+    resetConnection(this.#near);
+    resetConnection(this.#far);
   }
 
   #request(frame: Frame, meets: Meets): void {
