@@ -1094,11 +1094,11 @@ describe('limits', () => {
     const waiting = [1, 2].map((i) =>
       small.call('POST', clientsOf(seller), { as: seller, body: { name: `B${i}` } }),
     );
-    await eventually(async () => {
-      const refused = await small.call('GET', listOf(seller));
-      expectProblem(refused, 'unavailable');
-      expect(refused.headers.get('retry-after')).toBe('1');
-    });
+    // A read in between would take the place of one of them.
+    await eventually(async () => expect(await lock.waiting()).toBe(2));
+    const refused = await small.call('GET', listOf(seller));
+    expectProblem(refused, 'unavailable');
+    expect(refused.headers.get('retry-after')).toBe('1');
     await lock.release();
     expect((await Promise.all(waiting)).map(({ status }) => status)).toEqual([201, 201]);
     expect((await read(seller, small)).version).toBe(3);
@@ -1120,14 +1120,26 @@ describe('limits', () => {
   });
 });
 
+interface HeldLock {
+  /** Sessions of this server that wait for a lock. */
+  waiting(): Promise<number>;
+  release(): Promise<void>;
+}
+
 /** Locks a seller's row as a stuck transaction would. */
-async function holdLock(seller: number): Promise<{ release: () => Promise<void> }> {
+async function holdLock(seller: number): Promise<HeldLock> {
   const { Client: PgClient } = (await import('pg')).default;
   const client = new PgClient({ connectionString: source.databaseUrl });
   await client.connect();
   await client.query('begin');
   await client.query('select from seller where seller_id = $1 for update', [seller]);
   return {
+    waiting: async () => {
+      const { rows } = await client.query<{ waiting: number }>(
+        'select count(distinct pid)::int as waiting from pg_locks where not granted',
+      );
+      return rows[0]!.waiting;
+    },
     release: async () => {
       await client.query('rollback');
       await client.end();
