@@ -23,6 +23,11 @@ test('text that a store would choke on is refused', () => {
   expect(NewClient.safeParse({ name: 'a\ud800b' }).success).toBe(false);
 });
 
+test('text in which a decoder replaced what was no UTF-8 is refused', () => {
+  const decoded = Buffer.from([0x61, 0xff, 0x62]).toString();
+  expect(NewClient.safeParse({ name: decoded }).success).toBe(false);
+});
+
 test('a period cannot end before it begins', () => {
   expect(NewClient.safeParse({ name: 'a', from: '2024-05', to: '2024-05' }).success).toBe(true);
   expect(NewClient.safeParse({ name: 'a', from: '2024-05', to: '2024-04' }).success).toBe(false);

@@ -10,20 +10,21 @@ export const LIMITS = {
   sellersPerBatchGet: 100,
 } as const;
 
-// PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label.
-const CONTROLS = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f';
-const hasControls = new RegExp(`[${CONTROLS}]`);
-const wellFormed = (text: string) => text.isWellFormed() && !hasControls.test(text);
+// PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label. U+FFFD is
+// what a decoder puts where bytes were no UTF-8: the text is not what somebody wrote.
+const UNFIT = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ufffd';
+const holdsUnfit = new RegExp(`[${UNFIT}]`);
+const wellFormed = (text: string) => text.isWellFormed() && !holdsUnfit.test(text);
 /** What the generated documents can say of it. */
 const pattern = (minimum: number) =>
-  minimum > 0 ? `^[^${CONTROLS}]*[^\\s${CONTROLS}][^${CONTROLS}]*$` : `^[^${CONTROLS}]*$`;
+  minimum > 0 ? `^[^${UNFIT}]*[^\\s${UNFIT}][^${UNFIT}]*$` : `^[^${UNFIT}]*$`;
 
 const text = (minimum: number, maximum: number) =>
   z
     .string()
     .trim()
     .normalize()
-    .refine(wellFormed, 'must be well-formed Unicode without control characters')
+    .refine(wellFormed, 'must be well-formed Unicode without control characters and U+FFFD')
     .refine((value) => {
       const length = [...value].length;
       return length >= minimum && length <= maximum;
