@@ -1,9 +1,30 @@
 import { expect, test } from '@jest/globals';
-import { brandField, signIn, told, truthOf, until, type World } from './world.ts';
+import { brandField, commandByApi, ownPage, signIn, told, truthOf, until, type World } from './world.ts';
 
 /** Sellers of the generator, with pages for buyers. */
-const [SELLER, HOSTILE] = [11, 12];
+const [SELLER, MARKED_UP, HOSTILE] = [11, 12, 13];
 const MARKUP = '<img src=x onerror="window.harmed=1"><b>Bold & Co</b>';
+/** What would break out of an element, an attribute, a script, a comment, a template or a query where it is let. */
+const HOSTILE_TEXTS = [
+  '"><script>window.harmed=2</script>',
+  "' autofocus onfocus='window.harmed=3",
+  '" autofocus onfocus="window.harmed=4" x="',
+  '</script><script>window.harmed=5</script>',
+  '</textarea><svg onload=window.harmed=6>',
+  '</title><svg/onload=window.harmed=7>',
+  'javascript:window.harmed=8',
+  "{{constructor.constructor('window.harmed=9')()}}",
+  '`$\u007bwindow.harmed=10}`',
+  '--><img src=x onerror=window.harmed=11><!--',
+  '<iframe srcdoc="<script>parent.harmed=12</script>">',
+  '<style>*{display:none}</style>',
+  '<base href=//elsewhere.invalid>',
+  '<meta http-equiv=refresh content="0;//elsewhere.invalid">',
+  '&lt;script&gt; &amp;amp; %3Cscript%3E',
+  "'; drop table seller; --",
+  '\u202egnp.exe \u200b\u2066zero',
+  '$& $1 \\u003cscript\\u003e',
+];
 
 export function journeysForBuyers(world: () => World): void {
   test('a change is on the buyers’ pages within moments, and at once where its version is asked for', async () => {
@@ -40,9 +61,9 @@ export function journeysForBuyers(world: () => World): void {
   test('HTML in a name is text on every page', async () => {
     const { stack } = world();
     const page = await world().open();
-    await signIn(world(), page, HOSTILE);
+    await signIn(world(), page, MARKED_UP);
     // First in the list, so that search cards name it as well.
-    const others = (await truthOf(world(), HOSTILE)).clients.length;
+    const others = (await truthOf(world(), MARKED_UP)).clients.length;
     await brandField(page).fill(MARKUP);
     await page.getByRole('button', { name: 'Add client' }).click();
     await told(page, `${MARKUP} was added`);
@@ -50,12 +71,12 @@ export function journeysForBuyers(world: () => World): void {
       await page.getByRole('button', { name: `Move ${MARKUP} to the top` }).click();
       await told(page, 'The order was changed');
     }
-    const { version } = await truthOf(world(), HOSTILE);
+    const { version } = await truthOf(world(), MARKED_UP);
     const harmed = () => page.evaluate('window.harmed');
     expect(await harmed()).toBeUndefined();
     await page.reload();
     expect(await page.locator('.client h3').first().textContent()).toBe(MARKUP);
-    for (const address of [`${stack.urls.user}/users/${HOSTILE}`, `${stack.urls.gig}/gigs/${HOSTILE}`]) {
+    for (const address of [`${stack.urls.user}/users/${MARKED_UP}`, `${stack.urls.gig}/gigs/${MARKED_UP}`]) {
       await page.goto(`${address}?minVersion=${version}`);
       await page.getByText(MARKUP).first().waitFor();
       expect(await harmed()).toBeUndefined();
@@ -74,6 +95,79 @@ export function journeysForBuyers(world: () => World): void {
     await page.goto(`${stack.urls.search}/search?q=${encodeURIComponent(MARKUP)}`);
     expect(await harmed()).toBeUndefined();
   });
+
+  test('hostile strings in every field are text on every page', async () => {
+    const { stack } = world();
+    for (const { id } of (await truthOf(world(), HOSTILE)).clients) {
+      await commandByApi(world(), HOSTILE, 'DELETE', `/clients/${id}`);
+    }
+    for (const text of HOSTILE_TEXTS) {
+      await commandByApi(world(), HOSTILE, 'POST', '/clients', {
+        name: text,
+        industry: text,
+        description: text,
+      });
+    }
+    const page = await world().open();
+    const elsewhere: string[] = [];
+    page.on('request', (request) => {
+      if (!/^https?:\/\/(localhost|127\.0\.0\.1):/.test(request.url())) elsewhere.push(request.url());
+    });
+    const harmless = async () => {
+      expect([page.url(), await page.evaluate('window.harmed')]).toEqual([page.url(), undefined]);
+      expect(elsewhere).toEqual([]);
+    };
+    const shown = async (texts: readonly string[]) => {
+      const all = (await page.locator('main').textContent()) ?? '';
+      expect(texts.filter((text) => !all.includes(text))).toEqual([]);
+      await harmless();
+    };
+    await signIn(world(), page, HOSTILE);
+    await shown(HOSTILE_TEXTS);
+    const { clients, version } = await truthOf(world(), HOSTILE);
+    for (const { id, name } of clients) {
+      await page.goto(`${ownPage(world(), HOSTILE)}/clients/${id}/edit`);
+      for (const field of ['name', 'industry', 'description']) {
+        expect(await page.locator(`#field-${field}`).inputValue()).toBe(name);
+      }
+      await harmless();
+    }
+    for (const address of [`${stack.urls.user}/users/${HOSTILE}`, `${stack.urls.gig}/gigs/${HOSTILE}`]) {
+      await page.goto(`${address}?minVersion=${version}`);
+      await shown(HOSTILE_TEXTS);
+    }
+    const title = (await page.locator('h1').first().textContent()) ?? '';
+    const ids = clients.map(({ id }) => id);
+    // A card names the first of a list: each is the first once.
+    for (const [at, { name }] of clients.entries()) {
+      const clientIds = [...ids.slice(at), ...ids.slice(0, at)];
+      if (at > 0) await commandByApi(world(), HOSTILE, 'PUT', '/clients/order', { clientIds });
+      await until(
+        `${name} first on its search card`,
+        async () => {
+          await page.goto(`${stack.urls.search}/search?q=${encodeURIComponent(title)}`);
+          return (await page.locator('.worked-names').allTextContents()).join();
+        },
+        (names) => names.includes(`Worked with ${name},`),
+      );
+      await harmless();
+    }
+    for (const text of HOSTILE_TEXTS) {
+      const asked = encodeURIComponent(text);
+      await page.goto(`${stack.urls.search}/search?q=${asked}`);
+      expect(await page.locator('#q').inputValue()).toBe(text);
+      await harmless();
+      for (const address of [
+        `${stack.urls.gig}/gigs/${asked}`,
+        `${stack.urls.gig}/gigs/${HOSTILE}?minVersion=${asked}`,
+        `${stack.urls.user}/users/${asked}`,
+        `${ownPage(world(), HOSTILE)}?q=${asked}&name=${asked}&notice=${asked}`,
+      ]) {
+        await page.goto(address);
+        await harmless();
+      }
+    }
+  }, 180_000);
 
   test('what does not exist is a 404 page, for people and for programs', async () => {
     const { stack } = world();

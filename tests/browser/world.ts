@@ -83,21 +83,28 @@ export async function truthOf({ stack }: World, sellerId: number): Promise<Truth
   return (await answer.json()) as Truth;
 }
 
-/** Adds clients by the API, as another device would. */
-export async function addByApi({ stack }: World, sellerId: number, names: readonly string[]): Promise<void> {
-  const token = await stack.issuer.token(sellerId);
-  for (const name of names) {
-    const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}/clients`, {
-      method: 'POST',
-      headers: {
-        authorization: `Bearer ${token}`,
-        'content-type': 'application/json',
-        'idempotency-key': randomUUID(),
-      },
-      body: JSON.stringify({ name }),
-    });
-    if (answer.status !== 201) throw new Error(`${name} was not added: ${await answer.text()}`);
-  }
+/** Sends a command to the API as the seller, as another device would. @throws when it is refused */
+export async function commandByApi(
+  { stack }: World,
+  sellerId: number,
+  method: 'POST' | 'PUT' | 'DELETE',
+  path: string,
+  body?: unknown,
+): Promise<void> {
+  const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}${path}`, {
+    method,
+    headers: {
+      authorization: `Bearer ${await stack.issuer.token(sellerId)}`,
+      'idempotency-key': randomUUID(),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  if (!answer.ok) throw new Error(`${method} ${path} was refused: ${await answer.text()}`);
+}
+
+export async function addByApi(world: World, sellerId: number, names: readonly string[]): Promise<void> {
+  for (const name of names) await commandByApi(world, sellerId, 'POST', '/clients', { name });
 }
 
 // ------------------------------------------------------------------------------------------ the self-view
