@@ -151,7 +151,8 @@ describe.each(views)('the $delivery view of $page.name', ({ page, delivery }) =>
 
   test('an erased seller leaves a row with the version and nothing of the person', async () => {
     await db.query('delete from top_clients');
-    const [secret] = fc.sample(client, 1) as [Client];
+    // A name that nothing else in the row could hold.
+    const secret = { ...(fc.sample(client, 1)[0] as Client), name: 'Nobody may read this' };
     const event = (version: number, clients: Client[]): SellerEvent => ({
       sellerId: 1,
       version,
@@ -166,7 +167,7 @@ describe.each(views)('the $delivery view of $page.name', ({ page, delivery }) =>
     const rows = JSON.stringify(await content());
     expect(rows).toContain('"version":2');
     expect(rows).not.toContain(secret.id);
-    expect(rows).not.toContain(JSON.stringify(secret.name).slice(1, -1));
+    expect(rows).not.toContain(secret.name);
   });
 
   test('a thousand sellers go in one statement', async () => {
