@@ -26,6 +26,12 @@ const HOSTILE_TEXTS = [
   '$& $1 \\u003cscript\\u003e',
 ];
 
+/** Where buyers see one seller. */
+const pagesOf = ({ stack }: World, seller: number) => [
+  `${stack.urls.user}/users/${seller}`,
+  `${stack.urls.gig}/gigs/${seller}`,
+];
+
 export function journeysForBuyers(world: () => World): void {
   test('a change is on the buyers’ pages within moments, and at once where its version is asked for', async () => {
     const { stack } = world();
@@ -49,7 +55,7 @@ export function journeysForBuyers(world: () => World): void {
     ]);
     expect(await gig.text()).toContain(name);
 
-    for (const address of [`${stack.urls.user}/users/${SELLER}`, `${stack.urls.gig}/gigs/${SELLER}`]) {
+    for (const address of pagesOf(world(), SELLER)) {
       await until(
         `${name} on ${address}`,
         async () => (await fetch(address)).text(),
@@ -76,7 +82,7 @@ export function journeysForBuyers(world: () => World): void {
     expect(await harmed()).toBeUndefined();
     await page.reload();
     expect(await page.locator('.client h3').first().textContent()).toBe(MARKUP);
-    for (const address of [`${stack.urls.user}/users/${MARKED_UP}`, `${stack.urls.gig}/gigs/${MARKED_UP}`]) {
+    for (const address of pagesOf(world(), MARKED_UP)) {
       await page.goto(`${address}?minVersion=${version}`);
       await page.getByText(MARKUP).first().waitFor();
       expect(await harmed()).toBeUndefined();
@@ -117,13 +123,13 @@ export function journeysForBuyers(world: () => World): void {
       expect([page.url(), await page.evaluate('window.harmed')]).toEqual([page.url(), undefined]);
       expect(elsewhere).toEqual([]);
     };
-    const shown = async (texts: readonly string[]) => {
+    const allShown = async () => {
       const all = (await page.locator('main').textContent()) ?? '';
-      expect(texts.filter((text) => !all.includes(text))).toEqual([]);
+      expect(HOSTILE_TEXTS.filter((text) => !all.includes(text))).toEqual([]);
       await harmless();
     };
     await signIn(world(), page, HOSTILE);
-    await shown(HOSTILE_TEXTS);
+    await allShown();
     const { clients, version } = await truthOf(world(), HOSTILE);
     for (const { id, name } of clients) {
       await page.goto(`${ownPage(world(), HOSTILE)}/clients/${id}/edit`);
@@ -132,9 +138,9 @@ export function journeysForBuyers(world: () => World): void {
       }
       await harmless();
     }
-    for (const address of [`${stack.urls.user}/users/${HOSTILE}`, `${stack.urls.gig}/gigs/${HOSTILE}`]) {
+    for (const address of pagesOf(world(), HOSTILE)) {
       await page.goto(`${address}?minVersion=${version}`);
-      await shown(HOSTILE_TEXTS);
+      await allShown();
     }
     const title = (await page.locator('h1').first().textContent()) ?? '';
     const ids = clients.map(({ id }) => id);

@@ -83,14 +83,14 @@ export async function truthOf({ stack }: World, sellerId: number): Promise<Truth
   return (await answer.json()) as Truth;
 }
 
-/** Sends a command to the API as the seller, as another device would. @throws when it is refused */
+/** Sends a command to the API as the seller, as another device would. @returns the status @throws when it is refused */
 export async function commandByApi(
   { stack }: World,
   sellerId: number,
   method: 'POST' | 'PUT' | 'DELETE',
   path: string,
   body?: unknown,
-): Promise<void> {
+): Promise<number> {
   const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}${path}`, {
     method,
     headers: {
@@ -101,10 +101,15 @@ export async function commandByApi(
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
   });
   if (!answer.ok) throw new Error(`${method} ${path} was refused: ${await answer.text()}`);
+  return answer.status;
 }
 
+/** Adds clients by the API. */
 export async function addByApi(world: World, sellerId: number, names: readonly string[]): Promise<void> {
-  for (const name of names) await commandByApi(world, sellerId, 'POST', '/clients', { name });
+  for (const name of names) {
+    const status = await commandByApi(world, sellerId, 'POST', '/clients', { name });
+    if (status !== 201) throw new Error(`${name} was not added: ${status}`);
+  }
 }
 
 // ------------------------------------------------------------------------------------------ the self-view

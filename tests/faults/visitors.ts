@@ -3,7 +3,7 @@ import { HEADERS } from '#contracts/delivery.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { CONTENDED } from './clients.ts';
-import type { PageServer, World } from './world.ts';
+import { type PageServer, pathOn, type World } from './world.ts';
 
 /** What may be seen of the pages while a fault is on. */
 export type PagesMeanwhile =
@@ -34,12 +34,6 @@ export interface Visitors {
 
 const PATIENCE_MS = 5_000;
 
-const PATHS: Readonly<Record<PageServer, (seller: number) => string>> = {
-  'page-gig': (seller) => `/gigs/${seller}`,
-  'page-gig-synchronous': (seller) => `/gigs/${seller}`,
-  'page-user': (seller) => `/users/${seller}`,
-};
-
 export function startVisitors(world: World, seed: number, perSecondEach: number): Visitors {
   const stop = new AbortController();
   const visits: Visit[] = [];
@@ -51,7 +45,7 @@ export function startVisitors(world: World, seed: number, perSecondEach: number)
       const at = performance.now();
       let got: Pick<Visit, 'status' | 'outcome' | 'error'>;
       try {
-        const path = PATHS[page](random.integer(CONTENDED.first, CONTENDED.last));
+        const path = pathOn(page, random.integer(CONTENDED.first, CONTENDED.last));
         const answer = await fetch(`${world.pageUrls[page]}${path}`, {
           headers: { accept: 'application/json' },
           signal: AbortSignal.timeout(PATIENCE_MS),
@@ -68,7 +62,7 @@ export function startVisitors(world: World, seed: number, perSecondEach: number)
       await pause(random.integer(500, 1_500) / perSecondEach, stop.signal);
     }
   };
-  const visiting = Promise.all((Object.keys(PATHS) as PageServer[]).map(visit));
+  const visiting = Promise.all((Object.keys(world.pageUrls) as PageServer[]).map(visit));
   return Object.assign(visitors, {
     async rest() {
       stop.abort();

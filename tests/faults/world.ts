@@ -323,7 +323,7 @@ async function start(
             ...[...roles.values()].map(async (one) => ((await one.isReady()) ? null : one.name)),
             // Ready or not, a page leaves its database alone for 250 ms after the fifth failure in a row.
             ...Object.entries(pageUrls).map(async ([name, url]) =>
-              (await showsAPage(url, name)) ? null : `a page of ${name}`,
+              (await showsAPage(`${url}${pathOn(name as PageServer, 1)}`)) ? null : `a page of ${name}`,
             ),
             brokerAnswers(kafka.bootstrap).then((yes) => (yes ? null : 'Kafka')),
             ...Object.entries(postgres).map(([name, server]) =>
@@ -346,9 +346,12 @@ async function start(
   return world;
 }
 
-async function showsAPage(url: string, name: string): Promise<boolean> {
-  const path = name === 'page-user' ? '/users/1' : '/gigs/1';
-  const answer = await fetch(`${url}${path}`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
+/** The address of what a page server shows of a seller. */
+export const pathOn = (page: PageServer, seller: number): string =>
+  page === 'page-user' ? `/users/${seller}` : `/gigs/${seller}`;
+
+async function showsAPage(address: string): Promise<boolean> {
+  const answer = await fetch(address, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
   await answer?.body?.cancel();
   return answer?.status === 200;
 }
