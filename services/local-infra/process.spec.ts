@@ -63,6 +63,24 @@ test('a process is ready when its address answers, runs under the pid told and i
   expect(await child.ended).toEqual({ code: null, signal: 'SIGTERM' });
 });
 
+const onLinuxX64 = process.platform === 'linux' && process.arch === 'x64' ? test : test.skip;
+onLinuxX64(
+  'a process whose first thread has ended lives as long as its others, which hold its ports',
+  async () => {
+    // System call 60 ends the calling thread alone.
+    const child = spawn('perl', [
+      '-Mthreads',
+      '-e',
+      'threads->create(sub { <STDIN> })->detach; syscall(60, 0)',
+    ]);
+    await until(() => readFileSync(`/proc/${child.pid}/stat`, 'utf8').includes(') Z '));
+    expect(isAlive(child.pid!)).toBe(true);
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(isAlive(child.pid!)).toBe(false);
+  },
+);
+
 test('a process that ends before it is ready fails the start with its last words', async () => {
   const start = run('console.error("no database at 127.0.0.1"); process.exit(3)', {
     ready: () => new Promise(() => {}),

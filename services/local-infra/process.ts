@@ -316,15 +316,21 @@ export function isAlive(pid: number): boolean {
     // EPERM: it lives and belongs to somebody else.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  // A zombie has ended; only its parent has not looked yet.
-  return processState(pid) !== 'Z';
+  // A zombie has ended; only its parent has not looked yet. With threads left it still holds its files and ports.
+  const fields = statFields(pid);
+  return fields?.[0] !== 'Z' || Number(fields[THREADS]) > 1;
 }
 
-/** One letter as ps shows it, `undefined` where that cannot be seen. */
-function processState(pid: number): string | undefined {
+/** What follows the name in /proc/pid/stat, as proc(5) counts: its field 3, the state, is the first here. */
+const THREADS = 20 - 3;
+const START_TIME = 22 - 3;
+
+/** `undefined` when there is no such process, or off Linux. */
+function statFields(pid: number): string[] | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return stat.slice(stat.lastIndexOf(')') + 2, stat.lastIndexOf(')') + 3);
+    // The name may hold spaces and parentheses.
+    return stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   } catch {
     return undefined;
   }
@@ -333,13 +339,7 @@ function processState(pid: number): string | undefined {
 /** Tells two processes apart that had the same pid one after the other; `undefined` when there is none. */
 export function startTime(pid: number): string | undefined {
   if (process.platform !== 'linux') return ps(pid, 'lstart');
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Field 22 of proc(5), ticks since boot; the name in field 2 may hold spaces and parentheses.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19];
-  } catch {
-    return undefined;
-  }
+  return statFields(pid)?.[START_TIME];
 }
 
 /** The command with its arguments, separated by spaces; `undefined` when there is no such process. */
