@@ -1,8 +1,10 @@
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { isAlive, startProcess, startTime } from '../local-infra/process.ts';
+import { SEED } from '../seed/random.ts';
 import { openDataFolder, runningIn } from './data-folder.ts';
 import { UsageError } from './options.ts';
 
@@ -65,4 +67,23 @@ test('what a killed demo left running is ended, what only has its pid is not', a
   const after = await open();
   expect(isAlive(orphan.pid)).toBe(false);
   await after.close();
+});
+
+test('Kafka and PostgreSQL of a killed demo have ended before anybody looks at their ports', async () => {
+  await (await open(300)).close();
+  const [broker, server] = [join(path, 'kafka'), join(path, 'postgres', 'pgdata')];
+  for (const folder of [broker, server]) await mkdir(folder, { recursive: true });
+  const slow = "trap 'sleep 0.5; exit' TERM INT; while :; do sleep 0.05; done";
+  const kafka = spawn('bash', ['-c', slow, 'kafka.Kafka', join(broker, 'server.properties')]);
+  const postgres = spawn('bash', ['-c', slow], { argv0: 'postgres', cwd: server });
+  await writeFile(join(broker, 'kafka.pid'), String(kafka.pid));
+  await writeFile(join(server, 'postmaster.pid'), `${postgres.pid}\n`);
+  await writeFile(join(path, 'demo.json'), JSON.stringify({ sellers: 300, seed: SEED }));
+  try {
+    const after = await open();
+    expect([kafka, postgres].map(({ pid }) => isAlive(pid!))).toEqual([false, false]);
+    await after.close();
+  } finally {
+    for (const left of [kafka, postgres]) left.kill('SIGKILL');
+  }
 });

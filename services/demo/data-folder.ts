@@ -1,6 +1,8 @@
-import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Locked, takeLock } from '../local-infra/folder-lock.ts';
+import { endLeftoverKafka } from '../local-infra/kafka.ts';
+import { endLeftoverPostgres } from '../local-infra/postgres.ts';
 import { endProcess, isAlive, startTime } from '../local-infra/process.ts';
 import { SEED } from '../seed/random.ts';
 import { DEFAULTS, UsageError } from './options.ts';
@@ -46,6 +48,12 @@ export async function openDataFolder(
     if (orphans.length > 0) log(`ending ${orphans.length} processes that a killed demo left behind`);
     await Promise.all(orphans.map((pid) => endProcess(pid, 'SIGTERM', GRACE_FOR_ORPHANS_MS)));
     await rm(recordFile, { force: true });
+    // They take longer to end than the roles, and hold ports that are looked at next.
+    const real = await realpath(path);
+    await Promise.all([
+      endLeftoverKafka(join(real, 'kafka'), log),
+      endLeftoverPostgres(join(real, 'postgres'), log),
+    ]);
     return {
       path,
       sellers,

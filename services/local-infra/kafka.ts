@@ -139,7 +139,7 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const release = await takeLock(join(dataDir, 'lock'));
   try {
     const jars = await brokerJars(log);
-    await endLeftover(dataDir, log);
+    await endLeftoverKafka(dataDir, log);
     if (!existsSync(join(dataDir, 'data', 'meta.properties'))) await format(java, jars, dataDir, log);
     const { broker, port } = await withFreePort(options.port, (port) =>
       withFreePort(options.controllerPort, async (controllerPort) => ({
@@ -211,7 +211,7 @@ async function launch({ java, jars, dataDir, port, controllerPort, options, log 
         await writeFile(join(dataDir, 'kafka.pid'), String(pid));
         await untilItAnswers(port, aborted);
       },
-      beforeStart: () => endLeftover(dataDir, log),
+      beforeStart: () => endLeftoverKafka(dataDir, log),
       log,
     });
   } catch (error) {
@@ -304,8 +304,12 @@ async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void>
   }
 }
 
-/** After kill -9 of the process that started it, a broker may still run on this data. */
-async function endLeftover(dataDir: string, log: (message: string) => void): Promise<void> {
+/**
+ * After kill -9 of the process that started it, a broker may still run on this data. {@link startKafka} calls this
+ * itself; whoever looks at the ports before that calls it first.
+ * @param dataDir without symbolic links
+ */
+export async function endLeftoverKafka(dataDir: string, log: (message: string) => void): Promise<void> {
   const pid = Number(await readFile(join(dataDir, 'kafka.pid'), 'utf8').catch(() => '0'));
   if (!(pid > 0) || !isAlive(pid)) return;
   // The pid may belong to anybody by now.

@@ -114,12 +114,12 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   try {
     const user = await unprivilegedUser(pgdata);
     const native = await runnableBinaries(user, log);
-    await endLeftovers(pgdata, log);
+    await endLeftoverPostgres(dataDir, log);
     if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, user, log);
     await checkVersion(native, pgdata);
 
     const server = await withFreePort(options.port, (port) =>
-      launch({ native, pgdata, logFile, port, user, options, log }),
+      launch({ native, dataDir, pgdata, logFile, port, user, options, log }),
     );
     return handle(server.process, server.port, release);
   } catch (error) {
@@ -130,6 +130,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
 
 type Launch = {
   readonly native: string;
+  readonly dataDir: string;
   readonly pgdata: string;
   readonly logFile: string;
   readonly port: number;
@@ -138,7 +139,7 @@ type Launch = {
   readonly log: (message: string) => void;
 };
 
-async function launch({ native, pgdata, logFile, port, user, options, log }: Launch) {
+async function launch({ native, dataDir, pgdata, logFile, port, user, options, log }: Launch) {
   const settings = Object.entries({ ...SETTINGS, ...options.settings });
   try {
     const started = await startProcess({
@@ -157,7 +158,7 @@ async function launch({ native, pgdata, logFile, port, user, options, log }: Lau
       stopTimeoutMs: STOP_MS,
       readyTimeoutMs: 60_000, // a crash recovery reads up to max_wal_size
       ready: (pid, aborted) => untilItAnswers(pgdata, port, pid, aborted),
-      beforeStart: () => endLeftovers(pgdata, log),
+      beforeStart: () => endLeftoverPostgres(dataDir, log),
       log,
     });
     return { process: started, port };
@@ -233,9 +234,12 @@ async function pidFile(pgdata: string): Promise<readonly string[]> {
 /**
  * After kill -9 of the process that started it, a server may still run on this data; after kill -9 of the server,
  * its sessions may, for as long as their statement takes, and hold the shared memory that a new one needs.
- * PostgreSQL itself sorts out a stale postmaster.pid, so that file is left alone.
+ * PostgreSQL itself sorts out a stale postmaster.pid, so that file is left alone. {@link startPostgres} calls this
+ * itself; whoever looks at the port before that calls it first.
+ * @param dataDir without symbolic links
  */
-async function endLeftovers(pgdata: string, log: (message: string) => void): Promise<void> {
+export async function endLeftoverPostgres(dataDir: string, log: (message: string) => void): Promise<void> {
+  const pgdata = join(dataDir, 'pgdata');
   const postmaster = Number((await pidFile(pgdata))[0]);
   if (postmaster > 0 && isAlive(postmaster) && isPostgresOf(postmaster, pgdata)) {
     log(`postgres: a server from an earlier run still uses ${pgdata}, pid ${postmaster}: stopping it`);
