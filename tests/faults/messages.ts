@@ -1,10 +1,7 @@
 /** What arrives on the topic again, late, or broken; and a view's place on it that is lost. */
-import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
-import { silentLog } from '#platform/log.ts';
 import { runToEnd } from '../../services/local-infra/process.ts';
 import { until } from '../support/pipeline.ts';
-import { readTopic, type TopicMessage } from '../support/topic.ts';
+import { produceByHand, readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault } from './fault.ts';
 import { PAGES_UNDER_FAULT, type World } from './world.ts';
@@ -18,25 +15,16 @@ type ByHand = Pick<TopicMessage, 'value'> & {
   readonly headers: Readonly<Record<string, string>>;
 };
 
-async function produce(world: World, messages: readonly ByHand[]): Promise<void> {
-  const producer = openKafka('by-hand', { brokers: [world.kafka.bootstrap] }, silentLog).producer({
-    allowAutoTopicCreation: false,
-  });
-  await producer.connect();
-  try {
-    await producer.send({
-      topic: SELLER_EVENTS.topic,
-      messages: messages.map(({ sellerId, partition, value, headers }) => ({
-        key: String(sellerId),
-        value,
-        headers: { ...headers, [BY_HAND]: '1' },
-        ...(partition === undefined ? {} : { partition }),
-      })),
-    });
-  } finally {
-    await producer.disconnect();
-  }
-}
+const produce = (world: World, messages: readonly ByHand[]) =>
+  produceByHand(
+    world.kafka.bootstrap,
+    messages.map(({ sellerId, partition, value, headers }) => ({
+      key: String(sellerId),
+      value,
+      headers: { ...headers, [BY_HAND]: '1' },
+      ...(partition === undefined ? {} : { partition }),
+    })),
+  );
 
 export const messages: readonly Fault[] = [
   {

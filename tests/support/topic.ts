@@ -1,4 +1,5 @@
 /** What stands on the topic of seller events, and what has to hold for it. */
+import type { Message as KafkaMessage } from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka.ts';
 import { silentLog } from '#platform/log.ts';
@@ -11,6 +12,27 @@ export interface TopicMessage {
   readonly version: number | null;
   readonly value: string | null;
   readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * Puts messages on the topic past the relay, as a stranger or an old copy of it would.
+ * @param requests the messages of each request to Kafka, sent one after the other
+ */
+export async function produceByHand(
+  bootstrap: string,
+  ...requests: ReadonlyArray<readonly KafkaMessage[]>
+): Promise<void> {
+  const producer = openKafka('by-hand', { brokers: [bootstrap] }, silentLog).producer({
+    allowAutoTopicCreation: false,
+  });
+  await producer.connect();
+  try {
+    for (const messages of requests) {
+      await producer.send({ topic: SELLER_EVENTS.topic, messages: messages.map((one) => ({ ...one })) });
+    }
+  } finally {
+    await producer.disconnect();
+  }
 }
 
 /** Everything on the topic, each partition in order. */

@@ -1,13 +1,11 @@
 /** A view that is watched, on real PostgreSQL and Kafka: found and healed whatever is done to it, never a false alarm. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { CANARY_SELLER } from '#contracts/canary.ts';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
 import { silentLog } from '#platform/log.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
-import { disorderIn, readTopic } from '../support/topic.ts';
+import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 /** Sellers of the seed, a third of them with clients; nobody writes them afterwards. */
@@ -174,20 +172,13 @@ test('duplicates of repairs, and all of the topic once more, change nothing, nor
     headers['ce_type']!.includes('repaired'),
   );
   expect(repairs.length).toBeGreaterThanOrEqual(100);
-  const producer = openKafka('again', { brokers: [pipeline.kafka.bootstrap] }, silentLog).producer();
-  await producer.connect();
-  for (let i = 0; i < 2; i++) {
-    await producer.send({
-      topic: SELLER_EVENTS.topic,
-      messages: repairs.map(({ sellerId, partition, value, headers }) => ({
-        key: String(sellerId),
-        partition,
-        value,
-        headers: { ...headers },
-      })),
-    });
-  }
-  await producer.disconnect();
+  const again = repairs.map(({ sellerId, partition, value, headers }) => ({
+    key: String(sellerId),
+    partition,
+    value,
+    headers: { ...headers },
+  }));
+  await produceByHand(pipeline.kafka.bootstrap, again, again);
   await pipeline.view.query('update checkpoint set next_offset = 0');
   const user = pipeline.postgres.url('user');
   await watch({ TC_PAUSE_MS: '0', TC_SELLERS_PER_SECOND: '20000', TC_REPAIR: 'false' });
@@ -251,10 +242,7 @@ test('a row that is broken again after every repair is called unhealed, and not 
 }, 120_000);
 
 test('a seller with a parked message is no divergence', async () => {
-  const producer = openKafka('stranger', { brokers: [pipeline.kafka.bootstrap] }, silentLog).producer();
-  await producer.connect();
-  await producer.send({ topic: SELLER_EVENTS.topic, messages: [{ key: '60001', value: 'nonsense' }] });
-  await producer.disconnect();
+  await produceByHand(pipeline.kafka.bootstrap, [{ key: '60001', value: 'nonsense' }]);
   await watch({ TC_PAUSE_MS: '0', TC_SELLERS_PER_SECOND: '50000' });
   await untilPasses(2);
   expect([await metric('divergent_sellers'), await metric('repairs_total')]).toEqual([0, 0]);

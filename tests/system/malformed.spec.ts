@@ -3,10 +3,8 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Client } from '#contracts/client.ts';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
-import { silentLog } from '#platform/log.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { produceByHand } from '../support/topic.ts';
 
 const COUNT = 10_000;
 const SEED = 20_261_127;
@@ -207,21 +205,15 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop(), 60_000);
 
 async function produce(messages: readonly Message[]): Promise<void> {
-  const producer = openKafka('malformed', { brokers: [pipeline.kafka.bootstrap] }, silentLog).producer();
-  await producer.connect();
-  try {
-    for (let at = 0; at < messages.length; at += 200) {
-      // One request a message where it is large: a batch is held against the same limit.
-      const [large, small] = [[], []] as [Message[], Message[]];
-      for (const one of messages.slice(at, at + 200))
-        ((one.value?.length ?? 0) > 5_000 ? large : small).push(one);
-      for (const some of [small, ...large.map((one) => [one])]) {
-        await producer.send({ topic: SELLER_EVENTS.topic, messages: some.map((one) => ({ ...one })) });
-      }
-    }
-  } finally {
-    await producer.disconnect();
+  const requests: Message[][] = [];
+  for (let at = 0; at < messages.length; at += 200) {
+    // One request a message where it is large: a batch is held against the same limit.
+    const some = Object.groupBy(messages.slice(at, at + 200), ({ value }) =>
+      (value?.length ?? 0) > 5_000 ? 'large' : 'small',
+    );
+    requests.push(some.small ?? [], ...(some.large ?? []).map((one) => [one]));
   }
+  await produceByHand(pipeline.kafka.bootstrap, ...requests);
 }
 
 const RESULTS = ['applied', 'duplicate', 'stale', 'tombstone', 'parked'];

@@ -4,7 +4,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka.ts';
 import { silentLog } from '#platform/log.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
-import { disorderIn, readTopic } from '../support/topic.ts';
+import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 let pipeline: Pipeline;
@@ -59,14 +59,8 @@ async function caughtUp(): Promise<boolean> {
   return JSON.stringify(source) === JSON.stringify(view);
 }
 
-const produce = async (key: string, value: string, headers: Record<string, string> = {}) => {
-  const producer = openKafka('stranger', { brokers: [pipeline.kafka.bootstrap] }, silentLog).producer({
-    allowAutoTopicCreation: false,
-  });
-  await producer.connect();
-  await producer.send({ topic: SELLER_EVENTS.topic, messages: [{ key, value, headers }] });
-  await producer.disconnect();
-};
+const produce = (key: string, value: string, headers: Record<string, string> = {}) =>
+  produceByHand(pipeline.kafka.bootstrap, [{ key, value, headers }]);
 
 test('a write becomes visible, and its message carries CloudEvents headers and the trace of the write', async () => {
   const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';

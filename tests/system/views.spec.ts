@@ -15,6 +15,7 @@ import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { produceByHand } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const VIEWS = (['gig', 'user', 'search'] as const).flatMap((page) =>
@@ -184,10 +185,7 @@ test('white space and the order of members make no difference', async () => {
 });
 
 test('a seller with a parked message differs until a good event sets the seller free', async () => {
-  const producer = openKafka('stranger', { brokers: [pipeline.kafka.bootstrap] }, silentLog).producer();
-  await producer.connect();
-  await producer.send({ topic: SELLER_EVENTS.topic, messages: [{ key: '30001', value: 'nonsense' }] });
-  await producer.disconnect();
+  await produceByHand(pipeline.kafka.bootstrap, [{ key: '30001', value: 'nonsense' }]);
   expect(await compare(GIG)).toMatchObject({ differing: 1, examples: [30_001], caughtUp: true });
   await writer.add(30_001, 'Spotify');
   expect(await compare(GIG)).toMatchObject({ differing: 0, caughtUp: true });
