@@ -4,12 +4,6 @@ import { fileURLToPath } from 'node:url';
 import type { Report } from './background.ts';
 import { HELP, readOptions, UsageError } from './options.ts';
 
-// kafkajs sets timeouts into the past, which Node tells everybody and which means nothing.
-const warn = process.listeners('warning');
-process.removeAllListeners('warning').on('warning', (warning) => {
-  if (warning.name !== 'TimeoutNegativeWarning') for (const one of warn) one(warning);
-});
-
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 
 try {

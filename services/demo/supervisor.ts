@@ -193,14 +193,7 @@ export class Supervisor {
     return startProcess({
       name,
       command: process.execPath,
-      args: [
-        '--max-old-space-size=192',
-        '--max-semi-space-size=4',
-        '--disable-warning=TimeoutNegativeWarning',
-        MAIN,
-        role,
-        ...args,
-      ],
+      args: ['--max-old-space-size=192', '--max-semi-space-size=4', MAIN, role, ...args],
       cwd: ROOT,
       env: {
         // Settings from the caller's surroundings are meant for other programs.
