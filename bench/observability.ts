@@ -13,9 +13,8 @@ import { takeLock } from '../services/local-infra/folder-lock.ts';
 import { freePort } from '../services/local-infra/ports.ts';
 import { startPipeline } from '../tests/support/pipeline.ts';
 import { loadAverages } from './machine.ts';
-import { fillGigPage, visitPage } from './page.ts';
+import { fillGigPage, visitByTurns } from './page.ts';
 import { type Figure, median, table } from './report.ts';
-import { cpuOfTree } from './usage.ts';
 
 const { values: flags } = parseArgs({
   options: { pairs: { type: 'string', default: '15' }, seconds: { type: 'string', default: '4' } },
@@ -57,7 +56,7 @@ try {
         ...env,
       },
     });
-    return { server, url: `http://127.0.0.1:${port}` };
+    return { server, pid: server.pid, url: `http://127.0.0.1:${port}` };
   };
   const on = await serve('page-on', {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,
@@ -70,50 +69,31 @@ try {
   }
   const scraping = setInterval(() => void isMeasured(on), SCRAPE_EVERY_MS);
 
-  /** One turn: requests a second, and milliseconds of the page's CPU a request. */
-  const turn = async ({ server, url }: typeof on) => {
-    const before = cpuOfTree(server.pid);
-    const result = await visitPage(url, seconds, requests);
-    return {
-      perSecond: result.requests.total / result.duration,
-      cpuMs: ((cpuOfTree(server.pid) - before) * 1_000) / result.requests.total,
-    };
-  };
-  await turn(on);
-  await turn(off);
   const loadAtStart = loadAverages();
-  const turns: Array<{ on: Awaited<ReturnType<typeof turn>>; off: Awaited<ReturnType<typeof turn>> }> = [];
-  for (let pair = 0; pair < pairs; pair++) {
-    // By turns the first: who comes second may find the machine warmer.
-    const first = pair % 2 === 0 ? await turn(on) : null;
-    const without = await turn(off);
-    const one = { on: first ?? (await turn(on)), off: without };
-    turns.push(one);
-    process.stderr.write(`${pair + 1} of ${pairs}: ${(one.on.perSecond / one.off.perSecond).toFixed(3)}\n`);
-  }
+  const turns = await visitByTurns([on, off], pairs, seconds, requests);
   clearInterval(scraping);
   if (received === 0) throw new Error('the collector received nothing: was anything traced?');
 
-  const ratios = turns.map((one) => one.on.perSecond / one.off.perSecond);
+  const ratios = turns.map(([seen, unseen]) => seen.perSecond / unseen.perSecond);
   const figures: Figure[] = [
     {
       name: 'gig page, seen',
       unit: 'requests/s',
       target: null,
-      values: turns.map((one) => one.on.perSecond),
+      values: turns.map(([seen]) => seen.perSecond),
     },
     {
       name: 'gig page, unseen',
       unit: 'requests/s',
       target: null,
-      values: turns.map((one) => one.off.perSecond),
+      values: turns.map(([, unseen]) => unseen.perSecond),
     },
     { name: 'seen ÷ unseen', unit: '', target: { least: 0.95 }, values: ratios },
     {
       name: 'CPU of the page a request, seen ÷ unseen',
       unit: '',
       target: null,
-      values: turns.map((one) => one.on.cpuMs / one.off.cpuMs),
+      values: turns.map(([seen, unseen]) => seen.cpuMs / unseen.cpuMs),
     },
   ];
   process.stdout.write(

@@ -1,4 +1,4 @@
-/** The gig page with the feature against the same page without it: requests a second, one after the other. */
+/** The gig page with the feature against the same page without it: requests a second, by turns. */
 import autocannon from 'autocannon';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
@@ -6,6 +6,8 @@ import { freePort } from '../services/local-infra/ports.ts';
 import { seller } from '../services/seed/sellers.ts';
 import { historyOf } from '../services/seed/source.ts';
 import type { Pipeline } from '../tests/support/pipeline.ts';
+import { median } from './report.ts';
+import { usageOf } from './usage.ts';
 
 const SELLERS = 2_000;
 const CONNECTIONS = 16;
@@ -13,7 +15,10 @@ const CONNECTIONS = 16;
 export interface PageResult {
   readonly asynchronousPerSecond: number;
   readonly offPerSecond: number;
+  /** Median of the pairs of turns. */
   readonly ratio: number;
+  /** Of the page's process, for one request; median of the pairs of turns. */
+  readonly cpuRatio: number;
   /** Milliseconds, under that load. */
   readonly asynchronousP99: number;
   readonly offP99: number;
@@ -43,7 +48,7 @@ export async function fillGigPage(pipeline: Pipeline): Promise<readonly { path: 
  * Visits a page for some seconds.
  * @throws when anything but a page comes back
  */
-export async function visitPage(
+async function visitPage(
   url: string,
   seconds: number,
   requests: readonly { path: string }[],
@@ -58,6 +63,50 @@ export async function visitPage(
     throw new Error(`${url}: ${result.non2xx} answers other than 2xx, ${result.errors} errors`);
   }
   return result;
+}
+
+export interface PageServer {
+  readonly pid: number;
+  readonly url: string;
+}
+
+/** What one page did in one turn. */
+interface Turn {
+  readonly perSecond: number;
+  /** Of the page's process, for one request. */
+  readonly cpuMs: number;
+  readonly p99Ms: number;
+}
+
+/**
+ * Visits two pages in pairs of turns, after a turn each that does not count: whatever else the machine does falls on
+ * both. Each page is the first of every other pair: who comes second may find the machine warmer.
+ */
+export async function visitByTurns(
+  pages: readonly [PageServer, PageServer],
+  pairs: number,
+  seconds: number,
+  requests: readonly { path: string }[],
+): Promise<ReadonlyArray<readonly [Turn, Turn]>> {
+  const turn = async ({ pid, url }: PageServer): Promise<Turn> => {
+    const before = usageOf(pid).cpuSeconds;
+    const { requests: served, duration, latency } = await visitPage(url, seconds, requests);
+    return {
+      perSecond: served.total / duration,
+      cpuMs: ((usageOf(pid).cpuSeconds - before) * 1_000) / served.total,
+      p99Ms: latency.p99,
+    };
+  };
+  const [one, other] = pages;
+  await turn(one);
+  await turn(other);
+  const turns: Array<readonly [Turn, Turn]> = [];
+  for (let pair = 0; pair < pairs; pair++) {
+    const first = pair % 2 === 0 ? await turn(one) : null;
+    const second = await turn(other);
+    turns.push([first ?? (await turn(one)), second]);
+  }
+  return turns;
 }
 
 export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
@@ -75,35 +124,25 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
         TC_SOURCE_URL: 'http://127.0.0.1:1',
       },
     });
-    return { server, url: `http://127.0.0.1:${port}` };
+    return { pid: server.pid, stop: () => server.stop(), url: `http://127.0.0.1:${port}` };
   };
   // The same gigs in the same order for both.
   const requests = await fillGigPage(pipeline);
-  const load = (url: string, duration: number) => visitPage(url, duration, requests);
   const [asynchronous, off] = [await serve('asynchronous'), await serve('off')];
   try {
-    await load(asynchronous.url, 3);
-    await load(off.url, 3);
-    // In slices by turns, so that whatever else the machine does falls on both.
-    const slices: Array<{ asynchronous: autocannon.Result; off: autocannon.Result }> = [];
-    for (let i = 0; i < 3; i++) {
-      slices.push({
-        asynchronous: await load(asynchronous.url, seconds / 3),
-        off: await load(off.url, seconds / 3),
-      });
-    }
-    const perSecond = (of: 'asynchronous' | 'off') =>
-      slices.reduce((sum, slice) => sum + slice[of].requests.total / slice[of].duration, 0) / slices.length;
-    const p99 = (of: 'asynchronous' | 'off') => Math.max(...slices.map((slice) => slice[of].latency.p99));
+    const turns = await visitByTurns([asynchronous, off], Math.ceil(seconds / 3), 3, requests);
+    const perSecond = (at: 0 | 1) => turns.reduce((sum, pair) => sum + pair[at].perSecond, 0) / turns.length;
+    const p99 = (at: 0 | 1) => Math.max(...turns.map((pair) => pair[at].p99Ms));
     return {
-      asynchronousPerSecond: perSecond('asynchronous'),
-      offPerSecond: perSecond('off'),
-      ratio: perSecond('asynchronous') / perSecond('off'),
-      asynchronousP99: p99('asynchronous'),
-      offP99: p99('off'),
+      asynchronousPerSecond: perSecond(0),
+      offPerSecond: perSecond(1),
+      ratio: median(turns.map(([on, without]) => on.perSecond / without.perSecond)),
+      cpuRatio: median(turns.map(([on, without]) => on.cpuMs / without.cpuMs)),
+      asynchronousP99: p99(0),
+      offP99: p99(1),
     };
   } finally {
-    await asynchronous.server.stop();
-    await off.server.stop();
+    await asynchronous.stop();
+    await off.stop();
   }
 }

@@ -154,6 +154,7 @@ const figures = [
   ...figure('page', 'gig page, asynchronous', 'requests/s', (r) => r.asynchronousPerSecond),
   ...figure('page', 'gig page, feature off', 'requests/s', (r) => r.offPerSecond),
   ...figure('page', 'asynchronous ÷ off', '', (r) => r.ratio, { least: 0.95 }),
+  ...figure('page', 'CPU of the page a request, asynchronous ÷ off', '', (r) => r.cpuRatio),
 ];
 const machine = `${cpus().length} cores (${cpus()[0]?.model}), ${Math.round(totalmem() / 2 ** 30)} GB, Node ${process.version}`;
 const busiest = Math.max(...loads.map((one) => Number(one.split(' ')[0])));
