@@ -22,6 +22,7 @@ function rig(
   rows: OutboxRow[],
   send: (batch: readonly Message[], attempt: number) => void | Promise<void> = () => {},
   moreToCome: () => boolean = () => false,
+  prefetchFrom: number = LIMITS.prefetchFrom,
 ) {
   const ended = new AbortController();
   const attempts: Array<readonly Message[]> = [];
@@ -59,7 +60,15 @@ function rig(
   };
   const observer = { sent: () => {}, sendFailed: () => {} };
   const run = () =>
-    relayRows(outbox, publisher, observer, ended.signal, () => !ended.signal.aborted, silentLog);
+    relayRows(
+      outbox,
+      publisher,
+      observer,
+      ended.signal,
+      () => !ended.signal.aborted,
+      silentLog,
+      prefetchFrom,
+    );
   return { run, attempts, acknowledged, waiting, ended, outbox };
 }
 
@@ -157,6 +166,16 @@ test('under a backlog the next batch is taken while one is on its way, without w
   expect(waiting).toEqual([]);
 });
 
+test('a batch taken ahead is removed although a small one follows it, and goes out once', async () => {
+  const all = Array.from({ length: LIMITS.prefetchFrom }, (_, i) => row(i + 1, 1, i + 1));
+  const { run, attempts, waiting } = rig(all, (_, attempt) => {
+    if (attempt === 1) waiting.push(row(LIMITS.prefetchFrom + 1, 1, LIMITS.prefetchFrom + 1));
+    if (attempt === 4) throw new Error('the first batch goes out again and again');
+  });
+  await run();
+  expect(attempts.map((batch) => batch.length)).toEqual([LIMITS.prefetchFrom, 1]);
+});
+
 test("whatever fails and whenever rows appear, each seller's versions are acknowledged in order and all arrive", async () => {
   await fc.assert(
     fc.asyncProperty(
@@ -179,6 +198,8 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
             if (chance() === 0 && failures-- > 0) throw new Error('no answer');
           },
           () => later.length > 0,
+          // So that batches taken ahead and others follow one another.
+          3,
         );
         const { exchange } = outbox;
         outbox.exchange = async (one) => {

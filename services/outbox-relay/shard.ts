@@ -46,6 +46,7 @@ export async function relayRows(
   ended: AbortSignal,
   mayRun: () => boolean,
   log: Log,
+  prefetchFrom: number = LIMITS.prefetchFrom,
 ): Promise<void> {
   const idle = new Pace(2, 20, 1.3);
   const size = new BatchSize();
@@ -71,7 +72,7 @@ export async function relayRows(
     const messages = batch.map(toMessage);
     const startedAt = performance.now();
     const sending = sendUntilAcknowledged(publisher, messages, observer, ended, mayRun);
-    const following = batch.length >= LIMITS.prefetchFrom ? exchange(ids) : null;
+    const following = batch.length >= prefetchFrom ? exchange(ids) : null;
     const outcome = await sending;
     if (outcome === 'ended') break;
     if (outcome === 'too large') {
@@ -86,11 +87,10 @@ export async function relayRows(
     size.grow();
     held.release();
     // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
-    if (following !== null) {
-      rows = await following;
-      sent = ids;
-    } else {
-      sent = ids;
+    if (following !== null) rows = await following;
+    // What is there already was taken ahead, and no exchange has removed it since.
+    sent = [...sent, ...ids];
+    if (following === null) {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       await pause(restAfter(performance.now() - startedAt), ended);
       if (mayRun()) rows = await exchange([]);
