@@ -38,15 +38,16 @@ type HeldVersion = {
   readonly held_committed_at: Date | null;
 };
 
+// `(select count_listings(…))`: once a statement. Without the select it would be counted again for every row.
 const own = ({ query, page }: SearchAddress) => ({
   name: 'search-own',
-  text: 'select *, count_listings($1, $4) as total from find_listings($1, $2, $3)',
+  text: 'select *, (select count_listings($1, $4)) as total from find_listings($1, $2, $3)',
   values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
 });
 
 const withLists = ({ query, page }: SearchAddress) => ({
   name: 'search-with-lists',
-  text: `select found.*, count_listings($1, $4) as total, held.version as held_version,
+  text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
       held.committed_at as held_committed_at, held.client_count as held_count, held.first_clients as held_clients
     from find_listings($1, $2, $3) with ordinality as found
       left join top_clients as held on held.seller_id = found.seller_id
@@ -56,7 +57,7 @@ const withLists = ({ query, page }: SearchAddress) => ({
 
 const withIds = ({ query, page }: SearchAddress) => ({
   name: 'search-with-ids',
-  text: `select found.*, count_listings($1, $4) as total, held.version as held_version,
+  text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
       held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
     from find_listings($1, $2, $3) with ordinality as found
       left join top_clients as held on held.seller_id = found.seller_id
