@@ -23,6 +23,11 @@ import { PROBLEM_MEDIA_TYPE, PROBLEMS, Problem, type ProblemType } from './probl
 
 const tag = z.string().regex(/^"(0|[1-9]\d*)"$/);
 const ETag = tag.meta({ description: 'The version of the list, quoted', examples: ['"5"'] });
+/** What a caller may ask about, by RFC 9110: any version, or some. */
+const ETags = z
+  .string()
+  .regex(/^(\*|(W\/)?"[\x21\x23-\x7e]*"( *, *(W\/)?"[\x21\x23-\x7e]*")*)$/)
+  .meta({ examples: ['"5"'] });
 const RequestId = z
   .string()
   .meta({ description: 'Finds the request in our logs; one the caller sent is kept' });
@@ -32,12 +37,14 @@ const Replayed = z
   .meta({ description: 'Present where an Idempotency-Key got its first answer again' });
 
 const ifNoneMatch = z.object({
-  'If-None-Match': ETag.optional().meta({
-    description: 'Answers 304 when the list is still at that version',
+  'If-None-Match': ETags.optional().meta({
+    description: 'Answers 304 when the list is still at one of these versions; `*` is any',
   }),
 });
 const writeHeaders = z.object({
-  'If-Match': ETag.optional().meta({ description: 'Answers 412 when the list is not at that version' }),
+  'If-Match': ETags.optional().meta({
+    description: 'Answers 412 when the list is at none of these versions; `*` is any',
+  }),
   'Idempotency-Key': IdempotencyKey.optional().meta({
     description:
       'The same key with the same request gives the first answer again, for a day. Kept is what was decided: a ' +
