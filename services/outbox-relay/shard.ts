@@ -37,6 +37,7 @@ export const LIMITS = {
  * sent again unchanged, as often as it takes.
  *
  * @param mayRun asked before every attempt; false ends the loop (the leadership is gone)
+ * @param prefetchFrom rows; a spec that shall meet both ways gives fewer
  * @throws whatever the database throws; the caller starts anew, and what was sent and not deleted is sent again
  */
 export async function relayRows(
@@ -88,7 +89,7 @@ export async function relayRows(
     held.release();
     // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
     if (following !== null) rows = await following;
-    // What is there already was taken ahead, and no exchange has removed it since.
+    // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
     sent = [...sent, ...ids];
     if (following === null) {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
