@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { isAlive, startProcess, startTime } from '../local-infra/process.ts';
-import { SEED } from '../seed/random.ts';
 import { openDataFolder, runningIn } from './data-folder.ts';
 import { UsageError } from './options.ts';
 
@@ -70,7 +69,9 @@ test('what a killed demo left running is ended, what only has its pid is not', a
 });
 
 test('Kafka and PostgreSQL of a killed demo have ended before anybody looks at their ports', async () => {
-  await (await open(300)).close();
+  const before = await open(300);
+  await before.mark();
+  await before.close();
   const [broker, server] = [join(path, 'kafka'), join(path, 'postgres', 'pgdata')];
   for (const folder of [broker, server]) await mkdir(folder, { recursive: true });
   const slow = "trap 'sleep 0.5; exit' TERM INT; while :; do sleep 0.05; done";
@@ -78,7 +79,6 @@ test('Kafka and PostgreSQL of a killed demo have ended before anybody looks at t
   const postgres = spawn('bash', ['-c', slow], { argv0: 'postgres', cwd: server });
   await writeFile(join(broker, 'kafka.pid'), String(kafka.pid));
   await writeFile(join(server, 'postmaster.pid'), `${postgres.pid}\n`);
-  await writeFile(join(path, 'demo.json'), JSON.stringify({ sellers: 300, seed: SEED }));
   try {
     const after = await open();
     expect([kafka, postgres].map(({ pid }) => isAlive(pid!))).toEqual([false, false]);

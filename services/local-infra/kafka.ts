@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
-import { restRequestQueues } from '#platform/kafka-request-queue.ts';
+import '#platform/kafka-request-queue.ts';
 import { takeLock, underLock } from './folder-lock.ts';
 import { PortTaken, withFreePort } from './ports.ts';
 import {
@@ -281,7 +281,6 @@ async function format(
 
 /** A client's own metadata request, retried until the deadline: an open port alone does not mean a broker. */
 async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void> {
-  restRequestQueues();
   const client = new Kafka({
     clientId: 'local-infra',
     brokers: [`127.0.0.1:${port}`],

@@ -88,10 +88,11 @@ export async function relayRows(
     size.grow();
     held.release();
     // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
-    if (following !== null) rows = await following;
     // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
     sent = [...sent, ...ids];
-    if (following === null) {
+    if (following !== null) {
+      rows = await following;
+    } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       await pause(restAfter(performance.now() - startedAt), ended);
       if (mayRun()) rows = await exchange([]);

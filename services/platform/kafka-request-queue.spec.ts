@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
-import { restRequestQueues } from './kafka-request-queue.ts';
+import './kafka-request-queue.ts';
 
 interface Queue {
   readonly pending: readonly unknown[];
@@ -13,7 +13,6 @@ interface Queue {
 }
 
 const require = createRequire(import.meta.url);
-restRequestQueues();
 
 test('a queue looks again while a request waits in it, sends it when it may, and then rests', async () => {
   const RequestQueue = require('kafkajs/src/network/requestQueue/index.js') as new (options: object) => Queue;

@@ -4,12 +4,11 @@ import { connect as connectTls } from 'node:tls';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
 import { ConfigError, integer, list, setting } from './config.ts';
-import { restRequestQueues } from './kafka-request-queue.ts';
+import './kafka-request-queue.ts';
 import type { Log } from './log.ts';
 
 // kafkajs is CommonJS, and not all of its exports are found by name.
 const { ConfigResourceTypes, logLevel } = kafkajs;
-restRequestQueues();
 
 /** The settings of every role that speaks to Kafka. */
 export const KAFKA_SETTINGS = {
