@@ -104,7 +104,9 @@ export async function visitByTurns(
   for (let pair = 0; pair < pairs; pair++) {
     const first = pair % 2 === 0 ? await turn(one) : null;
     const second = await turn(other);
-    turns.push([first ?? (await turn(one)), second]);
+    const both = [first ?? (await turn(one)), second] as const;
+    turns.push(both);
+    process.stderr.write(`${pair + 1} of ${pairs}: ${(both[0].perSecond / second.perSecond).toFixed(3)}\n`);
   }
   return turns;
 }
