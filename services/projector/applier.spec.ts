@@ -146,15 +146,15 @@ test('a position moves once its rows are written, not before', async () => {
 test('a statement has a bounded number of rows, and a partition may stand within a delivery', async () => {
   const { applier, statements, block } = rig();
   const open = block();
-  const messages = Array.from({ length: APPLIER_LIMITS.rowsPerChunk * 2 + 10 }, (_, i) =>
+  const messages = Array.from({ length: APPLIER_LIMITS.rowsPerChunk * 4 + 10 }, (_, i) =>
     message(i, i + 1, 1),
   );
   applier.handOver(0, messages, messages.length);
   await new Promise(setImmediate);
-  expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000]);
+  expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000, 1_000, 1_000]);
   open();
   await applier.drain();
-  expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000, 10]);
+  expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000, 1_000, 1_000, 10]);
   expect(applier.positions.get(0)!.next).toBe(messages.length);
 });
 
@@ -166,6 +166,29 @@ test('it says when there is no more room', async () => {
   expect(applier.hasRoom).toBe(false);
   open();
   await applier.drain();
+  expect(applier.hasRoom).toBe(true);
+});
+
+test('large messages fill a statement, and the room, before they are many', async () => {
+  const { applier, block, statements } = rig();
+  const open = block();
+  const value = (sellerId: number) =>
+    JSON.stringify({
+      sellerId,
+      version: 1,
+      committedAt: '2026-11-23T10:00:00.000Z',
+      change: { type: 'seller-erased' },
+      clients: [],
+    }).padEnd(APPLIER_LIMITS.bytesPerChunk / 8);
+  const messages = Array.from({ length: 97 }, (_, i) => message(i, i + 1, 1, value(i + 1)));
+  applier.handOver(0, messages.slice(0, 95), 95);
+  await new Promise(setImmediate);
+  expect(applier.hasRoom).toBe(true);
+  applier.handOver(0, messages.slice(95), messages.length);
+  expect(applier.hasRoom).toBe(false);
+  open();
+  await applier.drain();
+  expect(statements.map((rows) => rows.length)).toEqual([...Array(12).fill(8), 1]);
   expect(applier.hasRoom).toBe(true);
 });
 

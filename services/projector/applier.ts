@@ -26,10 +26,13 @@ export const APPLIER_LIMITS = {
   rowsPerChunk: 1_000,
   /** Messages looked at for a statement; a backlog holds many of the same seller. */
   messagesPerChunk: 4_000,
-  /** Chunks between decoding and the database's answer: one is prepared while another is written. */
-  chunksInFlight: 2,
-  /** Messages that may wait; beyond it the bus is slowed down. */
+  /** Of their values; lists differ by a factor of a hundred. The last one may go beyond. */
+  bytesPerChunk: 1024 * 1024,
+  /** Chunks between decoding and the database's answer: while the next fetch is taken apart, it has these to do. */
+  chunksInFlight: 4,
+  /** Messages, and bytes of their values, that may wait; beyond either the bus is slowed down. */
   waiting: 12_000,
+  bytesWaiting: 8 * 1024 * 1024,
 } as const;
 
 interface Delivery {
@@ -38,6 +41,8 @@ interface Delivery {
   readonly next: number;
   taken: number;
 }
+
+const sizeOf = (message: Message): number => message.valueLength ?? message.value?.length ?? 0;
 
 /** How far a partition has been applied. */
 export interface Position {
@@ -67,6 +72,7 @@ export class Applier {
   readonly #onFailure: (err: unknown) => void;
   #queue: Delivery[] = [];
   #waiting = 0;
+  #bytesWaiting = 0;
   #inFlight: Chunk[] = [];
   #pumpScheduled = false;
   #ended = false;
@@ -99,7 +105,7 @@ export class Applier {
   }
 
   get hasRoom(): boolean {
-    return this.#waiting < APPLIER_LIMITS.waiting;
+    return this.#waiting < APPLIER_LIMITS.waiting && this.#bytesWaiting < APPLIER_LIMITS.bytesWaiting;
   }
 
   get isIdle(): boolean {
@@ -137,6 +143,7 @@ export class Applier {
     if (this.#ended) return;
     this.#queue.push({ partition, messages, next, taken: 0 });
     this.#waiting += messages.length;
+    for (const message of messages) this.#bytesWaiting += sizeOf(message);
     if (this.#pumpScheduled) return;
     this.#pumpScheduled = true;
     // The deliveries of the other partitions come in the same turn of the event loop.
@@ -161,6 +168,7 @@ export class Applier {
     this.#ended = true;
     this.#queue = [];
     this.#waiting = 0;
+    this.#bytesWaiting = 0;
     this.#announce();
   }
 
@@ -202,14 +210,19 @@ export class Applier {
     const received: Received[] = [];
     const reaches = new Map<number, number>();
     const keys = new Set<string>();
+    let bytes = 0;
     let taken = 0;
     while (taken < this.#queue.length) {
       const delivery = this.#queue[taken]!;
       const { partition, messages } = delivery;
       while (delivery.taken < messages.length) {
-        if (received.length >= APPLIER_LIMITS.messagesPerChunk || keys.size >= APPLIER_LIMITS.rowsPerChunk)
-          break;
+        const isFull =
+          received.length >= APPLIER_LIMITS.messagesPerChunk ||
+          keys.size >= APPLIER_LIMITS.rowsPerChunk ||
+          bytes >= APPLIER_LIMITS.bytesPerChunk;
+        if (isFull) break;
         const message = messages[delivery.taken++]!;
+        bytes += sizeOf(message);
         keys.add(message.key?.toString('latin1') ?? '');
         received.push({ partition, message });
       }
@@ -222,6 +235,7 @@ export class Applier {
     }
     this.#queue.splice(0, taken);
     this.#waiting -= received.length;
+    this.#bytesWaiting -= bytes;
     return { received, reaches };
   }
 

@@ -49,6 +49,8 @@ export interface Message {
   readonly key: Buffer | null;
   readonly value: Buffer | null;
   readonly headers?: Readonly<Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>>;
+  /** Bytes of the value, without making it; where the decoder knows. */
+  readonly valueLength?: number;
   /** One header as text, for less than the object of all costs; where the decoder knows how. */
   header?(name: string): string | null;
 }

@@ -38,47 +38,75 @@ export function speedUpRecords(): void {
 
 const LOG_APPEND_TIME = 1;
 
-/** A record of format 2, as kafkajs hands it on. */
+/**
+ * A record of format 2, as kafkajs hands it on. It keeps where its parts are and makes them when someone asks:
+ * thousands wait for the database at a time, and what they hold is what the garbage collector copies.
+ */
 class FetchedRecord {
-  readonly magicByte: number | undefined;
-  readonly attributes: number;
-  readonly timestamp: string;
-  readonly offset: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly isControlRecord: boolean;
   readonly batchContext: BatchContext;
   readonly #bytes: Buffer;
-  readonly #headersAt: number;
-  #headers: Headers | undefined;
+  readonly #start: number;
+  readonly #age: number;
+  readonly #offsetDelta: number;
+  readonly #keyAt: number;
+  readonly #valueAt: number;
 
+  /** @param bytes which hold the record from `start` on */
   constructor(bytes: Buffer, start: number, context: BatchContext) {
     const from = { bytes, at: start + 1 };
-    this.attributes = bytes.readInt8(start);
-    const age = readVarint(from);
-    this.timestamp =
-      context.timestampType === LOG_APPEND_TIME && context.maxTimestamp
-        ? context.maxTimestamp
-        : String(Number(context.firstTimestamp) + age);
-    this.offset = String(Number(context.firstOffset) + readVarint(from));
-    this.key = readBytes(from);
-    this.value = readBytes(from);
-    this.magicByte = context.magicByte;
-    this.isControlRecord = context.isControlBatch ?? false;
     this.batchContext = context;
     this.#bytes = bytes;
-    this.#headersAt = from.at;
+    this.#start = start;
+    this.#age = readVarint(from);
+    this.#offsetDelta = readVarint(from);
+    this.#keyAt = from.at;
+    skipBytes(from);
+    this.#valueAt = from.at;
+  }
+
+  get magicByte(): number | undefined {
+    return this.batchContext.magicByte;
+  }
+
+  get isControlRecord(): boolean {
+    return this.batchContext.isControlBatch ?? false;
+  }
+
+  get attributes(): number {
+    return this.#bytes.readInt8(this.#start);
+  }
+
+  get timestamp(): string {
+    const { timestampType, maxTimestamp, firstTimestamp } = this.batchContext;
+    if (timestampType === LOG_APPEND_TIME && maxTimestamp) return maxTimestamp;
+    return String(Number(firstTimestamp) + this.#age);
+  }
+
+  get offset(): string {
+    return String(Number(this.batchContext.firstOffset) + this.#offsetDelta);
+  }
+
+  get key(): Buffer | null {
+    return readBytes({ bytes: this.#bytes, at: this.#keyAt });
+  }
+
+  get value(): Buffer | null {
+    return readBytes({ bytes: this.#bytes, at: this.#valueAt });
+  }
+
+  /** In bytes; 0 where there is none. */
+  get valueLength(): number {
+    return Math.max(0, readVarint({ bytes: this.#bytes, at: this.#valueAt }));
   }
 
   header(name: string): string | null {
-    return findHeader(this.#bytes, this.#headersAt, name);
+    return findHeader(this.#bytes, this.#headersAt(), name);
   }
 
   get headers(): Headers {
-    if (this.#headers) return this.#headers;
     // Without a prototype, so that a header named __proto__ is one like any other.
     const headers: Headers = Object.create(null);
-    const from = { bytes: this.#bytes, at: this.#headersAt };
+    const from = { bytes: this.#bytes, at: this.#headersAt() };
     for (let left = readVarint(from); left > 0; left--) {
       const name = String(readBytes(from));
       const value = readBytes(from);
@@ -86,8 +114,13 @@ class FetchedRecord {
       if (before === undefined) headers[name] = value;
       else headers[name] = (Array.isArray(before) ? [...before, value] : [before, value]) as Buffer[];
     }
-    this.#headers = headers;
     return headers;
+  }
+
+  #headersAt(): number {
+    const from = { bytes: this.#bytes, at: this.#valueAt };
+    skipBytes(from);
+    return from.at;
   }
 }
 
@@ -112,8 +145,14 @@ function isTextAt(from: Reading, length: number, text: string): boolean {
   return true;
 }
 
-export const decodeRecord = (cursor: Cursor, context: BatchContext = {} as BatchContext): FetchedRecord =>
-  new FetchedRecord(cursor.buffer, cursor.offset, context);
+/** kafkajs gives each record a view of its own on the bytes of the fetch; one view of all serves all. */
+let fetched: Buffer = Buffer.alloc(0);
+
+export const decodeRecord = (cursor: Cursor, context: BatchContext = {} as BatchContext): FetchedRecord => {
+  const { buffer, byteOffset } = cursor.buffer;
+  if (fetched.buffer !== buffer) fetched = Buffer.from(buffer);
+  return new FetchedRecord(fetched, byteOffset + cursor.offset, context);
+};
 
 interface Reading {
   readonly bytes: Buffer;
@@ -138,4 +177,9 @@ function readBytes(from: Reading): Buffer | null {
   const bytes = from.bytes.subarray(from.at, from.at + length);
   from.at += length;
   return bytes;
+}
+
+function skipBytes(from: Reading): void {
+  const length = readVarint(from);
+  from.at += Math.max(0, length);
 }
