@@ -16,6 +16,8 @@ import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+// Many processes on one machine: none takes more memory, or more threads, than a pod of its own would give it.
+const NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=4', '--v8-pool-size=1'];
 const READY_MS = 60_000;
 /** A role drains in milliseconds; what has not ended by then hangs. */
 const STOP_MS = 6_000;
@@ -193,7 +195,7 @@ export class Supervisor {
     return startProcess({
       name,
       command: process.execPath,
-      args: ['--max-old-space-size=192', '--max-semi-space-size=4', MAIN, role, ...args],
+      args: [...NODE_FLAGS, MAIN, role, ...args],
       cwd: ROOT,
       env: {
         // Settings from the caller's surroundings are meant for other programs.

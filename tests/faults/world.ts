@@ -20,7 +20,7 @@ import { type ManagedProcess, startProcess, stopInReverse } from '../../services
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seller } from '../../services/seed/sellers.ts';
 import { startIssuer, type TestIssuer } from '../support/issuer.ts';
-import { until } from '../support/pipeline.ts';
+import { NODE_FLAGS, until } from '../support/pipeline.ts';
 import type { Protocol } from './frames.ts';
 import { type Gate, openGate } from './gate.ts';
 
@@ -91,7 +91,6 @@ export interface WorldOptions {
 }
 
 const SUPERVISED = { max: 10_000, firstDelayMs: 50, maxDelayMs: 500 };
-const NODE_FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=192'];
 /** Short, so that partitions of a killed projector change hands soon. */
 export const SESSION_TIMEOUT_MS = 1_500;
 
