@@ -106,7 +106,7 @@ test('a message that is too large for the topic holds its seller, and nobody els
 });
 
 test('after a small batch it rests to the end of the round, longer when answers are slow, never for long', () => {
-  expect([1, 2, 4, 8, 500].map(restAfter)).toEqual([4, 3, 4, 8, 10]);
+  expect([1, 2, 4, 8, 500].map(restAfter)).toEqual([2, 2, 4, 8, 10]);
 });
 
 test('a batch holds a bounded number of bytes', async () => {

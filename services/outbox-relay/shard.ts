@@ -27,7 +27,7 @@ export const LIMITS = {
   /** Of one request; a partition's share may also meet the topic's own limit, which is found by trying. */
   bytesPerBatch: 4 * 1024 * 1024,
   heldSellerPauseMs: 30_000,
-  shortestRoundMs: 5,
+  shortestRoundMs: 3,
   longestRestMs: 10,
 } as const;
 
@@ -102,7 +102,7 @@ export async function relayRows(
 }
 
 /**
- * How long to rest after a small batch, in ms, given how long it took: a round of at least 5 ms, and longer on a
+ * How long to rest after a small batch, in ms, given how long it took: a round of at least 3 ms, and longer on a
  * machine that is slow to answer, so that a busy one is not made busier.
  */
 export const restAfter = (tookMs: number): number =>
