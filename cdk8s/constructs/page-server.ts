@@ -63,6 +63,7 @@ function serve(
         component,
         instance: page,
         resources,
+        semiSpaceMiB: 8,
         serves: true,
         preStopSeconds: PRE_STOP_SECONDS,
         env: [

@@ -28,8 +28,8 @@ export interface RolePod {
   /** How long requests still come in after the pod was told to stop, until every proxy knows. */
   readonly preStopSeconds?: number;
   /**
-   * V8's young generation, per semi-space in MiB; for roles that pass large batches through. They also get one thread
-   * to help V8 instead of four: on two cores that the database and Kafka need, four make the others wait.
+   * V8's young generation, per semi-space in MiB; for roles under load. They also get one thread to help V8 instead of
+   * four: on two cores that the database and Kafka need, four make the others wait.
    */
   readonly semiSpaceMiB?: number;
   /** A program that ends, for a Job: no probes, no ports. */
