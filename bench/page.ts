@@ -133,12 +133,12 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
   };
   // The same gigs in the same order for all.
   const requests = await fillGigPage(pipeline);
+  const pairsOfTurns = Math.ceil(seconds / TURN_SECONDS / PAIRS_OF_PROCESSES);
   const turns: Array<readonly [Turn, Turn]> = [];
   for (let pair = 1; pair <= PAIRS_OF_PROCESSES; pair++) {
     const [asynchronous, off] = [await serve('asynchronous', pair), await serve('off', pair)];
     try {
-      const pairs = Math.ceil(seconds / TURN_SECONDS / PAIRS_OF_PROCESSES);
-      turns.push(...(await visitByTurns([asynchronous, off], pairs, TURN_SECONDS, requests)));
+      turns.push(...(await visitByTurns([asynchronous, off], pairsOfTurns, TURN_SECONDS, requests)));
     } finally {
       await asynchronous.stop();
       await off.stop();

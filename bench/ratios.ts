@@ -1,9 +1,8 @@
 /** Each role against the bare library doing the same work, one after the other in the same minute. */
 import { execFile } from 'node:child_process';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Pipeline } from '../tests/support/pipeline.ts';
+import { type Pipeline, until } from '../tests/support/pipeline.ts';
 import { fillOutbox } from './load.ts';
 import { emptyEverything, emptyView, holdRelays } from './reset.ts';
 
@@ -69,16 +68,22 @@ export async function measureRatios(pipeline: Pipeline, sellers: number): Promis
  * is looked at, so it is asked often only before it begins and when it is about to end.
  */
 async function rateOf(count: () => Promise<number>, total: number): Promise<number> {
-  const deadline = performance.now() + 120_000;
   let startedAt = performance.now();
-  for (let wait = 50; ; ) {
-    const askedAt = performance.now();
-    const done = await count();
-    const spentMs = performance.now() - startedAt;
-    if (done >= total) return total / (spentMs / 1_000);
-    if (askedAt > deadline) throw new Error(`only ${done} of ${total} were done after 120 s`);
-    if (done === 0) startedAt = askedAt;
-    else wait = Math.min(500, Math.max(20, (0.5 * spentMs * (total - done)) / done));
-    await delay(wait);
-  }
+  let waitMs = 50;
+  await until(
+    'all is done',
+    async () => {
+      const askedAt = performance.now();
+      const done = await count();
+      if (done === 0) startedAt = askedAt;
+      else {
+        const leftMs = ((performance.now() - startedAt) * (total - done)) / done;
+        waitMs = Math.min(500, Math.max(20, leftMs / 2));
+      }
+      return done >= total;
+    },
+    120_000,
+    () => waitMs,
+  );
+  return total / ((performance.now() - startedAt) / 1_000);
 }

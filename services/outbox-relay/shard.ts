@@ -102,7 +102,7 @@ export async function relayRows(
 }
 
 /**
- * How long to rest after a small batch, in ms, given how long it took: a round of at least 3 ms, and longer on a
+ * How long to rest after a small batch, in ms, given how long it took: to the shortest round, and longer on a
  * machine that is slow to answer, so that a busy one is not made busier.
  */
 export const restAfter = (tookMs: number): number =>

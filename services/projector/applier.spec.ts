@@ -172,15 +172,10 @@ test('it says when there is no more room', async () => {
 test('large messages fill a statement, and the room, before they are many', async () => {
   const { applier, block, statements } = rig();
   const open = block();
-  const value = (sellerId: number) =>
-    JSON.stringify({
-      sellerId,
-      version: 1,
-      committedAt: '2026-11-23T10:00:00.000Z',
-      change: { type: 'seller-erased' },
-      clients: [],
-    }).padEnd(APPLIER_LIMITS.bytesPerChunk / 8);
-  const messages = Array.from({ length: 97 }, (_, i) => message(i, i + 1, 1, value(i + 1)));
+  const messages = Array.from({ length: 97 }, (_, i) => {
+    const small = message(i, i + 1, 1);
+    return { ...small, value: Buffer.from(String(small.value).padEnd(APPLIER_LIMITS.bytesPerChunk / 8)) };
+  });
   applier.handOver(0, messages.slice(0, 95), 95);
   await new Promise(setImmediate);
   expect(applier.hasRoom).toBe(true);

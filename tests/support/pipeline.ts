@@ -192,7 +192,7 @@ export async function until(
   what: string,
   holds: () => Promise<boolean> | boolean,
   timeoutMs = 30_000,
-  everyMs = 20,
+  everyMs: number | (() => number) = 20,
 ): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;
@@ -204,6 +204,6 @@ export async function until(
     }
     if (Date.now() > deadline)
       throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
-    await delay(everyMs);
+    await delay(typeof everyMs === 'number' ? everyMs : everyMs());
   }
 }
