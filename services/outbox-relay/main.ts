@@ -1,6 +1,6 @@
 import { integer, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
-import { collectLessOften } from '#platform/heap.ts';
+import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
@@ -29,7 +29,7 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics: registry, releases }) {
-    collectLessOften();
+    tuneHeap();
     const tracing = await openTracing('outbox-relay', config, { log, version, releases });
     const kafka = await kafkaSettings(config);
     const metrics = openRelayMetrics(registry, config.shards);

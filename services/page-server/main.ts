@@ -6,7 +6,7 @@ import type { Mount } from '#pages/mount.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
-import { collectLessOften } from '#platform/heap.ts';
+import { tuneHeap } from '#platform/heap.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
@@ -81,7 +81,7 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
-    collectLessOften();
+    tuneHeap();
     if (config.pageDeadlineMs < config.sourceDeadlineMs + 100) {
       throw new ConfigError('TC_PAGE_DEADLINE_MS must be at least 100 more than TC_SOURCE_DEADLINE_MS');
     }

@@ -4,7 +4,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
-import { collectLessOften } from '#platform/heap.ts';
+import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
@@ -27,7 +27,7 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases, fail }) {
-    collectLessOften();
+    tuneHeap();
     const { page, delivery, viewVersion, sessionTimeoutMs } = config;
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);
