@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import express, { type ErrorRequestHandler, type Express, type RequestHandler } from 'express';
+import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
 import { type Site, siteOf } from '#pages/layout.ts';
 import type { Mount, PageContext } from '#pages/mount.ts';
 import type { Releases } from '#platform/lifecycle.ts';
@@ -10,7 +10,7 @@ import type { Tracing } from '#platform/span.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
 import { OwnDatabaseUnavailable } from './own-database.ts';
-import { refuseWith } from './refusals.ts';
+import { dressWith, refuseWith } from './refusals.ts';
 import { traceRequests } from './trace-requests.ts';
 
 export interface PageAppOptions {
@@ -34,8 +34,8 @@ export interface PageAppOptions {
 const ASSETS = new URL('./assets/', import.meta.url);
 const REQUEST_ID = /^[\w.:/-]{1,128}$/;
 
-/** What every answer carries. Nothing is loaded from elsewhere, and nothing inline is run. */
-function securityHeaders(site: Site, options: PageAppOptions): Readonly<Record<string, string>> {
+/** Names and values by turns. Nothing is loaded from elsewhere, and nothing inline is run. */
+function securityHeaders(site: Site, options: PageAppOptions): readonly string[] {
   // A form leads to the pages, which may have origins of their own.
   const forms = new Set(
     [site.search(), site.selfView()]
@@ -53,13 +53,13 @@ function securityHeaders(site: Site, options: PageAppOptions): Readonly<Record<s
     `form-action ${["'self'", ...forms].join(' ')}`,
     `frame-ancestors ${["'self'", ...(options.frameAncestors ?? [])].join(' ')}`,
   ];
-  return {
-    'content-security-policy': policy.join('; '),
-    'x-content-type-options': 'nosniff',
-    'referrer-policy': 'strict-origin-when-cross-origin',
-    'cross-origin-opener-policy': 'same-origin',
-    'permissions-policy': 'camera=(), geolocation=(), microphone=(), payment=()',
-  };
+  return [
+    ...['content-security-policy', policy.join('; ')],
+    ...['x-content-type-options', 'nosniff'],
+    ...['referrer-policy', 'strict-origin-when-cross-origin'],
+    ...['cross-origin-opener-policy', 'same-origin'],
+    ...['permissions-policy', 'camera=(), geolocation=(), microphone=(), payment=()'],
+  ];
 }
 
 /** The server around one page: see `PageContext` for what it brings. */
@@ -67,8 +67,20 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
   const { log } = options;
   const assets = await loadAssets(ASSETS);
   const site = siteOf(options.links, assets.addressOf);
-  const refuse = refuseWith(site);
+  const security = securityHeaders(site, options);
+  const commonHeaders = (res: Response): string[] => [
+    'x-request-id',
+    res.locals['requestId'] as string,
+    ...security,
+  ];
+  const refuse = refuseWith(site, commonHeaders);
+  const dress: RequestHandler = (_req, res, next) => {
+    dressWith(res, commonHeaders(res));
+    next();
+  };
   const context: PageContext = {
+    commonHeaders,
+    dress,
     site,
     log,
     metrics: options.metrics,
@@ -83,19 +95,15 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
   app.disable('etag');
   app.set('query parser', 'simple');
 
-  const headers = Object.entries(securityHeaders(site, options));
   const begin: RequestHandler = (req, res, next) => {
     const given = req.headers['x-request-id'];
-    const requestId = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
-    res.locals['requestId'] = requestId;
-    res.setHeader('x-request-id', requestId);
-    for (const [name, value] of headers) res.setHeader(name, value);
+    res.locals['requestId'] = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     next();
   };
   app.use(begin);
 
-  app.get('/assets/:name', assets.serve);
-  app.get('/logos/:file', serveLogos());
+  app.get('/assets/:name', dress, assets.serve);
+  app.get('/logos/:file', dress, serveLogos());
   app.use(traceRequests(options.tracing));
   const router = express.Router();
   options.mount(router, context);

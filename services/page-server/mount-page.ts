@@ -33,7 +33,7 @@ const isRefused = (address: unknown): address is AddressRefused =>
 /** Adds the routes of a page that shows top clients: the page itself, and the index at `/`. */
 export function mountPage(page: Page, deps: PageDeps) {
   return (router: Router, context: PageContext): void => {
-    const { site, refuse, tracing } = context;
+    const { site, commonHeaders, refuse, tracing } = context;
     const reads = page.open();
     const measure = measures(page, deps.delivery, context);
     // The page waits for its own database first, and for the source of truth with what is left.
@@ -88,19 +88,25 @@ export function mountPage(page: Page, deps: PageDeps) {
       // Encoded once: the length has to be known, and a string would be encoded again on its way out.
       const body = Buffer.from(text);
       const done = performance.now();
+      const headers: Array<string | number> = commonHeaders(res);
       if (outcome !== null) {
-        res.setHeader(HEADERS.outcome, outcome);
-        if (page.shows === 'one seller') sayVersion(res, shownOf!(page.sellersOf(own)[0]!), now);
+        headers.push(HEADERS.outcome, outcome);
+        if (page.shows === 'one seller') sayVersion(headers, shownOf!(page.sellersOf(own)[0]!), now);
       }
-      res.setHeader(
+      headers.push(
         'server-timing',
         `own;dur=${delivered.ownMs.toFixed(1)}, source;dur=${delivered.sourceMs.toFixed(1)}, render;dur=${(done - rendering).toFixed(1)}`,
+        'content-type',
+        form === 'html' ? 'text/html; charset=utf-8' : 'application/json',
+        'vary',
+        VARY,
+        // Shared caches must not hide a change, nor keep a page that lacks its data.
+        'cache-control',
+        outcome === 'full' || outcome === null ? 'no-cache' : 'no-store',
+        'content-length',
+        body.length,
       );
-      res.setHeader('content-type', form === 'html' ? 'text/html; charset=utf-8' : 'application/json');
-      res.setHeader('vary', VARY);
-      // Shared caches must not hide a change, nor keep a page that lacks its data.
-      res.setHeader('cache-control', outcome === 'full' || outcome === null ? 'no-cache' : 'no-store');
-      res.setHeader('content-length', body.length);
+      res.writeHead(200, headers);
       res.end(body);
       measure.rendered(outcome ?? 'full', performance.now() - began);
       if (shown !== null && outcome === 'stale') measure.stale(shown.values(), now);
@@ -120,6 +126,7 @@ export function mountPage(page: Page, deps: PageDeps) {
     }
 
     router.get(page.path, answer);
+    router.use(context.dress);
     router.all(page.path, (req, res) => {
       res.set('allow', 'GET, HEAD');
       refuse(req, res, 'method-not-allowed', 'This page takes GET and HEAD.');
@@ -157,11 +164,11 @@ function queryOf(req: Request): Readonly<Record<string, string>> | null {
     : null;
 }
 
-function sayVersion(res: Response, shown: Shown, now: number): void {
+function sayVersion(headers: Array<string | number>, shown: Shown, now: number): void {
   if (shown.list === null) return;
-  res.setHeader(HEADERS.version, shown.list.version);
+  headers.push(HEADERS.version, shown.list.version);
   const age = ageOf(shown, now);
-  if (age !== null) res.setHeader(HEADERS.age, age);
+  if (age !== null) headers.push(HEADERS.age, age);
 }
 
 /** The metrics of a page, looked up once. */

@@ -43,6 +43,25 @@ export function journeysForEverybody(world: () => World): void {
     PATIENCE_MS,
   );
 
+  test('the self-view forbids foreign and inline code in whatever it answers', async () => {
+    const own = ownPage(world(), 1);
+    const { urls } = world().stack;
+    const asset = /\/assets\/self-view\/self-view\.css[^"]*/.exec(await (await fetch(own)).text())![0];
+    const answers = await Promise.all([
+      fetch(own),
+      fetch(`${urls['self-view']}/`),
+      fetch(`${urls['self-view']}${asset}`),
+      fetch(`${urls['self-view']}/nowhere`),
+      fetch(own, { method: 'POST' }),
+    ]);
+    for (const { headers, url } of answers) {
+      expect({ url, policy: headers.get('content-security-policy') }).toEqual({
+        url,
+        policy: expect.stringContaining("script-src 'self'"),
+      });
+    }
+  });
+
   test(
     'the self-view has no grave violation from the sign-in to the first client',
     async () => {

@@ -532,8 +532,15 @@ describe.each(PAGE_NAMES)('addresses of the %s page', (page) => {
 
   test('every answer forbids foreign and inline code', async () => {
     const get = await serve(page, 'asynchronous');
-    for (const path of [address[page], '/', '/nowhere', '/logos/spotify.svg', '/assets/site.css']) {
-      const { headers } = await get(path);
+    const answers = [
+      ...[undefined, '/', '/nowhere', '/logos/spotify.svg', '/assets/site.css'].map((path) => get(path)),
+      get(`${address[page]}${address[page].includes('?') ? '&' : '?'}minVersion=x`),
+      get(undefined, { method: 'POST' }),
+      get(undefined, { headers: { accept: 'image/png' } }),
+      get(undefined, JSON_PLEASE),
+    ];
+    for (const { headers } of await Promise.all(answers)) {
+      expect(headers.get('x-request-id')).toMatch(/^[\w-]{36}$/);
       expect(headers.get('content-security-policy')).toContain("default-src 'none'");
       expect(headers.get('content-security-policy')).not.toContain('unsafe');
       expect(headers.get('x-content-type-options')).toBe('nosniff');

@@ -13,7 +13,7 @@ import type { Changing } from './make-change.ts';
 import { isSentByOwnPage, type SignIn } from './sign-in.ts';
 import { addSignInRoutes } from './sign-in-routes.ts';
 
-export interface RouteDeps extends Pick<PageContext, 'site' | 'refuse' | 'metrics'>, Changing {
+export interface RouteDeps extends Pick<PageContext, 'site' | 'dress' | 'refuse' | 'metrics'>, Changing {
   readonly db: Queryable;
   readonly signIn: SignIn;
   readonly pageDeadlineMs: number;
@@ -22,6 +22,7 @@ export interface RouteDeps extends Pick<PageContext, 'site' | 'refuse' | 'metric
 /** Adds every address of the self-view. */
 export function addRoutes(router: Router, deps: RouteDeps): void {
   const { signIn, refuse } = deps;
+  router.use(deps.dress);
   const answers = openAnswers({
     ...deps,
     canIssue: signIn.canIssue,
