@@ -4,12 +4,21 @@ import type { ClientList, PageClient } from './page.ts';
 const ENTRY = 200;
 
 /**
+ * The column in which the view answers what `RecentLists` reads: null without a row, empty when it still holds the
+ * remembered version, else `<version> <seconds since 1970> <JSON of the clients>`. One column, because every column
+ * costs again at every row, and a subquery, because a join would carry all of the page's own columns once more.
+ * @param seller the seller's column in the page's row
+ * @param remembered the parameter with the version that need not be sent again
+ */
+export const listUnless = (seller: string, remembered: string): string =>
+  `(select case when held.version = ${remembered} then ''
+    else concat_ws(' ', held.version, extract(epoch from held.committed_at), held.clients) end
+  from top_clients as held where held.seller_id = ${seller})`;
+
+/**
  * Lists read lately, by the id of a page. A statement tells the database which version is remembered, and the list
  * is sent only when the view holds another one: what is shown is always what the view holds now, while sending,
  * parsing and rendering a list is done once a version.
- *
- * The view answers in one column, because every column costs again at every row: null without a row, empty when it
- * still holds the remembered version, else `<version> <seconds since 1970> <JSON of the clients>`.
  */
 export class RecentLists {
   readonly #lists = new Map<number, { list: ClientList; size: number }>();
@@ -31,7 +40,7 @@ export class RecentLists {
   }
 
   /**
-   * Reads what the view answered.
+   * Reads what the view answered in the column of `listUnless`.
    * @param remembered what `get` gave before the statement was sent
    * @returns undefined when the view has no row
    */

@@ -1,5 +1,5 @@
 import type { ClientIds, ClientList, PageDatabase, Reads } from '../page.ts';
-import { RecentLists } from '../recent-lists.ts';
+import { listUnless, RecentLists } from '../recent-lists.ts';
 import type { GigRow } from './own-data.ts';
 
 export interface RelatedGig {
@@ -31,11 +31,10 @@ const own = (gigId: number) => ({
 /** @param remembered version of the list that need not be sent again */
 const withList = (gigId: number, remembered: number) => ({
   name: 'gig-with-list',
-  text: `select gig_id, gig.seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
+  text: `select gig_id, seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
       seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
-      case when held.version = $2 then ''
-        else held.version || ' ' || extract(epoch from held.committed_at) || ' ' || held.clients end as held
-    from gig left join top_clients as held on held.seller_id = gig.seller_id,
+      ${listUnless('gig.seller_id', '$2')} as held
+    from gig,
       lateral (
         select coalesce(json_agg(json_build_object(
           'gig_id', other.gig_id, 'title', other.title, 'price_cents', (other.packages->0->>'priceCents')::int,

@@ -1,5 +1,5 @@
 import type { ClientIds, ClientList, Reads } from '../page.ts';
-import { RecentLists } from '../recent-lists.ts';
+import { listUnless, RecentLists } from '../recent-lists.ts';
 import type { UserProfileRow } from './own-data.ts';
 
 export type UserProfile = UserProfileRow;
@@ -19,9 +19,8 @@ const withList = (sellerId: number, remembered: number) => ({
   text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
       to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
       hue, gigs, recent_reviews,
-      case when held.version = $2 then ''
-        else held.version || ' ' || extract(epoch from held.committed_at) || ' ' || held.clients end as held
-    from user_profile left join top_clients as held using (seller_id) where seller_id = $1`,
+      ${listUnless('user_profile.seller_id', '$2')} as held
+    from user_profile where seller_id = $1`,
   values: [sellerId, remembered],
 });
 
