@@ -93,7 +93,7 @@ manifests: $(INSTALLED)
 format: $(INSTALLED)
 	npm run -s format
 
-## bench-pipeline: the measured pipeline; about 25 minutes, ARGS="--quick" for a glance
+## bench-pipeline: the measured pipeline; about 16 minutes, ARGS="--quick" for a glance
 bench-pipeline: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(NODE) bench/pipeline.ts $(ARGS)
