@@ -36,6 +36,27 @@ test('the lock of a process whose pid now belongs to another one is taken over',
   await (await takeLock(file))();
 });
 
+test('a file that says nothing blocks nobody', async () => {
+  const file = join(folder, 'lock');
+  writeFileSync(file, '');
+  await (await takeLock(file))();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('of many who find a dead holder one takes over, also when one died of it', async () => {
+  const file = join(folder, 'lock');
+  const dead = JSON.stringify({ pid: process.pid, startedAt: 'long ago' });
+  for (let round = 0; round < 200; round++) {
+    writeFileSync(file, dead);
+    if (round % 2) writeFileSync(`${file}.taking-over`, dead);
+    const taken = await Promise.allSettled(Array.from({ length: 8 }, () => takeLock(file)));
+    const releases = taken.flatMap((one) => (one.status === 'fulfilled' ? one.value : []));
+    expect(releases).toHaveLength(1);
+    await releases[0]!();
+  }
+  expect(readdirSync(folder)).toEqual([]);
+});
+
 test('work under the lock never overlaps, also when it begins with a dead holder', async () => {
   const file = join(folder, 'lock');
   writeFileSync(file, JSON.stringify({ pid: process.pid, startedAt: 'long ago' }));

@@ -1,9 +1,11 @@
 /** A lock file: one living process at a time uses a folder, and a dead one blocks nobody. */
-import { link, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, readFile, rm, writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, startTime } from './process.ts';
 
 type Holder = { readonly pid: number; readonly startedAt: string | undefined };
+/** Of a file that nobody could have written whole. */
+const NOBODY: Holder = { pid: 0, startedAt: undefined };
 
 /** A living process holds the lock. */
 export class Locked extends Error {
@@ -24,26 +26,44 @@ export async function takeLock(file: string): Promise<() => Promise<void>> {
   await writeFile(own, JSON.stringify(me));
   try {
     for (;;) {
-      // A link appears with its content or not at all, so nobody reads a half-written holder.
-      const taken = await link(own, file).then(
-        () => true,
-        (error: NodeJS.ErrnoException) => {
-          if (error.code === 'EEXIST') return false;
-          throw error;
-        },
-      );
-      if (taken) return () => rm(file, { force: true });
+      if (await linked(own, file)) return () => rm(file, { force: true });
       const holder = await readHolder(file);
       if (holder && lives(holder)) throw new Locked(`in use by process ${holder.pid} (lock file ${file})`);
-      // Of all who see the dead holder, one gets to rename it; a living holder's file taken by mistake goes back.
-      const aside = `${own}.stale`;
-      await rename(file, aside).catch(() => {});
-      const moved = await readHolder(aside);
-      if (moved && lives(moved)) await link(aside, file).catch(() => {});
-      await rm(aside, { force: true });
+      await removeDead(file, own);
     }
   } finally {
     await rm(own, { force: true });
+  }
+}
+
+/**
+ * Removes the file of a dead holder. Only who has the file beside it may: of two who saw the same dead holder, the
+ * slower one would otherwise remove the file of the one who came after it.
+ */
+async function removeDead(file: string, own: string): Promise<void> {
+  const taking = `${file}.taking-over`;
+  if (await linked(own, taking)) {
+    try {
+      const holder = await readHolder(file);
+      if (holder && !lives(holder)) await rm(file, { force: true });
+    } finally {
+      await rm(taking, { force: true });
+    }
+    return;
+  }
+  const other = await readHolder(taking);
+  // Killed in the millisecond between the two: its file is a dead holder's like any other.
+  if (other && !lives(other)) await removeDead(taking, own);
+}
+
+/** A link appears with its content or not at all, so nobody reads a half-written holder. */
+async function linked(own: string, file: string): Promise<boolean> {
+  try {
+    await link(own, file);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
   }
 }
 
@@ -67,14 +87,18 @@ export async function underLock<T>(file: string, timeoutMs: number, work: () => 
   }
 }
 
+/** @returns undefined when there is no such file */
 async function readHolder(file: string): Promise<Holder | undefined> {
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) return undefined;
   try {
-    return JSON.parse(await readFile(file, 'utf8')) as Holder;
+    return JSON.parse(text) as Holder;
   } catch {
-    return undefined;
+    return NOBODY;
   }
 }
 
-function lives({ pid, startedAt }: Holder): boolean {
-  return isAlive(pid) && (startedAt === undefined || startTime(pid) === startedAt);
+function lives(holder: Holder): boolean {
+  const { pid, startedAt } = holder;
+  return holder !== NOBODY && isAlive(pid) && (startedAt === undefined || startTime(pid) === startedAt);
 }
