@@ -67,11 +67,11 @@ async function build(pipeline: Pipeline, sellers: number, projectors: number): P
 async function page(pipeline: Pipeline, sellers: number, seconds: number): Promise<PagePoint[]> {
   const random = randomFor('scale', sellers);
   const visited = [...new Set(Array.from({ length: VISITED }, () => random.integer(1, sellers)))];
-  for (let at = 0; at < visited.length; at += 500) {
-    await insertGigs(
-      pipeline.view,
-      visited.slice(at, at + 500).map((id) => seller(id, sellers).gigs[0]!),
-    );
+  const firstGig = (id: number) => seller(id, sellers).gigs[0]!;
+  // A seller's first gig has the seller's number, and related gigs are first ones.
+  const shown = [...new Set([...visited, ...visited.flatMap((id) => firstGig(id).related_gig_ids)])];
+  for (let at = 0; at < shown.length; at += 500) {
+    await insertGigs(pipeline.view, shown.slice(at, at + 500).map(firstGig));
   }
   await pipeline.view.query('vacuum analyze');
   const port = await freePort();
