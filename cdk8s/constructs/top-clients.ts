@@ -29,6 +29,7 @@ export function topClients(scope: Construct, platform: Platform): void {
         role: 'top-clients',
         component,
         resources: source.resources,
+        semiSpaceMiB: 8,
         serves: true,
         preStopSeconds: PRE_STOP_SECONDS,
         env: [

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
+import { tuneHeap } from '#platform/heap.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
@@ -105,6 +106,7 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
+    tuneHeap();
     const tracing = await openTracing('top-clients', config, { log, version, releases });
     const pool = openPool(
       {
