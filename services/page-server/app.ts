@@ -10,7 +10,7 @@ import type { Tracing } from '#platform/span.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
 import { OwnDatabaseUnavailable } from './own-database.ts';
-import { dressWith, refuseWith } from './refusals.ts';
+import { refuseWith } from './refusals.ts';
 import { traceRequests } from './trace-requests.ts';
 
 export interface PageAppOptions {
@@ -73,9 +73,13 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
     res.locals['requestId'] as string,
     ...security,
   ];
-  const refuse = refuseWith(site, commonHeaders);
+  const setCommonHeaders = (res: Response): void => {
+    const headers = commonHeaders(res);
+    for (let i = 0; i < headers.length; i += 2) res.setHeader(headers[i]!, headers[i + 1]!);
+  };
+  const refuse = refuseWith(site, setCommonHeaders);
   const dress: RequestHandler = (_req, res, next) => {
-    dressWith(res, commonHeaders(res));
+    setCommonHeaders(res);
     next();
   };
   const context: PageContext = {

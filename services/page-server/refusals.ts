@@ -24,16 +24,11 @@ export function representation(req: Request): 'html' | 'json' | null {
   return best === 'text/html' ? 'html' : 'json';
 }
 
-/** @param headers names and values by turns */
-export function dressWith(res: Response, headers: readonly string[]): void {
-  for (let i = 0; i < headers.length; i += 2) res.setHeader(headers[i]!, headers[i + 1]!);
-}
-
 /**
  * Answers a refusal: a page for people, a problem document (RFC 9457) for programs.
- * @param commonHeaders of every answer, names and values by turns
+ * @param setCommonHeaders those that every answer carries
  */
-export function refuseWith(site: Site, commonHeaders: (res: Response) => readonly string[]) {
+export function refuseWith(site: Site, setCommonHeaders: (res: Response) => void) {
   return (
     req: Request,
     res: Response,
@@ -43,7 +38,7 @@ export function refuseWith(site: Site, commonHeaders: (res: Response) => readonl
   ): void => {
     const instance = String(res.locals['requestId'] ?? '');
     const { status } = PROBLEMS[type];
-    dressWith(res, commonHeaders(res));
+    setCommonHeaders(res);
     if (type === 'unavailable') res.set('retry-after', '2');
     res.status(status).set({ vary: 'Accept', 'cache-control': 'no-store' });
     if (representation(req) === 'json') {
