@@ -14,7 +14,7 @@ const SELLERS = 20_000;
 const VISITED_OF = 10;
 const CHUNK = 1_000;
 const CONNECTIONS = 16;
-/** Pairs of processes: one may take a fifth less CPU a request than its like, for as long as it lives. */
+/** Pairs of processes: one may take a tenth more CPU a request than its like, for as long as it lives. */
 const PAIRS_OF_PROCESSES = 3;
 const TURN_SECONDS = 3;
 /** Of each page: a process gets faster for five seconds or so, while V8 compiles what it sees to be hot. */
