@@ -3,7 +3,8 @@ import type { Message } from './bus.ts';
 import {
   type Applicable,
   header,
-  newestPerSeller,
+  type Newest,
+  newestInParts,
   type Received,
   type Repair,
   type Unapplicable,
@@ -240,24 +241,23 @@ export class Applier {
   }
 
   async #apply(chunk: Chunk, previous: Promise<void>): Promise<void> {
-    const { events, repairs, unreadable, superseded, duplicates, tombstones } = newestPerSeller(
-      chunk.received,
-    );
+    const parts = newestInParts(chunk.received);
     const refused: Unapplicable[] = [];
-    const written =
-      repairs.length === 0
-        ? await this.#write(events, refused)
-        : await this.#writeWithRepairs(events, repairs, refused);
+    // All statements are sent within this turn, so that those of the next part or chunk, which are sent later on the same
+    // connection, find them done: an event that is behind a repair must not look at the wrong row before it is gone.
+    const written = (await Promise.all(parts.map((part) => this.#writePart(part, refused)))).flat();
     // In order from here on: a message is parked before a later one of its seller can supersede it.
     await previous;
     if (this.#ended) return;
-    const unapplicable = [...unreadable, ...refused];
+    const unapplicable = [...parts.flatMap(({ unreadable }) => unreadable), ...refused];
     if (unapplicable.length > 0) await this.#park(unapplicable);
     await this.#supersedeParked(written);
     if (this.#ended) return;
-    if (superseded > 0) this.#observer.skipped('stale', superseded);
-    if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
-    if (tombstones > 0) this.#observer.skipped('tombstone', tombstones);
+    for (const { superseded, duplicates, tombstones } of parts) {
+      if (superseded > 0) this.#observer.skipped('stale', superseded);
+      if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
+      if (tombstones > 0) this.#observer.skipped('tombstone', tombstones);
+    }
     this.#advance(chunk, written);
   }
 
@@ -289,16 +289,9 @@ export class Applier {
     }
   }
 
-  /**
-   * Sellers with a repair go one by one: replacing a row takes a transaction, and there are few. All statements are sent
-   * within this call, so that those of the next chunk, which are sent later on the same connection, find them done: an
-   * event that is behind a repair must not look at the wrong row before it is gone.
-   */
-  async #writeWithRepairs(
-    events: readonly Applicable[],
-    repairs: readonly Repair[],
-    refused: Unapplicable[],
-  ): Promise<readonly Applicable[]> {
+  /** Sellers with a repair go one by one: replacing a row takes a transaction, and there are few. */
+  async #writePart({ events, repairs }: Newest, refused: Unapplicable[]): Promise<readonly Applicable[]> {
+    if (repairs.length === 0) return this.#write(events, refused);
     const bySeller = Map.groupBy(repairs, ({ sellerId }) => sellerId);
     const newest = new Map(events.map((one) => [one.event.sellerId, one]));
     const others = events.filter(({ event }) => !bySeller.has(event.sellerId));

@@ -84,6 +84,29 @@ export function newestPerSeller(received: readonly Received[]): Newest {
   return { events, repairs, unreadable, superseded, duplicates, tombstones };
 }
 
+/**
+ * As `newestPerSeller`, in parts that are to be written one after another so that they come to what the messages would
+ * come to one by one. A repair begins a new part where messages of its seller stand before it: the row that it stands
+ * against may be what they write.
+ */
+export function newestInParts(received: readonly Received[]): readonly Newest[] {
+  const whole = newestPerSeller(received);
+  if (whole.repairs.length === 0) return [whole];
+  const repairs = new Set(whole.repairs.map(({ message }) => message));
+  const parts: Received[][] = [[]];
+  const sellers = new Set<string>();
+  for (const one of received) {
+    const seller = one.message.key?.toString('latin1') ?? '';
+    if (repairs.has(one.message) && sellers.has(seller)) {
+      parts.push([]);
+      sellers.clear();
+    }
+    parts.at(-1)!.push(one);
+    sellers.add(seller);
+  }
+  return parts.length === 1 ? [whole] : parts.map(newestPerSeller);
+}
+
 interface Judgement {
   good?: Applicable;
   bad?: Unapplicable;

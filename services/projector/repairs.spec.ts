@@ -139,6 +139,37 @@ test('an event behind a repair, delivered right after it, finds the wrong row go
   expect(view.row).toEqual(right(5));
 });
 
+test.each([3, 0])(
+  'a wrong row that the topic itself makes, of version 5 against %d, is put right',
+  async (version) => {
+    const view = openView();
+    await view.apply([event(5), repair(version, right(5))]);
+    expect(view.row).toEqual(version === 0 ? undefined : right(version));
+  },
+);
+
+test('how messages are taken together does not change what they come to', async () => {
+  const anyMessage = fc.oneof(
+    fc.integer({ min: 1, max: 6 }).map((version) => event(version)),
+    fc
+      .tuple(fc.nat(6), fc.option(fc.integer({ min: 1, max: 6 })))
+      .map(([version, wrong]) => repair(version, wrong === null ? null : right(wrong))),
+  );
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(anyMessage, { maxLength: 12 }),
+      fc.integer({ min: 2, max: 12 }),
+      async (messages, chunk) => {
+        const [alone, together] = [openView(), openView()];
+        await alone.apply(messages, 1);
+        await together.apply(messages, chunk);
+        expect(together.row).toEqual(alone.row);
+      },
+    ),
+    { numRuns: 500 },
+  );
+});
+
 test('a header that names no row replaces none', async () => {
   for (const text of ['', '3', '3:', '3:x', '3:99999999999999999999', '1e3:4']) {
     const view = openView();

@@ -176,8 +176,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'services/projector/applier.ts',
-        find: 'const refused: Unapplicable[] = [];\n    const written',
-        replace: 'const refused: Unapplicable[] = [];\n    this.#advance(chunk, []);\n    const written',
+        find: 'const written = (await Promise.all(parts.map(',
+        replace: 'this.#advance(chunk, []);\n    const written = (await Promise.all(parts.map(',
       },
     ],
   },
