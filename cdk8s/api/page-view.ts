@@ -67,12 +67,10 @@ export const PageViewSpec = section({
   server: section({
     replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
     resources: resources('50m', '256Mi'),
-    databasePool: z
-      .int()
-      .min(1)
-      .max(500)
-      .default(10)
-      .meta({ description: "Connections of each pod to the page's database, at most" }),
+    databasePool: z.int().min(1).max(500).default(10).meta({
+      description:
+        "Connections of each pod to the page's database, at most, beside one that is told of changes",
+    }),
     sourceDeadlineMs: z
       .int()
       .min(1)

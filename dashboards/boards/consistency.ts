@@ -1,5 +1,5 @@
 import { FRESH_SECONDS, LIMITS, OBJECTIVES } from '../objectives.ts';
-import { calc, increase, max, quantile, rate, rest, since, sum } from '../promql.ts';
+import { calc, increase, max, min, quantile, rate, rest, since, sum } from '../promql.ts';
 import { type BoardSpec, rateUnitOf, series, unitOf } from './board.ts';
 
 export const consistency: BoardSpec = {
@@ -178,6 +178,16 @@ export const consistency: BoardSpec = {
             },
           ],
           linksTo: 'pipeline',
+        },
+        {
+          kind: 'states',
+          title: 'Servers told of changes',
+          description:
+            'By the database of the page, so that what they remember is shown without asking. Asks: at least one server is not told and asks at every visit, which is as right and slower; look at its log for why.',
+          unit: unitOf('topclients_page_told_of_changes'),
+          words: { 0: 'asks', 1: 'told', good: 1 },
+          queries: [{ expr: min(series('topclients_page_told_of_changes'), 'page'), legend: '{{page}}' }],
+          emptyWhen: 'no page of one seller is asynchronous',
         },
       ],
     },

@@ -262,6 +262,13 @@ export const METRICS = {
     labels: ['page'],
     owner: 'page-server',
   },
+  topclients_page_told_of_changes: {
+    type: 'gauge',
+    help: '1 while the database tells this process of changes of its view; 0: the process asks at every visit',
+    unit: 'bool',
+    labels: ['page'],
+    owner: 'page-server',
+  },
   topclients_page_view_version: {
     type: 'gauge',
     help: 'Version of the view that this process shows; 0 where the delivery has none',

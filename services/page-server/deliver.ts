@@ -51,7 +51,7 @@ export async function deliver(
       return own === null ? null : { own, shown: null, outcome: null, ownMs: elapsed(), sourceMs: 0 };
     }
     case 'asynchronous': {
-      const read = await reads.withLists(db, address);
+      const read = await reads.withLists(db, address, least);
       if (read === null) return null;
       const ownMs = elapsed();
       return finish(

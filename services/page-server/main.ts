@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
+import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
@@ -13,9 +14,11 @@ import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
+import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
 import { openSource } from './source-client.ts';
+import { followViewChanges, ViewChanges } from './view-changes.ts';
 
 /**
  * Encoded pages share buffers of this many bytes; one of its own for each page costs 2 to 3 µs more, and the larger the
@@ -47,7 +50,11 @@ export const role = defineRole({
     ),
     viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
     databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", url()),
-    databasePool: setting('TC_DATABASE_POOL', 'connections to it, at most', integer(1, 500).default(10)),
+    databasePool: setting(
+      'TC_DATABASE_POOL',
+      'connections to it, at most, beside the one that is told of changes',
+      integer(1, 500).default(10),
+    ),
     sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
     sourceDeadlineMs: setting(
       'TC_SOURCE_DEADLINE_MS',
@@ -113,19 +120,17 @@ export const role = defineRole({
       const page = PAGES[config.page];
       const { delivery } = config;
       const held = delivery === 'asynchronous' || delivery === 'hybrid';
-      const pool = openPool(
-        {
-          url: config.databaseUrl,
-          applicationName: `page-server ${config.page}`,
-          maximum: config.databasePool,
-          // The page's own deadline ends the wait for a connection and for the statement together; these end what
-          // it leaves behind.
-          statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
-          connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
-          ...(held ? { searchPath: [viewSchema(delivery, config.viewVersion), 'public'] } : {}),
-        },
-        log,
-      );
+      const schema = held ? viewSchema(delivery, config.viewVersion) : null;
+      const access = {
+        url: config.databaseUrl,
+        applicationName: `page-server ${config.page}`,
+        // The page's own deadline ends the wait for a connection and for the statement together; these end what it
+        // leaves behind.
+        statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
+        connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
+        ...(schema === null ? {} : { searchPath: [schema, 'public'] }),
+      };
+      const pool = openPool({ ...access, maximum: config.databasePool }, log);
       releases.push('database', () => pool.end());
       const database = new OwnDatabase(pool, log);
       const source = openSource(
@@ -135,7 +140,8 @@ export const role = defineRole({
       );
       releases.push('source', source.close);
       const changes = new ChangesToShow();
-      mount = mountPage(page, { ...config, database, source, changes });
+      const told = new ViewChanges();
+      mount = mountPage(page, { ...config, database, source, told, changes });
       viewVersion.set({ page: page.name, delivery }, held ? config.viewVersion : 0);
 
       notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
@@ -148,8 +154,24 @@ export const role = defineRole({
           return watching;
         });
       }
+      // A page of many sellers remembers no lists.
+      if (schema !== null && delivery === 'asynchronous' && page.shows === 'one seller') {
+        const isTold = metrics.gauge('topclients_page_told_of_changes').labels({ page: page.name });
+        const following = followViewChanges(
+          access,
+          schema,
+          told,
+          (listens) => isTold.set(listens ? 1 : 0),
+          abort.signal,
+          log,
+        );
+        releases.push('being told of changes', () => {
+          abort.abort();
+          return following;
+        });
+      }
       const look = async () => {
-        const reads = page.open();
+        const reads = page.open(TOLD_NOTHING);
         const read = {
           asynchronous: reads.withLists,
           hybrid: reads.withIds,
@@ -158,7 +180,8 @@ export const role = defineRole({
         };
         while (!abort.signal.aborted) {
           try {
-            await read[delivery](database.until(performance.now() + config.pageDeadlineMs), page.probe);
+            const db = database.until(performance.now() + config.pageDeadlineMs);
+            await read[delivery](db, page.probe, ANY_VERSION);
             notReady = null;
             log.info('ready');
             return;

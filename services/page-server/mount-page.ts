@@ -4,7 +4,7 @@ import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
-import { type AddressRefused, ageOf, type Page, type Shown } from '#pages/page.ts';
+import { type AddressRefused, ageOf, type Page, type Shown, type ToldOfChanges } from '#pages/page.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
 import type { ChangesToShow } from './changes-to-show.ts';
 import { MISSING } from './decide.ts';
@@ -18,6 +18,7 @@ import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
 export interface PageDeps extends DeliverySettings {
   readonly database: OwnDatabase;
   readonly source: Source;
+  readonly told: ToldOfChanges;
   /** Empty where traces are off. */
   readonly changes: ChangesToShow;
   readonly sourceDeadlineMs: number;
@@ -34,7 +35,7 @@ const isRefused = (address: unknown): address is AddressRefused =>
 export function mountPage(page: Page, deps: PageDeps) {
   return (router: Router, context: PageContext): void => {
     const { site, commonHeaders, refuse, tracing } = context;
-    const reads = page.open();
+    const reads = page.open(deps.told);
     const measure = measures(page, deps.delivery, context);
     // The page waits for its own database first, and for the source of truth with what is left.
     const ownMs = deps.pageDeadlineMs - deps.sourceDeadlineMs - RENDER_MS;

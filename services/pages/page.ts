@@ -50,10 +50,14 @@ export interface PageDatabase {
 /** How a page reads its own database: one statement a delivery. Null means that the address leads to nothing. */
 export interface Reads<Params, Own> {
   own(db: PageDatabase, params: Params): Promise<Own | null>;
-  /** A seller that is not in `held` has no row in the view. */
+  /**
+   * A seller that is not in `held` has no row in the view.
+   * @param least the version a reader has seen already: an older one must not be shown from memory
+   */
   withLists(
     db: PageDatabase,
     params: Params,
+    least: (sellerId: number) => number,
   ): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null>;
   withIds(
     db: PageDatabase,
@@ -68,6 +72,19 @@ export interface Reads<Params, Own> {
     params: Params,
   ): Promise<{ sellers: readonly number[]; own: () => Promise<Own | null> } | null>;
 }
+
+/** Tells whether what was read from the view is still so, without asking the view. */
+export interface ToldOfChanges {
+  /**
+   * Whether the seller's row is what it was, as far as a process can know that is told of every change a moment after it
+   * was committed.
+   * @param since when the statement that read it was sent, on the clock of `performance.now()`
+   */
+  isUnchanged(sellerId: number, since: number): boolean;
+}
+
+/** Who is told nothing has to ask each time. */
+export const TOLD_NOTHING: ToldOfChanges = { isUnchanged: () => false };
 
 /** Why an address is refused before anything is read. */
 export interface AddressRefused {
@@ -92,7 +109,7 @@ export interface Page<Params = unknown, Own = unknown> {
   /** An address to try the page's database with, before the first request; it need not lead to anything. */
   readonly probe: Params;
   /** Called once a process: what it returns may remember things between requests. */
-  open(): Reads<Params, Own>;
+  open(told: ToldOfChanges): Reads<Params, Own>;
   sellersOf(own: Own): readonly number[];
   html(own: Own, shown: ShownOf, site: Site): string;
   /** The page's data, with `topClients` beside each seller's part unless `shown` is null. */

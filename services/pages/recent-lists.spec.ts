@@ -1,52 +1,121 @@
-import { expect, test } from '@jest/globals';
+import { expect, jest, test } from '@jest/globals';
+import { TOLD_NOTHING, type ToldOfChanges } from './page.ts';
 import { RecentLists } from './recent-lists.ts';
 
 const answer = (version: number, name?: string) =>
   `${version} 1.000500 ${JSON.stringify(name === undefined ? [] : [{ id: '1', name, logo: null }])}`;
 
+/** Lists of gigs whose numbers are those of their sellers, and what is asked of them at the same instant. */
+function rig(told: ToldOfChanges = TOLD_NOTHING, capacity?: number) {
+  const recent = new RecentLists(told, capacity);
+  return {
+    get: (id: number) => recent.get(id),
+    isCurrent: (id: number, least = 0) => recent.isCurrent(recent.get(id)!, least),
+    read: (id: number, text: string | null, remembered = recent.get(id), askedAt = performance.now()) =>
+      recent.read(id, id, text, remembered, askedAt),
+  };
+}
+const TOLD_ALL: ToldOfChanges = { isUnchanged: () => true };
+
 test('the same list object comes back until the view answers with another version', () => {
-  const recent = new RecentLists();
-  const first = recent.read(1, answer(1, 'Spotify & Sons'), undefined);
+  const { get, read } = rig();
+  const first = read(1, answer(1, 'Spotify & Sons'));
   expect(first).toEqual({
     version: 1,
     committedAt: 1_001,
     clients: [{ id: '1', name: 'Spotify & Sons', logo: null }],
     total: 1,
   });
-  expect(recent.get(1)).toBe(first);
-  expect(recent.read(1, '', recent.get(1))).toBe(first);
-  const second = recent.read(1, answer(2), first);
-  expect(recent.get(1)).toBe(second);
+  expect(get(1)?.list).toBe(first);
+  expect(read(1, '')).toBe(first);
+  const second = read(1, answer(2));
+  expect(second).not.toBe(first);
+  expect(get(1)?.list).toBe(second);
 });
 
 test('a list that another request replaced meanwhile is still the answer to this one', () => {
-  const recent = new RecentLists();
-  const asked = recent.read(1, answer(1), undefined);
-  recent.read(1, answer(2), undefined);
-  expect(recent.read(1, '', asked)).toBe(asked);
+  const { get, read } = rig();
+  const first = read(1, answer(1));
+  const asked = get(1);
+  read(1, answer(2));
+  expect(read(1, '', asked)).toBe(first);
+  expect(get(1)?.list?.version).toBe(2);
 });
 
-test('a row that is gone is forgotten', () => {
-  const recent = new RecentLists();
-  recent.read(1, answer(1), undefined);
-  expect(recent.read(1, null, recent.get(1))).toBeUndefined();
-  expect(recent.get(1)).toBeUndefined();
+test('a row that is gone is remembered as gone', () => {
+  const { get, read } = rig();
+  read(1, answer(1));
+  expect(read(1, null)).toBeNull();
+  expect(get(1)?.list).toBeNull();
 });
 
 test('what was read longest ago goes first when there is no room, and empty lists take room too', () => {
-  const recent = new RecentLists(3 * (200 + answer(1).length));
-  for (const id of [1, 2, 3]) recent.read(id, answer(1), undefined);
-  recent.get(1);
-  recent.read(4, answer(1), undefined);
-  expect([1, 2, 3, 4].map((id) => recent.get(id) !== undefined)).toEqual([true, false, true, true]);
+  const { get, read } = rig(TOLD_NOTHING, 3 * (200 + answer(1).length));
+  for (const id of [1, 2, 3]) read(id, answer(1));
+  get(1);
+  read(4, answer(1));
+  expect([1, 2, 3, 4].map((id) => get(id) !== undefined)).toEqual([true, false, true, true]);
+  for (let id = 5; id < 100; id++) read(id, null);
+  expect([1, 3, 4].map((id) => get(id))).toEqual([undefined, undefined, undefined]);
 });
 
-test('forgetting and replacing give their room back', () => {
-  const recent = new RecentLists(2 * 300);
-  for (let i = 0; i < 100; i++) recent.read(1, answer(i, 'Spotify'), undefined);
-  recent.read(2, answer(1, 'Nike'), undefined);
-  expect(recent.get(1)).toBeDefined();
-  for (let i = 0; i < 100; i++) recent.forget(2);
-  recent.read(2, answer(1, 'Nike'), undefined);
-  expect(recent.get(1)).toBeDefined();
+test('replacing gives its room back', () => {
+  const { get, read } = rig(TOLD_NOTHING, 2 * 300);
+  for (let i = 0; i < 100; i++) read(1, answer(i, 'Spotify'));
+  read(2, answer(1, 'Nike'));
+  expect(get(1)).toBeDefined();
+});
+
+test('who is told nothing has to ask each time', () => {
+  const { read, isCurrent } = rig();
+  read(1, answer(1));
+  expect(isCurrent(1)).toBe(false);
+});
+
+test('nothing older than the reader has seen is current, a row that is not there included', () => {
+  const { read, isCurrent } = rig(TOLD_ALL);
+  read(1, answer(3));
+  read(2, null);
+  expect([isCurrent(1, 3), isCurrent(1, 4), isCurrent(2, 0), isCurrent(2, 1)]).toEqual([
+    true,
+    false,
+    true,
+    false,
+  ]);
+});
+
+test('changes are asked about since the statement that read the list was sent, or confirmed it last', () => {
+  const asked: unknown[] = [];
+  const { get, read, isCurrent } = rig({
+    isUnchanged: (...about) => {
+      asked.push(about);
+      return true;
+    },
+  });
+  const now = performance.now();
+  read(7, answer(3), undefined, now - 20);
+  isCurrent(7);
+  read(7, '', get(7), now - 10);
+  // Its answer comes later, but it was asked before.
+  read(7, '', get(7), now - 15);
+  isCurrent(7);
+  expect(asked).toEqual([
+    [7, now - 20],
+    [7, now - 10],
+  ]);
+});
+
+test('after some seconds it is asked again, whatever nobody told', () => {
+  const { read, isCurrent } = rig(TOLD_ALL);
+  read(1, answer(1));
+  const now = performance.now();
+  const clock = jest.spyOn(performance, 'now');
+  try {
+    clock.mockReturnValue(now + 4_000);
+    expect(isCurrent(1)).toBe(true);
+    clock.mockReturnValue(now + 5_000);
+    expect(isCurrent(1)).toBe(false);
+  } finally {
+    clock.mockRestore();
+  }
 });

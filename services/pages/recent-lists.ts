@@ -1,7 +1,19 @@
-import type { ClientList, PageClient } from './page.ts';
+import type { ClientList, PageClient, ToldOfChanges } from './page.ts';
 
-// What an entry costs beside its text, so that many empty lists are bounded too.
+// What an entry costs beside its text, so that many empty lists, and sellers without one, are bounded too.
 const ENTRY = 200;
+const ENTRY_WITHOUT_LIST = 40;
+/** A list is asked for again after this long even if nobody told of a change: what goes unnoticed ends here. */
+const LONGEST_TRUST_MS = 5_000;
+
+export interface RecentList {
+  readonly sellerId: number;
+  /** Null where the view has no row. */
+  readonly list: ClientList | null;
+  readonly size: number;
+  /** When the statement was sent that last found it so, on the clock of `performance.now()`. */
+  askedAt: number;
+}
 
 /**
  * The column in which the view answers what `RecentLists` reads: null without a row, empty when it still holds the
@@ -16,59 +28,91 @@ export const listUnless = (seller: string, remembered: string): string =>
   from top_clients as held where held.seller_id = ${seller})`;
 
 /**
- * Lists read lately, by the id of a page. A statement tells the database which version is remembered, and the list
- * is sent only when the view holds another one: what is shown is always what the view holds now, while sending,
- * parsing and rendering a list is done once a version.
+ * Lists read lately, by the id of a page. Where the process is told of changes, one that nobody told of is shown as it
+ * is, for some seconds. Else the statement tells the database which version is remembered, and the list is sent only
+ * when the view holds another one: sending, parsing and rendering a list is done once a version.
  */
 export class RecentLists {
-  readonly #lists = new Map<number, { list: ClientList; size: number }>();
+  readonly #lists = new Map<number, RecentList>();
+  readonly #told: ToldOfChanges;
   readonly #capacity: number;
   #size = 0;
 
   /** @param capacity characters of JSON in all; the memory used is about six times that in bytes */
-  constructor(capacity = 8_000_000) {
+  constructor(told: ToldOfChanges, capacity = 8_000_000) {
+    this.#told = told;
     this.#capacity = capacity;
   }
 
-  get(id: number): ClientList | undefined {
+  get(id: number): RecentList | undefined {
     const known = this.#lists.get(id);
     if (known === undefined) return undefined;
     // Newest last: the first of the map is the one to evict.
     this.#lists.delete(id);
     this.#lists.set(id, known);
-    return known.list;
+    return known;
+  }
+
+  /**
+   * Whether it may be shown without asking the view.
+   * @param least the version that the reader has seen already
+   */
+  isCurrent({ sellerId, list, askedAt }: RecentList, least: number): boolean {
+    return (
+      performance.now() - askedAt < LONGEST_TRUST_MS &&
+      (list?.version ?? 0) >= least &&
+      this.#told.isUnchanged(sellerId, askedAt)
+    );
   }
 
   /**
    * Reads what the view answered in the column of `listUnless`.
    * @param remembered what `get` gave before the statement was sent
-   * @returns undefined when the view has no row
+   * @param askedAt when it was sent, on the clock of `performance.now()`
+   * @returns null when the view has no row
    */
-  read(id: number, answer: string | null, remembered: ClientList | undefined): ClientList | undefined {
-    if (answer === null) this.forget(id);
-    if (answer === null || answer === '') return answer === null ? undefined : remembered;
-    const afterVersion = answer.indexOf(' ');
-    const afterTime = answer.indexOf(' ', afterVersion + 1);
-    const clients = JSON.parse(answer.slice(afterTime + 1)) as PageClient[];
-    const list = {
-      version: Number(answer.slice(0, afterVersion)),
-      committedAt: Math.round(Number(answer.slice(afterVersion + 1, afterTime)) * 1_000),
-      clients,
-      total: clients.length,
-    };
-    this.forget(id);
-    const size = answer.length + ENTRY;
-    this.#lists.set(id, { list, size });
+  read(
+    id: number,
+    sellerId: number,
+    answer: string | null,
+    remembered: RecentList | undefined,
+    askedAt: number,
+  ): ClientList | null {
+    if (answer === '') {
+      remembered!.askedAt = Math.max(remembered!.askedAt, askedAt);
+      return remembered!.list;
+    }
+    const list = answer === null ? null : parse(answer);
+    const size = answer === null ? ENTRY_WITHOUT_LIST : answer.length + ENTRY;
+    this.#forget(id);
+    this.#lists.set(id, { sellerId, list, size, askedAt });
     this.#size += size;
     for (const [oldest] of this.#lists) {
       if (this.#size <= this.#capacity) break;
-      this.forget(oldest);
+      this.#forget(oldest);
     }
     return list;
   }
 
-  forget(id: number): void {
+  #forget(id: number): void {
     this.#size -= this.#lists.get(id)?.size ?? 0;
     this.#lists.delete(id);
   }
 }
+
+function parse(answer: string): ClientList {
+  const afterVersion = answer.indexOf(' ');
+  const afterTime = answer.indexOf(' ', afterVersion + 1);
+  const clients = JSON.parse(answer.slice(afterTime + 1)) as PageClient[];
+  return {
+    version: Number(answer.slice(0, afterVersion)),
+    committedAt: Math.round(Number(answer.slice(afterVersion + 1, afterTime)) * 1_000),
+    clients,
+    total: clients.length,
+  };
+}
+
+/** As `Reads.withLists` gives it, for a page of one seller. */
+export const heldBy = (sellerId: number, list: ClientList | null): ReadonlyMap<number, ClientList> =>
+  list === null ? NOTHING_HELD : new Map([[sellerId, list]]);
+const NOTHING_HELD: ReadonlyMap<number, ClientList> = new Map();

@@ -12,7 +12,7 @@ import { TopClientsView } from '#contracts/delivery.ts';
 import type { SellerEvent } from '#contracts/events.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
-import type { PageName } from '#pages/page.ts';
+import { type PageName, TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
@@ -208,6 +208,7 @@ async function serve(
       parallel,
       database: new OwnDatabase(pool, silentLog),
       source: client,
+      told: TOLD_NOTHING,
       changes: new ChangesToShow(),
       sourceDeadlineMs: SOURCE_DEADLINE_MS,
       pageDeadlineMs: PAGE_DEADLINE_MS,

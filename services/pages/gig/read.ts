@@ -1,5 +1,5 @@
-import type { ClientIds, ClientList, PageDatabase, Reads } from '../page.ts';
-import { listUnless, RecentLists } from '../recent-lists.ts';
+import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
+import { heldBy, listUnless, RecentLists } from '../recent-lists.ts';
 import type { GigRow } from './own-data.ts';
 
 export interface RelatedGig {
@@ -76,8 +76,8 @@ interface HeldIds {
 /** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
 const OWNERS = 100_000;
 
-export function openGigReads(): Reads<number, Gig> {
-  const recent = new RecentLists();
+export function openGigReads(told: ToldOfChanges): Reads<number, Gig> {
+  const recent = new RecentLists(told);
   const owners = new Map<number, number>();
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {
@@ -96,16 +96,19 @@ export function openGigReads(): Reads<number, Gig> {
   return {
     own: readOwn,
 
-    async withLists(db, gigId) {
+    async withLists(db, gigId, least) {
       const remembered = recent.get(gigId);
+      if (remembered !== undefined && recent.isCurrent(remembered, least(remembered.sellerId))) {
+        const row = await readOwn(db, gigId);
+        return row === null ? null : { own: row, held: heldBy(row.seller_id, remembered.list) };
+      }
+      const askedAt = performance.now();
       const [row] = await db.query<Gig & { readonly held: string | null }>(
-        withList(gigId, remembered?.version ?? -1),
+        withList(gigId, remembered?.list?.version ?? -1),
       );
       if (row === undefined) return null;
-      const list = recent.read(gigId, row.held, remembered);
-      const held = new Map<number, ClientList>();
-      if (list !== undefined) held.set(row.seller_id, list);
-      return { own: row, held };
+      const list = recent.read(gigId, row.seller_id, row.held, remembered, askedAt);
+      return { own: row, held: heldBy(row.seller_id, list) };
     },
 
     async withIds(db, gigId) {

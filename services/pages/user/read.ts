@@ -1,5 +1,5 @@
-import type { ClientIds, ClientList, Reads } from '../page.ts';
-import { listUnless, RecentLists } from '../recent-lists.ts';
+import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
+import { heldBy, listUnless, RecentLists } from '../recent-lists.ts';
 import type { UserProfileRow } from './own-data.ts';
 
 export type UserProfile = UserProfileRow;
@@ -40,23 +40,26 @@ interface HeldIds {
   readonly held_client_ids: string[] | null;
 }
 
-export function openUserReads(): Reads<number, UserProfile> {
-  const recent = new RecentLists();
+export function openUserReads(told: ToldOfChanges): Reads<number, UserProfile> {
+  const recent = new RecentLists(told);
+  const readOwn = async (db: PageDatabase, sellerId: number): Promise<UserProfile | null> =>
+    (await db.query<UserProfile>(own(sellerId)))[0] ?? null;
   return {
-    async own(db, sellerId) {
-      return (await db.query<UserProfile>(own(sellerId)))[0] ?? null;
-    },
+    own: readOwn,
 
-    async withLists(db, sellerId) {
+    async withLists(db, sellerId, least) {
       const remembered = recent.get(sellerId);
+      if (remembered !== undefined && recent.isCurrent(remembered, least(sellerId))) {
+        const row = await readOwn(db, sellerId);
+        return row === null ? null : { own: row, held: heldBy(sellerId, remembered.list) };
+      }
+      const askedAt = performance.now();
       const [row] = await db.query<UserProfile & { readonly held: string | null }>(
-        withList(sellerId, remembered?.version ?? -1),
+        withList(sellerId, remembered?.list?.version ?? -1),
       );
       if (row === undefined) return null;
-      const list = recent.read(sellerId, row.held, remembered);
-      const held = new Map<number, ClientList>();
-      if (list !== undefined) held.set(sellerId, list);
-      return { own: row, held };
+      const list = recent.read(sellerId, sellerId, row.held, remembered, askedAt);
+      return { own: row, held: heldBy(sellerId, list) };
     },
 
     async withIds(db, sellerId) {
@@ -75,7 +78,7 @@ export function openUserReads(): Reads<number, UserProfile> {
 
     /** The address names the seller: nothing has to be read first. */
     async sellersFirst(db, sellerId) {
-      return { sellers: [sellerId], own: () => this.own(db, sellerId) };
+      return { sellers: [sellerId], own: () => readOwn(db, sellerId) };
     },
   };
 }

@@ -1,0 +1,94 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { ViewChanges } from './view-changes.ts';
+
+/** The next instant that the clock can tell from this one. */
+function later(): number {
+  const now = performance.now();
+  while (performance.now() === now) {}
+  return performance.now();
+}
+
+test('nothing is known before it listens, after it was lost, and of what was read before it listened again', () => {
+  const changes = new ViewChanges();
+  const before = later();
+  expect(changes.isUnchanged(1, before)).toBe(false);
+  changes.begin();
+  expect(changes.isUnchanged(1, before)).toBe(false);
+  const since = later();
+  expect(changes.isUnchanged(1, since)).toBe(true);
+  changes.end();
+  expect(changes.isUnchanged(1, later())).toBe(false);
+  changes.begin();
+  expect(changes.isUnchanged(1, since)).toBe(false);
+  expect(changes.isUnchanged(1, later())).toBe(true);
+});
+
+test('a seller who was told of is changed for what was asked before, and the others are not', () => {
+  const changes = new ViewChanges();
+  changes.begin();
+  const before = later();
+  later();
+  changes.note('3,14');
+  const after = later();
+  expect([3, 14, 4].map((id) => changes.isUnchanged(id, before))).toEqual([false, false, true]);
+  expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([true, true, true]);
+  changes.note('*');
+  expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([false, false, false]);
+});
+
+test('what comes after it was lost does not make it know again', () => {
+  const changes = new ViewChanges();
+  changes.begin();
+  changes.end();
+  changes.note('*');
+  changes.note('1');
+  expect(changes.isUnchanged(2, later())).toBe(false);
+});
+
+test('memory is bounded: more sellers than are remembered count as changed, all of them', () => {
+  const changes = new ViewChanges();
+  changes.begin();
+  const since = later();
+  for (let from = 0; from <= 20_000; from += 100) {
+    changes.note(Array.from({ length: 100 }, (_, i) => from + i + 1).join(','));
+  }
+  expect(changes.isUnchanged(999_999, since)).toBe(false);
+  expect(changes.isUnchanged(999_999, later())).toBe(true);
+});
+
+test('whatever is told in whatever order, no list that changed after it was read is unchanged', () => {
+  const step = fc.oneof(
+    fc.record({ do: fc.constant('change' as const), seller: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({ do: fc.constant('read' as const), seller: fc.integer({ min: 1, max: 4 }) }),
+    fc.record({
+      do: fc.constantFrom('all' as const, 'lose' as const, 'listen' as const),
+      seller: fc.constant(0),
+    }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const changes = new ViewChanges();
+      const truth = new Map<number, number>();
+      const known = new Map<number, { version: number; askedAt: number }>();
+      let listens = false;
+      let version = 0;
+      for (const { do: what, seller } of steps) {
+        if (what === 'read') known.set(seller, { version: truth.get(seller) ?? 0, askedAt: later() });
+        if (what === 'change') truth.set(seller, ++version);
+        if (what === 'all') for (const id of [1, 2, 3, 4]) truth.set(id, ++version);
+        if (what === 'lose' || what === 'listen') {
+          listens = what === 'listen';
+          listens ? changes.begin() : changes.end();
+        }
+        later();
+        if (listens && what === 'change') changes.note(String(seller));
+        if (listens && what === 'all') changes.note('*');
+        for (const [id, { version: held, askedAt }] of known) {
+          if (changes.isUnchanged(id, askedAt)) expect(held).toBe(truth.get(id) ?? 0);
+        }
+      }
+    }),
+    { numRuns: 200 },
+  );
+});
