@@ -65,6 +65,8 @@ const UTILISATION = 0.5;
 const LEAST_PAGES = 2;
 /** A projector holds two connections: rows, and what must be durable. */
 const PER_PROJECTOR = 2;
+/** A page server is told of changes on one of its own. */
+const TO_BE_TOLD = 1;
 /** Arrivals come in bunches: so many times the mean number of busy connections is hardly ever exceeded. */
 const BUNCHES = 3;
 /** As Kafka's topic is made by default; partitions can be added, not taken away. */
@@ -94,6 +96,6 @@ export function capacityFor(demand: Demand, coefficients: Coefficients): Capacit
     projectorReplicas,
     // Twice, so that projectors can be doubled before the topic must be.
     partitions: Math.max(LEAST_PARTITIONS, projectorReplicas * 2),
-    pageConnections: pageReplicas * poolOfOne + projectorReplicas * PER_PROJECTOR,
+    pageConnections: pageReplicas * (poolOfOne + TO_BE_TOLD) + projectorReplicas * PER_PROJECTOR,
   };
 }
