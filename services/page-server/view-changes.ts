@@ -68,7 +68,7 @@ export async function followViewChanges(
       try {
         client.on('end', () => over.resolve(new Error('the database ended the connection')));
         client.on('notification', ({ payload = '*' }) => changes.note(payload));
-        // A pooler that gives the session to others would keep what is told; it also shows another process id.
+        // A pooler shows another process id than the server's, and may give the session, and what it is told, to others.
         const { rows } = await client.query<{ tells: boolean }>(
           `select pg_backend_pid() = $1 and exists (
             select from pg_trigger where tgrelid = $2::regclass and tgname = 'tell_of_updates') as tells`,
@@ -79,11 +79,12 @@ export async function followViewChanges(
           changes.begin();
           onListening(true);
           const lost = await over.promise;
-          if (lost) log.warn({ err: lost }, 'is not told of changes of the view any more; asks for each');
+          if (lost)
+            log.warn({ err: lost }, 'is not told of changes of the view any more; asks at every visit');
         } else {
           again = LOOK_AGAIN_MS;
           log.warn(
-            'the database cannot tell of changes of the view, behind a pooler or before its migration; asks for each',
+            'the database cannot tell of changes of the view: a pooler shares the session, or migrate has not run; asks at every visit',
           );
         }
       } finally {
