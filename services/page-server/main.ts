@@ -119,8 +119,10 @@ export const role = defineRole({
     } else {
       const page = PAGES[config.page];
       const { delivery } = config;
-      const held = delivery === 'asynchronous' || delivery === 'hybrid';
-      const schema = held ? viewSchema(delivery, config.viewVersion) : null;
+      const schema =
+        delivery === 'asynchronous' || delivery === 'hybrid'
+          ? viewSchema(delivery, config.viewVersion)
+          : null;
       const access = {
         url: config.databaseUrl,
         applicationName: `page-server ${config.page}`,
@@ -142,12 +144,12 @@ export const role = defineRole({
       const changes = new ChangesToShow();
       const told = new ViewChanges();
       mount = mountPage(page, { ...config, database, source, told, changes });
-      viewVersion.set({ page: page.name, delivery }, held ? config.viewVersion : 0);
+      viewVersion.set({ page: page.name, delivery }, schema === null ? 0 : config.viewVersion);
 
       notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
-      if (held && tracing.isOn) {
+      if (schema !== null && tracing.isOn) {
         const watching = watchChanges(pool, changes, abort.signal, log);
         releases.push('looking for changes', () => {
           abort.abort();

@@ -112,7 +112,32 @@ function parse(answer: string): ClientList {
   };
 }
 
-/** As `Reads.withLists` gives it, for a page of one seller. */
-export const heldBy = (sellerId: number, list: ClientList | null): ReadonlyMap<number, ClientList> =>
+/**
+ * `Reads.withLists` of a page of one seller: from memory where that is current, else from the view.
+ * @param id of the page
+ * @param least the version that the reader has seen already, by seller
+ * @param readOwn reads the page's own row alone
+ * @param readBoth reads it with the column of `listUnless`, given the version that is remembered
+ */
+export async function readWithList<Own extends { readonly seller_id: number }>(
+  recent: RecentLists,
+  id: number,
+  least: (sellerId: number) => number,
+  readOwn: () => Promise<Own | null>,
+  readBoth: (remembered: number) => Promise<ReadonlyArray<Own & { readonly held: string | null }>>,
+): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null> {
+  const remembered = recent.get(id);
+  if (remembered !== undefined && recent.isCurrent(remembered, least(remembered.sellerId))) {
+    const own = await readOwn();
+    return own === null ? null : { own, held: heldBy(own.seller_id, remembered.list) };
+  }
+  const askedAt = performance.now();
+  const [own] = await readBoth(remembered?.list?.version ?? -1);
+  if (own === undefined) return null;
+  const list = recent.read(id, own.seller_id, own.held, remembered, askedAt);
+  return { own, held: heldBy(own.seller_id, list) };
+}
+
+const heldBy = (sellerId: number, list: ClientList | null): ReadonlyMap<number, ClientList> =>
   list === null ? NOTHING_HELD : new Map([[sellerId, list]]);
 const NOTHING_HELD: ReadonlyMap<number, ClientList> = new Map();

@@ -1,5 +1,5 @@
 import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
-import { heldBy, listUnless, RecentLists } from '../recent-lists.ts';
+import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
 import type { GigRow } from './own-data.ts';
 
 export interface RelatedGig {
@@ -96,20 +96,14 @@ export function openGigReads(told: ToldOfChanges): Reads<number, Gig> {
   return {
     own: readOwn,
 
-    async withLists(db, gigId, least) {
-      const remembered = recent.get(gigId);
-      if (remembered !== undefined && recent.isCurrent(remembered, least(remembered.sellerId))) {
-        const row = await readOwn(db, gigId);
-        return row === null ? null : { own: row, held: heldBy(row.seller_id, remembered.list) };
-      }
-      const askedAt = performance.now();
-      const [row] = await db.query<Gig & { readonly held: string | null }>(
-        withList(gigId, remembered?.list?.version ?? -1),
-      );
-      if (row === undefined) return null;
-      const list = recent.read(gigId, row.seller_id, row.held, remembered, askedAt);
-      return { own: row, held: heldBy(row.seller_id, list) };
-    },
+    withLists: (db, gigId, least) =>
+      readWithList(
+        recent,
+        gigId,
+        least,
+        () => readOwn(db, gigId),
+        (remembered) => db.query(withList(gigId, remembered)),
+      ),
 
     async withIds(db, gigId) {
       const [row] = await db.query<Gig & HeldIds>(withIds(gigId));

@@ -1,5 +1,5 @@
 import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
-import { heldBy, listUnless, RecentLists } from '../recent-lists.ts';
+import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
 import type { UserProfileRow } from './own-data.ts';
 
 export type UserProfile = UserProfileRow;
@@ -47,20 +47,14 @@ export function openUserReads(told: ToldOfChanges): Reads<number, UserProfile> {
   return {
     own: readOwn,
 
-    async withLists(db, sellerId, least) {
-      const remembered = recent.get(sellerId);
-      if (remembered !== undefined && recent.isCurrent(remembered, least(sellerId))) {
-        const row = await readOwn(db, sellerId);
-        return row === null ? null : { own: row, held: heldBy(sellerId, remembered.list) };
-      }
-      const askedAt = performance.now();
-      const [row] = await db.query<UserProfile & { readonly held: string | null }>(
-        withList(sellerId, remembered?.list?.version ?? -1),
-      );
-      if (row === undefined) return null;
-      const list = recent.read(sellerId, sellerId, row.held, remembered, askedAt);
-      return { own: row, held: heldBy(sellerId, list) };
-    },
+    withLists: (db, sellerId, least) =>
+      readWithList(
+        recent,
+        sellerId,
+        least,
+        () => readOwn(db, sellerId),
+        (remembered) => db.query(withList(sellerId, remembered)),
+      ),
 
     async withIds(db, sellerId) {
       const [row] = await db.query<UserProfile & HeldIds>(withIds(sellerId));
