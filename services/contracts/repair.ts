@@ -14,8 +14,8 @@ import { cloudEventType } from './events.ts';
  * - **A row at the same version, or above it, is replaced only when it is the wrong row itself**: compared by version
  *   *and* by a digest of all its bytes. The version alone would not do: after a repair of a row that was at 10 while
  *   the source was at 5, the seller goes on to a rightful 10, and a zombie that applied the repair then would take it
- *   back to 5. The rightful row has other bytes. It also keeps a repair from views
- *   that are wrong in another way, or not at all.
+ *   back to 5. The rightful row has other bytes. It also keeps a repair from views that are wrong in
+ *   another way, or not at all.
  * - **Its type is its own**, so that readers tell it without looking at a header more; a reader that does not know it
  *   takes it for an event, which does no harm.
  */

@@ -91,16 +91,16 @@ const settled = (deployment: string, timeoutMs = 120_000) =>
   });
 
 /** Whether what watches the views has repaired what differs; in every pod of it once this resolves. */
-async function setRepair(repair: 'true' | 'false'): Promise<void> {
-  for (const page of PAGES)
-    await cluster.patch(`pageviews/${page}`, { spec: { watch: { repair: repair === 'true' } } });
+async function setRepair(repair: boolean): Promise<void> {
+  for (const page of PAGES) await cluster.patch(`pageviews/${page}`, { spec: { watch: { repair } } });
   await until(
     `views are watched with repair ${repair}`,
     async () => {
       const pods = await cluster.list('pods', 'app.kubernetes.io/component=watch-view');
       const has = (pod: (typeof pods)[number]) =>
         pod.spec.containers[0].env.some(
-          ({ name, value }: { name: string; value?: string }) => name === 'TC_REPAIR' && value === repair,
+          ({ name, value }: { name: string; value?: string }) =>
+            name === 'TC_REPAIR' && value === String(repair),
         );
       return pods.length === PAGES.length && pods.every(has);
     },
@@ -333,7 +333,7 @@ journey(
   'a view that does not match the source is not switched to, and the condition says how many differ',
   async () => {
     // Otherwise the three would be sent again, and the new view would be right before it is compared.
-    await setRepair('false');
+    await setRepair(false);
     // Three sellers whose lists are changed behind the back of the pipeline: no event tells of it.
     await database.query(
       'source',
@@ -363,7 +363,7 @@ journey(
       async () => (await cluster.condition('pageviews/gig', 'ViewCurrent'))?.status === 'True',
       60_000,
     );
-    await setRepair('true');
+    await setRepair(true);
     expect(refused).toMatchObject({
       status: 'False',
       message: expect.stringMatching(/\b3 of \d+ sellers differ\b/),
