@@ -1,7 +1,7 @@
 /** kafkajs alone with the batches of the relay: `bare-producer.ts <broker> <messages>` prints messages per second. */
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { type Message, toMessage } from '../services/outbox-relay/message.ts';
 import { LIMITS } from '../services/outbox-relay/shard.ts';

@@ -1,5 +1,5 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { LOCK_CLASS } from '../services/outbox-relay/lease.ts';
 import { type Pipeline, until } from '../tests/support/pipeline.ts';

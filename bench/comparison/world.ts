@@ -12,7 +12,7 @@ import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
-import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { openDelayProxy } from '../../services/demo/delay-proxy.ts';

@@ -6,7 +6,7 @@ import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting, url } from '#platform/config.ts';
-import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';

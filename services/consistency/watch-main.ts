@@ -4,7 +4,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, integer, milliseconds, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
-import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { kafkaTopic } from './kafka-topic.ts';

@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { Kafka, logLevel } from 'kafkajs';
-import '#platform/kafka-request-queue.ts';
+import '#platform/kafka/request-queue.ts';
 import { takeLock, underLock } from './folder-lock.ts';
 import { PortTaken, withFreePort } from './ports.ts';
 import {

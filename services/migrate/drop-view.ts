@@ -3,7 +3,7 @@ import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { milliseconds, setting } from '#platform/config.ts';
-import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
-import { ensureTopic, KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';

@@ -1,7 +1,7 @@
 import { integer, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
-import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka.ts';
+import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka/client.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';

@@ -1,15 +1,10 @@
 import { type ChangeType, CLOUD_EVENTS, cloudEventId, cloudEventType } from '#contracts/events.ts';
 import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
+import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
 import type { OutboxRow } from './outbox.ts';
 
-/** A message as kafkajs takes it. */
-export interface Message {
-  readonly key: string;
-  readonly value: string | null;
-  /** Milliseconds since the epoch: when the event was committed, so that a reader can tell how far it is behind. */
-  readonly timestamp: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
+/** Its time is when the event was committed, so that a reader can tell how far it is behind. */
+export type Message = ProducedMessage;
 
 /** The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged. */
 export function toMessage(row: OutboxRow): Message {

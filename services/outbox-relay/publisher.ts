@@ -1,12 +1,12 @@
 import type { Socket } from 'node:net';
 import type { Producer } from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka.ts';
+import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka/client.ts';
+import { speedUpProduceRequests } from '#platform/kafka/produce-request.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
 import type { Message } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
-import { speedUpProduceRequests } from './produce-request.ts';
 
 /** Sends batches in order. One send at a time. */
 export interface Publisher {

@@ -1,8 +1,8 @@
 import type { Kafka } from 'kafkajs';
+import { speedUpRecords } from '#platform/kafka/record-decoder.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Bus, BusConsumer, Message, PartitionEnds } from './bus.ts';
-import { speedUpRecords } from './record-decoder.ts';
 
 export interface KafkaBusSettings {
   readonly topic: string;

@@ -5,7 +5,7 @@ import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
-import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { openKafkaBus } from './kafka-bus.ts';

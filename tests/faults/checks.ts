@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
-import { openKafka } from '#platform/kafka.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { compareView, type Verdict } from '../../services/consistency/compare-view.ts';

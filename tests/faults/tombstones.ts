@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
 import { startProcess } from '../../services/local-infra/process.ts';

@@ -10,7 +10,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
-import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';

@@ -6,7 +6,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Delivery } from '#contracts/delivery.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { ensureTopic, openKafka } from '#platform/kafka.ts';
+import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';

@@ -1,7 +1,7 @@
 /** From a commit to a page's database, on real PostgreSQL and Kafka, every role a process of its own. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';

@@ -5,7 +5,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { openKafka } from '#platform/kafka.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { compareView, type Verdict } from '../../services/consistency/compare-view.ts';

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
-import './kafka-request-queue.ts';
+import './request-queue.ts';
 
 interface Queue {
   readonly pending: readonly unknown[];

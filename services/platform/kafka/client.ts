@@ -3,9 +3,9 @@ import { connect as connectTcp, isIP } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
-import { ConfigError, integer, list, setting } from './config.ts';
-import './kafka-request-queue.ts';
-import type { Log } from './log.ts';
+import { ConfigError, integer, list, setting } from '../config.ts';
+import './request-queue.ts';
+import type { Log } from '../log.ts';
 
 // kafkajs is CommonJS, and not all of its exports are found by name.
 const { ConfigResourceTypes, logLevel } = kafkajs;

@@ -1,6 +1,14 @@
 import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';
-import type { Message } from './message.ts';
+
+/** A message as kafkajs takes it, with every member of it there. */
+export interface ProducedMessage {
+  readonly key: string;
+  readonly value: string | null;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
 
 /** What kafkajs passes to the encoder of a produce request. */
 export interface ProduceRequest {
@@ -16,7 +24,7 @@ export interface ProduceRequest {
     readonly partitions: ReadonlyArray<{
       readonly partition: number;
       readonly firstSequence: number;
-      readonly messages: readonly Message[];
+      readonly messages: readonly ProducedMessage[];
     }>;
   }>;
 }
@@ -119,7 +127,7 @@ export function encodeProduceRequest(request: ProduceRequest): Buffer {
 }
 
 /** Bytes of each record's body, of all records with their lengths, and the first and last of their times. */
-function measure(messages: readonly Message[]) {
+function measure(messages: readonly ProducedMessage[]) {
   let first = Number.POSITIVE_INFINITY;
   let last = 0;
   for (const { timestamp } of messages) {
@@ -145,7 +153,7 @@ function measure(messages: readonly Message[]) {
 function writeRecord(
   to: Buffer,
   start: number,
-  message: Message,
+  message: ProducedMessage,
   index: number,
   age: number,
   size: number,

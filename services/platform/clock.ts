@@ -1,0 +1,18 @@
+import { pause } from './lifecycle.ts';
+
+/** Time as a part is given it, so that a simulation can give it another one. */
+export interface Clock {
+  /** Milliseconds since 1970, as the machine's clock says: it may jump either way. */
+  now(): number;
+  /** Milliseconds since some moment of this process: it only goes forward. */
+  monotonic(): number;
+  /** Resolves after `ms`, or at once when the signal aborts; never rejects. */
+  pause(ms: number, signal?: AbortSignal): Promise<void>;
+}
+
+/** The time of this process. */
+export const SYSTEM_CLOCK: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now(),
+  pause,
+};
