@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { Cluster, run, until } from './cluster.ts';
 import { Database } from './database.ts';
+import { keepEvidence } from './evidence.ts';
 import { Visitor, type Visits } from './visitor.ts';
 
 jest.setTimeout(600_000);
@@ -176,12 +177,24 @@ afterAll(async () => {
 let installed = false;
 /** One step of a single story: without the install, none of the others can tell anything. */
 const journey = (name: string, take: () => Promise<void>) =>
-  test(name, async () => {
+  witnessed(name, async () => {
     if (!installed) throw new Error('the install before it failed');
     await take();
   });
+/** Journeys run once: the state in which one failed is kept. */
+const witnessed = (name: string, take: () => Promise<void>) =>
+  test(name, async () => {
+    try {
+      await take();
+    } catch (err) {
+      if (!evidenceKept) await keepEvidence(cluster, name);
+      evidenceKept = true;
+      throw err;
+    }
+  });
+let evidenceKept = false;
 
-test('an install with defaults is ready within three minutes', async () => {
+witnessed('an install with defaults is ready within three minutes', async () => {
   const startedAt = Date.now();
   await cluster.helm(['install', RELEASE, CHART, ...values()]);
   await allReady(180_000);
