@@ -47,6 +47,7 @@ export const ALERTS = [
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
+  'TopClientsNotifyQueueFills',
   'TopClientsOperatorHasNoLeader',
   'TopClientsTargetDown',
 ] as const;
@@ -233,6 +234,18 @@ export function alertRules(
       '10m',
       'Nobody knows whether the {{ $labels.page }} page equals the source',
       `{{ if gt $value 0.0 }}The last whole comparison ended {{ $value | humanizeDuration }} ago; ${LIMITS.notCompared / 60} minutes are the limit.{{ else }}No whole comparison has ended since the comparing began, or nobody compares.{{ end }}`,
+    ),
+    alert(
+      'TopClientsNotifyQueueFills',
+      'warning',
+      calc(
+        max(series('topclients_page_notify_queue_used_ratio'), 'namespace', 'page'),
+        '>',
+        LIMITS.notifyQueueUsed,
+      ),
+      '5m',
+      'A session keeps the notifications of the database server of the {{ $labels.page }} page from being cleared',
+      `{{ $value | humanizePercentage }} of the queue is taken; above 50 % page servers are told of nothing and ask for each list at every visit, and whatever else sends notifications on that server fails once it is full. Nothing of ours stops.`,
     ),
     alert(
       'TopClientsOperatorHasNoLeader',

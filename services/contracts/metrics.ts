@@ -27,6 +27,7 @@ type Unit =
   | 'reads'
   | 'writes'
   | 'version'
+  | 'ratio'
   | 'reconciles'
   | 'objects'
   | 'lists';
@@ -266,6 +267,13 @@ export const METRICS = {
     type: 'gauge',
     help: '1 while the database tells this process of changes of its view; 0: the process asks at every visit',
     unit: 'bool',
+    labels: ['page'],
+    owner: 'page-server',
+  },
+  topclients_page_notify_queue_used_ratio: {
+    type: 'gauge',
+    help: "Share of the queue of notifications of the page's database server that is taken; above one half nothing is told; 0 while not connected",
+    unit: 'ratio',
     labels: ['page'],
     owner: 'page-server',
   },
