@@ -16,7 +16,7 @@ export const consistency: BoardSpec = {
           kind: 'stat',
           title: 'Sellers that differ',
           description:
-            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves; unhealed: three times without effect.',
+            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves; unhealed: three times without effect; kept: in a view for a rollback.',
           unit: unitOf('topclients_consistency_divergent_sellers'),
           limits: { bad: 1 },
           queries: [
@@ -24,6 +24,10 @@ export const consistency: BoardSpec = {
             {
               expr: max(series('topclients_consistency_unhealed_sellers'), 'page'),
               legend: '{{page}}, unhealed',
+            },
+            {
+              expr: max(series('topclients_consistency_kept_divergent_sellers'), 'page', 'view'),
+              legend: '{{page}}, {{view}}, kept',
             },
           ],
         },

@@ -207,16 +207,29 @@ export function alertRules(
       'warning',
       // What a comparison found and the next one finds healed is nobody's trouble.
       combine(
-        calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
+        combine(
+          calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
+          'or',
+          calc(
+            max(minOverTime(series('topclients_consistency_divergent_sellers'), '1h'), 'namespace', 'page'),
+            '>',
+            0,
+          ),
+        ),
         'or',
+        // A rollback to it is refused, so somebody must know before it is needed.
         calc(
-          max(minOverTime(series('topclients_consistency_divergent_sellers'), '1h'), 'namespace', 'page'),
+          max(
+            minOverTime(series('topclients_consistency_kept_divergent_sellers'), '1h'),
+            'namespace',
+            'page',
+          ),
           '>',
           0,
         ),
       ),
       '10m',
-      'The {{ $labels.page }} page shows some sellers otherwise than the source has them',
+      'The {{ $labels.page }} page shows some sellers otherwise than the source has them, or would after a rollback',
       '{{ $value }} sellers differ from the source although they were sent again, or every comparison of the last hour found some.',
     ),
     alert(

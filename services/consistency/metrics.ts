@@ -2,6 +2,23 @@ import type { Metrics } from '#platform/metrics.ts';
 import type { WatchObserver } from './watch.ts';
 import type { CanaryObserver } from './watch-canary.ts';
 
+/**
+ * Of a view that is kept for a rollback. Its own metric is how many sellers differ; when the shown one was compared, and
+ * what it is like, must not be hidden by it.
+ */
+export function keptViewObserver(metrics: Metrics, page: string, view: string): WatchObserver {
+  const divergent = metrics.gauge('topclients_consistency_kept_divergent_sellers');
+  const repairs = metrics.counter('topclients_consistency_repairs_total');
+  const errors = metrics.counter('topclients_consistency_errors_total');
+  divergent.set({ page, view }, 0);
+  return {
+    compared: (_, differing) => divergent.set({ page, view }, differing),
+    repaired: (count) => repairs.inc({ page }, count),
+    unhealed: () => {},
+    failed: () => errors.inc({ page }),
+  };
+}
+
 /** The watcher's metrics, every series present from the start. */
 export function openWatchMetrics(metrics: Metrics, page: string): WatchObserver & CanaryObserver {
   const sellers = metrics.gauge('topclients_consistency_compared_sellers');

@@ -320,6 +320,13 @@ export const METRICS = {
     labels: ['page'],
     owner: 'consistency',
   },
+  topclients_consistency_kept_divergent_sellers: {
+    type: 'gauge',
+    help: 'Sellers whose row in a view that is kept for a rollback is not as the source has it',
+    unit: 'sellers',
+    labels: ['page', 'view'],
+    owner: 'consistency',
+  },
   topclients_consistency_compared_timestamp_seconds: {
     type: 'gauge',
     help: 'When the last complete comparison ended; 0 when none has',
@@ -431,6 +438,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   version: { atMost: 10 },
   page: oneOf('gig', 'user', 'search', 'self-view'),
   delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),
+  /** Views kept for a rollback within the hours that a process lives. */
+  view: { atMost: 20 },
   outcome: oneOf('full', 'missing', 'stale', 'error'),
   /** Templates of addresses, never addresses. */
   route: { atMost: 20 },
