@@ -10,7 +10,7 @@ import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { kafkaTopic } from './kafka-topic.ts';
 import { type KeptView, keptView } from './kept-views.ts';
-import { keptViewObserver, openWatchMetrics } from './metrics.ts';
+import { openWatchMetrics } from './metrics.ts';
 import { postgresRepairs } from './postgres-repairs.ts';
 import { postgresSource } from './postgres-source.ts';
 import { postgresView } from './postgres-view.ts';
@@ -132,7 +132,7 @@ export const role = defineRole({
         watchView(
           () => open(view),
           config,
-          keptViewObserver(metrics, page, `${view.delivery}-v${view.version}`),
+          observer.ofKept(`${view.delivery}-v${view.version}`),
           log.child({ keptView: view }),
           stopping.signal,
         ),
