@@ -11,6 +11,8 @@ const TRY_AGAIN_MS = 1_000;
 const LOOK_AGAIN_MS = 60_000;
 /** How often it asks how full the queue of notifications is, and so whether the connection still lives, in ms. */
 const LOOK_AT_QUEUE_MS = 2_000;
+/** Longer than a page may wait: a database that is slow is not gone, and must not be asked for every list on top. */
+const STATEMENT_TIMEOUT_MS = 5_000;
 /** Shares of the queue. The triggers tell nothing above one half (notify-never-stops-a-write.sql): this comes before. */
 const QUEUE_FILLS = 0.4;
 const QUEUE_HAS_ROOM = 0.3;
@@ -93,7 +95,7 @@ export async function followViewChanges(
     const stop = () => over.resolve(null);
     signal.addEventListener('abort', stop);
     try {
-      const client = await connect(database, over.resolve);
+      const client = await connect({ ...database, statementTimeoutMs: STATEMENT_TIMEOUT_MS }, over.resolve);
       try {
         client.on('end', () => over.resolve(new Error('the database ended the connection')));
         client.on('notification', ({ payload = '*' }) => changes.note(payload));
