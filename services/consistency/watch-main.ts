@@ -94,7 +94,7 @@ export const role = defineRole({
         opened.push(() => admin.disconnect());
         await admin.connect();
         return {
-          source: postgresSource(sourceDb),
+          source: postgresSource(sourceDb, log),
           view: await postgresView(viewDb, PAGES[page].projections[delivery], schema),
           topic: kafkaTopic(admin, SELLER_EVENTS.topic),
           repairs: postgresRepairs(sourceDb),
