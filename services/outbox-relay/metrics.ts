@@ -62,7 +62,7 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
         batchSize.observe(rows.length);
         sendDuration.observe(tookMs / 1_000);
         const now = Date.now();
-        for (const row of rows) delay.observe((now - row.committedAt) / 1_000);
+        for (const row of rows) delay.observe(Math.max(0, now - row.committedAt) / 1_000);
       },
     }),
   };

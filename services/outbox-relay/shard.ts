@@ -284,6 +284,8 @@ class Sender {
             return { batch: going, failure: last };
           }
           if (late || last.kind !== 'transient') this.#isBlocked(last, batch);
+          // A record's refusal has ended the producer, so that another batch may follow: one of a clock that was set.
+          if (last.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
           await this.#clock.pause(backOff.next(), this.#ended);
         }
       }

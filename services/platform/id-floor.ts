@@ -90,6 +90,8 @@ export class IdFloor {
   readonly #clock: Clock;
   readonly #proof = new IdProof();
   #from = 0;
+  /** Changes when the floor was taken back: what a walk from before that saw counts no more. */
+  #turn = 0;
   #provenAt = Number.NEGATIVE_INFINITY;
   /** Rows came or went since the proof. */
   #flows = true;
@@ -110,13 +112,13 @@ export class IdFloor {
   look(): Look {
     // As it is now: a proof that comes while the walk is under way is none for what the walk sees.
     const { upTo } = this.#proof;
+    const turn = this.#turn;
     return {
       from: this.#from,
       saw: (lowest) => {
         if (lowest !== null) this.#flows = true;
-        // A proof that was taken back meanwhile counts no more.
-        const empty = Math.min(upTo, this.#proof.upTo) + 1;
-        this.#from = Math.max(this.#from, lowest === null ? empty : Math.min(empty, lowest));
+        if (turn !== this.#turn) return;
+        this.#from = Math.max(this.#from, Math.min(upTo + 1, lowest ?? Number.POSITIVE_INFINITY));
       },
     };
   }
@@ -124,11 +126,13 @@ export class IdFloor {
   /** Rows from this id on are to be looked at again. */
   lower(id: number): void {
     this.#from = Math.min(this.#from, id);
+    this.#turn += 1;
   }
 
   /** Walks begin at the very first row until something is proven anew. */
   reset(): void {
     this.#from = 0;
+    this.#turn += 1;
     this.#proof.reset();
     this.#provenAt = Number.NEGATIVE_INFINITY;
   }
