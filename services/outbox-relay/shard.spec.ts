@@ -312,6 +312,24 @@ test('where all are refused one by one, a hundred are held and the next is waite
   expect(acknowledged).toHaveLength(150);
 });
 
+test('a clock that was far behind and is set right heals all by itself', async () => {
+  const clock = virtualClock();
+  const right = clock.now() + 20_000;
+  const { run, acknowledged, told } = rig(
+    Array.from({ length: 102 }, (_, i) => row(i + 1, i + 1, 1)),
+    (batch) => {
+      if (batch.some(({ timestamp }) => Number(timestamp) < right)) throw refusal('INVALID_TIMESTAMP');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(told.some((one) => one.startsWith('blocked: Kafka takes no messages: INVALID_TIMESTAMP'))).toBe(
+    true,
+  );
+  expect(acknowledged.toSorted()).toEqual(Array.from({ length: 102 }, (_, i) => `${i + 1}/1`).toSorted());
+});
+
 test('after a small batch it rests to the end of the round, longer when answers are slow, never for long', () => {
   expect([1, 2, 4, 8, 500].map(restAfter)).toEqual([2, 2, 4, 8, 10]);
 });
