@@ -44,6 +44,7 @@ export const ALERTS = [
   'TopClientsCanaryLate',
   'TopClientsRelayStuck',
   'TopClientsRelayHasNoLeader',
+  'TopClientsSellersHeld',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -193,6 +194,14 @@ export function alertRules(
       '1m',
       'No relay sends the changes of {{ with $labels.shard }}shard {{ . }}{{ else }}any shard{{ end }}',
       '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
+    ),
+    alert(
+      'TopClientsSellersHeld',
+      'warning',
+      calc(max(series('topclients_relay_held_sellers'), 'namespace', 'shard'), '>', 0),
+      '2m',
+      'Changes of some sellers are refused by Kafka, in shard {{ $labels.shard }}',
+      '{{ $value }} sellers wait with a change that is refused for good; it is tried again every 30 s. They are shown as they were before on every page; all others go on.',
     ),
     alert(
       'TopClientsSellersParked',

@@ -37,3 +37,26 @@ test('chooses the partition that kafkajs chooses, for any key and number of part
     { numRuns: 1_000 },
   );
 });
+
+test('a message that names its partition goes there, whatever its key says', () => {
+  const partitionMetadata = [{ partitionId: 2 }, { partitionId: 0 }, { partitionId: 1 }];
+  const ours = createPartitioner();
+  for (const partition of [0, 1, 2])
+    expect(ours({ partitionMetadata, message: { key: '42', partition } })).toBe(partition);
+  expect(ours({ partitionMetadata, message: { key: '42', partition: null } })).toBe(
+    ours({ partitionMetadata, message: { key: '42' } }),
+  );
+});
+
+// kafkajs leaves out what goes to a partition that it does not know, and reports success.
+test('a partition that is not known yet fails the send in a way that kafkajs asks for the partitions anew', () => {
+  const send = () =>
+    createPartitioner()({ partitionMetadata: [{ partitionId: 0 }], message: { partition: 1 } });
+  expect(send).toThrow(
+    expect.objectContaining({
+      name: 'KafkaJSMetadataNotLoaded',
+      retriable: true,
+      type: 'UNKNOWN_TOPIC_OR_PARTITION',
+    }),
+  );
+});

@@ -14,12 +14,18 @@ const row = (id: number, traceparent: string | null): OutboxRow => ({
   committedAt: 0,
   traceparent,
   replaces: null,
+  partition: null,
 });
 
 const observe = (isOn: boolean) => {
   const recorded: FinishedWork[] = [];
   const sent: number[] = [];
-  const observer: ShardObserver = { sent: (rows) => sent.push(rows.length), sendFailed: () => {} };
+  const observer: ShardObserver = {
+    sent: (rows) => sent.push(rows.length),
+    sendFailed: () => {},
+    blocked: () => {},
+    held: () => {},
+  };
   const tracing: Tracing = { ...NO_TRACING, isOn, record: (work) => recorded.push(work) };
   return { recorded, sent, observer, traced: tracedRelay(observer, tracing) };
 };
