@@ -20,6 +20,8 @@ interface Row {
   readonly type: string;
   readonly value: string | null;
   readonly replaces: string | null;
+  /** Null: now. */
+  readonly committedAt: Date | null;
 }
 
 /**
@@ -81,22 +83,31 @@ function rowsOf(seller: Locked, { held, digests }: Difference): Row[] {
       held !== null && held >= version
         ? writeWrongRow({ version: held, digest: String(digests.held) })
         : null,
+    committedAt: null,
   };
   if (version === 0) return [{ ...repair, value: null }];
   const committedAt = seller.updated_at.toISOString();
   const value = repairValue({ sellerId, version, committedAt }, seller.change!, seller.clients);
   if (!seller.erased) return [{ ...repair, value }];
-  // As behind the erasure itself: Kafka may forget the seller.
+  // As behind the erasure itself: Kafka may forget the seller. It may remain alone, and then tells a new view when the
+  // erasure was, which is compared.
   return [
     { ...repair, value },
-    { sellerId, version, type: 'seller-erased', value: null, replaces: null },
+    {
+      sellerId,
+      version,
+      type: 'seller-erased',
+      value: null,
+      replaces: null,
+      committedAt: seller.updated_at,
+    },
   ];
 }
 
 const ADD = `insert into outbox (bucket, seller_id, version, type, value, committed_at, replaces)
-  select bucket, seller_id, version, type, value, clock_timestamp(), replaces
-  from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[]) with ordinality
-    as row (bucket, seller_id, version, type, value, replaces, position)
+  select bucket, seller_id, version, type, value, coalesce(committed_at, clock_timestamp()), replaces
+  from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::timestamptz[])
+    with ordinality as row (bucket, seller_id, version, type, value, replaces, committed_at, position)
   order by position`;
 
 const columnsOf = (rows: readonly Row[]): unknown[] => [
@@ -106,4 +117,5 @@ const columnsOf = (rows: readonly Row[]): unknown[] => [
   rows.map((row) => row.type),
   rows.map((row) => row.value),
   rows.map((row) => row.replaces),
+  rows.map((row) => row.committedAt),
 ];

@@ -1,5 +1,6 @@
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
+import type { Retried } from './parked.ts';
 
 /** What is known of the partitions at a scrape. */
 export interface LagReading {
@@ -31,8 +32,12 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
       seconds.set({ page, partition: lag.partition }, lag.seconds);
     }
   });
-  for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'parked'])
+  for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'unversioned', 'moved', 'parked'])
     events.inc({ page, result }, 0);
+  const redriven = metrics.counter('topclients_projector_redriven_total');
+  for (const result of ['applied', 'superseded', 'remains']) redriven.inc({ page, result }, 0);
+  const outages = metrics.counter('topclients_projector_notification_outages_total');
+  outages.inc({ page }, 0);
   newest.set({ page }, 0);
   rebalances.inc({ page }, 0);
   parkedSellers.set({ page }, 0);
@@ -54,9 +59,11 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
     repaired: (result) => events.inc({ page, result }),
     skipped: (result, count) => events.inc({ page, result }, count),
     parked: () => events.inc({ page, result: 'parked' }),
+    muted: (isMuted) => outages.inc({ page }, isMuted ? 1 : 0),
   };
   return {
     observer,
+    redriven: ({ result }: Retried) => redriven.inc({ page, result }),
     rebalanced: () => rebalances.inc({ page }),
     parkedSellers: (count: number) => parkedSellers.set({ page }, count),
   };

@@ -3,10 +3,12 @@ import { pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { PoolSettings } from '#platform/postgres.ts';
 import type { Tracing } from '#platform/span.ts';
-import { Applier } from './applier.ts';
+import { Applier, type ApplierObserver } from './applier.ts';
+import { loggedApplier } from './applier-log.ts';
 import type { Batch, Bus } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';
 import type { LagReading, openProjectorMetrics } from './metrics.ts';
+import { ParkedRetries } from './parked-retries.ts';
 import { tracedApplier } from './traces.ts';
 import { openViewStore, type ViewStore } from './view-store.ts';
 
@@ -34,6 +36,8 @@ export class Projector {
   readonly #log: Log;
   readonly #metrics: ReturnType<typeof openProjectorMetrics>;
   readonly #fail: (err: unknown) => void;
+  readonly #told: ApplierObserver;
+  readonly #parkedRetries: ParkedRetries;
   readonly #startedAt = Date.now();
   readonly #stopping = new AbortController();
   #store: ViewStore | null = null;
@@ -62,6 +66,8 @@ export class Projector {
     this.#log = log;
     this.#fail = fail;
     this.#metrics = metrics(() => this.lag());
+    this.#told = loggedApplier(this.#metrics.observer, log);
+    this.#parkedRetries = new ParkedRetries(this.#metrics.redriven, log);
   }
 
   /** Names what keeps it from working; null when nothing does. */
@@ -147,7 +153,7 @@ export class Projector {
       try {
         const store = await this.#openStore();
         const begin = await this.#findBeginnings(store);
-        const parked = await store.parkedSellers(this.#assigned);
+        const parked = await store.parkedSellers();
         if (epoch !== this.#epoch) return begin;
         this.#stored.clear();
         for (const [partition, next] of begin) this.#stored.set(partition, next);
@@ -156,7 +162,7 @@ export class Projector {
           (event) => this.#settings.projection.toRow(event),
           begin,
           known(parked),
-          tracedApplier(this.#metrics.observer, this.#settings.tracing, store, this.#settings, this.#log),
+          tracedApplier(this.#told, this.#settings.tracing, store, this.#settings, this.#log),
           (err) => this.#recover(err),
         );
         this.#metrics.parkedSellers(parked.length);
@@ -309,10 +315,11 @@ export class Projector {
     if (!applier || !store) return;
     try {
       await applier.refreshParked(async () => {
-        const parked = await store.parkedSellers(this.#assigned);
+        const parked = await store.parkedSellers();
         this.#metrics.parkedSellers(parked.length);
         return known(parked);
       });
+      void this.#parkedRetries.look(store, this.#assigned);
       const stored = await store.loadCheckpoints(this.#assigned);
       const reset = [...this.#stored].some(([partition, next]) => (stored.get(partition) ?? 0) < next);
       if (reset && applier === this.#applier) this.#recover(new Error('the checkpoints were reset'));
