@@ -29,7 +29,8 @@ type Unit =
   | 'version'
   | 'reconciles'
   | 'objects'
-  | 'lists';
+  | 'lists'
+  | 'batches';
 type Owner =
   | 'top-clients'
   | 'outbox-relay'
@@ -37,6 +38,7 @@ type Owner =
   | 'page-server'
   | 'consistency'
   | 'operator'
+  | 'roles with Kafka'
   | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
@@ -55,6 +57,20 @@ export const METRICS = {
     unit: 'bool',
     labels: ['role', 'version'],
     owner: 'every role',
+  },
+  topclients_kafka_codec_installed: {
+    type: 'gauge',
+    help: "1 where a codec is in place: ours for produce requests, fetch responses and request queues, and one for each compression; 0 where kafkajs' own is used, or none",
+    unit: 'bool',
+    labels: ['codec'],
+    owner: 'roles with Kafka',
+  },
+  topclients_kafka_undecodable_batches_total: {
+    type: 'counter',
+    help: 'Batches fetched that cannot be read, by compression; one is counted at every fetch that meets it, and its partition stands still',
+    unit: 'batches',
+    labels: ['codec'],
+    owner: 'roles with Kafka',
   },
   topclients_http_requests_total: {
     type: 'counter',
@@ -434,6 +450,10 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
+  ),
+  codec: oneOf(
+    ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
+    ...['none', 'unknown'],
   ),
   limit: oneOf('seller', 'address'),
   shard: { atMost: 64 },
