@@ -20,12 +20,12 @@ interface Cluster {
  * @throws UnexpectedShape
  */
 function clusterOf(kafka: Kafka): Cluster {
-  const key = Object.getOwnPropertySymbols(Object.getPrototypeOf(kafka)).find(
+  const key = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === 'private:Kafka:createCluster',
   );
   expectShape(key !== undefined, 'a client has no function that makes its cluster');
   const make = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[key]!;
-  return make.call(kafka, { allowAutoTopicCreation: false });
+  return make({ allowAutoTopicCreation: false });
 }
 
 /** Gives the controller to `work`, over connections of its own that are closed afterwards. */
