@@ -194,6 +194,8 @@ test('a batch that cannot be read is named, and all else of the fetch is had', a
     codec: 'lz4',
     retriable: false,
   });
+  const thrown = await fetch.catch((err: UndecodableBatch) => err);
+  expect(JSON.stringify(thrown)).not.toContain('messages');
   const { responses } = await allThatWasFetched(fetch);
   expect(
     responses[0]!.partitions.map(({ partition, messages, nextOffset, undecodable }) => ({

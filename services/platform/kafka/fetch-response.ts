@@ -48,8 +48,7 @@ export class UndecodableBatch extends Error {
   /** Of the last record. */
   readonly lastOffset: number;
   readonly codec: Compression | 'none' | 'unknown';
-  /** All that the same fetch brought, other partitions as well. */
-  fetched: FetchResponse | null = null;
+  #fetched: FetchResponse | null = null;
 
   constructor(
     where: Pick<UndecodableBatch, 'topic' | 'partition' | 'offset' | 'lastOffset' | 'codec'>,
@@ -65,6 +64,16 @@ export class UndecodableBatch extends Error {
     this.offset = offset;
     this.lastOffset = lastOffset;
     this.codec = codec;
+  }
+
+  /** All that the same fetch brought, other partitions as well. No member, so that no log writes it out. */
+  get fetched(): FetchResponse | null {
+    return this.#fetched;
+  }
+
+  cameWith(fetched: FetchResponse): this {
+    this.#fetched = fetched;
+    return this;
   }
 }
 
@@ -137,8 +146,7 @@ function responseOf(
         if (messages.length === 0) first ??= undecodable;
       }
       if (first === null) return parsed;
-      first.fetched = parsed;
-      throw first;
+      throw first.cameWith(parsed);
     },
   };
 }
