@@ -1,5 +1,4 @@
-import type { Kafka } from 'kafkajs';
-import { speedUpRecords } from '#platform/kafka/record-decoder.ts';
+import type { Kafka } from '#platform/kafka/client.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Bus, BusConsumer, Message, PartitionEnds } from './bus.ts';
@@ -17,7 +16,6 @@ const CONCURRENT_PARTITIONS = 256;
 /** The bus on a Kafka topic, as one member of a consumer group. */
 export function openKafkaBus(kafka: Kafka, settings: KafkaBusSettings, log: Log): Bus {
   const { topic, groupId, sessionTimeoutMs } = settings;
-  speedUpRecords();
   const consumer = kafka.consumer({
     groupId,
     sessionTimeout: sessionTimeoutMs,

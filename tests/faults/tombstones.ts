@@ -1,7 +1,7 @@
 /** A projector that is away until Kafka has forgotten an erased seller, tombstone and all. */
 import { join } from 'node:path';
-import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
@@ -19,6 +19,14 @@ const FORGETS_AT_ONCE = {
   'min.cleanable.dirty.ratio': '0.001',
   'segment.ms': '1000',
 };
+
+/** What the world made the topic with; what is not of ours goes back to the broker's. */
+const AS_BEFORE = Object.fromEntries(
+  Object.keys(FORGETS_AT_ONCE).map((name) => [
+    name,
+    (SELLER_EVENTS.settings as Readonly<Record<string, string>>)[name] ?? null,
+  ]),
+);
 
 export const tombstones: readonly Fault[] = [
   {
@@ -45,14 +53,14 @@ export const tombstones: readonly Fault[] = [
       const away = world.role('projector-user');
       await away.process.stop();
       await done('the seller is erased', { kind: 'erase' });
-      await settings(world, FORGETS_AT_ONCE);
+      await patch(world, FORGETS_AT_ONCE);
       await until(
         'Kafka has forgotten the seller',
         async () => !(await readTopic(world.kafka.bootstrap)).some(({ sellerId }) => sellerId === seller),
         120_000,
         2_000,
       ).catch((err: Error) => log(err.message));
-      await settings(world, SELLER_EVENTS.settings);
+      await patch(world, AS_BEFORE);
       return async () => {
         await away.process.restart();
         // No message can tell this projector of the erasure any more: whoever compares the view with the source must.
@@ -87,21 +95,9 @@ async function startWatch(world: World) {
   });
 }
 
-async function settings(world: World, wanted: Readonly<Record<string, string>>): Promise<void> {
-  const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
-  await admin.connect();
-  try {
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: [
-        {
-          type: kafkajs.ConfigResourceTypes.TOPIC,
-          name: SELLER_EVENTS.topic,
-          configEntries: Object.entries(wanted).map(([name, value]) => ({ name, value })),
-        },
-      ],
-    });
-  } finally {
-    await admin.disconnect();
-  }
-}
+const patch = (world: World, changes: Readonly<Record<string, string | null>>): Promise<void> =>
+  patchTopicConfigs(
+    openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog),
+    SELLER_EVENTS.topic,
+    changes,
+  );
