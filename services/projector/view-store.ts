@@ -31,6 +31,26 @@ export interface Checkpoint {
   readonly committedAt: string | null;
 }
 
+/** Who keeps this view up: sessions of the page's database, by the process id of their backends. */
+export interface Ownership {
+  readonly me: number;
+  /** Everybody who has joined, this session too once it has. */
+  readonly members: readonly number[];
+  /** Which session owns which partition; a partition that is not here is free. */
+  readonly owners: ReadonlyMap<number, number>;
+}
+
+/** Thrown when this session does not own partitions that it took: another pool or session answers in its place. */
+export class OwnershipLost extends Error {
+  override name = 'OwnershipLost';
+  readonly partitions: readonly number[];
+
+  constructor(partitions: readonly number[]) {
+    super(`the session of the database does not own partitions ${partitions.join(', ')} any more`);
+    this.partitions = partitions;
+  }
+}
+
 /**
  * A page's database as the projector uses it: two connections, which live and die together. Rows go through one that
  * does not wait for the disk; whatever must survive a crash goes through the other, whose commits flush the log of
@@ -52,13 +72,26 @@ export interface ViewStore {
   countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>): Promise<number>;
   /** Notes, beside the rows, which trace each change came with; forgets notes older than `keepMs`. */
   noteTraces(changes: readonly TracedChange[], keepMs: number): Promise<void>;
+  /** Becomes a member: others leave it a share of the partitions from then on. */
+  join(): Promise<void>;
+  /** Who is there, and who owns what, at this moment. */
+  ownership(): Promise<Ownership>;
+  /**
+   * Takes those of the partitions that nobody owns; waits for none. They are owned until they are disowned or the session
+   * ends, however it ends.
+   * @returns those that this session owns now
+   */
+  tryOwn(partitions: readonly number[]): Promise<readonly number[]>;
+  disown(partitions: readonly number[]): Promise<void>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
   /** Begins a partition anew, whatever was stored. */
   resetCheckpoint(partition: number, next: number): Promise<void>;
   /**
-   * Stores how far the view is, and flushes it. Only forward, and not over a value that someone reset meanwhile.
+   * Stores how far the view is, and flushes it. Only forward, not over a value that someone reset meanwhile, and only
+   * what this session owns.
    * @returns what was stored before; a partition without an entry has been reset
+   * @throws OwnershipLost when this session does not own one of them; the others are stored
    */
   checkpoint(progress: readonly Checkpoint[]): Promise<Map<number, number>>;
   /** Keeps messages for `redrive`, the latest of each seller. */
