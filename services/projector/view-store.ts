@@ -85,7 +85,7 @@ export interface ViewStore {
   disown(partitions: readonly number[]): Promise<void>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
-  /** Begins a partition anew, whatever was stored. */
+  /** Begins a partition anew, whatever was stored. @throws OwnershipLost when this session does not own it */
   resetCheckpoint(partition: number, next: number): Promise<void>;
   /**
    * Stores how far the view is, and flushes it. Only forward, not over a value that someone reset meanwhile, and only
@@ -312,12 +312,15 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async resetCheckpoint(partition, next) {
-      await control.query(
-        `insert into checkpoint (partition, next_offset) values ($1, $2)
+      const { rowCount } = await control.query(
+        `with owned as materialized (
+          select from (${HELD_LOCKS}) lock where pid = pg_backend_pid() and key = $2::bigint)
+        insert into checkpoint (partition, next_offset) select $2::integer, $3::bigint from owned
         on conflict (partition) do update
           set next_offset = excluded.next_offset, committed_at = null, updated_at = now()`,
-        [partition, next],
+        [session.lockClass, partition, next],
       );
+      if (rowCount === 0) throw new OwnershipLost([partition]);
     },
 
     async checkpoint(progress) {
