@@ -90,7 +90,7 @@ export class Projector {
   #movements: ReadonlyMap<number, Movement> = new Map();
   #appliedBefore: ReadonlyMap<number, number> = new Map();
   #heldBack: ReadonlySet<number> = new Set();
-  #commitsRefused = false;
+  #commitsRefused = 0;
 
   constructor(
     bus: Bus,
@@ -319,11 +319,12 @@ export class Projector {
     if (stored.size === 0) return;
     try {
       await within(2_000, 'committing offsets', this.#bus.commit(stored), this.#clock);
-      this.#commitsRefused = false;
+      this.#commitsRefused = 0;
     } catch (err) {
-      // For others to see only; the next one makes up for it.
-      if (!this.#commitsRefused) this.#log.warn({ err }, 'cannot commit offsets: others do not see the lag');
-      this.#commitsRefused = true;
+      // For others to see only; the next one makes up for it, and a single one says nothing.
+      this.#commitsRefused += 1;
+      if (this.#commitsRefused === 2)
+        this.#log.warn({ err }, 'cannot commit offsets: others do not see the lag');
     }
   }
 
