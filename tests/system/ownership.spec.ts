@@ -52,7 +52,7 @@ test('a table that is locked while one projector becomes four: afterwards every 
     // The statement timeout strikes in the middle of it.
     const log = () => readFile(`${pipeline.folder}/projector-1.log`, 'utf8');
     await until('a statement has waited too long', async () =>
-      (await log()).includes('cannot use the database of the page'),
+      (await log()).includes('canceling statement due to statement timeout'),
     );
     await until('there is a backlog', () => writer.writes > before + 500);
   } finally {
