@@ -44,6 +44,7 @@ export const ALERTS = [
   'TopClientsCanaryLate',
   'TopClientsRelayStuck',
   'TopClientsRelayHasNoLeader',
+  'TopClientsPartitionDoesNotMove',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -192,6 +193,44 @@ export function alertRules(
       '1m',
       'No relay sends the changes of {{ with $labels.shard }}shard {{ . }}{{ else }}any shard{{ end }}',
       '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
+    ),
+    alert(
+      'TopClientsPartitionDoesNotMove',
+      'critical',
+      combine(
+        max(
+          combine(
+            calc(series('topclients_projector_lag_records'), '>', 0),
+            'and',
+            // Of each process for itself: a view that is being built stands elsewhere.
+            calc(
+              calc(
+                maxOverTime(series('topclients_projector_position'), '3m'),
+                '-',
+                minOverTime(series('topclients_projector_position'), '3m'),
+              ),
+              '==',
+              0,
+            ),
+          ),
+          'namespace',
+          'page',
+          'partition',
+        ),
+        'or',
+        calc(
+          calc(
+            max(series('topclients_projector_topic_partitions'), 'namespace', 'page'),
+            '-',
+            sum(series('topclients_projector_partitions'), 'namespace', 'page'),
+          ),
+          '>',
+          0,
+        ),
+      ),
+      '2m',
+      '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions up{{ end }} on the {{ $labels.page }} page',
+      '{{ if $labels.partition }}{{ $value }} messages wait and none has been applied for 3 minutes{{ else }}{{ $value }} partitions have no projector that owns them{{ end }}. Sellers of other partitions are up to date.',
     ),
     alert(
       'TopClientsSellersParked',

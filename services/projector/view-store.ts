@@ -278,21 +278,23 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async tryOwn(partitions) {
-      const { rows: taken } = await control.query<{ partition: number }>(
+      const { rows: taken } = await control.query<{ partition: number }>({
+        name: 'own-partitions',
         // The function runs before the filter looks at its answer, for each partition once.
-        `with taken as materialized (
+        text: `with taken as materialized (
           select partition, pg_try_advisory_lock($1, partition) as got from unnest($2::integer[]) partition)
         select partition from taken where got`,
-        [session.lockClass, partitions],
-      );
+        values: [session.lockClass, partitions],
+      });
       return taken.map(({ partition }) => partition);
     },
 
     async disown(partitions) {
-      await control.query('select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition', [
-        session.lockClass,
-        partitions,
-      ]);
+      await control.query({
+        name: 'disown-partitions',
+        text: 'select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition',
+        values: [session.lockClass, partitions],
+      });
     },
 
     async loadCheckpoints(partitions) {
