@@ -135,6 +135,11 @@ export class Membership {
     const ownership = await this.#store.ownership();
     const lost = [...this.#owned.keys()].filter((one) => ownership.owners.get(one) !== ownership.me);
     if (lost.length > 0) throw new OwnershipLost(lost);
+    // A lock counts how often it was got: one that nobody here knows of would keep its partition from everybody.
+    const strays = [...ownership.owners].flatMap(([partition, owner]) =>
+      owner === ownership.me && !this.#owned.has(partition) ? [partition] : [],
+    );
+    if (strays.length > 0) await this.#store.disown(strays);
     const releasing = new Set<number>();
     for (const [partition, { state }] of this.#owned) if (state === 'releasing') releasing.add(partition);
     const { take, release, isBalanced } = partitionShare(ownership, partitions, releasing);

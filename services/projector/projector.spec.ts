@@ -323,6 +323,15 @@ test('a checkpoint behind what the topic still holds, and one beyond its end, be
   expect(await metric('topclients_projector_events_total', 'stale')).toBe(9 + 4);
 });
 
+test('a lock that the session holds and the process does not know of is given up, and got again', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  // The first session of this database.
+  database.owners.set(1, 1);
+  start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+});
+
 test('a partition that is added is taken and read', async () => {
   const [topic, database] = [new Topic(1), new Database()];
   start(topic, database);

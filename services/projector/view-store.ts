@@ -143,7 +143,11 @@ export async function openViewStore(
     const control = await openOne();
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
-    for (const one of sessionSettings(settings.searchPath ?? [], sessionTimeoutMs)) await control.query(one);
+    for (const client of open) {
+      // Not only as a startup parameter: a pooler may have been told to ignore those.
+      if (settings.searchPath) await client.query(`set search_path = ${quoted(settings.searchPath)}`);
+    }
+    await endSoonWhenSilent(control, sessionTimeoutMs);
     return { lost: lost.signal, close, ...statements(rows, control, session, projection) };
   } catch (err) {
     void close();
@@ -189,16 +193,24 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
   return session;
 }
 
+const quoted = (searchPath: readonly string[]): string => searchPath.map((name) => `"${name}"`).join(', ');
+
 /** A session whose process is gone or does not get through is to end soon, and free what it owns. */
-const sessionSettings = (searchPath: readonly string[], sessionTimeoutMs: number): readonly string[] => [
-  ...(searchPath.length > 0 ? [`set search_path = ${searchPath.map((name) => `"${name}"`).join(', ')}`] : []),
-  `set idle_session_timeout = ${sessionTimeoutMs}`,
-  // While a statement runs, a session is not idle.
-  `set client_connection_check_interval = ${sessionTimeoutMs}`,
-  'set tcp_keepalives_idle = 3',
-  'set tcp_keepalives_interval = 1',
-  'set tcp_keepalives_count = 3',
-];
+async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<void> {
+  await control.query(`set idle_session_timeout = ${sessionTimeoutMs}`);
+  for (const setting of [
+    // While a statement runs, a session is not idle.
+    `client_connection_check_interval = ${sessionTimeoutMs}`,
+    'tcp_keepalives_idle = 3',
+    'tcp_keepalives_interval = 1',
+    'tcp_keepalives_count = 3',
+  ]) {
+    await control.query(`set ${setting}`).catch((err: { code?: unknown }) => {
+      // A server on a system that has no such thing does without; its statements end by their time-out.
+      if (err.code !== '22023') throw err;
+    });
+  }
+}
 
 const REMOVE_WRONG_ROW = {
   name: 'remove-wrong-row',
