@@ -183,7 +183,9 @@ export class Membership {
     const knownBefore = new Map(watched.map(([partition, { known }]) => [partition, known ?? 0]));
     const stored = await this.#store.loadCheckpoints(partitions);
     for (const [partition, owned] of watched) {
-      const wasReset = (stored.get(partition) ?? 0) < knownBefore.get(partition)!;
+      // What is lower now was begun anew from here.
+      const least = Math.min(knownBefore.get(partition)!, owned.known ?? 0);
+      const wasReset = (stored.get(partition) ?? 0) < least;
       if (wasReset && owned.state === 'running') throw new Error('the checkpoints were reset');
     }
     return parkedSellers;
