@@ -237,8 +237,11 @@ export class Projector {
             await membership.leave(1_000);
             throw new KafkaUnseen('cannot see Kafka');
           }
-          isBalanced = await membership.balance([...this.#ends.keys()]);
-          if (this.#state === 'positioning' && this.#ends.size > 0) this.#enter('running');
+          const partitions = [...this.#ends.keys()];
+          const isFair = await membership.balance(partitions);
+          // Nothing is balanced before the topic was seen.
+          isBalanced = isFair && partitions.length > 0;
+          if (this.#state === 'positioning' && partitions.length > 0) this.#enter('running');
         }),
       ),
       this.#every(
