@@ -46,6 +46,7 @@ export const ALERTS = [
   'TopClientsRelayHasNoLeader',
   'TopClientsSellersHeld',
   'TopClientsBatchUnreadable',
+  'TopClientsPartitionDoesNotMove',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -216,6 +217,44 @@ export function alertRules(
       null,
       'A batch on the topic cannot be read (compression {{ $labels.codec }})',
       'It was met about {{ $value | humanize }} times in 10 minutes. Its partition stands still behind it, and with that the sellers of that partition; the log names partition and offset.',
+    ),
+    alert(
+      'TopClientsPartitionDoesNotMove',
+      'critical',
+      combine(
+        max(
+          combine(
+            calc(series('topclients_projector_lag_records'), '>', 0),
+            'and',
+            // Of each process for itself: a view that is being built stands elsewhere.
+            calc(
+              calc(
+                maxOverTime(series('topclients_projector_position'), '3m'),
+                '-',
+                minOverTime(series('topclients_projector_position'), '3m'),
+              ),
+              '==',
+              0,
+            ),
+          ),
+          'namespace',
+          'page',
+          'partition',
+        ),
+        'or',
+        calc(
+          calc(
+            max(series('topclients_projector_topic_partitions'), 'namespace', 'page'),
+            '-',
+            sum(series('topclients_projector_partitions'), 'namespace', 'page'),
+          ),
+          '>',
+          0,
+        ),
+      ),
+      '2m',
+      '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions up{{ end }} on the {{ $labels.page }} page',
+      '{{ if $labels.partition }}{{ $value }} messages wait and none has been applied for 3 minutes{{ else }}{{ $value }} partitions have no projector that owns them{{ end }}. Sellers of other partitions are up to date.',
     ),
     alert(
       'TopClientsSellersParked',

@@ -34,16 +34,25 @@ export class DeadlineExceeded extends Error {
   override name = 'DeadlineExceeded';
 }
 
-/** Settles as `promise` does, or rejects with DeadlineExceeded after `ms`; the promise itself goes on. */
-export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineExceeded(`${what} took longer than ${ms} ms`)), ms);
-  });
+/**
+ * Settles as `promise` does, or rejects with DeadlineExceeded after `ms`; the promise itself goes on.
+ * @param clock whose time it is; that of this process unless told otherwise
+ */
+export async function within<T>(
+  ms: number,
+  what: string,
+  promise: Promise<T>,
+  clock: { pause(ms: number, signal?: AbortSignal): Promise<void> } = { pause },
+): Promise<T> {
+  const settled = new AbortController();
+  const late = async (): Promise<never> => {
+    await clock.pause(ms, settled.signal);
+    throw new DeadlineExceeded(`${what} took longer than ${ms} ms`);
+  };
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, late()]);
   } finally {
-    clearTimeout(timer);
+    settled.abort();
   }
 }
 
