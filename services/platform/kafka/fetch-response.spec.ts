@@ -1,5 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { silentLog } from '../log.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
+import { installKafkaCodecs } from './install.ts';
+
+installKafkaCodecs(silentLog);
 
 const int = (size: 2 | 4 | 8, value: number): Buffer => {
   const bytes = Buffer.alloc(size);

@@ -4,7 +4,10 @@ import type { Kafka } from 'kafkajs';
 import { Bell } from '../bell.ts';
 import { pause } from '../lifecycle.ts';
 import { silentLog } from '../log.ts';
+import { installKafkaCodecs } from './install.ts';
 import { type FetchedBatch, openPartitionReader } from './partition-reader.ts';
+
+installKafkaCodecs(silentLog);
 
 const API = { fetch: 1, listOffsets: 2, metadata: 3 };
 
