@@ -46,8 +46,8 @@ export const CLOUD_EVENTS = {
 
 const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
 
-/** `client-added` → `dev.topclients.seller.client-added.v1`; what is repaired is told in `repair.ts` */
-export const cloudEventType = (type: ChangeType | 'seller-repaired'): string =>
+/** `client-added` → `dev.topclients.seller.client-added.v1`; what is no change is told in `repair.ts` and `moved.ts` */
+export const cloudEventType = (type: ChangeType | 'seller-repaired' | 'seller-moved'): string =>
   `dev.topclients.seller.${type}.v${CLOUD_EVENTS.schemaVersion}`;
 
 /** `<seller>/<version>` is the same for every copy of an event, so that `ce_source` + `ce_id` identify it. */
