@@ -46,12 +46,24 @@ export const CLOUD_EVENTS = {
 
 const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
 
-/** `client-added` → `dev.topclients.seller.client-added.v1`; what is no change is told in `repair.ts` and `moved.ts` */
-export const cloudEventType = (type: ChangeType | 'seller-repaired' | 'seller-moved'): string =>
+/**
+ * Marks a key that moved to another partition when the topic grew: a null value, so that compaction forgets what the
+ * old partition has of the seller. It says nothing of the seller, and readers pass over it.
+ */
+export const SELLER_MOVED = 'seller-moved';
+
+/** `client-added` → `dev.topclients.seller.client-added.v1`; what is repaired is told in `repair.ts` */
+export const cloudEventType = (type: ChangeType | 'seller-repaired' | typeof SELLER_MOVED): string =>
   `dev.topclients.seller.${type}.v${CLOUD_EVENTS.schemaVersion}`;
+
+export const MOVED_TYPE = cloudEventType(SELLER_MOVED);
 
 /** `<seller>/<version>` is the same for every copy of an event, so that `ce_source` + `ce_id` identify it. */
 export const cloudEventId = (sellerId: number, version: number): string => `${sellerId}/${version}`;
+
+/** The marker's own: it is no copy of the event of that version. */
+export const movedId = (sellerId: number, version: number): string =>
+  `${cloudEventId(sellerId, version)}/moved`;
 
 export type DecodedEvent =
   | { kind: 'event'; event: ReadSellerEvent }

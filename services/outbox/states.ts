@@ -1,5 +1,5 @@
 import { bucketOf } from '#contracts/bucket.ts';
-import { MOVED } from '#contracts/moved.ts';
+import { SELLER_MOVED } from '#contracts/events.ts';
 import { REPAIR, repairValue, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
@@ -76,7 +76,7 @@ export function stateOf(
 export const movedOf = (
   { sellerId, version }: Pick<LockedSeller, 'sellerId' | 'version'>,
   partition: number,
-): ExtraMessage => ({ sellerId, version, type: MOVED, value: null, replaces: null, partition });
+): ExtraMessage => ({ sellerId, version, type: SELLER_MOVED, value: null, replaces: null, partition });
 
 const ADD = `insert into outbox (bucket, seller_id, version, type, value, committed_at, replaces, partition)
   select bucket, seller_id, version, type, value, clock_timestamp(), replaces, partition

@@ -97,7 +97,9 @@ export const role = defineRole({
       const kafka = openKafka('republish', await kafkaSettings({ ...config, brokers }), log);
       const topic: GrowingTopic = {
         count: () => countPartitions(kafka, SELLER_EVENTS.topic),
-        grow: config.growTopic ? (count) => growTopic(kafka, SELLER_EVENTS.topic, count) : null,
+        grow: config.growTopic
+          ? async (count) => void (await growTopic(kafka, { topic: SELLER_EVENTS.topic, partitions: count }))
+          : null,
       };
       const { movedFrom, settleMs } = config;
       const wanted = { ...options, partitions, movedFrom, settleMs };

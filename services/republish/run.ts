@@ -87,7 +87,7 @@ export async function finishRun(db: Queryable, request: string, options: RunOpti
 
 async function isFull(db: Queryable, mostWaiting: number): Promise<boolean> {
   const { rows } = await db.query<{ waiting: number }>(
-    'select count(*) as waiting from (select from outbox limit $1) some',
+    'select count(*) as waiting from (select from outbox limit $1) waiting',
     [mostWaiting + 1],
   );
   return rows[0]!.waiting > mostWaiting;

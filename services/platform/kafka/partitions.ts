@@ -16,10 +16,13 @@ export async function countPartitions(kafka: Kafka, topic: string): Promise<numb
 }
 
 /**
- * Adds partitions to a topic until it has `count`. Keys hash elsewhere from then on for every producer that counts
+ * Adds partitions to a topic until it has so many. Keys hash elsewhere from then on for every producer that counts
  * them. Safe to repeat: a topic that has as many or more is left as it is.
  */
-export async function growTopic(kafka: Kafka, topic: string, count: number): Promise<void> {
+export async function growTopic(
+  kafka: Kafka,
+  { topic, partitions: count }: { readonly topic: string; readonly partitions: number },
+): Promise<void> {
   const admin = kafka.admin();
   await admin.connect();
   try {
