@@ -65,4 +65,6 @@ export const LIMITS = {
   relayStuck: 60,
   /** The last whole comparison of a view ended longer ago than this. */
   notCompared: 1_800,
+  /** Sellers that are being published again have not gone on for longer than this. */
+  republishStalled: 900,
 } as const;

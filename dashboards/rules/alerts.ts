@@ -44,6 +44,7 @@ export const ALERTS = [
   'TopClientsCanaryLate',
   'TopClientsRelayStuck',
   'TopClientsRelayHasNoLeader',
+  'TopClientsRepublishStalled',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -192,6 +193,18 @@ export function alertRules(
       '1m',
       'No relay sends the changes of {{ with $labels.shard }}shard {{ . }}{{ else }}any shard{{ end }}',
       '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
+    ),
+    alert(
+      'TopClientsRepublishStalled',
+      'warning',
+      calc(
+        since(calc(max(series('topclients_republish_progress_timestamp_seconds'), 'namespace'), '>', 0)),
+        '>',
+        LIMITS.republishStalled,
+      ),
+      '5m',
+      'Sellers are being published again, and that does not go on',
+      `It last went on {{ $value | humanizeDuration }} ago; ${LIMITS.republishStalled / 60} minutes are the limit. Pages are right meanwhile. If the topic is growing, names of sellers who erase themselves may stay in old partitions until it is done.`,
     ),
     alert(
       'TopClientsSellersParked',
