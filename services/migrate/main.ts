@@ -3,6 +3,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
 import { ensureTopic, KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { countPartitions } from '#platform/kafka/partitions.ts';
 import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
@@ -100,6 +101,15 @@ export const role = defineRole({
         replication: config.replication,
         settings: SELLER_EVENTS.settings,
       });
+      const partitions = await countPartitions(kafka, SELLER_EVENTS.topic);
+      if (partitions !== null && partitions !== config.partitions) {
+        // Not from here: every relay must follow a stored layout before, and sellers must move afterwards.
+        const how = 'republish --reason growth has it grow; Kafka takes no partition away';
+        log.warn(
+          { partitions, wanted: config.partitions },
+          `the topic has other partitions than wanted: ${how}`,
+        );
+      }
       return 'done';
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);

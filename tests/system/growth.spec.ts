@@ -16,8 +16,8 @@ import { openWriter, type Writer } from '../support/writer.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const SELLERS = 600;
-/** Sellers of three kinds beside those who write all the time: they have one secret name and are erased at some time. */
-const ERASED = { before: 1_000, during: 2_000, after: 3_000 };
+/** Sellers of four kinds beside those who write all the time: they have one secret name and are erased at some time. */
+const ERASED = { before: 1_000, during: 2_000, after: 3_000, hidden: 4_000 };
 const SOME = 60;
 const secretOf = (sellerId: number) => `Secret of ${sellerId}`;
 const idsFrom = (first: number) => Array.from({ length: SOME }, (_, i) => first + i);
@@ -221,6 +221,24 @@ test('a further growth first ends the one that was killed', async () => {
   await judge();
 }, 120_000);
 
+test('a topic that was grown by other means is put right', async () => {
+  const admin = openKafka('grows', { brokers: [pipeline.kafka.bootstrap] }, silentLog).admin();
+  await admin.connect();
+  await admin.createPartitions({ topicPartitions: [{ topic: SELLER_EVENTS.topic, count: 40 }] });
+  await admin.disconnect();
+  // As relays did that divided by whatever the topic has.
+  await pipeline.source.query('update partition_layout set partitions = 40');
+  const ids = idsFrom(ERASED.hidden);
+  for (const id of ids) await writer.erase(id);
+  await untilSent();
+  // The tombstones stand elsewhere than the names.
+  const kept = compacted(await readTopic(pipeline.kafka.bootstrap), true);
+  expect(namesOf(kept).length).toBeGreaterThan(SOME / 10);
+  await pipeline.runRole('republish', growth(40, { TC_MOVED_FROM: '30' }));
+  await untilSent();
+  await judge();
+}, 60_000);
+
 test('a topic that was lost is filled again under writes and kills, and only once', async () => {
   writer.keepWriting(1, SELLERS, 100);
   const kafka = openKafka('loses', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
@@ -231,7 +249,7 @@ test('a topic that was lost is filled again under writes and kills, and only onc
   await admin.disconnect();
   await ensureTopic(kafka, {
     topic: SELLER_EVENTS.topic,
-    partitions: 30,
+    partitions: 40,
     replication: 1,
     settings: SELLER_EVENTS.settings,
   });
