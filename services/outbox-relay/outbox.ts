@@ -56,7 +56,8 @@ export interface Exchange {
  * transaction that commits late appears below ids that were read before.
  *
  * The layout is read in the same snapshot as the rows: who sees a row that was written after the layout changed sees
- * the new layout (services/republish/growth.ts builds on that).
+ * the new layout (services/republish/growth.ts builds on that). By its key, so that it is read by the index: a plan that
+ * this session's settings discourage may cost so much that PostgreSQL compiles it, each time.
  *
  * `not in (select …)` is looked up in a hash; `<> all` of a parameter would be walked through for every row, which
  * under a backlog took half of the relay's time.
@@ -71,7 +72,7 @@ export async function exchangeRows(
     rowMode: 'array',
     text: `with removed as (delete from outbox where id = any ($1::bigint[]))
       select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
-        replaces, partition, (select partitions from partition_layout)
+        replaces, partition, (select partitions from partition_layout where the_one)
       from outbox
       where bucket % $2::integer = $3::integer
         and id not in (select unnest($1::bigint[] || $4::bigint[])) and seller_id <> all ($5::bigint[])
