@@ -49,6 +49,29 @@ export interface Exchange {
   readonly limit: number;
 }
 
+const toRow = ([
+  id,
+  sellerId,
+  version,
+  type,
+  value,
+  committedAt,
+  traceparent,
+  replaces,
+  partition,
+  partitions,
+]: Tuple): OutboxRow => ({
+  id,
+  sellerId,
+  version,
+  type,
+  value,
+  committedAt,
+  traceparent,
+  replaces,
+  partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
+});
+
 /**
  * Deletes what was sent and takes the oldest rows of the shard by id, in one statement: a round trip of its own for
  * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
@@ -80,19 +103,7 @@ export async function exchangeRows(
       limit $6::integer`,
     values: [arrayLiteral(remove), shard.of, shard.index, arrayLiteral(except), arrayLiteral(held), limit],
   } as never);
-  return rows.map(
-    ([id, sellerId, version, type, value, committedAt, traceparent, replaces, partition, partitions]) => ({
-      id,
-      sellerId,
-      version,
-      type,
-      value,
-      committedAt,
-      traceparent,
-      replaces,
-      partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
-    }),
-  );
+  return rows.map(toRow);
 }
 
 /** How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). */

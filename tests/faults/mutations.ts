@@ -64,9 +64,8 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: OUTBOX, find: 'arrayLiteral(held), limit]', replace: 'arrayLiteral(held), limit, cursor]' },
       {
         file: OUTBOX,
-        find: '  return rows.map(([id, sellerId',
-        replace:
-          '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(([id, sellerId',
+        find: '  return rows.map(toRow);',
+        replace: '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(toRow);',
       },
     ],
   },
