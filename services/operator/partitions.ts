@@ -160,8 +160,9 @@ function republishing(
   if (!request) return nothing;
   const mine = before?.request === request ? before : undefined;
   if (mine?.finishedAt) return nothing;
+  // What has begun goes on through an upgrade.
+  if (!relaysRolledOut && !mine) return nothing;
   const startedAt = mine?.startedAt ?? timestamp(now);
-  if (!relaysRolledOut) return { ...nothing, status: { request, startedAt } };
   const job = republishJob(platform, request);
   if (jobState(existing.find(refOf(job))).state === 'complete') {
     const message = `every seller was published again for ${request}`;
