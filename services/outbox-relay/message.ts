@@ -12,8 +12,8 @@ import type { OutboxRow } from './outbox.ts';
 
 /** Its time is when the event was committed, so that a reader can tell how far it is behind. */
 export interface Message extends ProducedMessage {
-  /** Absent only before a layout was stored: then the number of partitions decides that the client knows. */
-  readonly partition?: number;
+  /** Where it must go; null leaves that to its key. */
+  readonly partition: number | null;
 }
 
 /** The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged. */
@@ -38,7 +38,7 @@ export function toMessage(row: OutboxRow): Message {
     value: row.value,
     timestamp: String(Math.floor(row.committedAt)),
     headers,
-    ...(row.partition === null ? {} : { partition: row.partition }),
+    partition: row.partition,
   };
 }
 

@@ -39,22 +39,15 @@ test('chooses the partition that kafkajs chooses, for any key and number of part
   );
 });
 
+const partitionMetadata = [0, 1, 2, 3].map((partitionId) => ({ partitionId }));
+const at = (partition: number) =>
+  createPartitioner()({ partitionMetadata, message: { key: '42', partition } });
+
 test('a message that names its partition goes there, whatever its key says', () => {
-  const partitionMetadata = Array.from({ length: 4 });
-  expect([0, 1, 2, 3].map((partition) => at(partition))).toEqual([0, 1, 2, 3]);
-  function at(partition: number) {
-    return createPartitioner()({ topic: 'any', partitionMetadata, message: { key: '42', partition } });
-  }
+  expect([0, 1, 2, 3].map(at)).toEqual([0, 1, 2, 3]);
 });
 
 test('kafkajs is told to ask the broker again rather than drop a message for a partition it does not know', () => {
-  const partition = () =>
-    createPartitioner()({ topic: 'any', partitionMetadata: [{}, {}], message: { key: '42', partition: 2 } });
-  expect(partition).toThrow(
-    expect.objectContaining({
-      name: new (kafkajs.KafkaJSMetadataNotLoaded as new (message: string) => Error)('').name,
-      retriable: true,
-      message: 'a message is for partition 2, but any has 2 as far as is known here',
-    }),
-  );
+  const asksAgain = new (kafkajs.KafkaJSMetadataNotLoaded as new (message: string) => Error)('').name;
+  expect(() => at(4)).toThrow(expect.objectContaining({ name: asksAgain, retriable: true }));
 });
