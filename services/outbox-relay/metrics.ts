@@ -59,7 +59,10 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
         batchSize.observe(rows.length);
         sendDuration.observe(tookMs / 1_000);
         const now = Date.now();
-        for (const row of rows) delay.observe((now - row.committedAt) / 1_000);
+        for (const { type, committedAt } of rows) {
+          // A tombstone that is sent again has the time of its erasure, and goes with the state before it.
+          if (type !== 'seller-erased') delay.observe((now - committedAt) / 1_000);
+        }
       },
     }),
   };

@@ -106,14 +106,17 @@ export async function exchangeRows(
   return rows.map(toRow);
 }
 
-/** How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). */
+/**
+ * How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). A
+ * tombstone stands behind a state and goes with it; one that is sent again has the time of its erasure.
+ */
 export async function countWaiting(
   db: Queryable,
   shard: Shard,
 ): Promise<{ rows: number; oldest: number | null }> {
   const { rows } = await db.query<{ rows: number; oldest: number | null }>({
     name: 'count-waiting',
-    text: `select count(*) as rows, extract(epoch from min(committed_at))::float8 * 1000 as oldest
+    text: `select count(*) as rows, extract(epoch from min(committed_at) filter (where type <> 'seller-erased'))::float8 * 1000 as oldest
       from outbox where bucket % $1::integer = $2::integer`,
     values: [shard.of, shard.index],
   });

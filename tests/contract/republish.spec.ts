@@ -114,6 +114,12 @@ test('every seller is published once, in order, whichever statement was the last
     const { kind } = decodeEvent({ key: String(seller_id), value, type: `dev.topclients.seller.${type}.v1` });
     expect(kind).toBe(value === null ? 'tombstone' : 'event');
   }
+  // A tombstone may remain alone, and says when the erasure was.
+  const { rows: times } = await db.query(
+    `select bool_and(committed_at = updated_at) as same, count(*) as some from outbox join seller using (seller_id)
+    where type = 'seller-erased'`,
+  );
+  expect(times).toEqual([{ same: true, some: SELLERS / 3 - SELLERS / 30 }]);
 });
 
 test('a range is what it says, and a run of the same name is done', async () => {
