@@ -47,6 +47,7 @@ export const ALERTS = [
   'TopClientsSellersHeld',
   'TopClientsBatchUnreadable',
   'TopClientsPartitionDoesNotMove',
+  'TopClientsRepublishStalled',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -255,6 +256,18 @@ export function alertRules(
       '2m',
       '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions up{{ end }} on the {{ $labels.page }} page',
       '{{ if $labels.partition }}{{ $value }} messages wait and none has been applied for 3 minutes{{ else }}{{ $value }} partitions have no projector that owns them{{ end }}. Sellers of other partitions are up to date.',
+    ),
+    alert(
+      'TopClientsRepublishStalled',
+      'warning',
+      calc(
+        since(calc(max(series('topclients_republish_progress_timestamp_seconds'), 'namespace'), '>', 0)),
+        '>',
+        LIMITS.republishStalled,
+      ),
+      '5m',
+      'Sellers are being published again, and that does not go on',
+      `It last went on {{ $value | humanizeDuration }} ago; ${LIMITS.republishStalled / 60} minutes are the limit. Pages are right meanwhile. If the topic is growing, names of sellers who erase themselves may stay in old partitions until it is done.`,
     ),
     alert(
       'TopClientsSellersParked',

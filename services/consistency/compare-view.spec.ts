@@ -222,6 +222,18 @@ test('a view that does not catch up is said not to have, and what is late counts
   expect(await world.compare({ catchUpMs: 20 })).toMatchObject({ differing: 1, caughtUp: false });
 });
 
+test('a partition that was added counts from its first message on, though the view has no checkpoint of it', async () => {
+  const world = settled(4);
+  const all = await world.view.checkpoints();
+  const known = new Map([...all].filter(([partition]) => partition === 0));
+  const before = { ...world.view, checkpoints: async () => known };
+  const options = { catchUpMs: 0, lookEveryMs: 0 };
+  expect(await compareView(world.source, before, world.topic, options)).toMatchObject({ caughtUp: false });
+  const empty = new Map([...(await world.topic.ends()), [1, { first: 0, next: 0 }]]);
+  const grown = { ends: async () => empty };
+  expect(await compareView(world.source, before, grown, options)).toMatchObject({ caughtUp: true });
+});
+
 test('the examples are ten at most', async () => {
   const world = settled(30);
   world.rows.clear();

@@ -4,7 +4,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
-import { ensureTopic } from '#platform/kafka/topics.ts';
+import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
 import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
@@ -98,13 +98,23 @@ export const role = defineRole({
       installKafkaCodecs(log, metrics);
       const kafka = openKafka('migrate', await kafkaSettings({ ...config, brokers }), log);
       const { topic, settings, owned } = SELLER_EVENTS;
-      const { partitions, replication } = config;
-      const changed = await ensureTopic(kafka, { topic, partitions, replication, settings, owned }, log);
+      const { partitions: wanted, replication } = config;
+      const changed = await ensureTopic(
+        kafka,
+        { topic, partitions: wanted, replication, settings, owned },
+        log,
+      );
       const changedSettings = Object.keys(changed);
       log.info(
         { target, changedSettings, erasedBytesLeaveWithinDays: ERASED_BYTES_LEAVE_WITHIN_DAYS },
         'the topic has the settings it needs',
       );
+      const partitions = await countPartitions(kafka, topic);
+      if (partitions !== null && partitions !== wanted) {
+        // Not from here: every relay must follow a stored layout before, and sellers must move afterwards.
+        const how = 'republish --reason growth has it grow; Kafka takes no partition away';
+        log.warn({ partitions, wanted }, `the topic has other partitions than wanted: ${how}`);
+      }
       return 'done';
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);

@@ -1,12 +1,16 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { integer, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
-import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka/client.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { countPartitions } from '#platform/kafka/topics.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { readLayout, readProgress } from '../outbox/partition-layout.ts';
+import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
 import { countWaiting, type LedOutbox, lookBelow, openOutbox, prepareSession, type Shard } from './outbox.ts';
@@ -71,6 +75,8 @@ export const role = defineRole({
         const db = await connect({ ...database, pipeline: true }, (err) => term.abort(err));
         try {
           await prepareSession(db);
+          const count = () => countPartitions(openKafka('outbox-relay', kafka, log), SELLER_EVENTS.topic);
+          if (!(await ensureLayout(db, count, ended, log))) return;
           const outbox = openOutbox(db, shard, log);
           outboxes.set(shard.index, outbox);
           const observer = tracedRelay(metrics.observer(shard.index), tracing);
@@ -151,6 +157,11 @@ export const role = defineRole({
           const { rows, oldest } = await countWaiting(pool, shard, outbox.below());
           metrics.waiting(shard.index, { rows: rows + (heldBelow.get(shard.index) ?? 0), oldest });
         });
+        try {
+          metrics.layout(await readLayout(pool), await readProgress(pool));
+        } catch (err) {
+          log.warn({ err }, 'could not read the partition layout');
+        }
         await pause(Math.max(2_000, 20 * tookMs), stop.signal);
       }
     };

@@ -89,3 +89,14 @@ test('the size of a message is not estimated below what its text takes', () => {
   expect(sizeOf({ ...row, value: 'é'.repeat(1_000) })).toBeGreaterThan(2_000);
   expect(sizeOf({ ...row, value: null })).toBeGreaterThan(0);
 });
+
+test('a marker has an id and a type of its own, no value, and the partition that its row names', () => {
+  const marker = toMessage({ ...row, type: 'seller-moved', value: null, partition: 3 }, NOW);
+  expect(marker).toMatchObject({
+    key: '42',
+    value: null,
+    partition: 3,
+    headers: { ce_id: '42/3/moved', ce_type: 'dev.topclients.seller.seller-moved.v1' },
+  });
+  expect(toMessage(row, NOW).partition).toBeNull();
+});

@@ -1,4 +1,11 @@
-import { type ChangeType, CLOUD_EVENTS, cloudEventId, cloudEventType } from '#contracts/events.ts';
+import {
+  type ChangeType,
+  CLOUD_EVENTS,
+  cloudEventId,
+  cloudEventType,
+  movedId,
+  SELLER_MOVED,
+} from '#contracts/events.ts';
 import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
 import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
 import type { OutboxRow } from './outbox.ts';
@@ -25,7 +32,7 @@ export function toMessage(row: OutboxRow, now: number): Message {
     ce_specversion: CLOUD_EVENTS.specversion,
     ce_id: cloudEventId(row.sellerId, row.version),
     ce_source: CLOUD_EVENTS.source,
-    ce_type: cloudEventType(row.type as ChangeType | typeof REPAIR),
+    ce_type: cloudEventType(row.type as ChangeType | typeof REPAIR | typeof SELLER_MOVED),
     ce_time: new Date(row.committedAt).toISOString(),
     'content-type': CLOUD_EVENTS.contentType,
   };
@@ -35,6 +42,7 @@ export function toMessage(row: OutboxRow, now: number): Message {
     headers['ce_id'] += `/repair/${row.replaces ?? row.id}`;
     if (row.replaces !== null) headers[REPLACES_HEADER] = row.replaces;
   }
+  if (row.type === SELLER_MOVED) headers['ce_id'] = movedId(row.sellerId, row.version);
   return {
     key: String(row.sellerId),
     value: row.value,

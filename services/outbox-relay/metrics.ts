@@ -1,4 +1,5 @@
 import type { Metrics } from '#platform/metrics.ts';
+import type { PartitionLayout, RepublishProgress } from '../outbox/partition-layout.ts';
 import { meaningOf, REASONS } from './refusals.ts';
 import type { ShardObserver } from './shard.ts';
 
@@ -18,6 +19,11 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const batchSize = metrics.histogram('topclients_relay_batch_size');
   const sendDuration = metrics.histogram('topclients_relay_send_duration_seconds');
   const delay = metrics.histogram('topclients_relay_delay_seconds');
+  const partitions = metrics.gauge('topclients_partition_layout_partitions');
+  const movedFrom = metrics.gauge('topclients_partition_layout_moved_from');
+  const republishing = metrics.gauge('topclients_republish_sellers');
+  const republished = metrics.gauge('topclients_republish_done_sellers');
+  const progressed = metrics.gauge('topclients_republish_progress_timestamp_seconds');
   const led = new Set<number>();
   for (const step of ['lead', 'exchange', 'send'] as const) errors.inc({ step }, 0);
   for (const reason of REASONS) sendErrors.inc({ kind: meaningOf(reason).kind, reason }, 0);
@@ -31,6 +37,14 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const failed = (step: Step) => errors.inc({ step });
   return {
     failed,
+    /** What the database says; every relay tells it, whoever leads. */
+    layout(layout: PartitionLayout | null, progress: RepublishProgress | null): void {
+      partitions.set(layout?.partitions ?? 0);
+      movedFrom.set(layout?.movedFrom ?? 0);
+      republishing.set(progress?.sellers ?? 0);
+      republished.set(progress?.sellersDone ?? 0);
+      progressed.set((progress?.progressedAt ?? 0) / 1_000);
+    },
     led: (): readonly number[] => [...led],
     leads(shard: number, leads: boolean): void {
       leader.set({ shard }, leads ? 1 : 0);
@@ -62,7 +76,10 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
         batchSize.observe(rows.length);
         sendDuration.observe(tookMs / 1_000);
         const now = Date.now();
-        for (const row of rows) delay.observe(Math.max(0, now - row.committedAt) / 1_000);
+        for (const { type, committedAt } of rows) {
+          // A tombstone that is sent again has the time of its erasure, and goes with the state before it.
+          if (type !== 'seller-erased') delay.observe(Math.max(0, now - committedAt) / 1_000);
+        }
       },
     }),
   };

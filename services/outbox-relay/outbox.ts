@@ -1,3 +1,4 @@
+import { partitionOf } from '#contracts/partition.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
@@ -16,7 +17,7 @@ export interface OutboxRow {
   readonly traceparent: string | null;
   /** Of a repair: the wrong row of a view that it stands against. */
   readonly replaces: string | null;
-  /** Where its message must go; null leaves that to its key. */
+  /** Where it goes: the partition the row names, else by the layout of this moment; null while none is stored. */
   readonly partition: number | null;
 }
 
@@ -26,7 +27,18 @@ export interface Shard {
   readonly of: number;
 }
 
-type Tuple = [number, number, number, string, string | null, number, string | null, string | null];
+type Tuple = [
+  number,
+  number,
+  number,
+  string,
+  string | null,
+  number,
+  string | null,
+  string | null,
+  number | null,
+  number | null,
+];
 
 /** One exchange with the outbox. */
 export interface Exchange {
@@ -118,7 +130,7 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
 }
 
 const COLUMNS = `id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
-        replaces`;
+        replaces, partition, (select partitions from partition_layout where the_one)`;
 
 const toRow = ([
   id,
@@ -129,6 +141,8 @@ const toRow = ([
   committedAt,
   traceparent,
   replaces,
+  partition,
+  partitions,
 ]: Tuple): OutboxRow => ({
   id,
   sellerId,
@@ -138,7 +152,7 @@ const toRow = ([
   committedAt,
   traceparent,
   replaces,
-  partition: null,
+  partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
 });
 
 /**
@@ -146,6 +160,10 @@ const toRow = ([
  * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
  * under the lock of the seller's row. Every visible row is looked at each time, without a cursor, because a
  * transaction that commits late appears below ids that were read before; `floor` says from where on there can be any.
+ *
+ * The layout is read in the same snapshot as the rows: who sees a row that was written after the layout changed sees
+ * the new layout (services/republish/growth.ts builds on that). By its key, so that it is read by the index: a plan that
+ * this session's settings discourage may cost so much that PostgreSQL compiles it, each time.
  *
  * `not in (select …)` is looked up in a hash; `<> all` of a parameter would be walked through for every row, which
  * under a backlog took half of the relay's time.
@@ -183,8 +201,10 @@ export async function exchangeRows(
 }
 
 /**
+/**
  * How many rows of a shard wait from the floor on, and since when the oldest of them whose seller is not held (ms since
- * the epoch; null when none waits).
+ * the epoch; null when none waits). A tombstone stands behind a state and goes with it; one that is sent again has the
+ * time of its erasure.
  */
 export async function countWaiting(
   db: Queryable,

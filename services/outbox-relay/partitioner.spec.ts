@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import kafkajs from 'kafkajs';
-import { createPartitioner, murmur2 } from './partitioner.ts';
+import { murmur2 } from '#contracts/partition.ts';
+import { createPartitioner } from './partitioner.ts';
 
 // From the tests of the Java client, UtilsTest.testMurmur2.
 test.each([

@@ -175,6 +175,29 @@ describe('what exists cannot be changed so that data would stay behind', () => {
     await cluster.kubectl(['patch', 'topclients/top-clients', '--dry-run=server', ...patch]);
   });
 
+  test('partitions that were raised may be taken back until messages are divided among them', async () => {
+    const patch = (spec: object, ...flags: string[]) =>
+      cluster.kubectl([
+        'patch',
+        'topclients/top-clients',
+        ...flags,
+        '--type=merge',
+        '--patch',
+        JSON.stringify(spec),
+      ]);
+    const wanted = (partitions: number) => ({ spec: { kafka: { partitions } } });
+    await patch(wanted(24));
+    await patch({ status: { partitions: 12 } }, '--subresource=status');
+    await patch(wanted(12), '--dry-run=server');
+    expect(await refusalOfChange('topclients/top-clients', { kafka: { partitions: 11 } })).toContain(
+      'kafka.partitions can grow but not shrink',
+    );
+    await patch({ status: { partitions: 24 } }, '--subresource=status');
+    expect(await refusalOfChange('topclients/top-clients', { kafka: { partitions: 12 } })).toContain(
+      'kafka.partitions can grow but not shrink',
+    );
+  });
+
   test('no rule of the definitions is left untried', () => {
     const rules = new Set<string>();
     JSON.stringify(customResourceDefinitions(), (keyword, value) => {

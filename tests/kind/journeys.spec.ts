@@ -484,6 +484,36 @@ journey("the chart's own test writes a client and sees it on a page", async () =
   await cluster.helm(['test', RELEASE, '--timeout', '2m']);
 });
 
+journey(
+  'the topic gets more partitions, and all sellers are published again, without a failed request',
+  async () => {
+    const status = async () => (await cluster.get('topclients', 'top-clients')).status;
+    await withoutAFailedRequest(EVERY_PAGE, async () => {
+      await cluster.patch('topclients/top-clients', { spec: { kafka: { partitions: 24 } } });
+      await until(
+        'messages are divided among 24 partitions',
+        async () =>
+          (await status()).partitions === 24 &&
+          (await cluster.condition('topclients/top-clients', 'PartitionsSettled'))?.status === 'True',
+        240_000,
+      );
+      await cluster.kubectl(['annotate', 'topclients/top-clients', 'topclients.dev/republish=a journey']);
+      await until(
+        'every seller was published again',
+        async () => (await status()).republish?.finishedAt as string | undefined,
+        180_000,
+      );
+    });
+    await emptyList(9);
+    await addClient(9, 'Twenty-four');
+    await until(
+      'a change made since is on the page',
+      async () => JSON.stringify((await visitor.ask({ url: address.user(9) })).body).includes('Twenty-four'),
+      60_000,
+    );
+  },
+);
+
 journey('an uninstall leaves the definitions and the claims, and nothing else', async () => {
   await cluster.kubectl(['delete', 'pod', 'visitor']);
   await cluster.helm(['uninstall', RELEASE, '--wait', '--timeout', '2m']);

@@ -117,6 +117,16 @@ async function copiesOf(admin: Admin, topic: string): Promise<number> {
 }
 
 /**
+ * How many partitions a topic has; null when there is none of that name. Asks for all topics, since asking for one by
+ * name may create it.
+ */
+export const countPartitions = (kafka: Kafka, topic: string): Promise<number | null> =>
+  withAdmin(kafka, async (admin) => {
+    const { topics } = await admin.fetchTopicMetadata();
+    return topics.find(({ name }) => name === topic)?.partitions.length ?? null;
+  });
+
+/**
  * Adds partitions until the topic has `partitions`; never takes any away. Safe to repeat and to run concurrently.
  * **Keys hash elsewhere afterwards**: the caller answers for what stands in the old partitions.
  * @returns how many there were and how many there are; resolves once every new one has a leader
