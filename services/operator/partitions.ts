@@ -99,7 +99,10 @@ interface Growing {
   readonly status: Pick<TopClientsStatus, 'growth'>;
 }
 
-function growing({ platform, relaysRolledOut, object }: PartitionsSight, layout: Layout | null): Growing {
+function growing(
+  { platform, relaysRolledOut, object, existing }: PartitionsSight,
+  layout: Layout | null,
+): Growing {
   const wanted = platform.spec.kafka.partitions;
   const still = { jobs: [], moves: false, troubles: [], status: {} };
   if (!layout) {
@@ -142,11 +145,22 @@ function growing({ platform, relaysRolledOut, object }: PartitionsSight, layout:
     said: relaysRolledOut
       ? no(
           'TopicGrows',
-          `the topic gets ${wanted} partitions; messages are still divided among ${partitions}`,
+          `${topicGrows(platform)}; messages are still divided among ${partitions}${lastTry(existing, job())}`,
         )
       : no('WaitingForRelays', `${partitions} → ${wanted} partitions once every relay is of this version`),
     status: { growth: { from: partitions, to: wanted, sellersDone: 0, sellers: 0 } },
   };
+}
+
+const topicGrows = ({ spec: { kafka } }: Platform): string =>
+  kafka.mode === 'external' && !kafka.external.createTopic
+    ? `the topic is yours: give it ${kafka.partitions} partitions`
+    : `the topic gets ${kafka.partitions} partitions`;
+
+/** A Job tries many times before it has failed. */
+function lastTry(existing: Existing, job: KubeObject): string {
+  const words = lastWords(job.metadata.name, existing.pods);
+  return words === null ? '' : `; the last try ended with: ${words}`;
 }
 
 type Republish = NonNullable<TopClientsStatus['republish']>;

@@ -820,6 +820,35 @@ describe('partitions that are raised', () => {
     expect(most()).toContain('and 20 projectors (autoscaling.maxReplicas)');
   });
 
+  test('of a topic that is not ours are asked for in words, with what the last try said', async () => {
+    const before = kube.find('TopClients', 'top-clients')!;
+    const external = {
+      mode: 'external',
+      external: { brokers: ['a:9092'], createTopic: false },
+      partitions: 24,
+    };
+    kube.put({ ...before, spec: { ...before.spec, kafka: external } });
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    await run(2);
+    expect(envOf('TC_GROW_TOPIC')).toBe('false');
+    kube.put(
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name: `${jobs()[0]}-y`,
+          labels: { 'app.kubernetes.io/name': 'top-clients', 'batch.kubernetes.io/job-name': jobs()[0]! },
+        },
+      },
+      { containerStatuses: [{ state: { terminated: { message: 'the topic has 12 partitions' } } }] },
+    );
+    await reconcile(PLATFORM_KEY);
+    expect(settled()).toEqual([
+      'False TopicGrows',
+      'the topic is yours: give it 24 partitions; messages are still divided among 12; the last try ended with: the topic has 12 partitions',
+    ]);
+  });
+
   test('wait for relays of an earlier version, which would follow the topic at once', async () => {
     const relay = kube.find('Deployment', 'top-clients-relay')!;
     kube.put(relay, { ...relay.status, updatedReplicas: 1 });
