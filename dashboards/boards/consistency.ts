@@ -172,13 +172,17 @@ export const consistency: BoardSpec = {
           kind: 'lines',
           title: 'What projectors did with events',
           description:
-            'applied: the view changed. duplicate and stale: it had that version or a newer one, and nothing changed. tombstone: the end of an erased seller, beside the erasure. unversioned: a tombstone that tells no version, and changes nothing. moved: the seller stands in another partition since the topic grew. parked: could not be applied.',
+            'applied: the view changed. duplicate and stale: it had that version or a newer one, and nothing changed. tombstone: the end of an erased seller, beside the erasure. unversioned: a tombstone that tells no version, and changes nothing. moved: the seller stands in another partition since the topic grew. parked: could not be applied. Tried again: parked messages, by the projectors themselves, ever more seldom; what remains still cannot be applied.',
           unit: rateUnitOf('topclients_projector_events_total'),
           colours: { parked: 'red' },
           queries: [
             {
               expr: sum(rate(series('topclients_projector_events_total'), '$__rate_interval'), 'result'),
               legend: '{{result}}',
+            },
+            {
+              expr: sum(rate(series('topclients_projector_redriven_total'), '$__rate_interval'), 'result'),
+              legend: 'tried again: {{result}}',
             },
           ],
           linksTo: 'pipeline',
@@ -189,20 +193,6 @@ export const consistency: BoardSpec = {
       title: 'Are servers told of changes?',
       height: 6,
       panels: [
-        {
-          kind: 'lines',
-          title: 'Parked messages tried again',
-          description:
-            'By the projectors themselves, ever more seldom. applied: the view has it now. superseded: the view was beyond it. remains: it still cannot be applied.',
-          unit: rateUnitOf('topclients_projector_redriven_total'),
-          colours: { remains: 'red' },
-          queries: [
-            {
-              expr: sum(rate(series('topclients_projector_redriven_total'), '$__rate_interval'), 'result'),
-              legend: '{{result}}',
-            },
-          ],
-        },
         {
           kind: 'lines',
           title: 'Outages of change notifications',
