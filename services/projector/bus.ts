@@ -33,6 +33,8 @@ export interface BusReader {
   deliver(batch: Batch): void;
   /** The offset asked for is not on the topic (any more). */
   outOfRange(partition: number, asked: number): void;
+  /** What stands at the offset asked for cannot be decoded. It is asked for again and again; a delivery ends that. */
+  unreadable(partition: number, err: Error): void;
 }
 
 export interface Batch {

@@ -119,6 +119,7 @@ class Topic implements Bus {
   /** Held back by an open transaction. */
   held = new Map<number, number>();
   first = new Map<number, number>();
+  damaged = new Set<number>();
   committed: ReadonlyMap<number, number> = new Map();
 
   constructor(count: number) {
@@ -147,6 +148,10 @@ class Topic implements Bus {
         const of = this.partitions[partition];
         const isSilent = this.isAway || this.mute.has(partition) || this.leaderless.has(partition);
         if (isSilent || of === undefined) continue;
+        if (this.damaged.has(partition)) {
+          reader.unreadable(partition, new Error('the batch cannot be read'));
+          continue;
+        }
         if (from > of.length || from < (this.first.get(partition) ?? 0)) reader.outOfRange(partition, from);
         const stable = of.length - (this.held.get(partition) ?? 0);
         const messages = of.slice(from, Math.min(stable, from + 50));
@@ -292,6 +297,23 @@ test('a statement that takes as long as one may is no stall, however short the s
   for (let i = 0; i < 7; i++) writeEverywhere(topic);
   await until('everything is applied', isCaughtUp(topic, database));
   expect(failures).toEqual([]);
+});
+
+test('a partition whose next batch cannot be read is told, ends nothing, and goes on when it can', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  const { projector, failures, isReady } = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  topic.damaged.add(1);
+  writeEverywhere(topic);
+  await until('it says so', () => projector.notReadyBecause()?.includes('partition 1: the batch') === true);
+  await until('the others go on', () => [0, 2].every((one) => database.checkpoints.get(one) === 2));
+  // Far longer than a partition may stand still.
+  await clock.pause(40_000);
+  expect(failures).toEqual([]);
+  topic.damaged.clear();
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
 });
 
 test("Kafka's absence is told as such, and stalls nothing", async () => {

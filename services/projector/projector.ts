@@ -93,6 +93,8 @@ export class Projector {
   #kafkaTrouble: string | null = null;
   /** Some partitions cannot be seen, and others can. */
   #unseenTrouble: string | null = null;
+  /** Why a partition cannot be read where it stands. To start anew would not help. */
+  readonly #unreadable = new Map<number, string>();
   #stalled: string | null = null;
   /** As of the last look; the bus tells more of `end` with what it delivers. */
   readonly #ends = new Map<number, PartitionEnds>();
@@ -133,7 +135,9 @@ export class Projector {
 
   /** Names what keeps it from working; null when nothing does. */
   notReadyBecause(): string | null {
-    const trouble = this.#stalled ?? this.#trouble ?? this.#kafkaTrouble ?? this.#unseenTrouble;
+    const [unreadable] = this.#unreadable.values();
+    const trouble =
+      this.#stalled ?? this.#trouble ?? this.#kafkaTrouble ?? this.#unseenTrouble ?? unreadable ?? null;
     if (trouble !== null || this.#state === 'running') return trouble;
     return this.#state === 'leaving' ? 'is stopping' : 'has not taken its share of the partitions yet';
   }
@@ -147,9 +151,15 @@ export class Projector {
         deliver: (batch) => {
           const { partition, end } = batch;
           this.#newestEnds.set(partition, Math.max(end, this.#newestEnds.get(partition) ?? 0));
+          this.#unreadable.delete(partition);
           this.#membership?.deliver(batch);
         },
         outOfRange: (partition, asked) => this.#membership?.outOfRange(partition, asked),
+        unreadable: (partition, err) => {
+          if (this.#membership?.states.has(partition)) {
+            this.#unreadable.set(partition, `Kafka: partition ${partition}: ${err.message}`);
+          }
+        },
       },
       signal,
     );
@@ -181,6 +191,7 @@ export class Projector {
         if (signal.aborted) return this.#leave(membership);
         if (!(membership.over.reason instanceof KafkaUnseen)) this.#distrust(membership.over.reason);
         this.#membership = null;
+        this.#unreadable.clear();
         if (membership.hasStored) failures = 0;
       }
       this.#enter('recovering');
@@ -396,6 +407,7 @@ export class Projector {
 
   /** Leaves, and fails, when a partition stands still that could move. */
   #watch(membership: Membership, passedMs: number): void {
+    for (const one of this.#unreadable.keys()) if (!membership.states.has(one)) this.#unreadable.delete(one);
     const looks = this.#looks(membership);
     this.#movements = watchMovement(this.#movements, looks, passedMs, 2 * LOOK_EVERY_MS);
     this.#appliedBefore = new Map(looks.map(({ partition, applied }) => [partition, applied]));
@@ -425,7 +437,9 @@ export class Projector {
     return applied.map(([partition, next]) => ({
       partition,
       applied: next,
-      readable: Math.max(0, (this.#ends.get(partition)?.next ?? 0) - Math.max(next, 0)),
+      readable: this.#unreadable.has(partition)
+        ? 0
+        : Math.max(0, (this.#ends.get(partition)?.next ?? 0) - Math.max(next, 0)),
       isQueued: someMoved && applier.oldestWaiting(partition) !== null,
     }));
   }

@@ -62,6 +62,7 @@ function follow(topic: string, from: ReadonlyMap<number, number>) {
   const positions = new Map(from);
   const batches: Batch[] = [];
   const outOfRange: Array<readonly [number, number]> = [];
+  const unreadable: Array<readonly [number, Error]> = [];
   const changed = new Bell();
   const stopping = new AbortController();
   const reading = bus.read(
@@ -74,6 +75,7 @@ function follow(topic: string, from: ReadonlyMap<number, number>) {
         positions.set(batch.partition, batch.next);
       },
       outOfRange: (partition, asked) => void outOfRange.push([partition, asked]),
+      unreadable: (partition, err) => void unreadable.push([partition, err]),
     },
     stopping.signal,
   );
@@ -82,6 +84,7 @@ function follow(topic: string, from: ReadonlyMap<number, number>) {
     positions,
     batches,
     outOfRange,
+    unreadable,
     changed,
     messages: (partition = 0) =>
       batches
@@ -287,6 +290,7 @@ test('a signal ends the reading within 300 ms, whatever is on its way', async ()
       changed: () => new Promise(() => {}),
       deliver() {},
       outOfRange() {},
+      unreadable() {},
     },
     stopping.signal,
   );

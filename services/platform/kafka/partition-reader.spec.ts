@@ -145,6 +145,9 @@ function read(cluster: Cluster, wanted: readonly number[]) {
         positions.set(batch.partition, batch.next);
       },
       outOfRange: (partition) => void outOfRange.push(partition),
+      unreadable(_, err) {
+        throw err;
+      },
     },
     stopping.signal,
   );
@@ -249,6 +252,7 @@ test('who is told of changes again and again, and wants nothing, does not spin',
       changed: () => Promise.resolve(),
       deliver() {},
       outOfRange() {},
+      unreadable() {},
     },
     stopping.signal,
   );

@@ -28,6 +28,8 @@ export interface Reading {
   deliver(batch: FetchedBatch): void;
   /** The partition does not hold the offset (any more). */
   outOfRange(partition: number, asked: number): void;
+  /** What stands at the offset asked for cannot be decoded. It is asked for again and again; a delivery ends that. */
+  unreadable(partition: number, err: Error): void;
 }
 
 export interface PartitionOffsets {
@@ -222,16 +224,17 @@ class Partitions implements PartitionReader {
     troubled.set(partition, { failures, until: this.#clock.monotonic() + wait });
     void this.#clock.pause(wait).then(() => this.#bell.ring());
     if (errorCode === OFFSET_OUT_OF_RANGE) reading.outOfRange(partition, from);
+    else if (undecodable !== undefined) reading.unreadable(partition, undecodable);
     else {
-      const err = undecodable ?? errorOf(errorCode);
+      const err = errorOf(errorCode);
       // Leaders move now and then; what lasts is worth a line.
-      if (undecodable !== undefined ? failures === 1 : failures === 5) {
+      if (failures === 5) {
         this.#log.error(
           { err, partition, offset: next },
           'cannot read a partition; it is tried again and again',
         );
       } else this.#log.debug({ err, partition, offset: next }, 'cannot read a partition');
-      if (undecodable === undefined) void this.#refresh().catch(() => {});
+      void this.#refresh().catch(() => {});
     }
     return hasMoved;
   }
