@@ -19,6 +19,7 @@ type Unit =
   | 'commands'
   | 'rows'
   | 'messages'
+  | 'partitions'
   | 'events'
   | 'errors'
   | 'rebalances'
@@ -184,7 +185,7 @@ export const METRICS = {
   },
   topclients_projector_lag_records: {
     type: 'gauge',
-    help: 'Messages of a partition not applied yet',
+    help: 'Messages of a partition not applied yet, those that an open transaction holds back among them',
     unit: 'messages',
     labels: ['page', 'partition'],
     owner: 'projector',
@@ -196,6 +197,41 @@ export const METRICS = {
     labels: ['page', 'partition'],
     owner: 'projector',
   },
+  topclients_projector_lag_unstable_records: {
+    type: 'gauge',
+    help: 'Messages of a partition that nobody can read yet, because a transaction of another producer is open',
+    unit: 'messages',
+    labels: ['page', 'partition'],
+    owner: 'projector',
+  },
+  topclients_projector_position: {
+    type: 'gauge',
+    help: 'The offset after the last message of a partition that was applied',
+    unit: 'messages',
+    labels: ['page', 'partition'],
+    owner: 'projector',
+  },
+  topclients_projector_partitions: {
+    type: 'gauge',
+    help: 'Partitions that this process owns, by what it does with them: positioning, running, releasing',
+    unit: 'partitions',
+    labels: ['page', 'state'],
+    owner: 'projector',
+  },
+  topclients_projector_topic_partitions: {
+    type: 'gauge',
+    help: 'Partitions of the topic, as far as this process has seen; 0 before that',
+    unit: 'partitions',
+    labels: ['page'],
+    owner: 'projector',
+  },
+  topclients_projector_stalled_total: {
+    type: 'counter',
+    help: 'Times a partition stood still that could be read, and the process started anew for it',
+    unit: 'errors',
+    labels: ['page'],
+    owner: 'projector',
+  },
   topclients_projector_last_applied_commit_timestamp_seconds: {
     type: 'gauge',
     help: 'Commit time of the newest event applied',
@@ -205,7 +241,7 @@ export const METRICS = {
   },
   topclients_projector_rebalances_total: {
     type: 'counter',
-    help: 'Times the group assigned partitions anew',
+    help: 'Changes of what this process owns',
     unit: 'rebalances',
     labels: ['page'],
     owner: 'projector',
@@ -439,6 +475,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   shard: { atMost: 64 },
   step: oneOf('lead', 'exchange', 'send'),
   partition: { atMost: 1_000 },
+  /** Of a partition that a process owns. */
+  state: oneOf('positioning', 'running', 'releasing'),
   kind: { atMost: 30 },
   verb: { atMost: 12 },
   code: { atMost: 30 },

@@ -1,4 +1,5 @@
 import { constants } from 'node:os';
+import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
 /**
@@ -35,15 +36,21 @@ export class DeadlineExceeded extends Error {
 }
 
 /** Settles as `promise` does, or rejects with DeadlineExceeded after `ms`; the promise itself goes on. */
-export async function within<T>(ms: number, what: string, promise: Promise<T>): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new DeadlineExceeded(`${what} took longer than ${ms} ms`)), ms);
-  });
+export async function within<T>(
+  ms: number,
+  what: string,
+  promise: Promise<T>,
+  clock: Pick<Clock, 'pause'> = { pause },
+): Promise<T> {
+  const settled = new AbortController();
+  const late = async (): Promise<never> => {
+    await clock.pause(ms, settled.signal);
+    throw new DeadlineExceeded(`${what} took longer than ${ms} ms`);
+  };
   try {
-    return await Promise.race([promise, late]);
+    return await Promise.race([promise, late()]);
   } finally {
-    clearTimeout(timer);
+    settled.abort();
   }
 }
 

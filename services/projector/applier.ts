@@ -139,6 +139,35 @@ export class Applier {
     return null;
   }
 
+  /** Takes a partition on: what is handed over of it from now on begins there. */
+  begin(partition: number, next: number, parkedSellers: Iterable<number>): void {
+    this.positions.set(partition, { next, writtenAt: null, committedAt: null });
+    for (const seller of parkedSellers) this.#parkedSellers.add(seller);
+    // Sellers that were read before these were known are not to be forgotten by a look that began earlier.
+    this.#parkings += 1;
+  }
+
+  /** Resolves once everything handed over of the partition is applied, or the applier has ended. */
+  async drainPartition(partition: number): Promise<void> {
+    while (!this.#ended) {
+      const position = this.positions.get(partition);
+      if (position === undefined || position.next === this.handedOver(partition)) return;
+      await this.nextChange();
+    }
+  }
+
+  /** Drops what waits of a partition and forgets it; what is on its way to the database may still arrive there. */
+  release(partition: number): void {
+    this.positions.delete(partition);
+    for (const { partition: of, messages, taken } of this.#queue) {
+      if (of !== partition) continue;
+      this.#waiting -= messages.length - taken;
+      for (let i = taken; i < messages.length; i++) this.#bytesWaiting -= sizeOf(messages[i]!);
+    }
+    this.#queue = this.#queue.filter((delivery) => delivery.partition !== partition);
+    this.#announce();
+  }
+
   /** Takes messages of one partition, which follow on those handed over before. */
   handOver(partition: number, messages: readonly Message[], next: number): void {
     if (this.#ended) return;
@@ -371,7 +400,8 @@ export class Applier {
   #advance(chunk: Chunk, written: readonly Applicable[]): void {
     for (const [partition, next] of chunk.reaches) {
       const position = this.positions.get(partition);
-      if (position) position.next = next;
+      // Forward only: it may have been released and taken on again while the chunk was on its way.
+      if (position && position.next < next) position.next = next;
     }
     for (const { partition, message, event } of written) {
       const position = this.positions.get(partition);

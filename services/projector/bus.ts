@@ -1,33 +1,38 @@
-/** What a projector needs of a message bus: partitioned, ordered within a partition, re-readable from any offset. */
+/**
+ * What a projector needs of a message bus: partitioned, ordered within a partition, readable from any offset. The reader
+ * says what it wants before every request, and the bus keeps no position of its own: there is nothing to seek, pause or
+ * resume, and so nothing that can be left paused.
+ */
 export interface Bus {
-  /** Joins, however long that takes, and begins to deliver; `assigned` tells when. Resolves early when stopped. */
-  start(consumer: BusConsumer): Promise<void>;
-  /** Goes on from there with the next delivery of the partition. */
-  seek(partition: number, offset: number): void;
-  /** Tells others how far the group is. Not what a restart begins from. */
+  /**
+   * Reads for the reader until the signal aborts, and deals with what passes: a bus that is away, a leader that moved.
+   * Rejects only when reading can never work.
+   */
+  read(reader: BusReader, signal: AbortSignal): Promise<void>;
+  /** Tells others how far the view is. Not what a restart begins from. */
   commit(positions: ReadonlyMap<number, number>): Promise<void>;
-  /** First and next offset of every partition of the topic. */
+  /** Of every partition of the topic. A partition that was added appears here. */
   ends(): Promise<ReadonlyMap<number, PartitionEnds>>;
-  /** Leaves the group and disconnects. */
-  stop(): Promise<void>;
+  close(): Promise<void>;
 }
 
-export interface BusConsumer {
+/** Everything here returns at once; the bus never waits for its reader but by `changed`. */
+export interface BusReader {
   /**
-   * The group gave this member its partitions; what it had before is no longer its own. Nothing is delivered until
-   * this resolves.
-   * @returns where to begin in each of them
+   * Asked before every request.
+   * @returns the offset to go on from in each partition that is to be read now; empty when there is nothing to read (no
+   * room, nothing owned), and then `changed` is waited for
    */
-  assigned(partitions: readonly number[]): Promise<ReadonlyMap<number, number>>;
+  positions(): ReadonlyMap<number, number>;
+  /** Resolves when `positions` may answer more than before. */
+  changed(): Promise<void>;
   /**
-   * Messages of one partition, in order. Several partitions are delivered at the same time; the next delivery of
-   * any waits for all of them, so a consumer that has no room slows the bus down by not resolving.
-   * @param stayAlive to be called now and then by a delivery that takes long, or the group takes the member for
-   * dead. Throws when the group is about to divide the partitions anew; the delivery then ends with that.
+   * What one partition held from the offset that was asked for; possibly no messages, where there is nothing but what
+   * compaction or an aborted transaction left. The reader may want something else by now, and ignores it then.
    */
-  deliver(batch: Batch, stayAlive: () => Promise<void>): Promise<void>;
-  /** The bus is broken for good; the process has to start anew. */
-  crashed(err: Error): void;
+  deliver(batch: Batch): void;
+  /** The offset asked for is not on the topic (any more). */
+  outOfRange(partition: number, asked: number): void;
 }
 
 export interface Batch {
@@ -36,7 +41,7 @@ export interface Batch {
   readonly from: number;
   /** The offset after the last message, or after what was compacted away behind it. */
   readonly next: number;
-  /** The offset after the newest message that the partition holds. */
+  /** The offset after the newest message that the partition holds: the high watermark. */
   readonly end: number;
   readonly messages: readonly Message[];
 }
@@ -55,7 +60,12 @@ export interface Message {
   header?(name: string): string | null;
 }
 
+/** Offsets of a partition: `first` <= `next` <= `end`. */
 export interface PartitionEnds {
+  /** The oldest that can still be read. */
   readonly first: number;
+  /** After the newest that can be read: the last stable offset. An open transaction holds it back. */
   readonly next: number;
+  /** After the newest there is: the high watermark. */
+  readonly end: number;
 }

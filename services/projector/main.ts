@@ -11,6 +11,7 @@ import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { openKafkaBus } from './kafka-bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
+import { openViewStore } from './view-store.ts';
 
 export const role = defineRole({
   name: 'projector',
@@ -20,7 +21,7 @@ export const role = defineRole({
     ...VIEW_SETTINGS,
     sessionTimeoutMs: setting(
       'TC_SESSION_TIMEOUT_MS',
-      'how long the group waits for a member that died, in ms; the broker must allow it',
+      'after this long without a sign of life others have its partitions, in ms; a partition may stand still three times as long',
       integer(1_000, 300_000).default(6_000),
     ),
     ...KAFKA_SETTINGS,
@@ -32,23 +33,25 @@ export const role = defineRole({
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);
     const kafka = openKafka(`projector-${page}`, await kafkaSettings(config), log);
+    const projection = PAGES[page].projections[delivery];
+    const database = {
+      url: config.databaseUrl,
+      applicationName: groupId,
+      statementTimeoutMs: 10_000,
+      connectTimeoutMs: 3_000,
+      searchPath: [viewSchema(delivery, viewVersion), 'public'],
+    };
     const projector = new Projector(
-      openKafkaBus(kafka, { topic: SELLER_EVENTS.topic, groupId, sessionTimeoutMs }, log),
+      openKafkaBus(kafka, { topic: SELLER_EVENTS.topic, groupId }, log),
       {
         page,
         delivery,
         tracing,
-        projection: PAGES[page].projections[delivery],
-        stayAliveMs: Math.floor(sessionTimeoutMs / 5),
-        database: {
-          url: config.databaseUrl,
-          applicationName: groupId,
-          statementTimeoutMs: 10_000,
-          connectTimeoutMs: 3_000,
-          searchPath: [viewSchema(delivery, viewVersion), 'public'],
-        },
+        projection,
+        sessionTimeoutMs,
+        openStore: () => openViewStore(database, projection, sessionTimeoutMs),
       },
-      (readLag) => openProjectorMetrics(metrics, page, readLag),
+      (read) => openProjectorMetrics(metrics, page, read),
       log,
       fail,
     );

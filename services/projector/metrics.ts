@@ -1,18 +1,35 @@
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
+import type { OwnedState } from './membership.ts';
 
-/** What is known of the partitions at a scrape. */
+/** What is known at a scrape of a partition that this process owns. */
 export interface LagReading {
   readonly partition: number;
+  /** The offset after the last message that was applied. */
+  readonly position: number;
   readonly records: number;
   readonly seconds: number;
+  /** Messages that nobody can read yet. */
+  readonly unstable: number;
 }
+
+export interface PartitionReading {
+  readonly partitions: readonly LagReading[];
+  /** The state of each partition that this process owns. */
+  readonly states: readonly OwnedState[];
+  /** How many partitions the topic has, as far as known; 0 before it was seen. */
+  readonly ofTopic: number;
+}
+
+export type ProjectorMetrics = ReturnType<typeof openProjectorMetrics>;
+
+const STATES = ['positioning', 'running', 'releasing'] as const satisfies readonly OwnedState[];
 
 /**
  * The projector's metrics, every series present from the start but those of partitions, which come and go with them.
- * @param readLag asked at every scrape
+ * @param read asked at every scrape
  */
-export function openProjectorMetrics(metrics: Metrics, page: string, readLag: () => readonly LagReading[]) {
+export function openProjectorMetrics(metrics: Metrics, page: string, read: () => PartitionReading) {
   const events = metrics.counter('topclients_projector_events_total');
   const batchSize = seriesFromZero(metrics.histogram('topclients_projector_batch_size'), { page });
   const batchDuration = seriesFromZero(metrics.histogram('topclients_projector_batch_duration_seconds'), {
@@ -22,19 +39,34 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
   const newest = metrics.gauge('topclients_projector_last_applied_commit_timestamp_seconds');
   const rebalances = metrics.counter('topclients_projector_rebalances_total');
   const parkedSellers = metrics.gauge('topclients_projector_parked_sellers');
-  const seconds = metrics.gauge('topclients_projector_lag_seconds');
+  const stalled = metrics.counter('topclients_projector_stalled_total');
+  // A scrape collects in the order of registration: those that set others come before them.
+  metrics.gauge('topclients_projector_partitions', (owned) => {
+    const reading = read();
+    for (const state of STATES) {
+      owned.set({ page, state }, reading.states.filter((one) => one === state).length);
+    }
+    ofTopic.set({ page }, reading.ofTopic);
+  });
   metrics.gauge('topclients_projector_lag_records', (records) => {
-    records.reset();
-    seconds.reset();
-    for (const lag of readLag()) {
-      records.set({ page, partition: lag.partition }, lag.records);
-      seconds.set({ page, partition: lag.partition }, lag.seconds);
+    for (const gauge of [records, seconds, unstable, position]) gauge.reset();
+    for (const lag of read().partitions) {
+      const labels = { page, partition: lag.partition };
+      records.set(labels, lag.records);
+      seconds.set(labels, lag.seconds);
+      unstable.set(labels, lag.unstable);
+      position.set(labels, lag.position);
     }
   });
+  const seconds = metrics.gauge('topclients_projector_lag_seconds');
+  const unstable = metrics.gauge('topclients_projector_lag_unstable_records');
+  const position = metrics.gauge('topclients_projector_position');
+  const ofTopic = metrics.gauge('topclients_projector_topic_partitions');
   for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'parked'])
     events.inc({ page, result }, 0);
   newest.set({ page }, 0);
   rebalances.inc({ page }, 0);
+  stalled.inc({ page }, 0);
   parkedSellers.set({ page }, 0);
   let newestCommit = 0;
   const observer: ApplierObserver = {
@@ -58,6 +90,7 @@ export function openProjectorMetrics(metrics: Metrics, page: string, readLag: ()
   return {
     observer,
     rebalanced: () => rebalances.inc({ page }),
+    stalled: () => stalled.inc({ page }),
     parkedSellers: (count: number) => parkedSellers.set({ page }, count),
   };
 }

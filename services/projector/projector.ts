@@ -1,333 +1,424 @@
 import type { Projection } from '#pages/projection.ts';
-import { pause, within } from '#platform/lifecycle.ts';
+import { Bell } from '#platform/bell.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { PoolSettings } from '#platform/postgres.ts';
 import type { Tracing } from '#platform/span.ts';
 import { Applier } from './applier.ts';
-import type { Batch, Bus } from './bus.ts';
+import type { Bus, PartitionEnds } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';
-import type { LagReading, openProjectorMetrics } from './metrics.ts';
+import { Membership } from './membership.ts';
+import type { PartitionReading, ProjectorMetrics } from './metrics.ts';
+import { type Movement, type PartitionLook, watchMovement } from './movement.ts';
 import { tracedApplier } from './traces.ts';
-import { openViewStore, type ViewStore } from './view-store.ts';
+import type { ViewStore } from './view-store.ts';
+
+/*
+ * The life of the process. `membership.ts` draws that of each partition, which is unowned in every state but two.
+ *
+ *                  session opened,                 its share is owned
+ *     ┌─▶ joining ─────────────────▶ positioning ──────────────────────▶ running
+ *     │      │                            │                                 │
+ *     │      │ cannot open                │ the session is lost: all unowned │
+ *     │      ▼                            ▼                                 ▼
+ *     └── recovering ◀────────────────────┴─────────────────────────────────┘
+ *           back-off
+ *
+ *     any ──── told to stop, or a partition stands still ────▶ leaving: drained, stored, given up
+ *
+ * The bus is not a part of it: what it reads, it asks before every request.
+ */
+export type ProcessState = 'joining' | 'positioning' | 'running' | 'recovering' | 'leaving';
 
 export interface ProjectorSettings {
-  readonly database: Omit<PoolSettings, 'maximum'>;
   readonly page: string;
   readonly delivery: string;
   readonly projection: Projection;
   readonly tracing: Tracing;
-  /** How long a delivery may wait before the group has to hear from this member, in ms. */
-  readonly stayAliveMs: number;
+  /** Opens a session of the page's database. */
+  readonly openStore: () => Promise<ViewStore>;
+  /**
+   * After this long without a sign of life others have this process's partitions, and three times this long a partition may
+   * stand still, in ms.
+   */
+  readonly sessionTimeoutMs: number;
+  readonly clock?: Clock;
+  /** Between 0 and 1, for jitter. */
+  readonly random?: () => number;
 }
 
 const CHECKPOINT_EVERY_MS = 500;
 const LOOK_EVERY_MS = 2_000;
-const BACK_OFF_MS = { first: 100, longest: 1_000 };
+const BALANCE_EVERY_MS = { balanced: 500, unbalanced: 200 };
+const BACK_OFF_MS = { first: 100, longest: 5_000 };
+const STALLED_AFTER_SESSIONS = 3;
+
+/** Thrown when a partition stands still although it could be read: the process has to start anew. */
+export class PartitionStalled extends Error {
+  override name = 'PartitionStalled';
+}
 
 /**
- * Keeps one view up with the bus. The database is the authority on how far the view is: whenever a partition is
- * assigned, or a connection was lost and with it perhaps the last rows, it begins where the stored checkpoint says.
+ * Keeps one view up with the bus. The page's database is the authority, on who owns a partition as on how far it is:
+ * both end with the session of the database, and begin anew with the next one.
  */
 export class Projector {
   readonly #bus: Bus;
   readonly #settings: ProjectorSettings;
+  readonly #clock: Clock;
+  readonly #random: () => number;
   readonly #log: Log;
-  readonly #metrics: ReturnType<typeof openProjectorMetrics>;
+  readonly #metrics: ProjectorMetrics;
   readonly #fail: (err: unknown) => void;
-  readonly #startedAt = Date.now();
+  readonly #startedAt: number;
   readonly #stopping = new AbortController();
-  #store: ViewStore | null = null;
-  #applier: Applier | null = null;
-  #assigned: readonly number[] = [];
-  #joined = false;
+  /** Rings when there may be more to read. */
+  readonly #bell = new Bell();
+  #state: ProcessState = 'joining';
+  #membership: Membership | null = null;
+  #running: Promise<unknown> = Promise.resolve();
+  /** What is wrong with the database, until it has shown that it works. */
   #trouble: string | null = null;
-  #endsVisible = true;
-  /** Replaced at every assignment and after every loss of the database: work begun before is void. */
-  #epoch = 0;
-  /** The stored checkpoint of each partition, as last seen. */
-  readonly #stored = new Map<number, number>();
-  readonly #ends = new Map<number, number>();
+  #kafkaTrouble: string | null = null;
+  #stalled: string | null = null;
+  /** As of the last look; the bus tells more of `end` with what it delivers. */
+  readonly #ends = new Map<number, PartitionEnds>();
+  readonly #newestEnds = new Map<number, number>();
   readonly #caughtUpAt = new Map<number, number>();
-  #ticking: Promise<void> = Promise.resolve();
+  #sawKafkaAt: number;
+  #lookedAt: number;
+  #movements: ReadonlyMap<number, Movement> = new Map();
+  #appliedBefore: ReadonlyMap<number, number> = new Map();
+  #heldBack: ReadonlySet<number> = new Set();
+  #commitsRefused = 0;
 
   constructor(
     bus: Bus,
     settings: ProjectorSettings,
-    metrics: (readLag: () => readonly LagReading[]) => ReturnType<typeof openProjectorMetrics>,
+    metrics: (read: () => PartitionReading) => ProjectorMetrics,
     log: Log,
     fail: (err: unknown) => void,
   ) {
     this.#bus = bus;
     this.#settings = settings;
+    this.#clock = settings.clock ?? SYSTEM_CLOCK;
+    this.#random = settings.random ?? Math.random;
     this.#log = log;
     this.#fail = fail;
-    this.#metrics = metrics(() => this.lag());
+    this.#startedAt = this.#clock.now();
+    this.#sawKafkaAt = this.#clock.monotonic();
+    this.#lookedAt = this.#clock.monotonic();
+    this.#metrics = metrics(() => this.#read());
+  }
+
+  get state(): ProcessState {
+    return this.#state;
   }
 
   /** Names what keeps it from working; null when nothing does. */
   notReadyBecause(): string | null {
-    return this.#trouble ?? (this.#joined ? null : 'has not joined the consumer group yet');
-  }
-
-  lag(): LagReading[] {
-    const now = Date.now();
-    const applier = this.#applier;
-    return this.#assigned.flatMap((partition) => {
-      const position = applier?.positions.get(partition);
-      const applied = position?.next ?? this.#stored.get(partition);
-      if (applied === undefined) return [];
-      const progress = {
-        applied,
-        end: this.#ends.get(partition) ?? applied,
-        oldestDelivered: applier?.oldestWaiting(partition) ?? null,
-        lastApplied: position?.writtenAt ?? null,
-        caughtUpAt: this.#caughtUpAt.get(partition) ?? null,
-      };
-      return [
-        { partition, records: lagRecords(progress), seconds: lagSeconds(progress, now, this.#startedAt) },
-      ];
-    });
+    const trouble = this.#stalled ?? this.#trouble ?? this.#kafkaTrouble;
+    if (trouble !== null || this.#state === 'running') return trouble;
+    return this.#state === 'leaving' ? 'is stopping' : 'has not taken its share of the partitions yet';
   }
 
   start(): void {
-    this.#bus
-      .start({
-        assigned: (partitions) => this.#takeOver(partitions),
-        deliver: (batch, stayAlive) => this.#deliver(batch, stayAlive),
-        crashed: this.#fail,
-      })
-      .catch(this.#fail);
-    this.#ticking = Promise.all([
-      this.#every(CHECKPOINT_EVERY_MS, () => this.#checkpoint()),
-      this.#every(LOOK_EVERY_MS, () => this.#look()),
-    ]).then(() => {});
+    const { signal } = this.#stopping;
+    const reading = this.#bus.read(
+      {
+        positions: () => this.#membership?.positions() ?? new Map(),
+        changed: () => this.#bell.next(),
+        deliver: (batch) => {
+          const { partition, end } = batch;
+          this.#newestEnds.set(partition, Math.max(end, this.#newestEnds.get(partition) ?? 0));
+          this.#membership?.deliver(batch);
+        },
+        outOfRange: (partition, asked) => this.#membership?.outOfRange(partition, asked),
+      },
+      signal,
+    );
+    this.#running = Promise.all([
+      reading.catch(this.#fail),
+      this.#live().catch(this.#fail),
+      this.#every(LOOK_EVERY_MS, signal, () => this.#look()),
+    ]);
   }
 
-  /** Applies what was handed over, stores how far it got, and leaves. */
+  /** Applies what was delivered, stores how far it got, and gives its partitions up. */
   async stop(): Promise<void> {
     this.#stopping.abort();
-    await this.#ticking;
-    const applier = this.#applier;
-    if (applier) {
-      await within(3_000, 'applying what was delivered', applier.drain()).catch((err) =>
-        this.#log.warn(
-          { err },
-          'stops with messages that were delivered and not applied; they will be read again',
-        ),
+    await this.#running;
+    await this.#bus.close();
+  }
+
+  async #live(): Promise<void> {
+    const { signal } = this.#stopping;
+    for (let failures = 0; !signal.aborted; ) {
+      this.#enter('joining');
+      const membership = await this.#join();
+      if (membership !== null) {
+        await this.#serve(membership);
+        if (signal.aborted) return this.#leave(membership);
+        this.#distrust(membership.over.reason);
+        this.#membership = null;
+        if (membership.hasStored) failures = 0;
+      }
+      this.#enter('recovering');
+      const longest = Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** failures++);
+      await this.#clock.pause(longest * (0.5 + this.#random() / 2), signal);
+    }
+    this.#enter('leaving');
+  }
+
+  async #join(): Promise<Membership | null> {
+    const { settings, metrics, log } = { settings: this.#settings, metrics: this.#metrics, log: this.#log };
+    let store: ViewStore | undefined;
+    try {
+      const opened = await settings.openStore();
+      store = opened;
+      await opened.join();
+      const observer = tracedApplier(metrics.observer, settings.tracing, opened, settings, log);
+      return new Membership(
+        opened,
+        (onFailure) =>
+          new Applier(
+            opened,
+            (event) => settings.projection.toRow(event),
+            new Map(),
+            [],
+            observer,
+            onFailure,
+          ),
+        () => this.#bus.ends(),
+        () => this.#metrics.rebalanced(),
+        this.#bell,
+        this.#clock,
+        log,
       );
-      await this.#checkpoint();
-      await this.#commit();
-    }
-    this.#applier?.end();
-    await this.#bus.stop();
-    await this.#store?.close();
-  }
-
-  async #takeOver(partitions: readonly number[]): Promise<ReadonlyMap<number, number>> {
-    const epoch = ++this.#epoch;
-    const applier = this.#applier;
-    if (applier) {
-      // What was delivered under the last assignment is still worth applying: whoever has the partition now would
-      // have to do it again.
-      await within(2_000, 'applying what was delivered', applier.drain()).catch(() => {});
-      await this.#checkpoint();
-      applier.end();
-      this.#applier = null;
-    }
-    this.#assigned = [...partitions];
-    this.#metrics.rebalanced();
-    this.#log.info({ partitions }, 'was assigned partitions');
-    return this.#begin(epoch);
-  }
-
-  /** Opens the view at its checkpoints, for as long as it takes. @returns where each assigned partition begins */
-  async #begin(epoch: number): Promise<ReadonlyMap<number, number>> {
-    for (let wait = BACK_OFF_MS.first; ; wait = Math.min(BACK_OFF_MS.longest, wait * 2)) {
-      if (this.#stopping.signal.aborted || epoch !== this.#epoch) return new Map();
-      try {
-        const store = await this.#openStore();
-        const begin = await this.#findBeginnings(store);
-        const parked = await store.parkedSellers(this.#assigned);
-        if (epoch !== this.#epoch) return begin;
-        this.#stored.clear();
-        for (const [partition, next] of begin) this.#stored.set(partition, next);
-        this.#applier = new Applier(
-          store,
-          (event) => this.#settings.projection.toRow(event),
-          begin,
-          known(parked),
-          tracedApplier(this.#metrics.observer, this.#settings.tracing, store, this.#settings, this.#log),
-          (err) => this.#recover(err),
-        );
-        this.#metrics.parkedSellers(parked.length);
-        this.#trouble = null;
-        this.#joined = true;
-        return begin;
-      } catch (err) {
-        this.#trouble = `the database of the page: ${(err as Error).message}`;
-        this.#log.warn({ err, nextTryMs: wait }, 'cannot use the database of the page; trying again');
-        await pause(wait, this.#stopping.signal);
-      }
-    }
-  }
-
-  async #openStore(): Promise<ViewStore> {
-    if (this.#store && !this.#store.lost.aborted) return this.#store;
-    void this.#store?.close();
-    this.#store = null;
-    const store = await openViewStore(this.#settings.database, this.#settings.projection);
-    store.lost.addEventListener('abort', () => this.#recover(store.lost.reason));
-    this.#store = store;
-    return store;
-  }
-
-  async #findBeginnings(store: ViewStore): Promise<Map<number, number>> {
-    const stored = await store.loadCheckpoints(this.#assigned);
-    // The bus being unreachable is no reason to wait: kafkajs deals with a position beyond the end by itself.
-    const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends()).catch(() => null);
-    if (ends === null) return stored;
-    for (const [partition, next] of stored) {
-      const end = ends.get(partition);
-      if (end === undefined) continue;
-      this.#ends.set(partition, end.next);
-      if (next > end.next) {
-        this.#log.warn(
-          { partition, next, end: end.next },
-          'the partition ends before the checkpoint: begins anew',
-        );
-        await store.resetCheckpoint(partition, end.first);
-        stored.set(partition, end.first);
-      } else if (next < end.first) stored.set(partition, end.first);
-    }
-    return stored;
-  }
-
-  /** The database failed, for another reason than a row. */
-  #recover(cause: unknown): void {
-    const applier = this.#applier;
-    if (applier === null || this.#stopping.signal.aborted) return;
-    this.#log.warn(
-      { err: cause },
-      'lost the database of the page; goes on from the last checkpoint when it is back',
-    );
-    this.#trouble = `the database of the page: ${(cause as Error)?.message}`;
-    this.#applier = null;
-    applier.end();
-    // Its rows may not have reached the disk, and a session in an unknown state helps nobody.
-    void this.#store?.close();
-    this.#store = null;
-    const epoch = ++this.#epoch;
-    void pause(BACK_OFF_MS.first, this.#stopping.signal)
-      .then(() => this.#begin(epoch))
-      .then((begin) => {
-        if (epoch !== this.#epoch) return;
-        for (const [partition, next] of begin) this.#bus.seek(partition, next);
-      })
-      .catch(this.#fail);
-  }
-
-  async #deliver(batch: Batch, stayAlive: () => Promise<void>): Promise<void> {
-    this.#ends.set(batch.partition, batch.end);
-    const epoch = this.#epoch;
-    while (!this.#stopping.signal.aborted && epoch === this.#epoch) {
-      const applier = this.#applier;
-      if (applier?.hasRoom) {
-        const expected = applier.handedOver(batch.partition);
-        if (expected === undefined) return;
-        if (batch.from > expected) {
-          // Never over a gap: whatever went missing in between is asked for again.
-          this.#log.warn({ partition: batch.partition, expected, from: batch.from }, 'a delivery left a gap');
-          this.#bus.seek(batch.partition, expected);
-          return;
-        }
-        applier.handOver(batch.partition, batch.messages, batch.next);
-        return;
-      }
-      await Promise.race([
-        applier ? applier.nextChange() : pause(50, this.#stopping.signal),
-        pause(this.#settings.stayAliveMs, this.#stopping.signal),
-      ]);
-      await stayAlive();
-    }
-  }
-
-  async #checkpoint(): Promise<void> {
-    const applier = this.#applier;
-    const store = this.#store;
-    if (!applier || !store) return;
-    const progress = [...applier.positions].map(([partition, position]) => ({
-      partition,
-      known: this.#stored.get(partition) ?? 0,
-      next: position.next,
-      committedAt: position.committedAt,
-    }));
-    if (progress.every(({ known, next }) => known === next)) return;
-    try {
-      const before = await store.checkpoint(progress);
-      if (applier !== this.#applier) return;
-      if (progress.some(({ partition, known }) => (before.get(partition) ?? -1) < known)) {
-        return this.#recover(new Error('the checkpoints were reset'));
-      }
-      for (const { partition, next } of progress) {
-        this.#stored.set(partition, Math.max(next, before.get(partition) ?? 0));
-      }
     } catch (err) {
-      if (applier === this.#applier) this.#recover(err);
+      void store?.close();
+      this.#distrust(err);
+      return null;
     }
   }
 
-  async #commit(): Promise<void> {
-    if (this.#stored.size === 0) return;
-    try {
-      await within(2_000, 'committing offsets', this.#bus.commit(this.#stored));
-    } catch (err) {
-      // For others to see only; the next one makes up for it.
-      this.#log.debug({ err }, 'could not commit offsets');
-    }
+  /** Resolves when the membership is over, or the process is to stop. */
+  async #serve(membership: Membership): Promise<void> {
+    this.#membership = membership;
+    this.#movements = new Map();
+    this.#enter('positioning');
+    const signal = AbortSignal.any([this.#stopping.signal, membership.over]);
+    const orEnd = (work: () => Promise<unknown>) => () => work().catch((err) => membership.end(err));
+    let isBalanced = false;
+    const often = this.#settings.sessionTimeoutMs / 4;
+    const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
+    // They end with the signal, but for a statement on its way, which nobody waits for.
+    const ticking = Promise.all([
+      this.#every(
+        // Asked often enough for the database to see that the session lives.
+        () => Math.min(often, BALANCE_EVERY_MS[isBalanced ? 'balanced' : 'unbalanced']),
+        signal,
+        orEnd(async () => {
+          isBalanced = await membership.balance([...this.#ends.keys()]);
+          if (this.#state === 'positioning' && this.#ends.size > 0) this.#enter('running');
+        }),
+      ),
+      this.#every(
+        CHECKPOINT_EVERY_MS,
+        signal,
+        orEnd(async () => {
+          await membership.checkpoint();
+          this.#trustAgain(membership);
+        }),
+      ),
+      this.#every(
+        LOOK_EVERY_MS,
+        signal,
+        orEnd(async () => {
+          this.#metrics.parkedSellers(await membership.look());
+        }),
+      ),
+    ]);
+    if (!signal.aborted) await Promise.race([ended, ticking]);
   }
 
-  /** What changes slowly: the ends of partitions nothing comes from, parked sellers, a reset of an idle view. */
+  async #leave(membership: Membership): Promise<void> {
+    this.#enter('leaving');
+    await membership.leave(3_000);
+    await this.#commit(membership);
+    await membership.close();
+    this.#membership = null;
+  }
+
+  #enter(state: ProcessState): void {
+    if (this.#state === state) return;
+    this.#log.debug({ from: this.#state, to: state }, 'changes its state');
+    this.#state = state;
+  }
+
+  #distrust(err: unknown): void {
+    const trouble = `the database of the page: ${(err as Error)?.message}`;
+    if (trouble !== this.#trouble) {
+      this.#log.warn(
+        { err },
+        'cannot use the database of the page; goes on from the last checkpoint when it is back',
+      );
+    } else this.#log.debug({ err }, 'still cannot use the database of the page');
+    this.#trouble = trouble;
+  }
+
+  /** A database that answers again may still not take what is written: it has to show that first. */
+  #trustAgain(membership: Membership): void {
+    if (this.#trouble === null || this.#state !== 'running') return;
+    const hasWork = this.#looks(membership).some(({ readable }) => readable > 0);
+    if (hasWork && !membership.hasStored) return;
+    this.#log.info({ trouble: this.#trouble }, 'the database of the page works again');
+    this.#trouble = null;
+  }
+
+  /** What changes slowly: how far the topic goes, what others are told, whether anything stands still. */
   async #look(): Promise<void> {
-    await this.#commit();
-    try {
-      for (const [partition, { next }] of await within(
-        3_000,
-        'asking for the ends of the topic',
-        this.#bus.ends(),
-      )) {
-        if (this.#assigned.includes(partition)) this.#ends.set(partition, next);
-      }
-      this.#endsVisible = true;
-    } catch (err) {
-      if (this.#endsVisible) this.#log.warn({ err }, 'cannot see how far the topic goes');
-      this.#endsVisible = false;
+    const membership = this.#membership;
+    const [canSee] = await Promise.all([this.#askForEnds(), membership && this.#commit(membership)]);
+    const now = this.#clock.now();
+    const { partitions } = this.#read();
+    for (const { partition, records } of partitions) {
+      if (records === 0) this.#caughtUpAt.set(partition, now);
     }
-    const now = Date.now();
-    for (const { partition, records } of this.lag()) if (records === 0) this.#caughtUpAt.set(partition, now);
-    const applier = this.#applier;
-    const store = this.#store;
-    if (!applier || !store) return;
+    const lookedAt = this.#lookedAt;
+    this.#lookedAt = this.#clock.monotonic();
+    if (!canSee || membership === null || membership !== this.#membership || membership.over.aborted) {
+      this.#movements = new Map();
+      return;
+    }
+    this.#tellHeldBack(membership);
+    this.#watch(membership, this.#lookedAt - lookedAt);
+  }
+
+  /** @returns whether the bus answered */
+  async #askForEnds(): Promise<boolean> {
     try {
-      await applier.refreshParked(async () => {
-        const parked = await store.parkedSellers(this.#assigned);
-        this.#metrics.parkedSellers(parked.length);
-        return known(parked);
-      });
-      const stored = await store.loadCheckpoints(this.#assigned);
-      const reset = [...this.#stored].some(([partition, next]) => (stored.get(partition) ?? 0) < next);
-      if (reset && applier === this.#applier) this.#recover(new Error('the checkpoints were reset'));
+      const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends(), this.#clock);
+      for (const [partition, one] of ends) this.#ends.set(partition, one);
+      this.#sawKafkaAt = this.#clock.monotonic();
+      if (this.#kafkaTrouble !== null) this.#log.info('sees the topic again');
+      this.#kafkaTrouble = null;
+      return true;
     } catch (err) {
-      if (applier === this.#applier) this.#recover(err);
+      const unseenMs = this.#clock.monotonic() - this.#sawKafkaAt;
+      if (unseenMs > this.#settings.sessionTimeoutMs) {
+        if (this.#kafkaTrouble === null) this.#log.error({ err, unseenMs }, 'cannot see the topic');
+        this.#kafkaTrouble = `Kafka: ${(err as Error).message}`;
+      }
+      return false;
     }
   }
 
-  async #every(ms: number, work: () => Promise<void>): Promise<void> {
-    while (!this.#stopping.signal.aborted) {
-      await pause(ms, this.#stopping.signal);
-      if (!this.#stopping.signal.aborted) await work();
+  async #commit(membership: Membership): Promise<void> {
+    const stored = membership.stored();
+    if (stored.size === 0) return;
+    try {
+      await within(2_000, 'committing offsets', this.#bus.commit(stored), this.#clock);
+      this.#commitsRefused = 0;
+    } catch (err) {
+      // For others to see only; the next one makes up for it, and a single one says nothing.
+      this.#commitsRefused += 1;
+      if (this.#commitsRefused === 2)
+        this.#log.warn({ err }, 'cannot commit offsets: others do not see the lag');
+    }
+  }
+
+  /** Says of each partition once that somebody's open transaction holds it back, while it does. */
+  #tellHeldBack(membership: Membership): void {
+    const heldBack = new Set<number>();
+    for (const partition of membership.states.keys()) {
+      const records = this.#unstable(partition);
+      if (records === 0) continue;
+      heldBack.add(partition);
+      if (this.#heldBack.has(partition)) continue;
+      this.#log.warn({ partition, records }, 'an open transaction of another producer holds messages back');
+    }
+    this.#heldBack = heldBack;
+  }
+
+  /** Leaves, and fails, when a partition stands still that could move. */
+  #watch(membership: Membership, passedMs: number): void {
+    const looks = this.#looks(membership);
+    this.#movements = watchMovement(this.#movements, looks, passedMs, 2 * LOOK_EVERY_MS);
+    this.#appliedBefore = new Map(looks.map(({ partition, applied }) => [partition, applied]));
+    const limit = STALLED_AFTER_SESSIONS * this.#settings.sessionTimeoutMs;
+    const still = [...this.#movements].filter(([, { stillMs }]) => stillMs > limit);
+    const [worst] = still.sort(([, a], [, b]) => b.readable - a.readable);
+    if (worst === undefined || this.#stalled !== null) return;
+    const [partition, { readable, stillMs }] = worst;
+    const state = membership.states.get(partition);
+    this.#stalled = `partition ${partition} has stood still for ${Math.round(stillMs / 1_000)} s with ${readable} messages to read`;
+    this.#log.error(
+      { partition, readable, stillMs, state, partitions: still.map(([one]) => one) },
+      'a partition stands still: gives everything up and starts anew',
+    );
+    this.#metrics.stalled();
+    this.#fail(new PartitionStalled(this.#stalled));
+  }
+
+  #looks(membership: Membership): PartitionLook[] {
+    const { applier } = membership;
+    const applied = [...membership.states.keys()].map(
+      (partition) => [partition, membership.applied(partition) ?? -1] as const,
+    );
+    const someMoved = applied.some(
+      ([partition, next]) => (this.#appliedBefore.get(partition) ?? next) < next,
+    );
+    return applied.map(([partition, next]) => ({
+      partition,
+      applied: next,
+      readable: Math.max(0, (this.#ends.get(partition)?.next ?? 0) - Math.max(next, 0)),
+      isQueued: someMoved && applier.oldestWaiting(partition) !== null,
+    }));
+  }
+
+  /** Messages that cannot be read yet, as of the last look. */
+  #unstable(partition: number): number {
+    const ends = this.#ends.get(partition);
+    return ends === undefined ? 0 : ends.end - ends.next;
+  }
+
+  #read(): PartitionReading {
+    const now = this.#clock.now();
+    const membership = this.#membership;
+    const states = membership?.states ?? new Map();
+    const partitions = [...states.keys()].flatMap((partition) => {
+      const applied = membership?.applied(partition) ?? null;
+      if (applied === null) return [];
+      const progress = {
+        applied,
+        end: Math.max(this.#ends.get(partition)?.end ?? applied, this.#newestEnds.get(partition) ?? 0),
+        oldestDelivered: membership?.applier.oldestWaiting(partition) ?? null,
+        lastApplied: membership?.applier.positions.get(partition)?.writtenAt ?? null,
+        caughtUpAt: this.#caughtUpAt.get(partition) ?? null,
+      };
+      return [
+        {
+          partition,
+          position: applied,
+          records: lagRecords(progress),
+          seconds: lagSeconds(progress, now, this.#startedAt),
+          unstable: this.#unstable(partition),
+        },
+      ];
+    });
+    return { partitions, states: [...states.values()], ofTopic: this.#ends.size };
+  }
+
+  async #every(
+    interval: number | (() => number),
+    signal: AbortSignal,
+    work: () => Promise<unknown>,
+  ): Promise<void> {
+    while (!signal.aborted) {
+      await work();
+      const ms = typeof interval === 'number' ? interval : interval() * (0.75 + this.#random() / 2);
+      await this.#clock.pause(ms, signal);
     }
   }
 }
-
-const known = (sellers: ReadonlyArray<number | null>): number[] =>
-  sellers.filter((seller) => seller !== null);

@@ -31,6 +31,26 @@ export interface Checkpoint {
   readonly committedAt: string | null;
 }
 
+/** Who keeps this view up: sessions of the page's database, by the process id of their backends. */
+export interface Ownership {
+  readonly me: number;
+  /** Everybody who has joined, this session too once it has. */
+  readonly members: readonly number[];
+  /** Which session owns which partition; a partition that is not here is free. */
+  readonly owners: ReadonlyMap<number, number>;
+}
+
+/** Thrown when this session does not own partitions that it took: another pool or session answers in its place. */
+export class OwnershipLost extends Error {
+  override name = 'OwnershipLost';
+  readonly partitions: readonly number[];
+
+  constructor(partitions: readonly number[]) {
+    super(`the session of the database does not own partitions ${partitions.join(', ')} any more`);
+    this.partitions = partitions;
+  }
+}
+
 /**
  * A page's database as the projector uses it: two connections, which live and die together. Rows go through one that
  * does not wait for the disk; whatever must survive a crash goes through the other, whose commits flush the log of
@@ -52,13 +72,26 @@ export interface ViewStore {
   countAtVersion(events: ReadonlyArray<{ sellerId: number; version: number }>): Promise<number>;
   /** Notes, beside the rows, which trace each change came with; forgets notes older than `keepMs`. */
   noteTraces(changes: readonly TracedChange[], keepMs: number): Promise<void>;
+  /** Becomes a member: others leave it a share of the partitions from then on. */
+  join(): Promise<void>;
+  /** Who is there, and who owns what, at this moment. */
+  ownership(): Promise<Ownership>;
+  /**
+   * Takes those of the partitions that nobody owns; waits for none. They are owned until they are disowned or the session
+   * ends, however it ends.
+   * @returns those that this session owns now
+   */
+  tryOwn(partitions: readonly number[]): Promise<readonly number[]>;
+  disown(partitions: readonly number[]): Promise<void>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
-  /** Begins a partition anew, whatever was stored. */
+  /** Begins a partition anew, whatever was stored. @throws OwnershipLost when this session does not own it */
   resetCheckpoint(partition: number, next: number): Promise<void>;
   /**
-   * Stores how far the view is, and flushes it. Only forward, and not over a value that someone reset meanwhile.
+   * Stores how far the view is, and flushes it. Only forward, not over a value that someone reset meanwhile, and only
+   * what this session owns.
    * @returns what was stored before; a partition without an entry has been reset
+   * @throws OwnershipLost when this session does not own one of them; the others are stored
    */
   checkpoint(progress: readonly Checkpoint[]): Promise<Map<number, number>>;
   /** Keeps messages for `redrive`, the latest of each seller. */
@@ -71,15 +104,32 @@ export interface ViewStore {
   close(): Promise<void>;
 }
 
-/** @throws what `pg` throws when the database cannot be reached */
+/** Thrown when two connections to the database can be the same session: nothing that a session owns is safe there. */
+export class SharedSession extends Error {
+  override name = 'SharedSession';
+
+  constructor(what: string) {
+    super(
+      `a pooler shares the sessions of the database (${what}), but a projector owns partitions by the locks of its session: ` +
+        'point the URL past the pooler, or at a pool in session mode',
+    );
+  }
+}
+
+/**
+ * @param sessionTimeoutMs after this long without a statement the database ends the session, and with it what it owns
+ * @throws SharedSession behind a pooler that does not keep a session for each connection
+ * @throws what `pg` throws when the database cannot be reached
+ */
 export async function openViewStore(
   settings: Omit<PoolSettings, 'maximum'>,
   projection: Projection,
+  sessionTimeoutMs = 6_000,
 ): Promise<ViewStore> {
   const lost = new AbortController();
   const onLost = (err: Error) => lost.abort(err);
   const open: pg.Client[] = [];
-  const join = async () => {
+  const openOne = async () => {
     const client = await connect({ ...settings, pipeline: true }, onLost);
     client.on('end', () => onLost(new Error('the database ended the connection')));
     open.push(client);
@@ -89,15 +139,66 @@ export async function openViewStore(
     await Promise.all(open.map((client) => client.end().catch(() => {})));
   };
   try {
-    const rows = await join();
-    const control = await join();
+    const rows = await openOne();
+    const control = await openOne();
+    const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
-    return { lost: lost.signal, close, ...statements(rows, control, projection) };
+    for (const one of sessionSettings(settings.searchPath ?? [], sessionTimeoutMs)) await control.query(one);
+    return { lost: lost.signal, close, ...statements(rows, control, session, projection) };
   } catch (err) {
     void close();
     throw err;
   }
 }
+
+/** A session of the database, and the first key of the locks by which sessions own partitions of its view. */
+interface Session {
+  readonly backend: number;
+  readonly lockClass: number;
+}
+
+/** Second key of the lock that every member shares; partitions are not below 0. */
+const MEMBER = -1;
+
+/** The two keys of an advisory lock as `pg_locks` shows them: numbers without a sign, `objsubid` 2. */
+const HELD_LOCKS = `select pid, objid::bigint as key from pg_locks
+  where locktype = 'advisory' and granted and objsubid = 2 and classid::bigint = $1::bigint & 4294967295
+    and database = (select oid from pg_database where datname = current_database())`;
+
+/** @throws SharedSession where the connections are not a session each */
+async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Session> {
+  const ask = async (client: pg.Client) => {
+    const { rows: answers } = await client.query<Session>(
+      `select pg_backend_pid() as backend, hashtext('projectors of ' || current_schema()) as "lockClass"`,
+    );
+    return answers[0]!;
+  };
+  const session = await ask(control);
+  // A pooler that has a free session for each may give them out in any order: asked in turns, one gives it away.
+  for (let turn = 0; turn < 3; turn++) {
+    if ((await ask(rows)).backend === session.backend)
+      throw new SharedSession('two connections are one session');
+    if ((await ask(control)).backend !== session.backend)
+      throw new SharedSession('a connection changed its session');
+  }
+  const { rows: held } = await control.query(
+    `select from (${HELD_LOCKS}) lock where pid = pg_backend_pid()`,
+    [session.lockClass],
+  );
+  if (held.length > 0) throw new SharedSession('somebody else owns partitions by this session');
+  return session;
+}
+
+/** A session whose process is gone or does not get through is to end soon, and free what it owns. */
+const sessionSettings = (searchPath: readonly string[], sessionTimeoutMs: number): readonly string[] => [
+  ...(searchPath.length > 0 ? [`set search_path = ${searchPath.map((name) => `"${name}"`).join(', ')}`] : []),
+  `set idle_session_timeout = ${sessionTimeoutMs}`,
+  // While a statement runs, a session is not idle.
+  `set client_connection_check_interval = ${sessionTimeoutMs}`,
+  'set tcp_keepalives_idle = 3',
+  'set tcp_keepalives_interval = 1',
+  'set tcp_keepalives_count = 3',
+];
 
 const REMOVE_WRONG_ROW = {
   name: 'remove-wrong-row',
@@ -105,7 +206,7 @@ const REMOVE_WRONG_ROW = {
     where seller_id = $1 and version = $2 and ${rowDigest('held')} = $3::bigint`,
 };
 
-function statements(rows: pg.Client, control: pg.Client, projection: Projection) {
+function statements(rows: pg.Client, control: pg.Client, session: Session, projection: Projection) {
   return {
     upsert: (values) => projection.upsert(rows, values),
 
@@ -154,6 +255,46 @@ function statements(rows: pg.Client, control: pg.Client, projection: Projection)
       });
     },
 
+    async join() {
+      await control.query('select pg_try_advisory_lock_shared($1, $2)', [session.lockClass, MEMBER]);
+    },
+
+    async ownership() {
+      const { rows: held } = await control.query<{ me: number; pid: number | null; key: number | null }>({
+        name: 'ownership',
+        text: `select pg_backend_pid() as me, pid, key from (select) one left join (${HELD_LOCKS}) lock on true`,
+        values: [session.lockClass],
+      });
+      const me = held[0]!.me;
+      if (me !== session.backend) throw new SharedSession('a connection changed its session');
+      const members: number[] = [];
+      const owners = new Map<number, number>();
+      for (const { pid, key } of held) {
+        if (pid === null || key === null) continue;
+        if (key === MEMBER >>> 0) members.push(pid);
+        else owners.set(key, pid);
+      }
+      return { me, members, owners };
+    },
+
+    async tryOwn(partitions) {
+      const { rows: taken } = await control.query<{ partition: number }>(
+        // The function runs before the filter looks at its answer, for each partition once.
+        `with taken as materialized (
+          select partition, pg_try_advisory_lock($1, partition) as got from unnest($2::integer[]) partition)
+        select partition from taken where got`,
+        [session.lockClass, partitions],
+      );
+      return taken.map(({ partition }) => partition);
+    },
+
+    async disown(partitions) {
+      await control.query('select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition', [
+        session.lockClass,
+        partitions,
+      ]);
+    },
+
     async loadCheckpoints(partitions) {
       // An entry from the start on, so that a later look can tell a reset from a beginning.
       const { rows: stored } = await control.query<{ partition: number; next_offset: number }>(
@@ -171,34 +312,54 @@ function statements(rows: pg.Client, control: pg.Client, projection: Projection)
     },
 
     async resetCheckpoint(partition, next) {
-      await control.query(
-        `insert into checkpoint (partition, next_offset) values ($1, $2)
+      const { rowCount } = await control.query(
+        `with owned as materialized (
+          select from (${HELD_LOCKS}) lock where pid = pg_backend_pid() and key = $2::bigint)
+        insert into checkpoint (partition, next_offset) select $2::integer, $3::bigint from owned
         on conflict (partition) do update
           set next_offset = excluded.next_offset, committed_at = null, updated_at = now()`,
-        [partition, next],
+        [session.lockClass, partition, next],
       );
+      if (rowCount === 0) throw new OwnershipLost([partition]);
     },
 
     async checkpoint(progress) {
-      const { rows: stored } = await control.query<{ partition: number; next_offset: number }>({
+      const { rows: stored } = await control.query<{
+        partition: number;
+        owned: boolean;
+        next_offset: number | null;
+      }>({
         name: 'checkpoint',
-        text: `with moved as (
+        // Only this very session can give its locks up, so that what it holds as this begins it holds until the end.
+        text: `with owned as materialized (
+          select key::integer as partition from (${HELD_LOCKS}) lock
+          where pid = pg_backend_pid() and key < 2147483648),
+        moved as (
           update checkpoint stored
           set next_offset = progress.next_offset, updated_at = now(),
             committed_at = coalesce(progress.committed_at, stored.committed_at)
-          from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::timestamptz[])
+          from unnest($2::integer[], $3::bigint[], $4::bigint[], $5::timestamptz[])
             as progress (partition, known, next_offset, committed_at)
-          where stored.partition = progress.partition
+          where stored.partition = progress.partition and stored.partition in (select partition from owned)
             and stored.next_offset >= progress.known and stored.next_offset < progress.next_offset)
-        select partition, next_offset from checkpoint where partition = any ($1::integer[])`,
+        select partition, owned.partition is not null as owned, stored.next_offset
+        from unnest($2::integer[]) asked (partition)
+        left join owned using (partition) left join checkpoint stored using (partition)`,
         values: [
+          session.lockClass,
           progress.map((one) => one.partition),
           progress.map((one) => one.known),
           progress.map((one) => one.next),
           progress.map((one) => one.committedAt),
         ],
       });
-      return new Map(stored.map((row) => [row.partition, row.next_offset]));
+      const lost = stored.filter(({ owned }) => !owned);
+      if (lost.length > 0) throw new OwnershipLost(lost.map(({ partition }) => partition));
+      return new Map(
+        stored.flatMap(({ partition, next_offset }) =>
+          next_offset === null ? [] : [[partition, next_offset] as const],
+        ),
+      );
     },
 
     async park(messages) {

@@ -1,0 +1,511 @@
+import { createRequire } from 'node:module';
+import type { Kafka } from 'kafkajs';
+import { Bell } from '../bell.ts';
+import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
+import { within } from '../lifecycle.ts';
+import type { Log } from '../log.ts';
+import { decodeFetchResponse, type FetchedPartition, type FetchedRecord } from './fetch-response.ts';
+
+/** Records of one partition, in order; none where compaction, control records or aborted transactions left none. */
+export interface FetchedBatch {
+  readonly partition: number;
+  /** The offset that was asked for. */
+  readonly from: number;
+  /** The offset to go on from. */
+  readonly next: number;
+  /** The high watermark. */
+  readonly end: number;
+  readonly messages: readonly FetchedRecord[];
+}
+
+/** Says what is to be read, and takes it. Everything returns at once. */
+export interface Reading {
+  /** Asked before every request. @returns where to go on in each partition that is wanted now */
+  positions(): ReadonlyMap<number, number>;
+  /** Resolves when `positions` may answer more than before. */
+  changed(): Promise<void>;
+  deliver(batch: FetchedBatch): void;
+  /** The partition does not hold the offset (any more). */
+  outOfRange(partition: number, asked: number): void;
+}
+
+export interface PartitionOffsets {
+  /** The oldest that can be read. */
+  readonly first: number;
+  /** After the newest that readers of committed records can read; never beyond `highWatermark`. */
+  readonly lastStable: number;
+  readonly highWatermark: number;
+}
+
+/** A topic read by its partitions, without a consumer group: whoever reads says from where, before every request. */
+export interface PartitionReader {
+  /**
+   * Reads until the signal aborts, by one loop for each broker that leads a partition of the topic. What passes is waited
+   * out, with back-off; an outage is logged once.
+   */
+  read(reading: Reading, signal: AbortSignal): Promise<void>;
+  /**
+   * Asks for the offsets of all partitions, also of those added meanwhile. One whose leader does not answer is missing.
+   * @throws when no leader answers
+   */
+  offsets(): Promise<ReadonlyMap<number, PartitionOffsets>>;
+  /** Commits offsets of a group that has no members. @throws what Kafka refuses it with */
+  commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void>;
+  close(): Promise<void>;
+}
+
+const FETCH = {
+  /** How long a broker may wait for the first byte: a partition that comes to be wanted waits as long for its turn, in ms. */
+  maxWaitMs: 100,
+  maxBytes: 4 * 1024 * 1024,
+  /** Of a partition. Less where many are asked for, so that an answer has something of each. */
+  most: 1024 * 1024,
+  least: 256 * 1024,
+} as const;
+const BACK_OFF_MS = { first: 50, longest: 2_000 } as const;
+const LOOK_FOR_BROKERS_EVERY_MS = 250;
+const READ_UNCOMMITTED = 0;
+const READ_COMMITTED = 1;
+const EARLIEST = -2;
+const LATEST = -1;
+const OFFSET_OUT_OF_RANGE = 1;
+
+/** What is used of kafkajs' inside; `docs/adr/kafka-codecs.md` has why it is pinned to one version. */
+interface Cluster {
+  connect(): Promise<void>;
+  disconnect(): Promise<void>;
+  addTargetTopic(topic: string): Promise<void>;
+  refreshMetadata(): Promise<void>;
+  findTopicPartitionMetadata(topic: string): ReadonlyArray<{ partitionId: number; leader: number }>;
+  findBroker(wanted: { nodeId: string }): Promise<Broker>;
+  findGroupCoordinator(wanted: { groupId: string }): Promise<Broker>;
+  readonly brokerPool: { createBroker(options: object): Broker };
+}
+interface Broker {
+  lookupRequest(apiKey: number, definition: object): (parameters: object) => Protocol;
+  metadata(topics: readonly string[]): Promise<unknown>;
+  offsetCommit(request: object): Promise<unknown>;
+  disconnect(): Promise<void>;
+  readonly connectionPool: {
+    send(protocol: Protocol): Promise<unknown>;
+    readonly pool: ReadonlyArray<{ readonly socket?: { destroy(err: Error): void } }>;
+  };
+}
+interface Protocol {
+  readonly request: { readonly apiVersion: number };
+  readonly response: { decode(payload: Buffer): Promise<unknown>; parse(data: unknown): unknown };
+  readonly requestTimeout?: number;
+}
+
+/**
+ * @param kafka whose brokers, credentials and deadlines are used
+ * @param topic must not be created by asking for it
+ */
+export function openPartitionReader(
+  kafka: Kafka,
+  topic: string,
+  log: Log,
+  clock: Clock = SYSTEM_CLOCK,
+): PartitionReader {
+  return new Partitions(openCluster(kafka), topic, log, clock);
+}
+
+class Partitions implements PartitionReader {
+  readonly #cluster: Cluster;
+  readonly #topic: string;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  /** The broker that leads each partition; below 0 where none does. */
+  #leaders: ReadonlyMap<number, number> = new Map();
+  #refreshing: Promise<void> | null = null;
+  #coordinator: Broker | null = null;
+  /** Rings when something changed that a loop may wait for. */
+  readonly #bell = new Bell();
+
+  constructor(cluster: Cluster, topic: string, log: Log, clock: Clock) {
+    this.#cluster = cluster;
+    this.#topic = topic;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  async read(reading: Reading, signal: AbortSignal): Promise<void> {
+    const loops = new Map<number, Promise<void>>();
+    const outage = new Outage('cannot see the partitions of the topic', this.#log, this.#clock);
+    const listening = { isArmed: false };
+    const isLacking = () =>
+      loops.size === 0 ||
+      [...reading.positions().keys()].some((one) => !loops.has(this.#leaders.get(one) ?? -1));
+    for (let failures = 0; !signal.aborted; ) {
+      if (isLacking()) {
+        try {
+          await unlessAborted(signal, this.#refresh());
+          outage.over();
+          failures = 0;
+        } catch (err) {
+          outage.report(err);
+          failures += 1;
+        }
+      }
+      // One for each broker, for good: it rests while its broker leads nothing.
+      for (const node of new Set(this.#leaders.values())) {
+        if (node >= 0 && !loops.has(node)) loops.set(node, this.#readFrom(node, reading, signal, listening));
+      }
+      await this.#clock.pause(failures > 0 ? backOff(failures) : LOOK_FOR_BROKERS_EVERY_MS, signal);
+    }
+    await Promise.all(loops.values());
+  }
+
+  /** Reads what a broker leads, one request after the other. */
+  async #readFrom(node: number, reading: Reading, signal: AbortSignal, listening: { isArmed: boolean }) {
+    const outage = new Outage(`cannot read from broker ${node}`, this.#log, this.#clock);
+    const troubled = new Map<number, Trouble>();
+    let failures = 0;
+    for (let turn = 0; !signal.aborted; turn++) {
+      const from = this.#takeTurn(node, reading.positions(), troubled, turn);
+      if (from.size === 0) {
+        await this.#untilChanged(reading, signal, listening);
+        continue;
+      }
+      const askedAt = this.#clock.monotonic();
+      try {
+        const answers = await unlessAborted(signal, this.#fetch(node, from));
+        if (answers === undefined) return;
+        outage.over();
+        failures = 0;
+        let hasMoved = false;
+        for (const answer of answers) {
+          if (this.#handOn(answer, from.get(answer.partition)!, reading, troubled)) hasMoved = true;
+        }
+        // A broker waits for the first byte; should one answer at once with nothing to use, it is not asked at once.
+        if (!hasMoved && this.#clock.monotonic() - askedAt < FETCH.maxWaitMs / 2) {
+          await this.#clock.pause(FETCH.maxWaitMs / 2, signal);
+        }
+      } catch (err) {
+        outage.report(err);
+        await this.#clock.pause(backOff(++failures), signal);
+        await unlessAborted(signal, this.#refresh()).catch(() => {});
+      }
+    }
+  }
+
+  /** Where to go on in the partitions that the broker leads; each turn another one comes first, as it is served first. */
+  #takeTurn(
+    node: number,
+    positions: ReadonlyMap<number, number>,
+    troubled: Map<number, Trouble>,
+    turn: number,
+  ): ReadonlyMap<number, number> {
+    const now = this.#clock.monotonic();
+    const wanted = [...positions].filter(
+      ([partition]) =>
+        this.#leaders.get(partition) === node && (troubled.get(partition)?.until ?? now) <= now,
+    );
+    const first = wanted.length > 0 ? turn % wanted.length : 0;
+    return new Map([...wanted.slice(first), ...wanted.slice(0, first)]);
+  }
+
+  /** @returns whether the partition got any further */
+  #handOn(answer: FetchedPartition, from: number, reading: Reading, troubled: Map<number, Trouble>): boolean {
+    const { partition, errorCode, next, records, undecodable } = answer;
+    const hasMoved = errorCode === 0 && next > from;
+    if (hasMoved) {
+      reading.deliver({ partition, from, next, end: answer.highWatermark, messages: records });
+    }
+    if (errorCode === 0 && undecodable === undefined) {
+      troubled.delete(partition);
+      return hasMoved;
+    }
+    const failures = (troubled.get(partition)?.failures ?? 0) + 1;
+    const wait = backOff(failures);
+    troubled.set(partition, { failures, until: this.#clock.monotonic() + wait });
+    void this.#clock.pause(wait).then(() => this.#bell.ring());
+    if (errorCode === OFFSET_OUT_OF_RANGE) reading.outOfRange(partition, from);
+    else {
+      const err = undecodable ?? errorOf(errorCode);
+      // Leaders move now and then; what lasts is worth a line.
+      if (undecodable !== undefined ? failures === 1 : failures === 5) {
+        this.#log.error(
+          { err, partition, offset: next },
+          'cannot read a partition; it is tried again and again',
+        );
+      } else this.#log.debug({ err, partition, offset: next }, 'cannot read a partition');
+      if (undecodable === undefined) void this.#refresh().catch(() => {});
+    }
+    return hasMoved;
+  }
+
+  async #fetch(node: number, from: ReadonlyMap<number, number>): Promise<FetchedPartition[]> {
+    const share = Math.floor(FETCH.maxBytes / from.size);
+    const maxBytes = Math.max(FETCH.least, Math.min(FETCH.most, share));
+    return await this.#ask(
+      node,
+      'Fetch',
+      {
+        isolationLevel: READ_COMMITTED,
+        maxWaitTime: FETCH.maxWaitMs,
+        minBytes: 1,
+        maxBytes: FETCH.maxBytes,
+        rackId: '',
+        topics: [
+          {
+            topic: this.#topic,
+            partitions: [...from].map(([partition, offset]) => ({
+              partition,
+              fetchOffset: String(offset),
+              maxBytes,
+            })),
+          },
+        ],
+      },
+      (payload, version) => decodeFetchResponse(payload, version, from),
+    );
+  }
+
+  async offsets(): Promise<ReadonlyMap<number, PartitionOffsets>> {
+    await this.#refresh();
+    const byNode = Map.groupBy(this.#leaders, ([, node]) => node);
+    byNode.delete(-1);
+    const asked = await Promise.allSettled(
+      [...byNode].map(([node, led]) =>
+        this.#offsetsOf(
+          node,
+          led.map(([partition]) => partition),
+        ),
+      ),
+    );
+    const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [...one.value] : []));
+    const refused = asked.find((one) => one.status === 'rejected');
+    if (answers.length === 0) throw refused?.reason ?? new Error('no partition of the topic has a leader');
+    return new Map(answers);
+  }
+
+  async #offsetsOf(node: number, partitions: readonly number[]): Promise<Map<number, PartitionOffsets>> {
+    const ask = async (isolationLevel: number, timestamp: number) => {
+      const topics = [
+        { topic: this.#topic, partitions: partitions.map((partition) => ({ partition, timestamp })) },
+      ];
+      const { responses } = await this.#ask<OffsetsAnswer>(node, 'ListOffsets', { isolationLevel, topics });
+      return new Map(
+        responses.flatMap(({ partitions: answers }) =>
+          answers
+            .filter(({ errorCode }) => errorCode === 0)
+            .map(({ partition, offset }) => [partition, Number(offset)] as const),
+        ),
+      );
+    };
+    // The high watermark first: what is written between the two questions is not held back by anybody.
+    const highest = await ask(READ_UNCOMMITTED, LATEST);
+    const [stable, first] = await Promise.all([ask(READ_COMMITTED, LATEST), ask(READ_COMMITTED, EARLIEST)]);
+    const offsets = new Map<number, PartitionOffsets>();
+    for (const [partition, lastStable] of stable) {
+      const oldest = first.get(partition);
+      const highWatermark = highest.get(partition);
+      if (oldest === undefined || highWatermark === undefined) continue;
+      offsets.set(partition, {
+        first: oldest,
+        lastStable,
+        highWatermark: Math.max(highWatermark, lastStable),
+      });
+    }
+    return offsets;
+  }
+
+  async commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void> {
+    const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));
+    try {
+      if (this.#coordinator === null) {
+        await this.#cluster.connect();
+        this.#coordinator = await this.#cluster.findGroupCoordinator({ groupId });
+      }
+      await this.#coordinator.offsetCommit({
+        groupId,
+        // Of nobody: a group without members takes it from anyone.
+        groupGenerationId: -1,
+        memberId: '',
+        topics: [{ topic: this.#topic, partitions }],
+      });
+    } catch (err) {
+      this.#coordinator = null;
+      throw err;
+    }
+  }
+
+  async close(): Promise<void> {
+    // kafkajs waits for answers on their way, and for ever where none comes.
+    await within(1_000, 'disconnecting from Kafka', this.#cluster.disconnect()).catch(() => {});
+  }
+
+  async #ask<T>(
+    node: number,
+    api: 'Fetch' | 'ListOffsets',
+    parameters: object,
+    decode?: (payload: Buffer, version: number) => Promise<T>,
+  ): Promise<T> {
+    const { apiKeys, requests } = protocolOfKafkajs();
+    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
+    const protocol = broker.lookupRequest(apiKeys[api], requests[api])(parameters);
+    const { apiVersion } = protocol.request;
+    // Not `parse`, which throws when any partition has an error.
+    const response = {
+      decode: async (payload: Buffer) =>
+        decode ? { decoded: await decode(payload, apiVersion) } : await protocol.response.decode(payload),
+      parse: (data: unknown) => data,
+    };
+    try {
+      const data = await broker.connectionPool.send({ ...protocol, response });
+      return decode ? (data as { decoded: T }).decoded : (data as T);
+    } catch (err) {
+      const { name } = err as Error;
+      if (name === 'KafkaJSConnectionClosedError') await broker.disconnect();
+      // Nothing else would end a connection whose other side is gone without a word.
+      if (name === 'KafkaJSRequestTimeoutError') {
+        for (const { socket } of broker.connectionPool.pool) socket?.destroy(err as Error);
+      }
+      throw err;
+    }
+  }
+
+  /** Learns which broker leads which partition; those who ask at the same time share the answer. */
+  #refresh(): Promise<void> {
+    this.#refreshing ??= this.#askLeaders().finally(() => {
+      this.#refreshing = null;
+    });
+    return this.#refreshing;
+  }
+
+  async #askLeaders(): Promise<void> {
+    await this.#cluster.connect();
+    await this.#cluster.addTargetTopic(this.#topic);
+    await this.#cluster.refreshMetadata();
+    const partitions = this.#cluster.findTopicPartitionMetadata(this.#topic);
+    this.#leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
+    this.#bell.ring();
+  }
+
+  async #untilChanged(reading: Reading, signal: AbortSignal, listening: { isArmed: boolean }): Promise<void> {
+    const since = this.#clock.monotonic();
+    const rung = this.#bell.next();
+    if (!listening.isArmed) {
+      listening.isArmed = true;
+      void reading.changed().then(() => {
+        listening.isArmed = false;
+        this.#bell.ring();
+      });
+    }
+    await unlessAborted(signal, rung);
+    // Whoever is told of a change again and again, and then has nothing to ask for, is not to spin.
+    if (this.#clock.monotonic() - since < 1) await this.#clock.pause(2, signal);
+  }
+}
+
+interface Trouble {
+  readonly failures: number;
+  /** Not asked for before, in monotonic ms. */
+  readonly until: number;
+}
+
+interface OffsetsAnswer {
+  readonly responses: ReadonlyArray<{
+    readonly partitions: ReadonlyArray<{ partition: number; errorCode: number; offset: string }>;
+  }>;
+}
+
+/** With jitter, in ms. */
+const backOff = (failures: number): number =>
+  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** failures) * (0.5 + Math.random() / 2);
+
+/** Logs the first failure of a row, and the end of them. */
+class Outage {
+  readonly #what: string;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  #since: number | null = null;
+
+  constructor(what: string, log: Log, clock: Clock) {
+    this.#what = what;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  report(err: unknown): void {
+    this.#log[this.#since === null ? 'warn' : 'debug']({ err }, `${this.#what}; trying again`);
+    this.#since ??= this.#clock.monotonic();
+  }
+
+  over(): void {
+    if (this.#since === null) return;
+    const lastedMs = Math.round(this.#clock.monotonic() - this.#since);
+    this.#since = null;
+    this.#log.info({ lastedMs }, `${this.#what}: that is over`);
+  }
+}
+
+/** Settles as the promise does, or resolves to undefined when the signal aborts first; the promise itself goes on. */
+function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const onAbort = () => resolve(undefined);
+    if (signal.aborted) return onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}
+
+/** kafkajs opens one for each consumer, and hands none out. */
+function openCluster(kafka: Kafka): Cluster {
+  const createCluster = Object.getOwnPropertySymbols(kafka).find(
+    ({ description }) => description === 'private:Kafka:createCluster',
+  );
+  if (createCluster === undefined) throw new Error('this version of kafkajs keeps its cluster elsewhere');
+  type Creating = Record<symbol, (options: object) => Cluster>;
+  const cluster = (kafka as unknown as Creating)[createCluster]!({
+    metadataMaxAge: 300_000,
+    allowAutoTopicCreation: false,
+    isolationLevel: READ_COMMITTED,
+  });
+  // One partition without a leader is no reason not to learn who leads the others.
+  const { brokerPool } = cluster;
+  const createBroker = brokerPool.createBroker.bind(brokerPool);
+  brokerPool.createBroker = (options) => {
+    const broker = createBroker(options);
+    broker.metadata = (topics) => metadataOf(broker, topics);
+    return broker;
+  };
+  return cluster;
+}
+
+async function metadataOf(broker: Broker, topics: readonly string[]): Promise<unknown> {
+  const { apiKeys, requests } = protocolOfKafkajs();
+  const protocol = broker.lookupRequest(
+    apiKeys.Metadata,
+    requests.Metadata,
+  )({
+    topics,
+    allowAutoTopicCreation: false,
+  });
+  const parse = (data: unknown) => {
+    const { topicMetadata } = data as { topicMetadata: ReadonlyArray<{ topicErrorCode: number }> };
+    const refused = topicMetadata.find(({ topicErrorCode }) => topicErrorCode !== 0);
+    if (refused) throw errorOf(refused.topicErrorCode);
+    return data;
+  };
+  return broker.connectionPool.send({ ...protocol, response: { ...protocol.response, parse } });
+}
+
+function protocolOfKafkajs() {
+  const require = createRequire(import.meta.url);
+  return {
+    apiKeys: require('kafkajs/src/protocol/requests/apiKeys.js') as Record<Api, number>,
+    requests: (require('kafkajs/src/protocol/requests/index.js') as { requests: Record<Api, object> })
+      .requests,
+  };
+}
+type Api = 'Fetch' | 'ListOffsets' | 'Metadata';
+
+function errorOf(code: number): Error {
+  const require = createRequire(import.meta.url);
+  const { createErrorFromCode } = require('kafkajs/src/protocol/error.js') as {
+    createErrorFromCode(code: number): Error;
+  };
+  return createErrorFromCode(code);
+}

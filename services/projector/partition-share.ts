@@ -1,0 +1,51 @@
+import type { Ownership } from './view-store.ts';
+
+export interface PartitionShare {
+  /** Free partitions to take now. */
+  readonly take: readonly number[];
+  /** Partitions to give up, because others have fewer than their share. */
+  readonly release: readonly number[];
+  /** Every partition has an owner, and everybody a fair share. */
+  readonly isBalanced: boolean;
+}
+
+/**
+ * A fair share of the partitions for this session: all members get as many, and where they cannot be divided those get
+ * one more who have most already, so that nothing moves without need. Decided by everybody alone, of what all of them
+ * see; two that decide at the same moment try for the same partition, and one gets it.
+ * @param partitions all of the topic
+ * @param releasing partitions that this session is about to give up
+ */
+export function partitionShare(
+  { me, members, owners }: Ownership,
+  partitions: readonly number[],
+  releasing: ReadonlySet<number>,
+): PartitionShare {
+  const counts = new Map(members.map((member) => [member, 0]));
+  for (const partition of partitions) {
+    const owner = owners.get(partition);
+    if (owner === undefined || !counts.has(owner)) continue;
+    if (owner === me && releasing.has(partition)) continue;
+    counts.set(owner, counts.get(owner)! + 1);
+  }
+  const order = [...counts].sort(([a, owned], [b, others]) => others - owned || a - b);
+  const rest = partitions.length % order.length;
+  const shares = new Map(
+    order.map(([member], rank) => [
+      member,
+      Math.floor(partitions.length / order.length) + (rank < rest ? 1 : 0),
+    ]),
+  );
+  const share = shares.get(me);
+  // Not a member yet.
+  if (share === undefined) return { take: [], release: [], isBalanced: false };
+  const free = partitions.filter((partition) => !owners.has(partition));
+  const mine = partitions.filter((partition) => owners.get(partition) === me && !releasing.has(partition));
+  // Each begins elsewhere, so that those who take at the same time do not take the same.
+  const from = free.length > 0 ? (order.findIndex(([member]) => member === me) * share) % free.length : 0;
+  return {
+    take: [...free.slice(from), ...free.slice(0, from)].slice(0, Math.max(0, share - mine.length)),
+    release: mine.slice(share),
+    isBalanced: free.length === 0 && order.every(([member, owned]) => owned === shares.get(member)),
+  };
+}
