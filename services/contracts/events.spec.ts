@@ -1,5 +1,13 @@
 import { expect, test } from '@jest/globals';
-import { cloudEventType, decodeEvent, type SellerEvent } from './events.ts';
+import {
+  cloudEventId,
+  cloudEventType,
+  decodeEvent,
+  MOVED_TYPE,
+  movedId,
+  type SellerEvent,
+  versionInId,
+} from './events.ts';
 
 const client = {
   id: '6f9619ff-8b86-4d01-b42d-00cf4fc964ff',
@@ -17,7 +25,7 @@ const event: SellerEvent = {
   change: { type: 'client-added', client, position: 0 },
   clients: [client],
 };
-const message = (over: Partial<{ key: string | null; value: string | null; type: string | null }> = {}) => ({
+const message = (over: Partial<Parameters<typeof decodeEvent>[0]> = {}) => ({
   key: '7',
   value: JSON.stringify(event),
   type: cloudEventType('client-added'),
@@ -43,6 +51,61 @@ test('members a reader does not know are ignored', () => {
 
 test('a null value is a tombstone', () => {
   expect(decodeEvent(message({ value: null }))).toEqual({ kind: 'tombstone', sellerId: 7 });
+});
+
+const erased = {
+  value: null,
+  type: cloudEventType('seller-erased'),
+  id: cloudEventId(7, 3),
+  time: '2026-11-23T10:00:00.000Z',
+};
+
+test('the tombstone of an erasure says what the erasure said', () => {
+  expect(decodeEvent(message(erased))).toEqual({
+    kind: 'event',
+    event: {
+      sellerId: 7,
+      version: 3,
+      committedAt: '2026-11-23T10:00:00.000Z',
+      change: { type: 'seller-erased' },
+      clients: [],
+      clientsJson: '[]',
+    },
+  });
+});
+
+test.each([
+  ['names no version', { id: null }],
+  ['names another seller', { id: cloudEventId(8, 3) }],
+  ['names version 0', { id: '7/0' }],
+  ['has an id of something else', { id: '7/3/repair/1' }],
+  ['has no time', { time: null }],
+  ['has a time that is none', { time: 'yesterday' }],
+  ['is a repair', { type: cloudEventType('seller-repaired') }],
+  ['is of another kind', { type: 'dev.topclients.seller.seller-thanked.v1' }],
+  ['is of no kind', { type: null }],
+])('a tombstone that %s says nothing of a list', (_, changes) => {
+  expect(decodeEvent(message({ ...erased, ...changes }))).toEqual({ kind: 'tombstone', sellerId: 7 });
+});
+
+test('the marker of a move is no tombstone, whatever its id', () => {
+  for (const id of [movedId(7, 3), cloudEventId(7, 3), null]) {
+    expect(decodeEvent(message({ ...erased, type: MOVED_TYPE, id }))).toEqual({ kind: 'moved', sellerId: 7 });
+  }
+});
+
+test.each([
+  ['7/3', 3],
+  ['7/3/repair/9', 3],
+  ['7/3/moved', 3],
+  ['8/3', null],
+  ['7/3x', null],
+  ['7/', null],
+  ['7/0', null],
+  ['7/9999999999999999', null],
+  [null, null],
+])('of the id %s it reads version %s of seller 7', (id, version) => {
+  expect(versionInId(7, id)).toBe(version);
 });
 
 test('what cannot be read says why and which seller waits', () => {

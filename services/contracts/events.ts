@@ -46,16 +46,41 @@ export const CLOUD_EVENTS = {
 
 const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
 
+/**
+ * Marks a key that moved to another partition when the topic grew: a null value, so that compaction forgets what the
+ * old partition has of the seller. It says nothing of the seller, and readers pass over it.
+ */
+export const SELLER_MOVED = 'seller-moved';
+
 /** `client-added` → `dev.topclients.seller.client-added.v1`; what is repaired is told in `repair.ts` */
-export const cloudEventType = (type: ChangeType | 'seller-repaired'): string =>
+export const cloudEventType = (type: ChangeType | 'seller-repaired' | typeof SELLER_MOVED): string =>
   `dev.topclients.seller.${type}.v${CLOUD_EVENTS.schemaVersion}`;
+
+export const MOVED_TYPE = cloudEventType(SELLER_MOVED);
+const ERASED_TYPE = cloudEventType('seller-erased');
 
 /** `<seller>/<version>` is the same for every copy of an event, so that `ce_source` + `ce_id` identify it. */
 export const cloudEventId = (sellerId: number, version: number): string => `${sellerId}/${version}`;
 
+/** The marker's own: it is no copy of the event of that version. */
+export const movedId = (sellerId: number, version: number): string =>
+  `${cloudEventId(sellerId, version)}/moved`;
+
+/**
+ * The version that a `ce_id` names, of an event, a repair or a marker.
+ * @returns null where it names none, or another seller
+ */
+export function versionInId(sellerId: number, id: string | null): number | null {
+  const [, seller, version] = /^([1-9]\d{0,15})\/([1-9]\d{0,15})(?:\/|$)/.exec(id ?? '') ?? [];
+  return Number(seller) === sellerId && Number.isSafeInteger(Number(version)) ? Number(version) : null;
+}
+
 export type DecodedEvent =
+  /** The tombstone of an erasure too: it says what the erasure said. */
   | { kind: 'event'; event: ReadSellerEvent }
+  /** A null value that says nothing of a list: a repair's (see `repair.ts`), or one that names no version. */
   | { kind: 'tombstone'; sellerId: number }
+  | { kind: 'moved'; sellerId: number }
   | { kind: 'unreadable'; sellerId: number | null; reason: string };
 
 /** Steps from an old schema version to the next; a new version adds one entry. Index 0 is v1 → v2. */
@@ -66,19 +91,45 @@ const sellerOf = (key: string | null): number | null => {
   return Number.isSafeInteger(sellerId) && sellerId >= 1 ? sellerId : null;
 };
 
+/** What the erasure before a tombstone said: compaction may have left the tombstone alone. */
+function erasureIn(sellerId: number, id: string | null, time: string | null): ReadSellerEvent | null {
+  const version = versionInId(sellerId, id);
+  // A repair and a marker have longer ids, and other types.
+  if (version === null || id !== cloudEventId(sellerId, version)) return null;
+  const at = Date.parse(time ?? '');
+  if (Number.isNaN(at)) return null;
+  const committedAt = new Date(at).toISOString();
+  return {
+    sellerId,
+    version,
+    committedAt,
+    change: { type: 'seller-erased' },
+    clients: [],
+    clientsJson: '[]',
+  };
+}
+
 /**
  * Reads one message. Never throws: what cannot be read comes back with its reason, and with the seller where the
  * key still tells, so that only that seller waits.
+ * @param message `id` and `time` are the headers `ce_id` and `ce_time`, which only a tombstone needs
  */
 export function decodeEvent(message: {
   key: string | null;
   value: string | null;
   type: string | null;
+  id?: string | null;
+  time?: string | null;
 }): DecodedEvent {
   const sellerId = sellerOf(message.key);
   const unreadable = (reason: string): DecodedEvent => ({ kind: 'unreadable', sellerId, reason });
   if (sellerId === null) return unreadable(`the key ${JSON.stringify(message.key)} is not a seller id`);
-  if (message.value === null) return { kind: 'tombstone', sellerId };
+  if (message.value === null) {
+    if (message.type === MOVED_TYPE) return { kind: 'moved', sellerId };
+    const { type, id = null, time = null } = message;
+    const event = type === ERASED_TYPE ? erasureIn(sellerId, id, time) : null;
+    return event ? { kind: 'event', event } : { kind: 'tombstone', sellerId };
+  }
   const version = message.type === null ? CLOUD_EVENTS.schemaVersion : Number(TYPE.exec(message.type)?.[2]);
   if (!(version <= CLOUD_EVENTS.schemaVersion)) {
     return unreadable(

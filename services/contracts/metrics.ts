@@ -154,9 +154,23 @@ export const METRICS = {
   },
   topclients_projector_events_total: {
     type: 'counter',
-    help: 'Events by result: applied, duplicate (the version was there), stale (a newer one was), tombstone, parked',
+    help: 'Events by result: applied, duplicate (the version was there), stale (a newer one was), tombstone (beside its erasure), unversioned (a tombstone that tells no version), moved (the marker of a key in another partition now), parked',
     unit: 'events',
     labels: ['page', 'result'],
+    owner: 'projector',
+  },
+  topclients_projector_redriven_total: {
+    type: 'counter',
+    help: 'Parked messages that the projector tried again by itself, by result: applied, superseded (the view is beyond it), remains',
+    unit: 'messages',
+    labels: ['page', 'result'],
+    owner: 'projector',
+  },
+  topclients_projector_notification_outages_total: {
+    type: 'counter',
+    help: "Times the database's queue of notifications was full, so that rows were written without telling page servers",
+    unit: 'errors',
+    labels: ['page'],
     owner: 'projector',
   },
   topclients_projector_batch_size: {
@@ -469,6 +483,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['done', 'replayed', 'too-many-clients', 'duplicate-client', 'unknown-client', 'period-reversed'],
     ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
+    ...['unversioned', 'moved', 'superseded', 'remains'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
   ),
   limit: oneOf('seller', 'address'),

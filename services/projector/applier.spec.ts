@@ -1,9 +1,18 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { cloudEventId, cloudEventType, type SellerEvent } from '#contracts/events.ts';
+import {
+  cloudEventId,
+  cloudEventType,
+  decodeEvent,
+  MOVED_TYPE,
+  movedId,
+  type SellerEvent,
+} from '#contracts/events.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { APPLIER_LIMITS, Applier, type ApplierObserver } from './applier.ts';
 import type { Message } from './bus.ts';
-import type { ParkedMessage, ViewStore } from './view-store.ts';
+import type { ParkedMessage, Superseding } from './parked.ts';
+import type { ViewStore } from './view-store.ts';
 
 const message = (offset: number, sellerId: number, version: number, value?: string): Message => ({
   offset: String(offset),
@@ -24,12 +33,22 @@ const message = (offset: number, sellerId: number, version: number, value?: stri
 
 /** A view in memory, which can refuse rows, take its time, or fail. */
 function rig(
-  options: { refuses?: (row: SellerEvent) => boolean; parked?: number[]; partitions?: number[] } = {},
+  options: {
+    refuses?: (row: SellerEvent) => boolean;
+    parked?: number[];
+    partitions?: number[];
+    /** The database's queue of notifications. */
+    queue?: { isFull: boolean };
+    clock?: Clock;
+    isMuted?: boolean;
+  } = {},
 ) {
   const view = new Map<number, number>();
   const parked = new Map<number, ParkedMessage>();
   const statements: SellerEvent[][] = [];
   const failures: unknown[] = [];
+  const superseding: Superseding[] = [];
+  const muted: boolean[] = [];
   /** How many events the view was asked about, because a statement had changed fewer rows than it was given. */
   const asked: number[] = [];
   const counted: Record<string, number> = {};
@@ -37,10 +56,21 @@ function rig(
   let failure: Error | undefined;
   const store = {
     lost: new AbortController().signal,
+    isMuted: options.isMuted ?? false,
+    async mute() {
+      store.isMuted = true;
+    },
+    async unmute() {
+      store.isMuted = options.queue?.isFull ?? false;
+      return !store.isMuted;
+    },
     async upsert(rows: readonly unknown[]) {
       statements.push(rows as SellerEvent[]);
       await gate;
       if (failure) throw failure;
+      if (options.queue?.isFull && !store.isMuted) {
+        throw Object.assign(new Error('the queue is full'), { code: '54000', file: 'async.c' });
+      }
       if ((rows as SellerEvent[]).some((row) => options.refuses?.(row))) {
         throw Object.assign(new Error('value too long'), { code: '22001' });
       }
@@ -55,14 +85,22 @@ function rig(
       return events.filter(({ sellerId, version }) => view.get(sellerId) === version).length;
     },
     async park(messages: readonly ParkedMessage[]) {
-      for (const one of messages) parked.set(one.offset, one);
+      const kept = messages.filter(
+        ({ sellerId, version }) => version === null || (view.get(sellerId!) ?? 0) < version,
+      );
+      for (const one of kept) parked.set(one.offset, one);
+      return kept;
     },
-    async supersede(applied: ReadonlyArray<{ sellerId: number; offset: number }>) {
-      for (const { sellerId, offset } of applied) {
-        for (const [at, one] of parked) if (one.sellerId === sellerId && at < offset) parked.delete(at);
+    async supersede(applied: readonly Superseding[]) {
+      superseding.push(...applied);
+      for (const { sellerId, version, offset } of applied) {
+        for (const [at, one] of parked) {
+          if (one.sellerId !== sellerId) continue;
+          if (one.version && version ? one.version <= version : at < offset) parked.delete(at);
+        }
       }
     },
-  } as unknown as ViewStore;
+  };
   const count = (result: string, more: number) => {
     counted[result] = (counted[result] ?? 0) + more;
   };
@@ -71,14 +109,16 @@ function rig(
     repaired: (result) => count(result, 1),
     skipped: count,
     parked: () => count('parked', 1),
+    muted: (isMuted) => muted.push(isMuted),
   };
   const applier = new Applier(
-    store,
+    store as unknown as ViewStore,
     (event) => event,
     new Map((options.partitions ?? [0]).map((partition) => [partition, 0])),
     options.parked ?? [],
     observer,
     (err) => failures.push(err),
+    options.clock,
   );
   return {
     applier,
@@ -86,6 +126,8 @@ function rig(
     parked,
     statements,
     failures,
+    superseding,
+    muted,
     asked,
     counted,
     block() {
@@ -253,13 +295,119 @@ test.each([
   ['57014', 'statement timeout'],
   ['42P01', 'no such table'],
   ['53100', 'disk full'],
+  ['54000', 'the queue of notifications is full, and stays so whatever is done'],
+  ['54001', 'statement too complex'],
 ])('SQLSTATE %s (%s) is nobody’s row', async (code) => {
   const { applier, parked, failures, failWith } = rig();
-  failWith(Object.assign(new Error(code), { code }));
+  failWith(Object.assign(new Error(code), { code, file: 'async.c' }));
   applier.handOver(0, [message(0, 1, 1), message(1, 2, 1)], 2);
   await applier.drain();
   await new Promise(setImmediate);
   expect([failures.length, parked.size]).toEqual([1, 0]);
+});
+
+test('a full queue of notifications stops and parks nothing: page servers are not told until it has room', async () => {
+  const queue = { isFull: true };
+  const pauses: Array<() => void> = [];
+  const clock: Clock = {
+    ...SYSTEM_CLOCK,
+    pause: () => new Promise((resolve) => pauses.push(resolve)),
+  };
+  const { applier, view, parked, failures, muted, statements } = rig({ queue, clock });
+  const messages = Array.from({ length: APPLIER_LIMITS.rowsPerChunk * 2 }, (_, i) => message(i, i + 1, 1));
+  applier.handOver(0, messages, messages.length);
+  await applier.drain();
+  expect([view.size, parked.size, failures.length]).toEqual([messages.length, 0, 0]);
+  // Both chunks were on their way when the first was refused.
+  expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000, 1_000, 1_000]);
+  expect([muted, pauses.length]).toEqual([[true], 1]);
+  pauses.shift()!();
+  await new Promise(setImmediate);
+  expect([muted, pauses.length]).toEqual([[true], 1]);
+  queue.isFull = false;
+  pauses.shift()!();
+  await new Promise(setImmediate);
+  expect([muted, pauses.length]).toEqual([[true, false], 0]);
+});
+
+test('who goes on with a session that does not tell page servers has them told again', async () => {
+  const { muted, applier } = rig({
+    isMuted: true,
+    clock: { ...SYSTEM_CLOCK, pause: () => Promise.resolve() },
+  });
+  await new Promise(setImmediate);
+  expect(muted).toEqual([false]);
+  applier.end();
+});
+
+const tombstone = (offset: number, sellerId: number, version: number): Message => ({
+  ...message(offset, sellerId, version),
+  value: null,
+  headers: {
+    ce_type: cloudEventType('seller-erased'),
+    ce_id: cloudEventId(sellerId, version),
+    ce_time: '2026-11-23T10:00:00.000Z',
+  },
+});
+
+test('a tombstone that compaction left alone empties the row, and takes away what is parked of the seller', async () => {
+  const { applier, view, parked, statements, superseding, counted } = rig();
+  applier.handOver(0, [message(0, 1, 5), message(1, 1, 6, '{"sellerId":1,"version":6,')], 2);
+  await applier.drain();
+  expect([view.get(1), parked.size]).toEqual([5, 1]);
+  applier.handOver(0, [tombstone(2, 1, 7)], 3);
+  await applier.drain();
+  expect(view.get(1)).toBe(7);
+  expect(statements.at(-1)).toMatchObject([
+    { sellerId: 1, version: 7, clients: [], committedAt: '2026-11-23T10:00:00.000Z' },
+  ]);
+  expect(parked.size).toBe(0);
+  expect(superseding.at(-1)).toEqual({ sellerId: 1, version: 7, partition: 0, offset: 2, isFinal: true });
+  expect(counted).toEqual({ applied: 2, parked: 1 });
+});
+
+test('an erasure and its tombstone are one row', async () => {
+  const { applier, statements, counted } = rig();
+  applier.handOver(0, [message(0, 1, 5), message(1, 1, 6), tombstone(2, 1, 6)], 3);
+  await applier.drain();
+  expect(statements.map((rows) => rows.map(({ version }) => version))).toEqual([[6]]);
+  expect(counted).toEqual({ applied: 1, stale: 1, tombstone: 1 });
+});
+
+test('a refused tombstone is parked as its erasure', async () => {
+  const { applier, parked } = rig({ refuses: ({ version }) => version === 6 });
+  applier.handOver(0, [tombstone(0, 1, 6)], 1);
+  await applier.drain();
+  const [one] = [...parked.values()];
+  expect(one).toMatchObject({ sellerId: 1, version: 6 });
+  expect(decodeEvent(one!)).toMatchObject({ kind: 'event', event: { version: 6, clients: [] } });
+});
+
+test('a tombstone without a version and a marker of a move change nothing and are counted', async () => {
+  const { applier, view, counted, parked } = rig();
+  const { ce_id: _, ...headers } = tombstone(1, 1, 6).headers as Record<string, string>;
+  applier.handOver(
+    0,
+    [
+      message(0, 1, 5),
+      { ...tombstone(1, 1, 6), headers },
+      { ...tombstone(2, 1, 6), headers: { ce_type: MOVED_TYPE, ce_id: movedId(1, 6) } },
+    ],
+    3,
+  );
+  await applier.drain();
+  expect([view.get(1), parked.size, applier.positions.get(0)!.next]).toEqual([5, 0, 3]);
+  expect(counted).toEqual({ applied: 1, unversioned: 1, moved: 1 });
+});
+
+test('an unreadable message that tells an older version than the view has is stale, not parked', async () => {
+  const { applier, parked, counted } = rig();
+  applier.handOver(0, [message(0, 1, 5)], 1);
+  await applier.drain();
+  applier.handOver(0, [message(1, 1, 4, '{"sellerId":1,"version":4,')], 2);
+  await applier.drain();
+  expect(parked.size).toBe(0);
+  expect(counted).toEqual({ applied: 1, stale: 1 });
 });
 
 test('any deliveries in any sizes leave each seller at its newest version and every partition at its end', async () => {

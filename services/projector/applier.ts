@@ -1,4 +1,5 @@
 import type { ReadSellerEvent } from '#contracts/events.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Message } from './bus.ts';
 import {
   type Applicable,
@@ -8,8 +9,11 @@ import {
   type Received,
   type Repair,
   type Unapplicable,
+  versionTold,
 } from './newest.ts';
-import { isRowsFault, type ViewStore } from './view-store.ts';
+import type { Superseding } from './parked.ts';
+import { isNotifyQueueFull, isRowsFault } from './row-fault.ts';
+import type { ViewStore } from './view-store.ts';
 
 /** Told what was applied, for metrics. */
 export interface ApplierObserver {
@@ -17,10 +21,19 @@ export interface ApplierObserver {
   applied(events: readonly Applicable[], changed: number, tookMs: number): void;
   /** A seller's row was put right by a repair (`applied`), or had no need of it (`duplicate`). */
   repaired(result: 'applied' | 'duplicate'): void;
-  /** `duplicate`: that version was there; `stale`: a newer one was. */
-  skipped(result: 'duplicate' | 'stale' | 'tombstone', count: number): void;
+  /** Messages that changed nothing. */
+  skipped(result: Skipped, count: number): void;
   parked(message: Unapplicable): void;
+  /** Page servers are not told of changes, from `true` to `false`: the database's queue for them is full. */
+  muted(isMuted: boolean): void;
 }
+
+/**
+ * `duplicate`: that version was there; `stale`: a newer one was. `tombstone`: the end of an erased seller, beside the
+ * erasure, or a repair's. `unversioned`: a tombstone that does not tell of which version it is. `moved`: the key stands in
+ * another partition now.
+ */
+export type Skipped = 'duplicate' | 'stale' | 'tombstone' | 'unversioned' | 'moved';
 
 export const APPLIER_LIMITS = {
   /** Sellers in a statement. */
@@ -55,6 +68,9 @@ export interface Position {
   committedAt: string | null;
 }
 
+/** Between two looks whether page servers can be told again, in ms. */
+const LOOK_WHETHER_TOLD_MS = 5_000;
+
 interface Chunk {
   readonly received: readonly Received[];
   /** Where each partition stands once the chunk is applied. */
@@ -71,10 +87,14 @@ export class Applier {
   readonly #toRow: (event: ReadSellerEvent) => unknown;
   readonly #observer: ApplierObserver;
   readonly #onFailure: (err: unknown) => void;
+  readonly #clock: Clock;
+  readonly #ending = new AbortController();
   #queue: Delivery[] = [];
   #waiting = 0;
   #bytesWaiting = 0;
   #inFlight: Chunk[] = [];
+  /** A chunk with repairs is under way: it waits for all before it, and all others for it. */
+  #isAlone = false;
   #pumpScheduled = false;
   #ended = false;
   #lastChunk: Promise<void> = Promise.resolve();
@@ -94,15 +114,18 @@ export class Applier {
     parkedSellers: Iterable<number>,
     observer: ApplierObserver,
     onFailure: (err: unknown) => void,
+    clock: Clock = SYSTEM_CLOCK,
   ) {
     this.#store = store;
     this.#toRow = toRow;
     this.#observer = observer;
     this.#onFailure = onFailure;
+    this.#clock = clock;
     this.#parkedSellers = new Set(parkedSellers);
     for (const [partition, next] of begin) {
       this.positions.set(partition, { next, writtenAt: null, committedAt: null });
     }
+    if (store.isMuted) void this.#unmuteLater();
   }
 
   get hasRoom(): boolean {
@@ -196,6 +219,7 @@ export class Applier {
   /** Drops what waits; what is on its way to the database may still arrive there, which does no harm. */
   end(): void {
     this.#ended = true;
+    this.#ending.abort();
     this.#queue = [];
     this.#waiting = 0;
     this.#bytesWaiting = 0;
@@ -217,13 +241,24 @@ export class Applier {
   }
 
   #pump(): void {
-    while (!this.#ended && this.#queue.length > 0 && this.#inFlight.length < APPLIER_LIMITS.chunksInFlight) {
+    while (
+      !this.#ended &&
+      !this.#isAlone &&
+      this.#queue.length > 0 &&
+      this.#inFlight.length < APPLIER_LIMITS.chunksInFlight
+    ) {
       const chunk = this.#takeChunk();
+      const parts = newestInParts(chunk.received);
+      // A statement that is refused goes again in halves, behind what was sent meanwhile. The version guard makes that
+      // harmless for rows; a repair must find what stands before it, and what stands behind it must find it done.
+      const hasRepairs = parts.some(({ repairs }) => repairs.length > 0);
+      this.#isAlone = hasRepairs;
       this.#inFlight.push(chunk);
       const previous = this.#lastChunk;
-      this.#lastChunk = this.#apply(chunk, previous).then(
+      this.#lastChunk = this.#apply(chunk, parts, previous, hasRepairs).then(
         () => {
           this.#inFlight.shift();
+          if (hasRepairs) this.#isAlone = false;
           this.#announce();
           this.#pump();
         },
@@ -269,34 +304,55 @@ export class Applier {
     return { received, reaches };
   }
 
-  async #apply(chunk: Chunk, previous: Promise<void>): Promise<void> {
-    const parts = newestInParts(chunk.received);
+  /**
+   * @param previous the chunk ahead
+   * @param isAlone nothing of it may be sent before that one is settled
+   */
+  async #apply(
+    chunk: Chunk,
+    parts: readonly Newest[],
+    previous: Promise<void>,
+    isAlone: boolean,
+  ): Promise<void> {
+    if (isAlone) await previous;
+    if (this.#ended) return;
     const refused: Unapplicable[] = [];
-    // All statements are sent within this turn, so that those of the next part or chunk, which are sent later on the same
-    // connection, find them done: an event that is behind a repair must not look at the wrong row before it is gone.
-    const written = (await Promise.all(parts.map((part) => this.#writePart(part, refused)))).flat();
+    const superseding: Superseding[] = [];
+    const written: Applicable[] = [];
+    for (const part of parts) written.push(...(await this.#writePart(part, refused, superseding)));
     // In order from here on: a message is parked before a later one of its seller can supersede it.
     await previous;
     if (this.#ended) return;
     const unapplicable = [...parts.flatMap(({ unreadable }) => unreadable), ...refused];
-    if (unapplicable.length > 0) await this.#park(unapplicable);
-    await this.#supersedeParked(written);
+    const stale = unapplicable.length > 0 ? await this.#park(unapplicable) : 0;
+    await this.#supersedeParked(written, superseding);
     if (this.#ended) return;
-    for (const { superseded, duplicates, tombstones } of parts) {
-      if (superseded > 0) this.#observer.skipped('stale', superseded);
-      if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
-      if (tombstones > 0) this.#observer.skipped('tombstone', tombstones);
-    }
+    this.#tellSkipped(parts, stale);
     this.#advance(chunk, written);
+  }
+
+  #tellSkipped(parts: readonly Newest[], stale: number): void {
+    const told: Record<Skipped, number> = { stale, duplicate: 0, tombstone: 0, unversioned: 0, moved: 0 };
+    for (const part of parts) {
+      told.stale += part.superseded;
+      told.duplicate += part.duplicates;
+      told.tombstone += part.tombstones;
+      told.unversioned += part.unversioned.length;
+      told.moved += part.moved;
+    }
+    for (const [result, count] of Object.entries(told)) {
+      if (count > 0) this.#observer.skipped(result as Skipped, count);
+    }
   }
 
   /** @param refused receives the events that the database does not take */
   async #write(events: readonly Applicable[], refused: Unapplicable[]): Promise<readonly Applicable[]> {
     if (events.length === 0) return events;
     try {
-      const startedAt = performance.now();
-      const changed = await this.#store.upsert(events.map(({ event }) => this.#toRow(event)));
-      this.#observer.applied(events, changed, performance.now() - startedAt);
+      const startedAt = this.#clock.monotonic();
+      const rows = events.map(({ event }) => this.#toRow(event));
+      const changed = await this.#orMuted(() => this.#store.upsert(rows));
+      this.#observer.applied(events, changed, this.#clock.monotonic() - startedAt);
       if (changed < events.length) void this.#tellApart(events, changed);
       return events;
     } catch (err) {
@@ -319,7 +375,11 @@ export class Applier {
   }
 
   /** Sellers with a repair go one by one: replacing a row takes a transaction, and there are few. */
-  async #writePart({ events, repairs }: Newest, refused: Unapplicable[]): Promise<readonly Applicable[]> {
+  async #writePart(
+    { events, repairs }: Newest,
+    refused: Unapplicable[],
+    superseding: Superseding[],
+  ): Promise<readonly Applicable[]> {
     if (repairs.length === 0) return this.#write(events, refused);
     const bySeller = Map.groupBy(repairs, ({ sellerId }) => sellerId);
     const newest = new Map(events.map((one) => [one.event.sellerId, one]));
@@ -327,7 +387,7 @@ export class Applier {
     const written = await Promise.all([
       this.#write(others, refused),
       ...[...bySeller].map(([sellerId, ofSeller]) =>
-        this.#repair(ofSeller, newest.get(sellerId) ?? null, refused),
+        this.#repair(ofSeller, newest.get(sellerId) ?? null, refused, superseding),
       ),
     ]);
     return written.flat();
@@ -338,13 +398,17 @@ export class Applier {
     repairs: readonly Repair[],
     newest: Applicable | null,
     refused: Unapplicable[],
+    superseding: Superseding[],
   ): Promise<readonly Applicable[]> {
     const [{ sellerId }] = repairs as [Repair];
     try {
       const wrong = repairs.flatMap((one) => one.wrong ?? []);
       const row = newest ? this.#toRow(newest.event) : null;
-      const changed = await this.#store.replace(sellerId, wrong, row);
+      const changed = await this.#orMuted(() => this.#store.replace(sellerId, wrong, row));
       this.#observer.repaired(changed ? 'applied' : 'duplicate');
+      const { partition, message } = newest ?? (repairs.at(-1) as Repair);
+      const version = newest?.event.version ?? null;
+      superseding.push({ sellerId, version, partition, offset: Number(message.offset), isFinal: true });
       return newest ? [newest] : [];
     } catch (err) {
       if (this.#ended || !isRowsFault(err, this.#store.lost)) throw err;
@@ -352,6 +416,35 @@ export class Applier {
       refused.push({ ...(newest ?? (repairs.at(-1) as Repair)), sellerId, reason });
       return [];
     }
+  }
+
+  /**
+   * Writes, and once more without telling page servers where a full queue of notifications refuses the commit: telling
+   * them is an optimisation, which must not stop a write.
+   */
+  async #orMuted<T>(write: () => Promise<T>): Promise<T> {
+    try {
+      return await write();
+    } catch (err) {
+      if (this.#ended || !isNotifyQueueFull(err)) throw err;
+      const wasMuted = this.#store.isMuted;
+      if (!wasMuted) {
+        this.#observer.muted(true);
+        void this.#unmuteLater();
+      }
+      await this.#store.mute();
+      return write();
+    }
+  }
+
+  async #unmuteLater(): Promise<void> {
+    const { signal } = this.#ending;
+    do {
+      await this.#clock.pause(LOOK_WHETHER_TOLD_MS, signal);
+      if (signal.aborted) return;
+      // A lost session is noticed by whoever writes through it.
+    } while (!(await this.#store.unmute().catch(() => false)));
+    this.#observer.muted(false);
   }
 
   /** Asks only about chunks that held something old, and lets nothing wait for the answer. */
@@ -365,36 +458,48 @@ export class Applier {
     if (old > duplicates) this.#observer.skipped('stale', old - duplicates);
   }
 
-  async #park(messages: readonly Unapplicable[]): Promise<void> {
+  /** @returns how many it need not keep, because the view is beyond them */
+  async #park(messages: readonly Unapplicable[]): Promise<number> {
     this.#parkings += 1;
-    await this.#store.park(
-      messages.map(({ partition, message, sellerId, reason }) => ({
+    const places = await this.#store.park(
+      messages.map(({ partition, message, sellerId, reason, event }) => ({
         partition,
         offset: Number(message.offset),
         sellerId,
+        version: event?.version ?? versionTold(message, sellerId),
         key: message.key?.toString() ?? null,
         type: header(message, 'ce_type'),
-        value: message.value?.toString() ?? null,
+        // A tombstone's headers are not kept; its erasure says the same.
+        value: message.value?.toString() ?? (event ? JSON.stringify(event) : null),
         reason,
       })),
     );
+    const kept = new Set(places.map(({ partition, offset }) => `${partition}/${offset}`));
+    let beyond = 0;
     for (const one of messages) {
+      if (!kept.has(`${one.partition}/${one.message.offset}`)) {
+        beyond += 1;
+        continue;
+      }
       if (one.sellerId !== null) this.#parkedSellers.add(one.sellerId);
       this.#observer.parked(one);
     }
+    return beyond;
   }
 
-  async #supersedeParked(written: readonly Applicable[]): Promise<void> {
+  async #supersedeParked(written: readonly Applicable[], repairs: readonly Superseding[]): Promise<void> {
     if (this.#parkedSellers.size === 0) return;
-    const good = written.filter(({ event }) => this.#parkedSellers.has(event.sellerId));
-    if (good.length === 0) return;
-    await this.#store.supersede(
-      good.map(({ event, partition, message }) => ({
+    const good: Superseding[] = written
+      .filter(({ event }) => this.#parkedSellers.has(event.sellerId))
+      .map(({ event, partition, message }) => ({
         sellerId: event.sellerId,
+        version: event.version,
         partition,
         offset: Number(message.offset),
-      })),
-    );
+        isFinal: event.change.type === 'seller-erased',
+      }));
+    good.push(...repairs.filter(({ sellerId }) => this.#parkedSellers.has(sellerId)));
+    if (good.length > 0) await this.#store.supersede(good);
   }
 
   #advance(chunk: Chunk, written: readonly Applicable[]): void {

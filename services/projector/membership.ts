@@ -4,6 +4,7 @@ import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Applier } from './applier.ts';
 import type { Batch, PartitionEnds } from './bus.ts';
+import type { ParkedRetries } from './parked-retries.ts';
 import { partitionShare } from './partition-share.ts';
 import { OwnershipLost, type ViewStore } from './view-store.ts';
 
@@ -174,7 +175,7 @@ export class Membership {
     const partitions = watched.map(([partition]) => partition);
     let parkedSellers = 0;
     await this.applier.refreshParked(async () => {
-      const parked = await this.#store.parkedSellers(partitions);
+      const parked = await this.#store.parkedSellers();
       parkedSellers = parked.length;
       return known(parked);
     });
@@ -185,6 +186,14 @@ export class Membership {
       if (wasReset && owned.state === 'running') throw new Error('the checkpoints were reset');
     }
     return parkedSellers;
+  }
+
+  /** Tries parked messages of what is owned again, where they are due. */
+  async retryParked(retries: ParkedRetries): Promise<void> {
+    const running = [...this.#owned].flatMap(([partition, { state }]) =>
+      state === 'running' ? [partition] : [],
+    );
+    await retries.look(this.#store, running);
   }
 
   /** Applies what was handed over, stores how far that is, and gives everything up with the session. */
@@ -224,7 +233,7 @@ export class Membership {
     this.#onChange();
     // Read after the lock was got: nobody moves it any more.
     const stored = await this.#store.loadCheckpoints(got);
-    const parked = known(await this.#store.parkedSellers(got));
+    const parked = known(await this.#store.parkedSellers());
     if (this.#over.signal.aborted) return;
     for (const [partition, next] of stored) {
       this.applier.begin(partition, next, parked);

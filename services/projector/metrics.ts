@@ -1,6 +1,7 @@
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
 import type { OwnedState } from './membership.ts';
+import type { Retried } from './parked.ts';
 
 /** What is known at a scrape of a partition that this process owns. */
 export interface LagReading {
@@ -62,8 +63,12 @@ export function openProjectorMetrics(metrics: Metrics, page: string, read: () =>
   const unstable = metrics.gauge('topclients_projector_lag_unstable_records');
   const position = metrics.gauge('topclients_projector_position');
   const ofTopic = metrics.gauge('topclients_projector_topic_partitions');
-  for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'parked'])
+  for (const result of ['applied', 'duplicate', 'stale', 'tombstone', 'unversioned', 'moved', 'parked'])
     events.inc({ page, result }, 0);
+  const redriven = metrics.counter('topclients_projector_redriven_total');
+  for (const result of ['applied', 'superseded', 'remains']) redriven.inc({ page, result }, 0);
+  const outages = metrics.counter('topclients_projector_notification_outages_total');
+  outages.inc({ page }, 0);
   newest.set({ page }, 0);
   rebalances.inc({ page }, 0);
   stalled.inc({ page }, 0);
@@ -86,9 +91,11 @@ export function openProjectorMetrics(metrics: Metrics, page: string, read: () =>
     repaired: (result) => events.inc({ page, result }),
     skipped: (result, count) => events.inc({ page, result }, count),
     parked: () => events.inc({ page, result: 'parked' }),
+    muted: (isMuted) => outages.inc({ page }, isMuted ? 1 : 0),
   };
   return {
     observer,
+    redriven: ({ result }: Retried) => redriven.inc({ page, result }),
     rebalanced: () => rebalances.inc({ page }),
     stalled: () => stalled.inc({ page }),
     parkedSellers: (count: number) => parkedSellers.set({ page }, count),

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { cloudEventType } from '#contracts/events.ts';
+import { cloudEventId, cloudEventType, MOVED_TYPE, movedId } from '#contracts/events.ts';
 import type { Message } from './bus.ts';
-import { newestPerSeller, type Received } from './newest.ts';
+import { newestPerSeller, type Received, versionTold } from './newest.ts';
 
 let nextOffset = 0;
 const message = (
@@ -98,9 +98,76 @@ test('a value that another writer laid out differently is read as well', () => {
   ).toEqual([[1, 4]]);
 });
 
-test('tombstones are counted and change nothing', () => {
-  const { events, unreadable, tombstones } = newestPerSeller([message(1, 2), message(1, 2, { value: null })]);
-  expect([events.length, unreadable.length, tombstones]).toEqual([1, 0, 1]);
+const tombstone = (sellerId: number, version: number, headers: Record<string, string> = {}): Received => {
+  const { partition, message: one } = message(sellerId, version, { value: null });
+  return {
+    partition,
+    message: {
+      ...one,
+      timestamp: '1700000000000',
+      headers: {
+        ce_type: cloudEventType('seller-erased'),
+        ce_id: cloudEventId(sellerId, version),
+        ce_time: '2026-11-23T10:00:00.000Z',
+        ...headers,
+      },
+    },
+  };
+};
+
+test('a tombstone beside its erasure adds nothing, and one alone is the erasure', () => {
+  expect(newestPerSeller([message(1, 2), tombstone(1, 2)])).toMatchObject({
+    events: [{ event: { sellerId: 1, version: 2, clients: [] } }],
+    unreadable: [],
+    tombstones: 1,
+    duplicates: 0,
+    superseded: 0,
+  });
+  expect(newestPerSeller([message(1, 1), tombstone(1, 2)])).toMatchObject({
+    events: [{ event: { version: 2, committedAt: '2026-11-23T10:00:00.000Z', clientsJson: '[]' } }],
+    tombstones: 0,
+    superseded: 1,
+  });
+  expect(newestPerSeller([tombstone(1, 2), message(1, 3)])).toMatchObject({
+    events: [{ event: { version: 3 } }],
+    superseded: 1,
+  });
+});
+
+test('a tombstone without a time is of the time of its message', () => {
+  const { partition, message: one } = tombstone(1, 2);
+  const { ce_time: _, ...headers } = one.headers as Record<string, string>;
+  const [only] = newestPerSeller([{ partition, message: { ...one, headers } }]).events;
+  expect(only!.event.committedAt).toBe(new Date(1_700_000_000_000).toISOString());
+});
+
+test('a tombstone that tells no version, and the marker of a move, are counted and change nothing', () => {
+  const unversioned = [message(1, 2, { value: null }), tombstone(1, 2, { ce_id: '2/2' })];
+  const moved = tombstone(1, 9, { ce_type: MOVED_TYPE, ce_id: movedId(1, 9) });
+  expect(newestPerSeller([message(1, 2), ...unversioned, moved])).toMatchObject({
+    events: [{ event: { version: 2 } }],
+    unreadable: [],
+    unversioned,
+    moved: 1,
+    tombstones: 0,
+  });
+});
+
+test('an unreadable message that tells an older version is superseded wherever it stands, a newer one nowhere', () => {
+  const cut = (version: number) => message(1, version, { value: `{"sellerId":1,"version":${version},` });
+  const [older, newer] = [cut(2), cut(4)];
+  expect(newestPerSeller([message(1, 3), older]).unreadable).toEqual([]);
+  expect(newestPerSeller([newer, message(1, 3)]).unreadable).toMatchObject([{ message: newer.message }]);
+});
+
+test('what cannot be read may tell its version, if it is of this seller', () => {
+  const told = (value: string | null, id?: string) =>
+    versionTold({ ...message(1, 1, { value }).message, headers: id === undefined ? {} : { ce_id: id } }, 1);
+  expect(told('{"sellerId":1,"version":7,"x')).toBe(7);
+  expect(told('{"sellerId":2,"version":7,"x')).toBeNull();
+  expect(told('nonsense', '1/8')).toBe(8);
+  expect(told('nonsense', '2/8')).toBeNull();
+  expect(told('nonsense')).toBeNull();
 });
 
 test('a message without a readable key is reported with its own reason, each of them', () => {
@@ -117,7 +184,7 @@ test('reading lazily finds what reading everything finds', () => {
   const candidate = fc.record({
     sellerId: fc.integer({ min: 1, max: 3 }),
     version: fc.integer({ min: 1, max: 6 }),
-    kind: fc.constantFrom('good', 'good', 'good', 'bad', 'cut', 'other order', 'padded'),
+    kind: fc.constantFrom('good', 'good', 'good', 'bad', 'cut', 'other order', 'padded', 'tombstone'),
   });
   fc.assert(
     fc.property(fc.array(candidate, { maxLength: 12 }), (all) => {
@@ -125,6 +192,7 @@ test('reading lazily finds what reading everything finds', () => {
         if (kind === 'other order' || kind === 'padded') {
           return message(sellerId, version, { value: written(sellerId, version, kind) });
         }
+        if (kind === 'tombstone') return tombstone(sellerId, version);
         if (kind === 'bad') return message(sellerId, version, { value: '{' });
         if (kind === 'cut')
           return message(sellerId, version, { value: `{"sellerId":${sellerId},"version":${version},` });

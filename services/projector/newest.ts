@@ -1,4 +1,10 @@
-import { type DecodedEvent, decodeEvent, type ReadSellerEvent } from '#contracts/events.ts';
+import {
+  type DecodedEvent,
+  decodeEvent,
+  MOVED_TYPE,
+  type ReadSellerEvent,
+  versionInId,
+} from '#contracts/events.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { Message } from './bus.ts';
 
@@ -15,6 +21,8 @@ export interface Applicable extends Received {
 export interface Unapplicable extends Received {
   readonly sellerId: number | null;
   readonly reason: string;
+  /** What it says, where it could be read and the view refused it. */
+  readonly event?: ReadSellerEvent;
 }
 
 /** A message that stands against a wrong row of some view; its list, if it has one, is among the events. */
@@ -35,7 +43,12 @@ export interface Newest {
   readonly superseded: number;
   /** Further copies of the newest event of their seller. */
   readonly duplicates: number;
+  /** Null values that add nothing: beside the erasure that they follow, or of a repair. */
   readonly tombstones: number;
+  /** Markers of keys that moved to another partition. */
+  readonly moved: number;
+  /** Null values that do not tell a version: they change nothing. */
+  readonly unversioned: readonly Received[];
 }
 
 /**
@@ -49,15 +62,31 @@ export function newestPerSeller(received: readonly Received[]): Newest {
   let superseded = 0;
   let duplicates = 0;
   let tombstones = 0;
+  let moved = 0;
+  const unversioned: Received[] = [];
+  /** Of erasures. */
+  const endings = new Set<Message>();
   const bySeller = new Map<string, Received | Received[]>();
   for (const one of received) {
     const { key, value } = one.message;
     if (value === null && key !== null) {
-      // The erasure before it has told everything; the tombstone only lets Kafka forget the seller.
-      tombstones += 1;
-      const repair = repairIn(one);
-      if (repair) repairs.push(repair);
-      continue;
+      const type = header(one.message, 'ce_type');
+      if (type === MOVED_TYPE) {
+        moved += 1;
+        continue;
+      }
+      if (type === REPAIR_TYPE) {
+        tombstones += 1;
+        const repair = repairIn(one);
+        if (repair) repairs.push(repair);
+        continue;
+      }
+      if (decode(one.message, type).kind !== 'event') {
+        unversioned.push(one);
+        continue;
+      }
+      // The erasure before it may be gone from the topic: its tombstone is as good.
+      endings.add(one.message);
     }
     if (key === null) {
       unreadable.push({ ...one, sellerId: null, reason: 'the message has no key' });
@@ -74,14 +103,16 @@ export function newestPerSeller(received: readonly Received[]): Newest {
       good,
       bad,
       copies = 0,
-    } = Array.isArray(candidates) ? newestOf(candidates, repairs) : judge(candidates, repairs);
+      ends = 0,
+    } = Array.isArray(candidates) ? newestOf(candidates, repairs, endings) : judge(candidates, repairs);
     if (good) events.push(good);
     if (bad) unreadable.push(bad);
     duplicates += copies;
+    tombstones += ends;
     superseded +=
-      (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0) - copies;
+      (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0) - copies - ends;
   }
-  return { events, repairs, unreadable, superseded, duplicates, tombstones };
+  return { events, repairs, unreadable, superseded, duplicates, tombstones, moved, unversioned };
 }
 
 /**
@@ -112,6 +143,8 @@ interface Judgement {
   bad?: Unapplicable;
   /** Further messages of the good one's version, as far as their texts begin with it. */
   copies?: number;
+  /** Of these, tombstones that stand beside their erasure, or beside each other. */
+  ends?: number;
 }
 
 /** @param repairs receives it if it is one */
@@ -120,7 +153,7 @@ function judge(one: Received, repairs: Repair[]): Judgement {
   const decoded = decode(one.message, type);
   if (type === REPAIR_TYPE && decoded.kind === 'event') repairs.push(toRepair(one, decoded.event.sellerId));
   if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
-  if (decoded.kind === 'tombstone') return {};
+  if (decoded.kind !== 'unreadable') return {};
   return { bad: { ...one, sellerId: decoded.sellerId, reason: decoded.reason } };
 }
 
@@ -140,36 +173,72 @@ const toRepair = (one: Received, sellerId: number): Repair => ({
 /**
  * @param candidates of one seller, in the order of their offsets
  * @param repairs receives every repair among them: its text begins in another way, so that all are read then
+ * @param endings the tombstones among them
  */
-function newestOf(candidates: readonly Received[], repairs: Repair[]): Judgement {
+function newestOf(
+  candidates: readonly Received[],
+  repairs: Repair[],
+  endings: ReadonlySet<Message>,
+): Judgement {
   const claimed = candidates.map(({ message }) => claimedVersion(message));
   const order = candidates.map((_, index) => index);
   const trusted = claimed.every((version) => version > 0);
   // The last offset first among equals.
   if (trusted) order.sort((a, b) => claimed[b]! - claimed[a]! || b - a);
   let best: { at: number; good: Applicable } | undefined;
-  let latestBad: { at: number; bad: Unapplicable } | undefined;
+  const bads: { at: number; bad: Unapplicable }[] = [];
   for (const at of order) {
     const { good, bad } = judge(candidates[at]!, repairs);
-    if (bad && (latestBad === undefined || latestBad.at < at)) latestBad = { at, bad };
+    if (bad) bads.push({ at, bad });
     if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
     // None of the others begins like a newer one.
     if (trusted && good && good.event.version === claimed[at]) break;
   }
-  const unread = latestBad && (best === undefined || latestBad.at > best.at) ? latestBad : undefined;
-  const isCopy = (version: number, at: number) =>
-    version === best?.good.event.version && at !== best.at && at !== unread?.at;
+  const version = best?.good.event.version;
+  // By version where the text tells one: after a topic has grown, or a replay, the older message may stand behind.
+  const isOpen = ({ at }: { at: number }) =>
+    best === undefined ||
+    (claimed[at]! > 0 && claimed[at] !== version ? claimed[at]! > version! : at > best.at);
+  const unread = bads
+    .filter(isOpen)
+    .reduce<(typeof bads)[number] | undefined>(
+      (latest, one) => (latest === undefined || latest.at < one.at ? one : latest),
+      undefined,
+    );
+  const same = candidates.filter(
+    (_, at) => at !== unread?.at && (at === best?.at || claimed[at] === version),
+  );
+  const ends = endings.size === 0 ? 0 : same.filter(({ message }) => endings.has(message)).length;
+  const events = same.length - ends;
   return {
-    copies: claimed.filter(isCopy).length,
+    // One of them is the event, the tombstone only where it stands alone.
+    copies: Math.max(0, events - 1),
+    ends: events > 0 ? ends : Math.max(0, ends - 1),
     ...(best ? { good: best.good } : {}),
     ...(unread ? { bad: unread.bad } : {}),
   };
 }
 
-/** The version as the beginning of the value tells it; NaN where it is written in another way. */
-function claimedVersion({ value }: Message): number {
-  const beginning = value?.toString('latin1', 0, 64) ?? '';
+/**
+ * The version as the beginning of the value tells it, or the id of a tombstone; NaN where it is written in another way.
+ */
+function claimedVersion(message: Message): number {
+  const { key, value } = message;
+  if (value === null) return versionInId(Number(key), header(message, 'ce_id')) ?? Number.NaN;
+  const beginning = value.toString('latin1', 0, 64);
   return Number(/^\{"sellerId":\d+,"version":(\d+),/.exec(beginning)?.[1]);
+}
+
+/**
+ * The version of a message that cannot be read, from the beginning of its text or else its id.
+ * @returns null where neither tells one of this seller
+ */
+export function versionTold(message: Message, sellerId: number | null): number | null {
+  if (sellerId === null) return null;
+  const beginning = message.value?.toString('latin1', 0, 64) ?? '';
+  const [, seller, version] = /^\{"sellerId":(\d+),"version":([1-9]\d{0,15}),/.exec(beginning) ?? [];
+  if (Number(seller) === sellerId && Number.isSafeInteger(Number(version))) return Number(version);
+  return versionInId(sellerId, header(message, 'ce_id'));
 }
 
 /** A header as text, the first where it is repeated. */
@@ -185,4 +254,13 @@ const decode = (message: Message, type: string | null): DecodedEvent =>
     key: message.key?.toString() ?? null,
     value: message.value?.toString() ?? null,
     type,
+    // Looked up for tombstones alone, which are few.
+    ...(message.value === null
+      ? { id: header(message, 'ce_id'), time: header(message, 'ce_time') ?? timeOf(message) }
+      : {}),
   });
+
+const timeOf = ({ timestamp }: Message): string | null => {
+  const at = new Date(Number(timestamp));
+  return Number.isNaN(at.getTime()) ? null : at.toISOString();
+};

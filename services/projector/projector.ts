@@ -5,11 +5,13 @@ import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Tracing } from '#platform/span.ts';
 import { Applier } from './applier.ts';
+import { loggedApplier } from './applier-log.ts';
 import type { Bus, PartitionEnds } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';
 import { Membership } from './membership.ts';
 import type { PartitionReading, ProjectorMetrics } from './metrics.ts';
 import { type Movement, type PartitionLook, watchMovement } from './movement.ts';
+import { ParkedRetries } from './parked-retries.ts';
 import { tracedApplier } from './traces.ts';
 import type { ViewStore } from './view-store.ts';
 
@@ -70,6 +72,7 @@ export class Projector {
   readonly #log: Log;
   readonly #metrics: ProjectorMetrics;
   readonly #fail: (err: unknown) => void;
+  readonly #parkedRetries: ParkedRetries;
   readonly #startedAt: number;
   readonly #stopping = new AbortController();
   /** Rings when there may be more to read. */
@@ -109,6 +112,7 @@ export class Projector {
     this.#sawKafkaAt = this.#clock.monotonic();
     this.#lookedAt = this.#clock.monotonic();
     this.#metrics = metrics(() => this.#read());
+    this.#parkedRetries = new ParkedRetries(this.#metrics.redriven, log, this.#clock);
   }
 
   get state(): ProcessState {
@@ -177,7 +181,13 @@ export class Projector {
       const opened = await settings.openStore();
       store = opened;
       await opened.join();
-      const observer = tracedApplier(metrics.observer, settings.tracing, opened, settings, log);
+      const observer = tracedApplier(
+        loggedApplier(metrics.observer, log, this.#clock),
+        settings.tracing,
+        opened,
+        settings,
+        log,
+      );
       return new Membership(
         opened,
         (onFailure) =>
@@ -188,6 +198,7 @@ export class Projector {
             [],
             observer,
             onFailure,
+            this.#clock,
           ),
         () => this.#bus.ends(),
         () => this.#metrics.rebalanced(),
@@ -236,6 +247,7 @@ export class Projector {
         signal,
         orEnd(async () => {
           this.#metrics.parkedSellers(await membership.look());
+          void membership.retryParked(this.#parkedRetries);
         }),
       ),
     ]);

@@ -1,12 +1,12 @@
-import { decodeEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { type Projection, viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { type Retried, retryParked } from './parked.ts';
 
-export interface RedriveReport {
+interface RedriveReport {
   /** Messages that changed the view. */
   readonly applied: number;
   /** Messages of sellers whose view was newer already. */
@@ -20,76 +20,38 @@ export interface RedriveReport {
   }>;
 }
 
-interface ParkedRow {
-  partition: number;
-  message_offset: number;
-  seller_id: number | null;
-  key: string | null;
-  type: string | null;
-  value: string | null;
-}
-
 /**
- * Tries every parked message again, one by one, each in a transaction of its own: applied under the guard of the
- * version and forgotten, or kept with the new reason. Projectors may run meanwhile.
+ * Tries every parked message again, due or not. Projectors, which do the same by themselves, may run meanwhile.
+ * @throws when the database fails for another reason than a row
  */
-export async function redrive(db: Queryable, projection: Projection, log: Log): Promise<RedriveReport> {
-  let applied = 0;
-  let superseded = 0;
-  const remaining: Array<RedriveReport['remaining'][number]> = [];
-  const { rows } = await db.query<ParkedRow>(
-    `select partition, message_offset, seller_id, key, type, value from parked order by partition, message_offset`,
-  );
-  for (const row of rows) {
-    const where = { partition: row.partition, offset: row.message_offset, sellerId: row.seller_id };
-    const outcome = await redriveOne(db, projection, row);
-    if (outcome === 'applied') applied += 1;
-    else if (outcome === 'superseded') superseded += 1;
-    else {
-      remaining.push({ ...where, reason: outcome.reason });
-      log.warn({ ...where, reason: outcome.reason }, 'remains parked');
-    }
-  }
-  return { applied, superseded, remaining };
-}
-
-async function redriveOne(
+export async function redrive(
   db: Queryable,
   projection: Projection,
-  row: ParkedRow,
-): Promise<'applied' | 'superseded' | { reason: string }> {
-  const decoded = decodeEvent({ key: row.key, value: row.value, type: row.type });
-  if (decoded.kind === 'unreadable') return keep(db, row, decoded.reason);
-  await db.query('begin');
-  try {
-    const changed =
-      decoded.kind === 'event' ? await projection.upsert(db, [projection.toRow(decoded.event)]) : 0;
-    await db.query('delete from parked where partition = $1 and message_offset = $2', [
-      row.partition,
-      row.message_offset,
-    ]);
-    await db.query('commit');
-    return changed > 0 ? 'applied' : 'superseded';
-  } catch (err) {
-    await db.query('rollback');
-    return keep(db, row, `the view refuses it: ${(err as Error).message}`);
-  }
+  log: Log,
+  lost: AbortSignal = NEVER,
+): Promise<RedriveReport> {
+  const retried = await retryParked(
+    db,
+    projection,
+    { dueOnly: false, limit: Number.POSITIVE_INFINITY },
+    lost,
+  );
+  const remaining = retried.flatMap(({ partition, offset, sellerId, reason }) =>
+    reason === null ? [] : [{ partition, offset, sellerId, reason }],
+  );
+  for (const one of remaining) log.warn(one, 'remains parked');
+  const count = (result: Retried['result']) => retried.filter((one) => one.result === result).length;
+  return { applied: count('applied'), superseded: count('superseded'), remaining };
 }
 
-async function keep(db: Queryable, row: ParkedRow, reason: string): Promise<{ reason: string }> {
-  await db.query('update parked set reason = $3 where partition = $1 and message_offset = $2', [
-    row.partition,
-    row.message_offset,
-    reason,
-  ]);
-  return { reason };
-}
+const NEVER = new AbortController().signal;
 
 export const role = defineRole({
   name: 'redrive',
   about: 'tries the parked messages of a view again, and tells what remains',
   settings: VIEW_SETTINGS,
   async start({ page, delivery, viewVersion, databaseUrl }, { log, releases }) {
+    const lost = new AbortController();
     const db = await connect(
       {
         url: databaseUrl,
@@ -98,10 +60,18 @@ export const role = defineRole({
         connectTimeoutMs: 5_000,
         searchPath: [viewSchema(delivery, viewVersion), 'public'],
       },
-      (err) => log.error({ err }, 'lost the database'),
+      (err) => {
+        lost.abort(err);
+        log.error({ err }, 'lost the database');
+      },
     );
     releases.push('database', () => db.end());
-    const { applied, superseded, remaining } = await redrive(db, PAGES[page].projections[delivery], log);
+    const { applied, superseded, remaining } = await redrive(
+      db,
+      PAGES[page].projections[delivery],
+      log,
+      lost.signal,
+    );
     log.info({ page, delivery, viewVersion, applied, superseded, remaining: remaining.length }, 'redriven');
     return 'done';
   },

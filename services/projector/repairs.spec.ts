@@ -6,6 +6,7 @@ import { REPAIR_TYPE, repairValue, type WrongRow, writeWrongRow } from '#contrac
 import { Applier } from './applier.ts';
 import type { Message } from './bus.ts';
 import { newestPerSeller } from './newest.ts';
+import type { Place } from './parked.ts';
 import type { ViewStore } from './view-store.ts';
 
 const SELLER = 7;
@@ -43,6 +44,14 @@ const repair = (version: number, wrong: Row | null) =>
     },
   );
 
+/** The view takes no row of this one. */
+const REFUSED = 8;
+const refused = (): Omit<Message, 'offset'> => ({
+  ...event(1),
+  key: Buffer.from(String(REFUSED)),
+  value: Buffer.from(JSON.stringify({ sellerId: REFUSED, version: 1, committedAt: AT, change, clients: [] })),
+});
+
 /** A view of one seller, and what a projector does to it. */
 function openView() {
   let row: Row | undefined;
@@ -54,7 +63,15 @@ function openView() {
   };
   const store = {
     lost: new AbortController().signal,
-    upsert: async (rows: readonly unknown[]) => (rows as SellerEvent[]).filter(upsert).length,
+    // What is sent is done in that order; the answers come later.
+    async upsert(rows: readonly unknown[]) {
+      const isRefused = (rows as SellerEvent[]).some(({ sellerId }) => sellerId === REFUSED);
+      const changed = isRefused ? 0 : (rows as SellerEvent[]).filter(upsert).length;
+      await new Promise(setImmediate);
+      if (isRefused) throw Object.assign(new Error('value too long'), { code: '22001' });
+      return changed;
+    },
+    park: async (messages: readonly Place[]) => messages,
     countAtVersion: async () => 0,
     async replace(_: number, wrong: readonly WrongRow[], written: SellerEvent | null) {
       const before = row;
@@ -74,7 +91,11 @@ function openView() {
       row = spoilt;
     },
     /** Applies the messages as a member of its own would, `chunk` of them at a time. */
-    async apply(messages: readonly Omit<Message, 'offset'>[], chunk = 100): Promise<void> {
+    async apply(
+      messages: readonly Omit<Message, 'offset'>[],
+      chunk = 100,
+      { inFlight = false } = {},
+    ): Promise<void> {
       const applier = new Applier(
         store,
         (one) => one,
@@ -85,6 +106,7 @@ function openView() {
           repaired: (result) => results.push(result),
           skipped: () => {},
           parked: ({ reason }) => results.push(reason),
+          muted: () => {},
         },
         (err) => results.push(String(err)),
       );
@@ -95,8 +117,11 @@ function openView() {
           some.map((one, i) => ({ ...one, offset: String(at + i) })),
           at + some.length,
         );
-        await applier.drain();
+        // The chunk is sent in this turn.
+        if (inFlight) await Promise.resolve();
+        else await applier.drain();
       }
+      await applier.drain();
     },
   };
 }
@@ -148,21 +173,35 @@ test.each([3, 0])(
   },
 );
 
+test.each([
+  ['in the same chunk', 100],
+  ['in the next chunk', 2],
+])(
+  'a repair %s as a statement that is refused still finds the wrong row that this makes',
+  async (_, chunk) => {
+    const view = openView();
+    await view.apply([event(9), refused(), repair(3, right(9)), event(4)], chunk, { inFlight: true });
+    expect(view.row).toEqual(right(4));
+  },
+);
+
 test('how messages are taken together does not change what they come to', async () => {
   const anyMessage = fc.oneof(
     fc.integer({ min: 1, max: 6 }).map((version) => event(version)),
     fc
       .tuple(fc.nat(6), fc.option(fc.integer({ min: 1, max: 6 })))
       .map(([version, wrong]) => repair(version, wrong === null ? null : right(wrong))),
+    fc.constant(null).map(refused),
   );
   await fc.assert(
     fc.asyncProperty(
       fc.array(anyMessage, { maxLength: 12 }),
-      fc.integer({ min: 2, max: 12 }),
-      async (messages, chunk) => {
+      fc.integer({ min: 1, max: 12 }),
+      fc.boolean(),
+      async (messages, chunk, inFlight) => {
         const [alone, together] = [openView(), openView()];
         await alone.apply(messages, 1);
-        await together.apply(messages, chunk);
+        await together.apply(messages, chunk, { inFlight });
         expect(together.row).toEqual(alone.row);
       },
     ),

@@ -34,6 +34,7 @@ const rig = (isOn: boolean, noteTraces: (changes: readonly TracedChange[]) => Pr
     repaired: () => {},
     skipped: () => {},
     parked: () => {},
+    muted: () => {},
   };
   const tracing: Tracing = { ...NO_TRACING, isOn, record: (work) => recorded.push(work) };
   const page = { page: 'gig', delivery: 'asynchronous' };

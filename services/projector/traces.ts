@@ -1,5 +1,6 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { SPAN } from '#contracts/traces.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Tracing } from '#platform/span.ts';
 import { isSampled } from '#platform/traceparent.ts';
@@ -21,6 +22,7 @@ export function tracedApplier(
   store: Pick<ViewStore, 'noteTraces'>,
   page: { readonly page: string; readonly delivery: string },
   log: Log,
+  clock: Clock = SYSTEM_CLOCK,
 ): ApplierObserver {
   if (!tracing.isOn) return observer;
   return {
@@ -28,7 +30,7 @@ export function tracedApplier(
     applied(events, changed, tookMs) {
       observer.applied(events, changed, tookMs);
       const notes: TracedChange[] = [];
-      const now = Date.now();
+      const now = clock.now();
       for (const { event, partition, message } of events) {
         const traceparent = header(message, 'traceparent');
         if (traceparent === null || !isSampled(traceparent)) continue;

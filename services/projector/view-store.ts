@@ -1,24 +1,16 @@
 import type pg from 'pg';
 import type { WrongRow } from '#contracts/repair.ts';
 import { type Projection, rowDigest } from '#pages/projection.ts';
-import { connect, isUnavailable, type PoolSettings } from '#platform/postgres.ts';
+import { connect, type PoolSettings } from '#platform/postgres.ts';
+import type { ParkedMessage, Place, Retried, Superseding } from './parked.ts';
+import * as parking from './parked.ts';
+import { isNotifyQueueFull } from './row-fault.ts';
 
 /** A change that a page may show from now on, and the trace it came with. */
 export interface TracedChange {
   readonly sellerId: number;
   readonly version: number;
   readonly traceparent: string;
-}
-
-/** A message that could not be applied, as the table of parked messages keeps it. */
-export interface ParkedMessage {
-  readonly partition: number;
-  readonly offset: number;
-  readonly sellerId: number | null;
-  readonly key: string | null;
-  readonly type: string | null;
-  readonly value: string | null;
-  readonly reason: string;
 }
 
 /** How far a partition has got. */
@@ -94,12 +86,26 @@ export interface ViewStore {
    * @throws OwnershipLost when this session does not own one of them; the others are stored
    */
   checkpoint(progress: readonly Checkpoint[]): Promise<Map<number, number>>;
-  /** Keeps messages for `redrive`, the latest of each seller. */
-  park(messages: readonly ParkedMessage[]): Promise<void>;
-  /** Forgets parked messages of these sellers that are older than the event just applied. */
-  supersede(applied: ReadonlyArray<{ sellerId: number; partition: number; offset: number }>): Promise<void>;
-  /** Sellers with a parked message in these partitions; a message whose seller is unknown counts as one (null). */
-  parkedSellers(partitions: readonly number[]): Promise<Array<number | null>>;
+  /**
+   * Keeps messages that could not be applied, the newest of each seller.
+   * @returns where those stand that it kept: not those that the view is beyond
+   */
+  park(messages: readonly ParkedMessage[]): Promise<readonly Place[]>;
+  /** Forgets parked messages of these sellers that are older than what was just applied. */
+  supersede(applied: readonly Superseding[]): Promise<void>;
+  /** Sellers with a parked message in any partition; a message whose seller is unknown counts as one (null). */
+  parkedSellers(): Promise<Array<number | null>>;
+  /**
+   * Tries parked messages of these partitions again which are due, a bounded number, on a session of its own.
+   * @param anew those of the partitions of which everything is due
+   */
+  retryParked(partitions: readonly number[], anew: readonly number[]): Promise<readonly Retried[]>;
+  /** Whether rows are written without telling page servers. */
+  readonly isMuted: boolean;
+  /** Writes rows without telling page servers from now on: their queue is full, and no write shall wait for that. */
+  mute(): Promise<void>;
+  /** Tells page servers again, first that anything may have changed. @returns false while the queue has no room */
+  unmute(): Promise<boolean>;
   ping(): Promise<void>;
   close(): Promise<void>;
 }
@@ -128,15 +134,15 @@ export async function openViewStore(
 ): Promise<ViewStore> {
   const lost = new AbortController();
   const onLost = (err: Error) => lost.abort(err);
-  const open: pg.Client[] = [];
+  const open = new Set<pg.Client>();
   const openOne = async () => {
     const client = await connect({ ...settings, pipeline: true }, onLost);
     client.on('end', () => onLost(new Error('the database ended the connection')));
-    open.push(client);
+    open.add(client);
     return client;
   };
   const close = async () => {
-    await Promise.all(open.map((client) => client.end().catch(() => {})));
+    await Promise.all([...open].map((client) => client.end().catch(() => {})));
   };
   try {
     const rows = await openOne();
@@ -144,7 +150,23 @@ export async function openViewStore(
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
     for (const one of sessionSettings(settings.searchPath ?? [], sessionTimeoutMs)) await control.query(one);
-    return { lost: lost.signal, close, ...statements(rows, control, session, projection) };
+    // Its end is nobody's loss: its queries reject, which is how the retry learns of it.
+    const withSession = async <T>(work: (session: pg.Client) => Promise<T>): Promise<T> => {
+      const session = await connect(settings, () => {});
+      open.add(session);
+      try {
+        return await work(session);
+      } finally {
+        open.delete(session);
+        await session.end().catch(() => {});
+      }
+    };
+    return Object.assign(notifications(rows), {
+      lost: lost.signal,
+      close,
+      ...statements(rows, control, session, projection),
+      retryParked: retries(control, withSession, projection, lost.signal),
+    });
   } catch (err) {
     void close();
     throw err;
@@ -362,71 +384,62 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
       );
     },
 
-    async park(messages) {
-      await control.query(
-        `with message as (
-          select * from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[])
-            as message (partition, message_offset, seller_id, key, type, value, reason)),
-        older as (
-          delete from parked using message
-          where parked.seller_id = message.seller_id and parked.partition = message.partition
-            and parked.message_offset < message.message_offset)
-        insert into parked (partition, message_offset, seller_id, key, type, value, reason)
-        select * from message
-        on conflict (partition, message_offset) do update set reason = excluded.reason, parked_at = now()`,
-        [
-          messages.map((one) => one.partition),
-          messages.map((one) => one.offset),
-          messages.map((one) => one.sellerId),
-          messages.map((one) => storable(one.key)),
-          messages.map((one) => storable(one.type)),
-          messages.map((one) => storable(one.value)),
-          messages.map((one) => storable(one.reason)),
-        ],
-      );
-    },
-
-    async supersede(applied) {
-      await control.query(
-        `delete from parked using unnest($1::bigint[], $2::integer[], $3::bigint[])
-          as applied (seller_id, partition, message_offset)
-        where parked.seller_id = applied.seller_id and parked.partition = applied.partition
-          and parked.message_offset < applied.message_offset`,
-        [
-          applied.map((one) => one.sellerId),
-          applied.map((one) => one.partition),
-          applied.map((one) => one.offset),
-        ],
-      );
-    },
-
-    async parkedSellers(partitions) {
-      const { rows: parked } = await control.query<{ seller_id: number | null }>(
-        `select seller_id from parked where partition = any ($1::integer[]) and seller_id is not null
-          group by seller_id
-        union all
-        select null from parked where partition = any ($1::integer[]) and seller_id is null`,
-        [partitions],
-      );
-      return parked.map((row) => row.seller_id);
-    },
+    park: (messages) => parking.park(control, messages),
+    supersede: (applied) => parking.supersede(control, applied),
+    parkedSellers: () => parking.parkedSellers(control),
 
     async ping() {
       await control.query('select 1');
     },
-  } satisfies Omit<ViewStore, 'lost' | 'close'>;
+  } satisfies Omit<ViewStore, 'lost' | 'close' | 'retryParked' | 'isMuted' | 'mute' | 'unmute'>;
 }
 
-/** PostgreSQL's text holds every character but this one. */
-const storable = (text: string | null): string | null => text?.replaceAll('\u0000', '\ufffd') ?? null;
+/** Retried in a call, at most. */
+const RETRIES_AT_A_TIME = 200;
 
-/**
- * True when the database refused these very values (data exceptions, constraints, limits of a value's size), so that
- * trying again cannot help. An error that did not come from the database, such as one thrown by the page's own code,
- * is the row's as well.
- */
-export function isRowsFault(err: unknown, lost: AbortSignal): boolean {
-  if (lost.aborted || isUnavailable(err)) return false;
-  const code = (err as { code?: unknown }).code;
-  return typeof code !== 'string' || /^(22|23|54)/.test(code);
+/** Retries decide between statements, which would hold up whatever else goes through a session. */
+function retries(
+  control: pg.Client,
+  withSession: <T>(work: (session: pg.Client) => Promise<T>) => Promise<T>,
+  projection: Projection,
+  lost: AbortSignal,
+): ViewStore['retryParked'] {
+  return async (partitions, anew) => {
+    if (anew.length > 0) await parking.makeDue(control, anew);
+    if (!(await parking.isAnyDue(control, partitions))) return [];
+    const selection = { partitions, dueOnly: true, limit: RETRIES_AT_A_TIME };
+    return withSession((session) => parking.retryParked(session, projection, selection, lost));
+  };
+}
+
+/** Of the session that writes rows, whose triggers look at the setting. */
+function notifications(rows: pg.Client): Pick<ViewStore, 'isMuted' | 'mute' | 'unmute'> {
+  let isMuted = false;
+  let mutings = 0;
+  return {
+    get isMuted() {
+      return isMuted;
+    },
+
+    async mute() {
+      isMuted = true;
+      mutings += 1;
+      await rows.query('set top_clients.notify = off');
+    },
+
+    async unmute() {
+      const before = mutings;
+      try {
+        // All at once, or not at all: what the servers were not told of, the star makes good.
+        const { rowCount } = await rows.query(
+          `select set_config('top_clients.notify', 'on', false), pg_notify(current_schema(), '*')
+          where pg_notification_queue_usage() < 0.5`,
+        );
+        if (rowCount === 1 && before === mutings) isMuted = false;
+      } catch (err) {
+        if (!isNotifyQueueFull(err)) throw err;
+      }
+      return !isMuted;
+    },
+  };
 }

@@ -150,8 +150,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'services/projector/applier.ts',
-        find: 'if (unapplicable.length > 0) await this.#park(unapplicable);',
-        replace: 'if (unapplicable.length > 0) await new Promise(() => {});',
+        find: 'const stale = unapplicable.length > 0 ? await this.#park(unapplicable) : 0;',
+        replace: 'const stale = unapplicable.length > 0 ? await new Promise<number>(() => {}) : 0;',
       },
     ],
   },
@@ -176,8 +176,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'services/projector/applier.ts',
-        find: 'const written = (await Promise.all(parts.map(',
-        replace: 'this.#advance(chunk, []);\n    const written = (await Promise.all(parts.map(',
+        find: 'const written: Applicable[] = [];',
+        replace: 'this.#advance(chunk, []);\n    const written: Applicable[] = [];',
       },
     ],
   },

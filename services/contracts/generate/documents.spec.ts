@@ -54,11 +54,16 @@ test('the schema of events takes an event, also one with members of the future, 
   expect(schema.safeParse({ ...event, change: { type: 'client-lost' } }).success).toBe(false);
 });
 
-test('the topic has a message for every type of change, the repair and the tombstone', () => {
+test('the topic has a message for every type of change, the repair, the tombstone and the marker of a move', () => {
   const { channels, components } = json('asyncapi.json');
   const types = Change.options.map((option) => option.shape.type.value);
-  expect(Object.keys(channels.sellerEvents.messages)).toEqual([...types, 'seller-repaired', 'tombstone']);
-  for (const type of [...types, 'seller-repaired']) {
+  expect(Object.keys(channels.sellerEvents.messages)).toEqual([
+    ...types,
+    'seller-repaired',
+    'tombstone',
+    'seller-moved',
+  ]);
+  for (const type of [...types, 'seller-repaired', 'seller-moved']) {
     expect(components.messages[type].headers.properties.ce_type.const).toBe(
       `dev.topclients.seller.${type}.v1`,
     );

@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { TopClientsView } from '../delivery.ts';
-import { Change, CLOUD_EVENTS, cloudEventType, SellerEvent } from '../events.ts';
+import { Change, CLOUD_EVENTS, cloudEventType, MOVED_TYPE, SELLER_MOVED, SellerEvent } from '../events.ts';
 import { openApiDocument } from '../openapi.ts';
 import { Problem } from '../problems.ts';
 import { REPAIR, REPAIR_TYPE, REPLACES_HEADER } from '../repair.ts';
@@ -61,8 +61,21 @@ function asyncApiDocument(): object {
   const tombstone = message(
     'tombstone',
     cloudEventType('seller-erased'),
-    'Follows an erasure, so that compaction drops what came before; a reader may ignore it',
+    'Follows an erasure, so that compaction drops what came before. It may be all that is left: the list is empty at the version in ce_id, as committed at ce_time',
     { type: 'null' },
+  );
+  const moved = message(
+    SELLER_MOVED,
+    MOVED_TYPE,
+    'The seller stands in another partition since the topic grew; it says nothing of the list, and readers pass over it',
+    { type: 'null' },
+    {
+      ce_id: {
+        type: 'string',
+        pattern: '^[1-9][0-9]*/[0-9]+/moved$',
+        description: '<seller>/<version>/moved',
+      },
+    },
   );
   const repair = message(
     REPAIR,
@@ -83,7 +96,7 @@ function asyncApiDocument(): object {
       },
     },
   );
-  const names = [...TYPES, REPAIR, 'tombstone'];
+  const names = [...TYPES, REPAIR, 'tombstone', SELLER_MOVED];
   const messages = names.map((name) => ({ $ref: `#/channels/sellerEvents/messages/${name}` }));
   const { 'cleanup.policy': policy, ...settings } = SELLER_EVENTS.settings;
   return {
@@ -127,7 +140,12 @@ function asyncApiDocument(): object {
     },
     components: {
       schemas,
-      messages: Object.fromEntries([...events, [REPAIR, repair], ['tombstone', tombstone]]),
+      messages: Object.fromEntries([
+        ...events,
+        [REPAIR, repair],
+        ['tombstone', tombstone],
+        [SELLER_MOVED, moved],
+      ]),
     },
   };
 }

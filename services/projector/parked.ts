@@ -1,0 +1,268 @@
+import { decodeEvent } from '#contracts/events.ts';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import type { Projection } from '#pages/projection.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import { isNotifyQueueFull, isRowsFault } from './row-fault.ts';
+
+/** Where a message stands on the topic. */
+export interface Place {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+/** A message that could not be applied, as the table of parked messages keeps it. */
+export interface ParkedMessage extends Place {
+  readonly sellerId: number | null;
+  /** Null where the message does not tell it. */
+  readonly version: number | null;
+  readonly key: string | null;
+  readonly type: string | null;
+  readonly value: string | null;
+  readonly reason: string;
+}
+
+/** Something that was applied, and takes the place of what is parked of its seller and older. */
+export interface Superseding extends Place {
+  readonly sellerId: number;
+  /** Null for a repair that says the source does not know the seller: then nothing of the seller is any good. */
+  readonly version: number | null;
+  /**
+   * An erasure or a repair: takes away, in other partitions, also what tells no version. Whatever that was, the seller's
+   * list is known, and nothing of an erased seller may stay.
+   */
+  readonly isFinal: boolean;
+}
+
+/** What became of a parked message that was tried again. */
+export interface Retried extends Place {
+  readonly sellerId: number | null;
+  /** `superseded`: the view is at its version or beyond, so that it was forgotten. */
+  readonly result: 'applied' | 'superseded' | 'remains';
+  /** Why it remains; null where it does not. */
+  readonly reason: string | null;
+}
+
+/** Keeps messages, the newest of each seller, and none that the view is beyond. @returns those that it kept */
+export async function park(db: Queryable, messages: readonly ParkedMessage[]): Promise<readonly Place[]> {
+  const { rows } = await db.query<{ partition: number; offset: number }>(
+    `with message as (
+      select message.* from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
+          as message (partition, message_offset, seller_id, version, key, type, value, reason)
+        left join top_clients held on held.seller_id = message.seller_id
+      where coalesce(held.version < message.version, true)
+        and not exists (select from parked newer
+          where newer.seller_id = message.seller_id and newer.version > message.version)),
+    older as (
+      delete from parked using message
+      where parked.seller_id = message.seller_id
+        and case when parked.version <> message.version then parked.version < message.version
+          when parked.partition = message.partition then parked.message_offset < message.message_offset
+          else parked.version = message.version end)
+    insert into parked (partition, message_offset, seller_id, version, key, type, value, reason)
+    select * from message
+    on conflict (partition, message_offset) do update
+      set reason = excluded.reason, version = excluded.version, parked_at = now()
+    returning partition, message_offset as offset`,
+    [
+      messages.map((one) => one.partition),
+      messages.map((one) => one.offset),
+      messages.map((one) => one.sellerId),
+      messages.map((one) => one.version),
+      messages.map((one) => storable(one.key)),
+      messages.map((one) => storable(one.type)),
+      messages.map((one) => storable(one.value)),
+      messages.map((one) => storable(one.reason)),
+    ],
+  );
+  return rows;
+}
+
+/** Forgets parked messages that something applied has made good: by version, or by offset where none is known. */
+export async function supersede(db: Queryable, applied: readonly Superseding[]): Promise<void> {
+  await db.query(
+    `delete from parked using unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::boolean[])
+      as applied (seller_id, partition, message_offset, version, is_final)
+    where parked.seller_id = applied.seller_id
+      and case when parked.version is not null and applied.version is not null then parked.version <= applied.version
+        when parked.partition = applied.partition then parked.message_offset < applied.message_offset
+        else applied.is_final end`,
+    [
+      applied.map((one) => one.sellerId),
+      applied.map((one) => one.partition),
+      applied.map((one) => one.offset),
+      applied.map((one) => one.version),
+      applied.map((one) => one.isFinal),
+    ],
+  );
+}
+
+/**
+ * Sellers with a parked message in any partition, for a topic that has grown has a seller's older messages elsewhere; a
+ * message whose seller is unknown counts as one (null).
+ */
+export async function parkedSellers(db: Queryable): Promise<Array<number | null>> {
+  const { rows } = await db.query<{ seller_id: number | null }>(
+    `select seller_id from parked where seller_id is not null group by seller_id
+    union all
+    select null from parked where seller_id is null`,
+  );
+  return rows.map((row) => row.seller_id);
+}
+
+/** Whether a retry of these partitions would find anything. */
+export async function isAnyDue(db: Queryable, partitions: readonly number[]): Promise<boolean> {
+  const { rows } = await db.query<{ due: boolean }>(
+    `select exists (select from parked where partition = any ($1::integer[]) and next_try_at <= now()) as due`,
+    [partitions],
+  );
+  return rows[0]!.due;
+}
+
+/** Makes whatever is parked in these partitions due: a new program may read what the one before could not. */
+export async function makeDue(db: Queryable, partitions: readonly number[]): Promise<void> {
+  await db.query(
+    'update parked set next_try_at = now() where partition = any ($1::integer[]) and next_try_at > now()',
+    [partitions],
+  );
+}
+
+export interface RetrySelection {
+  /** Only these; all when it is left out. */
+  readonly partitions?: readonly number[];
+  /** Leaves out what was tried a while ago and is to wait longer. */
+  readonly dueOnly: boolean;
+  readonly limit: number;
+}
+
+/**
+ * Tries parked messages again, one by one, each in a transaction of its own: applied under the guard of the version
+ * and forgotten, forgotten because the view is beyond it, or kept with today's reason. Others may do the same, and
+ * projectors may run meanwhile: the lock on a parked message keeps each from what another is at.
+ * @param db a session of its own
+ * @throws when the database fails for another reason than a row; what was done until then stays done
+ */
+export async function retryParked(
+  db: Queryable,
+  projection: Projection,
+  { partitions, dueOnly, limit }: RetrySelection,
+  lost: AbortSignal,
+): Promise<readonly Retried[]> {
+  const retried: Retried[] = [];
+  let after: Place = { partition: -1, offset: -1 };
+  while (retried.length < limit) {
+    const one = await retryNext(
+      db,
+      projection,
+      [partitions ?? null, dueOnly, after.partition, after.offset],
+      lost,
+    );
+    if (one === null) break;
+    retried.push(one);
+    after = one;
+  }
+  return retried;
+}
+
+/**
+ * As long as Kafka keeps a tombstone. A message that was parked longer ago may be of a seller who was erased since, of
+ * which nothing on the topic tells any more, nor a view without a row: `watch-view`, which asks the source, decides.
+ */
+export const TRUSTED_FOR_MS = Number(SELLER_EVENTS.settings['delete.retention.ms']);
+
+interface ParkedRow {
+  readonly partition: number;
+  readonly message_offset: number;
+  readonly seller_id: number | null;
+  readonly key: string | null;
+  readonly type: string | null;
+  readonly value: string | null;
+  readonly superseded: boolean;
+  readonly outdated: boolean;
+}
+
+const TAKE_NEXT = `
+  select parked.partition, message_offset, parked.seller_id, key, type, value,
+    coalesce(held.version >= parked.version, false) as superseded,
+    held.seller_id is null and parked_at < now() - $5 * interval '1 ms' as outdated
+  from parked left join top_clients held on held.seller_id = parked.seller_id
+  where ($1::integer[] is null or parked.partition = any ($1::integer[])) and (not $2 or next_try_at <= now())
+    and (parked.partition, message_offset) > ($3::integer, $4::bigint)
+  order by parked.partition, message_offset
+  limit 1 for update of parked skip locked`;
+
+type Selection = [partitions: readonly number[] | null, dueOnly: boolean, partition: number, offset: number];
+
+async function retryNext(
+  db: Queryable,
+  projection: Projection,
+  selection: Selection,
+  lost: AbortSignal,
+  isQuiet = false,
+): Promise<Retried | null> {
+  await db.query('begin');
+  try {
+    const { rows } = await db.query<ParkedRow>(TAKE_NEXT, [...selection, TRUSTED_FOR_MS]);
+    const retried = rows[0] ? await retryOne(db, projection, rows[0], lost) : null;
+    await db.query('commit');
+    return retried;
+  } catch (err) {
+    await db.query('rollback').catch(() => {});
+    if (isQuiet || !isNotifyQueueFull(err)) throw err;
+    await db.query('set top_clients.notify = off');
+    return retryNext(db, projection, selection, lost, true);
+  }
+}
+
+/** Within a transaction that holds the row. */
+async function retryOne(
+  db: Queryable,
+  projection: Projection,
+  row: ParkedRow,
+  lost: AbortSignal,
+): Promise<Retried> {
+  const decoded = decodeEvent(row);
+  if (row.superseded || decoded.kind === 'tombstone' || decoded.kind === 'moved') {
+    return forget(db, row, 'superseded');
+  }
+  if (decoded.kind === 'unreadable') return keep(db, row, decoded.reason);
+  if (row.outdated) {
+    return keep(db, row, 'was parked so long ago that the seller may be erased since; watch-view decides');
+  }
+  await db.query('savepoint before_row');
+  try {
+    const changed = await projection.upsert(db, [projection.toRow(decoded.event)]);
+    return await forget(db, row, changed > 0 ? 'applied' : 'superseded');
+  } catch (err) {
+    if (!isRowsFault(err, lost)) throw err;
+    await db.query('rollback to savepoint before_row');
+    return keep(db, row, `the view refuses it: ${(err as Error).message}`);
+  }
+}
+
+const placeOf = (row: ParkedRow) => ({
+  partition: row.partition,
+  offset: row.message_offset,
+  sellerId: row.seller_id,
+});
+
+async function forget(db: Queryable, row: ParkedRow, result: 'applied' | 'superseded'): Promise<Retried> {
+  await db.query('delete from parked where partition = $1 and message_offset = $2', [
+    row.partition,
+    row.message_offset,
+  ]);
+  return { ...placeOf(row), result, reason: null };
+}
+
+/** Two minutes to the next try, then four, and so on to an hour. */
+async function keep(db: Queryable, row: ParkedRow, reason: string): Promise<Retried> {
+  await db.query(
+    `update parked set reason = $3, attempts = attempts + 1,
+      next_try_at = now() + least(60, power(2, least(attempts, 10) + 1)) * interval '1 minute'
+    where partition = $1 and message_offset = $2`,
+    [row.partition, row.message_offset, storable(reason)],
+  );
+  return { ...placeOf(row), result: 'remains', reason };
+}
+
+/** PostgreSQL's text holds every character but this one. */
+const storable = (text: string | null): string | null => text?.replaceAll('\u0000', '\ufffd') ?? null;
