@@ -24,6 +24,8 @@ export interface PagePlan {
   readonly spec: PageViewSpec;
   /** The views that projectors keep up, each in a Deployment of its own. */
   readonly projected: readonly ViewId[];
+  /** Those of them that were shown before and may be shown again; absent: none. */
+  readonly keptUp?: readonly ViewId[];
   /** How the servers get the data now: the view they read, or a delivery that needs none. */
   readonly shown: ViewId | { readonly delivery: 'synchronous' | 'off' };
 }

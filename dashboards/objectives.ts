@@ -65,4 +65,6 @@ export const LIMITS = {
   relayStuck: 60,
   /** The last whole comparison of a view ended longer ago than this. */
   notCompared: 1_800,
+  /** Share of a database server's queue of notifications that is taken: gigabytes that some session has not read. */
+  notifyQueueUsed: 0.25,
 } as const;

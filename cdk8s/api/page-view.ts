@@ -110,7 +110,8 @@ export const PageViewSpec = section({
   }).meta({ description: "What brings the data into the page's database" }),
   watch: section({
     enabled: z.boolean().default(true).meta({
-      description: 'Whether the view shown is compared with the source all the time',
+      description:
+        'Whether the view shown, and those kept for a rollback, are compared with the source all the time',
     }),
     repair: z.boolean().default(true).meta({
       description: 'Whether rows that differ are sent again; false only reports them',
@@ -193,6 +194,10 @@ export const PageViewStatus = z
     shown: ViewId.optional().meta({ description: 'What the pages show now' }),
     building: ViewId.extend({
       startedAt: z.string().meta({ description: 'When building began' }),
+      keptUntil: z
+        .string()
+        .optional()
+        .meta({ description: 'A rollback: the view stands, and was to be removed then' }),
       startLag: z.int().optional().meta({ description: 'Records it had to read at first' }),
       lag: z.int().optional().meta({ description: 'Records it still has to read' }),
       comparedAt: z.string().optional().meta({ description: 'When it was last compared with the source' }),

@@ -21,6 +21,18 @@ test('repair can be switched off by itself', () => {
   expect(written({ watch: { repair: false } })).toContain(setting('false'));
 });
 
+test('views that are kept up for a rollback are watched as well', () => {
+  const shown = { delivery: 'asynchronous', version: 3 } as const;
+  const keptUp = [
+    { delivery: 'asynchronous', version: 2 },
+    { delivery: 'hybrid', version: 1 },
+  ] as const;
+  const text = built((scope) => viewWatcher(scope, platformOf(), { ...pageOf('gig'), shown, keptUp }));
+  expect(text).toMatch(/TC_VIEW_VERSION\n +value: "3"/);
+  expect(text).toMatch(/TC_KEPT_VIEWS\n +value: asynchronous-v2,hybrid-v1/);
+  expect(written({})).not.toContain('TC_KEPT_VIEWS');
+});
+
 test('while another view is built, the one that is shown is watched', () => {
   const page = pageOf('gig', { view: { version: 2 } });
   const shown = { delivery: 'asynchronous', version: 1 } as const;

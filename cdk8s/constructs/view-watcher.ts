@@ -10,11 +10,15 @@ import { viewSettings } from './view-settings.ts';
 const component = 'watch-view';
 
 /**
- * Compares the view that a page shows with the source all the time, and has repaired what differs. One pod, for two
- * would send every repair twice; while it is away nothing is worse than before. A view that is being built is compared
- * before it is shown.
+ * Compares the view that a page shows with the source all the time, and has repaired what differs; and so those that are
+ * kept up for a rollback, or they would be found wrong when they are needed. One pod, for two would send every repair
+ * twice; while it is away nothing is worse than before. A view that is being built is compared before it is shown.
  */
-export function viewWatcher(scope: Construct, platform: Platform, { name, spec, shown }: PagePlan): void {
+export function viewWatcher(
+  scope: Construct,
+  platform: Platform,
+  { name, spec, shown, keptUp = [] }: PagePlan,
+): void {
   const { watch } = spec;
   if (!watch.enabled || !('version' in shown)) return;
   const database = databaseAccess(platform, { TC_SOURCE_DATABASE_URL: 'source', TC_DATABASE_URL: name });
@@ -35,6 +39,14 @@ export function viewWatcher(scope: Construct, platform: Platform, { name, spec, 
         semiSpaceMiB: 4,
         env: [
           ...viewSettings(name, shown),
+          ...(keptUp.length > 0
+            ? [
+                {
+                  name: 'TC_KEPT_VIEWS',
+                  value: keptUp.map(({ delivery, version }) => `${delivery}-v${version}`).join(','),
+                },
+              ]
+            : []),
           ...database.env,
           { name: 'TC_REPAIR', value: String(watch.repair) },
           { name: 'TC_SELLERS_PER_SECOND', value: String(watch.sellersPerSecond) },

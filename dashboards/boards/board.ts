@@ -80,10 +80,15 @@ const PER_SECOND: Readonly<Partial<Record<(typeof METRICS)[MetricName]['unit'], 
   events: 'eps',
   renders: 'reqps',
 };
+const UNITS: Readonly<Partial<Record<(typeof METRICS)[MetricName]['unit'], string>>> = {
+  seconds: 's',
+  bool: 'bool',
+  ratio: 'percentunit',
+};
 /** The unit of a metric's values, as Grafana names it. */
 export const unitOf = (name: MetricName): string => {
   const { unit } = METRICS[name];
-  return unit === 'seconds' ? 's' : unit === 'bool' ? 'bool' : 'short';
+  return UNITS[unit] ?? 'short';
 };
 /** The unit of its rate. */
 export const rateUnitOf = (name: MetricName): string => PER_SECOND[METRICS[name].unit] ?? 'cps';

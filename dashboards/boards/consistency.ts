@@ -16,7 +16,7 @@ export const consistency: BoardSpec = {
           kind: 'stat',
           title: 'Sellers that differ',
           description:
-            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves; unhealed: three times without effect.',
+            'Sellers whose row in the view is not as the source has it and is not on its way either, by the last whole comparison. They are sent again by themselves; unhealed: three times without effect; kept: in a view for a rollback.',
           unit: unitOf('topclients_consistency_divergent_sellers'),
           limits: { bad: 1 },
           queries: [
@@ -24,6 +24,10 @@ export const consistency: BoardSpec = {
             {
               expr: max(series('topclients_consistency_unhealed_sellers'), 'page'),
               legend: '{{page}}, unhealed',
+            },
+            {
+              expr: max(series('topclients_consistency_kept_divergent_sellers'), 'page', 'view'),
+              legend: '{{page}}, {{view}}, kept',
             },
           ],
         },
@@ -179,6 +183,12 @@ export const consistency: BoardSpec = {
           ],
           linksTo: 'pipeline',
         },
+      ],
+    },
+    {
+      title: 'Are servers told of changes?',
+      height: 6,
+      panels: [
         {
           kind: 'states',
           title: 'Servers told of changes',
@@ -187,6 +197,17 @@ export const consistency: BoardSpec = {
           unit: unitOf('topclients_page_told_of_changes'),
           words: { 0: 'asks', 1: 'told', good: 1 },
           queries: [{ expr: min(series('topclients_page_told_of_changes'), 'page'), legend: '{{page}}' }],
+          emptyWhen: 'no page of one seller is asynchronous',
+        },
+        {
+          kind: 'lines',
+          title: 'Queue of notifications',
+          description:
+            "Of each page's database server, shared with whatever else is on it. It grows while a session that listens stays in a transaction. Above 40 % servers ask at every visit, above 50 % nobody is told.",
+          unit: unitOf('topclients_page_notify_queue_used_ratio'),
+          queries: [
+            { expr: max(series('topclients_page_notify_queue_used_ratio'), 'page'), legend: '{{page}}' },
+          ],
           emptyWhen: 'no page of one seller is asynchronous',
         },
       ],

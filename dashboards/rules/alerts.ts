@@ -47,6 +47,7 @@ export const ALERTS = [
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
+  'TopClientsNotifyQueueFills',
   'TopClientsOperatorHasNoLeader',
   'TopClientsTargetDown',
 ] as const;
@@ -206,16 +207,29 @@ export function alertRules(
       'warning',
       // What a comparison found and the next one finds healed is nobody's trouble.
       combine(
-        calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
+        combine(
+          calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
+          'or',
+          calc(
+            max(minOverTime(series('topclients_consistency_divergent_sellers'), '1h'), 'namespace', 'page'),
+            '>',
+            0,
+          ),
+        ),
         'or',
+        // A rollback to it is refused, so somebody must know before it is needed.
         calc(
-          max(minOverTime(series('topclients_consistency_divergent_sellers'), '1h'), 'namespace', 'page'),
+          max(
+            minOverTime(series('topclients_consistency_kept_divergent_sellers'), '1h'),
+            'namespace',
+            'page',
+          ),
           '>',
           0,
         ),
       ),
       '10m',
-      'The {{ $labels.page }} page shows some sellers otherwise than the source has them',
+      'The {{ $labels.page }} page shows some sellers otherwise than the source has them, or would after a rollback',
       '{{ $value }} sellers differ from the source although they were sent again, or every comparison of the last hour found some.',
     ),
     alert(
@@ -233,6 +247,18 @@ export function alertRules(
       '10m',
       'Nobody knows whether the {{ $labels.page }} page equals the source',
       `{{ if gt $value 0.0 }}The last whole comparison ended {{ $value | humanizeDuration }} ago; ${LIMITS.notCompared / 60} minutes are the limit.{{ else }}No whole comparison has ended since the comparing began, or nobody compares.{{ end }}`,
+    ),
+    alert(
+      'TopClientsNotifyQueueFills',
+      'warning',
+      calc(
+        max(series('topclients_page_notify_queue_used_ratio'), 'namespace', 'page'),
+        '>',
+        LIMITS.notifyQueueUsed,
+      ),
+      '5m',
+      'A session keeps the notifications of the database server of the {{ $labels.page }} page from being cleared',
+      `{{ $value | humanizePercentage }} of the queue is taken; above 50 % page servers are told of nothing and ask for each list at every visit, and whatever else sends notifications on that server fails once it is full. Nothing of ours stops.`,
     ),
     alert(
       'TopClientsOperatorHasNoLeader',

@@ -1,13 +1,15 @@
+import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { boolean, integer, milliseconds, setting, url } from '#platform/config.ts';
+import { boolean, integer, list, milliseconds, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { kafkaTopic } from './kafka-topic.ts';
+import { type KeptView, keptView } from './kept-views.ts';
 import { openWatchMetrics } from './metrics.ts';
 import { postgresRepairs } from './postgres-repairs.ts';
 import { postgresSource } from './postgres-source.ts';
@@ -18,9 +20,14 @@ import { lookForCanary, watchCanary } from './watch-canary.ts';
 export const role = defineRole({
   name: 'watch-view',
   about:
-    "compares a page's view with the source of truth all the time, has what differs sent again, and times the canary; one process a page",
+    "compares a page's views with the source of truth all the time, has what differs sent again, and times the canary; one process a page",
   settings: {
     ...VIEW_SETTINGS,
+    keptViews: setting(
+      'TC_KEPT_VIEWS',
+      'views of the page that are kept up for a rollback, such as asynchronous-v1, comma-separated: compared and repaired as well',
+      list().pipe(z.array(keptView)).optional(),
+    ),
     sourceUrl: setting(
       'TC_SOURCE_DATABASE_URL',
       'PostgreSQL address of the source of truth, its primary',
@@ -28,7 +35,7 @@ export const role = defineRole({
     ),
     sellersPerSecond: setting(
       'TC_SELLERS_PER_SECOND',
-      'sellers compared in a second, at most',
+      'sellers of each view compared in a second, at most',
       integer(1, 1_000_000).default(2_000),
     ),
     pauseMs: setting(
@@ -65,7 +72,6 @@ export const role = defineRole({
   },
   async start(config, { log, metrics, releases }) {
     const { page, delivery, viewVersion } = config;
-    const schema = viewSchema(delivery, viewVersion);
     const observer = openWatchMetrics(metrics, page);
     const connection = {
       applicationName: `watch-view-${page}`,
@@ -74,13 +80,14 @@ export const role = defineRole({
     };
     // A session that is lost says so at its next query; this keeps its death from ending the process.
     const onLost = () => {};
-    const openView = () =>
+    const openView = (schema: string) =>
       connect(
         { ...connection, url: config.databaseUrl, searchPath: [schema, 'public'], pipeline: true },
         onLost,
       );
     const kafka = openKafka('watch-view', await kafkaSettings(config), log);
-    const open = async (): Promise<Session> => {
+    const open = async (view: KeptView): Promise<Session> => {
+      const schema = viewSchema(view.delivery, view.version);
       const opened: (() => Promise<unknown>)[] = [];
       const close = async () => {
         await Promise.allSettled(opened.map((one) => one()));
@@ -88,14 +95,14 @@ export const role = defineRole({
       try {
         const sourceDb = await connect({ ...connection, url: config.sourceUrl }, onLost);
         opened.push(() => sourceDb.end());
-        const viewDb = await openView();
+        const viewDb = await openView(schema);
         opened.push(() => viewDb.end());
         const admin = kafka.admin();
         opened.push(() => admin.disconnect());
         await admin.connect();
         return {
           source: postgresSource(sourceDb),
-          view: await postgresView(viewDb, PAGES[page].projections[delivery], schema),
+          view: await postgresView(viewDb, PAGES[page].projections[view.delivery], schema),
           topic: kafkaTopic(admin, SELLER_EVENTS.topic),
           repairs: postgresRepairs(sourceDb),
           close,
@@ -105,8 +112,9 @@ export const role = defineRole({
         throw err;
       }
     };
+    const shown: KeptView = { delivery, version: viewVersion };
     const openCanary = async () => {
-      const db = await openView();
+      const db = await openView(viewSchema(delivery, viewVersion));
       return { look: () => lookForCanary(db), close: () => db.end() };
     };
 
@@ -118,7 +126,17 @@ export const role = defineRole({
     releases.push('the health port', () => health.close());
     const stopping = new AbortController();
     const watching = Promise.all([
-      watchView(open, config, observer, log, stopping.signal),
+      watchView(() => open(shown), config, observer, log, stopping.signal),
+      // So that they equal the source when they are wanted again, and not only then are found not to.
+      ...(config.keptViews ?? []).map((view) =>
+        watchView(
+          () => open(view),
+          config,
+          observer.ofKept(`${view.delivery}-v${view.version}`),
+          log.child({ keptView: view }),
+          stopping.signal,
+        ),
+      ),
       config.canaryEveryMs > 0
         ? watchCanary(openCanary, config.canaryEveryMs, observer, log, stopping.signal)
         : null,

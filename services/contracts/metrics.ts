@@ -28,6 +28,7 @@ type Unit =
   | 'reads'
   | 'writes'
   | 'version'
+  | 'ratio'
   | 'reconciles'
   | 'objects'
   | 'lists';
@@ -319,6 +320,13 @@ export const METRICS = {
     labels: ['page'],
     owner: 'page-server',
   },
+  topclients_page_notify_queue_used_ratio: {
+    type: 'gauge',
+    help: "Share of the queue of notifications of the page's database server that is taken; above one half nothing is told; 0 while not connected",
+    unit: 'ratio',
+    labels: ['page'],
+    owner: 'page-server',
+  },
   topclients_page_view_version: {
     type: 'gauge',
     help: 'Version of the view that this process shows; 0 where the delivery has none',
@@ -360,6 +368,13 @@ export const METRICS = {
     help: 'Sellers whose row in the view is not as the source has it and is not on its way either',
     unit: 'sellers',
     labels: ['page'],
+    owner: 'consistency',
+  },
+  topclients_consistency_kept_divergent_sellers: {
+    type: 'gauge',
+    help: 'Sellers whose row in a view that is kept for a rollback is not as the source has it',
+    unit: 'sellers',
+    labels: ['page', 'view'],
     owner: 'consistency',
   },
   topclients_consistency_compared_timestamp_seconds: {
@@ -473,6 +488,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   version: { atMost: 10 },
   page: oneOf('gig', 'user', 'search', 'self-view'),
   delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),
+  /** Views kept for a rollback within the hours that a process lives. */
+  view: { atMost: 20 },
   outcome: oneOf('full', 'missing', 'stale', 'error'),
   /** Templates of addresses, never addresses. */
   route: { atMost: 20 },

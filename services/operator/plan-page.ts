@@ -125,7 +125,13 @@ export function planPage(sight: PageSight, history: readonly Recommendation[]): 
   });
 
   const { shown } = decision.memory;
-  const running: PagePlan = { name, spec: spec.read, projected: decision.projected, shown };
+  const running: PagePlan = {
+    name,
+    spec: spec.read,
+    projected: decision.projected,
+    keptUp: decision.keptUp,
+    shown,
+  };
   const groups = pageObjects(platform.read, running);
   const viewJobs = [
     ...(decision.compare

@@ -538,14 +538,42 @@ describe('a page', () => {
     expect(page().status.view).toBe('v2');
   });
 
-  test('goes back at once to the view it showed before', async () => {
+  test('watches the view it showed before, and goes back to it once it is found equal to the source', async () => {
     gig({ view: { version: 2 } });
     await run(8);
     expect(page().status.view).toBe('v2');
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v1');
+    const verdict = { ...VERDICT, differing: 2, examples: [4, 8] };
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(verdict) } : {});
     gig({ view: { version: 1 } });
-    await both();
+    await run(6);
+    expect(page().status).toMatchObject({ view: 'v2 → v1 differs', shown: { version: 2 } });
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('2');
+    expect(message('PageView', 'gig', 'ViewCurrent')).toContain('2 of 50 sellers differ');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(kube.names('Job').filter((name) => name.includes('drop'))).toEqual([]);
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v1');
+    // Repaired meanwhile.
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(VERDICT) } : {});
+    now += 60_000;
+    await run(6);
     expect(page().status.view).toBe('v1');
     expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v2');
+  });
+
+  test('goes on with what it shows when a rollback is taken back', async () => {
+    gig({ view: { version: 2 } });
+    await run(8);
+    const { until } = page().status.kept[0];
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: 'Killed' } : {});
+    gig({ view: { version: 1 } });
+    await run(4);
+    expect(page().status.building).toMatchObject({ version: 1, keptUntil: until });
+    gig({ view: { version: 2 } });
+    await run(2);
+    expect(page().status).toMatchObject({ view: 'v2', kept: [{ version: 1, until }] });
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
   });
 
   test.each(['', 'Killed', '{"sellers":50}', '{"sellers":50,"differing":0,"caughtUp":"yes"}'])(

@@ -5,6 +5,8 @@ export type Shown = ViewId | { readonly delivery: 'synchronous' | 'off' };
 
 export interface Building extends ViewId {
   readonly startedAt: string;
+  /** It was kept for a rollback, which this is: its rows stand, and until then they were to stay. */
+  readonly keptUntil?: string | undefined;
   /** Records behind at most, and at the last look. */
   readonly startLag?: number | undefined;
   readonly lag?: number | undefined;
@@ -69,6 +71,8 @@ export interface ViewDecision {
   readonly memory: ViewMemory & { readonly shown: Shown };
   /** The views that projectors keep up. */
   readonly projected: readonly ViewId[];
+  /** Those of them that were shown before and may be shown again. */
+  readonly keptUp: readonly ViewId[];
   readonly compare: { readonly view: ViewId; readonly attempt: number } | null;
   /** Views whose rows are to be removed now. */
   readonly drop: readonly ViewId[];
@@ -123,8 +127,9 @@ function progress({ startLag, lag }: Building): number {
 
 /**
  * Decides which view a page shows, which are kept up, and what is to be done about the others. A view is shown only
- * when a comparison found it equal to the source, when it was shown before and has been kept up since, or when there
- * has never been another.
+ * when a comparison found it equal to the source since it was wanted, or when there has never been another. One that was
+ * kept up for a rollback is compared like one that was built anew: it was right when it was left, and nobody has seen it
+ * since. Who cannot wait for that shows no view, by another delivery.
  */
 export function decideView(situation: ViewSituation): ViewDecision {
   const { now, wanted, keepMs, remainsOf, said } = situation;
@@ -147,8 +152,12 @@ export function decideView(situation: ViewSituation): ViewDecision {
   kept = kept.filter((view) => !gone(view));
 
   if (building && !same(building, wanted)) {
-    tell('Normal', 'BuildAbandoned', `${describe(building)} is not wanted any more; ${describe(wanted)} is`);
-    kept = [...kept, { ...idOf(building), until: LEAVING }];
+    tell(
+      'Normal',
+      building.keptUntil === undefined ? 'BuildAbandoned' : 'RollbackAbandoned',
+      `${describe(building)} is not wanted any more; ${describe(wanted)} is`,
+    );
+    kept = [...kept, { ...idOf(building), until: building.keptUntil ?? LEAVING }];
     building = null;
   }
 
@@ -167,9 +176,21 @@ export function decideView(situation: ViewSituation): ViewDecision {
   };
   let compare: ViewDecision['compare'] = null;
   if (!same(shown, wanted)) {
+    const stands = isView(wanted) ? kept.find((view) => same(view, wanted)) : undefined;
     if (!isView(wanted)) take(wanted, 'it needs no view');
-    else if (kept.some((view) => same(view, wanted) && !isLeaving(view))) take(wanted, 'it was kept up');
-    else if (kept.some((view) => same(view, wanted)) || remainsOf(wanted).drop !== 'none') {
+    else if (stands && !isLeaving(stands)) {
+      kept = kept.filter((view) => view !== stands);
+      building = { ...idOf(wanted), startedAt: timestamp(now), keptUntil: stands.until };
+      tell(
+        'Normal',
+        'RollbackStarted',
+        `compares ${describe(wanted)}, which was kept up, before it is shown`,
+      );
+      not(
+        'Building',
+        `${describe(wanted)} was kept up and is compared first; ${describe(shown)} is shown until it matches`,
+      );
+    } else if (stands || remainsOf(wanted).drop !== 'none') {
       not('Clearing', `${describe(wanted)} is built once what is left of an earlier one is removed`);
     } else if (!building) {
       building = { ...idOf(wanted), startedAt: timestamp(now) };
@@ -209,6 +230,7 @@ export function decideView(situation: ViewSituation): ViewDecision {
   return {
     memory: { shown, building, kept },
     projected,
+    keptUp: [...staying, ...(building?.keptUntil === undefined ? [] : [building])].map(idOf),
     compare,
     drop: leaving.filter((view) => !remainsOf(view).projector).map(idOf),
     current: current ?? { status: 'True', reason: 'Current', message: `${describe(shown)} is shown` },
@@ -263,11 +285,15 @@ function judge({ now, lag, comparison }: ViewSituation, before: Building, shown:
         return notYet('Matches', `all ${sellers} sellers are as in the source`, { matches: true });
       }
       const few = examples.length > 0 ? `, such as ${examples.slice(0, 5).join(', ')}` : '';
+      const remedy =
+        building.keptUntil === undefined
+          ? `Go back to ${describe(shown)}, or correct what fills the view and set another spec.view.version`
+          : `Its watcher repairs it where spec.watch allows that; else go back to ${describe(shown)}, set a ` +
+            'spec.view.version that was never used, or show no view by spec.delivery synchronous or off';
       return notYet(
         'ViewDiffers',
         `${name} is not shown: ${differing} of ${sellers} sellers differ from the source${few}. ` +
-          `Go back to ${describe(shown)}, or correct what fills the view and set another spec.view.version; ` +
-          'it is compared again every minute',
+          `${remedy}; it is compared again every minute`,
         { building: compared(differing), alarming: true },
       );
     }

@@ -159,11 +159,14 @@ export const role = defineRole({
       // A page of many sellers remembers no lists.
       if (schema !== null && delivery === 'asynchronous' && page.shows === 'one seller') {
         const isTold = metrics.gauge('topclients_page_told_of_changes').labels({ page: page.name });
+        const queueUsed = metrics
+          .gauge('topclients_page_notify_queue_used_ratio')
+          .labels({ page: page.name });
         const following = followViewChanges(
           access,
           schema,
           told,
-          (listens) => isTold.set(listens ? 1 : 0),
+          { told: (is) => isTold.set(is ? 1 : 0), queueUsed: (share) => queueUsed.set(share) },
           abort.signal,
           log,
         );

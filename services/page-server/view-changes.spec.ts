@@ -2,15 +2,14 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { ViewChanges } from './view-changes.ts';
 
-/** The next instant that the clock can tell from this one. */
-function later(): number {
-  const now = performance.now();
-  while (performance.now() === now) {}
-  return performance.now();
+/** A clock by hand, and changes on it. */
+function rig() {
+  let now = 0;
+  return { changes: new ViewChanges({ monotonic: () => now }), later: () => (now += 1) };
 }
 
 test('nothing is known before it listens, after it was lost, and of what was read before it listened again', () => {
-  const changes = new ViewChanges();
+  const { changes, later } = rig();
   const before = later();
   expect(changes.isUnchanged(1, before)).toBe(false);
   changes.begin();
@@ -25,7 +24,7 @@ test('nothing is known before it listens, after it was lost, and of what was rea
 });
 
 test('a seller who was told of is changed for what was asked before, and the others are not', () => {
-  const changes = new ViewChanges();
+  const { changes, later } = rig();
   changes.begin();
   const before = later();
   later();
@@ -33,12 +32,14 @@ test('a seller who was told of is changed for what was asked before, and the oth
   const after = later();
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, before))).toEqual([false, false, true]);
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([true, true, true]);
+  expect([3, 14, 4].map((id) => changes.hasChanged(id, before))).toEqual([true, true, false]);
+  expect([3, 14, 4].map((id) => changes.hasChanged(id, after))).toEqual([false, false, false]);
   changes.note('*');
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([false, false, false]);
 });
 
 test('what comes after it was lost does not make it know again', () => {
-  const changes = new ViewChanges();
+  const { changes, later } = rig();
   changes.begin();
   changes.end();
   changes.note('*');
@@ -46,8 +47,16 @@ test('what comes after it was lost does not make it know again', () => {
   expect(changes.isUnchanged(2, later())).toBe(false);
 });
 
+test('what was told at the very instant of a question has changed for it', () => {
+  const { changes, later } = rig();
+  changes.begin();
+  const asked = later();
+  changes.note('1');
+  expect([changes.isUnchanged(1, asked), changes.hasChanged(1, asked)]).toEqual([false, true]);
+});
+
 test('memory is bounded: more sellers than are remembered count as changed, all of them', () => {
-  const changes = new ViewChanges();
+  const { changes, later } = rig();
   changes.begin();
   const since = later();
   for (let from = 0; from <= 20_000; from += 100) {
@@ -68,7 +77,7 @@ test('whatever is told in whatever order, no list that changed after it was read
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
-      const changes = new ViewChanges();
+      const { changes, later } = rig();
       const truth = new Map<number, number>();
       const known = new Map<number, { version: number; askedAt: number }>();
       let listens = false;

@@ -1,5 +1,6 @@
 import type { Client } from '#contracts/client.ts';
 import type { Outcome, TopClientsView } from '#contracts/delivery.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { Site } from './layout.ts';
 import type { Projection } from './projection.ts';
 
@@ -78,13 +79,15 @@ export interface ToldOfChanges {
   /**
    * Whether the seller's row is what it was, as far as a process can know that is told of every change a moment after it
    * was committed.
-   * @param since when the statement that read it was sent, on the clock of `performance.now()`
+   * @param since when the statement that read it was sent, on the monotonic clock of the process
    */
   isUnchanged(sellerId: number, since: number): boolean;
+  /** Whether somebody told of a change of the seller's row since then. Neither this nor the other: nobody knows. */
+  hasChanged(sellerId: number, since: number): boolean;
 }
 
 /** Who is told nothing has to ask each time. */
-export const TOLD_NOTHING: ToldOfChanges = { isUnchanged: () => false };
+export const TOLD_NOTHING: ToldOfChanges = { isUnchanged: () => false, hasChanged: () => false };
 
 /** Why an address is refused before anything is read. */
 export interface AddressRefused {
@@ -108,8 +111,11 @@ export interface Page<Params = unknown, Own = unknown> {
   ): Params | AddressRefused;
   /** An address to try the page's database with, before the first request; it need not lead to anything. */
   readonly probe: Params;
-  /** Called once a process: what it returns may remember things between requests. */
-  open(told: ToldOfChanges): Reads<Params, Own>;
+  /**
+   * Called once a process: what it returns may remember things between requests.
+   * @param clock the one of whoever tells; absent: the process's own
+   */
+  open(told: ToldOfChanges, clock?: Clock): Reads<Params, Own>;
   sellersOf(own: Own): readonly number[];
   html(own: Own, shown: ShownOf, site: Site): string;
   /** The page's data, with `topClients` beside each seller's part unless `shown` is null. */

@@ -1,13 +1,13 @@
-import { expect, jest, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { TOLD_NOTHING, type ToldOfChanges } from './page.ts';
-import { RecentLists } from './recent-lists.ts';
+import { LONGEST_TRUST_MS, RecentLists } from './recent-lists.ts';
 
 const answer = (version: number, name?: string) =>
-  `${version} 1.000500 ${JSON.stringify(name === undefined ? [] : [{ id: '1', name, logo: null }])}`;
+  `-7${version} ${version} 1.000500 ${JSON.stringify(name === undefined ? [] : [{ id: '1', name, logo: null }])}`;
 
 /** Lists of gigs whose numbers are those of their sellers, and what is asked of them at the same instant. */
 function rig(told: ToldOfChanges = TOLD_NOTHING, capacity?: number) {
-  const recent = new RecentLists(told, capacity);
+  const recent = new RecentLists(told, undefined, capacity);
   return {
     get: (id: number) => recent.get(id),
     isCurrent: (id: number, least = 0) => recent.isCurrent(recent.get(id)!, least),
@@ -15,7 +15,7 @@ function rig(told: ToldOfChanges = TOLD_NOTHING, capacity?: number) {
       recent.read(id, id, text, remembered, askedAt),
   };
 }
-const TOLD_ALL: ToldOfChanges = { isUnchanged: () => true };
+const TOLD_ALL: ToldOfChanges = { isUnchanged: () => true, hasChanged: () => false };
 
 test('the same list object comes back until the view answers with another version', () => {
   const { get, read } = rig();
@@ -91,6 +91,7 @@ test('changes are asked about since the statement that read the list was sent, o
       asked.push(about);
       return true;
     },
+    hasChanged: () => false,
   });
   const now = performance.now();
   read(7, answer(3), undefined, now - 20);
@@ -105,17 +106,41 @@ test('changes are asked about since the statement that read the list was sent, o
   ]);
 });
 
-test('after some seconds it is asked again, whatever nobody told', () => {
-  const { read, isCurrent } = rig(TOLD_ALL);
-  read(1, answer(1));
-  const now = performance.now();
-  const clock = jest.spyOn(performance, 'now');
-  try {
-    clock.mockReturnValue(now + 4_000);
-    expect(isCurrent(1)).toBe(true);
-    clock.mockReturnValue(now + 5_000);
-    expect(isCurrent(1)).toBe(false);
-  } finally {
-    clock.mockRestore();
-  }
+test('what somebody told of is forgotten, so that the whole list is asked for', () => {
+  let hasChanged = false;
+  const { get, read } = rig({ isUnchanged: () => false, hasChanged: () => hasChanged });
+  read(1, answer(3));
+  expect(get(1)?.digest).toBe('-73');
+  hasChanged = true;
+  expect(get(1)).toBeUndefined();
+  hasChanged = false;
+  expect(get(1)).toBeUndefined();
+});
+
+test('an answer that comes behind that to a later question is not remembered', () => {
+  const { get, read } = rig();
+  const asked = performance.now();
+  read(1, answer(3), undefined, asked);
+  expect(read(1, answer(2), undefined, asked - 1)?.version).toBe(2);
+  expect(get(1)?.list?.version).toBe(3);
+});
+
+test('a row that took the place of another at the same version is told by its digest', () => {
+  const { get, read } = rig();
+  const wrong = read(1, '11 10 1.0 []');
+  const right = read(1, '12 10 1.0 []');
+  expect(right).not.toBe(wrong);
+  expect(get(1)).toMatchObject({ digest: '12', list: right });
+  read(1, null);
+  expect(get(1)).toMatchObject({ digest: null, list: null });
+});
+
+test('after the trust time it is asked again, whatever nobody told', () => {
+  let now = 1_000;
+  const recent = new RecentLists(TOLD_ALL, { monotonic: () => now });
+  recent.read(1, 1, answer(1), undefined, recent.now());
+  now += LONGEST_TRUST_MS - 1;
+  expect(recent.isCurrent(recent.get(1)!, 0)).toBe(true);
+  now += 1;
+  expect(recent.isCurrent(recent.get(1)!, 0)).toBe(false);
 });

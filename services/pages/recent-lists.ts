@@ -1,52 +1,82 @@
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { ClientList, PageClient, ToldOfChanges } from './page.ts';
 
 // What an entry costs beside its text, so that many empty lists, and sellers without one, are bounded too.
 const ENTRY = 200;
 const ENTRY_WITHOUT_LIST = 40;
-/** A list is asked for again after this long even if nobody told of a change: what goes unnoticed ends here. */
-const LONGEST_TRUST_MS = 5_000;
+/**
+ * The trust time, in ms: a list is asked for again after this long even if nobody told of a change. Whatever keeps a
+ * process from being told ends here: a lost notification, a replica behind, a queue that took none.
+ */
+export const LONGEST_TRUST_MS = 5_000;
 
 export interface RecentList {
   readonly sellerId: number;
   /** Null where the view has no row. */
   readonly list: ClientList | null;
+  /** Of all that the view answered, as the view made it; null where it has no row. */
+  readonly digest: string | null;
   readonly size: number;
-  /** When the statement was sent that last found it so, on the clock of `performance.now()`. */
+  /** When the statement was sent that last found it so, on the clock's monotonic time. */
   askedAt: number;
 }
 
 /**
- * The column in which the view answers what `RecentLists` reads: null without a row, empty when it still holds the
- * remembered version, else `<version> <seconds since 1970> <JSON of the clients>`. One column, because every column
- * costs again at every row, and a subquery, because a join would carry all of the page's own columns once more.
+ * The column in which the view answers what `RecentLists` reads: null without a row, empty when the row still says what
+ * is remembered, else `<digest> <version> <seconds since 1970> <JSON of the clients>`. The digest is of all the rest, for
+ * the version alone does not tell: a repair replaces a wrong row and keeps its version, and a database that was restored
+ * may have another row under the same one. One column, because every column costs again at every row, and a subquery,
+ * because a join would carry all of the page's own columns once more. `offset 0` keeps PostgreSQL from writing the answer
+ * into the statement, and making it, three times.
  * @param seller the seller's column in the page's row
- * @param remembered the parameter with the version that need not be sent again
+ * @param remembered the parameter with the digest of what need not be sent again; null: everything is sent
  */
 export const listUnless = (seller: string, remembered: string): string =>
-  `(select case when held.version = ${remembered} then ''
-    else concat_ws(' ', held.version, extract(epoch from held.committed_at), held.clients) end
-  from top_clients as held where held.seller_id = ${seller})`;
+  `(select case when hashtextextended(answer, 0) = ${remembered}::bigint then ''
+    else concat_ws(' ', hashtextextended(answer, 0), answer) end
+  from (select concat_ws(' ', held.version, extract(epoch from held.committed_at), held.clients) as answer
+    from top_clients as held where held.seller_id = ${seller} offset 0) as told)`;
 
 /**
  * Lists read lately, by the id of a page. Where the process is told of changes, one that nobody told of is shown as it
- * is, for some seconds. Else the statement tells the database which version is remembered, and the list is sent only
- * when the view holds another one: sending, parsing and rendering a list is done once a version.
+ * is, for the trust time, and one that somebody told of is forgotten. Else the statement tells the database by a digest
+ * what is remembered, and the list is sent only when the view says something else: sending, parsing and rendering a list
+ * is done once a content.
  */
 export class RecentLists {
   readonly #lists = new Map<number, RecentList>();
   readonly #told: ToldOfChanges;
+  readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #capacity: number;
   #size = 0;
 
-  /** @param capacity characters of JSON in all; the memory used is about six times that in bytes */
-  constructor(told: ToldOfChanges, capacity = 8_000_000) {
+  /**
+   * @param clock of whoever tells as well
+   * @param capacity characters of JSON in all; the memory used is about six times that in bytes
+   */
+  constructor(
+    told: ToldOfChanges,
+    clock: Pick<Clock, 'monotonic'> = SYSTEM_CLOCK,
+    capacity: number = 8_000_000,
+  ) {
     this.#told = told;
+    this.#clock = clock;
     this.#capacity = capacity;
   }
 
+  /** The time that `askedAt` is of. */
+  now(): number {
+    return this.#clock.monotonic();
+  }
+
+  /** @returns what is remembered; nothing when somebody told that it has changed */
   get(id: number): RecentList | undefined {
     const known = this.#lists.get(id);
     if (known === undefined) return undefined;
+    if (this.#told.hasChanged(known.sellerId, known.askedAt)) {
+      this.#forget(id);
+      return undefined;
+    }
     // Newest last: the first of the map is the one to evict.
     this.#lists.delete(id);
     this.#lists.set(id, known);
@@ -59,7 +89,7 @@ export class RecentLists {
    */
   isCurrent({ sellerId, list, askedAt }: RecentList, least: number): boolean {
     return (
-      performance.now() - askedAt < LONGEST_TRUST_MS &&
+      this.now() - askedAt < LONGEST_TRUST_MS &&
       (list?.version ?? 0) >= least &&
       this.#told.isUnchanged(sellerId, askedAt)
     );
@@ -68,7 +98,7 @@ export class RecentLists {
   /**
    * Reads what the view answered in the column of `listUnless`.
    * @param remembered what `get` gave before the statement was sent
-   * @param askedAt when it was sent, on the clock of `performance.now()`
+   * @param askedAt when it was sent, as `now()` told
    * @returns null when the view has no row
    */
   read(
@@ -83,9 +113,12 @@ export class RecentLists {
       return remembered!.list;
     }
     const list = answer === null ? null : parse(answer);
+    // An answer that was overtaken is right for who asked, and says nothing of now.
+    if ((this.#lists.get(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
+    const digest = answer === null ? null : answer.slice(0, answer.indexOf(' '));
     const size = answer === null ? ENTRY_WITHOUT_LIST : answer.length + ENTRY;
     this.#forget(id);
-    this.#lists.set(id, { sellerId, list, size, askedAt });
+    this.#lists.set(id, { sellerId, list, digest, size, askedAt });
     this.#size += size;
     for (const [oldest] of this.#lists) {
       if (this.#size <= this.#capacity) break;
@@ -101,11 +134,12 @@ export class RecentLists {
 }
 
 function parse(answer: string): ClientList {
-  const afterVersion = answer.indexOf(' ');
+  const afterDigest = answer.indexOf(' ');
+  const afterVersion = answer.indexOf(' ', afterDigest + 1);
   const afterTime = answer.indexOf(' ', afterVersion + 1);
   const clients = JSON.parse(answer.slice(afterTime + 1)) as PageClient[];
   return {
-    version: Number(answer.slice(0, afterVersion)),
+    version: Number(answer.slice(afterDigest + 1, afterVersion)),
     committedAt: Math.round(Number(answer.slice(afterVersion + 1, afterTime)) * 1_000),
     clients,
     total: clients.length,
@@ -117,22 +151,22 @@ function parse(answer: string): ClientList {
  * @param id of the page
  * @param least the version that the reader has seen already, by seller
  * @param readOwn reads the page's own row alone
- * @param readBoth reads it with the column of `listUnless`, given the version that is remembered
+ * @param readBoth reads it with the column of `listUnless`, given the digest of what is remembered
  */
 export async function readWithList<Own extends { readonly seller_id: number }>(
   recent: RecentLists,
   id: number,
   least: (sellerId: number) => number,
   readOwn: () => Promise<Own | null>,
-  readBoth: (remembered: number) => Promise<ReadonlyArray<Own & { readonly held: string | null }>>,
+  readBoth: (remembered: string | null) => Promise<ReadonlyArray<Own & { readonly held: string | null }>>,
 ): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null> {
   const remembered = recent.get(id);
   if (remembered !== undefined && recent.isCurrent(remembered, least(remembered.sellerId))) {
     const own = await readOwn();
     return own === null ? null : { own, held: heldBy(own.seller_id, remembered.list) };
   }
-  const askedAt = performance.now();
-  const [own] = await readBoth(remembered?.list?.version ?? -1);
+  const askedAt = recent.now();
+  const [own] = await readBoth(remembered?.digest ?? null);
   if (own === undefined) return null;
   const list = recent.read(id, own.seller_id, own.held, remembered, askedAt);
   return { own, held: heldBy(own.seller_id, list) };

@@ -3,19 +3,23 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
 import type pg from 'pg';
 import type { SellerEvent } from '#contracts/events.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
-import type { PageDatabase } from '#pages/page.ts';
-import { viewSchema } from '#pages/projection.ts';
+import { type PageDatabase, TOLD_NOTHING, type ToldOfChanges } from '#pages/page.ts';
+import { rowDigest, viewSchema } from '#pages/projection.ts';
+import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
+import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';
+import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { until } from '../support/pipeline.ts';
 
@@ -44,12 +48,14 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-const event = (sellerId: number, version: number): SellerEvent => ({
+/** @param name of the one client; absent: there is none */
+const event = (sellerId: number, version: number, name?: string): SellerEvent => ({
   sellerId,
   version,
   committedAt: '2026-11-23T10:00:00.000Z',
   change: { type: 'seller-erased' },
-  clients: [],
+  clients:
+    name === undefined ? [] : [{ id: '01890000-0000-7000-8000-000000000001', name, logo: null } as never],
 });
 
 describe.each(['gig', 'user'] as const)('the %s page', (page) => {
@@ -75,7 +81,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
   };
 
   beforeAll(async () => {
-    pool = openPool({ ...accessTo(page), maximum: 2 }, silentLog);
+    pool = openPool({ ...accessTo(page), maximum: 5 }, silentLog);
     const made = [1, 2, 3].map((id) => madeUp(id, 3));
     if (page === 'gig')
       await insertGigs(
@@ -91,8 +97,11 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       accessTo(page),
       SCHEMA,
       changes,
-      (is) => {
-        listens = is;
+      {
+        told: (is) => {
+          listens = is;
+        },
+        queueUsed: () => {},
       },
       stop.signal,
       silentLog,
@@ -136,7 +145,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       () => performance.now() > before && changes.isUnchanged(1, performance.now()),
     );
     await pool.query(
-      `select pg_terminate_backend(pid) from pg_stat_activity where query like 'listen%' and datname = current_database()`,
+      `select pg_terminate_backend(pid) from pg_stat_activity where query like '%notification_queue%' and pid <> pg_backend_pid() and datname = current_database()`,
     );
     await until('it is lost', () => !listens);
     expect(changes.isUnchanged(1, performance.now())).toBe(false);
@@ -176,6 +185,157 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     expect(await reads.withLists(db, 999 as never, ANY_VERSION)).toBeNull();
   });
 
+  const database: PageDatabase = {
+    query: async <Row>(statement: { name: string; text: string; values: unknown[] }) =>
+      (await pool.query(statement)).rows as Row[],
+  };
+  /** What a page shows of a seller: version and name of the one client. */
+  const shownBy = (told: ToldOfChanges, clock?: Parameters<typeof open>[1]) => {
+    const reads = open(told, clock);
+    return async (sellerId: number) => {
+      const list = (await reads.withLists(database, sellerId as never, ANY_VERSION))?.held.get(sellerId);
+      return list === undefined ? null : `${list.version} ${list.clients[0]?.name ?? ''}`;
+    };
+  };
+  /** What the view says. */
+  const heldOf = async (sellerId: number) => {
+    const { rows } = await pool.query<{ held: string }>(
+      `select version || ' ' || coalesce(clients->0->>'name', '') as held from top_clients where seller_id = $1`,
+      [sellerId],
+    );
+    return rows[0]?.held ?? null;
+  };
+
+  describe('a repair, which keeps the version,', () => {
+    /** Puts the right row in the place of the wrong one, as a projector does that was sent a repair. */
+    const repair = async (sellerId: number, version: number, name: string | null) => {
+      const store = await openViewStore(accessTo(page), projection);
+      try {
+        const { rows } = await pool.query<{ version: number; digest: string }>(
+          `select version, ${rowDigest('held')}::text as digest from top_clients as held where seller_id = $1`,
+          [sellerId],
+        );
+        const row = name === null ? null : projection.toRow(event(sellerId, version, name));
+        expect(await store.replace(sellerId, rows as never, row)).toBe(true);
+      } finally {
+        await store.close();
+      }
+    };
+    const writeWrong = () => projection.upsert(pool, [projection.toRow(event(1, 10, 'Wrong'))]);
+
+    test('is shown at once by who is told', async () => {
+      const shown = shownBy(changes);
+      await told(1, writeWrong);
+      expect([await shown(1), await shown(1)]).toEqual(['10 Wrong', '10 Wrong']);
+      await repair(1, 10, 'Right');
+      await until('the repaired row is shown', async () => (await shown(1)) === '10 Right', 1_000);
+      await repair(1, 10, null);
+      await until('a row that was taken away is not shown', async () => (await shown(1)) === null, 1_000);
+    });
+
+    test('is shown by the next read of who is not told', async () => {
+      const shown = shownBy(TOLD_NOTHING);
+      await writeWrong();
+      expect([await shown(1), await shown(1)]).toEqual(['10 Wrong', '10 Wrong']);
+      await repair(1, 10, 'Right');
+      expect([await shown(1), await shown(1)]).toEqual(['10 Right', '10 Right']);
+      // The time of the change alone is content as well: the page tells by it how old a list is.
+      await pool.query(`update top_clients set committed_at = '2026-11-24'`);
+      const list = (await open(TOLD_NOTHING).withLists(database, 1 as never, ANY_VERSION))?.held.get(1);
+      expect(list?.committedAt).toBe(
+        (await pool.query('select committed_at from top_clients')).rows[0].committed_at.getTime(),
+      );
+      await repair(1, 10, null);
+      expect(await shown(1)).toBeNull();
+    });
+  });
+
+  test('whatever changes, is repaired, taken away, rolled back or not told of: the page shows the view within the trust time', async () => {
+    const seller = fc.integer({ min: 1, max: 3 });
+    const what = fc.oneof(
+      { weight: 3, arbitrary: fc.constantFrom('change' as const, 'repair' as const) },
+      { weight: 1, arbitrary: fc.constantFrom('remove' as const, 'roll back' as const, 'truncate' as const) },
+    );
+    const step = fc.oneof(
+      { weight: 5, arbitrary: fc.record({ do: what, seller, isTold: fc.boolean() }) },
+      { weight: 4, arbitrary: fc.record({ do: fc.constant('read' as const), seller }) },
+      { weight: 2, arbitrary: fc.record({ do: fc.constant('trust ends' as const), seller }) },
+      {
+        weight: 1,
+        arbitrary: fc.record({ do: fc.constantFrom('lose' as const, 'listen' as const), seller }),
+      },
+    );
+    const writer = await pool.connect();
+    let names = 0;
+    try {
+      await fc.assert(
+        fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
+          let ahead = 0;
+          const clock = { ...SYSTEM_CLOCK, monotonic: () => performance.now() + ahead };
+          const heard = new ViewChanges(clock);
+          heard.begin();
+          let hears = true;
+          const listener = await pool.connect();
+          listener.on('notification', ({ payload = '*' }) => {
+            if (hears) heard.note(payload);
+          });
+          await listener.query(`listen "${SCHEMA}"`);
+          const shown = shownBy(heard, clock);
+          try {
+            for (const one of steps) {
+              const id = one.seller;
+              if (one.do === 'read') await shown(id);
+              else if (one.do === 'trust ends') {
+                ahead += LONGEST_TRUST_MS;
+                for (const each of [1, 2, 3]) expect(await shown(each)).toBe(await heldOf(each));
+              } else if (one.do === 'lose') {
+                hears = false;
+                heard.end();
+              } else if (one.do === 'listen') {
+                hears = true;
+                heard.begin();
+              } else if ('isTold' in one) {
+                // As if the notification were lost on its way.
+                await writer.query(`set session_replication_role = ${one.isTold ? 'origin' : 'replica'}`);
+                await change(writer, one.do, id, `Brand ${++names}`);
+                // A round trip of the listener: what was told before has been heard then.
+                if (one.isTold) await listener.query('select 1');
+                if (one.isTold || !hears) {
+                  await until(
+                    'the page shows it',
+                    async () => (await shown(id)) === (await heldOf(id)),
+                    1_000,
+                  );
+                }
+              }
+            }
+            ahead += LONGEST_TRUST_MS;
+            for (const each of [1, 2, 3]) expect(await shown(each)).toBe(await heldOf(each));
+          } finally {
+            listener.release(true);
+          }
+        }),
+        { numRuns: 40 },
+      );
+    } finally {
+      writer.release(true);
+    }
+
+    async function change(db: pg.PoolClient, how: string, sellerId: number, name: string): Promise<void> {
+      const row = JSON.stringify([{ id: '1', name, logo: null }]);
+      if (how === 'truncate') await db.query('truncate top_clients');
+      else if (how === 'remove') await db.query('delete from top_clients where seller_id = $1', [sellerId]);
+      else {
+        const by = { change: 1, repair: 0, 'roll back': -1 }[how];
+        await db.query(
+          `insert into top_clients as held values ($1, 5, '2026-11-23', $2)
+          on conflict (seller_id) do update set version = held.version + $3, clients = $2`,
+          [sellerId, row, by],
+        );
+      }
+    }
+  });
+
   test('asks each time where the database cannot tell', async () => {
     await pool.query(
       'alter table top_clients disable trigger all; drop trigger tell_of_updates on top_clients',
@@ -189,8 +349,11 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       accessTo(page),
       SCHEMA,
       untold,
-      (is) => {
-        everListened ||= is;
+      {
+        told: (is) => {
+          everListened ||= is;
+        },
+        queueUsed: () => {},
       },
       ended.signal,
       log,

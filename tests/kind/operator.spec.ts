@@ -402,7 +402,7 @@ describe('a new view', () => {
     expect(await exists('Deployment', 'top-clients-projector-gig-asynchronous-v1')).toBe(true);
   }, 180_000);
 
-  test('gives way at once to the one before', async () => {
+  test('gives way to the one before once that is compared', async () => {
     await change(GIG, { view: { version: 1 } });
     const tookMs = await until('the servers are told', async () => {
       return (await settingsOf('top-clients-page-gig'))['TC_VIEW_VERSION'] === '1';

@@ -270,3 +270,56 @@ test('the canary is timed when it comes to the view, once a change', async () =>
   await until('it is timed', async () => (await seen()) === before + 1);
   expect(await watcher.metric('topclients_canary_delay_seconds_sum')).toBeLessThan(10);
 }, 60_000);
+
+test('a view that is kept for a rollback is found wrong and healed like the one that is shown', async () => {
+  await migratePage('gig', pipeline.postgres.url('gig'), { delivery: 'asynchronous', version: 2 }, silentLog);
+  const projector = await pipeline.projector('projector-kept', { env: { TC_VIEW_VERSION: '2' } });
+  const sellers = [1, 2, 3];
+  const ofKept = async () =>
+    (
+      await pipeline.view.query<{ held: string }>(
+        `select seller_id || ' ' || version || ' ' || clients as held from top_clients_asynchronous_v2.top_clients
+        where seller_id = any ($1) order by seller_id`,
+        [sellers],
+      )
+    ).rows.map(({ held }) => held);
+  const divergent = () =>
+    watcher.metric('topclients_consistency_kept_divergent_sellers', 'page="gig",view="asynchronous-v2"');
+  try {
+    await until(
+      'the kept view has everything',
+      async () =>
+        (
+          await pipeline.view.query<{ sum: number }>(
+            'select sum(version)::bigint as sum from top_clients_asynchronous_v2.top_clients',
+          )
+        ).rows[0]!.sum === (await sumOfSource()),
+      60_000,
+    );
+    const right = await ofKept();
+    expect(right.length).toBeGreaterThan(0);
+    await watch({
+      TC_SELLERS_PER_SECOND: '20000',
+      TC_PAUSE_MS: '100',
+      TC_KEPT_VIEWS: 'asynchronous-v2',
+      TC_REPAIR: 'false',
+    });
+    await untilPasses(1);
+    expect(await divergent()).toBe(0);
+    await pipeline.view.query(
+      `update top_clients_asynchronous_v2.top_clients set clients = '[{"name":"Wrong"}]' where seller_id = any ($1)`,
+      [sellers],
+    );
+    await until('it is found', async () => (await divergent()) === right.length, 60_000);
+    expect(await metric('divergent_sellers')).toBe(0);
+    await watcher.stop();
+    await watch({ TC_SELLERS_PER_SECOND: '20000', TC_PAUSE_MS: '100', TC_KEPT_VIEWS: 'asynchronous-v2' });
+    await until(
+      'it is healed',
+      async () => JSON.stringify(await ofKept()) === JSON.stringify(right),
+      HEALED_WITHIN_MS,
+    );
+  } finally {
+    await projector.stop();
+  }
+}, 180_000);

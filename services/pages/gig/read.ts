@@ -1,3 +1,4 @@
+import type { Clock } from '#platform/clock.ts';
 import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
 import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
 import type { GigRow } from './own-data.ts';
@@ -28,8 +29,8 @@ const own = (gigId: number) => ({
   values: [gigId],
 });
 
-/** @param remembered version of the list that need not be sent again */
-const withList = (gigId: number, remembered: number) => ({
+/** @param remembered digest of the list that need not be sent again */
+const withList = (gigId: number, remembered: string | null) => ({
   name: 'gig-with-list',
   text: `select gig_id, seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
       seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
@@ -76,8 +77,8 @@ interface HeldIds {
 /** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
 const OWNERS = 100_000;
 
-export function openGigReads(told: ToldOfChanges): Reads<number, Gig> {
-  const recent = new RecentLists(told);
+export function openGigReads(told: ToldOfChanges, clock?: Clock): Reads<number, Gig> {
+  const recent = new RecentLists(told, clock);
   const owners = new Map<number, number>();
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {

@@ -1,3 +1,4 @@
+import type { Clock } from '#platform/clock.ts';
 import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
 import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
 import type { UserProfileRow } from './own-data.ts';
@@ -13,8 +14,8 @@ const own = (sellerId: number) => ({
   values: [sellerId],
 });
 
-/** @param remembered version of the list that need not be sent again */
-const withList = (sellerId: number, remembered: number) => ({
+/** @param remembered digest of the list that need not be sent again */
+const withList = (sellerId: number, remembered: string | null) => ({
   name: 'user-with-list',
   text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
       to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
@@ -40,8 +41,8 @@ interface HeldIds {
   readonly held_client_ids: string[] | null;
 }
 
-export function openUserReads(told: ToldOfChanges): Reads<number, UserProfile> {
-  const recent = new RecentLists(told);
+export function openUserReads(told: ToldOfChanges, clock?: Clock): Reads<number, UserProfile> {
+  const recent = new RecentLists(told, clock);
   const readOwn = async (db: PageDatabase, sellerId: number): Promise<UserProfile | null> =>
     (await db.query<UserProfile>(own(sellerId)))[0] ?? null;
   return {
