@@ -12,7 +12,7 @@ const batches: Message[][] = [];
 for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
   batches.push(
     Array.from({ length: Math.min(LIMITS.rowsPerBatch, count - first) }, (_, i) =>
-      toMessage({ id: first + i, ...outboxRow(first + i + 1, 1) }),
+      toMessage({ id: first + i, ...outboxRow(first + i + 1, 1), partition: null }),
     ),
   );
 }

@@ -13,6 +13,7 @@ import { pageServer, selfView } from './constructs/page-server.ts';
 import { postgresCnpg } from './constructs/postgres-cnpg.ts';
 import { postgresEmbedded } from './constructs/postgres-embedded.ts';
 import { projector } from './constructs/projector.ts';
+import { growthJobOf, republishJobOf } from './constructs/republish-job.ts';
 import { serviceAccounts } from './constructs/service-accounts.ts';
 import { topClients } from './constructs/top-clients.ts';
 import { compareViewJob, dropViewJob } from './constructs/view-jobs.ts';
@@ -97,6 +98,14 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
 /** The job that compares a view with the source; its verdict is its pod's termination message, as JSON. */
 export const compareJob = (platform: Platform, page: PageName, view: ViewId, attempt: number): KubeObject =>
   build((scope) => compareViewJob(scope, platform, page, view, attempt))[0]!;
+
+/** The job that has messages divided among so many partitions. Only where every relay reads the layout. */
+export const growthJob = (platform: Platform, partitions: number): KubeObject =>
+  build((scope) => growthJobOf(scope, platform, partitions))[0]!;
+
+/** The job that publishes every seller again. @param request the same one again is the same job */
+export const republishJob = (platform: Platform, request: string): KubeObject =>
+  build((scope) => republishJobOf(scope, platform, request))[0]!;
 
 /** The job that removes a view from its page's database. Only for a view that nothing projects or shows. */
 export const dropJob = (platform: Platform, page: PageName, view: ViewId): KubeObject =>

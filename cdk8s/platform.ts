@@ -16,7 +16,13 @@ export interface Platform {
   /** Reference of the image that runs every role. */
   readonly image: string;
   readonly capabilities: Capabilities;
+  /** By how many partitions messages are divided now; absent where nobody has told, and the spec's number holds. */
+  readonly partitions?: number;
 }
+
+/** By how many partitions messages are divided: what has grown, not what shall. */
+export const partitionsOf = ({ spec, partitions }: Pick<Platform, 'spec' | 'partitions'>): number =>
+  partitions ?? spec.kafka.partitions;
 
 /** A page as it shall run now; while a view is built, more than one is projected. */
 export interface PagePlan {

@@ -10,6 +10,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   migrate: () => import('./migrate/main.ts'),
   'compare-views': () => import('./consistency/main.ts'),
   'watch-view': () => import('./consistency/watch-main.ts'),
+  republish: () => import('./republish/main.ts'),
   'drop-view': () => import('./migrate/drop-view.ts'),
   issuer: () => import('./issuer/main.ts'),
   seed: () => import('./seed/main.ts'),

@@ -223,6 +223,26 @@ export const TopClientsStatus = z
     conditions: conditions.optional(),
     image: z.string().optional().meta({ description: 'The image that all roles run' }),
     ready: z.string().optional().meta({ description: 'Workloads ready of those wanted, as 5/5' }),
+    partitions: z.int().optional().meta({ description: 'By how many partitions messages are divided' }),
+    growth: z
+      .strictObject({
+        from: z.int().meta({ description: 'Partitions before' }),
+        to: z.int().meta({ description: 'Partitions afterwards' }),
+        sellersDone: z.int().meta({ description: 'Sellers that were looked at' }),
+        sellers: z.int().meta({ description: 'Sellers there are; 0 before it has begun' }),
+      })
+      .optional()
+      .meta({ description: 'While the topic gets more partitions' }),
+    republish: z
+      .strictObject({
+        request: z.string().meta({ description: 'The value of the annotation' }),
+        startedAt: z.string().meta({ description: 'When it was first seen' }),
+        sellersDone: z.int().optional().meta({ description: 'Sellers published again' }),
+        sellers: z.int().optional().meta({ description: 'Sellers there are' }),
+        finishedAt: z.string().optional().meta({ description: 'When every seller was in the outbox' }),
+      })
+      .optional()
+      .meta({ description: 'The last time that all sellers were published again' }),
   })
   .meta({ description: 'What the platform is now, as the operator sees it' });
 export type TopClientsStatus = z.output<typeof TopClientsStatus>;

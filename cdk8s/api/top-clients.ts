@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import {
+  GROUP,
   httpAddress,
   objectName,
   type Rule,
@@ -53,12 +54,10 @@ const Kafka = section({
     description:
       'embedded: one broker, for development; strimzi: a cluster by that operator; external: yours',
   }),
-  partitions: z
-    .int()
-    .min(1)
-    .max(1_000)
-    .default(12)
-    .meta({ description: 'Of the topic, when it is created; at most as many projectors share a page' }),
+  partitions: z.int().min(1).max(1_000).default(12).meta({
+    description:
+      'Of the topic; at most as many projectors share a page. Raised, the topic grows while everything runs',
+  }),
   replication: z
     .int()
     .min(1)
@@ -150,10 +149,6 @@ const Kafka = section({
         'kafka.strimzi.minInsyncReplicas must not exceed kafka.replication, or no event could be written; three copies and two in sync are usual',
     },
     fixedMode('kafka', 'the events'),
-    {
-      rule: 'self.partitions >= oldSelf.partitions',
-      message: 'kafka.partitions can grow but not shrink, for Kafka takes no partition away; set it back',
-    },
   ),
 });
 
@@ -386,7 +381,22 @@ export const TopClientsSpec = section({
 }).meta({ description: 'What the platform shall be' });
 export type TopClientsSpec = z.output<typeof TopClientsSpec>;
 
-export const TopClientsRules = rules({
-  rule: `self.metadata.name == '${PLATFORM_NAME}'`,
-  message: `there is one platform in a namespace; name it ${PLATFORM_NAME}`,
-});
+/** On a TopClients: every new value has all sellers published again, once. */
+export const REPUBLISH_ANNOTATION = `${GROUP}/republish`;
+
+const WANTED = 'self.spec.kafka.partitions';
+
+export const TopClientsRules = rules(
+  {
+    rule: `self.metadata.name == '${PLATFORM_NAME}'`,
+    message: `there is one platform in a namespace; name it ${PLATFORM_NAME}`,
+  },
+  {
+    // What was raised and has not begun may be taken back: nothing is in the new partitions yet.
+    rule:
+      `!has(self.spec) || !has(oldSelf.spec) || ${WANTED} >= oldSelf.spec.kafka.partitions || ` +
+      `(has(self.status) && has(self.status.partitions) && ${WANTED} >= self.status.partitions)`,
+    message:
+      'kafka.partitions can grow but not shrink, for Kafka takes no partition away; set it back, or at least to status.partitions',
+  },
+);

@@ -8,6 +8,7 @@ export type KafkaUserName =
   | 'compare-views'
   | 'watch-view'
   | 'drop-view'
+  | 'republish'
   | 'autoscaler';
 
 export const kafkaUserOf = (user: KafkaUserName) => `top-clients-${user}`;

@@ -159,6 +159,8 @@ const rightsOf = ({ capabilities }: Platform) => ({
   'compare-views': [onTopic('Describe')],
   // What it repairs goes through the source's outbox.
   'watch-view': [onTopic('Describe')],
+  // The topic is an object here, and Strimzi gives it its partitions.
+  republish: [onTopic('Describe')],
   // A dropped view's group goes with it.
   'drop-view': [onGroups('Describe', 'Delete')],
   ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),

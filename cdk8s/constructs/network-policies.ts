@@ -42,9 +42,20 @@ const DATABASE_CALLERS = [
   'compare-views',
   'watch-view',
   'drop-view',
+  'republish',
   'seed',
 ];
-const KAFKA_CALLERS = ['outbox-relay', 'projector', 'compare-views', 'watch-view', 'drop-view', 'migrate'];
+const KAFKA_CALLERS = [
+  'outbox-relay',
+  'projector',
+  'compare-views',
+  'watch-view',
+  'drop-view',
+  'republish',
+  'migrate',
+];
+/** Of whom the operator asks what no object tells: lag, and how far sellers are published again. */
+const ASKED_BY_OPERATOR = ['projector', 'outbox-relay'];
 const TRACED = ['source', 'outbox-relay', 'projector', 'page-server'];
 /** Who answers users, and may be called from outside. */
 const PUBLIC = ['source', 'page-server', 'issuer'];
@@ -120,8 +131,8 @@ function ingressOf(platform: Platform, component: string): Rule[] {
   }
   const scrapers = [
     ...namespaces(scrapersFrom),
-    // The operator reads the projectors' lag, wherever it runs.
-    ...(component === 'projector' ? [{ namespaceSelector: {}, ...ours('operator') }] : []),
+    // Wherever it runs.
+    ...(ASKED_BY_OPERATOR.includes(component) ? [{ namespaceSelector: {}, ...ours('operator') }] : []),
   ];
   return [
     ...(PUBLIC.includes(component) ? [{ ...callersOf(component, pagesFrom), ports: [tcp(PORTS.http)] }] : []),

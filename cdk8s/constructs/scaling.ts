@@ -1,5 +1,5 @@
 import type { PageViewSpec } from '../api/page-view.ts';
-import type { Platform } from '../platform.ts';
+import { type Platform, partitionsOf } from '../platform.ts';
 
 /** Whether KEDA decides how many projectors there are. */
 export const scalesByKeda = (
@@ -9,6 +9,6 @@ export const scalesByKeda = (
 
 /** More than one a partition would idle. */
 export const projectorsAtMost = (
-  { spec }: Pick<Platform, 'spec'>,
+  platform: Pick<Platform, 'spec' | 'partitions'>,
   { autoscaling }: Pick<PageViewSpec, 'autoscaling'>,
-): number => Math.min(autoscaling.maxReplicas, spec.kafka.partitions);
+): number => Math.min(autoscaling.maxReplicas, partitionsOf(platform));

@@ -13,6 +13,7 @@ export const componentsOf = ({ spec }: Platform): readonly string[] => [
   'compare-views',
   'watch-view',
   'drop-view',
+  'republish',
   ...(spec.auth.demoIssuer ? ['issuer'] : []),
   ...(spec.demoData.enabled ? ['seed'] : []),
   ...(spec.kafka.mode === 'embedded' ? ['kafka'] : []),

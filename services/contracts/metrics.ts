@@ -18,6 +18,7 @@ type Unit =
   | 'requests'
   | 'commands'
   | 'rows'
+  | 'partitions'
   | 'messages'
   | 'partitions'
   | 'events'
@@ -151,6 +152,41 @@ export const METRICS = {
     unit: 'seconds',
     labels: [],
     buckets: FRESHNESS,
+    owner: 'outbox-relay',
+  },
+  topclients_partition_layout_partitions: {
+    type: 'gauge',
+    help: 'By how many partitions messages are divided; 0 before the first relay has led',
+    unit: 'partitions',
+    labels: [],
+    owner: 'outbox-relay',
+  },
+  topclients_partition_layout_moved_from: {
+    type: 'gauge',
+    help: 'How many partitions there were before, while sellers are published in their new ones; else 0',
+    unit: 'partitions',
+    labels: [],
+    owner: 'outbox-relay',
+  },
+  topclients_republish_sellers: {
+    type: 'gauge',
+    help: 'Sellers that the run under way publishes again; 0 when there is none',
+    unit: 'sellers',
+    labels: [],
+    owner: 'outbox-relay',
+  },
+  topclients_republish_done_sellers: {
+    type: 'gauge',
+    help: 'Sellers that the run under way has been through',
+    unit: 'sellers',
+    labels: [],
+    owner: 'outbox-relay',
+  },
+  topclients_republish_progress_timestamp_seconds: {
+    type: 'gauge',
+    help: 'When the run under way last went on; 0 when there is none',
+    unit: 'seconds',
+    labels: [],
     owner: 'outbox-relay',
   },
   topclients_projector_events_total: {

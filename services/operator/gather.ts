@@ -1,7 +1,7 @@
 import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
 import { PLATFORM_NAME, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
-import { imageReference, type Platform } from '#cdk8s/platform.ts';
+import { imageReference, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import {
   BUILT_IN,
   kindKey,
@@ -18,7 +18,8 @@ import {
   TOP_CLIENTS,
 } from './kinds.ts';
 import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube/kube.ts';
-import type { ProjectorPod } from './lag.ts';
+import type { Pod } from './lag.ts';
+import type { Layout } from './layout.ts';
 import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './read-spec.ts';
 import { lackOf, secretsNeeded, secretsToMake } from './secrets.ts';
 import type { Lag, ViewMemory } from './view-switch.ts';
@@ -63,9 +64,11 @@ export interface PlatformSight {
   readonly secretsMissing: readonly string[];
   /** What is wrong with the secrets it is pointed at. */
   readonly secretsLack: readonly string[];
+  /** What the relays tell of the partitions; null while none does. */
+  readonly layout: Layout | null;
 }
 
-export interface PageSight extends PlatformSight {
+export interface PageSight extends Omit<PlatformSight, 'layout'> {
   readonly page: StoredObject;
   readonly name: PageName;
   readonly memory: Read<ViewMemory>;
@@ -78,7 +81,8 @@ export interface GatherSettings {
   /** The operator's own image, for a platform that names none. */
   readonly image: string;
   readonly now: () => number;
-  readonly readLag: (pods: readonly ProjectorPod[], partitions: number) => Promise<Lag>;
+  readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
+  readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
 }
 
 /** All that decisions about the platform need. */
@@ -91,7 +95,8 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Platform
   const platform = object && readPlatform(settings, object, existing);
   const built = platform && 'read' in platform ? platform.read : null;
   const [secretsMissing, secretsLack] = built ? await gatherSecrets(settings, built) : [[], []];
-  return { now: settings.now(), namespace, object, existing, platform, secretsMissing, secretsLack };
+  const layout = built ? await settings.readLayout(runningPods(existing, 'outbox-relay')) : null;
+  return { now: settings.now(), namespace, object, existing, platform, secretsMissing, secretsLack, layout };
 }
 
 /** All that decisions about one page need; null when there is no PageView of that name. */
@@ -108,7 +113,10 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
   const memory: Read<ViewMemory> = 'read' in status ? { read: memoryIn(status.read) } : status;
   const lagOf = async (view: ViewId | null): Promise<Lag | null> =>
     view && platform && 'read' in platform
-      ? settings.readLag(projectorPods(existing, name, view), platform.read.spec.kafka.partitions)
+      ? settings.readLag(
+          runningPods(existing, 'projector', projectorInstance(name, view)),
+          partitionsOf(platform.read),
+        )
       : null;
   const { shown, building } = 'read' in memory ? memory.read : { shown: null, building: null };
   const [ofShown, ofBuilding] = await Promise.all([
@@ -150,12 +158,14 @@ function readPlatform(
 ): Read<Platform> {
   const spec = readPlatformSpec(object.spec);
   if ('invalid' in spec) return spec;
+  const partitions = object.status?.partitions as number | undefined;
   return {
     read: {
       namespace,
       spec: spec.read,
       image: imageOf(spec.read, image),
       capabilities: { keda: existing.serves(SCALED_OBJECT), monitoring: existing.serves(POD_MONITOR) },
+      ...(partitions === undefined ? {} : { partitions }),
     },
   };
 }
@@ -191,13 +201,12 @@ async function gatherSecrets(
   return [missing, lack];
 }
 
-/** The pods that may have partitions of a view. One that is leaving has given them up or is about to. */
-function projectorPods(existing: Existing, page: string, view: ViewId): ProjectorPod[] {
-  const instance = projectorInstance(page, view);
+/** Pods of a workload that can be asked. One that is leaving has given up what it had, or is about to. */
+function runningPods(existing: Existing, component: string, instance: string = component): Pod[] {
   return existing.pods.flatMap(({ metadata, status }) => {
     const { labels = {}, deletionTimestamp, name } = metadata;
     const isOne =
-      labels['app.kubernetes.io/component'] === 'projector' &&
+      labels['app.kubernetes.io/component'] === component &&
       labels['app.kubernetes.io/instance'] === instance;
     const runs = status?.phase === 'Running' && status.podIP && !deletionTimestamp;
     return isOne && runs ? [{ name, ip: status.podIP as string }] : [];

@@ -1,7 +1,7 @@
 import type { Lag } from './view-switch.ts';
 
-/** A projector as far as its lag is concerned. */
-export interface ProjectorPod {
+/** A pod that is asked for its metrics. */
+export interface Pod {
   readonly name: string;
   readonly ip: string;
 }
@@ -9,7 +9,7 @@ export interface ProjectorPod {
 const METRIC = 'topclients_projector_lag_records';
 
 /** Answers what a pod exports, or rejects; the deadline is the caller's signal. */
-export type ReadMetrics = (pod: ProjectorPod, signal: AbortSignal) => Promise<string>;
+export type ReadMetrics = (pod: Pod, signal: AbortSignal) => Promise<string>;
 
 /** Reads /metrics of a pod over HTTP. */
 export const readOverHttp =
@@ -26,7 +26,7 @@ export const readOverHttp =
  * @param deadlineMs for all pods together
  */
 export async function readLag(
-  pods: readonly ProjectorPod[],
+  pods: readonly Pod[],
   partitions: number,
   read: ReadMetrics,
   deadlineMs = 2_000,
@@ -50,7 +50,7 @@ export async function readLag(
   ).length;
   if (reported < partitions) {
     return {
-      unknown: `its projectors report ${reported} of ${partitions} partitions; they are being assigned, or kafka.partitions is not what the topic has`,
+      unknown: `its projectors report ${reported} of ${partitions} partitions; they are being assigned`,
     };
   }
   let sum = 0;

@@ -12,6 +12,7 @@ import { openApi } from './kube/api.ts';
 import { openKube } from './kube/client.ts';
 import { openEventRecorder } from './kube/event-recorder.ts';
 import { readLag, readOverHttp } from './lag.ts';
+import { readLayout } from './layout.ts';
 import { startElection, type Term } from './leader.ts';
 import { openOperatorMetrics } from './metrics.ts';
 import { Queue } from './queue.ts';
@@ -117,6 +118,7 @@ export const role = defineRole({
           events,
           log,
           now: Date.now,
+          readLayout: (relays) => readLayout(relays, readOverHttp(PORTS.health)),
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
           // Whoever led before may have applied something else.
           applied: new Applied(),

@@ -3,7 +3,7 @@ import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import { scalesByKeda } from '#cdk8s/constructs/scaling.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob, type PageObjects, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
-import { names, type PagePlan, type Platform, wantedView } from '#cdk8s/platform.ts';
+import { names, type PagePlan, type Platform, partitionsOf, wantedView } from '#cdk8s/platform.ts';
 import { no, type Said, type Trouble, yes } from './conditions.ts';
 import type { Existing, PageSight } from './gather.ts';
 import { refOf, SCALED_OBJECT } from './kinds.ts';
@@ -421,7 +421,7 @@ function scale(
   }
   const limits = {
     maxReplicas: autoscaling.maxReplicas,
-    partitions: platform.spec.kafka.partitions,
+    partitions: partitionsOf(platform),
     maxDatabaseConnections: projector.maxDatabaseConnections,
   };
   // A view that is being built shares the number with the one that is shown: whichever is further behind counts.

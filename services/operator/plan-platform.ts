@@ -1,10 +1,12 @@
 import type { TopClientsStatus } from '#cdk8s/api/page-view.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { type PlatformObjects, platformObjects } from '#cdk8s/manifests.ts';
+import { names } from '#cdk8s/platform.ts';
 import { no, type Trouble, yes } from './conditions.ts';
 import type { Existing, PlatformSight } from './gather.ts';
 import { kindKey, refOf } from './kinds.ts';
 import type { StoredObject } from './kube/kube.ts';
+import { heldTopic, planPartitions } from './partitions.ts';
 import {
   conditionsIn,
   type Fact,
@@ -119,19 +121,42 @@ export function planPlatform(sight: PlatformSight): Plan | null {
     });
   }
   const built = platformObjects(platform.read);
+  const relays = workloadsOf(built.workloads, existing).find(({ name }) => name === names.relay);
+  const relaysRolledOut = relays?.rolledOut === true && migrationsOf(built.migrations, existing).complete;
+  const partitionsSight = {
+    now,
+    object,
+    platform: platform.read,
+    existing,
+    layout: sight.layout,
+    relaysRolledOut,
+  };
   const [seed] = built.seeding;
   const seeded = seed && seededBefore(seed, existing);
-  const groups = seeded ? { ...built, seeding: [] } : built;
+  const groups = {
+    ...built,
+    stores: built.stores.map((store) => heldTopic(store, partitionsSight)),
+    ...(seeded ? { seeding: [] } : {}),
+  };
   const { migrations, workloads, fact, failed, mode } = assess(sight, groups);
 
   const degradedBefore = before.find(({ type }) => type === 'Degraded');
   const retried = migrations.failed.filter(
     ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
   );
-  const retriedNames = new Set(retried.map(({ job }) => job.metadata.name));
-  const applied = served(groupsUpTo(groups, fact?.upTo ?? null), existing);
+  const partitions = planPartitions(partitionsSight);
+  const again = [...retried.map(({ job }) => job), ...partitions.retried];
+  const retriedNames = new Set(again.map(({ metadata }) => metadata.name));
+  const applied = served(
+    [...groupsUpTo(groups, fact?.upTo ?? null), ...(mode === 'open' ? partitions.jobs : [])],
+    existing,
+  );
   // What tells that seeding was done stays.
-  const everything = [...Object.values(groups).flat(), ...(seeded ? [seeded] : [])] as KubeObject[];
+  const everything = [
+    ...Object.values(groups).flat(),
+    ...partitions.jobs,
+    ...(seeded ? [seeded] : []),
+  ] as KubeObject[];
 
   const troubles: Trouble[] = [
     ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
@@ -153,6 +178,7 @@ export function planPlatform(sight: PlatformSight): Plan | null {
         ]
       : []),
     ...stuck(workloads),
+    ...partitions.troubles,
   ];
   const ready = workloads.filter(({ available }) => available).length;
   const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
@@ -160,13 +186,14 @@ export function planPlatform(sight: PlatformSight): Plan | null {
     observedGeneration: object.metadata.generation ?? 0,
     ready: `${ready}/${workloads.length}`,
     ...imageShown(fact?.upTo ?? null, platform.read.image, object),
+    ...partitions.status,
   };
   const storeTrouble = storesNotReady(groups.stores, existing);
   return {
     secrets: secretsToMake(platform.read).filter(({ name }) => sight.secretsMissing.includes(name)),
     ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
     remove: [
-      ...retried.map(({ job }) => removal(job)),
+      ...again.map(removal),
       // What the new version does without may go once the new version is there.
       ...(mode === 'open' ? toPrune(object, everything, existing, { jobsToo: true }) : []),
     ],
@@ -180,12 +207,16 @@ export function planPlatform(sight: PlatformSight): Plan | null {
           ? yes('Available', `all ${workloads.length} workloads are available`)
           : no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`),
       Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
+      PartitionsSettled: partitions.said,
     },
     troubles,
-    events: [],
-    againInMs: againInMs(sight, migrations, fact !== null, failed),
+    events: partitions.events,
+    againInMs: sooner(againInMs(sight, migrations, fact !== null, failed), partitions.againInMs),
   };
 }
+
+const sooner = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b);
 
 /** Where the platform stands, and whether the way is open to its end. */
 function assess(sight: PlatformSight, groups: PlatformObjects) {

@@ -1,3 +1,4 @@
+import { REPUBLISH_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import type { Log } from '#platform/log.ts';
 import { BUILT_IN, kindKey, OF_OTHERS, OURS, PAGE_VIEW, TOP_CLIENTS } from './kinds.ts';
 import type { Api } from './kube/api.ts';
@@ -118,6 +119,6 @@ const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Clus
 function versionOf(kind: Kind, { metadata }: StoredObject): string {
   const own = kind.apiVersion === TOP_CLIENTS.apiVersion;
   return own
-    ? `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp ?? ''}`
+    ? `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp ?? ''} ${metadata.annotations?.[REPUBLISH_ANNOTATION] ?? ''}`
     : `${metadata.uid} ${metadata.resourceVersion}`;
 }

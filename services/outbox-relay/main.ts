@@ -1,11 +1,15 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { integer, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
-import { KAFKA_SETTINGS, kafkaSettings } from '#platform/kafka/client.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { countPartitions } from '#platform/kafka/partitions.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { readLayout, readProgress } from '../outbox/partition-layout.ts';
+import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
 import { countWaiting, exchangeRows, prepareSession, type Shard } from './outbox.ts';
@@ -66,6 +70,8 @@ export const role = defineRole({
         const db = await connect({ ...database, pipeline: true }, (err) => term.abort(err));
         try {
           await prepareSession(db);
+          const count = () => countPartitions(openKafka('outbox-relay', kafka, log), SELLER_EVENTS.topic);
+          if (!(await ensureLayout(db, count, ended, log))) return;
           await relayRows(
             {
               exchange: async (exchange) => {
@@ -120,6 +126,11 @@ export const role = defineRole({
           } catch (err) {
             log.warn({ err }, 'could not count the outbox');
           }
+        }
+        try {
+          metrics.layout(await readLayout(pool), await readProgress(pool));
+        } catch (err) {
+          log.warn({ err }, 'could not read the partition layout');
         }
         // Counting a long queue reads all of it: never spend more than a twentieth of the time on that.
         await pause(Math.max(2_000, 20 * (performance.now() - startedAt)), stop.signal);

@@ -18,6 +18,7 @@ const row: OutboxRow = {
   committedAt: Date.parse('2026-11-23T10:00:00.123Z'),
   traceparent: '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01',
   replaces: null,
+  partition: null,
 };
 
 test('a message carries the CloudEvents attributes and the trace context as headers', () => {
@@ -66,4 +67,15 @@ test('readers of the contract read what the relay sends', () => {
 test('the size of a message is not estimated below what its text takes', () => {
   expect(sizeOf({ ...row, value: 'é'.repeat(1_000) })).toBeGreaterThan(2_000);
   expect(sizeOf({ ...row, value: null })).toBeGreaterThan(0);
+});
+
+test('a marker has an id and a type of its own, no value, and the partition that its row names', () => {
+  const marker = toMessage({ ...row, type: 'seller-moved', value: null, partition: 3 });
+  expect(marker).toMatchObject({
+    key: '42',
+    value: null,
+    partition: 3,
+    headers: { ce_id: '42/3/moved', ce_type: 'dev.topclients.seller.seller-moved.v1' },
+  });
+  expect(toMessage(row)).not.toHaveProperty('partition');
 });

@@ -1,4 +1,5 @@
 import type { Metrics } from '#platform/metrics.ts';
+import type { PartitionLayout, RepublishProgress } from '../outbox/partition-layout.ts';
 import type { ShardObserver } from './shard.ts';
 
 type Step = 'lead' | 'exchange' | 'send';
@@ -13,6 +14,11 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const batchSize = metrics.histogram('topclients_relay_batch_size');
   const sendDuration = metrics.histogram('topclients_relay_send_duration_seconds');
   const delay = metrics.histogram('topclients_relay_delay_seconds');
+  const partitions = metrics.gauge('topclients_partition_layout_partitions');
+  const movedFrom = metrics.gauge('topclients_partition_layout_moved_from');
+  const republishing = metrics.gauge('topclients_republish_sellers');
+  const republished = metrics.gauge('topclients_republish_done_sellers');
+  const progressed = metrics.gauge('topclients_republish_progress_timestamp_seconds');
   const led = new Set<number>();
   for (const step of ['lead', 'exchange', 'send'] as const) errors.inc({ step }, 0);
   for (let shard = 0; shard < shards; shard++) {
@@ -22,6 +28,14 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const failed = (step: Step) => errors.inc({ step });
   return {
     failed,
+    /** What the database says; every relay tells it, whoever leads. */
+    layout(layout: PartitionLayout | null, progress: RepublishProgress | null): void {
+      partitions.set(layout?.partitions ?? 0);
+      movedFrom.set(layout?.movedFrom ?? 0);
+      republishing.set(progress?.sellers ?? 0);
+      republished.set(progress?.sellersDone ?? 0);
+      progressed.set((progress?.progressedAt ?? 0) / 1_000);
+    },
     led: (): readonly number[] => [...led],
     leads(shard: number, leads: boolean): void {
       leader.set({ shard }, leads ? 1 : 0);

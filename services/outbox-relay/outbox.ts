@@ -1,3 +1,4 @@
+import { partitionOf } from '#contracts/partition.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /** A message that waits to be sent. */
@@ -13,6 +14,8 @@ export interface OutboxRow {
   readonly traceparent: string | null;
   /** Of a repair: the wrong row of a view that it stands against. */
   readonly replaces: string | null;
+  /** Where it goes: the partition the row names, else by the layout of this moment; null while none is stored. */
+  readonly partition: number | null;
 }
 
 /** Which rows are ours: shard i of n owns those whose `bucket % n = i`. */
@@ -21,7 +24,18 @@ export interface Shard {
   readonly of: number;
 }
 
-type Tuple = [number, number, number, string, string | null, number, string | null, string | null];
+type Tuple = [
+  number,
+  number,
+  number,
+  string,
+  string | null,
+  number,
+  string | null,
+  string | null,
+  number | null,
+  number | null,
+];
 
 /** One exchange with the outbox. */
 export interface Exchange {
@@ -41,6 +55,9 @@ export interface Exchange {
  * under the lock of the seller's row. Every visible row is looked at each time, without a cursor, because a
  * transaction that commits late appears below ids that were read before.
  *
+ * The layout is read in the same snapshot as the rows: who sees a row that was written after the layout changed sees
+ * the new layout (services/republish/growth.ts builds on that).
+ *
  * `not in (select …)` is looked up in a hash; `<> all` of a parameter would be walked through for every row, which
  * under a backlog took half of the relay's time.
  */
@@ -54,7 +71,7 @@ export async function exchangeRows(
     rowMode: 'array',
     text: `with removed as (delete from outbox where id = any ($1::bigint[]))
       select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
-        replaces
+        replaces, partition, (select partitions from partition_layout)
       from outbox
       where bucket % $2::integer = $3::integer
         and id not in (select unnest($1::bigint[] || $4::bigint[])) and seller_id <> all ($5::bigint[])
@@ -62,16 +79,19 @@ export async function exchangeRows(
       limit $6::integer`,
     values: [arrayLiteral(remove), shard.of, shard.index, arrayLiteral(except), arrayLiteral(held), limit],
   } as never);
-  return rows.map(([id, sellerId, version, type, value, committedAt, traceparent, replaces]) => ({
-    id,
-    sellerId,
-    version,
-    type,
-    value,
-    committedAt,
-    traceparent,
-    replaces,
-  }));
+  return rows.map(
+    ([id, sellerId, version, type, value, committedAt, traceparent, replaces, partition, partitions]) => ({
+      id,
+      sellerId,
+      version,
+      type,
+      value,
+      committedAt,
+      traceparent,
+      replaces,
+      partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
+    }),
+  );
 }
 
 /** How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). */

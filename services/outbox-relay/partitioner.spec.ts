@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import kafkajs from 'kafkajs';
-import { createPartitioner, murmur2 } from './partitioner.ts';
+import { murmur2 } from '#contracts/partition.ts';
+import { createPartitioner } from './partitioner.ts';
 
 // From the tests of the Java client, UtilsTest.testMurmur2.
 test.each([
@@ -35,5 +36,25 @@ test('chooses the partition that kafkajs chooses, for any key and number of part
       },
     ),
     { numRuns: 1_000 },
+  );
+});
+
+test('a message that names its partition goes there, whatever its key says', () => {
+  const partitionMetadata = Array.from({ length: 4 });
+  expect([0, 1, 2, 3].map((partition) => at(partition))).toEqual([0, 1, 2, 3]);
+  function at(partition: number) {
+    return createPartitioner()({ topic: 'any', partitionMetadata, message: { key: '42', partition } });
+  }
+});
+
+test('kafkajs is told to ask the broker again rather than drop a message for a partition it does not know', () => {
+  const partition = () =>
+    createPartitioner()({ topic: 'any', partitionMetadata: [{}, {}], message: { key: '42', partition: 2 } });
+  expect(partition).toThrow(
+    expect.objectContaining({
+      name: new (kafkajs.KafkaJSMetadataNotLoaded as new (message: string) => Error)('').name,
+      retriable: true,
+      message: 'a message is for partition 2, but any has 2 as far as is known here',
+    }),
   );
 });

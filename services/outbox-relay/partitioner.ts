@@ -1,30 +1,28 @@
+import kafkajs from 'kafkajs';
+import { partitionOf } from '#contracts/partition.ts';
+import type { Message } from './message.ts';
+
+/** By this name kafkajs knows the one error after which it asks for the metadata and sends the same messages again. */
+const METADATA_IS_OLD = 'KafkaJSMetadataNotLoaded';
+
 /**
- * The partition of a key as Java clients and kafkajs' DefaultPartitioner choose it (murmur2, positive, modulo), so
- * that any producer puts a seller where this one does. kafkajs computes it with BigInt, several microseconds a
- * message; this is the same in 32-bit arithmetic.
+ * Puts a message into the partition that it names. kafkajs drops messages for a partition that its metadata does not
+ * have and says they were sent; it is told that the metadata is old instead, and asks the broker again.
  */
 export const createPartitioner =
   () =>
-  ({ partitionMetadata, message }: { partitionMetadata: readonly unknown[]; message: { key?: unknown } }) =>
-    (murmur2(Buffer.from(String(message.key))) & 0x7fff_ffff) % partitionMetadata.length;
-
-const M = 0x5bd1_e995;
-
-/** MurmurHash2 with Kafka's seed, as a signed 32-bit integer. */
-export function murmur2(data: Uint8Array): number {
-  const { length } = data;
-  let hash = 0x9747_b28c ^ length;
-  const whole = length & ~3;
-  for (let i = 0; i < whole; i += 4) {
-    let k = data[i]! | (data[i + 1]! << 8) | (data[i + 2]! << 16) | (data[i + 3]! << 24);
-    k = Math.imul(k, M);
-    k = Math.imul(k ^ (k >>> 24), M);
-    hash = Math.imul(hash, M) ^ k;
-  }
-  const rest = length - whole;
-  if (rest === 3) hash ^= data[whole + 2]! << 16;
-  if (rest >= 2) hash ^= data[whole + 1]! << 8;
-  if (rest >= 1) hash = Math.imul(hash ^ data[whole]!, M);
-  hash = Math.imul(hash ^ (hash >>> 13), M);
-  return hash ^ (hash >>> 15);
-}
+  ({
+    topic,
+    partitionMetadata,
+    message: { key, partition },
+  }: {
+    topic?: string;
+    partitionMetadata: readonly unknown[];
+    message: Pick<Message, 'key' | 'partition'>;
+  }): number => {
+    const known = partitionMetadata.length;
+    if (partition === undefined) return partitionOf(key, known);
+    if (partition < known) return partition;
+    const unknown = `a message is for partition ${partition}, but ${topic} has ${known} as far as is known here`;
+    throw Object.assign(new kafkajs.KafkaJSError(unknown), { name: METADATA_IS_OLD });
+  };

@@ -15,6 +15,7 @@ const row = (id: number, sellerId: number, version: number, value = '{}'): Outbo
   committedAt: 0,
   traceparent: null,
   replaces: null,
+  partition: null,
 });
 
 /** An outbox in memory, a Kafka that fails on demand, and the end of the run when all rows are gone. */

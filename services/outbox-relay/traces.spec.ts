@@ -14,6 +14,7 @@ const row = (id: number, traceparent: string | null): OutboxRow => ({
   committedAt: 0,
   traceparent,
   replaces: null,
+  partition: null,
 });
 
 const observe = (isOn: boolean) => {

@@ -14,7 +14,7 @@ const WORKBENCH =
 /** What is in the image. */
 const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
-  '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|consistency)';
+  '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|consistency|republish)';
 
 /** The arrows of ARCHITECTURE.md: main → adapters → app → domain; contracts for all; platform for all but the pure. */
 export const RULES: IRegularForbiddenRuleType[] = [

@@ -1,0 +1,49 @@
+import type { Construct } from 'constructs';
+import type { Platform } from '../platform.ts';
+import { databaseAccess } from './database-access.ts';
+import { kafkaAccess } from './kafka-access.ts';
+import { roleJob } from './role-job.ts';
+import type { EnvironmentVariable } from './role-pod.ts';
+
+const component = 'republish';
+
+/** Has messages divided among so many partitions, and those sellers published again who move. */
+export function growthJobOf(scope: Construct, platform: Platform, partitions: number): void {
+  const { kafka } = platform.spec;
+  const access = kafkaAccess(platform, 'republish');
+  const isOurs = kafka.mode === 'embedded' || (kafka.mode === 'external' && kafka.external.createTopic);
+  job(scope, platform, 'growth', access.volumes, [
+    { name: 'TC_REASON', value: 'growth' },
+    { name: 'TC_PARTITIONS', value: String(partitions) },
+    // Else the topic is an object, or somebody else's.
+    { name: 'TC_GROW_TOPIC', value: String(isOurs) },
+    ...access.env,
+  ]);
+}
+
+/** Publishes every seller again. */
+export function republishJobOf(scope: Construct, platform: Platform, request: string): void {
+  job(scope, platform, 'request', [], [{ name: 'TC_REQUEST', value: request }]);
+}
+
+function job(
+  scope: Construct,
+  platform: Platform,
+  instance: string,
+  volumes: ReturnType<typeof kafkaAccess>['volumes'],
+  env: readonly EnvironmentVariable[],
+): void {
+  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
+  roleJob(scope, platform, {
+    name: `top-clients-republish-${instance}`,
+    role: 'republish',
+    component,
+    instance,
+    env: [...database.env, ...env],
+    volumes: [...database.volumes, ...volumes],
+    memory: '192Mi',
+    // Ten million sellers take an hour and a half; whoever is ended goes on where it was.
+    deadlineSeconds: 86_400,
+    retries: 20,
+  });
+}

@@ -1,0 +1,37 @@
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Queryable } from '#platform/postgres.ts';
+import { readLayout, storeFirstLayout } from '../outbox/partition-layout.ts';
+import { Pace } from './pacing.ts';
+
+/**
+ * Sees to it that the source's database says by how many partitions messages are divided: by as many as the topic has
+ * when the first leader of all looks. Waits for Kafka as long as it takes, which only ever happens before that.
+ * @param countPartitions of the topic; null when it does not exist
+ * @returns false when `ended` aborted first
+ * @throws what the database throws
+ */
+export async function ensureLayout(
+  db: Queryable,
+  countPartitions: () => Promise<number | null>,
+  ended: AbortSignal,
+  log: Log,
+): Promise<boolean> {
+  const backOff = new Pace(50, 2_000, 2);
+  while (!ended.aborted) {
+    if (await readLayout(db)) return true;
+    const partitions = await countPartitions().catch((err: unknown) => {
+      log.error({ err }, 'cannot ask Kafka how many partitions the topic has; nothing is relayed before');
+      return null;
+    });
+    if (partitions !== null) {
+      await storeFirstLayout(db, partitions);
+      log.info({ partitions }, 'stored by how many partitions messages are divided');
+      continue;
+    }
+    log.warn({ topic: SELLER_EVENTS.topic }, 'the topic is not there yet');
+    await pause(backOff.next(), ended);
+  }
+  return false;
+}

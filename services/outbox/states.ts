@@ -1,0 +1,99 @@
+import { bucketOf } from '#contracts/bucket.ts';
+import { SELLER_MOVED } from '#contracts/events.ts';
+import { REPAIR, repairValue, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+/** A seller whose row is locked, as the source has it at this moment. */
+export interface LockedSeller {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly clients: string;
+  readonly erased: boolean;
+  readonly updatedAt: Date;
+  /** Null when the log has no entry of that version. */
+  readonly change: string | null;
+}
+
+/** A message for the outbox that no command made. */
+export interface ExtraMessage {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly type: string;
+  readonly value: string | null;
+  readonly replaces: string | null;
+  /** Null: where the layout puts the seller. */
+  readonly partition: number | null;
+}
+
+/**
+ * Locks the rows of sellers and reads their states. Until the transaction ends nothing of them can be committed, so
+ * that what is put into the outbox meanwhile stands where it belongs among their events.
+ * @param sellerIds in the order of their numbers, as whoever else locks several sellers does
+ */
+export async function lockSellers(db: Queryable, sellerIds: readonly number[]): Promise<LockedSeller[]> {
+  await db.query('select from seller where seller_id = any ($1::bigint[]) order by seller_id for update', [
+    sellerIds,
+  ]);
+  // A statement after the one that waited for the locks sees what was committed before them.
+  const { rows } = await db.query<LockedSeller>(
+    `select seller_id as "sellerId", version, clients::text, erased, updated_at as "updatedAt", change::text
+    from seller left join seller_event using (seller_id, version)
+    where seller_id = any ($1::bigint[]) order by seller_id`,
+    [sellerIds],
+  );
+  return rows;
+}
+
+/**
+ * The messages that say once more what a seller's list is. One that was never written has no state: null, as for one
+ * whom the source does not know.
+ * @param seller with a change, or without any version
+ * @param replaces the row of a view that is wrong; null: what is older, or absent
+ */
+export function stateOf(
+  { sellerId, version, clients, erased, updatedAt, change }: LockedSeller,
+  replaces: WrongRow | null,
+): ExtraMessage[] {
+  const state = {
+    sellerId,
+    version,
+    type: REPAIR,
+    replaces: replaces && writeWrongRow(replaces),
+    partition: null,
+  };
+  if (version === 0) return [{ ...state, value: null }];
+  const committedAt = updatedAt.toISOString();
+  const value = repairValue({ sellerId, version, committedAt }, change!, clients);
+  if (!erased) return [{ ...state, value }];
+  // As behind the erasure itself: Kafka may forget the seller.
+  return [
+    { ...state, value },
+    { sellerId, version, type: 'seller-erased', value: null, replaces: null, partition: null },
+  ];
+}
+
+/** The marker that a seller has left a partition. */
+export const movedOf = (
+  { sellerId, version }: Pick<LockedSeller, 'sellerId' | 'version'>,
+  partition: number,
+): ExtraMessage => ({ sellerId, version, type: SELLER_MOVED, value: null, replaces: null, partition });
+
+const ADD = `insert into outbox (bucket, seller_id, version, type, value, committed_at, replaces, partition)
+  select bucket, seller_id, version, type, value, clock_timestamp(), replaces, partition
+  from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::integer[])
+    with ordinality as row (bucket, seller_id, version, type, value, replaces, partition, position)
+  order by position`;
+
+/** Puts messages into the outbox, in their order; within the transaction that has locked their sellers. */
+export async function addMessages(db: Queryable, messages: readonly ExtraMessage[]): Promise<void> {
+  if (messages.length === 0) return;
+  await db.query(ADD, [
+    messages.map(({ sellerId }) => bucketOf(sellerId)),
+    messages.map(({ sellerId }) => sellerId),
+    messages.map(({ version }) => version),
+    messages.map(({ type }) => type),
+    messages.map(({ value }) => value),
+    messages.map(({ replaces }) => replaces),
+    messages.map(({ partition }) => partition),
+  ]);
+}
