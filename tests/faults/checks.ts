@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { openKafka } from '#platform/kafka/client.ts';
@@ -14,7 +15,7 @@ import { kafkaTopic } from '../../services/consistency/kafka-topic.ts';
 import { postgresSource } from '../../services/consistency/postgres-source.ts';
 import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
-import { disorderIn, readTopic } from '../support/topic.ts';
+import { disorderIn, readTopic, type TopicMessage } from '../support/topic.ts';
 import { type Finding, gapsInLog, type LogRow } from './findings.ts';
 import { BY_HAND } from './messages.ts';
 import { PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA, type World } from './world.ts';
@@ -93,7 +94,7 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
   const { log, state } = await readSource(world);
   const gaps = gapsInLog(log, state);
   if (wasCompacted) return gaps;
-  const messages = (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
+  const messages = await sentByTheRelay(world);
   const highest = new Map<number, number>();
   const first = new Map<number, number>();
   for (const { sellerId, version } of messages) {
@@ -103,7 +104,7 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
   }
   return [
     ...gaps,
-    ...disorderIn(messages).map((what) => ({ promise: 'I2' as const, what: `on the topic: ${what}` })),
+    ...disorderOnTopic(messages).map((what) => ({ promise: 'I2' as const, what: `on the topic: ${what}` })),
     ...[...state].flatMap(([seller, version]) =>
       first.get(seller) === 1 && highest.get(seller) === version
         ? []
@@ -115,6 +116,15 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
           ],
     ),
   ];
+}
+
+const sentByTheRelay = async (world: World) =>
+  (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
+
+/** Of a topic that has grown each partition is judged for itself: a seller may have moved once, from one to the other. */
+function disorderOnTopic(messages: readonly TopicMessage[]): string[] {
+  if (!messages.some(({ headers }) => headers['ce_type'] === MOVED_TYPE)) return disorderIn(messages);
+  return [...Map.groupBy(messages, ({ partition }) => partition).values()].flatMap(disorderIn);
 }
 
 /** I7: all messages once more, into views that have them: no row may be written. */
@@ -195,13 +205,14 @@ export async function remembered(world: World, erased: ReadonlyMap<number, strin
     }).then((answer) => answer.text());
     if (shown.includes(secret)) found(`the user page still shows what erased seller ${seller} told`);
   }
-  const last = new Map<number, string | null>();
-  for (const { sellerId, value, headers } of await readTopic(world.kafka.bootstrap)) {
-    if (!headers[BY_HAND]) last.set(sellerId, value);
+  // In each partition that ever held the seller: compaction knows no other.
+  const last = new Map<string, TopicMessage>();
+  for (const message of await sentByTheRelay(world)) {
+    last.set(`${message.partition}/${message.sellerId}`, message);
   }
-  for (const seller of erased.keys()) {
-    if ((last.get(seller) ?? null) !== null)
-      found(`no tombstone stands last on the topic for seller ${seller}`);
+  for (const { partition, sellerId, value } of last.values()) {
+    if (erased.has(sellerId) && value !== null)
+      found(`no tombstone stands last in partition ${partition} for seller ${sellerId}`);
   }
   return findings;
 }
