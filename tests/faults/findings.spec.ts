@@ -192,8 +192,8 @@ test.each<[string, Partial<Stillness>, string]>([
   ['rows stay in the outbox', { unsent: 2 }, '2 rows wait in the outbox'],
   [
     'a message stays parked',
-    { parked: [{ page: 'gig', seller: 51, reason: '54000' }] },
-    'gig has seller 51 parked: 54000',
+    { parked: [51, 52].map((seller) => ({ page: 'gig', seller, reason: '54000' })) },
+    'gig has 2 messages parked, of sellers 51, 52; the first: 54000',
   ],
 ])('I10 is broken when %s after healing', (_, found, words) => {
   const findings = stillAfterHealing({ ...QUIET, ...found });

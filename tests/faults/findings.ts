@@ -158,7 +158,10 @@ export function stillAfterHealing(found: Stillness): Finding[] {
       Number.isNaN(records) ? [] : [`${of(page, partition)} has a lag of ${records} by its metric`],
     ),
     ...(found.unsent > 0 ? [`${found.unsent} rows wait in the outbox`] : []),
-    ...found.parked.map(({ page, seller, reason }) => `${page} has seller ${seller} parked: ${reason}`),
+    ...[...Map.groupBy(found.parked, ({ page }) => page)].map(
+      ([page, all]) =>
+        `${page} has ${all.length} messages parked, of sellers ${[...new Set(all.map(({ seller }) => seller))].join(', ')}; the first: ${all[0]!.reason}`,
+    ),
   ].map((what) => ({ promise: 'I10', what: `after healing ${what}` }));
 }
 

@@ -68,7 +68,7 @@ const STEPS: readonly Step[] = [
   ),
   step(
     'projector-before-offsets',
-    'after the checkpoint, before the offsets of the group',
+    'after the checkpoint, before the offsets that others see the lag by',
     PROJECTORS,
     'kafka',
     'before',
@@ -159,7 +159,7 @@ export const steps: readonly Fault[] = [
   },
   {
     name: 'rebalance-in-batch',
-    about: 'the group loses a member while another is in the middle of a batch',
+    about: 'one projector is killed while another is in the middle of a batch, and takes its partitions',
     touches: 'projector',
     pages: 'answer',
     seconds: [1, 4],
