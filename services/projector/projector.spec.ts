@@ -1,0 +1,343 @@
+/** What a projector does when the bus and the database behave as they like, on a clock that is forty times as fast. */
+import { afterEach, expect, test } from '@jest/globals';
+import { PAGES } from '#pages/index.ts';
+import type { Clock } from '#platform/clock.ts';
+import { pause } from '#platform/lifecycle.ts';
+import { silentLog } from '#platform/log.ts';
+import { openMetrics } from '#platform/metrics.ts';
+import { NO_TRACING } from '#platform/span.ts';
+import { until } from '../../tests/support/pipeline.ts';
+import type { Bus, BusReader, Message, PartitionEnds } from './bus.ts';
+import { openProjectorMetrics } from './metrics.ts';
+import { Projector } from './projector.ts';
+import { OwnershipLost, type ViewStore } from './view-store.ts';
+
+const FASTER = 40;
+const clock: Clock = {
+  now: () => Date.now(),
+  monotonic: () => performance.now() * FASTER,
+  pause: (ms, signal) => pause(ms / FASTER, signal),
+};
+
+const projectors: Projector[] = [];
+afterEach(async () => {
+  await Promise.all(projectors.splice(0).map((one) => one.stop()));
+});
+
+/** A page's database in memory: sessions, their locks, checkpoints. */
+class Database {
+  readonly checkpoints = new Map<number, number>();
+  readonly members = new Set<number>();
+  readonly owners = new Map<number, number>();
+  readonly #sessions = new Map<number, AbortController>();
+  /** Statements that write wait for this. */
+  locked: Promise<unknown> = Promise.resolve();
+  /** Statements that write fail with this. */
+  refuses: Error | null = null;
+  opened = 0;
+
+  readonly open = async (): Promise<ViewStore> => {
+    const me = ++this.opened;
+    const lost = new AbortController();
+    this.#sessions.set(me, lost);
+    const ask = async () => {
+      await pause(0);
+      if (lost.signal.aborted) throw new Error('Connection terminated');
+    };
+    const write = async () => {
+      await this.locked;
+      await ask();
+      if (this.refuses) throw this.refuses;
+    };
+    const store = {
+      lost: lost.signal,
+      upsert: async (rows: readonly unknown[]) => write().then(() => rows.length),
+      join: async () => ask().then(() => void this.members.add(me)),
+      async ownership() {
+        await ask();
+        return { me, members: [...database.members], owners: new Map(database.owners) };
+      },
+      tryOwn: async (partitions: readonly number[]) => {
+        await ask();
+        const got = partitions.filter((one) => (this.owners.get(one) ?? me) === me);
+        for (const one of got) this.owners.set(one, me);
+        return got;
+      },
+      disown: async (partitions: readonly number[]) => {
+        await ask();
+        for (const one of partitions) if (this.owners.get(one) === me) this.owners.delete(one);
+      },
+      loadCheckpoints: async (partitions: readonly number[]) => {
+        await ask();
+        return new Map(partitions.map((one) => [one, this.checkpoints.get(one) ?? 0]));
+      },
+      resetCheckpoint: async (partition: number, next: number) => {
+        await ask();
+        this.checkpoints.set(partition, next);
+      },
+      checkpoint: async (progress: ReadonlyArray<{ partition: number; known: number; next: number }>) => {
+        await write();
+        const lost = progress.filter(({ partition }) => this.owners.get(partition) !== me);
+        if (lost.length > 0) throw new OwnershipLost(lost.map(({ partition }) => partition));
+        const before = new Map(
+          progress.map(({ partition }) => [partition, this.checkpoints.get(partition) ?? 0]),
+        );
+        for (const { partition, next } of progress) this.checkpoints.set(partition, next);
+        return before;
+      },
+      countAtVersion: async () => 0,
+      parkedSellers: async () => ask().then(() => []),
+      noteTraces: ask,
+      park: write,
+      supersede: write,
+      replace: async () => write().then(() => true),
+      ping: ask,
+      close: async () => this.endSession(me),
+    };
+    const database = this;
+    return store as unknown as ViewStore;
+  };
+
+  endSession(session: number): void {
+    this.members.delete(session);
+    for (const [partition, owner] of this.owners) if (owner === session) this.owners.delete(partition);
+    this.#sessions.get(session)?.abort(new Error('Connection terminated'));
+  }
+
+  crash(): void {
+    for (const session of this.#sessions.keys()) this.endSession(session);
+  }
+}
+
+/** A topic in memory. */
+class Topic implements Bus {
+  readonly partitions: Message[][];
+  /** Partitions that are never answered for. */
+  readonly mute = new Set<number>();
+  isAway = false;
+  /** Held back by an open transaction. */
+  held = new Map<number, number>();
+  first = new Map<number, number>();
+  committed: ReadonlyMap<number, number> = new Map();
+
+  constructor(count: number) {
+    this.partitions = Array.from({ length: count }, () => []);
+  }
+
+  write(partition: number, sellerId = partition + 1): void {
+    const of = this.partitions[partition]!;
+    const version = of.length + 1;
+    const event = {
+      ...{ sellerId, version, committedAt: '2026-11-24T00:00:00.000Z' },
+      ...{ change: { type: 'clients-reordered', clientIds: [] }, clients: [] },
+    };
+    of.push({
+      offset: String(of.length),
+      timestamp: String(Date.now()),
+      key: Buffer.from(String(sellerId)),
+      value: Buffer.from(JSON.stringify(event)),
+      headers: { ce_type: 'dev.topclients.seller.clients-reordered.v1', ce_id: `${sellerId}/${version}` },
+    });
+  }
+
+  async read(reader: BusReader, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      for (const [partition, from] of reader.positions()) {
+        const of = this.partitions[partition];
+        if (this.isAway || this.mute.has(partition) || of === undefined) continue;
+        if (from > of.length || from < (this.first.get(partition) ?? 0)) reader.outOfRange(partition, from);
+        const stable = of.length - (this.held.get(partition) ?? 0);
+        const messages = of.slice(from, Math.min(stable, from + 50));
+        if (messages.length > 0)
+          reader.deliver({ partition, from, next: from + messages.length, end: of.length, messages });
+      }
+      await pause(1, signal);
+    }
+  }
+
+  async ends(): Promise<ReadonlyMap<number, PartitionEnds>> {
+    if (this.isAway) throw new Error('Kafka is away');
+    return new Map(
+      this.partitions.map(({ length }, partition) => [
+        partition,
+        {
+          first: this.first.get(partition) ?? 0,
+          next: length - (this.held.get(partition) ?? 0),
+          end: length,
+        },
+      ]),
+    );
+  }
+
+  async commit(positions: ReadonlyMap<number, number>): Promise<void> {
+    this.committed = positions;
+  }
+
+  async close(): Promise<void> {}
+}
+
+function start(topic: Topic, database: Database) {
+  const failures: unknown[] = [];
+  const metrics = openMetrics({ processMetrics: false });
+  const projector = new Projector(
+    topic,
+    {
+      page: 'gig',
+      delivery: 'asynchronous',
+      projection: PAGES.gig.projections.asynchronous,
+      tracing: NO_TRACING,
+      openStore: database.open,
+      sessionTimeoutMs: 6_000,
+      clock,
+    },
+    (read) => openProjectorMetrics(metrics, 'gig', read),
+    silentLog,
+    (err) => failures.push(err),
+  );
+  projectors.push(projector);
+  projector.start();
+  const metric = async (name: string, labels = '') =>
+    (await metrics.registry.metrics())
+      .split('\n')
+      .filter((line) => line.startsWith(`${name}{`) && line.includes(labels))
+      .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
+  return { projector, failures, metric, isReady: () => projector.notReadyBecause() === null };
+}
+
+const isCaughtUp = (topic: Topic, database: Database) => () =>
+  topic.partitions.every(({ length }, partition) => (database.checkpoints.get(partition) ?? 0) === length);
+
+const writeEverywhere = (topic: Topic) => {
+  for (let partition = 0; partition < topic.partitions.length; partition++) topic.write(partition);
+};
+
+test('one takes everything; two share; and what one had that is killed the other has', async () => {
+  const [topic, database] = [new Topic(6), new Database()];
+  const one = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  const other = start(topic, database);
+  await until('both have a half', () => {
+    const sizes = [...Map.groupBy(database.owners, ([, owner]) => owner).values()].map(
+      (owned) => owned.length,
+    );
+    return sizes.join() === '3,3';
+  });
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  expect(await one.metric('topclients_projector_partitions', 'running')).toBe(3);
+  expect(await other.metric('topclients_projector_topic_partitions')).toBe(6);
+  await one.projector.stop();
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+});
+
+test('a database that blocks and then fails while others join leaves no partition behind', async () => {
+  const [topic, database] = [new Topic(24), new Database()];
+  const first = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  const unlocked = Promise.withResolvers<void>();
+  database.locked = unlocked.promise;
+  for (let i = 0; i < 40; i++) writeEverywhere(topic);
+  const others = [1, 2, 3].map(() => start(topic, database));
+  await until('they have joined', () => database.members.size === 4);
+  // The statement timeout, in the middle of giving partitions up.
+  database.refuses = Object.assign(new Error('canceling statement due to statement timeout'), {
+    code: '57014',
+  });
+  unlocked.resolve();
+  await until('that shows', () => first.projector.notReadyBecause()?.includes('statement timeout') === true);
+  database.refuses = null;
+  await until('every partition has moved to its end', isCaughtUp(topic, database));
+  await until('all are ready', () => [first, ...others].every(({ isReady }) => isReady()));
+  expect([first, ...others].flatMap(({ failures }) => failures)).toEqual([]);
+});
+
+test('a database that dies again and again is found again, and goes on from the checkpoints', async () => {
+  const [topic, database] = [new Topic(4), new Database()];
+  const { isReady } = start(topic, database);
+  for (let i = 0; i < 5; i++) {
+    writeEverywhere(topic);
+    await until('everything is applied', isCaughtUp(topic, database));
+    database.crash();
+  }
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+});
+
+test('a partition that could be read and stands still makes it unready and ends it, named with its lag', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  topic.mute.add(1);
+  const { projector, failures, metric } = start(topic, database);
+  for (let i = 0; i < 7; i++) writeEverywhere(topic);
+  await until('it gives up', () => failures.length > 0);
+  expect(String(failures[0])).toContain('partition 1 has stood still for');
+  expect(projector.notReadyBecause()).toMatch(/partition 1 .* 7 messages/);
+  expect(await metric('topclients_projector_stalled_total')).toBe(1);
+  await projector.stop();
+  expect(database.owners.size).toBe(0);
+});
+
+test("Kafka's absence is told as such, and stalls nothing", async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  const { projector, failures, isReady } = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  writeEverywhere(topic);
+  topic.isAway = true;
+  await until('it says so', () => projector.notReadyBecause()?.startsWith('Kafka:') === true);
+  await clock.pause(40_000);
+  expect(failures).toEqual([]);
+  topic.isAway = false;
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+});
+
+test('what an open transaction holds back counts as lag, is told apart, and is no stall', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  topic.held.set(1, 2);
+  const { failures, metric } = start(topic, database);
+  for (let i = 0; i < 3; i++) writeEverywhere(topic);
+  await until(
+    'the lag says so',
+    async () => (await metric('topclients_projector_lag_unstable_records', '"1"')) === 2,
+  );
+  await until('the rest is applied', async () => (await metric('topclients_projector_lag_records')) === 2);
+  await clock.pause(40_000);
+  expect(failures).toEqual([]);
+  topic.held.clear();
+  await until('everything is applied', isCaughtUp(topic, database));
+});
+
+test('a checkpoint behind what the topic still holds, and one beyond its end, begin with the oldest there is', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  for (let i = 0; i < 10; i++) writeEverywhere(topic);
+  database.checkpoints.set(0, 90);
+  database.checkpoints.set(1, 2);
+  topic.first.set(1, 5);
+  const { metric } = start(topic, database);
+  await until('everything is applied', isCaughtUp(topic, database));
+  expect(await metric('topclients_projector_events_total', 'applied')).toBe(2);
+  expect(await metric('topclients_projector_events_total', 'stale')).toBe(9 + 4);
+});
+
+test('a partition that is added is taken and read', async () => {
+  const [topic, database] = [new Topic(1), new Database()];
+  start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  topic.partitions.push([]);
+  topic.write(1);
+  await until('everything is applied', isCaughtUp(topic, database));
+});
+
+test('others are told how far it is, also when nothing comes', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  start(topic, database);
+  topic.write(0);
+  await until('they are told', () => topic.committed.get(0) === 1 && topic.committed.get(1) === 0);
+  topic.committed = new Map();
+  await until('they are told again', () => topic.committed.size === 2);
+});
