@@ -172,7 +172,7 @@ export const consistency: BoardSpec = {
           kind: 'lines',
           title: 'What projectors did with events',
           description:
-            'applied: the view changed. duplicate and stale: it had that version or a newer one, and nothing changed. tombstone: the end of an erased seller. parked: could not be applied.',
+            'applied: the view changed. duplicate and stale: it had that version or a newer one, and nothing changed. tombstone: the end of an erased seller, beside the erasure. unversioned: a tombstone that tells no version, and changes nothing. moved: the seller stands in another partition since the topic grew. parked: could not be applied.',
           unit: rateUnitOf('topclients_projector_events_total'),
           colours: { parked: 'red' },
           queries: [

@@ -108,7 +108,7 @@ class World {
       this.goOn();
       return new Map(this.#stored.entries());
     },
-    parkedSellers: async () => this.parked,
+    parked: async () => this.parked.map((sellerId) => ({ sellerId, version: null, isOutdated: false })),
   };
 
   readonly topic: Topic = {

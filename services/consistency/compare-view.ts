@@ -38,6 +38,15 @@ export interface Comparison {
   readonly differences: readonly Difference[];
 }
 
+/** A message that the view could not apply. */
+export interface ParkedSeller {
+  readonly sellerId: number;
+  /** Null where the message does not tell it. */
+  readonly version: number | null;
+  /** It waits for longer than Kafka keeps a tombstone, so that nobody but the source knows what became of the seller. */
+  readonly isOutdated: boolean;
+}
+
 export interface View {
   /** Compares whole rows of the sellers in (after, through]; `truths` are all that the source has there. */
   compareRange(truths: readonly Truth[], after: number, through: number): Promise<Comparison>;
@@ -45,8 +54,8 @@ export interface View {
   compareSellers(truths: readonly Truth[], sellerIds: readonly number[]): Promise<Comparison>;
   /** The offset after the last message applied, by partition. */
   checkpoints(): Promise<ReadonlyMap<number, number>>;
-  /** Sellers with a message that could not be applied. */
-  parkedSellers(): Promise<readonly number[]>;
+  /** Messages that could not be applied, of sellers that are known. */
+  parked(): Promise<readonly ParkedSeller[]>;
 }
 
 export interface Topic {
@@ -139,7 +148,8 @@ export async function compareView(
     topic,
     options,
   );
-  const differing = new Set([...differences.keys(), ...late.keys(), ...(await view.parkedSellers())]);
+  const parked = (await view.parked()).map(({ sellerId }) => sellerId);
+  const differing = new Set([...differences.keys(), ...late.keys(), ...parked]);
   return {
     sellers,
     differing: differing.size,

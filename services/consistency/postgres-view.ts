@@ -1,4 +1,5 @@
 import type { ReadSellerEvent } from '#contracts/events.ts';
+import { TOMBSTONES_LAST_MS } from '#contracts/tombstones.ts';
 import { type Projection, rowDigest } from '#pages/projection.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { Comparison, Truth, View } from './compare-view.ts';
@@ -58,11 +59,17 @@ export async function postgresView(db: Queryable, projection: Projection, schema
       return new Map(rows.map((row) => [row.partition, row.next_offset]));
     },
 
-    async parkedSellers() {
-      const { rows } = await db.query<{ seller_id: number }>(
-        'select distinct seller_id from parked where seller_id is not null order by seller_id',
+    async parked() {
+      const { rows } = await db.query<{ seller_id: number; version: number | null; is_outdated: boolean }>(
+        `select seller_id, version, parked_at < now() - $1 * interval '1 ms' as is_outdated
+        from parked where seller_id is not null order by seller_id`,
+        [TOMBSTONES_LAST_MS],
       );
-      return rows.map((row) => row.seller_id);
+      return rows.map((row) => ({
+        sellerId: row.seller_id,
+        version: row.version,
+        isOutdated: row.is_outdated,
+      }));
     },
   };
 }

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
-import type { Difference, Truth } from './compare-view.ts';
+import type { Difference, ParkedSeller, Truth } from './compare-view.ts';
 import { type Session, type WatchSettings, watchView } from './watch.ts';
 
 const SETTINGS: WatchSettings = {
@@ -16,7 +16,8 @@ const SETTINGS: WatchSettings = {
 function world(sellers: number, wrong: number[], options: { heals?: boolean; late?: boolean } = {}) {
   const broken = new Set(wrong);
   const state = {
-    parked: [] as number[],
+    parked: [] as ParkedSeller[],
+    erased: [] as number[],
     sent: [] as number[][],
     opened: 0,
     closed: 0,
@@ -46,7 +47,10 @@ function world(sellers: number, wrong: number[], options: { heals?: boolean; lat
         if (state.failing) throw new Error('is away');
         return truths.filter(({ sellerId }) => sellerId > after).slice(0, limit);
       },
-      of: async (ids) => truths.filter(({ sellerId }) => ids.includes(sellerId)),
+      of: async (ids) =>
+        truths
+          .filter(({ sellerId }) => ids.includes(sellerId))
+          .map((truth) => ({ ...truth, erased: state.erased.includes(truth.sellerId) })),
       newestUnsent: async () => (options.late ? 1 : null),
       isSentUpTo: async () => !options.late,
     },
@@ -54,14 +58,17 @@ function world(sellers: number, wrong: number[], options: { heals?: boolean; lat
       compareRange: async (asked) => compared(asked),
       compareSellers: async (asked) => compared(asked),
       checkpoints: async () => new Map(),
-      parkedSellers: async () => state.parked,
+      parked: async () => state.parked,
     },
     topic: { ends: async () => new Map() },
     repairs: {
       async send(differences) {
         const ids = differences.map(({ sellerId }) => sellerId);
         state.sent.push(ids);
-        if (options.heals !== false) for (const sellerId of ids) broken.delete(sellerId);
+        if (options.heals !== false) {
+          for (const sellerId of ids) broken.delete(sellerId);
+          state.parked = state.parked.filter(({ sellerId }) => !ids.includes(sellerId));
+        }
         return differences;
       },
     },
@@ -145,11 +152,33 @@ test('a repair that does not heal is given up, and that is told', async () => {
   expect(unhealed).toBe(1);
 });
 
-test('a seller with a parked message is neither told nor sent', async () => {
-  const it = world(10, [3, 4]);
-  it.state.parked.push(3);
+const parked = (sellerId: number, version: number | null, isOutdated = false): ParkedSeller => ({
+  sellerId,
+  version,
+  isOutdated,
+});
+
+test('a seller whose newest state is parked is neither told nor sent', async () => {
+  const it = world(10, [3, 4, 5]);
+  it.state.parked.push(parked(3, 1), parked(5, null));
   expect((await passes(it, 2)).said).toEqual(['1 of 10', '0 of 10']);
   expect(it.state.sent).toEqual([[4]]);
+});
+
+test('a seller whose parked message is older than the source, or too old to be trusted, is sent', async () => {
+  const it = world(10, [3, 5]);
+  it.state.parked.push(parked(3, 0), parked(5, 1, true));
+  expect((await passes(it, 2)).said).toEqual(['2 of 10', '0 of 10']);
+  expect(it.state.sent).toEqual([[3, 5]]);
+});
+
+test('a parked message of a seller who is erased, or whom the source does not know, holds nothing back', async () => {
+  const it = world(10, [3]);
+  it.state.erased.push(3, 4);
+  // Of 4 the row is right, or absent; the message of an erased seller has to go all the same.
+  it.state.parked.push(parked(3, 1), parked(4, null), parked(11, 1));
+  expect((await passes(it, 2)).said).toEqual(['2 of 10', '0 of 10']);
+  expect(it.state.sent).toEqual([[3, 4]]);
 });
 
 test('a view that is late comes to no verdict', async () => {

@@ -1,6 +1,14 @@
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { type Difference, findDifferences, type Source, type Topic, type View } from './compare-view.ts';
+import {
+  type Difference,
+  findDifferences,
+  type ParkedSeller,
+  type Source,
+  type Topic,
+  type Truth,
+  type View,
+} from './compare-view.ts';
 import { RepairBook } from './repair-book.ts';
 
 export interface Repairs {
@@ -54,8 +62,9 @@ const EXAMPLES = 10;
  * Compares a view with the source over and over, and has what differs sent again, until the signal aborts. A failure of
  * whatever it needs ends the pass, not the watch.
  *
- * A seller with a parked message is no divergence: the projector says so itself, and what it could not apply it could
- * not apply again. A view that does not catch up comes to no verdict, for its late rows may be on their way.
+ * A seller whose newest state is parked is no divergence: the projector says so itself, and what it could not apply it
+ * could not apply again. One whose parked message is older than the source, or who is erased there, is compared as any
+ * other, and a repair takes the parked message away. A view that does not catch up comes to no verdict, for its late rows may be on their way.
  * @param open resolves to a session, or throws what keeps it from being had
  */
 export async function watchView(
@@ -139,15 +148,47 @@ async function pass(
       await pause(Math.max(0, due - performance.now()), signal);
     },
   });
-  const parked = new Set(await view.parkedSellers());
   return {
     sellers: found.sellers,
-    divergent: [...found.differences.values()].filter(({ sellerId }) => !parked.has(sellerId)),
+    divergent: await withoutHeldBack([...found.differences.values()], source, await view.parked()),
     // What was found differing differs, even where the look at the others was not worth the while.
     isOne: found.caughtUp && (found.complete || found.differences.size > 0),
     tookMs: performance.now() - startedAt,
   };
 }
+
+/**
+ * Leaves out sellers whose newest state is parked, and adds those who are erased at the source while the view still keeps
+ * a message of theirs, whatever their row says.
+ */
+async function withoutHeldBack(
+  differences: readonly Difference[],
+  source: Source,
+  parked: readonly ParkedSeller[],
+): Promise<readonly Difference[]> {
+  if (parked.length === 0) return differences;
+  const sellers = [...new Set(parked.map(({ sellerId }) => sellerId))];
+  const truths = new Map<number, Truth>();
+  for (let at = 0; at < sellers.length; at += SELLERS_AT_A_TIME) {
+    for (const truth of await source.of(sellers.slice(at, at + SELLERS_AT_A_TIME))) {
+      truths.set(truth.sellerId, truth);
+    }
+  }
+  const heldBack = new Set(
+    parked.filter((one) => isHeldBack(one, truths.get(one.sellerId))).map(({ sellerId }) => sellerId),
+  );
+  const differing = new Set(differences.map(({ sellerId }) => sellerId));
+  const kept = sellers.flatMap((sellerId): Difference[] => {
+    const truth = truths.get(sellerId);
+    if (!truth?.erased || differing.has(sellerId)) return [];
+    return [{ sellerId, expected: truth.version, held: null, digests: { expected: 0n, held: 0n } }];
+  });
+  return [...differences.filter(({ sellerId }) => !heldBack.has(sellerId)), ...kept];
+}
+
+/** Whether the parked message is all that the source has to say, so that to say it again would not help. */
+const isHeldBack = ({ version, isOutdated }: ParkedSeller, truth: Truth | undefined): boolean =>
+  truth !== undefined && !truth.erased && !isOutdated && (version === null || version >= truth.version);
 
 function tellUnhealed(unhealed: readonly number[], log: Log): void {
   if (unhealed.length === 0) {

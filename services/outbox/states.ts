@@ -23,6 +23,8 @@ export interface ExtraMessage {
   readonly replaces: string | null;
   /** Null: where the layout puts the seller. */
   readonly partition: number | null;
+  /** Null: now. */
+  readonly committedAt: Date | null;
 }
 
 /**
@@ -60,15 +62,25 @@ export function stateOf(
     type: REPAIR,
     replaces: replaces && writeWrongRow(replaces),
     partition: null,
+    committedAt: null,
   };
   if (version === 0) return [{ ...state, value: null }];
   const committedAt = updatedAt.toISOString();
   const value = repairValue({ sellerId, version, committedAt }, change!, clients);
   if (!erased) return [{ ...state, value }];
-  // As behind the erasure itself: Kafka may forget the seller.
+  // As behind the erasure itself: Kafka may forget the seller. It may remain alone, and then tells a new view when the
+  // erasure was, which is compared.
   return [
     { ...state, value },
-    { sellerId, version, type: 'seller-erased', value: null, replaces: null, partition: null },
+    {
+      sellerId,
+      version,
+      type: 'seller-erased',
+      value: null,
+      replaces: null,
+      partition: null,
+      committedAt: updatedAt,
+    },
   ];
 }
 
@@ -76,12 +88,21 @@ export function stateOf(
 export const movedOf = (
   { sellerId, version }: Pick<LockedSeller, 'sellerId' | 'version'>,
   partition: number,
-): ExtraMessage => ({ sellerId, version, type: SELLER_MOVED, value: null, replaces: null, partition });
+): ExtraMessage => ({
+  sellerId,
+  version,
+  type: SELLER_MOVED,
+  value: null,
+  replaces: null,
+  partition,
+  committedAt: null,
+});
 
 const ADD = `insert into outbox (bucket, seller_id, version, type, value, committed_at, replaces, partition)
-  select bucket, seller_id, version, type, value, clock_timestamp(), replaces, partition
-  from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::integer[])
-    with ordinality as row (bucket, seller_id, version, type, value, replaces, partition, position)
+  select bucket, seller_id, version, type, value, coalesce(committed_at, clock_timestamp()), replaces, partition
+  from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::integer[],
+      $8::timestamptz[])
+    with ordinality as row (bucket, seller_id, version, type, value, replaces, partition, committed_at, position)
   order by position`;
 
 /** Puts messages into the outbox, in their order; within the transaction that has locked their sellers. */
@@ -95,5 +116,6 @@ export async function addMessages(db: Queryable, messages: readonly ExtraMessage
     messages.map(({ value }) => value),
     messages.map(({ replaces }) => replaces),
     messages.map(({ partition }) => partition),
+    messages.map(({ committedAt }) => committedAt),
   ]);
 }

@@ -1,5 +1,5 @@
 import { decodeEvent } from '#contracts/events.ts';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { TOMBSTONES_LAST_MS } from '#contracts/tombstones.ts';
 import type { Projection } from '#pages/projection.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { isNotifyQueueFull, isRowsFault } from './row-fault.ts';
@@ -120,8 +120,11 @@ export async function isAnyDue(db: Queryable, partitions: readonly number[]): Pr
 
 /** Makes whatever is parked in these partitions due: a new program may read what the one before could not. */
 export async function makeDue(db: Queryable, partitions: readonly number[]): Promise<void> {
+  // Not what somebody is at: nothing waits for a retry.
   await db.query(
-    'update parked set next_try_at = now() where partition = any ($1::integer[]) and next_try_at > now()',
+    `update parked set next_try_at = now() where (partition, message_offset) in (
+      select partition, message_offset from parked
+      where partition = any ($1::integer[]) and next_try_at > now() for update skip locked)`,
     [partitions],
   );
 }
@@ -163,12 +166,6 @@ export async function retryParked(
   return retried;
 }
 
-/**
- * As long as Kafka keeps a tombstone. A message that was parked longer ago may be of a seller who was erased since, of
- * which nothing on the topic tells any more, nor a view without a row: `watch-view`, which asks the source, decides.
- */
-export const TRUSTED_FOR_MS = Number(SELLER_EVENTS.settings['delete.retention.ms']);
-
 interface ParkedRow {
   readonly partition: number;
   readonly message_offset: number;
@@ -176,7 +173,9 @@ interface ParkedRow {
   readonly key: string | null;
   readonly type: string | null;
   readonly value: string | null;
+  /** The view is at its version or beyond. */
   readonly superseded: boolean;
+  /** So old that the seller may be erased since, and the view has no row that would tell. */
   readonly outdated: boolean;
 }
 
@@ -201,7 +200,7 @@ async function retryNext(
 ): Promise<Retried | null> {
   await db.query('begin');
   try {
-    const { rows } = await db.query<ParkedRow>(TAKE_NEXT, [...selection, TRUSTED_FOR_MS]);
+    const { rows } = await db.query<ParkedRow>(TAKE_NEXT, [...selection, TOMBSTONES_LAST_MS]);
     const retried = rows[0] ? await retryOne(db, projection, rows[0], lost) : null;
     await db.query('commit');
     return retried;

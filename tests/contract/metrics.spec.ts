@@ -80,9 +80,13 @@ test.each<[Owner, readonly string[]]>([
   [
     'projector',
     [
-      ...['applied', 'duplicate', 'stale', 'tombstone', 'parked'].map(
+      ...['applied', 'duplicate', 'stale', 'tombstone', 'unversioned', 'moved', 'parked'].map(
         (result) => `topclients_projector_events_total{page="gig",result="${result}"} 0`,
       ),
+      ...['applied', 'superseded', 'remains'].map(
+        (result) => `topclients_projector_redriven_total{page="gig",result="${result}"} 0`,
+      ),
+      'topclients_projector_notification_outages_total{page="gig"} 0',
       'topclients_projector_parked_sellers{page="gig"} 0',
       'topclients_projector_rebalances_total{page="gig"} 0',
       'topclients_projector_delay_seconds_count{page="gig"} 0',

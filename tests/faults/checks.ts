@@ -4,7 +4,6 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { openKafka } from '#platform/kafka/client.ts';
@@ -104,7 +103,7 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
   }
   return [
     ...gaps,
-    ...disorderOnTopic(messages).map((what) => ({ promise: 'I2' as const, what: `on the topic: ${what}` })),
+    ...disorderIn(messages).map((what) => ({ promise: 'I2' as const, what: `on the topic: ${what}` })),
     ...[...state].flatMap(([seller, version]) =>
       first.get(seller) === 1 && highest.get(seller) === version
         ? []
@@ -120,12 +119,6 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
 
 const sentByTheRelay = async (world: World) =>
   (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
-
-/** Of a topic that has grown each partition is judged for itself: a seller may have moved once, from one to the other. */
-function disorderOnTopic(messages: readonly TopicMessage[]): string[] {
-  if (!messages.some(({ headers }) => headers['ce_type'] === MOVED_TYPE)) return disorderIn(messages);
-  return [...Map.groupBy(messages, ({ partition }) => partition).values()].flatMap(disorderIn);
-}
 
 /** I7: all messages once more, into views that have them: no row may be written. */
 export async function changedByReplay(world: World): Promise<Finding[]> {

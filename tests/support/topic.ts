@@ -1,5 +1,6 @@
 /** What stands on the topic of seller events, and what has to hold for it. */
 import type { Message as KafkaMessage } from 'kafkajs';
+import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
@@ -84,28 +85,42 @@ export async function readTopic(bootstrap: string): Promise<TopicMessage[]> {
 
 /**
  * What breaks the order of a seller's versions: one that appears before its predecessor ever did, or an older one
- * that stands last, where compaction would make it the one that remains. Repetitions are allowed. Empty when all holds.
+ * that stands last, where compaction would make it the one that remains. Repetitions are allowed. A seller may have
+ * moved to another partition, where the old one ends with the marker of the move. Empty when all holds.
+ * @param messages each partition's in order, the partitions mixed as one likes
  */
 export function disorderIn(messages: readonly TopicMessage[]): string[] {
   const faults: string[] = [];
-  const highest = new Map<number, number>();
-  const last = new Map<number, number>();
-  const home = new Map<number, number>();
-  for (const { sellerId, version, partition, offset } of messages) {
-    if (version === null) continue;
-    const before = highest.get(sellerId) ?? version - 1;
-    if (version > before + 1) {
-      faults.push(`seller ${sellerId}: version ${version} at ${partition}/${offset} comes after ${before}`);
+  for (const [sellerId, ofSeller] of Map.groupBy(messages, (one) => one.sellerId)) {
+    const told = (what: string) => faults.push(`seller ${sellerId}${what}`);
+    let highest: number | null = null;
+    let last: number | null = null;
+    for (const { version, partition, offset } of inOrderOfMoves(ofSeller, told)) {
+      if (version === null) continue;
+      const before: number = highest ?? version - 1;
+      if (version > before + 1) told(`: version ${version} at ${partition}/${offset} comes after ${before}`);
+      highest = Math.max(before, version);
+      last = version;
     }
-    if ((home.get(sellerId) ?? partition) !== partition)
-      faults.push(`seller ${sellerId} changed its partition`);
-    home.set(sellerId, partition);
-    highest.set(sellerId, Math.max(before, version));
-    last.set(sellerId, version);
-  }
-  for (const [sellerId, version] of last) {
-    if (version < highest.get(sellerId)!)
-      faults.push(`seller ${sellerId}: an old version ${version} stands last`);
+    if (highest !== null && last! < highest) told(`: an old version ${last} stands last`);
   }
   return faults;
+}
+
+const isMarker = ({ headers }: TopicMessage) => headers['ce_type'] === MOVED_TYPE;
+
+/** The partitions one after another as the seller moved through them, without the markers. */
+function inOrderOfMoves(ofSeller: readonly TopicMessage[], told: (what: string) => void): TopicMessage[] {
+  const homes = [...Map.groupBy(ofSeller, ({ partition }) => partition).values()];
+  const left = (home: TopicMessage[]) => home.findLast(isMarker);
+  const current = homes.filter((home) => !left(home));
+  if (current.length > 1) told(' changed its partition');
+  const moved = homes.flatMap((home) => {
+    const marker = left(home);
+    if (!marker) return [];
+    if (home.at(-1) !== marker) told(`: partition ${marker.partition} goes on behind the marker of the move`);
+    return [{ home, version: marker.version ?? 0 }];
+  });
+  moved.sort((a, b) => a.version - b.version);
+  return [...moved.flatMap(({ home }) => home), ...current.flat()].filter((one) => !isMarker(one));
 }

@@ -13,8 +13,8 @@ import {
 } from '../../app/ports.ts';
 import type { Seller } from '../../domain/seller.ts';
 
-/** Statement timeout, lock timeout, deadlock, serialisation: the server is up, and too busy with others. */
-const BUSY = new Set(['57014', '55P03', '40P01', '40001']);
+/** Statement timeout, lock timeout, deadlock, serialisation, no memory: the server is up, and too busy with others. */
+const BUSY = new Set(['57014', '55P03', '40P01', '40001', '53200']);
 
 const asUnavailable = (err: unknown): unknown =>
   isUnavailable(err) || BUSY.has((err as { code?: string }).code ?? '')
