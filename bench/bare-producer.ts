@@ -1,8 +1,7 @@
 /** kafkajs alone with the batches of the relay: `bare-producer.ts <broker> <messages>` prints messages per second. */
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka/client.ts';
-import { silentLog } from '#platform/log.ts';
+import { openSocket } from '#platform/kafka/client.ts';
 import { type Message, toMessage } from '../services/outbox-relay/message.ts';
 import { LIMITS } from '../services/outbox-relay/shard.ts';
 import { outboxRow } from './load.ts';
@@ -16,7 +15,12 @@ for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
     ),
   );
 }
-const producer = openKafka('bare-producer', { brokers: [broker] }, silentLog).producer({
+const producer = new kafkajs.Kafka({
+  clientId: 'bare-producer',
+  brokers: [broker],
+  socketFactory: openSocket,
+  logLevel: kafkajs.logLevel.NOTHING,
+}).producer({
   idempotent: true,
   maxInFlightRequests: 1,
   allowAutoTopicCreation: false,

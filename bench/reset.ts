@@ -1,5 +1,6 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { ensureTopic, openKafka } from '#platform/kafka/client.ts';
+import { openKafka } from '#platform/kafka/client.ts';
+import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { LOCK_CLASS } from '../services/outbox-relay/lease.ts';
 import { type Pipeline, until } from '../tests/support/pipeline.ts';

@@ -102,7 +102,7 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
       topicName: SELLER_EVENTS.topic,
       partitions,
       replicas: replication,
-      config: { ...SELLER_EVENTS.settings, 'min.insync.replicas': minInsyncReplicas },
+      config: { ...topicConfig(), 'min.insync.replicas': minInsyncReplicas },
     },
   });
   for (const [user, acls] of Object.entries(rightsOf(platform))) {
@@ -113,6 +113,16 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
       spec: { authentication: { type: 'scram-sha-512' }, authorization: { type: 'simple', acls } },
     });
   }
+}
+
+/**
+ * Strimzi takes back what is set on the topic itself and is not in its KafkaTopic. So an administrator raises
+ * `max.message.bytes`, the cure for a seller that is held, here in the resource, and our manager must not own it there;
+ * the broker's default is what we would begin with.
+ */
+function topicConfig(): Readonly<Record<string, string>> {
+  const { 'max.message.bytes': _theirs, ...config } = SELLER_EVENTS.settings;
+  return config;
 }
 
 function podTemplate(platform: Platform) {

@@ -44,11 +44,13 @@ export const ALERTS = [
   'TopClientsCanaryLate',
   'TopClientsRelayStuck',
   'TopClientsRelayHasNoLeader',
+  'TopClientsBatchUnreadable',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
   'TopClientsNotifyQueueFills',
   'TopClientsOperatorHasNoLeader',
+  'TopClientsKafkaCodecMissing',
   'TopClientsTargetDown',
 ] as const;
 export type AlertName = (typeof ALERTS)[number];
@@ -195,6 +197,18 @@ export function alertRules(
       '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
     ),
     alert(
+      'TopClientsBatchUnreadable',
+      'critical',
+      calc(
+        sum(increase(series('topclients_kafka_undecodable_batches_total'), '10m'), 'namespace', 'codec'),
+        '>',
+        0,
+      ),
+      null,
+      'A batch on the topic cannot be read (compression {{ $labels.codec }})',
+      'It was met about {{ $value | humanize }} times in 10 minutes. Its partition stands still behind it, and with that the sellers of that partition; the log names partition and offset.',
+    ),
+    alert(
       'TopClientsSellersParked',
       'warning',
       calc(max(series('topclients_projector_parked_sellers'), 'namespace', 'page'), '>', 0),
@@ -279,6 +293,14 @@ export function alertRules(
       '5m',
       'No operator acts on the platform',
       '{{ $value }} operators hold the lease; one should. What runs goes on running, but nothing is changed, scaled or repaired.',
+    ),
+    alert(
+      'TopClientsKafkaCodecMissing',
+      'warning',
+      calc(min(series('topclients_kafka_codec_installed'), 'namespace', 'codec'), '<', 1),
+      '5m',
+      'The codec {{ $labels.codec }} could not be put in place',
+      'It is {{ $value }} in some process. A compression that is missing stops a partition at the first batch that has it; one of the others costs CPU.',
     ),
     alert(
       'TopClientsTargetDown',

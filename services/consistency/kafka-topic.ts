@@ -1,4 +1,4 @@
-import type { Admin } from 'kafkajs';
+import type { Admin } from '#platform/kafka/client.ts';
 import type { Topic } from './compare-view.ts';
 
 /** @param admin connected; the caller disconnects it */

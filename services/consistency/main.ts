@@ -7,6 +7,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting, url } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
@@ -41,7 +42,8 @@ export const role = defineRole({
     ),
     ...KAFKA_SETTINGS,
   },
-  async start(config, { log, releases, fail }) {
+  async start(config, { log, metrics, releases, fail }) {
+    installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion, timeoutMs } = config;
     const schema = viewSchema(delivery, viewVersion);
     const session = {

@@ -6,6 +6,7 @@ import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, integer, list, milliseconds, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { kafkaTopic } from './kafka-topic.ts';
@@ -71,6 +72,7 @@ export const role = defineRole({
     ...KAFKA_SETTINGS,
   },
   async start(config, { log, metrics, releases }) {
+    installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion } = config;
     const observer = openWatchMetrics(metrics, page);
     const connection = {

@@ -32,7 +32,8 @@ type Unit =
   | 'ratio'
   | 'reconciles'
   | 'objects'
-  | 'lists';
+  | 'lists'
+  | 'batches';
 type Owner =
   | 'top-clients'
   | 'outbox-relay'
@@ -40,6 +41,7 @@ type Owner =
   | 'page-server'
   | 'consistency'
   | 'operator'
+  | 'roles with Kafka'
   | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
@@ -58,6 +60,20 @@ export const METRICS = {
     unit: 'bool',
     labels: ['role', 'version'],
     owner: 'every role',
+  },
+  topclients_kafka_codec_installed: {
+    type: 'gauge',
+    help: "1 where a codec is in place: ours for produce requests, fetch responses and request queues, and one for each compression; 0 where kafkajs' own is used, or none",
+    unit: 'bool',
+    labels: ['codec'],
+    owner: 'roles with Kafka',
+  },
+  topclients_kafka_undecodable_batches_total: {
+    type: 'counter',
+    help: 'Batches fetched that cannot be read, by compression; one is counted at every fetch that meets it, and its partition stands still',
+    unit: 'batches',
+    labels: ['codec'],
+    owner: 'roles with Kafka',
   },
   topclients_http_requests_total: {
     type: 'counter',
@@ -538,6 +554,10 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
+  ),
+  codec: oneOf(
+    ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
+    ...['none', 'unknown'],
   ),
   limit: oneOf('seller', 'address'),
   shard: { atMost: 64 },

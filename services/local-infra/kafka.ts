@@ -6,8 +6,9 @@ import { mkdir, mkdtemp, readFile, realpath, rename, rm, writeFile } from 'node:
 import { delimiter, dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { Kafka, logLevel } from 'kafkajs';
-import '#platform/kafka/request-queue.ts';
+import { openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { openLog, silentLog } from '#platform/log.ts';
 import { takeLock, underLock } from './folder-lock.ts';
 import { PortTaken, withFreePort } from './ports.ts';
 import {
@@ -134,6 +135,8 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
  */
 export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const { log = () => {} } = options;
+  // Whoever starts a broker in this process speaks to it, by the codecs that production has.
+  installKafkaCodecs(openLog('local-infra', 'error'));
   const java = findJava();
   await mkdir(options.dataDir, { recursive: true });
   const dataDir = await realpath(options.dataDir);
@@ -281,14 +284,8 @@ async function format(
 
 /** A client's own metadata request, retried until the deadline: an open port alone does not mean a broker. */
 async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void> {
-  const client = new Kafka({
-    clientId: 'local-infra',
-    brokers: [`127.0.0.1:${port}`],
-    connectionTimeout: 1_000,
-    requestTimeout: 2_000,
-    logLevel: logLevel.NOTHING,
-    retry: { retries: 0 },
-  });
+  const settings = { brokers: [`127.0.0.1:${port}`], requestTimeoutMs: 2_000, retries: 0 };
+  const client = openKafka('local-infra', settings, silentLog);
   for (;;) {
     aborted.throwIfAborted();
     const admin = client.admin();

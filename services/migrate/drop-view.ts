@@ -1,9 +1,9 @@
-import type { Admin, Kafka } from 'kafkajs';
 import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { milliseconds, setting } from '#platform/config.ts';
-import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { type Admin, KAFKA_SETTINGS, type Kafka, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
@@ -112,7 +112,8 @@ export const role = defineRole({
     // Without Kafka its consumer group stays behind, which does no harm.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
-  async start(config, { log, releases }) {
+  async start(config, { log, metrics, releases }) {
+    installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion, brokers } = config;
     const kafka = brokers && openKafka('drop-view', await kafkaSettings({ ...config, brokers }), log);
     const db = await connect(

@@ -2,7 +2,9 @@ import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
-import { ensureTopic, KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { ensureTopic } from '#platform/kafka/topics.ts';
 import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
@@ -89,17 +91,16 @@ export const role = defineRole({
     ...KAFKA_SETTINGS,
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
-  async start(config, { log }) {
+  async start(config, { log, metrics }) {
     const { target } = config;
     if (target === 'topics') {
       const brokers = required(config.brokers, 'TC_KAFKA_BROKERS', target);
+      installKafkaCodecs(log, metrics);
       const kafka = openKafka('migrate', await kafkaSettings({ ...config, brokers }), log);
-      await ensureTopic(kafka, {
-        topic: SELLER_EVENTS.topic,
-        partitions: config.partitions,
-        replication: config.replication,
-        settings: SELLER_EVENTS.settings,
-      });
+      const { topic, settings, owned } = SELLER_EVENTS;
+      const { partitions, replication } = config;
+      const changed = await ensureTopic(kafka, { topic, partitions, replication, settings, owned }, log);
+      log.info({ target, changed: Object.keys(changed) }, 'the topic has the settings it needs');
       return 'done';
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);

@@ -3,6 +3,7 @@ import { integer, setting, url } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions } from '#platform/kafka/partitions.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
@@ -34,6 +35,7 @@ export const role = defineRole({
   },
   async start(config, { log, version, metrics: registry, releases }) {
     tuneHeap();
+    installKafkaCodecs(log, registry);
     const tracing = await openTracing('outbox-relay', config, { log, version, releases });
     const kafka = await kafkaSettings(config);
     const metrics = openRelayMetrics(registry, config.shards);

@@ -1,8 +1,6 @@
 import type { Socket } from 'node:net';
-import type { Producer } from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka/client.ts';
-import { speedUpProduceRequests } from '#platform/kafka/produce-request.ts';
+import { type KafkaSettings, openKafka, openSocket, type Producer } from '#platform/kafka/client.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
 import type { Message } from './message.ts';
@@ -52,7 +50,6 @@ export function openPublisher(
   log: Log,
   mayWrite: () => boolean,
 ): Publisher {
-  speedUpProduceRequests();
   const sockets = new Set<Socket>();
   const kafka = openKafka(clientId, settings, log, (args) => {
     const socket = openSocket(args);

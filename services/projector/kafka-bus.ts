@@ -1,6 +1,5 @@
-import type { Kafka } from 'kafkajs';
+import type { Kafka } from '#platform/kafka/client.ts';
 import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
-import { speedUpRecords } from '#platform/kafka/record-decoder.ts';
 import type { Log } from '#platform/log.ts';
 import type { Bus } from './bus.ts';
 
@@ -12,7 +11,6 @@ export interface KafkaBusSettings {
 
 /** The bus on a Kafka topic, read by its partitions. */
 export function openKafkaBus(kafka: Kafka, { topic, groupId }: KafkaBusSettings, log: Log): Bus {
-  speedUpRecords();
   const reader = openPartitionReader(kafka, topic, log);
   return {
     read: (to, signal) => reader.read(to, signal),

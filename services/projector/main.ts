@@ -6,6 +6,7 @@ import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { openKafkaBus } from './kafka-bus.ts';
@@ -29,6 +30,7 @@ export const role = defineRole({
   },
   async start(config, { log, version, metrics, releases, fail }) {
     tuneHeap();
+    installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion, sessionTimeoutMs } = config;
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);

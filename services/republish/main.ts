@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { boolean, ConfigError, integer, milliseconds, setting, url } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, growTopic } from '#platform/kafka/partitions.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -81,7 +82,8 @@ export const role = defineRole({
     // Only a growth speaks with Kafka itself.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
-  async start(config, { log, releases }) {
+  async start(config, { log, metrics, releases }) {
+    installKafkaCodecs(log, metrics);
     const { brokers, request, partitions } = config;
     const stopping = new AbortController();
     releases.push('the run', () => stopping.abort(new Error('was stopped')));

@@ -44,8 +44,13 @@ afterAll(() => roles?.stop());
 const EVERYWHERE = (Object.keys(METRICS) as MetricName[]).filter(
   (name) => METRICS[name].owner === 'every role',
 );
+/** Of the roles that were scraped. */
+const WITH_KAFKA: readonly Owner[] = ['outbox-relay', 'projector'];
+const OF_KAFKA = (Object.keys(METRICS) as MetricName[]).filter(
+  (name) => METRICS[name].owner === 'roles with Kafka',
+);
 const OWNERS = [...new Set(Object.values(METRICS).map(({ owner }) => owner))].filter(
-  (owner) => owner !== 'every role',
+  (owner) => owner !== 'every role' && owner !== 'roles with Kafka',
 );
 
 test.each(OWNERS)('%s has all that it owns, and nothing of others', (owner) => {
@@ -53,7 +58,8 @@ test.each(OWNERS)('%s has all that it owns, and nothing of others', (owner) => {
   const found = [...scraped.get(owner)!.matchAll(/^# TYPE (topclients_\w+) /gm)].map(([, name]) => name!);
   // Without a process there is nobody whose version it could be.
   const isProcess = owner !== 'operator' && owner !== 'consistency';
-  expect([...new Set(found)].sort()).toEqual([...owned, ...(isProcess ? EVERYWHERE : [])].sort());
+  const shared = [...(isProcess ? EVERYWHERE : []), ...(WITH_KAFKA.includes(owner) ? OF_KAFKA : [])];
+  expect([...new Set(found)].sort()).toEqual([...owned, ...shared].sort());
 });
 
 test.each(['top-clients', 'outbox-relay', 'projector', 'page-server'] as const)(

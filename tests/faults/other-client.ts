@@ -16,7 +16,7 @@ export interface OtherClient {
   finish(): Promise<void>;
 }
 
-type Task = 'settings' | 'codecs' | 'transaction';
+type Task = 'codecs' | 'transaction';
 
 /** @param log told what it says */
 export async function startOtherClient(
@@ -82,18 +82,6 @@ function endOf(child: ChildProcess): Promise<void> {
   });
   end.catch(() => {});
   return end;
-}
-
-/**
- * Changes settings of the topic as an administrator does, leaving the others.
- * @param wanted null takes a setting away from the topic
- */
-export async function alterTopic(
-  world: World,
-  wanted: Readonly<Record<string, string | null>>,
-): Promise<void> {
-  const words = Object.entries(wanted).map(([name, value]) => `${name}=${value ?? ''}`);
-  await (await startOtherClient(world, 'settings', () => {}, ...words)).finish();
 }
 
 let compiler: boolean | undefined;

@@ -1,13 +1,15 @@
 /** A projector that is away until Kafka has forgotten an erased seller, tombstone and all. */
 import { join } from 'node:path';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
+import { openKafka } from '#platform/kafka/client.ts';
+import { silentLog } from '#platform/log.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
 import { startProcess } from '../../services/local-infra/process.ts';
 import { until } from '../support/pipeline.ts';
 import { readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault, Injection } from './fault.ts';
-import { alterTopic, otherClientMissing } from './other-client.ts';
 import { probe } from './silence.ts';
 import type { World } from './world.ts';
 
@@ -66,7 +68,6 @@ export const tombstones: readonly Fault[] = [
     seconds: [0, 1],
     fromMinutes: 8,
     compacts: true,
-    missing: otherClientMissing,
     async inject(injection) {
       const { world, log } = injection;
       const seller = FOR_FAULTS.first;
@@ -74,11 +75,11 @@ export const tombstones: readonly Fault[] = [
       const away = world.role('projector-user');
       await away.process.stop();
       await erase();
-      await alterTopic(world, FORGETS_AT_ONCE);
+      await patch(world, FORGETS_AT_ONCE);
       await untilTopic(world, 'Kafka has forgotten the seller', (messages) =>
         messages.every(({ sellerId }) => sellerId !== seller),
       ).catch((err: Error) => log(err.message));
-      await alterTopic(world, asItWas(FORGETS_AT_ONCE));
+      await patch(world, asItWas(FORGETS_AT_ONCE));
       return async () => {
         await away.process.restart();
         // No message can tell this projector of the erasure any more: whoever compares the view with the source must.
@@ -99,7 +100,6 @@ export const tombstones: readonly Fault[] = [
     pages: 'answer',
     seconds: [0, 1],
     compacts: true,
-    missing: otherClientMissing,
     async inject(injection) {
       const { world } = injection;
       const seller = FOR_FAULTS.last;
@@ -107,14 +107,14 @@ export const tombstones: readonly Fault[] = [
       const away = world.role('projector-user');
       await away.process.stop();
       await erase();
-      await alterTopic(world, COMPACTS_AT_ONCE);
+      await patch(world, COMPACTS_AT_ONCE);
       try {
         await untilTopic(world, 'the tombstone is all there is of the seller', (messages) => {
           const left = messages.filter(({ sellerId }) => sellerId === seller);
           return left.length > 0 && left.every(({ value }) => value === null);
         });
       } finally {
-        await alterTopic(world, asItWas(COMPACTS_AT_ONCE));
+        await patch(world, asItWas(COMPACTS_AT_ONCE));
       }
       // That the row is empty then is for I4 to judge.
       return () => away.process.restart();
@@ -141,3 +141,10 @@ async function startWatch(world: World) {
     readyUrl: `http://127.0.0.1:${healthPort}/readyz`,
   });
 }
+
+const patch = (world: World, changes: Readonly<Record<string, string | null>>): Promise<void> =>
+  patchTopicConfigs(
+    openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog),
+    SELLER_EVENTS.topic,
+    changes,
+  );

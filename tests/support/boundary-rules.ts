@@ -79,6 +79,12 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { path: '^services/operator/kube/', pathNot: SPECS },
     { path: '^(services/(?!operator/kube/|platform/)|cdk8s/(?!kube-object\\.ts$))' },
   ),
+  rule(
+    'only-its-room-knows-the-kafka-client',
+    'The client is replaced in part, and a second way past that would not notice: others take it from the room.',
+    { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/platform/kafka/` },
+    { path: '^node_modules/(kafkajs|hysnappy|lz4-napi)/' },
+  ),
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,
   }),

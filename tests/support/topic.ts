@@ -1,8 +1,7 @@
 /** What stands on the topic of seller events, and what has to hold for it. */
-import type { Message as KafkaMessage } from 'kafkajs';
 import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka } from '#platform/kafka/client.ts';
+import { type KafkaMessage, openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 
 export interface TopicMessage {

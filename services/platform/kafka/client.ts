@@ -4,11 +4,13 @@ import { connect as connectTls } from 'node:tls';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
 import { ConfigError, integer, list, setting } from '../config.ts';
-import './request-queue.ts';
 import type { Log } from '../log.ts';
+import { expectInstalled } from './install.ts';
 
 // kafkajs is CommonJS, and not all of its exports are found by name.
-const { ConfigResourceTypes, logLevel } = kafkajs;
+const { logLevel } = kafkajs;
+
+export type { Admin, Kafka, Message as KafkaMessage, Producer } from 'kafkajs';
 
 /** The settings of every role that speaks to Kafka. */
 export const KAFKA_SETTINGS = {
@@ -39,6 +41,8 @@ export interface KafkaSettings {
     password: string;
   };
   readonly requestTimeoutMs?: number;
+  /** How often a call is tried again. Default 5. */
+  readonly retries?: number;
 }
 
 /** Small requests go out at once; kafkajs' own sockets would hold one back while another is unanswered (Nagle). */
@@ -49,13 +53,17 @@ export const openSocket: ISocketFactory = ({ host, port, ssl, onConnect }) => {
   return socket.setNoDelay(true).setKeepAlive(true, 60_000);
 };
 
-/** A client whose log lines go to ours. Retries are bounded: callers decide what happens after the last. */
+/**
+ * A client whose log lines go to ours. Retries are bounded: callers decide what happens after the last.
+ * @throws Error when `installKafkaCodecs` was not called before
+ */
 export function openKafka(
   clientId: string,
   settings: KafkaSettings,
   log: Log,
   socketFactory: ISocketFactory = openSocket,
 ): Kafka {
+  expectInstalled();
   const write = { [logLevel.ERROR]: 'error', [logLevel.WARN]: 'warn', [logLevel.INFO]: 'debug' } as const;
   const tls = settings.tls || settings.ca !== undefined;
   return new kafkajs.Kafka({
@@ -65,7 +73,7 @@ export function openKafka(
     connectionTimeout: 3_000,
     requestTimeout: settings.requestTimeoutMs ?? 5_000,
     enforceRequestTimeout: true,
-    retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: 5 },
+    retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: settings.retries ?? 5 },
     ...(tls ? { ssl: settings.ca === undefined ? true : { ca: [settings.ca] } } : {}),
     ...(settings.sasl ? { sasl: settings.sasl as KafkaConfig['sasl'] & object } : {}),
     logCreator:
@@ -100,42 +108,4 @@ export async function kafkaSettings(config: {
     ...(config.caFile ? { ca: await readFile(config.caFile, 'utf8') } : {}),
     ...(mechanism ? { sasl: { mechanism, username: username!, password: password! } } : {}),
   };
-}
-
-/**
- * Creates a topic unless it exists, and brings the settings of an existing one to ours. Safe to repeat and to run
- * concurrently. Partitions and copies of an existing topic are left alone: changing them would move keys.
- */
-export async function ensureTopic(
-  kafka: Kafka,
-  wanted: {
-    topic: string;
-    partitions: number;
-    replication: number;
-    settings: Readonly<Record<string, string>>;
-  },
-): Promise<void> {
-  const admin = kafka.admin();
-  await admin.connect();
-  try {
-    const configEntries = Object.entries(wanted.settings).map(([name, value]) => ({ name, value }));
-    const created = await admin.createTopics({
-      waitForLeaders: true,
-      topics: [
-        {
-          topic: wanted.topic,
-          numPartitions: wanted.partitions,
-          replicationFactor: wanted.replication,
-          configEntries,
-        },
-      ],
-    });
-    if (created) return;
-    await admin.alterConfigs({
-      validateOnly: false,
-      resources: [{ type: ConfigResourceTypes.TOPIC, name: wanted.topic, configEntries }],
-    });
-  } finally {
-    await admin.disconnect();
-  }
 }

@@ -1,177 +1,349 @@
-import { createRequire } from 'node:module';
+import { COMPRESSION, type Codec, type Compression, LARGEST_BATCH_BYTES } from './compression.ts';
+import { crc32c } from './crc32c.ts';
+import { expectShape, type Library, type ResponseOf, replaceProtocol } from './kafkajs.ts';
+import { type BatchContext, type FetchedRecord, readRecords } from './record-decoder.ts';
 
-/** A record as the decoder makes it; kafkajs' own, or the faster one that may stand in its place. */
-export interface FetchedRecord {
-  readonly offset: string;
-  /** Milliseconds since the epoch. */
-  readonly timestamp: string;
-  readonly key: Buffer | null;
-  readonly value: Buffer | null;
-  readonly headers?: Readonly<Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>>;
-  readonly valueLength?: number;
-  header?(name: string): string | null;
-}
-
-/** What one partition answered to a fetch from `from`. */
+/** What a fetch brought of a partition; as kafkajs has it, and the two members at the end. */
 export interface FetchedPartition {
   readonly partition: number;
-  /** Kafka's number of an error; 0 for none. The rest says nothing then. */
   readonly errorCode: number;
-  readonly highWatermark: number;
-  /** What readers of committed records may read ends before it. */
-  readonly lastStableOffset: number;
-  readonly records: readonly FetchedRecord[];
+  readonly highWatermark: string;
+  readonly lastStableOffset: string;
+  readonly lastStartOffset?: string;
+  readonly abortedTransactions: readonly { readonly producerId: string; readonly firstOffset: string }[];
+  readonly preferredReadReplica?: number;
+  readonly messages: readonly FetchedRecord[];
   /**
-   * The offset after the last whole batch, whatever it held: also one of which compaction left nothing but its frame, a
-   * control record, an aborted transaction. The offset asked for where there was no whole batch.
+   * The offset after the last batch that came whole, whatever compaction left of it; null when none did. A batch
+   * without a record, or with control records only, has one too.
    */
-  readonly next: number;
-  /** Why what follows `next` cannot be decoded. */
-  readonly undecodable?: unknown;
+  readonly nextOffset: number | null;
+  /** What stands at {@link nextOffset}, or where the fetch began, and cannot be read; null when all could. */
+  readonly undecodable: UndecodableBatch | null;
 }
-
-interface AbortedTransaction {
-  readonly producerId: bigint;
-  readonly firstOffset: bigint;
+export interface FetchResponse {
+  /** Milliseconds that the broker held this answer back. */
+  readonly throttleTime: number;
+  readonly clientSideThrottleTime?: number;
+  readonly errorCode?: number;
+  readonly sessionId?: number;
+  readonly responses: readonly {
+    readonly topicName: string;
+    readonly partitions: readonly FetchedPartition[];
+  }[];
 }
-
-type DecodeBatch = (cursor: object) => Promise<{ readonly records: readonly FetchedRecord[] }>;
 
 /**
- * Takes the answer to a fetch apart (versions 4 to 11 of it). kafkajs' own decoding drops the frames of batches, and with
- * them where the next fetch goes on when no record is left to show, and throws everything away when one partition has an
- * error; its records are taken from it, with its codecs.
- * @param from the offset that was asked for, of each partition
+ * A batch on a topic cannot be read: a codec that is missing here or fails, a checksum that is wrong, records that do
+ * not end where the batch does. What stands behind it cannot be reached by fetching, only by going on after it.
  */
-export async function decodeFetchResponse(
-  payload: Buffer,
-  version: number,
-  from: ReadonlyMap<number, number>,
-): Promise<FetchedPartition[]> {
-  const answer = new Cursor(payload);
-  answer.skip(4); // throttle_time_ms
-  if (version >= 7) answer.skip(2 + 4); // error_code, session_id
-  const partitions: FetchedPartition[] = [];
-  for (let topics = answer.int32(); topics > 0; topics--) {
-    answer.skip(answer.int16());
-    for (let left = answer.int32(); left > 0; left--) {
-      const partition = answer.int32();
-      const errorCode = answer.int16();
-      const highWatermark = Number(answer.int64());
-      const lastStableOffset = Number(answer.int64());
-      if (version >= 5) answer.skip(8); // log_start_offset
-      const aborted: AbortedTransaction[] = [];
-      for (let count = answer.int32(); count > 0; count--) {
-        aborted.push({ producerId: answer.int64(), firstOffset: answer.int64() });
-      }
-      if (version >= 11) answer.skip(4); // preferred_read_replica
-      const batches = answer.bytes(answer.int32());
-      const asked = from.get(partition);
-      if (asked === undefined) continue;
-      const read =
-        errorCode === 0 ? await readBatches(batches, asked, aborted) : { records: [], next: asked };
-      partitions.push({ partition, errorCode, highWatermark, lastStableOffset, ...read });
-    }
+export class UndecodableBatch extends Error {
+  override name = 'UndecodableBatch';
+  /** Fetching again brings the same bytes; kafkajs then does not try it again by itself. */
+  readonly retriable = false;
+  readonly topic: string;
+  readonly partition: number;
+  /** Of the first record. */
+  readonly offset: number;
+  /** Of the last record. */
+  readonly lastOffset: number;
+  readonly codec: Compression | 'none' | 'unknown';
+  /** All that the same fetch brought, other partitions as well. */
+  fetched: FetchResponse | null = null;
+
+  constructor(
+    where: Pick<UndecodableBatch, 'topic' | 'partition' | 'offset' | 'lastOffset' | 'codec'>,
+    cause: unknown,
+  ) {
+    const { topic, partition, offset, lastOffset, codec } = where;
+    super(
+      `the batch at ${topic}/${partition}, offsets ${offset} to ${lastOffset}, compression ${codec}, cannot be read: ${(cause as Error).message}`,
+      { cause },
+    );
+    this.topic = topic;
+    this.partition = partition;
+    this.offset = offset;
+    this.lastOffset = lastOffset;
+    this.codec = codec;
   }
-  return partitions;
 }
 
-const FRAME = {
-  length: 8,
-  magic: 16,
-  attributes: 21,
-  lastOffsetDelta: 23,
-  producerId: 43,
-  count: 57,
-  size: 61,
-};
-const ATTRIBUTE = { transactional: 0x10, control: 0x20 };
+/**
+ * A fetch of which every readable partition is had: what cannot be read is in its partition's `undecodable`. Without
+ * this the call to the broker throws, so that a consumer of kafkajs, which looks at no such member, does not take the
+ * partition for an empty one.
+ * @param fetch a call of kafkajs' `broker.fetch`
+ */
+export async function allThatWasFetched(fetch: Promise<FetchResponse>): Promise<FetchResponse> {
+  try {
+    return await fetch;
+  } catch (err) {
+    if (err instanceof UndecodableBatch && err.fetched !== null) return err.fetched;
+    throw err;
+  }
+}
 
+export interface FetchObserver {
+  /** Told of every response that was decoded here. */
+  decoded(): void;
+  undecodable(batch: UndecodableBatch): void;
+}
+
+// 4 is the first with batches of format 2; 11 the last that kafkajs speaks.
+const VERSIONS = [4, 5, 6, 7, 8, 9, 10, 11];
+
+/**
+ * Has kafkajs decode what it fetches here, by {@link readRecords} and with all codecs of compression.
+ * @throws UnexpectedShape
+ */
+export function replaceFetchDecoder(
+  library: Library,
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+  observer: FetchObserver,
+): void {
+  const decodeOldFormat = oldFormat(library);
+  replaceProtocol(
+    library,
+    'kafkajs/src/protocol/requests/fetch/index.js',
+    { apiKey: 1, apiName: 'Fetch', versions: VERSIONS },
+    { maxWaitTime: 1, minBytes: 1, maxBytes: 1, topics: [] },
+    (version, theirs) => (args) => {
+      const made = theirs(args);
+      return { ...made, response: responseOf(version, made.response, codecs, decodeOldFormat, observer) };
+    },
+  );
+}
+
+function responseOf(
+  version: number,
+  theirs: ResponseOf,
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+  decodeOldFormat: DecodeOldFormat,
+  observer: FetchObserver,
+): ResponseOf {
+  return {
+    async decode(bytes) {
+      const response = await decodeFetch(version, bytes, codecs, decodeOldFormat);
+      observer.decoded();
+      return response;
+    },
+    async parse(decoded: FetchResponse) {
+      const parsed = (await theirs.parse(decoded as never)) as FetchResponse;
+      let first: UndecodableBatch | null = null;
+      for (const { undecodable, messages } of parsed.responses.flatMap(({ partitions }) => partitions)) {
+        if (undecodable === null) continue;
+        observer.undecodable(undecodable);
+        // What comes before it is delivered; the next fetch begins with it.
+        if (messages.length === 0) first ??= undecodable;
+      }
+      if (first === null) return parsed;
+      first.fetched = parsed;
+      throw first;
+    },
+  };
+}
+
+type DecodeOldFormat = (bytes: Buffer) => Promise<readonly FetchedRecord[]>;
+
+/** Message sets, which brokers before 4 may still hold from before Kafka 0.11: kafkajs reads them. */
+function oldFormat(library: Library): DecodeOldFormat {
+  const Decoder = library.module('kafkajs/src/protocol/decoder.js') as new (bytes: Buffer) => object;
+  const decode = library.module('kafkajs/src/protocol/messageSet/decoder.js') as (
+    decoder: object,
+    size: number,
+  ) => Promise<readonly FetchedRecord[]>;
+  expectShape(
+    typeof Decoder === 'function' && typeof decode === 'function',
+    'it does not decode message sets by functions',
+  );
+  return (bytes) => decode(new Decoder(bytes), bytes.length);
+}
+
+// Of a batch: base offset and length; and in all, before its records.
+const BATCH_FRAME = 8 + 4;
+const BATCH_HEAD = 61;
+
+/** The body of a response of this version. */
+async function decodeFetch(
+  version: number,
+  bytes: Buffer,
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+  decodeOldFormat: DecodeOldFormat,
+): Promise<FetchResponse> {
+  const from = new Reading(bytes);
+  const throttled = from.int32();
+  const session = version >= 7 ? { errorCode: from.int16(), sessionId: from.int32() } : {};
+  // All compressed batches of a response are unpacked at the same time.
+  const room = { bytes: LARGEST_BATCH_BYTES };
+  const responses: { topicName: string; partitions: FetchedPartition[] }[] = [];
+  for (let topics = from.int32(); topics > 0; topics--) {
+    const topicName = from.string();
+    const partitions: FetchedPartition[] = [];
+    for (let left = from.int32(); left > 0; left--) {
+      const partition = from.int32();
+      const head = {
+        partition,
+        errorCode: from.int16(),
+        highWatermark: from.int64(),
+        lastStableOffset: from.int64(),
+        ...(version >= 5 ? { lastStartOffset: from.int64() } : {}),
+        abortedTransactions: aborted(from),
+        ...(version >= 11 ? { preferredReadReplica: from.int32() } : {}),
+      };
+      const size = Math.max(0, from.int32());
+      const records = bytes.subarray(from.at, from.at + size);
+      from.at += size;
+      const { waits, ...read } = await readBatches(
+        records,
+        { topic: topicName, partition },
+        codecs,
+        room,
+        decodeOldFormat,
+      );
+      // Kafkajs takes a partition without messages for one that was read to its end: this one is not said.
+      if (!waits || read.messages.length > 0) partitions.push({ ...head, ...read });
+    }
+    responses.push({ topicName, partitions });
+  }
+  // Since 8 the broker has not waited, and asks the client to (KIP-219).
+  return version >= 8
+    ? { throttleTime: 0, clientSideThrottleTime: throttled, ...session, responses }
+    : { throttleTime: throttled, ...session, responses };
+}
+
+interface ReadBatches extends Pick<FetchedPartition, 'messages' | 'nextOffset' | 'undecodable'> {
+  /** A compressed batch is left for a later fetch: this one has brought enough. */
+  readonly waits: boolean;
+}
+
+/** The batches of one partition, up to the one that did not come whole, cannot be read, or has no room. */
 async function readBatches(
   bytes: Buffer,
-  asked: number,
-  abortedTransactions: readonly AbortedTransaction[],
-): Promise<Pick<FetchedPartition, 'records' | 'next' | 'undecodable'>> {
-  const { decodeBatch, Decoder } = codecOfKafkajs();
-  const aborted = abortedTransactions.toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
-  const aborting = new Set<bigint>();
-  const records: FetchedRecord[] = [];
-  let next = asked;
-  try {
-    // The last one may be cut off where the answer was full.
-    for (let at = 0; at + FRAME.size <= bytes.length; ) {
-      const end = at + FRAME.length + 4 + bytes.readInt32BE(at + FRAME.length);
-      if (end > bytes.length) break;
-      const magic = bytes.readInt8(at + FRAME.magic);
-      if (magic !== 2) throw new Error(`the topic holds messages of format ${magic}; only format 2 is read`);
-      const first = bytes.readBigInt64BE(at);
-      const last = first + BigInt(bytes.readInt32BE(at + FRAME.lastOffsetDelta));
-      const attributes = bytes.readInt16BE(at + FRAME.attributes);
-      const producerId = bytes.readBigInt64BE(at + FRAME.producerId);
-      const decode = async () => (await decodeBatch(new Decoder(bytes.subarray(at, end)))).records;
-      while (aborted.length > 0 && aborted[0]!.firstOffset <= last) aborting.add(aborted.shift()!.producerId);
-      if ((attributes & ATTRIBUTE.control) !== 0) {
-        if (bytes.readInt32BE(at + FRAME.count) > 0 && isAbort((await decode())[0]))
-          aborting.delete(producerId);
-      } else if ((attributes & ATTRIBUTE.transactional) === 0 || !aborting.has(producerId)) {
-        // A batch may begin before the offset that was asked for.
-        const all = first < asked;
-        for (const record of await decode()) if (!all || Number(record.offset) >= asked) records.push(record);
+  where: { readonly topic: string; readonly partition: number },
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+  room: { bytes: number },
+  decodeOldFormat: DecodeOldFormat,
+): Promise<ReadBatches> {
+  const done = (
+    messages: readonly FetchedRecord[],
+    nextOffset: number | null,
+    rest: Partial<ReadBatches> = {},
+  ): ReadBatches => ({ messages, nextOffset, undecodable: null, waits: false, ...rest });
+  const MAGIC_AT = BATCH_FRAME + 4;
+  if (bytes.length <= MAGIC_AT) return done([], null);
+  if (bytes[MAGIC_AT] !== 2) {
+    const messages = await decodeOldFormat(bytes);
+    const last = messages.at(-1);
+    return done(messages, last === undefined ? null : Number(last.offset) + 1);
+  }
+  let messages: FetchedRecord[] = [];
+  let next: number | null = null;
+  for (let at = 0; at + BATCH_HEAD <= bytes.length; ) {
+    const batch = readHead(bytes, at);
+    if (at + batch.size > bytes.length) break;
+    const { number, context, count } = batch;
+    const firstOffset = Number(context.firstOffset);
+    const lastOffset = firstOffset + context.lastOffsetDelta;
+    const codec = number === 0 ? 'none' : ((COMPRESSION as Record<number, Compression>)[number] ?? 'unknown');
+    try {
+      if (batch.size < BATCH_HEAD) throw new RangeError(`it says that it is ${batch.size} bytes long`);
+      let records: FetchedRecord[];
+      if (codec === 'none') {
+        records = readRecords(bytes, at + BATCH_HEAD, at + batch.size, count, context);
+      } else {
+        if (room.bytes <= 0) return done(messages, next, { waits: true });
+        const opener = codec === 'unknown' ? undefined : codecs[codec];
+        if (opener === undefined)
+          throw new Error(`there is no codec for compression ${codec} (${number}) here`);
+        // kafkajs looks at no checksum. Here it keeps damaged bytes from what unpacks them.
+        if (crc32c(bytes, at + 21, at + batch.size) !== batch.checksum)
+          throw new Error('its checksum is wrong');
+        const opened = await opener.decompress(bytes.subarray(at + BATCH_HEAD, at + batch.size));
+        room.bytes -= opened.length;
+        records = readRecords(opened, 0, opened.length, count, context);
       }
-      next = Math.max(next, Number(last) + 1);
-      at = end;
+      messages = messages.length === 0 ? records : messages.concat(records);
+    } catch (err) {
+      const undecodable = new UndecodableBatch({ ...where, offset: firstOffset, lastOffset, codec }, err);
+      return done(messages, next, { undecodable });
     }
-    return { records, next };
-  } catch (undecodable) {
-    return { records, next, undecodable };
+    next = lastOffset + 1;
+    at += batch.size;
   }
+  return done(messages, next);
 }
 
-/** The key of a control record: its version and its type, 0 for an abort. */
-const isAbort = (record: FetchedRecord | undefined): boolean => record?.key?.readInt16BE(2) === 0;
+const [COMPRESSED_BY, STAMPED_BY_BROKER, IN_TRANSACTION, CONTROL] = [0x07, 0x08, 0x10, 0x20];
 
-let codec: { decodeBatch: DecodeBatch; Decoder: new (bytes: Buffer) => object } | undefined;
-
-/** Not on import: what stands in for kafkajs' decoder of records is put there before the first fetch. */
-function codecOfKafkajs() {
-  const require = createRequire(import.meta.url);
-  codec ??= {
-    decodeBatch: require('kafkajs/src/protocol/recordBatch/v0/decoder.js'),
-    Decoder: require('kafkajs/src/protocol/decoder.js'),
-  };
-  return codec;
+function readHead(bytes: Buffer, start: number) {
+  const from = new Reading(bytes, start);
+  const firstOffset = from.int64();
+  const size = BATCH_FRAME + from.int32();
+  const partitionLeaderEpoch = from.int32();
+  const magicByte = from.int8();
+  const checksum = from.int32() >>> 0;
+  const attributes = from.int16();
+  const lastOffsetDelta = from.int32();
+  const context = {
+    firstOffset,
+    firstTimestamp: from.int64(),
+    partitionLeaderEpoch,
+    inTransaction: (attributes & IN_TRANSACTION) > 0,
+    isControlBatch: (attributes & CONTROL) > 0,
+    lastOffsetDelta,
+    maxTimestamp: from.int64(),
+    producerId: from.int64(),
+    producerEpoch: from.int16(),
+    firstSequence: from.int32(),
+    timestampType: (attributes & STAMPED_BY_BROKER) > 0 ? 1 : 0,
+    magicByte,
+  } satisfies BatchContext;
+  return { size, checksum, number: attributes & COMPRESSED_BY, context, count: from.int32() };
 }
 
-class Cursor {
+function aborted(from: Reading): { producerId: string; firstOffset: string }[] {
+  const transactions: { producerId: string; firstOffset: string }[] = [];
+  for (let left = from.int32(); left > 0; left--) {
+    transactions.push({ producerId: from.int64(), firstOffset: from.int64() });
+  }
+  return transactions;
+}
+
+/** Numbers and text of the protocol, one after the other. */
+class Reading {
   readonly #bytes: Buffer;
-  #at = 0;
+  at: number;
 
-  constructor(bytes: Buffer) {
+  constructor(bytes: Buffer, at = 0) {
     this.#bytes = bytes;
+    this.at = at;
   }
 
-  skip(length: number): void {
-    this.#at += Math.max(0, length);
+  #move(by: number): number {
+    this.at += by;
+    return this.at - by;
+  }
+
+  int8(): number {
+    return this.#bytes.readInt8(this.#move(1));
   }
 
   int16(): number {
-    this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
+    return this.#bytes.readInt16BE(this.#move(2));
   }
 
   int32(): number {
-    this.#at += 4;
-    return this.#bytes.readInt32BE(this.#at - 4);
+    return this.#bytes.readInt32BE(this.#move(4));
   }
 
-  int64(): bigint {
-    this.#at += 8;
-    return this.#bytes.readBigInt64BE(this.#at - 8);
+  /** As kafkajs has 64 bits: in digits. */
+  int64(): string {
+    return String(this.#bytes.readBigInt64BE(this.#move(8)));
   }
 
-  bytes(length: number): Buffer {
-    const from = this.#at;
-    this.skip(length);
-    return this.#bytes.subarray(from, this.#at);
+  string(): string {
+    const length = this.int16();
+    const start = this.#move(Math.max(0, length));
+    return this.#bytes.toString('utf8', start, this.at);
   }
 }

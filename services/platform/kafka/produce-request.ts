@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module';
 import { crc32c } from './crc32c.ts';
+import { type Library, replaceProtocol } from './kafkajs.ts';
 
 /** A message as kafkajs takes it, with every member of it there. */
 export interface ProducedMessage {
@@ -16,58 +16,68 @@ export interface ProduceRequest {
   readonly timeout: number;
   readonly transactionalId?: string | null;
   /** A 64-bit integer: a number, its decimal digits, or kafkajs' own Long. */
-  readonly producerId: number | string | { readonly value: bigint };
-  readonly producerEpoch: number;
+  readonly producerId?: number | string | { readonly value: bigint };
+  readonly producerEpoch?: number;
   readonly compression?: number;
   readonly topicData: ReadonlyArray<{
     readonly topic: string;
     readonly partitions: ReadonlyArray<{
       readonly partition: number;
-      readonly firstSequence: number;
+      /** Absent where the producer is not idempotent. */
+      readonly firstSequence?: number;
       readonly messages: readonly ProducedMessage[];
     }>;
   }>;
 }
 
-/** What kafkajs writes a request from. */
-interface Encoded {
-  readonly buf: Buffer;
-  readonly buffer: Buffer;
-  size(): number;
-}
-type EncoderOfKafkajs = (request: ProduceRequest) => object & { encode(): Promise<Encoded> };
-
-const MODULE = 'kafkajs/src/protocol/requests/produce/v3/request.js';
+/** Versions of the request that are one format, the last of which kafkajs speaks. */
+const VERSIONS = [3, 4, 5, 6, 7];
 
 /**
  * Has kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for every
  * header and every record and copies each batch six times; it took two thirds of the relay's CPU under a backlog, and
  * half of that for the buffers alone. This one counts the bytes, makes one buffer and fills it: the same bytes, which
- * a property holds against kafkajs' own. Versions 3 to 7 of the request are one format. docs/adr has the numbers.
+ * a property holds against kafkajs' own. docs/adr has the numbers.
  *
- * kafkajs loads the module when it first produces, so this may come late; where a loader does without the cache of
- * CommonJS (jest) nothing changes.
+ * @param encoded told of every request that was encoded here
+ * @throws UnexpectedShape
  */
-export function speedUpProduceRequests(): void {
-  const require = createRequire(import.meta.url);
-  const path = require.resolve(MODULE);
-  const theirs = require(path) as EncoderOfKafkajs & { isOurs?: true };
-  const cached = require.cache[path];
-  if (theirs.isOurs || cached === undefined) return;
-  const ours: EncoderOfKafkajs = (request) =>
-    isOrdinary(request)
-      ? {
-          ...theirs(request),
-          encode: async () => {
-            const buffer = encodeProduceRequest(request);
-            return { buf: buffer, buffer, size: () => buffer.length };
-          },
-        }
-      : theirs(request);
-  cached.exports = Object.assign(ours, { isOurs: true });
+export function replaceProduceEncoder(library: Library, encoded: () => void): void {
+  replaceProtocol(
+    library,
+    'kafkajs/src/protocol/requests/produce/index.js',
+    { apiKey: 0, apiName: 'Produce', versions: VERSIONS },
+    EXAMPLE,
+    (_version, theirs) => (args) => {
+      const made = theirs(args);
+      if (!isOrdinary(args)) return made;
+      const encode = async () => {
+        const buffer = encodeProduceRequest(args);
+        encoded();
+        return { buf: buffer, buffer, size: () => buffer.length };
+      };
+      return { ...made, request: { ...made.request, encode } };
+    },
+  );
 }
 
-const isOrdinary = ({ transactionalId, compression }: ProduceRequest) => !transactionalId && !compression;
+const EXAMPLE: ProduceRequest = { acks: -1, timeout: 1, producerId: -1, producerEpoch: 0, topicData: [] };
+
+/**
+ * kafkajs takes a message without headers, without a time, and with bytes for a key or a value. The relay's have all
+ * and are text; what else is sent goes kafkajs' way.
+ */
+const isOrdinary = ({ transactionalId, compression, topicData }: ProduceRequest) =>
+  !transactionalId &&
+  !compression &&
+  topicData.every(({ partitions }) => partitions.every(({ messages }) => messages.every(isPlain)));
+
+const isPlain = ({ key, value, timestamp, headers }: ProducedMessage) => {
+  if (typeof key !== 'string' || (typeof value !== 'string' && value !== null)) return false;
+  if (typeof timestamp !== 'string' || typeof headers !== 'object' || headers === null) return false;
+  for (const name in headers) if (typeof headers[name] !== 'string') return false;
+  return true;
+};
 
 // Attributes, deltas, timestamps, producer and the number of records, after the checksum of a record batch.
 const BATCH_HEAD = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
@@ -114,8 +124,8 @@ export function encodeProduceRequest(request: ProduceRequest): Buffer {
       at = to.writeBigInt64BE(BigInt(first), at);
       at = to.writeBigInt64BE(BigInt(last), at);
       at = to.writeBigInt64BE(producerId, at);
-      at = to.writeInt16BE(request.producerEpoch, at);
-      at = to.writeInt32BE(firstSequence, at);
+      at = to.writeInt16BE(request.producerEpoch ?? 0, at);
+      at = to.writeInt32BE(firstSequence ?? 0, at);
       at = to.writeInt32BE(messages.length, at);
       for (let i = 0; i < messages.length; i++) {
         at = writeRecord(to, at, messages[i]!, i, Number(messages[i]!.timestamp) - first, sizes[i]!);
@@ -207,5 +217,6 @@ function writeVarint(to: Buffer, start: number, value: number): number {
   return at;
 }
 
-const int64 = (value: ProduceRequest['producerId']): bigint =>
+/** -1 is nobody: a producer that is not idempotent. */
+const int64 = (value: ProduceRequest['producerId'] = -1): bigint =>
   typeof value === 'object' ? value.value : BigInt(value);

@@ -1,7 +1,7 @@
 import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { decodeRecord } from './record-decoder.ts';
+import { readRecords } from './record-decoder.ts';
 
 const require = createRequire(import.meta.url);
 const encode = require('kafkajs/src/protocol/recordBatch/record/v0/index.js');
@@ -37,15 +37,21 @@ const context = fc.record({
   timestampType: fc.constantFrom(0, 1),
 });
 
-/** kafkajs puts the length before a record and takes it away before decoding. */
-const bodyOf = (one: object): Buffer => new Decoder(encode(one).buffer).readVarIntBytes();
+/** With its length before it, as in a batch. */
+const bytesOf = (one: object): Buffer => encode(one).buffer;
+const theirsOf = (one: object, batch: object) =>
+  theirs(new Decoder(new Decoder(bytesOf(one)).readVarIntBytes()), batch);
+const oursOf = (one: object, batch: Parameters<typeof readRecords>[4] = NO_CONTEXT) => {
+  const bytes = bytesOf(one);
+  return readRecords(bytes, 0, bytes.length, 1, batch)[0]!;
+};
+const NO_CONTEXT = { firstOffset: '0', firstTimestamp: '0' };
 
 test('a record reads as kafkajs reads it', () => {
   fc.assert(
     fc.property(record, context, (one, batch) => {
-      const body = bodyOf(one);
-      const { headers, ...rest } = theirs(new Decoder(body), batch);
-      const ours = decodeRecord(new Decoder(body), batch);
+      const { headers, ...rest } = theirsOf(one, batch);
+      const ours = oursOf(one, batch);
       expect(
         Object.fromEntries(Object.keys(rest).map((name) => [name, ours[name as keyof typeof ours]])),
       ).toEqual(rest);
@@ -62,7 +68,14 @@ test('a record reads as kafkajs reads it', () => {
 
 test('a header may bear the name of what every object inherits', () => {
   const headers = { constructor: 'a', ['__proto__']: 'b', toString: 'c' };
-  const body = bodyOf({ offsetDelta: 0, timestampDelta: 0, key: null, value: null, headers });
-  const read = decodeRecord(new Decoder(body)).headers;
+  const read = oursOf({ offsetDelta: 0, timestampDelta: 0, key: null, value: null, headers }).headers;
   expect(Object.entries(read).map(([name, value]) => [name, String(value)])).toEqual(Object.entries(headers));
+});
+
+test('records that end behind their batch are refused', () => {
+  const bytes = bytesOf({ offsetDelta: 0, timestampDelta: 0, key: 'a', value: 'b', headers: {} });
+  expect(() => readRecords(bytes, 0, bytes.length - 1, 1, NO_CONTEXT)).toThrow(
+    /ends with 1 of its 1 records/,
+  );
+  expect(() => readRecords(bytes, 0, bytes.length, 2, NO_CONTEXT)).toThrow(/ends with 1 of its 2 records/);
 });

@@ -1,13 +1,12 @@
-import { createRequire } from 'node:module';
+/*
+ * Records, as a projector wants them. kafkajs' own decoder copies the object of headers once a header and goes through
+ * BigInt for every offset and time, a fifth of the projector's CPU under a backlog, garbage included. Here headers are
+ * looked at when someone asks for them, which for most of a backlog is never. A property holds the two together;
+ * docs/adr has the numbers.
+ */
 
-const MODULE = 'kafkajs/src/protocol/recordBatch/record/v0/decoder.js';
-
-/** kafkajs' cursor over the bytes of one record. */
-interface Cursor {
-  readonly buffer: Buffer;
-  readonly offset: number;
-}
-interface BatchContext {
+/** What all records of a batch share, as kafkajs names it. */
+export interface BatchContext {
   readonly firstOffset: string;
   readonly firstTimestamp: string;
   readonly maxTimestamp?: string;
@@ -15,26 +14,14 @@ interface BatchContext {
   readonly isControlBatch?: boolean;
   /** 1 where the broker stamps the messages. */
   readonly timestampType?: number;
+  readonly inTransaction?: boolean;
+  readonly producerId?: string;
+  readonly producerEpoch?: number;
+  readonly firstSequence?: number;
+  readonly lastOffsetDelta?: number;
+  readonly partitionLeaderEpoch?: number;
 }
 type Headers = Record<string, Buffer | Buffer[] | null>;
-type DecoderOfKafkajs = (cursor: Cursor, context: BatchContext) => object;
-
-/**
- * Has kafkajs decode records here. Its own decoder copies the object of headers once a header and goes through BigInt
- * for every offset and time, a fifth of the projector's CPU under a backlog, garbage included. Here headers are looked
- * at when someone asks for them, which for most of a backlog is never. A property holds the two together; docs/adr
- * has the numbers.
- *
- * To be called before the first fetch: kafkajs loads the module then. Where a loader does without the cache of
- * CommonJS (jest) nothing changes.
- */
-export function speedUpRecords(): void {
-  const require = createRequire(import.meta.url);
-  const path = require.resolve(MODULE);
-  require(path);
-  const cached = require.cache[path];
-  if (cached) cached.exports = decodeRecord satisfies DecoderOfKafkajs;
-}
 
 const LOG_APPEND_TIME = 1;
 
@@ -42,7 +29,7 @@ const LOG_APPEND_TIME = 1;
  * A record of format 2, as kafkajs hands it on. It keeps where its parts are and makes them when someone asks:
  * thousands wait for the database at a time, and what they hold is what the garbage collector copies.
  */
-class FetchedRecord {
+export class FetchedRecord {
   readonly batchContext: BatchContext;
   readonly #bytes: Buffer;
   readonly #start: number;
@@ -145,14 +132,29 @@ function isTextAt(from: Reading, length: number, text: string): boolean {
   return true;
 }
 
-/** kafkajs gives each record a view of its own on the bytes of the fetch; one view of all serves all. */
-let fetched: Buffer = Buffer.alloc(0);
-
-export const decodeRecord = (cursor: Cursor, context: BatchContext = {} as BatchContext): FetchedRecord => {
-  const { buffer, byteOffset } = cursor.buffer;
-  if (fetched.buffer !== buffer) fetched = Buffer.from(buffer);
-  return new FetchedRecord(fetched, byteOffset + cursor.offset, context);
-};
+/**
+ * The records of a batch, which stand from `start` to before `end`.
+ * @throws RangeError when there are fewer than `count`
+ */
+export function readRecords(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  count: number,
+  context: BatchContext,
+): FetchedRecord[] {
+  const records: FetchedRecord[] = [];
+  const from = { bytes, at: start };
+  for (let left = count; left > 0; left--) {
+    const length = readVarint(from);
+    if (!(length > 0) || from.at + length > end) {
+      throw new RangeError(`the batch ends with ${left} of its ${count} records to come`);
+    }
+    records.push(new FetchedRecord(bytes, from.at, context));
+    from.at += length;
+  }
+  return records;
+}
 
 interface Reading {
   readonly bytes: Buffer;

@@ -1,6 +1,7 @@
 import { createRequire } from 'node:module';
 import { expect, test } from '@jest/globals';
-import './request-queue.ts';
+import { loadedKafkajs } from './kafkajs.ts';
+import { restRequestQueues } from './request-queue.ts';
 
 interface Queue {
   readonly pending: readonly unknown[];
@@ -15,6 +16,7 @@ interface Queue {
 const require = createRequire(import.meta.url);
 
 test('a queue looks again while a request waits in it, sends it when it may, and then rests', async () => {
+  restRequestQueues(loadedKafkajs());
   const RequestQueue = require('kafkajs/src/network/requestQueue/index.js') as new (options: object) => Queue;
   const queue = new RequestQueue({
     clientId: 'spec',

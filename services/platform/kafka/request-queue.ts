@@ -1,4 +1,4 @@
-import { createRequire } from 'node:module';
+import { expectShape, type Library } from './kafkajs.ts';
 
 const MODULE = 'kafkajs/src/network/requestQueue/index.js';
 
@@ -7,14 +7,24 @@ interface RequestQueue {
   scheduleCheckPendingRequests(): void;
 }
 
-/*
- * To be imported beside kafkajs: lets its connections rest. Each one's queue looks every millisecond, for as long as it
- * is open, whether a request waits in it that may go out now, and asks for the next look with a delay below zero, of
- * which Node warns (tulios/kafkajs#1704, #1751). From here on it looks while one waits. `docs/adr/kafka-codecs.md` has
- * the numbers.
+const resting = new WeakSet<object>();
+
+/**
+ * Lets the connections of kafkajs rest. Each one's queue looks every millisecond, for as long as it is open, whether a
+ * request waits in it that may go out now, and asks for the next look with a delay below zero, of which Node warns
+ * (tulios/kafkajs#1704, #1751). From here on it looks while one waits. `docs/adr/kafka-codecs.md` has the numbers.
+ * @throws UnexpectedShape
  */
-const { prototype } = createRequire(import.meta.url)(MODULE) as { prototype: RequestQueue };
-const schedule = prototype.scheduleCheckPendingRequests;
-prototype.scheduleCheckPendingRequests = function scheduleWhileOneWaits(this: RequestQueue) {
-  if (this.pending.length > 0) schedule.call(this);
-};
+export function restRequestQueues(library: Library): void {
+  const queue = library.module(MODULE) as { prototype?: RequestQueue };
+  const prototype = queue.prototype;
+  expectShape(prototype !== undefined, `${MODULE} is no class`);
+  if (resting.has(prototype)) return;
+  const schedule = prototype.scheduleCheckPendingRequests;
+  expectShape(typeof schedule === 'function', `${MODULE} does not schedule its next look`);
+  expectShape(String(queue).includes('this.pending'), `${MODULE} does not keep what waits in "pending"`);
+  prototype.scheduleCheckPendingRequests = function scheduleWhileOneWaits(this: RequestQueue) {
+    if (this.pending.length > 0) schedule.call(this);
+  };
+  resting.add(prototype);
+}

@@ -21,8 +21,8 @@ import org.apache.kafka.common.serialization.ByteArrayDeserializer;
 import org.apache.kafka.common.serialization.ByteArraySerializer;
 
 /**
- * Somebody else on our topic, by Kafka's own client: it compresses, changes settings and leaves transactions open, as ours
- * never does. Says in lines what it did; goes on to the end when its input ends.
+ * Somebody else on our topic, by Kafka's own client: it compresses, and leaves transactions open, as ours never
+ * does. Says in lines what it did; goes on to the end when its input ends.
  */
 public class OtherClient {
   static final List<String> CODECS = List.of("gzip", "snappy", "lz4", "zstd");
@@ -32,24 +32,10 @@ public class OtherClient {
     String bootstrap = args[1];
     String topic = args[2];
     switch (args[0]) {
-      case "settings" -> settings(bootstrap, topic, List.of(args).subList(3, args.length));
       case "codecs" -> codecs(bootstrap, topic, Long.parseLong(args[3]));
       case "transaction" -> transaction(bootstrap, topic);
       default -> throw new IllegalArgumentException(args[0]);
     }
-  }
-
-  /** Each as name=value; no value takes the setting away from the topic. */
-  static void settings(String bootstrap, String topic, List<String> wanted) throws Exception {
-    Map<String, String> changes = new LinkedHashMap<>();
-    for (String one : wanted) {
-      int at = one.indexOf('=');
-      changes.put(one.substring(0, at), at + 1 == one.length() ? null : one.substring(at + 1));
-    }
-    try (Admin admin = Admin.create(Map.of("bootstrap.servers", bootstrap))) {
-      alter(admin, topic, changes);
-    }
-    say("altered");
   }
 
   /** The newest messages of sellers up to `last` again, compressed by each codec; then whatever is sent, by the topic. */

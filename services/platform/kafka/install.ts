@@ -1,0 +1,139 @@
+import type { Log } from '../log.ts';
+import type { Metrics } from '../metrics.ts';
+import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
+import { replaceFetchDecoder, type UndecodableBatch } from './fetch-response.ts';
+import { type Library, loadedKafkajs } from './kafkajs.ts';
+import { replaceProduceEncoder } from './produce-request.ts';
+import { restRequestQueues } from './request-queue.ts';
+
+/** The version whose private modules ours were written against, and are held against by properties. */
+const WRITTEN_AGAINST = '2.2.4';
+
+/** What is put over kafkajs' private modules, and what it means when one cannot be. */
+const REPLACEMENTS = {
+  'produce-request': "kafkajs' own encoder is used: producing costs two to three times the CPU",
+  'fetch-response':
+    "kafkajs' own decoder is used: consuming costs twice the CPU, and a batch that cannot be read ends the consumer without saying which",
+  'request-queue': 'every connection wakes up each millisecond, as kafkajs has it',
+} as const;
+export type KafkaCodec = keyof typeof REPLACEMENTS | Compression;
+
+export interface InstalledCodecs {
+  /** Of each, whether it is in place. */
+  readonly inPlace: ReadonlyMap<KafkaCodec, boolean>;
+  /** How often ours were used in this process. */
+  readonly used: { readonly produceRequests: number; readonly fetchResponses: number };
+}
+
+const used = { produceRequests: 0, fetchResponses: 0 };
+let wasCalled = false;
+/** Told of batches that cannot be read; the newest call's. */
+let tell: (batch: UndecodableBatch) => void = () => {};
+
+/**
+ * Puts our encoder of produce requests, our decoder of fetches and all codecs of compression into kafkajs. To be called
+ * once at the start of a process that speaks to Kafka, before {@link openKafka}; nothing happens on import. A second
+ * call only moves log and metrics.
+ *
+ * What cannot be put in place, because kafkajs is of another version or its modules look different, or because a
+ * library is missing, is refused alone and loudly: a line of error that says what it means, and
+ * `topclients_kafka_codec_installed` at 0. kafkajs' own then does the work.
+ * @param metrics absent where nobody scrapes the process
+ * @param library for specs
+ */
+export function installKafkaCodecs(
+  log: Log,
+  metrics?: Metrics,
+  library: Library = loadedKafkajs(),
+): InstalledCodecs {
+  const inPlace = new Map<KafkaCodec, boolean>();
+  const gauge = metrics?.gauge('topclients_kafka_codec_installed');
+  const attempt = <T>(codec: KafkaCodec, meaning: string, work: () => T): T | undefined => {
+    let done: { readonly result: T } | undefined;
+    try {
+      done = { result: work() };
+    } catch (err) {
+      log.error(
+        { err, codec, kafkajs: library.version, writtenAgainst: WRITTEN_AGAINST },
+        `${codec} could not be put into kafkajs: ${meaning}`,
+      );
+    }
+    inPlace.set(codec, done !== undefined);
+    gauge?.set({ codec }, done === undefined ? 0 : 1);
+    return done?.result;
+  };
+
+  const codecs: Partial<Record<Compression, Codec>> = {};
+  for (const [number, name] of Object.entries(COMPRESSION)) {
+    const meaning = `batches compressed with ${name} cannot be read, and stop their partition`;
+    const codec = attempt(name, meaning, () => {
+      const opened = OPEN_CODEC[name]();
+      register(library, Number(number), opened);
+      return opened;
+    });
+    if (codec !== undefined) codecs[name] = codec;
+  }
+  const replace = (codec: keyof typeof REPLACEMENTS, work: () => void) =>
+    attempt(codec, REPLACEMENTS[codec], () => {
+      if (library.version !== WRITTEN_AGAINST) {
+        throw new Error(`kafkajs is ${library.version}; this was written against ${WRITTEN_AGAINST}`);
+      }
+      work();
+    });
+  replace('request-queue', () => restRequestQueues(library));
+  replace('produce-request', () => {
+    replaceProduceEncoder(library, () => {
+      used.produceRequests += 1;
+    });
+  });
+  replace('fetch-response', () => {
+    replaceFetchDecoder(library, codecs, {
+      decoded() {
+        used.fetchResponses += 1;
+      },
+      undecodable: (batch) => tell(batch),
+    });
+  });
+
+  tell = tellOf(log, metrics);
+  wasCalled = true;
+  return { inPlace, used };
+}
+
+/** @throws Error when {@link installKafkaCodecs} was not called: nobody shall find out by the CPU */
+export function expectInstalled(): void {
+  if (!wasCalled) throw new Error('installKafkaCodecs was not called at the start of this process');
+}
+
+/** For the decoders that kafkajs keeps where ours were refused, and for producers that compress. */
+function register(library: Library, number: number, codec: Codec): void {
+  const { CompressionCodecs } = library.module('kafkajs') as {
+    CompressionCodecs: Record<number, () => object>;
+  };
+  const forKafkajs = {
+    compress: (encoder: { readonly buffer: Buffer }) => codec.compress(encoder.buffer),
+    decompress: (bytes: Buffer) => codec.decompress(bytes),
+  };
+  CompressionCodecs[number] = () => forKafkajs;
+}
+
+const SAY_AGAIN_MS = 60_000;
+
+/** A batch that cannot be read is met at every fetch: it is counted each time, and said once a minute. */
+function tellOf(log: Log, metrics: Metrics | undefined): (batch: UndecodableBatch) => void {
+  const counter = metrics?.counter('topclients_kafka_undecodable_batches_total');
+  for (const codec of ['none', ...Object.values(COMPRESSION), 'unknown']) counter?.inc({ codec }, 0);
+  const said = new Map<string, { readonly offset: number; readonly at: number }>();
+  return (batch) => {
+    const { topic, partition, offset, lastOffset, codec } = batch;
+    counter?.inc({ codec });
+    const before = said.get(`${topic}/${partition}`);
+    const now = performance.now();
+    if (before?.offset === offset && now - before.at < SAY_AGAIN_MS) return;
+    said.set(`${topic}/${partition}`, { offset, at: now });
+    log.error(
+      { err: batch, topic, partition, offset, lastOffset, codec },
+      'a batch on the topic cannot be read; its partition stands still until it is gone, or a version runs that can read it',
+    );
+  };
+}

@@ -1,0 +1,177 @@
+import { createRequire } from 'node:module';
+
+/** A record as the decoder makes it; kafkajs' own, or the faster one that may stand in its place. */
+export interface FetchedRecord {
+  readonly offset: string;
+  /** Milliseconds since the epoch. */
+  readonly timestamp: string;
+  readonly key: Buffer | null;
+  readonly value: Buffer | null;
+  readonly headers?: Readonly<Record<string, Buffer | string | readonly (Buffer | string)[] | undefined>>;
+  readonly valueLength?: number;
+  header?(name: string): string | null;
+}
+
+/** What one partition answered to a fetch from `from`. */
+export interface FetchedPartition {
+  readonly partition: number;
+  /** Kafka's number of an error; 0 for none. The rest says nothing then. */
+  readonly errorCode: number;
+  readonly highWatermark: number;
+  /** What readers of committed records may read ends before it. */
+  readonly lastStableOffset: number;
+  readonly records: readonly FetchedRecord[];
+  /**
+   * The offset after the last whole batch, whatever it held: also one of which compaction left nothing but its frame, a
+   * control record, an aborted transaction. The offset asked for where there was no whole batch.
+   */
+  readonly next: number;
+  /** Why what follows `next` cannot be decoded. */
+  readonly undecodable?: unknown;
+}
+
+interface AbortedTransaction {
+  readonly producerId: bigint;
+  readonly firstOffset: bigint;
+}
+
+type DecodeBatch = (cursor: object) => Promise<{ readonly records: readonly FetchedRecord[] }>;
+
+/**
+ * Takes the answer to a fetch apart (versions 4 to 11 of it). kafkajs' own decoding drops the frames of batches, and with
+ * them where the next fetch goes on when no record is left to show, and throws everything away when one partition has an
+ * error; its records are taken from it, with its codecs.
+ * @param from the offset that was asked for, of each partition
+ */
+export async function decodeFetchResponse(
+  payload: Buffer,
+  version: number,
+  from: ReadonlyMap<number, number>,
+): Promise<FetchedPartition[]> {
+  const answer = new Cursor(payload);
+  answer.skip(4); // throttle_time_ms
+  if (version >= 7) answer.skip(2 + 4); // error_code, session_id
+  const partitions: FetchedPartition[] = [];
+  for (let topics = answer.int32(); topics > 0; topics--) {
+    answer.skip(answer.int16());
+    for (let left = answer.int32(); left > 0; left--) {
+      const partition = answer.int32();
+      const errorCode = answer.int16();
+      const highWatermark = Number(answer.int64());
+      const lastStableOffset = Number(answer.int64());
+      if (version >= 5) answer.skip(8); // log_start_offset
+      const aborted: AbortedTransaction[] = [];
+      for (let count = answer.int32(); count > 0; count--) {
+        aborted.push({ producerId: answer.int64(), firstOffset: answer.int64() });
+      }
+      if (version >= 11) answer.skip(4); // preferred_read_replica
+      const batches = answer.bytes(answer.int32());
+      const asked = from.get(partition);
+      if (asked === undefined) continue;
+      const read =
+        errorCode === 0 ? await readBatches(batches, asked, aborted) : { records: [], next: asked };
+      partitions.push({ partition, errorCode, highWatermark, lastStableOffset, ...read });
+    }
+  }
+  return partitions;
+}
+
+const FRAME = {
+  length: 8,
+  magic: 16,
+  attributes: 21,
+  lastOffsetDelta: 23,
+  producerId: 43,
+  count: 57,
+  size: 61,
+};
+const ATTRIBUTE = { transactional: 0x10, control: 0x20 };
+
+async function readBatches(
+  bytes: Buffer,
+  asked: number,
+  abortedTransactions: readonly AbortedTransaction[],
+): Promise<Pick<FetchedPartition, 'records' | 'next' | 'undecodable'>> {
+  const { decodeBatch, Decoder } = codecOfKafkajs();
+  const aborted = abortedTransactions.toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
+  const aborting = new Set<bigint>();
+  const records: FetchedRecord[] = [];
+  let next = asked;
+  try {
+    // The last one may be cut off where the answer was full.
+    for (let at = 0; at + FRAME.size <= bytes.length; ) {
+      const end = at + FRAME.length + 4 + bytes.readInt32BE(at + FRAME.length);
+      if (end > bytes.length) break;
+      const magic = bytes.readInt8(at + FRAME.magic);
+      if (magic !== 2) throw new Error(`the topic holds messages of format ${magic}; only format 2 is read`);
+      const first = bytes.readBigInt64BE(at);
+      const last = first + BigInt(bytes.readInt32BE(at + FRAME.lastOffsetDelta));
+      const attributes = bytes.readInt16BE(at + FRAME.attributes);
+      const producerId = bytes.readBigInt64BE(at + FRAME.producerId);
+      const decode = async () => (await decodeBatch(new Decoder(bytes.subarray(at, end)))).records;
+      while (aborted.length > 0 && aborted[0]!.firstOffset <= last) aborting.add(aborted.shift()!.producerId);
+      if ((attributes & ATTRIBUTE.control) !== 0) {
+        if (bytes.readInt32BE(at + FRAME.count) > 0 && isAbort((await decode())[0]))
+          aborting.delete(producerId);
+      } else if ((attributes & ATTRIBUTE.transactional) === 0 || !aborting.has(producerId)) {
+        // A batch may begin before the offset that was asked for.
+        const all = first < asked;
+        for (const record of await decode()) if (!all || Number(record.offset) >= asked) records.push(record);
+      }
+      next = Math.max(next, Number(last) + 1);
+      at = end;
+    }
+    return { records, next };
+  } catch (undecodable) {
+    return { records, next, undecodable };
+  }
+}
+
+/** The key of a control record: its version and its type, 0 for an abort. */
+const isAbort = (record: FetchedRecord | undefined): boolean => record?.key?.readInt16BE(2) === 0;
+
+let codec: { decodeBatch: DecodeBatch; Decoder: new (bytes: Buffer) => object } | undefined;
+
+/** Not on import: what stands in for kafkajs' decoder of records is put there before the first fetch. */
+function codecOfKafkajs() {
+  const require = createRequire(import.meta.url);
+  codec ??= {
+    decodeBatch: require('kafkajs/src/protocol/recordBatch/v0/decoder.js'),
+    Decoder: require('kafkajs/src/protocol/decoder.js'),
+  };
+  return codec;
+}
+
+class Cursor {
+  readonly #bytes: Buffer;
+  #at = 0;
+
+  constructor(bytes: Buffer) {
+    this.#bytes = bytes;
+  }
+
+  skip(length: number): void {
+    this.#at += Math.max(0, length);
+  }
+
+  int16(): number {
+    this.#at += 2;
+    return this.#bytes.readInt16BE(this.#at - 2);
+  }
+
+  int32(): number {
+    this.#at += 4;
+    return this.#bytes.readInt32BE(this.#at - 4);
+  }
+
+  int64(): bigint {
+    this.#at += 8;
+    return this.#bytes.readBigInt64BE(this.#at - 8);
+  }
+
+  bytes(length: number): Buffer {
+    const from = this.#at;
+    this.skip(length);
+    return this.#bytes.subarray(from, this.#at);
+  }
+}

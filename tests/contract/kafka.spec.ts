@@ -1,0 +1,217 @@
+/** What the room of Kafka does, on a real broker. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
+import { type Kafka, type KafkaMessage, openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { ensureTopic, growTopic } from '#platform/kafka/topics.ts';
+import { type Log, silentLog } from '#platform/log.ts';
+import { brokerJars, findJava, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
+import { runToEnd } from '../../services/local-infra/process.ts';
+
+let folder: string;
+let broker: LocalKafka;
+let kafka: Kafka;
+const codecs = installKafkaCodecs(silentLog);
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'kafka-contract-'));
+  broker = await startKafka({ dataDir: join(folder, 'kafka') });
+  kafka = openKafka('contract', { brokers: [broker.bootstrap] }, silentLog);
+}, 60_000);
+afterAll(async () => {
+  await broker?.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+async function withAdmin<T>(work: (admin: ReturnType<Kafka['admin']>) => Promise<T>): Promise<T> {
+  const admin = kafka.admin();
+  await admin.connect();
+  try {
+    return await work(admin);
+  } finally {
+    await admin.disconnect();
+  }
+}
+
+async function createTopic(topic: string, settings: Readonly<Record<string, string>> = {}): Promise<void> {
+  await ensureTopic(kafka, { topic, partitions: 1, replication: 1, settings });
+}
+
+async function send(topic: string, messages: readonly KafkaMessage[]): Promise<void> {
+  const producer = kafka.producer({ idempotent: true, maxInFlightRequests: 1 });
+  await producer.connect();
+  try {
+    await producer.send({ topic, acks: -1, messages: [...messages] });
+  } finally {
+    await producer.disconnect();
+  }
+}
+
+/** The first `count` messages of a topic with one partition, as they came. */
+async function receive(topic: string, count: number): Promise<Record<string, unknown>[]> {
+  const groupId = `contract-${topic}-${performance.now()}`;
+  const consumer = kafka.consumer({ groupId, sessionTimeout: 6_000, maxWaitTimeInMs: 100 });
+  await consumer.connect();
+  try {
+    await consumer.subscribe({ topic, fromBeginning: true });
+    const messages: Record<string, unknown>[] = [];
+    await new Promise<void>((resolve, reject) => {
+      consumer.on(consumer.events.CRASH, ({ payload }) => {
+        if (!payload.restart) reject(payload.error);
+      });
+      void consumer.run({
+        eachBatch: async ({ batch }) => {
+          messages.push(...(batch.messages as unknown as Record<string, unknown>[]));
+          if (messages.length >= count) resolve();
+        },
+      });
+    });
+    return messages;
+  } finally {
+    await consumer.disconnect();
+  }
+}
+
+const events = (count: number): KafkaMessage[] =>
+  Array.from({ length: count }, (_, i) => ({
+    key: String(i % 7),
+    value: i % 5 === 4 ? null : JSON.stringify({ sellerId: i, name: 'Northwind Traders '.repeat(5) }),
+    timestamp: String(1_795_428_000_000 + i),
+    headers: { ce_id: `${i}/1`, ce_type: 'some.type' },
+  }));
+const readable = (messages: readonly Record<string, unknown>[]) =>
+  messages.map(({ key, value, timestamp, headers }) => ({
+    key: String(key),
+    value: value === null ? null : String(value),
+    timestamp,
+    headers: Object.fromEntries(Object.entries(headers as object).map(([name, one]) => [name, String(one)])),
+  }));
+
+test('what is produced and read under jest goes through the codecs that production has', async () => {
+  expect([...codecs.inPlace.values()]).toEqual(Array(7).fill(true));
+  await createTopic('ours');
+  const before = { ...codecs.used };
+  await send('ours', events(50));
+  expect(codecs.used.produceRequests).toBe(before.produceRequests + 1);
+  const read = await receive('ours', 50);
+  expect(codecs.used.fetchResponses).toBeGreaterThan(before.fetchResponses);
+  // Which only our records have.
+  expect(read[0]).toHaveProperty('valueLength');
+  expect(readable(read)).toEqual(events(50));
+});
+
+test('what the relay never sends, bytes and messages without headers, goes the way of kafkajs', async () => {
+  await createTopic('theirs');
+  const before = codecs.used.produceRequests;
+  await send('theirs', [{ key: null, value: Buffer.from('bytes') }, { value: 'text' }]);
+  expect(codecs.used.produceRequests).toBe(before);
+  expect(readable(await receive('theirs', 2)).map(({ value }) => value)).toEqual(['bytes', 'text']);
+});
+
+test.each(['gzip', 'snappy', 'lz4', 'zstd'])(
+  'a topic whose broker compresses with %s is read',
+  async (type) => {
+    const topic = `compressed-${type}`;
+    await createTopic(topic, { 'compression.type': type });
+    await send(topic, events(2_000));
+    expect(readable(await receive(topic, 2_000))).toEqual(events(2_000));
+  },
+);
+
+test.each(['gzip', 'snappy', 'lz4', 'zstd'])(
+  'a batch that a Java producer compressed with %s is read',
+  async (type) => {
+    const topic = `java-${type}`;
+    await createTopic(topic, { 'compression.type': 'producer' });
+    await runToEnd(findJava(), [
+      ...['-Dorg.slf4j.simpleLogger.defaultLogLevel=warn', '-cp', join(await brokerJars(), '*')],
+      ...[
+        join(import.meta.dirname, '../support/CompressingProducer.java'),
+        broker.bootstrap,
+        topic,
+        type,
+        '2000',
+      ],
+    ]);
+    const read = await receive(topic, 2_000);
+    expect(readable(read).map(({ value }) => value)).toEqual(
+      Array.from({ length: 2_000 }, (_, i) => `${i} ${'Northwind Traders '.repeat(5)}`),
+    );
+    expect((read[0] as { batchContext?: { magicByte: number } }).batchContext?.magicByte).toBe(2);
+  },
+);
+
+const current = (topic: string, names: readonly string[]) =>
+  withAdmin(async (admin) => {
+    const { resources } = await admin.describeConfigs({
+      includeSynonyms: false,
+      resources: [{ type: 2, name: topic, configNames: [...names] }],
+    });
+    return Object.fromEntries(
+      resources[0]!.configEntries.map(({ configName, configValue }) => [configName, configValue]),
+    );
+  });
+
+test('an existing topic is patched: what is owned comes back, what an administrator set survives', async () => {
+  const { settings, owned } = SELLER_EVENTS;
+  const wanted = { topic: 'patched', partitions: 2, replication: 1, settings, owned };
+  const info = jest.fn<(words: object, message: string) => void>();
+  const log = { ...silentLog, info } as unknown as Log;
+  expect(await ensureTopic(kafka, wanted, log)).toEqual({});
+  expect(await current('patched', Object.keys(settings))).toEqual(settings);
+  expect(await ensureTopic(kafka, wanted, log)).toEqual({});
+
+  const theirs = {
+    'min.insync.replicas': '1',
+    'max.message.bytes': '5242880',
+    'segment.bytes': '104857600',
+    'min.compaction.lag.ms': '1000',
+  };
+  await patchTopicConfigs(kafka, 'patched', {
+    ...theirs,
+    'cleanup.policy': 'delete',
+    'compression.type': 'lz4',
+    'delete.retention.ms': null,
+  });
+  info.mockClear();
+  const changes = {
+    'cleanup.policy': { before: 'delete', after: 'compact' },
+    'compression.type': { before: 'lz4', after: 'uncompressed' },
+    'delete.retention.ms': { before: '86400000', after: settings['delete.retention.ms'] },
+  };
+  expect(await ensureTopic(kafka, wanted, log)).toEqual(changes);
+  expect(info.mock.calls).toEqual([[{ topic: 'patched', changes }, 'patched the settings of the topic']]);
+  expect(await current('patched', [...Object.keys(settings), ...Object.keys(theirs)])).toEqual({
+    ...settings,
+    ...theirs,
+  });
+  // Nobody asks for more here: as it was.
+  await patchTopicConfigs(kafka, 'patched', { 'compression.type': 'lz4' });
+  await ensureTopic(kafka, { ...wanted, owned: [] });
+  expect(await current('patched', ['compression.type'])).toEqual({ 'compression.type': 'lz4' });
+});
+
+test("the broker's refusal of a value is told in its words", async () => {
+  await createTopic('refused');
+  await expect(patchTopicConfigs(kafka, 'refused', { 'cleanup.policy': 'nonsense' })).rejects.toThrow(
+    /Kafka refused to alter the settings of refused \(40\): .*nonsense/,
+  );
+  await expect(patchTopicConfigs(kafka, 'nowhere', { 'cleanup.policy': 'compact' })).rejects.toThrow(
+    /Kafka refused to alter the settings of nowhere \(3\)/,
+  );
+});
+
+test('a topic grows, once and by several at the same time, and never shrinks', async () => {
+  await createTopic('grows');
+  expect(await growTopic(kafka, { topic: 'grows', partitions: 3 })).toEqual({ before: 1, now: 3 });
+  const several = await Promise.all(
+    [6, 6, 6].map((partitions) => growTopic(kafka, { topic: 'grows', partitions })),
+  );
+  for (const { now } of several) expect(now).toBe(6);
+  expect(await growTopic(kafka, { topic: 'grows', partitions: 6 })).toEqual({ before: 6, now: 6 });
+  expect(await growTopic(kafka, { topic: 'grows', partitions: 2 })).toEqual({ before: 6, now: 6 });
+});
