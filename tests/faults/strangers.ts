@@ -35,6 +35,7 @@ export const strangers: readonly Fault[] = [
     touches: 'topic',
     pages: 'answer',
     seconds: [8, 12],
+    signal: { anyOf: ['a projector counts messages that cannot be read yet'], afterSeconds: 7 },
     missing: otherClientMissing,
     async inject({ world, log }) {
       const other = await startOtherClient(world, 'transaction', log);
