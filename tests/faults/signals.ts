@@ -11,7 +11,6 @@ import {
   PrometheusMissing,
   startPrometheus,
 } from '../../services/local-infra/prometheus.ts';
-import type { Fault } from './fault.ts';
 import { type PageServer, ROLE_NAMES, type RoleName, seriesIn, type World } from './world.ts';
 
 /**
@@ -59,7 +58,10 @@ export function hastyAlerts(wanted: ReadonlySet<AlertName>): AlertRule[] {
 }
 
 /** @param faults only their alerts are evaluated */
-export async function watchSignals(world: World, faults: readonly Fault[]): Promise<SignalWatch> {
+export async function watchSignals(
+  world: World,
+  faults: readonly { readonly signal?: Signal }[],
+): Promise<SignalWatch> {
   const alerts = new Set(faults.flatMap(({ signal }) => signal?.anyOf.filter(isAlert) ?? []));
   const prometheus = alerts.size === 0 ? null : await evaluate(world, alerts);
   const seen: Array<{ readonly sign: Sign; readonly at: number }> = [];
