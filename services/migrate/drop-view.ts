@@ -27,8 +27,8 @@ const LOOK_EVERY_MS = 250;
 
 /**
  * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group.
- * A group remembers a member that was killed for its session timeout, and a projector may still be on its way out:
- * both are waited for.
+ * A projector may still be on its way out, and is waited for; so is a member of the group, which only a projector of an
+ * earlier version is.
  * @param waitMs how long to wait for the last projector to be gone
  * @throws ViewInUse when a projector is still there then
  */

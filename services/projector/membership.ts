@@ -140,12 +140,9 @@ export class Membership {
     for (const [partition, { state }] of this.#owned) if (state === 'releasing') releasing.add(partition);
     const { take, release, isBalanced } = partitionShare(ownership, partitions, releasing);
     if (take.length > 0) await this.#take(take);
-    // A partition that is being positioned is left alone until it runs.
-    const giving = release.filter((one) => this.#owned.get(one)?.state === 'running');
-    await Promise.all(giving.map((one) => this.#release(one)));
-    if (giving.length > 0) {
-      this.#log.info({ partitions: giving }, 'gave partitions to others');
-      this.#onChange();
+    for (const one of release) {
+      // One that is being positioned is left alone until it runs. Nobody waits here: the session has to be heard of.
+      if (this.#owned.get(one)?.state === 'running') void this.#release(one).catch((err) => this.end(err));
     }
     return isBalanced;
   }
@@ -259,6 +256,8 @@ export class Membership {
     this.applier.release(partition);
     await this.#store.disown([partition]);
     this.#owned.delete(partition);
+    this.#log.info({ partition }, 'gave a partition to others');
+    this.#onChange();
   }
 
   /** Finds where to go on in a partition that does not hold the offset asked for. */

@@ -312,6 +312,8 @@ export class Projector {
     try {
       const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends(), this.#clock);
       for (const [partition, one] of ends) this.#ends.set(partition, one);
+      // A topic that was made anew ends earlier.
+      this.#newestEnds.clear();
       this.#sawKafkaAt = this.#clock.monotonic();
       if (this.#kafkaTrouble !== null) this.#log.info('sees the topic again');
       this.#kafkaTrouble = null;

@@ -9,11 +9,12 @@ import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
 import { migratePage } from '../migrate/main.ts';
-import { openViewStore, type ViewStore } from './view-store.ts';
+import { OwnershipLost, openViewStore, type ViewStore } from './view-store.ts';
 
 let folder: string;
 let postgres: LocalPostgres;
 let store: ViewStore;
+let settings: Parameters<typeof openViewStore>[0];
 let view: Pool;
 
 beforeAll(async () => {
@@ -21,7 +22,7 @@ beforeAll(async () => {
   postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   await postgres.createDatabase('gig');
   await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 1 }, silentLog);
-  const settings = {
+  settings = {
     url: postgres.url('gig'),
     applicationName: 'spec',
     statementTimeoutMs: 10_000,
@@ -74,4 +75,84 @@ test('the newest trace of a seller is noted, and old notes are forgotten', async
     { seller_id: 2, version: 7, traceparent: '2/7' },
     { seller_id: 3, version: 1, traceparent: '3/1' },
   ]);
+});
+
+const open = () => openViewStore(settings, PAGES.gig.projections.asynchronous);
+const progress = (partition: number, known: number, next: number) => ({
+  ...{ partition, known, next },
+  committedAt: null,
+});
+
+test('a partition has one owner, whoever joins; all see who owns what, and the end of a session frees it', async () => {
+  const other = await open();
+  await Promise.all([store.join(), other.join()]);
+  expect(await store.tryOwn([0, 1])).toEqual([0, 1]);
+  expect(await other.tryOwn([0, 1, 2])).toEqual([2]);
+  const [mine, theirs] = await Promise.all([store.ownership(), other.ownership()]);
+  expect(mine.me).not.toBe(theirs.me);
+  expect([...mine.members].sort()).toEqual([mine.me, theirs.me].sort());
+  expect(new Map([...mine.owners].sort())).toEqual(
+    new Map([
+      [0, mine.me],
+      [1, mine.me],
+      [2, theirs.me],
+    ]),
+  );
+  await store.disown([1]);
+  expect(await other.tryOwn([0, 1])).toEqual([1]);
+  await other.close();
+  while ((await store.ownership()).owners.size > 1);
+  expect((await store.ownership()).members).toEqual([mine.me]);
+  await store.disown([0]);
+});
+
+test('a checkpoint is stored only by who owns the partition, and the others of the statement are stored all the same', async () => {
+  const zombie = await open();
+  await store.loadCheckpoints([5, 6]);
+  await zombie.tryOwn([5, 6]);
+  expect(await zombie.checkpoint([progress(5, 0, 10), progress(6, 0, 10)])).toEqual(
+    new Map([
+      [5, 0],
+      [6, 0],
+    ]),
+  );
+  await zombie.disown([5]);
+  await store.tryOwn([5]);
+  await store.checkpoint([progress(5, 10, 12)]);
+  const late = zombie.checkpoint([progress(5, 10, 99), progress(6, 10, 20)]);
+  await expect(late).rejects.toThrow(OwnershipLost);
+  await expect(late).rejects.toMatchObject({ partitions: [5] });
+  await expect(zombie.resetCheckpoint(5, 0)).rejects.toThrow(OwnershipLost);
+  expect(await store.loadCheckpoints([5, 6])).toEqual(
+    new Map([
+      [5, 12],
+      [6, 20],
+    ]),
+  );
+  await zombie.close();
+  await store.disown([5]);
+});
+
+test('two views of one database have owners of their own', async () => {
+  await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 2 }, silentLog);
+  const ofNext = await openViewStore(
+    { ...settings, searchPath: [viewSchema('asynchronous', 2), 'public'] },
+    PAGES.gig.projections.asynchronous,
+  );
+  expect(await store.tryOwn([0])).toEqual([0]);
+  expect(await ofNext.tryOwn([0])).toEqual([0]);
+  expect((await ofNext.ownership()).owners.size).toBe(1);
+  await ofNext.close();
+  await store.disown([0]);
+});
+
+test('a session that is not heard of any more loses what it owns', async () => {
+  const silent = await openViewStore(settings, PAGES.gig.projections.asynchronous, 1_000);
+  const lost = new Promise((resolve) => silent.lost.addEventListener('abort', resolve));
+  await silent.tryOwn([7]);
+  expect(await store.tryOwn([7])).toEqual([]);
+  await lost;
+  expect(await store.tryOwn([7])).toEqual([7]);
+  await store.disown([7]);
+  await silent.close();
 });
