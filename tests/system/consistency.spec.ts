@@ -248,6 +248,17 @@ test('a seller with a parked message is no divergence', async () => {
   expect([await metric('divergent_sellers'), await metric('repairs_total')]).toEqual([0, 0]);
 }, 60_000);
 
+test('what is parked of an erased seller is taken away, though nothing of it can be read', async () => {
+  const [erased] = ERASED as [number];
+  const kept = async () =>
+    (await pipeline.view.query('select from parked where seller_id = $1', [erased])).rowCount;
+  await produceByHand(pipeline.kafka.bootstrap, [{ key: String(erased), value: 'what a person once told' }]);
+  await until('it is parked', async () => (await kept()) === 1);
+  await watch({ TC_PAUSE_MS: '0', TC_SELLERS_PER_SECOND: '50000' });
+  await until('it is gone', async () => (await kept()) === 0);
+  await until('nothing differs', async () => (await metric('divergent_sellers')) === 0);
+}, 60_000);
+
 test('a database that is away is an error counted, not the end: it goes on when the database is back', async () => {
   await watch({ TC_PAUSE_MS: '0', TC_SELLERS_PER_SECOND: '50000', TC_CATCH_UP_MS: '5000' });
   await untilPasses(1);
