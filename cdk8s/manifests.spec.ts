@@ -17,6 +17,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'compare-views': () => import('../services/consistency/main.ts'),
   'watch-view': () => import('../services/consistency/watch-main.ts'),
   'drop-view': () => import('../services/migrate/drop-view.ts'),
+  republish: () => import('../services/republish/main.ts'),
   issuer: () => import('../services/issuer/main.ts'),
   seed: () => import('../services/seed/main.ts'),
 };

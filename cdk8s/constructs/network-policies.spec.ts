@@ -83,6 +83,7 @@ const COMPONENTS = [
   'compare-views',
   'watch-view',
   'drop-view',
+  'republish',
   'seed',
   'issuer',
   'kafka',
@@ -120,11 +121,18 @@ describe('with everything in one namespace', () => {
           'compare-views',
           'watch-view',
           'drop-view',
+          'republish',
           'seed',
         ].map((from) => `${from} -> postgres:5432`),
-        ...['outbox-relay', 'projector', 'migrate', 'compare-views', 'watch-view', 'drop-view'].map(
-          (from) => `${from} -> kafka:9092`,
-        ),
+        ...[
+          'outbox-relay',
+          'projector',
+          'migrate',
+          'compare-views',
+          'watch-view',
+          'drop-view',
+          'republish',
+        ].map((from) => `${from} -> kafka:9092`),
         'page-server -> source:8080',
         'page-server -> issuer:8080',
         'source -> issuer:8080',
@@ -139,13 +147,15 @@ describe('with everything in one namespace', () => {
     expect(reached.sort()).toEqual(['issuer:8080', 'page-server:8080', 'source:8080']);
   });
 
-  test('metrics are read from the namespaces that are named, and of projectors by the operator', () => {
+  test('metrics are read from the namespaces that are named, and of projectors and relays by the operator', () => {
     for (const component of ['source', 'outbox-relay', 'projector', 'watch-view', 'page-server', 'issuer']) {
       expect(may(stranger('monitoring'), pod(component), 9090)).toBe(true);
       expect(may(stranger('elsewhere'), pod(component), 9090)).toBe(false);
     }
     const operator = { ...pod('operator'), namespace: 'operators' };
     expect(may(operator, pod('projector'), 9090)).toBe(true);
+    expect(may(operator, pod('outbox-relay'), 9090)).toBe(true);
+    expect(may(operator, pod('source'), 9090)).toBe(false);
     expect(may(operator, pod('kafka'), 9092)).toBe(false);
   });
 

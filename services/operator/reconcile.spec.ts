@@ -2,8 +2,11 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { silentLog } from '#platform/log.ts';
 import { Applied } from './carry-out.ts';
+import { Existing } from './gather.ts';
 import { OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
 import { KubeError, type StoredObject } from './kube/kube.ts';
+import type { Layout } from './layout.ts';
+import { heldTopic } from './partitions.ts';
 import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
 import { type JobFate, settle } from './testing/controllers.ts';
 import { InMemoryKube } from './testing/in-memory-kube.ts';
@@ -15,6 +18,7 @@ const VERDICT = { sellers: 50, differing: 0, examples: [], caughtUp: true };
 let kube: InMemoryKube;
 let now: number;
 let lag: Lag;
+let layout: Layout | null;
 let image: string;
 let fate: JobFate;
 let told: string[];
@@ -30,6 +34,7 @@ const restart = () => {
     },
     now: () => now,
     readLag: async () => lag,
+    readLayout: async () => layout,
     events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
     log: silentLog,
     applied: new Applied(),
@@ -40,6 +45,7 @@ beforeEach(() => {
   kube = new InMemoryKube();
   now = Date.parse('2026-11-23T12:00:00Z');
   lag = 0;
+  layout = { partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 };
   image = 'top-clients:1';
   fate = (job) =>
     job.metadata.labels?.['app.kubernetes.io/component'] === 'compare-views'
@@ -128,6 +134,7 @@ describe('a new platform', () => {
       Ready: 'True Available',
       Progressing: 'False Settled',
       Degraded: 'False AsWanted',
+      PartitionsSettled: 'True Settled',
     });
     expect(conditions('PageView', 'gig')).toEqual({
       Ready: 'True Available',
@@ -743,5 +750,178 @@ describe('stores of others', () => {
       Ready: 'True Available',
       Progressing: 'False Settled',
     });
+  });
+});
+
+describe('partitions that are raised', () => {
+  const raise = (partitions: number, metadata: object = {}) => {
+    const before = kube.find('TopClients', 'top-clients')!;
+    const spec = { ...before.spec, kafka: { ...before.spec.kafka, partitions } };
+    kube.put({ ...before, metadata: { ...before.metadata, ...metadata }, spec });
+  };
+  const jobs = () => kube.names('Job').filter((name) => name.includes('republish'));
+  const job = () => kube.find('Job', jobs()[0]!)!;
+  const status = () => kube.find('TopClients', 'top-clients')!.status!;
+  const settled = () => [
+    conditions('TopClients', 'top-clients')['PartitionsSettled'],
+    message('TopClients', 'top-clients', 'PartitionsSettled'),
+  ];
+  const envOf = (name: string) =>
+    job().spec.template.spec.containers[0].env.find((one: { name: string }) => one.name === name)?.value;
+
+  beforeEach(async () => {
+    fate = () => ({});
+    platform();
+    gig({ replicas: 2 });
+    await run();
+  });
+
+  test('are what the topic gets by a job, with its progress told, while all goes on', async () => {
+    expect(status()['partitions']).toBe(12);
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    raise(24);
+    await run(2);
+    expect(jobs()).toHaveLength(1);
+    expect([envOf('TC_REASON'), envOf('TC_PARTITIONS'), envOf('TC_GROW_TOPIC')]).toEqual([
+      'growth',
+      '24',
+      'true',
+    ]);
+    expect(settled()).toEqual([
+      'False TopicGrows',
+      'the topic gets 24 partitions; messages are still divided among 12',
+    ]);
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 40, sellers: 100 };
+    await run(2);
+    expect(settled()).toEqual(['False Growing', '12 → 24 partitions: 40 % of sellers published again']);
+    expect(status()['growth']).toEqual({ from: 12, to: 24, sellersDone: 40, sellers: 100 });
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'False AsWanted',
+    });
+    expect(jobs()).toHaveLength(1);
+    layout = { partitions: 24, movedFrom: null, sellersDone: 0, sellers: 0 };
+    fate = () => ({});
+    await run();
+    expect(settled()[0]).toBe('True Settled');
+    expect(status()).toMatchObject({ partitions: 24 });
+    expect(status()).not.toHaveProperty('growth');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('limit projectors, and are asked for their lag, only once messages are divided among them', async () => {
+    const most = () => message('PageView', 'gig', 'AutoscalingReady');
+    own('PageView', 'gig', { autoscaling: { maxReplicas: 20 }, projector: { maxDatabaseConnections: 90 } });
+    raise(24);
+    await run(2);
+    expect(most()).toContain('and 12 projectors (the partitions of the topic)');
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 0, sellers: 100 };
+    await run(2);
+    expect(most()).toContain('and 20 projectors (autoscaling.maxReplicas)');
+  });
+
+  test('wait for relays of an earlier version, which would follow the topic at once', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put(relay, { ...relay.status, updatedReplicas: 1 });
+    raise(24);
+    await reconcile(PLATFORM_KEY);
+    expect(jobs()).toEqual([]);
+    expect(settled()[0]).toBe('False WaitingForRelays');
+    layout = null;
+    await reconcile(PLATFORM_KEY);
+    expect(settled()[0]).toBe('Unknown LayoutUnknown');
+  });
+
+  test('that are taken back before anything moved leave nothing to do', async () => {
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    raise(24);
+    await run(2);
+    raise(12);
+    await run(3);
+    expect(settled()[0]).toBe('True Settled');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('that have begun to move are ended first, whatever is wanted meanwhile', async () => {
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 1, sellers: 100 };
+    await run(2);
+    expect(envOf('TC_PARTITIONS')).toBe('24');
+  });
+
+  test('that are fewer than there are say what to do', async () => {
+    layout = { partitions: 24, movedFrom: null, sellersDone: 0, sellers: 0 };
+    await run(2);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'True MorePartitionsThanWanted',
+      PartitionsSettled: 'False MoreThanWanted',
+    });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('set kafka.partitions to 24');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('whose job fails are told, and tried again', async () => {
+    const words = 'the topic has 12 partitions; give it 24, and start this again';
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? { failed: true, words } : {});
+    raise(24);
+    await run(2);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True RepublishFailed');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain(words);
+    const first = job().metadata.uid;
+    now += 60_000;
+    await run(2);
+    expect(job().metadata.uid).not.toBe(first);
+  });
+
+  test('are given to a topic of Strimzi’s when every relay follows the layout, and never taken from it', () => {
+    const topic = (partitions: number) =>
+      ({
+        apiVersion: 'kafka.strimzi.io/v1',
+        kind: 'KafkaTopic',
+        metadata: { name: 'top-clients.seller.v1', namespace: NAMESPACE },
+        spec: { partitions },
+      }) as never;
+    const held = (live: number | null, wanted: number, relaysRolledOut: boolean) =>
+      (
+        heldTopic(topic(wanted), {
+          existing: new Existing(live === null ? [] : [topic(live)], []),
+          layout,
+          relaysRolledOut,
+        }) as unknown as { spec: { partitions: number } }
+      ).spec.partitions;
+    expect(held(null, 24, false)).toBe(24);
+    expect(held(12, 24, false)).toBe(12);
+    expect(held(12, 24, true)).toBe(24);
+    expect(held(24, 12, true)).toBe(24);
+    layout = null;
+    expect(held(12, 24, true)).toBe(12);
+  });
+
+  test('an annotation has every seller published again, once for each value', async () => {
+    const ask = (value: string) => raise(12, { annotations: { 'topclients.dev/republish': value } });
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('after the loss');
+    await run(2);
+    expect(envOf('TC_REQUEST')).toBe('after the loss');
+    expect(status()['republish']).toEqual({ request: 'after the loss', startedAt: expect.any(String) });
+    layout = { partitions: 12, movedFrom: null, sellersDone: 30, sellers: 60 };
+    await run(2);
+    expect(status()['republish']).toMatchObject({ sellersDone: 30, sellers: 60 });
+    fate = () => ({});
+    await run();
+    expect(status()['republish']).toMatchObject({
+      request: 'after the loss',
+      finishedAt: expect.any(String),
+    });
+    expect(told).toContain('top-clients Normal Republished');
+    expect(jobs()).toEqual([]);
+    restart();
+    await run(3);
+    expect(jobs()).toEqual([]);
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('once more');
+    await run(2);
+    expect(envOf('TC_REQUEST')).toBe('once more');
   });
 });
