@@ -208,6 +208,8 @@ export function alertRules(
       null,
       'A batch on the topic cannot be read (compression {{ $labels.codec }})',
       'It was met about {{ $value | humanize }} times in 10 minutes. Its partition stands still behind it, and with that the sellers of that partition; the log names partition and offset.',
+    ),
+    alert(
       'TopClientsRepublishStalled',
       'warning',
       calc(
