@@ -11,7 +11,7 @@ const batches: Message[][] = [];
 for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
   batches.push(
     Array.from({ length: Math.min(LIMITS.rowsPerBatch, count - first) }, (_, i) =>
-      toMessage({ id: first + i, ...outboxRow(first + i + 1, 1), partition: null }),
+      toMessage({ id: first + i, partition: null, ...outboxRow(first + i + 1, 1) }, Date.now()),
     ),
   );
 }

@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { takeLock } from '../services/local-infra/folder-lock.ts';
 import { startPipeline } from '../tests/support/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
+import { measureDeadRows } from './dead-rows.ts';
 import { measureLatency } from './latency.ts';
 import { measurePage } from './page.ts';
 import { measureRatios } from './ratios.ts';
@@ -26,6 +27,7 @@ const { values: flags } = parseArgs({
 const runs = Number(flags.runs ?? (flags.quick ? 1 : 3));
 const seconds = flags.quick ? 9 : 30;
 const events = flags.quick ? 50_000 : 200_000;
+const deadRows = flags.quick ? 200_000 : 1_000_000;
 /** What the demo uses. Brokers allow no less than 6,000 unless told so. */
 const SESSION_TIMEOUT_MS = 2_000;
 
@@ -36,6 +38,8 @@ const MEASUREMENTS = {
   page: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measurePage(pipeline, seconds),
   backlog: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureBacklog(pipeline, events),
   ratios: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureRatios(pipeline, events),
+  dead: (pipeline: Awaited<ReturnType<typeof startPipeline>>) =>
+    measureDeadRows(pipeline, deadRows, flags.quick ? 3 : 10),
 };
 type Name = keyof typeof MEASUREMENTS;
 type Results = { [N in Name]?: Array<Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>> };
@@ -151,6 +155,18 @@ const figures = [
     { most: 7.4 },
     '7.4',
   ),
+  ...figure('dead', 'commit → visible, p50, no dead rows in the outbox', 'ms', (r) => r.without),
+  ...figure(
+    'dead',
+    `the same with ${deadRows.toLocaleString('en-US')} dead rows under an old snapshot`,
+    'ms',
+    (r) => r.withThem,
+  ),
+  ...figure('dead', 'with ÷ without', '', (r) => r.ratio, { most: 2 }),
+  ...figure('dead', 'a look at the outbox, no dead rows', 'ms', (r) => r.lookWithout),
+  ...figure('dead', 'a look at the outbox with them', 'ms', (r) => r.look),
+  ...figure('dead', 'look with ÷ without', '', (r) => r.lookRatio, { most: 2 }),
+  ...figure('dead', 'the first look of a new leader, with them', 'ms', (r) => r.lookFromStart),
   ...figure('page', 'gig page, asynchronous', 'requests/s', (r) => r.asynchronousPerSecond),
   ...figure('page', 'gig page, feature off', 'requests/s', (r) => r.offPerSecond),
   ...figure('page', 'asynchronous ÷ off', '', (r) => r.ratio, { least: 0.95 }),

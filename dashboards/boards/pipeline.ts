@@ -49,7 +49,7 @@ export const pipeline: BoardSpec = {
           kind: 'lines',
           title: 'Waiting in the outbox',
           description:
-            'Rows of each shard, and the age of the oldest (right axis). Both are near 0 when all is well.',
+            'Rows of each shard, and the age of the oldest (right axis). Both are near 0 when all is well. Held sellers wait for a row that Kafka refuses for good; missed rows were where the relay had not looked.',
           unit: unitOf('topclients_outbox_pending'),
           queries: [
             { expr: sum(series('topclients_outbox_pending'), 'shard'), legend: 'rows, shard {{shard}}' },
@@ -60,13 +60,25 @@ export const pipeline: BoardSpec = {
               legend: 'oldest, shard {{shard}}',
               rightAxis: 's',
             },
+            {
+              expr: sum(series('topclients_relay_held_sellers'), 'shard'),
+              legend: 'held sellers, shard {{shard}}',
+            },
+            {
+              expr: calc(
+                sum(increase(series('topclients_outbox_missed_rows_total'), '$__rate_interval'), 'shard'),
+                '>',
+                0,
+              ),
+              legend: 'missed rows, shard {{shard}}',
+            },
           ],
         },
         {
           kind: 'lines',
           title: 'Sent and failed',
           description:
-            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; exchange, with the outbox; send, to Kafka.',
+            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; exchange, with the outbox; send, to Kafka, and that by the reason Kafka gives. A shard is blocked while Kafka takes nothing of it.',
           unit: rateUnitOf('topclients_relay_sent_total'),
           queries: [
             {
@@ -77,6 +89,19 @@ export const pipeline: BoardSpec = {
               expr: sum(rate(series('topclients_relay_errors_total'), '$__rate_interval'), 'step'),
               legend: 'failed to {{step}}',
               rightAxis: 'cps',
+            },
+            {
+              expr: calc(
+                sum(rate(series('topclients_relay_send_errors_total'), '$__rate_interval'), 'kind', 'reason'),
+                '>',
+                0,
+              ),
+              legend: '{{reason}} ({{kind}})',
+              rightAxis: 'cps',
+            },
+            {
+              expr: calc(sum(series('topclients_relay_blocked'), 'shard'), '>', 0),
+              legend: 'blocked, shard {{shard}}',
             },
           ],
         },

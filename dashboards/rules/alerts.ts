@@ -46,6 +46,7 @@ export const ALERTS = [
   'TopClientsRelayHasNoLeader',
   'TopClientsBatchUnreadable',
   'TopClientsRepublishStalled',
+  'TopClientsSellersHeld',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -220,6 +221,14 @@ export function alertRules(
       '5m',
       'Sellers are being published again, and that does not go on',
       `It last went on {{ $value | humanizeDuration }} ago; ${LIMITS.republishStalled / 60} minutes are the limit. Pages are right meanwhile. If the topic is growing, names of sellers who erase themselves may stay in old partitions until it is done.`,
+    ),
+    alert(
+      'TopClientsSellersHeld',
+      'warning',
+      calc(max(series('topclients_relay_held_sellers'), 'namespace', 'shard'), '>', 0),
+      '2m',
+      'Changes of some sellers are refused by Kafka, in shard {{ $labels.shard }}',
+      '{{ $value }} sellers wait with a change that is refused for good; it is tried again every 30 s. They are shown as they were before on every page; all others go on.',
     ),
     alert(
       'TopClientsSellersParked',

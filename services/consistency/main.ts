@@ -69,7 +69,7 @@ export const role = defineRole({
     const verdict = await within(
       timeoutMs,
       'the comparison',
-      compareView(postgresSource(sourceDb), view, kafkaTopic(admin, SELLER_EVENTS.topic), {
+      compareView(postgresSource(sourceDb, log), view, kafkaTopic(admin, SELLER_EVENTS.topic), {
         catchUpMs: Math.floor(timeoutMs / 3),
         signal: ended.signal,
       }),

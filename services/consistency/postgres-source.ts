@@ -1,4 +1,6 @@
 import type { Client } from '#contracts/client.ts';
+import { IdFloor } from '#platform/id-floor.ts';
+import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { Source, Truth } from './compare-view.ts';
 
@@ -24,7 +26,8 @@ const inOrder = ({ id, name, industry, description, logo, from, to }: Client): C
 });
 
 /** The tables of the source of truth, only read. Must be the primary: a replica may be behind what a view has. */
-export function postgresSource(db: Queryable): Source {
+export function postgresSource(db: Queryable, log: Log): Source {
+  const floor = new IdFloor(db, 'outbox', log);
   const truths = async (name: string, text: string, values: unknown[]) => {
     // Rows as arrays: pg has no type for that beside values.
     const { rows } = await db.query<Row>({ name, text, values, rowMode: 'array' } as never);
@@ -48,17 +51,27 @@ export function postgresSource(db: Queryable): Source {
       ),
 
     async newestUnsent() {
-      const { rows } = await db.query<{ newest: number | null }>('select max(id) as newest from outbox');
+      // The last id drawn, and not the highest in the table: to find that among rows that were deleted under an old
+      // snapshot takes a walk over all of them.
+      const { rows } = await db.query<{ newest: number | null }>({
+        name: 'newest-id',
+        text: "select pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass) as newest",
+      });
       return rows[0]!.newest;
     },
 
     async isSentUpTo(mark) {
       // By position and not by id of a row: one that was drawn before and commits later only makes it wait longer.
-      const { rows } = await db.query<{ sent: boolean }>(
-        'select not exists (select from outbox where id <= $1) as sent',
-        [mark],
-      );
-      return rows[0]!.sent;
+      await floor.prove();
+      const look = floor.look();
+      const { rows } = await db.query<{ id: number }>({
+        name: 'oldest-unsent',
+        text: 'select id from outbox where id >= $1 order by id limit 1',
+        values: [look.from],
+      });
+      const oldest = rows[0]?.id ?? null;
+      look.saw(oldest);
+      return oldest === null || oldest > mark;
     },
   };
 }

@@ -103,7 +103,7 @@ export const role = defineRole({
         opened.push(() => admin.disconnect());
         await admin.connect();
         return {
-          source: postgresSource(sourceDb),
+          source: postgresSource(sourceDb, log),
           view: await postgresView(viewDb, PAGES[page].projections[view.delivery], schema),
           topic: kafkaTopic(admin, SELLER_EVENTS.topic),
           repairs: postgresRepairs(sourceDb),

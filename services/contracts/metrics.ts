@@ -120,8 +120,15 @@ export const METRICS = {
   },
   topclients_outbox_oldest_pending_timestamp_seconds: {
     type: 'gauge',
-    help: 'When the oldest waiting row was written; 0 when none waits',
+    help: 'When the oldest waiting row was written, of sellers who are not held; 0 when none waits',
     unit: 'seconds',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_outbox_missed_rows_total: {
+    type: 'counter',
+    help: 'Rows that were below the id from which the relay looks, where none should be; it then looks at all again',
+    unit: 'rows',
     labels: ['shard'],
     owner: 'outbox-relay',
   },
@@ -144,6 +151,27 @@ export const METRICS = {
     help: 'Failures by step: lead (get or keep a shard), exchange (with the outbox), send (to Kafka)',
     unit: 'errors',
     labels: ['step'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_send_errors_total: {
+    type: 'counter',
+    help: 'Sends that failed, by the reason Kafka gives and its kind: record (a row is refused for good), topic (nothing is taken until somebody mends it), transient',
+    unit: 'errors',
+    labels: ['kind', 'reason'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_blocked: {
+    type: 'gauge',
+    help: '1 while Kafka takes nothing of the shard: refused for all, or failing for more than 5 s',
+    unit: 'bool',
+    labels: ['shard'],
+    owner: 'outbox-relay',
+  },
+  topclients_relay_held_sellers: {
+    type: 'gauge',
+    help: 'Sellers of a shard that wait for a row which is refused for good; everyone else goes on',
+    unit: 'sellers',
+    labels: ['shard'],
     owner: 'outbox-relay',
   },
   topclients_relay_batch_size: {
@@ -566,6 +594,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   /** Of a partition that a process owns. */
   state: oneOf('positioning', 'running', 'releasing'),
   kind: { atMost: 30 },
+  /** Kafka's names of errors, those that the relay knows. */
+  reason: { atMost: 50 },
   verb: { atMost: 12 },
   code: { atMost: 30 },
 };

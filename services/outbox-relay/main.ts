@@ -13,7 +13,7 @@ import { readLayout, readProgress } from '../outbox/partition-layout.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
-import { countWaiting, exchangeRows, prepareSession, type Shard } from './outbox.ts';
+import { countWaiting, type LedOutbox, lookBelow, openOutbox, prepareSession, type Shard } from './outbox.ts';
 import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
@@ -48,6 +48,9 @@ export const role = defineRole({
     };
     /** What each shard waits for before this process can lead it or stand by. */
     const notReady = new Map<number, string>();
+    /** Of the shards that this process leads. */
+    const outboxes = new Map<number, LedOutbox>();
+    const blocked = new Map<number, string>();
 
     /** One term: from standing by to the end of the leadership. */
     const serveTerm = async (shard: Shard): Promise<void> => {
@@ -74,11 +77,15 @@ export const role = defineRole({
           await prepareSession(db);
           const count = () => countPartitions(openKafka('outbox-relay', kafka, log), SELLER_EVENTS.topic);
           if (!(await ensureLayout(db, count, ended, log))) return;
+          const outbox = openOutbox(db, shard, log);
+          outboxes.set(shard.index, outbox);
+          const observer = tracedRelay(metrics.observer(shard.index), tracing);
           await relayRows(
             {
+              ...outbox,
               exchange: async (exchange) => {
                 try {
-                  return await exchangeRows(db, shard, exchange);
+                  return await outbox.exchange(exchange);
                 } catch (err) {
                   metrics.failed('exchange');
                   throw err;
@@ -86,7 +93,14 @@ export const role = defineRole({
               },
             },
             publisher,
-            tracedRelay(metrics.observer(shard.index), tracing),
+            {
+              ...observer,
+              blocked(because) {
+                observer.blocked(because);
+                if (because === null) blocked.delete(shard.index);
+                else blocked.set(shard.index, `shard ${shard.index}: ${because}`);
+              },
+            },
             ended,
             () => !ended.aborted && lease.isValid(),
             log,
@@ -96,6 +110,8 @@ export const role = defineRole({
           await db.end().catch(() => {});
         }
       } finally {
+        outboxes.delete(shard.index);
+        blocked.delete(shard.index);
         metrics.leads(shard.index, false);
         await lease.release().catch(() => {});
       }
@@ -117,37 +133,63 @@ export const role = defineRole({
       }
     };
 
-    const pool = openPool({ ...database, maximum: 1 }, log);
+    const pool = openPool({ ...database, maximum: 2 }, log);
+    // A walk along the ids: a table that is empty most of the time has no statistics that would say so.
+    pool.on('connect', (client) => void client.query('set enable_seqscan = off').catch(() => {}));
     releases.push('database pool', () => pool.end());
+    /** Rows of sellers who are held, below the floor: as the last look there found them. */
+    const heldBelow = new Map<number, number>();
+    const everyShard = async (what: string, ask: (shard: Shard, outbox: LedOutbox) => Promise<void>) => {
+      const startedAt = performance.now();
+      for (const [index, outbox] of outboxes) {
+        try {
+          await ask({ index, of: config.shards }, outbox);
+        } catch (err) {
+          log.warn({ err }, what);
+        }
+      }
+      return performance.now() - startedAt;
+    };
+    // Counting a long queue reads all of it: never spend more than a twentieth of the time on that.
     const watchWaiting = async () => {
       while (!stop.signal.aborted) {
-        const startedAt = performance.now();
-        for (const index of metrics.led()) {
-          try {
-            metrics.waiting(index, await countWaiting(pool, { index, of: config.shards }));
-          } catch (err) {
-            log.warn({ err }, 'could not count the outbox');
-          }
-        }
+        const tookMs = await everyShard('could not count the outbox', async (shard, outbox) => {
+          const { rows, oldest } = await countWaiting(pool, shard, outbox.below());
+          metrics.waiting(shard.index, { rows: rows + (heldBelow.get(shard.index) ?? 0), oldest });
+        });
         try {
           metrics.layout(await readLayout(pool), await readProgress(pool));
         } catch (err) {
           log.warn({ err }, 'could not read the partition layout');
         }
-        // Counting a long queue reads all of it: never spend more than a twentieth of the time on that.
-        await pause(Math.max(2_000, 20 * (performance.now() - startedAt)), stop.signal);
+        await pause(Math.max(2_000, 20 * tookMs), stop.signal);
+      }
+    };
+    // Belt and braces: nothing but a row written by hand can be there.
+    const watchBelow = async () => {
+      while (!stop.signal.aborted) {
+        const tookMs = await everyShard('could not look below the floor', async (shard, outbox) => {
+          const below = outbox.below();
+          const { held, missed, first } = await lookBelow(pool, shard, below);
+          heldBelow.set(shard.index, held);
+          if (missed === 0) return;
+          metrics.missed(shard.index, missed);
+          log.error({ shard: shard.index, missed, first, floor: below.floor }, 'rows were below the floor');
+          outbox.distrust();
+        });
+        await pause(Math.max(10_000, 20 * tookMs), stop.signal);
       }
     };
 
     const shards = Array.from({ length: config.shards }, (_, index) => ({ index, of: config.shards }));
     for (const { index } of shards) notReady.set(index, `shard ${index}: connecting`);
-    const running = Promise.all([...shards.map(serveShard), watchWaiting()]);
+    const running = Promise.all([...shards.map(serveShard), watchWaiting(), watchBelow()]);
     releases.push('shards', async () => {
       stop.abort();
       await within(8_000, 'finishing the batches in flight', running);
     });
     const health = await serveHealth(config.healthPort, {
-      notReadyBecause: () => notReady.values().next().value ?? null,
+      notReadyBecause: () => [...notReady.values(), ...blocked.values()][0] ?? null,
       registry: registry.registry,
     });
     releases.push('health', () => health.close());

@@ -10,14 +10,24 @@ import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
 import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
 import type { OutboxRow } from './outbox.ts';
 
-/** Its time is when the event was committed, so that a reader can tell how far it is behind. */
 export interface Message extends ProducedMessage {
-  /** Absent only before a layout was stored: then the number of partitions decides that the client knows. */
-  readonly partition?: number;
+  /** Where it must go; null leaves that to its key. */
+  readonly partition: number | null;
 }
 
-/** The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged. */
-export function toMessage(row: OutboxRow): Message {
+/**
+ * The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged.
+ *
+ * Kafka's own timestamp is when the event was committed, so that a reader can tell how far it is behind; but never
+ * after `now`, for a broker refuses what is more than an hour ahead of it (`message.timestamp.after.max.ms`). `ce_time`
+ * keeps the time as it was written.
+ *
+ * @param now milliseconds since 1970
+ * @throws RangeError when the row cannot be a message: a time that is none, a partition that is none
+ */
+export function toMessage(row: OutboxRow, now: number): Message {
+  if (row.partition !== null && !(Number.isSafeInteger(row.partition) && row.partition >= 0))
+    throw new RangeError(`${row.partition} is no partition`);
   const headers: Record<string, string> = {
     ce_specversion: CLOUD_EVENTS.specversion,
     ce_id: cloudEventId(row.sellerId, row.version),
@@ -36,11 +46,16 @@ export function toMessage(row: OutboxRow): Message {
   return {
     key: String(row.sellerId),
     value: row.value,
-    timestamp: String(Math.floor(row.committedAt)),
+    timestamp: timestampAt(Math.max(0, Math.min(row.committedAt, now))),
     headers,
-    ...(row.partition === null ? {} : { partition: row.partition }),
+    partition: row.partition,
   };
 }
+
+/** The same message with another of Kafka's timestamps. */
+export const at = (message: Message, now: number): Message => ({ ...message, timestamp: timestampAt(now) });
+
+const timestampAt = (ms: number) => String(Math.floor(ms));
 
 /** About how many bytes a row takes in a request, headers and framing included. */
 export const sizeOf = (row: OutboxRow): number =>

@@ -1,5 +1,6 @@
 import type { Metrics } from '#platform/metrics.ts';
 import type { PartitionLayout, RepublishProgress } from '../outbox/partition-layout.ts';
+import { meaningOf, REASONS } from './refusals.ts';
 import type { ShardObserver } from './shard.ts';
 
 type Step = 'lead' | 'exchange' | 'send';
@@ -9,8 +10,12 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const leader = metrics.gauge('topclients_relay_leader');
   const pending = metrics.gauge('topclients_outbox_pending');
   const oldest = metrics.gauge('topclients_outbox_oldest_pending_timestamp_seconds');
+  const missed = metrics.counter('topclients_outbox_missed_rows_total');
   const sent = metrics.counter('topclients_relay_sent_total');
   const errors = metrics.counter('topclients_relay_errors_total');
+  const sendErrors = metrics.counter('topclients_relay_send_errors_total');
+  const held = metrics.gauge('topclients_relay_held_sellers');
+  const blocked = metrics.gauge('topclients_relay_blocked');
   const batchSize = metrics.histogram('topclients_relay_batch_size');
   const sendDuration = metrics.histogram('topclients_relay_send_duration_seconds');
   const delay = metrics.histogram('topclients_relay_delay_seconds');
@@ -21,9 +26,13 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const progressed = metrics.gauge('topclients_republish_progress_timestamp_seconds');
   const led = new Set<number>();
   for (const step of ['lead', 'exchange', 'send'] as const) errors.inc({ step }, 0);
+  for (const reason of REASONS) sendErrors.inc({ kind: meaningOf(reason).kind, reason }, 0);
   for (let shard = 0; shard < shards; shard++) {
     leader.set({ shard }, 0);
     sent.inc({ shard }, 0);
+    missed.inc({ shard }, 0);
+    held.set({ shard }, 0);
+    blocked.set({ shard }, 0);
   }
   const failed = (step: Step) => errors.inc({ step });
   return {
@@ -42,6 +51,8 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
       if (leads) led.add(shard);
       else {
         led.delete(shard);
+        held.set({ shard }, 0);
+        blocked.set({ shard }, 0);
         // Only a leader counts; the last count of a former one would mislead.
         pending.remove({ shard });
         oldest.remove({ shard });
@@ -52,14 +63,20 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
       pending.set({ shard }, rows);
       oldest.set({ shard }, (since ?? 0) / 1_000);
     },
+    missed: (shard: number, rows: number) => missed.inc({ shard }, rows),
     observer: (shard: number): ShardObserver => ({
-      sendFailed: () => failed('send'),
+      sendFailed({ kind, reason }) {
+        failed('send');
+        sendErrors.inc({ kind, reason });
+      },
+      blocked: (because) => blocked.set({ shard }, because === null ? 0 : 1),
+      held: (sellers) => held.set({ shard }, sellers),
       sent(rows, tookMs) {
         sent.inc({ shard }, rows.length);
         batchSize.observe(rows.length);
         sendDuration.observe(tookMs / 1_000);
         const now = Date.now();
-        for (const row of rows) delay.observe((now - row.committedAt) / 1_000);
+        for (const row of rows) delay.observe(Math.max(0, now - row.committedAt) / 1_000);
       },
     }),
   };

@@ -1,4 +1,7 @@
 import { partitionOf } from '#contracts/partition.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import { IdFloor } from '#platform/id-floor.ts';
+import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /** A message that waits to be sent. */
@@ -49,61 +52,190 @@ export interface Exchange {
   readonly limit: number;
 }
 
+/** What a leader's loop needs of the database. */
+export interface Outbox {
+  /** Deletes what was sent and takes what follows, oldest first. One at a time. */
+  exchange(exchange: Exchange): Promise<OutboxRow[]>;
+  /** A row of a seller that is held, as it is now; null when it is gone. */
+  find(id: number): Promise<OutboxRow | null>;
+  /** The seller of that row is held no more: its rows, from this one on, are taken again. */
+  release(row: { readonly id: number }): void;
+}
+
+/** What a look below the floor needs to know, both of one moment. */
+export interface Below {
+  /** No row of the shard was there below this id, but those of sellers who are held. */
+  readonly floor: number;
+  readonly held: readonly number[];
+}
+
+/** The outbox as the leader of a shard sees it during its term. */
+export interface LedOutbox extends Outbox {
+  below(): Below;
+  /** There was a row below the floor all the same: the next exchange looks at every row again. */
+  distrust(): void;
+}
+
+/**
+ * @param db a connection of its own, which `prepareSession` has prepared
+ */
+export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock = SYSTEM_CLOCK): LedOutbox {
+  const floor = new IdFloor(db, 'outbox', log, clock);
+  let below: Below = { floor: 0, held: [] };
+  let warned = false;
+  return {
+    async exchange(exchange) {
+      const look = floor.look();
+      if (exchange.remove.length > 0) floor.flows();
+      const taken = exchangeRows(db, shard, exchange, look.from);
+      // Behind the exchange on the same connection, so that nothing waits for it.
+      floor.prove().then(
+        () => {
+          warned = false;
+        },
+        (err) => {
+          // A connection that is gone ends the term; anything else only leaves the floor where it is.
+          if (!warned) log.warn({ err }, 'could not ask who writes the outbox; looks at it become slower');
+          warned = true;
+        },
+      );
+      const rows = await taken;
+      if (exchange.limit > 0) {
+        // What is on its way stays visible until it is removed.
+        const lowest = Math.min(rows[0]?.id ?? Number.POSITIVE_INFINITY, ...exchange.except);
+        look.saw(lowest === Number.POSITIVE_INFINITY ? null : lowest);
+      }
+      below = { floor: floor.from, held: exchange.held };
+      return rows;
+    },
+    async find(id) {
+      const { rows } = await db.query<Tuple>({
+        name: 'find-row',
+        rowMode: 'array',
+        text: `select ${COLUMNS} from outbox where id = $1`,
+        values: [id],
+      });
+      return rows.map(toRow)[0] ?? null;
+    },
+    release({ id }) {
+      floor.lower(id);
+      below = { ...below, floor: floor.from };
+    },
+    below: () => below,
+    distrust() {
+      floor.reset();
+      below = { ...below, floor: 0 };
+    },
+  };
+}
+
+const COLUMNS = `id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
+        replaces, partition, (select partitions from partition_layout)`;
+
+const toRow = ([
+  id,
+  sellerId,
+  version,
+  type,
+  value,
+  committedAt,
+  traceparent,
+  replaces,
+  partition,
+  partitions,
+]: Tuple): OutboxRow => ({
+  id,
+  sellerId,
+  version,
+  type,
+  value,
+  committedAt,
+  traceparent,
+  replaces,
+  partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
+});
+
 /**
  * Deletes what was sent and takes the oldest rows of the shard by id, in one statement: a round trip of its own for
  * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
  * under the lock of the seller's row. Every visible row is looked at each time, without a cursor, because a
- * transaction that commits late appears below ids that were read before.
+ * transaction that commits late appears below ids that were read before; `floor` says from where on there can be any.
  *
  * The layout is read in the same snapshot as the rows: who sees a row that was written after the layout changed sees
  * the new layout (services/republish/growth.ts builds on that).
  *
  * `not in (select …)` is looked up in a hash; `<> all` of a parameter would be walked through for every row, which
  * under a backlog took half of the relay's time.
+ *
+ * @param floor an id below which there is no row of the shard but of sellers who are held, and never will be: `IdFloor`
  */
 export async function exchangeRows(
   db: Queryable,
   shard: Shard,
   { remove, except, held, limit }: Exchange,
+  floor: number,
 ): Promise<OutboxRow[]> {
   const { rows } = await db.query<Tuple>({
     name: 'exchange-rows',
     rowMode: 'array',
     text: `with removed as (delete from outbox where id = any ($1::bigint[]))
-      select id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
-        replaces, partition, (select partitions from partition_layout)
+      select ${COLUMNS}
       from outbox
-      where bucket % $2::integer = $3::integer
-        and id not in (select unnest($1::bigint[] || $4::bigint[])) and seller_id <> all ($5::bigint[])
+      where id >= $7::bigint and bucket % $2::integer = $3::integer
+        and id not in (select unnest($1::bigint[] || $4::bigint[]))
+        and seller_id not in (select unnest($5::bigint[]))
       order by id
       limit $6::integer`,
-    values: [arrayLiteral(remove), shard.of, shard.index, arrayLiteral(except), arrayLiteral(held), limit],
-  } as never);
-  return rows.map(
-    ([id, sellerId, version, type, value, committedAt, traceparent, replaces, partition, partitions]) => ({
-      id,
-      sellerId,
-      version,
-      type,
-      value,
-      committedAt,
-      traceparent,
-      replaces,
-      partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
-    }),
-  );
+    values: [
+      arrayLiteral(remove),
+      shard.of,
+      shard.index,
+      arrayLiteral(except),
+      arrayLiteral(held),
+      limit,
+      floor,
+    ],
+  });
+  return rows.map(toRow);
 }
 
-/** How many rows of a shard wait, and since when the oldest of them (ms since the epoch; null when none waits). */
+/**
+ * How many rows of a shard wait from the floor on, and since when the oldest of them whose seller is not held (ms since
+ * the epoch; null when none waits).
+ */
 export async function countWaiting(
   db: Queryable,
   shard: Shard,
+  { floor, held }: Below,
 ): Promise<{ rows: number; oldest: number | null }> {
   const { rows } = await db.query<{ rows: number; oldest: number | null }>({
     name: 'count-waiting',
-    text: `select count(*) as rows, extract(epoch from min(committed_at))::float8 * 1000 as oldest
-      from outbox where bucket % $1::integer = $2::integer`,
-    values: [shard.of, shard.index],
+    text: `select count(*) as rows,
+        extract(epoch from min(committed_at) filter (where seller_id <> all ($4::bigint[])))::float8 * 1000 as oldest
+      from outbox where id >= $3::bigint and bucket % $1::integer = $2::integer`,
+    values: [shard.of, shard.index, floor, arrayLiteral(held)],
+  });
+  return rows[0]!;
+}
+
+/**
+ * What lies below the floor: rows of sellers who are held, and rows that should not be there. Goes over every dead row
+ * that the floor spares the others, so ask seldom.
+ *
+ * @param below taken before: what is deleted meanwhile is not counted, what is put there by hand is
+ */
+export async function lookBelow(
+  db: Queryable,
+  shard: Shard,
+  { floor, held }: Below,
+): Promise<{ held: number; missed: number; first: number | null }> {
+  const { rows } = await db.query<{ held: number; missed: number; first: number | null }>({
+    name: 'look-below',
+    text: `select count(*) filter (where seller_id = any ($4::bigint[])) as held,
+        count(*) filter (where seller_id <> all ($4::bigint[])) as missed,
+        min(id) filter (where seller_id <> all ($4::bigint[])) as first
+      from outbox where id < $3::bigint and bucket % $1::integer = $2::integer`,
+    values: [shard.of, shard.index, floor, arrayLiteral(held)],
   });
   return rows[0]!;
 }

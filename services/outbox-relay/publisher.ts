@@ -1,45 +1,41 @@
 import type { Socket } from 'node:net';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { type KafkaSettings, openKafka, openSocket, type Producer } from '#platform/kafka/client.ts';
+import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
 import type { Message } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
+import { failureOf, PRODUCER_LOST } from './refusals.ts';
 
 /** Sends batches in order. One send at a time. */
 export interface Publisher {
   /**
    * Resolves when every copy that must have the batch has it. After a failure nothing is known: some of the batch
-   * may be there. **The very same batch** must then be sent again, until it succeeds.
-   * @throws TooLarge when the broker refused the batch for its size; a smaller one may follow
+   * may be there. **The very same batch** must then be sent again, until it succeeds, unless the failure is a record's
+   * (`failureOf`): then another may follow.
+   * @throws what kafkajs throws
    */
   send(batch: readonly Message[]): Promise<void>;
   /** Ends the connections at once: what is still on its way in this process does not arrive. */
   end(): void;
 }
 
-/** The broker does not take so much in one batch of a partition. */
-export class TooLarge extends Error {
-  override name = 'TooLarge';
-}
-
-const REFUSED_FOR_SIZE = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
-/** The broker's memory of this producer no longer fits; only a new one helps. */
-const PRODUCER_LOST = new Set([
-  'OUT_OF_ORDER_SEQUENCE_NUMBER',
-  'DUPLICATE_SEQUENCE_NUMBER',
-  'UNKNOWN_PRODUCER_ID',
-  'INVALID_PRODUCER_EPOCH',
-  'INVALID_PRODUCER_ID_MAPPING',
-]);
+/** How long a refused batch's other requests may still take, beyond the deadline of a request. */
+const SETTLE_MS = 1_000;
 
 /**
  * An idempotent producer of its own for one shard and one term of leadership.
  *
  * kafkajs takes a failed batch's sequence numbers back and gives them to whatever is sent next. The broker would
  * take another batch of the same length for a copy of one that did arrive, and drop it with success. So a producer
- * sends the same batch again or nothing, two shards never share one, and a refused batch ends it. It connects with
- * the first batch, so that a shard can be led, and its outbox be watched, while Kafka is away.
+ * sends the same batch again or nothing, and two shards never share one. It connects with the first batch, so that a
+ * shard can be led, and its outbox be watched, while Kafka is away.
+ *
+ * A batch of which a record is refused ends its producer: what follows is another batch, half of it. Some partitions
+ * may have stored their part, and get it again from the next producer, whom they do not know: twice, in order. A part
+ * that another broker has not answered yet must not arrive behind that, so the old producer's requests are settled
+ * first, and its connections reset.
  *
  * @param mayWrite asked at every write to a socket; a process that was asleep while its leadership went to another
  * must not send what it was about to
@@ -86,16 +82,23 @@ export function openPublisher(
       const ready = await producer;
       await ready.send({ topic: SELLER_EVENTS.topic, messages: batch as never, acks: -1, timeout: 5_000 });
     } catch (err) {
-      const types = typesOf(err);
-      const tooLarge = types.some((type) => REFUSED_FOR_SIZE.has(type));
+      const { kind, reason } = failureOf(err);
       const neverConnected = (await producer.catch(() => null)) === null;
-      if (tooLarge || neverConnected || types.some((type) => PRODUCER_LOST.has(type))) {
-        close(producer);
+      if (kind === 'record' || neverConnected || PRODUCER_LOST.has(reason)) {
+        const old = producer;
         producer = null;
+        await settle(old);
       }
-      if (tooLarge) throw new TooLarge('the batch is larger than the topic takes', { cause: err });
       throw err;
     }
+  };
+  /** Ends a producer and resolves when none of its requests can arrive any more. */
+  const settle = async (old: Promise<Producer>) => {
+    const its = [...sockets];
+    const requestMs = settings.requestTimeoutMs ?? 5_000;
+    const ended = old.then((opened) => opened.disconnect()).catch(() => {});
+    await within(requestMs + SETTLE_MS, 'settling', ended).catch(() => {});
+    for (const socket of its) resetConnection(socket);
   };
   const close = (one: Promise<Producer> | null) => {
     one?.then((opened) => opened.disconnect()).catch(() => {});
@@ -109,14 +112,4 @@ export function openPublisher(
       close(producer);
     },
   };
-}
-
-/** Protocol error names along the chain of causes. */
-function typesOf(err: unknown): string[] {
-  const types: string[] = [];
-  for (let one = err; one instanceof Error; one = one.cause) {
-    const { type } = one as { type?: unknown };
-    if (typeof type === 'string') types.push(type);
-  }
-  return types;
 }

@@ -1,10 +1,12 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
+import { RETRY_EVERY_MS } from './held.ts';
 import type { Message } from './message.ts';
 import type { Exchange, OutboxRow } from './outbox.ts';
-import { type Publisher, TooLarge } from './publisher.ts';
-import { LIMITS, relayRows, restAfter } from './shard.ts';
+import type { Publisher } from './publisher.ts';
+import { LIMITS, type RelayOptions, relayRows, restAfter, type ShardObserver } from './shard.ts';
 
 const row = (id: number, sellerId: number, version: number, value = '{}'): OutboxRow => ({
   id,
@@ -18,12 +20,37 @@ const row = (id: number, sellerId: number, version: number, value = '{}'): Outbo
   partition: null,
 });
 
+/** As kafkajs says it. */
+const refusal = (type: string) => Object.assign(new Error(`the broker says ${type}`), { type });
+
+/** Time that passes only when it is waited for. */
+function virtualClock(start = 1_000_000) {
+  let now = start;
+  const clock: Clock = {
+    now: () => now,
+    monotonic: () => now,
+    pause: (ms, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted) return resolve();
+        // One round of the loop is a millisecond, so that what is waited for comes at its time.
+        const due = now + ms;
+        const look = () => {
+          if (signal?.aborted || now >= due) return resolve();
+          now += 1;
+          setImmediate(look);
+        };
+        setImmediate(look);
+      }),
+  };
+  return clock;
+}
+
 /** An outbox in memory, a Kafka that fails on demand, and the end of the run when all rows are gone. */
 function rig(
   rows: OutboxRow[],
   send: (batch: readonly Message[], attempt: number) => void | Promise<void> = () => {},
   moreToCome: () => boolean = () => false,
-  prefetchFrom: number = LIMITS.prefetchFrom,
+  { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK }: Partial<RelayOptions> = {},
 ) {
   const ended = new AbortController();
   const attempts: Array<readonly Message[]> = [];
@@ -58,19 +85,23 @@ function rig(
         .sort((a, b) => a.id - b.id)
         .slice(0, limit);
     },
+    find: async (id: number) => waiting.find((one) => one.id === id) ?? null,
+    release: ({ id }: { id: number }) => void released.push(id),
   };
-  const observer = { sent: () => {}, sendFailed: () => {} };
+  const released: number[] = [];
+  const told: string[] = [];
+  const observer: ShardObserver = {
+    sent: () => {},
+    sendFailed: ({ reason }) => void told.push(reason),
+    blocked: (because) => void told.push(because === null ? 'goes on' : `blocked: ${because}`),
+    held: (sellers) => void told.push(`${sellers} held`),
+  };
   const run = () =>
-    relayRows(
-      outbox,
-      publisher,
-      observer,
-      ended.signal,
-      () => !ended.signal.aborted,
-      silentLog,
+    relayRows(outbox, publisher, observer, ended.signal, () => !ended.signal.aborted, silentLog, {
       prefetchFrom,
-    );
-  return { run, attempts, acknowledged, waiting, ended, outbox };
+      clock,
+    });
+  return { run, attempts, acknowledged, waiting, ended, outbox, told, released };
 }
 
 test('rows go out in order, are removed after the acknowledgement, and nothing is left', async () => {
@@ -92,18 +123,211 @@ test('a batch that failed is sent again unchanged, also when more rows have come
   expect(acknowledged).toEqual(['1/1', '2/1']);
 });
 
-test('a message that is too large for the topic holds its seller, and nobody else', async () => {
-  const huge = 'x'.repeat(2_000);
-  const { run, acknowledged, waiting, ended } = rig(
-    [row(1, 1, 1), row(2, 2, 1, huge), row(3, 2, 2), row(4, 3, 1), row(5, 1, 2)],
-    (batch) => {
-      if (batch.some(({ value }) => value === huge)) throw new TooLarge('too large');
-      if (batch.some(({ headers }) => headers['ce_id'] === '1/2')) setTimeout(() => ended.abort(), 20);
-    },
+test.each(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_RECORD', 'INVALID_TIMESTAMP'])(
+  'a row that is refused with %s holds its seller, and nobody else',
+  async (type) => {
+    const bad = 'x'.repeat(2_000);
+    const { run, acknowledged, waiting, ended, told } = rig(
+      [row(1, 1, 1), row(2, 2, 1, bad), row(3, 2, 2), row(4, 3, 1), row(5, 1, 2)],
+      (batch) => {
+        if (batch.some(({ value }) => value === bad)) throw refusal(type);
+        if (batch.some(({ headers }) => headers['ce_id'] === '1/2')) setTimeout(() => ended.abort(), 20);
+      },
+    );
+    await run();
+    expect(acknowledged).toEqual(['1/1', '3/1', '1/2']);
+    expect(waiting.map(({ id }) => id)).toEqual([2, 3]);
+    expect(told).toContain('1 held');
+    expect(told.join()).not.toContain('blocked');
+  },
+);
+
+test('a bad row among a thousand is found in a few attempts, and the others keep their order', async () => {
+  const all = Array.from({ length: 1_000 }, (_, i) => row(i + 1, (i % 50) + 1, Math.floor(i / 50) + 1));
+  all[777] = { ...all[777]!, value: 'bad' };
+  const { run, acknowledged, attempts, waiting, ended } = rig(all, (batch) => {
+    if (batch.some(({ value }) => value === 'bad')) throw refusal('INVALID_RECORD');
+    if (batch.some(({ key, headers }) => key === '50' && headers['ce_id'] === '50/20'))
+      setTimeout(() => ended.abort(), 20);
+  });
+  await run();
+  const { sellerId, version } = all[777]!;
+  const late = all.filter((one) => one.sellerId === sellerId && one.version >= version);
+  expect(waiting).toEqual(late);
+  expect(acknowledged).toEqual(
+    all.filter((one) => !late.includes(one)).map((one) => `${one.sellerId}/${one.version}`),
+  );
+  expect(attempts.length).toBeLessThan(2 * Math.ceil(Math.log2(1_000)) + 2);
+});
+
+test('a row that cannot be a message holds its seller, and nobody else', async () => {
+  const { run, acknowledged, waiting, ended, told } = rig(
+    [{ ...row(1, 1, 1), committedAt: Number.POSITIVE_INFINITY }, row(2, 1, 2), row(3, 2, 1)],
+    () => void setTimeout(() => ended.abort(), 20),
   );
   await run();
-  expect(acknowledged).toEqual(['1/1', '3/1', '1/2']);
-  expect(waiting.map(({ id }) => id)).toEqual([2, 3]);
+  expect(acknowledged).toEqual(['2/1']);
+  expect(waiting.map(({ id }) => id)).toEqual([1, 2]);
+  expect(told).toEqual(['NOT_ENCODABLE', '1 held']);
+});
+
+test('a held row is tried again by itself every 30 s, and its seller goes on from there', async () => {
+  const clock = virtualClock();
+  const tries: number[] = [];
+  const { run, attempts, acknowledged, told, released } = rig(
+    [row(1, 1, 1, 'bad'), row(2, 1, 2), row(3, 2, 1)],
+    (batch) => {
+      if (!batch.some(({ value }) => value === 'bad')) return;
+      tries.push(clock.now());
+      if (tries.length < 5) throw refusal('INVALID_RECORD');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(acknowledged).toEqual(['2/1', '1/1', '1/2']);
+  // In the whole batch, in its first half, alone; and then alone each time.
+  const [, , , second, third] = tries;
+  expect(tries).toHaveLength(5);
+  for (const wait of [second! - tries[2]!, third! - second!]) {
+    expect(wait).toBeGreaterThanOrEqual(RETRY_EVERY_MS);
+    expect(wait).toBeLessThan(RETRY_EVERY_MS + 100);
+  }
+  expect(attempts.slice(-3).map((batch) => batch.map(({ headers }) => headers['ce_id']))).toEqual([
+    ['1/1'],
+    ['1/1'],
+    ['1/2'],
+  ]);
+  expect(told.filter((one) => one.endsWith('held'))).toEqual(['1 held', '1 held', '0 held']);
+  expect(released).toEqual([1]);
+});
+
+test('a seller is held no more when somebody has deleted the row', async () => {
+  const clock = virtualClock();
+  const { run, acknowledged, waiting } = rig(
+    [row(1, 1, 1, 'bad'), row(2, 1, 2), row(3, 2, 1)],
+    (batch) => {
+      if (batch.some(({ value }) => value === 'bad')) throw refusal('INVALID_RECORD');
+      if (batch.some(({ key }) => key === '2')) waiting.splice(0, 1);
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(acknowledged).toEqual(['2/1', '1/2']);
+});
+
+test('what the topic refuses for its time goes out with the present one before anybody is held', async () => {
+  const clock = virtualClock(5_000_000);
+  const { run, attempts, acknowledged, told } = rig(
+    [row(1, 1, 1), row(2, 2, 1)],
+    (batch) => {
+      if (batch.some(({ timestamp }) => timestamp === '0')) throw refusal('INVALID_TIMESTAMP');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(acknowledged).toEqual(['1/1', '2/1']);
+  expect(attempts).toHaveLength(2);
+  expect(attempts[1]!.map(({ timestamp }) => timestamp)).toEqual(['5000000', '5000000']);
+  expect(told).toEqual(['INVALID_TIMESTAMP']);
+});
+
+test('a row far ahead of this machine goes out with the present time', async () => {
+  const clock = virtualClock(5_000_000);
+  const { run, attempts } = rig([{ ...row(1, 1, 1), committedAt: 9_000_000 }], undefined, undefined, {
+    clock,
+  });
+  await run();
+  expect(attempts[0]![0]).toMatchObject({
+    timestamp: '5000000',
+    headers: { ce_time: '1970-01-01T02:30:00.000Z' },
+  });
+});
+
+test('what is refused for everyone is named at once, tried again unchanged, and said to be over', async () => {
+  const clock = virtualClock();
+  const { run, attempts, told } = rig(
+    [row(1, 1, 1)],
+    (_, attempt) => {
+      if (attempt < 4) throw refusal('TOPIC_AUTHORIZATION_FAILED');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(attempts).toHaveLength(4);
+  expect(new Set(attempts).size).toBe(1);
+  expect(told).toEqual([
+    'TOPIC_AUTHORIZATION_FAILED',
+    'blocked: Kafka takes no messages: TOPIC_AUTHORIZATION_FAILED, the broker says TOPIC_AUTHORIZATION_FAILED',
+    'TOPIC_AUTHORIZATION_FAILED',
+    'TOPIC_AUTHORIZATION_FAILED',
+    'goes on',
+  ]);
+});
+
+test('what should pass by itself is named when it has not after 5 s, and so is a send without an answer', async () => {
+  const clock = virtualClock();
+  const startedAt = clock.now();
+  const blockedAfter: number[] = [];
+  const { run, told } = rig(
+    [row(1, 1, 1), row(2, 2, 1)],
+    async (_, attempt) => {
+      if (clock.now() < startedAt + 8_000) throw refusal('NOT_ENOUGH_REPLICAS');
+      if (attempt > 0) await clock.pause(6_000);
+    },
+    () => false,
+    { clock },
+  );
+  const push = told.push.bind(told);
+  told.push = (...words) => {
+    if (words[0]!.startsWith('blocked')) blockedAfter.push(clock.now() - startedAt);
+    return push(...words);
+  };
+  await run();
+  expect(blockedAfter).toHaveLength(1);
+  expect(blockedAfter[0]).toBeGreaterThanOrEqual(LIMITS.blockedAfterMs);
+  expect(blockedAfter[0]).toBeLessThan(LIMITS.blockedAfterMs + 100);
+  expect(told.at(-1)).toBe('goes on');
+});
+
+test('where all are refused one by one, a hundred are held and the next is waited for, by name', async () => {
+  const clock = virtualClock();
+  let mended = false;
+  const { run, told, acknowledged } = rig(
+    Array.from({ length: 150 }, (_, i) => row(i + 1, i + 1, 1)),
+    () => {
+      if (told.some((one) => one.startsWith('blocked'))) mended = true;
+      if (!mended) throw refusal('INVALID_RECORD');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(told).toContain('100 held');
+  expect(told).not.toContain('101 held');
+  expect(told.some((one) => one.startsWith('blocked: Kafka takes no messages: INVALID_RECORD'))).toBe(true);
+  expect(acknowledged).toHaveLength(150);
+});
+
+test('a clock that was far behind and is set right heals all by itself', async () => {
+  const clock = virtualClock();
+  const right = clock.now() + 20_000;
+  const { run, acknowledged, told } = rig(
+    Array.from({ length: 102 }, (_, i) => row(i + 1, i + 1, 1)),
+    (batch) => {
+      if (batch.some(({ timestamp }) => Number(timestamp) < right)) throw refusal('INVALID_TIMESTAMP');
+    },
+    () => false,
+    { clock },
+  );
+  await run();
+  expect(told.some((one) => one.startsWith('blocked: Kafka takes no messages: INVALID_TIMESTAMP'))).toBe(
+    true,
+  );
+  expect(acknowledged.toSorted()).toEqual(Array.from({ length: 102 }, (_, i) => `${i + 1}/1`).toSorted());
 });
 
 test('after a small batch it rests to the end of the round, longer when answers are slow, never for long', () => {
@@ -193,14 +417,17 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
         // Rows become visible late, in any order between sellers, in order within one.
         const later = [...all];
         let failures = 1;
+        let refusals = 6;
         const { run, waiting, acknowledged, outbox } = rig(
           [],
           () => {
             if (chance() === 0 && failures-- > 0) throw new Error('no answer');
+            // Refused once, whatever is in it: it is divided, and somebody may be held for a while.
+            if (chance() === 1 && refusals-- > 0) throw refusal('INVALID_RECORD');
           },
           () => later.length > 0,
           // So that batches taken ahead and others follow one another.
-          3,
+          { prefetchFrom: 3, clock: virtualClock() },
         );
         const { exchange } = outbox;
         outbox.exchange = async (one) => {

@@ -1,20 +1,21 @@
-import { pause } from '#platform/lifecycle.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
-import { type Message, sizeOf, toMessage } from './message.ts';
-import type { Exchange, OutboxRow } from './outbox.ts';
+import { HeldSellers } from './held.ts';
+import { at, type Message, sizeOf, toMessage } from './message.ts';
+import type { Outbox, OutboxRow } from './outbox.ts';
 import { Pace } from './pacing.ts';
-import { type Publisher, TooLarge } from './publisher.ts';
+import type { Publisher } from './publisher.ts';
+import { failureOf, isSize, meaningOf, type SendFailure } from './refusals.ts';
 
-/** What the loop needs of the database: deletes what was sent and takes what follows. */
-export interface Outbox {
-  exchange(exchange: Exchange): Promise<OutboxRow[]>;
-}
-
-/** Told what happens, for metrics. */
+/** Told what happens, for metrics and readiness. */
 export interface ShardObserver {
   sent(rows: readonly OutboxRow[], tookMs: number): void;
-  /** It will be tried again. */
-  sendFailed(): void;
+  /** Something will be tried again, whole or in parts. */
+  sendFailed(failure: SendFailure): void;
+  /** Why nothing of the shard can be sent; null once something was. Told when it changes. */
+  blocked(because: string | null): void;
+  /** How many sellers wait for a row that is refused. Told when it changes. */
+  held(sellers: number): void;
 }
 
 export const LIMITS = {
@@ -26,18 +27,39 @@ export const LIMITS = {
   prefetchFrom: 200,
   /** Of one request; a partition's share may also meet the topic's own limit, which is found by trying. */
   bytesPerBatch: 4 * 1024 * 1024,
-  heldSellerPauseMs: 30_000,
+  /** A send that should pass by itself is named in log and readiness when it has failed for so long. */
+  blockedAfterMs: 5_000,
   shortestRoundMs: 3,
   longestRestMs: 10,
 } as const;
+
+const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
+
+export interface RelayOptions {
+  /** Rows; a spec that shall meet both ways gives fewer. */
+  readonly prefetchFrom?: number;
+  readonly clock?: Clock;
+  /** How long to wait before looking again while there is nothing to send, in ms: from, to, and growing by a factor. */
+  readonly pacing?: { readonly shortestMs: number; readonly longestMs: number; readonly growth: number };
+}
+
+/** Rows and their messages, made once: what failed is sent again unchanged. */
+interface Batch {
+  readonly rows: readonly OutboxRow[];
+  readonly messages: readonly Message[];
+  /** Whether the messages have the time of sending in place of their events'. */
+  readonly timed: boolean;
+}
 
 /**
  * Relays a shard's rows until `ended` aborts. Under a backlog the next batch is read, and the one before deleted,
  * while a batch is on its way to Kafka. Nothing of a seller goes out before what came earlier: a batch that failed is
  * sent again unchanged, as often as it takes.
  *
+ * A batch of which a record is refused for good is halved until that record is found; its seller is held, and everyone
+ * else goes on.
+ *
  * @param mayRun asked before every attempt; false ends the loop (the leadership is gone)
- * @param prefetchFrom rows; a spec that shall meet both ways gives fewer
  * @throws whatever the database throws; the caller starts anew, and what was sent and not deleted is sent again
  */
 export async function relayRows(
@@ -47,11 +69,39 @@ export async function relayRows(
   ended: AbortSignal,
   mayRun: () => boolean,
   log: Log,
-  prefetchFrom: number = LIMITS.prefetchFrom,
+  { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK, pacing = IDLE }: RelayOptions = {},
 ): Promise<void> {
-  const idle = new Pace(2, 20, 1.3);
+  const idle = new Pace(pacing.shortestMs, pacing.longestMs, pacing.growth);
   const size = new BatchSize();
-  const held = new HeldSellers(log);
+  const held = new HeldSellers(log, clock);
+  const sender = new Sender(publisher, observer, ended, mayRun, log, clock);
+  const hold = (row: OutboxRow, failure: SendFailure) => {
+    held.hold(row, failure);
+    observer.held(held.size);
+  };
+  /** The message of a row; null when there can be none: then its seller is held. */
+  const encode = (row: OutboxRow): Message | null => {
+    try {
+      return toMessage(row, clock.now());
+    } catch (err) {
+      const failure = { kind: 'record', reason: 'NOT_ENCODABLE', message: failureOf(err).message } as const;
+      observer.sendFailed(failure);
+      hold(row, failure);
+      return null;
+    }
+  };
+  const batchOf = (rows: readonly OutboxRow[]): Batch => {
+    const batch = { rows: [] as OutboxRow[], messages: [] as Message[], timed: false };
+    for (const row of rows) {
+      // Whoever is held may have become so by the row before.
+      const message = held.has(row.sellerId) ? null : encode(row);
+      if (message === null) continue;
+      batch.rows.push(row);
+      batch.messages.push(message);
+    }
+    return batch;
+  };
+
   /** Acknowledged, and not deleted yet. */
   let sent: readonly number[] = [];
   const exchange = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
@@ -60,41 +110,98 @@ export async function relayRows(
     rows.catch(() => {}); // Awaited later, perhaps after something else has failed.
     return rows;
   };
+  const send = async (batch: Batch, mayBeRefused: boolean): Promise<Outcome> => {
+    const startedAt = clock.monotonic();
+    const outcome = await sender.send(batch, mayBeRefused);
+    if (outcome === 'sent') {
+      observer.sent(batch.rows, clock.monotonic() - startedAt);
+      // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
+      // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
+      sent = [...sent, ...idsOf(batch)];
+    }
+    return outcome;
+  };
+
+  /**
+   * Sends what can be sent of a batch that was refused, in order, and holds the sellers of what cannot.
+   * @returns false when the leadership ended meanwhile
+   */
+  const sendInParts = async (refused: Refused): Promise<boolean> => {
+    const before = size.bytes;
+    const partsOf = ({ batch, failure }: Refused): Batch[] => {
+      if (batch.rows.length > 1) {
+        if (isSize(failure)) size.shrink(batch.rows);
+        return halves(batch);
+      }
+      // It was this record, and not how many there were.
+      if (isSize(failure)) size.bytes = before;
+      hold(batch.rows[0]!, failure);
+      return [];
+    };
+    const parts = partsOf(refused);
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+      const batch = without(part, held);
+      if (batch.rows.length === 0) continue;
+      const outcome = await send(batch, batch.rows.length > 1 || held.hasRoom());
+      if (outcome === 'ended') return false;
+      if (outcome !== 'sent') parts.unshift(...partsOf(outcome));
+    }
+    return true;
+  };
+
+  /**
+   * Tries the row of a held seller again, alone, so that nobody's batch is refused for it.
+   * @returns false when the leadership ended meanwhile
+   */
+  const tryHeld = async ({ sellerId, id }: { sellerId: number; id: number }): Promise<boolean> => {
+    const row = await outbox.find(id);
+    // Without the row somebody has deleted it, and what follows it may go.
+    if (row !== null) {
+      const message = encode(row);
+      if (message === null) return true;
+      const outcome = await send({ rows: [row], messages: [message], timed: false }, true);
+      if (outcome === 'ended') return false;
+      if (outcome !== 'sent') {
+        hold(row, outcome.failure);
+        return true;
+      }
+    }
+    held.release(sellerId);
+    observer.held(held.size);
+    outbox.release({ id });
+    return true;
+  };
+
   let rows = await exchange([]);
   while (mayRun()) {
-    const batch = size.cut(rows);
-    if (batch.length === 0) {
-      await pause(idle.next(), ended);
+    const due = held.due();
+    if (due !== null && !(await tryHeld(due))) break;
+    const batch = batchOf(size.cut(rows));
+    if (batch.rows.length === 0) {
+      // There may be rows, all of sellers who are held only now.
+      if (rows.length === 0) await clock.pause(idle.next(), ended);
       if (mayRun()) rows = await exchange([]);
       continue;
     }
     idle.reset();
-    const ids = batch.map((row) => row.id);
-    const messages = batch.map(toMessage);
-    const startedAt = performance.now();
-    const sending = sendUntilAcknowledged(publisher, messages, observer, ended, mayRun);
-    const following = batch.length >= prefetchFrom ? exchange(ids) : null;
+    const startedAt = clock.monotonic();
+    const sending = send(batch, batch.rows.length > 1 || held.hasRoom());
+    const following = batch.rows.length >= prefetchFrom ? exchange(idsOf(batch)) : null;
     const outcome = await sending;
     if (outcome === 'ended') break;
-    if (outcome === 'too large') {
-      if (batch.length === 1) held.hold(batch[0]!);
-      else size.shrink(batch);
-      // What was taken ahead may be of the seller that is held now.
+    if (outcome !== 'sent') {
+      // What was taken ahead may be of a seller who will be held.
       await following;
-      rows = await exchange([]);
+      if (!(await sendInParts(outcome))) break;
+      if (mayRun()) rows = await exchange([]);
       continue;
     }
-    observer.sent(batch, performance.now() - startedAt);
     size.grow();
-    held.release();
-    // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
-    // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
-    sent = [...sent, ...ids];
     if (following !== null) {
       rows = await following;
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
-      await pause(restAfter(performance.now() - startedAt), ended);
+      await clock.pause(restAfter(clock.monotonic() - startedAt), ended);
       if (mayRun()) rows = await exchange([]);
     }
   }
@@ -108,77 +215,154 @@ export async function relayRows(
 export const restAfter = (tookMs: number): number =>
   Math.min(LIMITS.longestRestMs, Math.max(tookMs, LIMITS.shortestRoundMs - tookMs));
 
-async function sendUntilAcknowledged(
-  publisher: Publisher,
-  messages: readonly Message[],
-  observer: ShardObserver,
-  ended: AbortSignal,
-  mayRun: () => boolean,
-): Promise<'sent' | 'too large' | 'ended'> {
-  const backOff = new Pace(50, 2_000, 2);
-  while (mayRun()) {
+interface Refused {
+  /** As it was sent last. */
+  readonly batch: Batch;
+  readonly failure: SendFailure;
+}
+type Outcome = 'sent' | 'ended' | Refused;
+
+const NO_ANSWER: SendFailure = { kind: 'transient', reason: 'REQUEST_TIMED_OUT', message: 'no answer yet' };
+
+/** Sends a batch until it is acknowledged or refused, and says so when it takes long. */
+class Sender {
+  readonly #publisher: Publisher;
+  readonly #observer: ShardObserver;
+  readonly #ended: AbortSignal;
+  readonly #mayRun: () => boolean;
+  readonly #log: Log;
+  readonly #clock: Clock;
+  #blockedBy: SendFailure['reason'] | null = null;
+  #toldOfTimes = false;
+
+  constructor(
+    publisher: Publisher,
+    observer: ShardObserver,
+    ended: AbortSignal,
+    mayRun: () => boolean,
+    log: Log,
+    clock: Clock,
+  ) {
+    this.#publisher = publisher;
+    this.#observer = observer;
+    this.#ended = ended;
+    this.#mayRun = mayRun;
+    this.#log = log;
+    this.#clock = clock;
+  }
+
+  /** @param mayBeRefused false: what is refused for a record is tried again like everything else */
+  async send(batch: Batch, mayBeRefused: boolean): Promise<Outcome> {
+    let going = batch;
+    let last = NO_ANSWER;
+    let late = false;
+    const done = new AbortController();
+    void this.#clock.pause(LIMITS.blockedAfterMs, done.signal).then(() => {
+      if (done.signal.aborted) return;
+      late = true;
+      this.#isBlocked(last, batch);
+    });
+    const backOff = new Pace(50, 2_000, 2);
     try {
-      await publisher.send(messages);
-      return 'sent';
-    } catch (err) {
-      observer.sendFailed();
-      if (err instanceof TooLarge) return 'too large';
-      if (ended.aborted) return 'ended';
-      await pause(backOff.next(), ended);
+      while (this.#mayRun()) {
+        try {
+          await this.#publisher.send(going.messages);
+          this.#goesOn();
+          return 'sent';
+        } catch (err) {
+          if (this.#ended.aborted) return 'ended';
+          last = failureOf(err);
+          this.#observer.sendFailed(last);
+          // The time may be all that the topic does not take, and it is but a hint to readers: `ce_time` is the event's.
+          if (last.reason === 'INVALID_TIMESTAMP' && !going.timed) {
+            going = this.#timed(going);
+            continue;
+          }
+          if (last.kind === 'record' && mayBeRefused) {
+            // The broker takes others.
+            this.#goesOn();
+            return { batch: going, failure: last };
+          }
+          if (late || last.kind !== 'transient') this.#isBlocked(last, batch);
+          // A record's refusal has ended the producer, so that another batch may follow: one of a clock that was set.
+          if (last.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
+          await this.#clock.pause(backOff.next(), this.#ended);
+        }
+      }
+      return 'ended';
+    } finally {
+      done.abort();
     }
   }
-  return 'ended';
+
+  #timed({ rows, messages }: Batch): Batch {
+    if (!this.#toldOfTimes) {
+      this.#log.warn(
+        { rows: rows.length, id: rows[0]!.id },
+        'the topic does not take the times of these events; they go out with the present time',
+      );
+      this.#toldOfTimes = true;
+    }
+    const now = this.#clock.now();
+    return { rows, messages: messages.map((message) => at(message, now)), timed: true };
+  }
+
+  #isBlocked({ reason, message }: SendFailure, { rows }: Batch): void {
+    if (this.#blockedBy === reason || this.#ended.aborted) return;
+    this.#blockedBy = reason;
+    const { cure } = meaningOf(reason);
+    this.#log.error(
+      { reason, message, rows: rows.length, id: rows[0]!.id, sellerId: rows[0]!.sellerId },
+      `nothing can be sent to Kafka${cure === null ? '' : `; what helps: ${cure}`}`,
+    );
+    this.#observer.blocked(`Kafka takes no messages: ${reason}, ${message}`);
+  }
+
+  #goesOn(): void {
+    if (this.#blockedBy === null) return;
+    this.#log.info({ reason: this.#blockedBy }, 'Kafka takes messages again');
+    this.#blockedBy = null;
+    this.#observer.blocked(null);
+  }
+}
+
+const idsOf = ({ rows }: Batch): number[] => rows.map(({ id }) => id);
+
+const part = ({ rows, messages, timed }: Batch, from: number, to?: number): Batch => ({
+  rows: rows.slice(from, to),
+  messages: messages.slice(from, to),
+  timed,
+});
+
+function halves(batch: Batch): Batch[] {
+  const middle = Math.ceil(batch.rows.length / 2);
+  return [part(batch, 0, middle), part(batch, middle)];
+}
+
+/** What is left of a batch when some of its sellers were held meanwhile. */
+function without({ rows, messages, timed }: Batch, held: HeldSellers): Batch {
+  const goes = (_: unknown, i: number) => !held.has(rows[i]!.sellerId);
+  return { rows: rows.filter(goes), messages: messages.filter(goes), timed };
 }
 
 /** How many bytes go into a batch: fewer after the broker refused one, slowly more again afterwards. */
 class BatchSize {
-  #bytes: number = LIMITS.bytesPerBatch;
+  bytes: number = LIMITS.bytesPerBatch;
 
   cut(rows: readonly OutboxRow[]): readonly OutboxRow[] {
     let bytes = 0;
     const end = rows.findIndex((row) => {
       bytes += sizeOf(row);
-      return bytes > this.#bytes;
+      return bytes > this.bytes;
     });
     return end === -1 ? rows : rows.slice(0, Math.max(1, end));
   }
 
   shrink(refused: readonly OutboxRow[]): void {
-    this.#bytes = Math.max(1, Math.floor(refused.reduce((sum, row) => sum + sizeOf(row), 0) / 2));
+    this.bytes = Math.max(1, Math.floor(refused.reduce((sum, row) => sum + sizeOf(row), 0) / 2));
   }
 
   grow(): void {
-    this.#bytes = Math.min(LIMITS.bytesPerBatch, Math.ceil(this.#bytes * 1.05));
-  }
-}
-
-/**
- * Sellers with a message that is too large for the topic even alone. It stays in the outbox, so nothing is lost and
- * the seller's order holds; everyone else goes on. It is tried again now and then: raising the topic's
- * `max.message.bytes` heals it.
- */
-class HeldSellers {
-  readonly #until = new Map<number, number>();
-  readonly #log: Log;
-
-  constructor(log: Log) {
-    this.#log = log;
-  }
-
-  hold(row: OutboxRow): void {
-    this.#until.set(row.sellerId, performance.now() + LIMITS.heldSellerPauseMs);
-    this.#log.error(
-      { sellerId: row.sellerId, version: row.version, bytes: sizeOf(row) },
-      'a message is larger than the topic takes; its seller waits until max.message.bytes of the topic is raised',
-    );
-  }
-
-  list(): number[] {
-    return [...this.#until.keys()];
-  }
-
-  release(): void {
-    if (this.#until.size === 0) return;
-    for (const [sellerId, until] of this.#until) if (until < performance.now()) this.#until.delete(sellerId);
+    this.bytes = Math.min(LIMITS.bytesPerBatch, Math.ceil(this.bytes * 1.05));
   }
 }

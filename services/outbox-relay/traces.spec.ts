@@ -20,7 +20,12 @@ const row = (id: number, traceparent: string | null): OutboxRow => ({
 const observe = (isOn: boolean) => {
   const recorded: FinishedWork[] = [];
   const sent: number[] = [];
-  const observer: ShardObserver = { sent: (rows) => sent.push(rows.length), sendFailed: () => {} };
+  const observer: ShardObserver = {
+    sent: (rows) => sent.push(rows.length),
+    sendFailed: () => {},
+    blocked: () => {},
+    held: () => {},
+  };
   const tracing: Tracing = { ...NO_TRACING, isOn, record: (work) => recorded.push(work) };
   return { recorded, sent, observer, traced: tracedRelay(observer, tracing) };
 };

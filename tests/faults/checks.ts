@@ -43,7 +43,7 @@ export async function compare(world: World, page: PageUnderFault): Promise<Verdi
     try {
       await admin.connect();
       return await compareView(
-        postgresSource(source),
+        postgresSource(source, silentLog),
         await postgresView(view, PAGES[page].projections.asynchronous, VIEW_SCHEMA),
         kafkaTopic(admin, SELLER_EVENTS.topic),
         { catchUpMs: CATCH_UP_MS, rounds: 20 },

@@ -59,14 +59,27 @@ export const MUTATIONS: readonly Mutation[] = [
       },
       {
         file: OUTBOX,
-        find: 'where bucket % $2::integer',
-        replace: 'where id > $7::bigint and bucket % $2::integer',
+        find: 'where id >= $7::bigint and bucket',
+        replace: 'where id > $8::bigint and id >= $7::bigint and bucket',
       },
-      { file: OUTBOX, find: 'arrayLiteral(held), limit]', replace: 'arrayLiteral(held), limit, cursor]' },
+      { file: OUTBOX, find: '      floor,\n    ],', replace: '      floor,\n      cursor,\n    ],' },
       {
         file: OUTBOX,
-        find: '  return rows.map(',
-        replace: '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(',
+        find: '  return rows.map(toRow);',
+        replace: '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(toRow);',
+      },
+    ],
+  },
+  {
+    name: 'floor-before-commits',
+    about: 'the relay looks no more below an id under which transactions are still open',
+    faults: ['late-commits'],
+    breaks: ['I4', 'I2'],
+    patches: [
+      {
+        file: 'services/platform/id-floor.ts',
+        find: 'if (holding.size === 0) this.#upTo',
+        replace: 'if (holding.size >= 0) this.#upTo',
       },
     ],
   },

@@ -33,6 +33,8 @@ export interface RoleProcess extends ManagedProcess {
   metric(name: string, labels?: string): Promise<number>;
   /** Whether there is such a series. */
   has(name: string, labels: string): Promise<boolean>;
+  /** What `/readyz` says: `ok`, or why it is not ready. */
+  readiness(): Promise<string>;
 }
 
 export interface Pipeline {
@@ -146,6 +148,12 @@ export async function startPipeline(
           .filter((line) => line.includes(labels));
       };
       return Object.assign(Object.create(started) as ManagedProcess, {
+        readiness: async () => {
+          const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`, {
+            signal: AbortSignal.timeout(5_000),
+          });
+          return (await answer.text()).trim();
+        },
         metric: async (metricName: string, labels = '') =>
           (await series(metricName, labels)).reduce(
             (sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)),

@@ -96,7 +96,7 @@ async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promis
   await admin.connect();
   try {
     return await compareView(
-      postgresSource(source),
+      postgresSource(source, silentLog),
       await postgresView(view, PAGES[page].projections[delivery], schema),
       kafkaTopic(admin, SELLER_EVENTS.topic),
       { catchUpMs, sellersAtATime: 200 },
