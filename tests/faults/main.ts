@@ -24,7 +24,9 @@ const log = (message: string) =>
 /** What servers and supervisors say is only worth reading when something went wrong; it is in the logs. */
 const quiet = (message: string) => {
   if (
-    /^(round|[\d]+ messages|nobody|alerts|logs and history|disk full|.* could not be injected)/.test(message)
+    /^(round|[\d]+ (messages|partitions)|nobody|alerts|logs and history|disk full|.* could not be injected)/.test(
+      message,
+    )
   )
     log(message);
 };

@@ -81,7 +81,15 @@ export const strangers: readonly Fault[] = [
         TC_SETTLE_MS: '2000',
       });
       done.catch(() => {});
-      return () => done;
+      return async () => {
+        await done;
+        const { rows } = await world.source.query<{ partitions: number; moved_from: number | null }>(
+          'select partitions, moved_from from partition_layout',
+        );
+        log(
+          `${partitions} partitions on the topic, ${rows[0]?.partitions} in use, moved from ${rows[0]?.moved_from}`,
+        );
+      };
     },
   },
 ];
