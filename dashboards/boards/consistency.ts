@@ -190,6 +190,36 @@ export const consistency: BoardSpec = {
       height: 6,
       panels: [
         {
+          kind: 'lines',
+          title: 'Parked messages tried again',
+          description:
+            'By the projectors themselves, ever more seldom. applied: the view has it now. superseded: the view was beyond it. remains: it still cannot be applied.',
+          unit: rateUnitOf('topclients_projector_redriven_total'),
+          colours: { remains: 'red' },
+          queries: [
+            {
+              expr: sum(rate(series('topclients_projector_redriven_total'), '$__rate_interval'), 'result'),
+              legend: '{{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Outages of change notifications',
+          description:
+            "Times a projector found the database's queue of notifications full and wrote without telling page servers, who are told that anything may have changed once it has room.",
+          unit: rateUnitOf('topclients_projector_notification_outages_total'),
+          queries: [
+            {
+              expr: sum(
+                rate(series('topclients_projector_notification_outages_total'), '$__rate_interval'),
+                'page',
+              ),
+              legend: '{{page}}',
+            },
+          ],
+        },
+        {
           kind: 'states',
           title: 'Servers told of changes',
           description:

@@ -88,25 +88,6 @@ test('an erasure leaves a row without a person, and a tombstone on the topic', a
   expect(messages.at(-1)).toMatchObject({ value: null });
 });
 
-test('the tombstone that compaction left alone empties the row that a projector which was away still has', async () => {
-  await writer.add(3, 'A secret of seller three');
-  await until('the write is visible', caughtUp);
-  await Promise.all([projector.stop(), relay.stop()]);
-  const version = await writer.erase(3);
-  await pipeline.source.query('delete from outbox where seller_id = 3 and value is not null');
-  await Promise.all([projector.restart(), relay.restart()]);
-  await until('the row is empty', async () => (await versions()).get(3) === version);
-  const messages = (await readTopic(pipeline.kafka.bootstrap)).filter(({ sellerId }) => sellerId === 3);
-  expect(messages.map((one) => [one.version, one.value === null])).toEqual([
-    ...Array.from({ length: version - 1 }, (_, i) => [i + 1, false]),
-    [version, true],
-  ]);
-  // As the erasure itself would have left it, to the time.
-  const { rows: seller } = await pipeline.source.query('select updated_at from seller where seller_id = 3');
-  const { rows: held } = await pipeline.view.query('select * from top_clients where seller_id = 3');
-  expect(held).toEqual([{ seller_id: 3, version, committed_at: seller[0]!.updated_at, clients: [] }]);
-});
-
 test('metrics say what happened, and readiness holds', async () => {
   await until(
     'the lag is zero',
@@ -144,6 +125,25 @@ test.each([
     expect(disorderIn(await readTopic(pipeline.kafka.bootstrap))).toEqual([]);
   },
 );
+
+test('the tombstone that compaction left alone empties the row that a projector which was away still has', async () => {
+  await writer.add(3, 'A secret of seller three');
+  await until('the write is visible', caughtUp);
+  await Promise.all([projector.stop(), relay.stop()]);
+  const version = await writer.erase(3);
+  await pipeline.source.query('delete from outbox where seller_id = 3 and value is not null');
+  await Promise.all([projector.restart(), relay.restart()]);
+  await until('the row is empty', async () => (await versions()).get(3) === version);
+  const messages = (await readTopic(pipeline.kafka.bootstrap)).filter(({ sellerId }) => sellerId === 3);
+  expect(messages.map((one) => [one.version, one.value === null])).toEqual([
+    ...Array.from({ length: version - 1 }, (_, i) => [i + 1, false]),
+    [version, true],
+  ]);
+  // As the erasure itself would have left it, to the time.
+  const { rows: seller } = await pipeline.source.query('select updated_at from seller where seller_id = 3');
+  const { rows: held } = await pipeline.view.query('select * from top_clients where seller_id = 3');
+  expect(held).toEqual([{ seller_id: 3, version, committed_at: seller[0]!.updated_at, clients: [] }]);
+});
 
 test('of two relays one leads; the other takes over when it is killed, and the order holds', async () => {
   const other = await pipeline.relay('relay-2');
