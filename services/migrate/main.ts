@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
@@ -100,7 +100,11 @@ export const role = defineRole({
       const { topic, settings, owned } = SELLER_EVENTS;
       const { partitions, replication } = config;
       const changed = await ensureTopic(kafka, { topic, partitions, replication, settings, owned }, log);
-      log.info({ target, changed: Object.keys(changed) }, 'the topic has the settings it needs');
+      const changedSettings = Object.keys(changed);
+      log.info(
+        { target, changedSettings, erasedBytesLeaveWithinDays: ERASED_BYTES_LEAVE_WITHIN_DAYS },
+        'the topic has the settings it needs',
+      );
       return 'done';
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);

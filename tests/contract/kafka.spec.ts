@@ -6,6 +6,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { type Kafka, type KafkaMessage, openKafka } from '#platform/kafka/client.ts';
+import { LARGEST_BATCH_BYTES } from '#platform/kafka/compression.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { ensureTopic, growTopic } from '#platform/kafka/topics.ts';
 import { type Log, silentLog } from '#platform/log.ts';
@@ -144,6 +145,30 @@ test.each(['gzip', 'snappy', 'lz4', 'zstd'])(
     expect((read[0] as { batchContext?: { magicByte: number } }).batchContext?.magicByte).toBe(2);
   },
 );
+
+test('a batch that unpacks to more than a process can take is named, and what refuses it is the broker of our topic', async () => {
+  const bomb = {
+    topic: 'bomb',
+    compression: 4,
+    messages: [{ key: 'k', value: 'x'.repeat(LARGEST_BATCH_BYTES) }],
+  };
+  const producer = kafka.producer();
+  await producer.connect();
+  try {
+    await createTopic('bomb', { 'compression.type': 'producer' });
+    await send('bomb', events(3));
+    await producer.send(bomb);
+    await expect(receive('bomb', 4)).rejects.toThrow(
+      /the batch at bomb\/0, offsets 3 to 3, compression zstd, cannot be read: .*larger than/,
+    );
+    await createTopic('no-bomb', SELLER_EVENTS.settings);
+    await expect(producer.send({ ...bomb, topic: 'no-bomb' })).rejects.toMatchObject({
+      type: expect.stringMatching(/MESSAGE_TOO_LARGE|RECORD_LIST_TOO_LARGE/),
+    });
+  } finally {
+    await producer.disconnect();
+  }
+});
 
 const current = (topic: string, names: readonly string[]) =>
   withAdmin(async (admin) => {

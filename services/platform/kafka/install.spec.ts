@@ -3,7 +3,7 @@ import type { Log } from '../log.ts';
 import { silentLog } from '../log.ts';
 import { openMetrics } from '../metrics.ts';
 import { openKafka } from './client.ts';
-import { installKafkaCodecs } from './install.ts';
+import { decodeFetchedBatch, installKafkaCodecs } from './install.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 
 const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'request-queue', 'produce-request', 'fetch-response'];
@@ -98,4 +98,22 @@ test('with the version it was written against all are in place, once and again',
     const { inPlace, said, gauge } = await install(loadedKafkajs());
     expect([inPlace, said, gauge]).toEqual([all(true), [], all(1)]);
   }
+});
+
+test('a batch that cannot be read is counted each time, and said once', async () => {
+  const error = jest.fn();
+  const metrics = openMetrics({ processMetrics: false });
+  installKafkaCodecs({ ...silentLog, error } as unknown as Log, metrics);
+  const batch = Buffer.alloc(61);
+  batch.writeInt32BE(49, 8);
+  batch.writeInt16BE(7, 21);
+  for (let time = 0; time < 3; time++) {
+    await expect(decodeFetchedBatch(batch, { topic: 't', partition: 4 })).rejects.toThrow(/cannot be read/);
+  }
+  expect(error.mock.calls).toEqual([
+    [expect.objectContaining({ topic: 't', partition: 4, offset: 0, codec: 'unknown' }), expect.any(String)],
+  ]);
+  const text = await metrics.registry.getSingleMetricAsString('topclients_kafka_undecodable_batches_total');
+  expect(text).toContain('{codec="unknown"} 3');
+  expect(text).toContain('{codec="lz4"} 0');
 });

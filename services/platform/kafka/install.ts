@@ -1,9 +1,10 @@
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
-import { replaceFetchDecoder, type UndecodableBatch } from './fetch-response.ts';
+import { decodeBatch, replaceFetchDecoder, UndecodableBatch } from './fetch-codec.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 import { replaceProduceEncoder } from './produce-request.ts';
+import type { FetchedRecord } from './record-decoder.ts';
 import { restRequestQueues } from './request-queue.ts';
 
 /** The version whose private modules ours were written against, and are held against by properties. */
@@ -22,11 +23,13 @@ export interface InstalledCodecs {
   /** Of each, whether it is in place. */
   readonly inPlace: ReadonlyMap<KafkaCodec, boolean>;
   /** How often ours were used in this process. */
+  /** A batch that was decoded alone counts as a response. */
   readonly used: { readonly produceRequests: number; readonly fetchResponses: number };
 }
 
 const used = { produceRequests: 0, fetchResponses: 0 };
 let wasCalled = false;
+let codecsInPlace: Readonly<Partial<Record<Compression, Codec>>> = {};
 /** Told of batches that cannot be read; the newest call's. */
 let tell: (batch: UndecodableBatch) => void = () => {};
 
@@ -95,9 +98,30 @@ export function installKafkaCodecs(
     });
   });
 
+  codecsInPlace = codecs;
   tell = tellOf(log, metrics);
   wasCalled = true;
   return { inPlace, used };
+}
+
+/**
+ * The records of one whole batch of format 2 by the codecs of this process, for a reader that does without kafkajs'
+ * decoding of fetches. It is counted, and said when it cannot be read, as theirs is.
+ * @throws UndecodableBatch
+ */
+export async function decodeFetchedBatch(
+  batch: Buffer,
+  where: { readonly topic: string; readonly partition: number },
+): Promise<readonly FetchedRecord[]> {
+  expectInstalled();
+  try {
+    const records = await decodeBatch(batch, where, codecsInPlace);
+    used.fetchResponses += 1;
+    return records;
+  } catch (err) {
+    if (err instanceof UndecodableBatch) tell(err);
+    throw err;
+  }
 }
 
 /** @throws Error when {@link installKafkaCodecs} was not called: nobody shall find out by the CPU */

@@ -48,8 +48,7 @@ export class UndecodableBatch extends Error {
   /** Of the last record. */
   readonly lastOffset: number;
   readonly codec: Compression | 'none' | 'unknown';
-  /** All that the same fetch brought, other partitions as well. */
-  fetched: FetchResponse | null = null;
+  #fetched: FetchResponse | null = null;
 
   constructor(
     where: Pick<UndecodableBatch, 'topic' | 'partition' | 'offset' | 'lastOffset' | 'codec'>,
@@ -65,6 +64,16 @@ export class UndecodableBatch extends Error {
     this.offset = offset;
     this.lastOffset = lastOffset;
     this.codec = codec;
+  }
+
+  /** All that the same fetch brought, other partitions as well. No member, so that no log writes it out. */
+  get fetched(): FetchResponse | null {
+    return this.#fetched;
+  }
+
+  cameWith(fetched: FetchResponse): this {
+    this.#fetched = fetched;
+    return this;
   }
 }
 
@@ -137,8 +146,7 @@ function responseOf(
         if (messages.length === 0) first ??= undecodable;
       }
       if (first === null) return parsed;
-      first.fetched = parsed;
-      throw first;
+      throw first.cameWith(parsed);
     },
   };
 }
@@ -241,39 +249,63 @@ async function readBatches(
   for (let at = 0; at + BATCH_HEAD <= bytes.length; ) {
     const batch = readHead(bytes, at);
     if (at + batch.size > bytes.length) break;
-    const { number, context, count } = batch;
-    const firstOffset = Number(context.firstOffset);
-    const lastOffset = firstOffset + context.lastOffsetDelta;
-    const codec = number === 0 ? 'none' : ((COMPRESSION as Record<number, Compression>)[number] ?? 'unknown');
+    if (batch.codec !== 'none' && room.bytes <= 0) return done(messages, next, { waits: true });
     try {
-      if (batch.size < BATCH_HEAD) throw new RangeError(`it says that it is ${batch.size} bytes long`);
-      let records: FetchedRecord[];
-      if (codec === 'none') {
-        records = readRecords(bytes, at + BATCH_HEAD, at + batch.size, count, context);
-      } else {
-        if (room.bytes <= 0) return done(messages, next, { waits: true });
-        const opener = codec === 'unknown' ? undefined : codecs[codec];
-        if (opener === undefined)
-          throw new Error(`there is no codec for compression ${codec} (${number}) here`);
-        // kafkajs looks at no checksum. Here it keeps damaged bytes from what unpacks them.
-        if (crc32c(bytes, at + 21, at + batch.size) !== batch.checksum)
-          throw new Error('its checksum is wrong');
-        const opened = await opener.decompress(bytes.subarray(at + BATCH_HEAD, at + batch.size));
-        room.bytes -= opened.length;
-        records = readRecords(opened, 0, opened.length, count, context);
-      }
+      const { records, unpacked } = await openBatch(bytes, at, batch, where, codecs);
+      room.bytes -= unpacked;
       messages = messages.length === 0 ? records : messages.concat(records);
-    } catch (err) {
-      const undecodable = new UndecodableBatch({ ...where, offset: firstOffset, lastOffset, codec }, err);
-      return done(messages, next, { undecodable });
+    } catch (undecodable) {
+      return done(messages, next, { undecodable: undecodable as UndecodableBatch });
     }
-    next = lastOffset + 1;
+    next = batch.lastOffset + 1;
     at += batch.size;
   }
   return done(messages, next);
 }
 
+/**
+ * The records of one batch of format 2, for readers that take the frames of batches apart themselves.
+ * @param batch its bytes, from its first offset on; what stands behind it is not looked at
+ * @throws UndecodableBatch
+ */
+export async function decodeBatch(
+  batch: Buffer,
+  where: { readonly topic: string; readonly partition: number },
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+): Promise<readonly FetchedRecord[]> {
+  return (await openBatch(batch, 0, readHead(batch, 0), where, codecs)).records;
+}
+
+/**
+ * @returns the records, and how many bytes they were unpacked to; 0 where they are not compressed
+ * @throws UndecodableBatch
+ */
+async function openBatch(
+  bytes: Buffer,
+  at: number,
+  { size, checksum, number, codec, context, count, lastOffset }: BatchHead,
+  where: { readonly topic: string; readonly partition: number },
+  codecs: Readonly<Partial<Record<Compression, Codec>>>,
+): Promise<{ readonly records: FetchedRecord[]; readonly unpacked: number }> {
+  try {
+    if (size < BATCH_HEAD) throw new RangeError(`it says that it is ${size} bytes long`);
+    if (codec === 'none') {
+      return { records: readRecords(bytes, at + BATCH_HEAD, at + size, count, context), unpacked: 0 };
+    }
+    const opener = codec === 'unknown' ? undefined : codecs[codec];
+    if (opener === undefined) throw new Error(`there is no codec for compression ${codec} (${number}) here`);
+    // kafkajs looks at no checksum. Here it keeps damaged bytes from what unpacks them.
+    if (crc32c(bytes, at + 21, at + size) !== checksum) throw new Error('its checksum is wrong');
+    const opened = await opener.decompress(bytes.subarray(at + BATCH_HEAD, at + size));
+    return { records: readRecords(opened, 0, opened.length, count, context), unpacked: opened.length };
+  } catch (err) {
+    throw new UndecodableBatch({ ...where, offset: Number(context.firstOffset), lastOffset, codec }, err);
+  }
+}
+
 const [COMPRESSED_BY, STAMPED_BY_BROKER, IN_TRANSACTION, CONTROL] = [0x07, 0x08, 0x10, 0x20];
+
+type BatchHead = ReturnType<typeof readHead>;
 
 function readHead(bytes: Buffer, start: number) {
   const from = new Reading(bytes, start);
@@ -298,7 +330,11 @@ function readHead(bytes: Buffer, start: number) {
     timestampType: (attributes & STAMPED_BY_BROKER) > 0 ? 1 : 0,
     magicByte,
   } satisfies BatchContext;
-  return { size, checksum, number: attributes & COMPRESSED_BY, context, count: from.int32() };
+  const number = attributes & COMPRESSED_BY;
+  const codec: UndecodableBatch['codec'] =
+    number === 0 ? 'none' : ((COMPRESSION as Record<number, Compression>)[number] ?? 'unknown');
+  const lastOffset = Number(firstOffset) + lastOffsetDelta;
+  return { size, checksum, number, codec, context, lastOffset, count: from.int32() };
 }
 
 function aborted(from: Reading): { producerId: string; firstOffset: string }[] {

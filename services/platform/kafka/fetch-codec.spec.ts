@@ -5,10 +5,11 @@ import { COMPRESSION, type Codec, type Compression, LARGEST_BATCH_BYTES, OPEN_CO
 import { crc32c } from './crc32c.ts';
 import {
   allThatWasFetched,
+  decodeBatch,
   type FetchResponse,
   replaceFetchDecoder,
   type UndecodableBatch,
-} from './fetch-response.ts';
+} from './fetch-codec.ts';
 import { type Definition, loadedKafkajs } from './kafkajs.ts';
 
 const require = createRequire(import.meta.url);
@@ -194,6 +195,8 @@ test('a batch that cannot be read is named, and all else of the fetch is had', a
     codec: 'lz4',
     retriable: false,
   });
+  const thrown = await fetch.catch((err: UndecodableBatch) => err);
+  expect(JSON.stringify(thrown)).not.toContain('messages');
   const { responses } = await allThatWasFetched(fetch);
   expect(
     responses[0]!.partitions.map(({ partition, messages, nextOffset, undecodable }) => ({
@@ -251,4 +254,14 @@ test('a length that cannot be is no endless loop', async () => {
     /says that it is 0 bytes/,
   );
   expect(crc32c(Buffer.from('123456789'), 0, 9)).toBe(0xe306_9283);
+});
+
+test('one batch alone is decoded for who takes the frames apart', async () => {
+  const where = { topic: 'topic', partition: 3 };
+  const lz4 = await of(20, numberOf('lz4'));
+  const records = await decodeBatch(lz4, where, codecs);
+  expect(records.map(({ offset, value }) => `${offset}${value}`)).toEqual(['20a', '21b', '22c']);
+  await expect(decodeBatch(lz4, where, {})).rejects.toThrow(
+    'the batch at topic/3, offsets 20 to 25, compression lz4, cannot be read: there is no codec for compression lz4 (3) here',
+  );
 });
