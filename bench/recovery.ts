@@ -16,7 +16,7 @@ export interface RecoveryResult {
   readonly projectorSeconds: number;
 }
 
-/** @param sessionTimeoutMs of the projector's consumer group */
+/** @param sessionTimeoutMs after which the database frees what a projector owned that is not heard of */
 export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: number): Promise<RecoveryResult> {
   await seedSellers(pipeline.source, SELLERS);
   const relay = await pipeline.relay('relay', { restart: SUPERVISOR });

@@ -99,7 +99,8 @@ export const PageViewSpec = section({
   projector: section({
     resources: resources('50m', '256Mi'),
     sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
-      description: 'After this long without a sign of life others take over its partitions, in ms',
+      description:
+        'After this long without a sign of life others take over its partitions, in ms; it starts anew when one of them stands still three times as long',
     }),
     maxDatabaseConnections: z
       .int()

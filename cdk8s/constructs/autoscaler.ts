@@ -10,7 +10,7 @@ import { projectorsAtMost, scalesByKeda } from './scaling.ts';
 
 const component = 'projector';
 
-/** Projectors of one view by the lag of its consumer group. */
+/** Projectors of one view by the lag of the group that its offsets are committed for. */
 export function autoscaler(scope: Construct, platform: Platform, page: PagePlan, view: ViewId): void {
   if (!scalesByKeda(platform, page.spec)) return;
   const { autoscaling } = page.spec;
@@ -32,7 +32,7 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
         horizontalPodAutoscalerConfig: {
           behavior: {
             scaleUp: { stabilizationWindowSeconds: 0 },
-            // Every change of members stops the group for a moment: not for a short quiet.
+            // Every change of members moves partitions: not for a short quiet.
             scaleDown: { stabilizationWindowSeconds: autoscaling.scaleDownStabilizationSeconds },
           },
         },

@@ -140,8 +140,6 @@ const serverProperties = (platform: Platform) =>
     // Fifty by default, each with files of its own; a handful of groups needs no more.
     'offsets.topic.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
-    // projector.sessionTimeoutMs may be as low as this.
-    'group.min.session.timeout.ms': '1000',
   })
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')}\n`;

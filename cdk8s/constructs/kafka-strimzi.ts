@@ -79,8 +79,6 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
           'transaction.state.log.min.isr': Math.min(strimzi.minInsyncReplicas, internalCopies),
           'share.coordinator.state.topic.replication.factor': internalCopies,
           'share.coordinator.state.topic.min.isr': Math.min(strimzi.minInsyncReplicas, internalCopies),
-          // projector.sessionTimeoutMs may be as low as this.
-          'group.min.session.timeout.ms': 1_000,
         },
       },
       entityOperator: {

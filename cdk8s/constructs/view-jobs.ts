@@ -34,7 +34,7 @@ export function compareViewJob(
   });
 }
 
-/** Removes a view that nobody reads any more from its page's database, and its consumer group. */
+/** Removes a view that nobody reads any more from its page's database, and the offsets of its group. */
 export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
   const database = databaseAccess(platform, { TC_DATABASE_URL: page });
   const kafka = kafkaAccess(platform, 'drop-view');

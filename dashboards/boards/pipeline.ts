@@ -160,6 +160,10 @@ export const pipeline: BoardSpec = {
               legend: '{{page}}, projectors',
               rightAxis: 'short',
             },
+            {
+              expr: sum(series('topclients_projector_lag_unstable_records'), 'page'),
+              legend: '{{page}}, held back by an open transaction',
+            },
           ],
           linksTo: 'operator',
         },
@@ -202,14 +206,18 @@ export const pipeline: BoardSpec = {
         },
         {
           kind: 'lines',
-          title: 'Group assigned anew',
+          title: 'Partitions change hands',
           description:
-            'Rebalances in 5 minutes. A start or a scaling makes some; a steady stream means that projectors die or hang.',
+            'Times in 5 minutes that a projector took or gave partitions. A start or a scaling makes some; a steady stream means that projectors die or hang.',
           unit: unitOf('topclients_projector_rebalances_total'),
           queries: [
             {
               expr: sum(increase(series('topclients_projector_rebalances_total'), '5m'), 'page'),
               legend: '{{page}}',
+            },
+            {
+              expr: sum(increase(series('topclients_projector_stalled_total'), '5m'), 'page'),
+              legend: '{{page}}, started anew because a partition stood still',
             },
           ],
         },

@@ -47,6 +47,7 @@ export const ALERTS = [
   'TopClientsBatchUnreadable',
   'TopClientsRepublishStalled',
   'TopClientsSellersHeld',
+  'TopClientsPartitionDoesNotMove',
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
@@ -229,6 +230,44 @@ export function alertRules(
       '2m',
       'Changes of some sellers are refused by Kafka, in shard {{ $labels.shard }}',
       '{{ $value }} sellers wait with a change that is refused for good; it is tried again every 30 s. They are shown as they were before on every page; all others go on.',
+    ),
+    alert(
+      'TopClientsPartitionDoesNotMove',
+      'critical',
+      combine(
+        max(
+          combine(
+            calc(series('topclients_projector_lag_records'), '>', 0),
+            'and',
+            // Of each process for itself: a view that is being built stands elsewhere.
+            calc(
+              calc(
+                maxOverTime(series('topclients_projector_position'), '3m'),
+                '-',
+                minOverTime(series('topclients_projector_position'), '3m'),
+              ),
+              '==',
+              0,
+            ),
+          ),
+          'namespace',
+          'page',
+          'partition',
+        ),
+        'or',
+        calc(
+          calc(
+            max(series('topclients_projector_topic_partitions'), 'namespace', 'page'),
+            '-',
+            sum(series('topclients_projector_partitions'), 'namespace', 'page'),
+          ),
+          '>',
+          0,
+        ),
+      ),
+      '2m',
+      '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions up{{ end }} on the {{ $labels.page }} page',
+      '{{ if $labels.partition }}{{ $value }} messages wait and none has been applied for 3 minutes{{ else }}{{ $value }} partitions have no projector that owns them{{ end }}. Sellers of other partitions are up to date.',
     ),
     alert(
       'TopClientsSellersParked',

@@ -40,6 +40,9 @@ export const SELLER_EVENTS = {
  */
 export const ERASED_BYTES_LEAVE_WITHIN_DAYS = 2;
 
-/** One consumer group a view: a new view version starts from the beginning beside the old one. */
+/**
+ * The group that a view's offsets are committed for, so that others see its lag. It has no members: who keeps the view up is
+ * decided in the page's database. One a view: a new view version starts from the beginning beside the old one.
+ */
 export const consumerGroup = (page: string, delivery: string, viewVersion: number): string =>
   `top-clients.projector.${page}.${delivery}.v${viewVersion}`;

@@ -1,5 +1,4 @@
 import { constants } from 'node:os';
-import type { Clock } from './clock.ts';
 import type { Log } from './log.ts';
 
 /**
@@ -35,12 +34,15 @@ export class DeadlineExceeded extends Error {
   override name = 'DeadlineExceeded';
 }
 
-/** Settles as `promise` does, or rejects with DeadlineExceeded after `ms`; the promise itself goes on. */
+/**
+ * Settles as `promise` does, or rejects with DeadlineExceeded after `ms`; the promise itself goes on.
+ * @param clock whose time it is; that of this process unless told otherwise
+ */
 export async function within<T>(
   ms: number,
   what: string,
   promise: Promise<T>,
-  clock: Pick<Clock, 'pause'> = { pause },
+  clock: { pause(ms: number, signal?: AbortSignal): Promise<void> } = { pause },
 ): Promise<T> {
   const settled = new AbortController();
   const late = async (): Promise<never> => {

@@ -439,3 +439,38 @@ test('any deliveries in any sizes leave each seller at its newest version and ev
     { numRuns: 100 },
   );
 });
+
+test('a partition that is taken on later begins where it is told, and is forgotten when it is released', async () => {
+  const { applier, view } = rig({ partitions: [0] });
+  expect(applier.handedOver(1)).toBeUndefined();
+  applier.begin(1, 7, []);
+  expect(applier.handedOver(1)).toBe(7);
+  applier.handOver(1, [message(7, 1, 1)], 8);
+  await applier.drainPartition(1);
+  expect(view.get(1)).toBe(1);
+  expect(applier.positions.get(1)!.next).toBe(8);
+  applier.release(1);
+  expect(applier.handedOver(1)).toBeUndefined();
+});
+
+test('a partition is drained by itself, and one that is released with a queue leaves the room it took', async () => {
+  const held = rig({ partitions: [0, 1] });
+  const { applier } = held;
+  const open = held.block();
+  for (let chunk = 0; chunk < APPLIER_LIMITS.chunksInFlight; chunk++) {
+    applier.handOver(0, [message(chunk, chunk + 1, 1)], chunk + 1);
+    await Promise.resolve();
+  }
+  // Nothing of it goes out before the others are answered.
+  const most = Array.from({ length: APPLIER_LIMITS.waiting }, (_, i) => message(i, 500, i + 1));
+  applier.handOver(1, most, most.length);
+  expect(applier.hasRoom).toBe(false);
+  applier.release(1);
+  expect(applier.hasRoom).toBe(true);
+  // It may be taken on again before what was on its way has arrived; then it goes only forward.
+  applier.release(0);
+  applier.begin(0, 9, []);
+  open();
+  await applier.drain();
+  expect(applier.positions.get(0)!.next).toBe(9);
+});

@@ -136,6 +136,11 @@ export class Membership {
     const ownership = await this.#store.ownership();
     const lost = [...this.#owned.keys()].filter((one) => ownership.owners.get(one) !== ownership.me);
     if (lost.length > 0) throw new OwnershipLost(lost);
+    // A lock counts how often it was got: one that nobody here knows of would keep its partition from everybody.
+    const strays = [...ownership.owners].flatMap(([partition, owner]) =>
+      owner === ownership.me && !this.#owned.has(partition) ? [partition] : [],
+    );
+    if (strays.length > 0) await this.#store.disown(strays);
     const releasing = new Set<number>();
     for (const [partition, { state }] of this.#owned) if (state === 'releasing') releasing.add(partition);
     const { take, release, isBalanced } = partitionShare(ownership, partitions, releasing);
@@ -179,7 +184,9 @@ export class Membership {
     const knownBefore = new Map(watched.map(([partition, { known }]) => [partition, known ?? 0]));
     const stored = await this.#store.loadCheckpoints(partitions);
     for (const [partition, owned] of watched) {
-      const wasReset = (stored.get(partition) ?? 0) < knownBefore.get(partition)!;
+      // What is lower now was begun anew from here.
+      const least = Math.min(knownBefore.get(partition)!, owned.known ?? 0);
+      const wasReset = (stored.get(partition) ?? 0) < least;
       if (wasReset && owned.state === 'running') throw new Error('the checkpoints were reset');
     }
     return parkedSellers;

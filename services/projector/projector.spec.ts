@@ -115,6 +115,7 @@ class Topic implements Bus {
   /** Partitions that are never answered for. */
   readonly mute = new Set<number>();
   isAway = false;
+  readonly leaderless = new Set<number>();
   /** Held back by an open transaction. */
   held = new Map<number, number>();
   first = new Map<number, number>();
@@ -144,7 +145,8 @@ class Topic implements Bus {
     while (!signal.aborted) {
       for (const [partition, from] of reader.positions()) {
         const of = this.partitions[partition];
-        if (this.isAway || this.mute.has(partition) || of === undefined) continue;
+        const isSilent = this.isAway || this.mute.has(partition) || this.leaderless.has(partition);
+        if (isSilent || of === undefined) continue;
         if (from > of.length || from < (this.first.get(partition) ?? 0)) reader.outOfRange(partition, from);
         const stable = of.length - (this.held.get(partition) ?? 0);
         const messages = of.slice(from, Math.min(stable, from + 50));
@@ -157,8 +159,9 @@ class Topic implements Bus {
 
   async ends(): Promise<ReadonlyMap<number, PartitionEnds>> {
     if (this.isAway) throw new Error('Kafka is away');
+    const seen = [...this.partitions.entries()].filter(([partition]) => !this.leaderless.has(partition));
     return new Map(
-      this.partitions.map(({ length }, partition) => [
+      seen.map(([partition, { length }]) => [
         partition,
         {
           first: this.first.get(partition) ?? 0,
@@ -288,9 +291,30 @@ test("Kafka's absence is told as such, and stalls nothing", async () => {
   writeEverywhere(topic);
   topic.isAway = true;
   await until('it says so', () => projector.notReadyBecause()?.startsWith('Kafka:') === true);
+  // Others may see what it cannot.
+  await until('it gives everything up', () => database.owners.size === 0 && database.members.size === 0);
   await clock.pause(40_000);
   expect(failures).toEqual([]);
   topic.isAway = false;
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+});
+
+test('a partition without a leader is told, ends nothing, and goes on when it has one', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  const { projector, failures, isReady } = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  topic.leaderless.add(1);
+  await until('it says so', () => projector.notReadyBecause() === 'Kafka: partitions 1 cannot be seen');
+  writeEverywhere(topic);
+  await until(
+    'the others go on',
+    () => database.checkpoints.get(0) === 2 && database.checkpoints.get(2) === 2,
+  );
+  await clock.pause(40_000);
+  expect(failures).toEqual([]);
+  topic.leaderless.clear();
   await until('everything is applied', isCaughtUp(topic, database));
   await until('it is ready', isReady);
 });
@@ -321,6 +345,15 @@ test('a checkpoint behind what the topic still holds, and one beyond its end, be
   await until('everything is applied', isCaughtUp(topic, database));
   expect(await metric('topclients_projector_events_total', 'applied')).toBe(2);
   expect(await metric('topclients_projector_events_total', 'stale')).toBe(9 + 4);
+});
+
+test('a lock that the session holds and the process does not know of is given up, and got again', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  // The first session of this database.
+  database.owners.set(1, 1);
+  start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
 });
 
 test('a partition that is added is taken and read', async () => {

@@ -27,6 +27,7 @@ import type { ViewStore } from './view-store.ts';
  *           back-off
  *
  *     any ──── told to stop, or a partition stands still ────▶ leaving: drained, stored, given up
+     running ──── cannot see Kafka any more ────▶ recovering: drained, stored, given up to others who may, until it can
  *
  * The bus is not a part of it: what it reads, it asks before every request.
  */
@@ -60,6 +61,11 @@ export class PartitionStalled extends Error {
   override name = 'PartitionStalled';
 }
 
+/** Why a membership ends that could go on but for Kafka: others may see what this process cannot. */
+class KafkaUnseen extends Error {
+  override name = 'KafkaUnseen';
+}
+
 /**
  * Keeps one view up with the bus. The page's database is the authority, on who owns a partition as on how far it is:
  * both end with the session of the database, and begin anew with the next one.
@@ -83,11 +89,15 @@ export class Projector {
   /** What is wrong with the database, until it has shown that it works. */
   #trouble: string | null = null;
   #kafkaTrouble: string | null = null;
+  /** Some partitions cannot be seen, and others can. */
+  #unseenTrouble: string | null = null;
   #stalled: string | null = null;
   /** As of the last look; the bus tells more of `end` with what it delivers. */
   readonly #ends = new Map<number, PartitionEnds>();
   readonly #newestEnds = new Map<number, number>();
   readonly #caughtUpAt = new Map<number, number>();
+  /** In monotonic ms. */
+  readonly #sawPartitionAt = new Map<number, number>();
   #sawKafkaAt: number;
   #lookedAt: number;
   #movements: ReadonlyMap<number, Movement> = new Map();
@@ -121,7 +131,7 @@ export class Projector {
 
   /** Names what keeps it from working; null when nothing does. */
   notReadyBecause(): string | null {
-    const trouble = this.#stalled ?? this.#trouble ?? this.#kafkaTrouble;
+    const trouble = this.#stalled ?? this.#trouble ?? this.#kafkaTrouble ?? this.#unseenTrouble;
     if (trouble !== null || this.#state === 'running') return trouble;
     return this.#state === 'leaving' ? 'is stopping' : 'has not taken its share of the partitions yet';
   }
@@ -158,12 +168,16 @@ export class Projector {
   async #live(): Promise<void> {
     const { signal } = this.#stopping;
     for (let failures = 0; !signal.aborted; ) {
+      if (this.#kafkaTrouble !== null) {
+        await this.#clock.pause(BACK_OFF_MS.first, signal);
+        continue;
+      }
       this.#enter('joining');
       const membership = await this.#join();
       if (membership !== null) {
         await this.#serve(membership);
         if (signal.aborted) return this.#leave(membership);
-        this.#distrust(membership.over.reason);
+        if (!(membership.over.reason instanceof KafkaUnseen)) this.#distrust(membership.over.reason);
         this.#membership = null;
         if (membership.hasStored) failures = 0;
       }
@@ -230,8 +244,15 @@ export class Projector {
         () => Math.min(often, BALANCE_EVERY_MS[isBalanced ? 'balanced' : 'unbalanced']),
         signal,
         orEnd(async () => {
-          isBalanced = await membership.balance([...this.#ends.keys()]);
-          if (this.#state === 'positioning' && this.#ends.size > 0) this.#enter('running');
+          if (this.#kafkaTrouble !== null) {
+            await membership.leave(1_000);
+            throw new KafkaUnseen('cannot see Kafka');
+          }
+          const partitions = [...this.#ends.keys()];
+          const isFair = await membership.balance(partitions);
+          // Nothing is balanced before the topic was seen.
+          isBalanced = isFair && partitions.length > 0;
+          if (this.#state === 'positioning' && partitions.length > 0) this.#enter('running');
         }),
       ),
       this.#every(
@@ -311,7 +332,12 @@ export class Projector {
   async #askForEnds(): Promise<boolean> {
     try {
       const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends(), this.#clock);
-      for (const [partition, one] of ends) this.#ends.set(partition, one);
+      const now = this.#clock.monotonic();
+      for (const [partition, one] of ends) {
+        this.#ends.set(partition, one);
+        this.#sawPartitionAt.set(partition, now);
+      }
+      this.#tellUnseen(now);
       // A topic that was made anew ends earlier.
       this.#newestEnds.clear();
       this.#sawKafkaAt = this.#clock.monotonic();
@@ -326,6 +352,17 @@ export class Projector {
       }
       return false;
     }
+  }
+
+  /** Of partitions that this process owns: their broker is away, or they have no leader. */
+  #tellUnseen(now: number): void {
+    const unseen = [...(this.#membership?.states.keys() ?? [])].filter(
+      (one) => now - (this.#sawPartitionAt.get(one) ?? now) > this.#settings.sessionTimeoutMs,
+    );
+    if (unseen.length > 0 && this.#unseenTrouble === null) {
+      this.#log.error({ partitions: unseen }, 'cannot see some partitions of the topic');
+    }
+    this.#unseenTrouble = unseen.length > 0 ? `Kafka: partitions ${unseen.join(', ')} cannot be seen` : null;
   }
 
   async #commit(membership: Membership): Promise<void> {

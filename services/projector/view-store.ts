@@ -149,7 +149,11 @@ export async function openViewStore(
     const control = await openOne();
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
-    for (const one of sessionSettings(settings.searchPath ?? [], sessionTimeoutMs)) await control.query(one);
+    for (const client of open) {
+      // Not only as a startup parameter: a pooler may have been told to ignore those.
+      if (settings.searchPath) await client.query(`set search_path = ${quoted(settings.searchPath)}`);
+    }
+    await endSoonWhenSilent(control, sessionTimeoutMs);
     // Its end is nobody's loss: its queries reject, which is how the retry learns of it.
     const withSession = async <T>(work: (session: pg.Client) => Promise<T>): Promise<T> => {
       const session = await connect(settings, () => {});
@@ -211,16 +215,24 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
   return session;
 }
 
+const quoted = (searchPath: readonly string[]): string => searchPath.map((name) => `"${name}"`).join(', ');
+
 /** A session whose process is gone or does not get through is to end soon, and free what it owns. */
-const sessionSettings = (searchPath: readonly string[], sessionTimeoutMs: number): readonly string[] => [
-  ...(searchPath.length > 0 ? [`set search_path = ${searchPath.map((name) => `"${name}"`).join(', ')}`] : []),
-  `set idle_session_timeout = ${sessionTimeoutMs}`,
-  // While a statement runs, a session is not idle.
-  `set client_connection_check_interval = ${sessionTimeoutMs}`,
-  'set tcp_keepalives_idle = 3',
-  'set tcp_keepalives_interval = 1',
-  'set tcp_keepalives_count = 3',
-];
+async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<void> {
+  await control.query(`set idle_session_timeout = ${sessionTimeoutMs}`);
+  for (const setting of [
+    // While a statement runs, a session is not idle.
+    `client_connection_check_interval = ${sessionTimeoutMs}`,
+    'tcp_keepalives_idle = 3',
+    'tcp_keepalives_interval = 1',
+    'tcp_keepalives_count = 3',
+  ]) {
+    await control.query(`set ${setting}`).catch((err: { code?: unknown }) => {
+      // A server on a system that has no such thing does without; its statements end by their time-out.
+      if (err.code !== '22023') throw err;
+    });
+  }
+}
 
 const REMOVE_WRONG_ROW = {
   name: 'remove-wrong-row',
@@ -300,21 +312,23 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async tryOwn(partitions) {
-      const { rows: taken } = await control.query<{ partition: number }>(
+      const { rows: taken } = await control.query<{ partition: number }>({
+        name: 'own-partitions',
         // The function runs before the filter looks at its answer, for each partition once.
-        `with taken as materialized (
+        text: `with taken as materialized (
           select partition, pg_try_advisory_lock($1, partition) as got from unnest($2::integer[]) partition)
         select partition from taken where got`,
-        [session.lockClass, partitions],
-      );
+        values: [session.lockClass, partitions],
+      });
       return taken.map(({ partition }) => partition);
     },
 
     async disown(partitions) {
-      await control.query('select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition', [
-        session.lockClass,
-        partitions,
-      ]);
+      await control.query({
+        name: 'disown-partitions',
+        text: 'select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition',
+        values: [session.lockClass, partitions],
+      });
     },
 
     async loadCheckpoints(partitions) {

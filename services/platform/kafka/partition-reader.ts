@@ -4,7 +4,7 @@ import { Bell } from '../bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
-import { decodeFetchResponse, type FetchedPartition, type FetchedRecord } from './partition-fetch.ts';
+import { decodeFetchResponse, type FetchedPartition, type FetchedRecord } from './fetch-response.ts';
 
 /** Records of one partition, in order; none where compaction, control records or aborted transactions left none. */
 export interface FetchedBatch {

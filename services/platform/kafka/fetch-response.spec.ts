@@ -1,0 +1,107 @@
+import { expect, test } from '@jest/globals';
+import { decodeFetchResponse } from './fetch-response.ts';
+
+const int = (size: 2 | 4 | 8, value: number): Buffer => {
+  const bytes = Buffer.alloc(size);
+  if (size === 8) bytes.writeBigInt64BE(BigInt(value));
+  else bytes.writeIntBE(value, 0, size);
+  return bytes;
+};
+const varint = (value: number) => Buffer.from([value * 2]);
+const sized = (text: string) => Buffer.concat([varint(text.length), Buffer.from(text)]);
+
+interface BatchOf {
+  readonly first: number;
+  /** Offset within the batch, and value. */
+  readonly records: ReadonlyArray<readonly [delta: number, value: string]>;
+  readonly last: number;
+  readonly producer?: number;
+  readonly transactional?: boolean;
+  readonly control?: 'abort' | 'commit';
+  readonly magic?: number;
+}
+
+function batch({ first, records, last, producer = -1, transactional, control, magic = 2 }: BatchOf): Buffer {
+  const bodies = records.map(([delta, value]) => {
+    const key = control ? String.fromCharCode(0, 0, 0, control === 'abort' ? 0 : 1) : 'key';
+    const body = Buffer.concat([
+      Buffer.from([0]),
+      varint(0),
+      varint(delta),
+      sized(key),
+      sized(value),
+      varint(0),
+    ]);
+    return Buffer.concat([varint(body.length), body]);
+  });
+  const attributes = (transactional ? 0x10 : 0) | (control ? 0x30 : 0);
+  const rest = Buffer.concat([
+    ...[int(4, 0), Buffer.from([magic]), int(4, 0), int(2, attributes), int(4, last - first)],
+    ...[int(8, 1_000), int(8, 1_000), int(8, producer), int(2, 0), int(4, 0), int(4, bodies.length)],
+    ...bodies,
+  ]);
+  return Buffer.concat([int(8, first), int(4, rest.length), rest]);
+}
+
+async function decode(
+  from: number,
+  batches: readonly Buffer[],
+  aborted: ReadonlyArray<readonly [number, number]> = [],
+) {
+  const bytes = Buffer.concat(batches);
+  const payload = Buffer.concat([
+    ...[int(4, 0), int(2, 0), int(4, 0), int(4, 1), int(2, 1), Buffer.from('t'), int(4, 1)],
+    ...[int(4, 3), int(2, 0), int(8, 90), int(8, 80), int(8, 0), int(4, aborted.length)],
+    ...aborted.flatMap(([producer, first]) => [int(8, producer), int(8, first)]),
+    ...[int(4, -1), int(4, bytes.length), bytes],
+  ]);
+  const [one] = await decodeFetchResponse(payload, 11, new Map([[3, from]]));
+  return { ...one!, values: one!.records.map(({ offset, value }) => `${offset}:${value}`) };
+}
+
+test('records below the offset that was asked for are dropped, and one goes on behind the last batch', async () => {
+  const one = batch({
+    first: 5,
+    last: 9,
+    records: [
+      [0, 'a'],
+      [1, 'b'],
+      [2, 'c'],
+    ],
+  });
+  expect(await decode(6, [one])).toMatchObject({
+    ...{ partition: 3, highWatermark: 90, lastStableOffset: 80 },
+    ...{ values: ['6:b', '7:c'], next: 10 },
+  });
+});
+
+test('where no record is left one goes on behind the frames, and without a frame nowhere', async () => {
+  const frames = [batch({ first: 0, last: 4, records: [] }), batch({ first: 5, last: 6, records: [] })];
+  expect(await decode(0, frames)).toMatchObject({ values: [], next: 7 });
+  expect(await decode(12, [])).toMatchObject({ values: [], next: 12 });
+});
+
+test('a batch that was cut off is left for the next fetch', async () => {
+  const whole = batch({ first: 0, last: 0, records: [[0, 'a']] });
+  const cut = batch({ first: 1, last: 1, records: [[0, 'b']] }).subarray(0, -1);
+  expect(await decode(0, [whole, cut])).toMatchObject({ values: ['0:a'], next: 1 });
+});
+
+test('an aborted transaction is left out until its marker, and only that of its producer', async () => {
+  const batches = [
+    batch({ first: 0, last: 0, records: [[0, 'aborted']], producer: 7, transactional: true }),
+    batch({ first: 1, last: 1, records: [[0, 'other']], producer: 8, transactional: true }),
+    batch({ first: 2, last: 2, records: [[0, '']], producer: 7, control: 'abort' }),
+    batch({ first: 3, last: 3, records: [[0, 'later']], producer: 7, transactional: true }),
+    batch({ first: 4, last: 4, records: [[0, '']], producer: 7, control: 'commit' }),
+  ];
+  expect(await decode(0, batches, [[7, 0]])).toMatchObject({ values: ['1:other', '3:later'], next: 5 });
+});
+
+test('what cannot be decoded keeps nothing from being read that comes before it', async () => {
+  const good = batch({ first: 0, last: 0, records: [[0, 'a']] });
+  const old = batch({ first: 1, last: 1, records: [[0, 'b']], magic: 1 });
+  const answer = await decode(0, [good, old]);
+  expect(answer).toMatchObject({ values: ['0:a'], next: 1 });
+  expect(String(answer.undecodable)).toMatch(/format 1/);
+});
