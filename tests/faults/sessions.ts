@@ -49,8 +49,7 @@ export const sessions: readonly Fault[] = [
     touches: 'projector',
     pages: 'answer',
     seconds: [22, 26],
-    // The one that nobody kills.
-    signal: { anyOf: ['projector-gig-1 is not ready'], afterSeconds: 15 },
+    signal: { anyOf: ['TopClientsPartitionDoesNotMove'], afterSeconds: 15 },
     async inject({ world, log }) {
       // Readers go on; so would they behind a migration or a dump that locks like this.
       const holder = await insistOn(world.postgres.pages.url('gig'), async (db) => {

@@ -4,10 +4,16 @@ import { CATALOGUE } from './catalogue.ts';
 import { hastyAlerts, isAlert } from './signals.ts';
 
 test('the hasty rules are those that are shipped, with seconds in place of minutes', () => {
-  const rules = hastyAlerts(new Set<AlertName>(['TopClientsRelayStuck', 'TopClientsTargetDown']));
-  expect(rules.map(({ alert }) => alert)).toEqual(['TopClientsRelayStuck', 'TopClientsTargetDown']);
-  expect(rules.map((rule) => rule.for)).toEqual(['1s', '1s']);
+  const names: AlertName[] = [
+    'TopClientsRelayStuck',
+    'TopClientsPartitionDoesNotMove',
+    'TopClientsTargetDown',
+  ];
+  const rules = hastyAlerts(new Set(names));
+  expect(rules.map(({ alert }) => alert)).toEqual(names);
+  expect(rules.map((rule) => rule.for)).toEqual(['1s', '1s', '1s']);
   expect(rules[0]!.expr).toMatch(/> 3$/);
+  expect(rules[1]!.expr.match(/\[\w+\]/g)).toEqual(['[5s]', '[5s]']);
 });
 
 test('every sign that is an alert is one of those there are', () => {

@@ -17,11 +17,7 @@ import { type PageServer, ROLE_NAMES, type RoleName, seriesIn, type World } from
  * By what a person learns of a fault. An alert about pages is one about hours; what its rule reads is judged in its place:
  * renders that are counted as anything but full.
  */
-export type Sign =
-  | AlertName
-  | `${RoleName} is not ready`
-  | `${PageServer} counts incomplete renders`
-  | 'a projector counts messages that cannot be read yet';
+export type Sign = AlertName | `${RoleName} is not ready` | `${PageServer} counts incomplete renders`;
 
 export interface Signal {
   /** One of these is enough. */
@@ -41,11 +37,10 @@ export interface SignalWatch {
 export const isAlert = (sign: Sign): sign is AlertName => /^TopClients\w+$/.test(sign);
 
 /** As long as a rule of ours waits in seconds, in place of the minute of those that are shipped. */
-const HASTY = { for: '1s', limitSeconds: 3, everyMs: 1_000 } as const;
+const HASTY = { for: '1s', limitSeconds: 3, windowSeconds: 5, everyMs: 1_000 } as const;
 const LOOK_EVERY_MS = 400;
-const PROJECTORS = ROLE_NAMES.filter((name) => name.startsWith('projector-'));
 
-/** The alerts as shipped, with limits and `for` of seconds in place of minutes. Pure. */
+/** The alerts as shipped, with limits, windows and `for` of seconds in place of minutes. Pure. */
 export function hastyAlerts(wanted: ReadonlySet<AlertName>): AlertRule[] {
   const rules = ruleGroups().flatMap((group) =>
     group.rules.flatMap((rule) => ('alert' in rule && wanted.has(rule.alert) ? [rule] : [])),
@@ -53,7 +48,9 @@ export function hastyAlerts(wanted: ReadonlySet<AlertName>): AlertRule[] {
   return rules.map((rule) => ({
     ...rule,
     for: HASTY.for,
-    expr: rule.expr.replaceAll(`> ${LIMITS.relayStuck}`, `> ${HASTY.limitSeconds}`),
+    expr: rule.expr
+      .replaceAll(`> ${LIMITS.relayStuck}`, `> ${HASTY.limitSeconds}`)
+      .replaceAll('[3m]', `[${HASTY.windowSeconds}s]`),
   }));
 }
 
@@ -77,10 +74,6 @@ export async function watchSignals(
         const now = incompleteRenders(await world.role(page).metrics());
         if (now > (incomplete.get(page) ?? now)) tell(`${page} counts incomplete renders`);
         incomplete.set(page, now);
-      }),
-      ...PROJECTORS.map(async (name) => {
-        if ((await world.role(name).metric('topclients_projector_lag_unstable_records')) > 0)
-          tell('a projector counts messages that cannot be read yet');
       }),
       ...(prometheus instanceof Object ? [firing(prometheus).then((names) => names.forEach(tell))] : []),
     ]);

@@ -34,8 +34,8 @@ export const strangers: readonly Fault[] = [
       'somebody else leaves a transaction open on every partition, with a record of no seller in it, and aborts it after some seconds',
     touches: 'topic',
     pages: 'answer',
-    seconds: [8, 12],
-    signal: { anyOf: ['a projector counts messages that cannot be read yet'], afterSeconds: 7 },
+    seconds: [12, 15],
+    signal: { anyOf: ['TopClientsPartitionDoesNotMove'], afterSeconds: 11 },
     missing: otherClientMissing,
     async inject({ world, log }) {
       const other = await startOtherClient(world, 'transaction', log);
