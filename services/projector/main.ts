@@ -11,7 +11,7 @@ import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { openKafkaBus } from './kafka-bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
-import { Projector } from './projector.ts';
+import { Projector, STATEMENT_TIMEOUT_MS } from './projector.ts';
 import { openViewStore } from './view-store.ts';
 
 export const role = defineRole({
@@ -22,7 +22,7 @@ export const role = defineRole({
     ...VIEW_SETTINGS,
     sessionTimeoutMs: setting(
       'TC_SESSION_TIMEOUT_MS',
-      'after this long without a sign of life others have its partitions, in ms; a partition may stand still three times as long',
+      'after this long without a sign of life others have its partitions, in ms; a partition may stand still three times as long, and 15 s at least',
       integer(1_000, 300_000).default(6_000),
     ),
     ...KAFKA_SETTINGS,
@@ -39,7 +39,7 @@ export const role = defineRole({
     const database = {
       url: config.databaseUrl,
       applicationName: groupId,
-      statementTimeoutMs: 10_000,
+      statementTimeoutMs: STATEMENT_TIMEOUT_MS,
       connectTimeoutMs: 3_000,
       searchPath: [viewSchema(delivery, viewVersion), 'public'],
     };

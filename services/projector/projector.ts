@@ -42,7 +42,7 @@ export interface ProjectorSettings {
   readonly openStore: () => Promise<ViewStore>;
   /**
    * After this long without a sign of life others have this process's partitions, and three times this long a partition may
-   * stand still, in ms.
+   * stand still, but never less than a statement may take, in ms.
    */
   readonly sessionTimeoutMs: number;
   readonly clock?: Clock;
@@ -54,7 +54,9 @@ const CHECKPOINT_EVERY_MS = 500;
 const LOOK_EVERY_MS = 2_000;
 const BALANCE_EVERY_MS = { balanced: 500, unbalanced: 200 };
 const BACK_OFF_MS = { first: 100, longest: 5_000 };
-const STALLED_AFTER_SESSIONS = 3;
+/** After this long the database cancels a statement: only then is it known not to work. */
+export const STATEMENT_TIMEOUT_MS = 10_000;
+const STALLED_AFTER = { sessions: 3, leastMs: 1.5 * STATEMENT_TIMEOUT_MS };
 
 /** Thrown when a partition stands still although it could be read: the process has to start anew. */
 export class PartitionStalled extends Error {
@@ -397,7 +399,7 @@ export class Projector {
     const looks = this.#looks(membership);
     this.#movements = watchMovement(this.#movements, looks, passedMs, 2 * LOOK_EVERY_MS);
     this.#appliedBefore = new Map(looks.map(({ partition, applied }) => [partition, applied]));
-    const limit = STALLED_AFTER_SESSIONS * this.#settings.sessionTimeoutMs;
+    const limit = Math.max(STALLED_AFTER.sessions * this.#settings.sessionTimeoutMs, STALLED_AFTER.leastMs);
     const still = [...this.#movements].filter(([, { stillMs }]) => stillMs > limit);
     const [worst] = still.sort(([, a], [, b]) => b.readable - a.readable);
     if (worst === undefined || this.#stalled !== null) return;
