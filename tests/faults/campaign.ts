@@ -7,9 +7,20 @@ import { changedByReplay, differences, disorder, notLinearizable, readSource, re
 import { type Clients, CONTENDED, startClients } from './clients.ts';
 import { mountDisks } from './disks.ts';
 import type { Fault } from './fault.ts';
-import { badVisits, delayedByOthers, type Finding, lostWrites, wentBack } from './findings.ts';
+import {
+  badVisits,
+  delayedByOthers,
+  type Finding,
+  lostWrites,
+  stillAfterHealing,
+  type ToBeTold,
+  untold,
+  wentBack,
+} from './findings.ts';
 import { acknowledged, type Operation, type Outcome, openHistory } from './history.ts';
 import { type Round, rounds } from './schedule.ts';
+import { isAlert, type SignalWatch, watchSignals } from './signals.ts';
+import { stillness } from './silence.ts';
 import { type ViewWatch, watchViews } from './view-watch.ts';
 import { startVisitors, type Visit, type Visitors } from './visitors.ts';
 import { PAGES_UNDER_FAULT, startWorld, type World } from './world.ts';
@@ -82,11 +93,14 @@ async function torment(world: World, options: CampaignOptions): Promise<Report> 
   const startedAt = performance.now();
   const history = openHistory(join(options.folder, 'history.jsonl'));
   const watch = watchViews(world);
+  const signals = await watchSignals(world, options.faults);
+  if (signals.withoutAlerts) log(`alerts are not judged: ${signals.withoutAlerts}`);
   const visitors = startVisitors(world, seed, 5);
   const clients = startClients(world, history, seed, options.perSecond ?? 60);
   const findings: Finding[] = [];
   const counts: Record<string, number> = {};
   let done = 0;
+  let cameBack = true;
   let slowestCatchUpMs = 0;
   try {
     await pause(3_000);
@@ -97,37 +111,59 @@ async function torment(world: World, options: CampaignOptions): Promise<Report> 
       for (const { name } of round.faults) counts[name] = (counts[name] ?? 0) + 1;
       const names = round.faults.map(({ name }) => name).join(' + ');
       const begun = performance.now();
-      await inflict(round, { world, clients, watch, visitors, seed, number: done, log });
+      const { toBeTold, unready } = await inflict(round, {
+        world,
+        clients,
+        watch,
+        visitors,
+        signals,
+        seed,
+        number: done,
+        log,
+      });
       const healed = performance.now();
+      if (unready !== null) {
+        // Whatever else is judged needs a world that works.
+        cameBack = false;
+        findings.push({ promise: 'I10', what: `after healing ${names}: ${unready}` });
+        log(`round ${done}: ${names}, never healed: ${unready}`);
+        break;
+      }
       const { findings: different, tookMs } = await differences(world);
       watch.mayGoBack = false;
       slowestCatchUpMs = Math.max(slowestCatchUpMs, tookMs);
-      findings.push(...different);
+      const silent = [...stillAfterHealing(await stillness(world)), ...untold(toBeTold())];
+      findings.push(...different, ...silent);
       if (names === 'poison') findings.push(...besidePoison(history.operations, watch, begun, healed));
       log(
         `round ${done}: ${names}, ${seconds(healed - begun)} until healed, views equal after ${seconds(tookMs)}; ` +
           `meanwhile ${felt(history.operations, visitors.visits, watch, begun)}`,
       );
-      for (const { what } of different) log(`round ${done}: ${what}`);
+      for (const { what } of [...different, ...silent]) log(`round ${done}: ${what}`);
       if (options.untilFirstFinding && findings.length > 0) break;
     }
     await clients.rest();
-    const last = await differences(world);
+    const last = cameBack ? await differences(world) : { findings: [] };
     findings.push(...last.findings);
     await visitors.rest();
     await watch.stop();
+    await signals.stop();
     await history.close();
-    const wasCompacted = (counts['tombstones-expire'] ?? 0) > 0;
+    const wasCompacted = options.faults.some(({ name, compacts }) => compacts && (counts[name] ?? 0) > 0);
     const judged = [
-      lostWrites(history.operations, (await readSource(world)).log),
-      await disorder(world, wasCompacted),
       badVisits(visitors.visits, LATEST_PAGE_MS),
       PAGES_UNDER_FAULT.flatMap((page) => wentBack(watch.sightings[page].stepsBack)),
-      await remembered(world, clients.erased),
-      // Last of those that look at the views: a replay writes into them where it must not.
-      last.findings.length > 0 ? [] : await changedByReplay(world),
     ].flat();
     findings.push(...judged);
+    if (cameBack) {
+      findings.push(
+        ...lostWrites(history.operations, (await readSource(world)).log),
+        ...(await disorder(world, wasCompacted)),
+        ...(await remembered(world, clients.erased)),
+        // Last of those that look at the views: a replay writes into them where it must not.
+        ...(findings.length > 0 ? [] : await changedByReplay(world)),
+      );
+    }
     let linearizability = 'not judged';
     if (options.judgeLinearizability ?? true) {
       const picture = join(options.folder, 'not-linearizable.html');
@@ -150,7 +186,7 @@ async function torment(world: World, options: CampaignOptions): Promise<Report> 
       seconds: Math.round((performance.now() - startedAt) / 1_000),
     };
   } finally {
-    await Promise.all([clients.rest(), visitors.rest(), watch.stop()]);
+    await Promise.all([clients.rest(), visitors.rest(), watch.stop(), signals.stop()]);
   }
 }
 
@@ -159,14 +195,24 @@ interface Scene {
   readonly clients: Clients;
   readonly watch: ViewWatch;
   readonly visitors: Visitors;
+  readonly signals: SignalWatch;
   readonly seed: number;
   readonly number: number;
   readonly log: (message: string) => void;
 }
 
-/** Injects the faults of a round, one shortly after the other, holds them, and heals all. */
-async function inflict({ faults, holdMs }: Round, scene: Scene): Promise<void> {
-  const { world, clients, watch, visitors, seed, number, log } = scene;
+/** A scrape, an evaluation and a look: what was due at the healing may be seen so much later. */
+const TOLD_LATE_MS = 3_000;
+
+/**
+ * Injects the faults of a round, one shortly after the other, holds them, and heals all.
+ * @returns what had to be told, and who never came back
+ */
+async function inflict(
+  { faults, holdMs }: Round,
+  scene: Scene,
+): Promise<{ toBeTold: () => ToBeTold[]; unready: string | null }> {
+  const { world, clients, watch, visitors, signals, seed, number, log } = scene;
   const random = randomFor('round', number, seed);
   const kinds = faults.map(({ pages }) => pages);
   visitors.meanwhile = kinds.includes('may be gone')
@@ -176,9 +222,11 @@ async function inflict({ faults, holdMs }: Round, scene: Scene): Promise<void> {
       : 'answer';
   if (faults.some(({ viewMayGoBack }) => viewMayGoBack)) watch.mayGoBack = true;
   const heals: Array<() => Promise<unknown>> = [];
+  const injected = new Map<Fault, number>();
   for (const fault of faults) {
     try {
       heals.push(await fault.inject({ world, clients, random, log }));
+      injected.set(fault, performance.now());
     } catch (err) {
       // In a combination another fault may be in the way; what was done of it is still healed by the roles.
       if (faults.length === 1) throw err;
@@ -188,9 +236,22 @@ async function inflict({ faults, holdMs }: Round, scene: Scene): Promise<void> {
   }
   await pause(holdMs);
   // In the order of the faults, and each tried: what one heals, another may need.
+  const healing = performance.now();
   for (const heal of heals) await heal();
-  await world.untilReady(READY_MS);
+  const unready = await world.untilReady(READY_MS).then(
+    () => null,
+    (err: Error) => err.message,
+  );
   visitors.meanwhile = 'answer';
+  const toBeTold = () =>
+    [...injected].flatMap(([{ name, signal }, since]): ToBeTold[] => {
+      if (!signal || (signals.withoutAlerts !== null && signal.anyOf.some(isAlert))) return [];
+      const seen = signals.seenBetween(since, healing + TOLD_LATE_MS);
+      const told = signal.anyOf.filter((sign) => seen.has(sign));
+      log(`round ${number}: ${name} was told by ${told.join(', ') || 'nothing'}`);
+      return [{ fault: name, lastedMs: healing - since, ...signal, seen }];
+    });
+  return { toBeTold, unready };
 }
 
 function besidePoison(

@@ -5,7 +5,9 @@ import type { Fault } from './fault.ts';
 import { messages } from './messages.ts';
 import { network } from './network.ts';
 import { servers } from './servers.ts';
+import { sessions } from './sessions.ts';
 import { steps } from './steps.ts';
+import { strangers } from './strangers.ts';
 import { tombstones } from './tombstones.ts';
 import { views } from './views.ts';
 
@@ -20,4 +22,6 @@ export const CATALOGUE: readonly Fault[] = [
   ...clocks,
   ...views,
   ...tombstones,
+  ...sessions,
+  ...strangers,
 ];

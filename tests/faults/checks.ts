@@ -14,7 +14,7 @@ import { kafkaTopic } from '../../services/consistency/kafka-topic.ts';
 import { postgresSource } from '../../services/consistency/postgres-source.ts';
 import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
-import { disorderIn, readTopic } from '../support/topic.ts';
+import { disorderIn, readTopic, type TopicMessage } from '../support/topic.ts';
 import { type Finding, gapsInLog, type LogRow } from './findings.ts';
 import { BY_HAND } from './messages.ts';
 import { PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA, type World } from './world.ts';
@@ -93,7 +93,7 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
   const { log, state } = await readSource(world);
   const gaps = gapsInLog(log, state);
   if (wasCompacted) return gaps;
-  const messages = (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
+  const messages = await sentByTheRelay(world);
   const highest = new Map<number, number>();
   const first = new Map<number, number>();
   for (const { sellerId, version } of messages) {
@@ -116,6 +116,9 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
     ),
   ];
 }
+
+const sentByTheRelay = async (world: World) =>
+  (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
 
 /** I7: all messages once more, into views that have them: no row may be written. */
 export async function changedByReplay(world: World): Promise<Finding[]> {
@@ -195,15 +198,14 @@ export async function remembered(world: World, erased: ReadonlyMap<number, strin
     }).then((answer) => answer.text());
     if (shown.includes(secret)) found(`the user page still shows what erased seller ${seller} told`);
   }
-  // In each partition: a seller that moved leaves a marker in the old one, which has no value either.
-  const last = new Map<string, { sellerId: number; value: string | null }>();
-  for (const { sellerId, partition, value, headers } of await readTopic(world.kafka.bootstrap)) {
-    if (!headers[BY_HAND]) last.set(`${sellerId} in ${partition}`, { sellerId, value });
+  // In each partition that ever held the seller: compaction knows no other.
+  const last = new Map<string, TopicMessage>();
+  for (const message of await sentByTheRelay(world)) {
+    last.set(`${message.partition}/${message.sellerId}`, message);
   }
-  for (const [seller, { sellerId, value }] of last) {
-    if (value !== null && erased.has(sellerId)) {
-      found(`no tombstone stands last on the topic for seller ${seller}`);
-    }
+  for (const { partition, sellerId, value } of last.values()) {
+    if (erased.has(sellerId) && value !== null)
+      found(`no tombstone stands last in partition ${partition} for seller ${sellerId}`);
   }
   return findings;
 }

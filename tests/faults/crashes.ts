@@ -37,6 +37,7 @@ export const crashes: readonly Fault[] = Object.entries(VICTIMS).flatMap(([victi
       touches: victim,
       pages,
       seconds: [3, 8],
+      signal: { anyOf: ['TopClientsTargetDown'], afterSeconds: 6 },
       async inject(injection) {
         const hanging = await roles(injection);
         for (const one of hanging) one.process.kill('SIGSTOP');

@@ -1,5 +1,6 @@
 import type { Random } from '../../services/seed/random.ts';
 import type { Clients } from './clients.ts';
+import type { Signal } from './signals.ts';
 import type { PagesMeanwhile } from './visitors.ts';
 import type { World } from './world.ts';
 
@@ -21,6 +22,10 @@ export interface Fault {
   readonly viewMayGoBack?: boolean;
   /** How long it lasts before it is healed, at least and at most; 1 to 4 s otherwise. */
   readonly seconds?: readonly [number, number];
+  /** What must tell a person of it when it lasts long enough; absent: it is over before anybody had to be told. */
+  readonly signal?: Signal;
+  /** It has Kafka forget messages: not all that was sent is on the topic afterwards. */
+  readonly compacts?: boolean;
   /** So long that it comes only when it is named, or in a run of at least so many minutes. */
   readonly fromMinutes?: number;
   /** Why this machine cannot have it; null when it can. */

@@ -7,6 +7,10 @@ import {
   type LogRow,
   lostWrites,
   ranges,
+  type Stillness,
+  stillAfterHealing,
+  type ToBeTold,
+  untold,
   wentBack,
 } from './findings.ts';
 import type { Action, Operation, Outcome } from './history.ts';
@@ -156,4 +160,70 @@ test('many findings of one promise do not hide those of another', () => {
     'I4: and 7 more',
     'I8: x',
   ]);
+});
+
+const QUIET: Stillness = { unready: [], unsent: 0, parked: [], standing: [], unowned: [], lagging: [] };
+
+test('I10 holds when everything moves after healing', () => {
+  expect(stillAfterHealing(QUIET)).toEqual([]);
+});
+
+test.each<[string, Partial<Stillness>, string]>([
+  [
+    'a role is not ready',
+    { unready: [{ name: 'relay-1', because: 'Kafka' }] },
+    'relay-1 is not ready: Kafka',
+  ],
+  [
+    'a partition stands still, ready and owned',
+    { standing: [{ page: 'gig', partition: 3, next: 41, end: 44 }] },
+    'partition 3 of gig stands at 41, the topic ends at 44',
+  ],
+  [
+    'a partition has no owner',
+    { unowned: [{ page: 'user', partition: 5 }] },
+    "partition 5 of user is nobody's",
+  ],
+  [
+    'a lag never comes to 0',
+    { lagging: [{ page: 'gig', partition: 0, records: 7 }] },
+    'partition 0 of gig has a lag of 7 by its metric',
+  ],
+  ['rows stay in the outbox', { unsent: 2 }, '2 rows wait in the outbox'],
+  [
+    'a message stays parked',
+    { parked: [51, 52].map((seller) => ({ page: 'gig', seller, reason: '54000' })) },
+    'gig has 2 messages parked, of sellers 51, 52; the first: 54000',
+  ],
+])('I10 is broken when %s after healing', (_, found, words) => {
+  const findings = stillAfterHealing({ ...QUIET, ...found });
+  expect(findings.map(({ promise }) => promise)).toEqual(['I10']);
+  expect(what(findings)).toContain(words);
+});
+
+test('I10: a partition that nobody owns has no lag either, and is named once', () => {
+  const lagging = [{ page: 'gig', partition: 1, records: Number.NaN }];
+  expect(
+    stillAfterHealing({ ...QUIET, unowned: [{ page: 'gig', partition: 1 }], lagging }).map((one) => one.what),
+  ).toEqual(["after healing partition 1 of gig is nobody's"]);
+});
+
+const hung: ToBeTold = {
+  fault: 'hang-source',
+  lastedMs: 7_000,
+  anyOf: ['TopClientsTargetDown', 'source is not ready'],
+  afterSeconds: 6,
+  seen: new Set(),
+};
+
+test('I10 is broken when a fault lasts and nobody is told', () => {
+  expect(what(untold([hung]))).toBe(
+    'hang-source lasted 7.0 s, and nobody was told by: TopClientsTargetDown, source is not ready',
+  );
+  expect(what(untold([{ ...hung, seen: new Set(['TopClientsRelayStuck']) }]))).toContain('nobody was told');
+});
+
+test('I10 holds when one sign was seen, or the fault was over before any was due', () => {
+  expect(untold([{ ...hung, seen: new Set(['source is not ready']) }])).toEqual([]);
+  expect(untold([{ ...hung, lastedMs: 5_900 }])).toEqual([]);
 });

@@ -3,10 +3,10 @@ import { acknowledged, type Operation } from './history.ts';
 import type { StepBack } from './view-watch.ts';
 import type { Visit } from './visitors.ts';
 
-export type Promise9 = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9';
+export type PromiseName = 'I1' | 'I2' | 'I3' | 'I4' | 'I5' | 'I6' | 'I7' | 'I8' | 'I9' | 'I10';
 
 export interface Finding {
-  readonly promise: Promise9;
+  readonly promise: PromiseName;
   readonly what: string;
 }
 
@@ -116,6 +116,77 @@ export const delayedByOthers = (page: string, lates: readonly Late[], mostMs: nu
         ms === null ? 'never became visible' : `took ${Math.round(ms)} ms`
       } beside a seller whose event cannot be applied`,
     }));
+
+/** What still stands when everything was healed and had its time to move. */
+export interface Stillness {
+  readonly unready: ReadonlyArray<{ readonly name: string; readonly because: string }>;
+  /** Rows of the outbox that waited when the looking began. */
+  readonly unsent: number;
+  readonly parked: ReadonlyArray<{
+    readonly page: string;
+    readonly seller: number | null;
+    readonly reason: string;
+  }>;
+  /** Partitions whose checkpoint has not come to `end`, a message that every projector passes over. */
+  readonly standing: ReadonlyArray<{
+    readonly page: string;
+    readonly partition: number;
+    readonly next: number;
+    readonly end: number;
+  }>;
+  /** Partitions that no projector's metrics name. */
+  readonly unowned: ReadonlyArray<{ readonly page: string; readonly partition: number }>;
+  /** Partitions of which the metrics have not said a lag of 0. NaN: nothing at all. */
+  readonly lagging: ReadonlyArray<{
+    readonly page: string;
+    readonly partition: number;
+    readonly records: number;
+  }>;
+}
+
+/** I10: after healing nothing is silent. */
+export function stillAfterHealing(found: Stillness): Finding[] {
+  const of = (page: string, partition: number) => `partition ${partition} of ${page}`;
+  return [
+    ...found.unready.map(({ name, because }) => `${name} is not ready: ${because}`),
+    ...found.standing.map(
+      ({ page, partition, next, end }) =>
+        `${of(page, partition)} stands at ${next}, the topic ends at ${end}`,
+    ),
+    ...found.unowned.map(({ page, partition }) => `${of(page, partition)} is nobody's`),
+    ...found.lagging.flatMap(({ page, partition, records }) =>
+      Number.isNaN(records) ? [] : [`${of(page, partition)} has a lag of ${records} by its metric`],
+    ),
+    ...(found.unsent > 0 ? [`${found.unsent} rows wait in the outbox`] : []),
+    ...[...Map.groupBy(found.parked, ({ page }) => page)].map(
+      ([page, all]) =>
+        `${page} has ${all.length} messages parked, of sellers ${[...new Set(all.map(({ seller }) => seller))].join(', ')}; the first: ${all[0]!.reason}`,
+    ),
+  ].map((what) => ({ promise: 'I10', what: `after healing ${what}` }));
+}
+
+/** A fault that somebody had to be told of. */
+export interface ToBeTold {
+  readonly fault: string;
+  readonly lastedMs: number;
+  readonly anyOf: readonly string[];
+  readonly afterSeconds: number;
+  /** Signs that were seen while it lasted. */
+  readonly seen: ReadonlySet<string>;
+}
+
+/** I10: what lasted long enough was told. */
+export const untold = (faults: readonly ToBeTold[]): Finding[] =>
+  faults.flatMap(({ fault, lastedMs, anyOf, afterSeconds, seen }) =>
+    lastedMs < afterSeconds * 1_000 || anyOf.some((sign) => seen.has(sign))
+      ? []
+      : [
+          {
+            promise: 'I10' as const,
+            what: `${fault} lasted ${(lastedMs / 1_000).toFixed(1)} s, and nobody was told by: ${anyOf.join(', ')}`,
+          },
+        ],
+  );
 
 /** The first few of each promise, so that a thousand of one kind do not hide the one of another. */
 export function inShort(findings: readonly Finding[], ofEach = 5): string[] {

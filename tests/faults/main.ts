@@ -23,7 +23,11 @@ const log = (message: string) =>
   process.stdout.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} ${message}\n`);
 /** What servers and supervisors say is only worth reading when something went wrong; it is in the logs. */
 const quiet = (message: string) => {
-  if (/^(round|[\d]+ messages|nobody|logs and history|disk full|.* could not be injected)/.test(message))
+  if (
+    /^(round|[\d]+ (messages|partitions)|nobody|alerts|logs and history|disk full|.* could not be injected)/.test(
+      message,
+    )
+  )
     log(message);
 };
 

@@ -60,7 +60,8 @@ export const messages: readonly Fault[] = [
     about: 'events that cannot be read, and a row that the database of a page refuses',
     touches: 'poison',
     pages: 'answer',
-    seconds: [4, 8],
+    seconds: [7, 9],
+    signal: { anyOf: ['TopClientsSellersParked'], afterSeconds: 6 },
     async inject({ world, clients, random }) {
       const unreadable = random.integer(FOR_FAULTS.first, FOR_FAULTS.last - 1);
       const refused = unreadable + 1;

@@ -5,9 +5,9 @@
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Promise9 } from './findings.ts';
+import type { PromiseName } from './findings.ts';
 
-interface Patch {
+export interface Patch {
   readonly file: string;
   /** Must be there exactly once. */
   readonly find: string;
@@ -20,12 +20,13 @@ export interface Mutation {
   /** The faults under which it must show, unless `FAULTS=` names others. */
   readonly faults: readonly string[];
   /** A promise that must be found broken, one of these at least. */
-  readonly breaks: readonly Promise9[];
+  readonly breaks: readonly PromiseName[];
   readonly patches: readonly Patch[];
 }
 
 const VIEW = 'services/pages/full-list-view.ts';
 const SELLERS = 'services/top-clients/adapters/postgres/sellers.ts';
+const MEMBERSHIP = 'services/projector/membership.ts';
 const OUTBOX = 'services/outbox-relay/outbox.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
@@ -190,6 +191,43 @@ export const MUTATIONS: readonly Mutation[] = [
         file: 'services/projector/applier.ts',
         find: 'const written: Applicable[] = [];',
         replace: 'this.#advance(chunk, []);\n    const written: Applicable[] = [];',
+      },
+    ],
+  },
+  {
+    name: 'deaf-partition',
+    about: 'a projector that lost its database never reads one partition again, and is ready all the while',
+    faults: ['kill-postgres-pages'],
+    breaks: ['I10'],
+    patches: [
+      {
+        file: MEMBERSHIP,
+        find: 'export class Membership {',
+        replace: 'let memberships = 0;\nexport class Membership {\n  readonly #number = ++memberships;',
+      },
+      {
+        file: MEMBERSHIP,
+        find: "const next = state === 'running' ? this.applier",
+        replace:
+          "const isDeaf = this.#number > 1 && partition === 1;\n      const next = state === 'running' && !isDeaf ? this.applier",
+      },
+      {
+        file: 'services/projector/projector.ts',
+        find: 'if (worst === undefined || this.#stalled !== null) return;',
+        replace: 'if (worst === undefined || still.length > 0) return;',
+      },
+    ],
+  },
+  {
+    name: 'parked-not-told',
+    about: 'sellers are parked, and the metric that an alert reads says that none is',
+    faults: ['poison'],
+    breaks: ['I10'],
+    patches: [
+      {
+        file: 'services/projector/metrics.ts',
+        find: 'parkedSellers: (count: number) => parkedSellers.set({ page }, count),',
+        replace: 'parkedSellers: (_: number) => parkedSellers.set({ page }, 0),',
       },
     ],
   },

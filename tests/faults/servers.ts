@@ -4,6 +4,8 @@ import { ROLE_NAMES, type World } from './world.ts';
 
 const toKafka = (world: World) => ROLE_NAMES.flatMap((name) => world.role(name).gates['kafka'] ?? []);
 
+const RELAY_STUCK = { anyOf: ['TopClientsRelayStuck'], afterSeconds: 8 } as const;
+
 const postgresFaults = (which: 'source' | 'pages'): Fault[] => {
   const shared = {
     touches: `postgres-${which}`,
@@ -50,6 +52,7 @@ export const servers: readonly Fault[] = [
     touches: 'kafka',
     pages: 'answer',
     seconds: [3, 10],
+    signal: RELAY_STUCK,
     async inject({ world }) {
       world.kafka.kill('SIGSTOP');
       return async () => world.kafka.kill('SIGCONT');
@@ -71,6 +74,7 @@ export const servers: readonly Fault[] = [
     touches: 'kafka',
     pages: 'answer',
     seconds: [65, 90],
+    signal: RELAY_STUCK,
     fromMinutes: 8,
     async inject({ world }) {
       world.kafka.kill('SIGKILL');

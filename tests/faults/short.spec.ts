@@ -16,14 +16,19 @@ const SELECTION = [
   'duplicates',
   'kill-kafka',
   'hang-source',
+  'notify-queue-full',
+  // Not where Java has no compiler.
+  'codecs',
 ];
+
+const faults = CATALOGUE.filter(({ name, missing }) => SELECTION.includes(name) && !missing?.());
 
 test(`every promise holds under ${SELECTION.join(', ')}, seed ${SEED}`, async () => {
   const said: string[] = [];
   const report = await runCampaign({
     seed: SEED,
-    faults: CATALOGUE.filter(({ name }) => SELECTION.includes(name)),
-    minutes: 2,
+    faults,
+    minutes: 3,
     once: true,
     folder: join(tmpdir(), `top-clients-faults-short-${process.pid}`),
     main: fileURLToPath(new URL('../../services/main.ts', import.meta.url)),
@@ -31,7 +36,7 @@ test(`every promise holds under ${SELECTION.join(', ')}, seed ${SEED}`, async ()
   });
   const shown = inShort(report.findings);
   expect(shown.length > 0 ? [...said, ...shown] : []).toEqual([]);
-  expect(report.rounds).toBe(SELECTION.length);
+  expect(report.rounds).toBe(faults.length);
   // Nothing was judged where nothing was done.
   expect(report.operations.ok).toBeGreaterThan(200);
   expect(report.visits).toBeGreaterThan(100);

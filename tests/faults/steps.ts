@@ -92,7 +92,7 @@ const STEPS: readonly Step[] = [
   ),
   step(
     'projector-before-offsets',
-    'after the checkpoint, before the offsets of the group',
+    'after the checkpoint, before the offsets that others see the lag by',
     PROJECTORS,
     'kafka',
     'before',

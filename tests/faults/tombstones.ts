@@ -7,26 +7,56 @@ import { silentLog } from '#platform/log.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
 import { startProcess } from '../../services/local-infra/process.ts';
 import { until } from '../support/pipeline.ts';
-import { readTopic } from '../support/topic.ts';
+import { readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
-import type { Fault } from './fault.ts';
+import type { Fault, Injection } from './fault.ts';
+import { probe } from './silence.ts';
 import type { World } from './world.ts';
 
-const FORGETS_AT_ONCE = {
-  'delete.retention.ms': '100',
+const COMPACTS_AT_ONCE = {
   'min.compaction.lag.ms': '0',
   'max.compaction.lag.ms': '1000',
   'min.cleanable.dirty.ratio': '0.001',
   'segment.ms': '1000',
 };
+const FORGETS_AT_ONCE = { ...COMPACTS_AT_ONCE, 'delete.retention.ms': '100' };
+/** As the topic was made; null is what nobody has set. */
+const asItWas = (changed: Readonly<Record<string, string>>): Record<string, string | null> =>
+  Object.fromEntries(
+    Object.keys(changed).map((name) => [
+      name,
+      (SELLER_EVENTS.settings as Readonly<Record<string, string>>)[name] ?? null,
+    ]),
+  );
 
-/** What the world made the topic with; what is not of ours goes back to the broker's. */
-const AS_BEFORE = Object.fromEntries(
-  Object.keys(FORGETS_AT_ONCE).map((name) => [
-    name,
-    (SELLER_EVENTS.settings as Readonly<Record<string, string>>)[name] ?? null,
-  ]),
-);
+/** Has the user page show a client of a seller whom nobody else writes to. */
+async function showAClient({ world, clients }: Injection, seller: number) {
+  const done = (what: string, action: Parameters<typeof clients.once>[1]) =>
+    until(what, async () => (await clients.once(seller, action)).event === 'ok');
+  await done('the seller has a client', { kind: 'add', name: `Forgotten ${Date.now()}` });
+  const shown = async () => {
+    const { rows } = await world.views.user.query(
+      'select from top_clients where seller_id = $1 and json_array_length(clients) > 0',
+      [seller],
+    );
+    return rows.length > 0;
+  };
+  await until('the view shows the client', shown);
+  return { shown, erase: () => done('the seller is erased', { kind: 'erase' }) };
+}
+
+/** Kafka begins the next segment, which alone lets it compact the one before, with a message that comes later. */
+async function untilTopic(world: World, what: string, holds: (messages: TopicMessage[]) => boolean) {
+  await until(
+    what,
+    async () => {
+      await probe(world);
+      return holds(await readTopic(world.kafka.bootstrap));
+    },
+    120_000,
+    1_000,
+  );
+}
 
 export const tombstones: readonly Fault[] = [
   {
@@ -37,30 +67,19 @@ export const tombstones: readonly Fault[] = [
     pages: 'answer',
     seconds: [0, 1],
     fromMinutes: 8,
-    async inject({ world, clients, log }) {
+    compacts: true,
+    async inject(injection) {
+      const { world, log } = injection;
       const seller = FOR_FAULTS.first;
-      const done = (what: string, action: Parameters<typeof clients.once>[1]) =>
-        until(what, async () => (await clients.once(seller, action)).event === 'ok');
-      await done('the seller has a client', { kind: 'add', name: `Forgotten ${Date.now()}` });
-      const shown = async () => {
-        const { rows } = await world.views.user.query(
-          'select from top_clients where seller_id = $1 and json_array_length(clients) > 0',
-          [seller],
-        );
-        return rows.length > 0;
-      };
-      await until('the view shows the client', shown);
+      const { shown, erase } = await showAClient(injection, seller);
       const away = world.role('projector-user');
       await away.process.stop();
-      await done('the seller is erased', { kind: 'erase' });
+      await erase();
       await patch(world, FORGETS_AT_ONCE);
-      await until(
-        'Kafka has forgotten the seller',
-        async () => !(await readTopic(world.kafka.bootstrap)).some(({ sellerId }) => sellerId === seller),
-        120_000,
-        2_000,
+      await untilTopic(world, 'Kafka has forgotten the seller', (messages) =>
+        messages.every(({ sellerId }) => sellerId !== seller),
       ).catch((err: Error) => log(err.message));
-      await patch(world, AS_BEFORE);
+      await patch(world, asItWas(FORGETS_AT_ONCE));
       return async () => {
         await away.process.restart();
         // No message can tell this projector of the erasure any more: whoever compares the view with the source must.
@@ -71,6 +90,34 @@ export const tombstones: readonly Fault[] = [
           await watch.stop();
         }
       };
+    },
+  },
+  {
+    name: 'tombstone-only',
+    about:
+      'a projector away until Kafka has compacted an erased seller, whom it still shows, to the tombstone alone; then it comes back',
+    touches: 'lone-projector',
+    pages: 'answer',
+    seconds: [0, 1],
+    compacts: true,
+    async inject(injection) {
+      const { world } = injection;
+      const seller = FOR_FAULTS.last;
+      const { erase } = await showAClient(injection, seller);
+      const away = world.role('projector-user');
+      await away.process.stop();
+      await erase();
+      await patch(world, COMPACTS_AT_ONCE);
+      try {
+        await untilTopic(world, 'the tombstone is all there is of the seller', (messages) => {
+          const left = messages.filter(({ sellerId }) => sellerId === seller);
+          return left.length > 0 && left.every(({ value }) => value === null);
+        });
+      } finally {
+        await patch(world, asItWas(COMPACTS_AT_ONCE));
+      }
+      // That the row is empty then is for I4 to judge.
+      return () => away.process.restart();
     },
   },
 ];

@@ -52,9 +52,15 @@ export interface RunningRole {
   readonly process: ManagedProcess;
   /** The edges that lead away from it, by what is at the other end: `db`, `kafka`, `source`. */
   readonly gates: Readonly<Record<string, Gate>>;
+  /** `host:port` of its health port. */
+  readonly health: string;
+  /** All that it exports; '' when it does not answer. */
+  metrics(): Promise<string>;
   /** The sum of a metric's series; 0 when it does not answer. */
   metric(name: string): Promise<number>;
   isReady(): Promise<boolean>;
+  /** What it says of itself; null when it is ready. */
+  notReadyBecause(): Promise<string | null>;
   /** Stops it and starts it with more in its environment, until the next restart with none. */
   restartWith(env: Readonly<Record<string, string>>): Promise<void>;
 }
@@ -75,6 +81,8 @@ export interface World {
   readonly clientsGate: { readonly gate: Gate; inUse: boolean };
   readonly pageUrls: Readonly<Record<PageServer, string>>;
   role(name: RoleName): RunningRole;
+  /** A third projector of the gig page, without gates, for as long as a fault wants it. Resolves when it is ready or not. */
+  startFurtherProjector(): Promise<Pick<ManagedProcess, 'kill' | 'stop'>>;
   /** Resolves when every server answers and every role is ready. @throws after the time, naming who is not */
   untilReady(timeoutMs: number): Promise<void>;
   stop(): Promise<void>;
@@ -118,12 +126,19 @@ async function start(
   const kafkaPorts = await listenersFor(ROLE_NAMES.filter((name) => 'kafka' in ROLES[name].edges));
   const starting = [
     startPostgres({ dataDir: dataDirs.source ?? join(folder, 'postgres-source'), restart: SUPERVISED, log }),
-    startPostgres({ dataDir: dataDirs.pages ?? join(folder, 'postgres-pages'), restart: SUPERVISED, log }),
+    startPostgres({
+      dataDir: dataDirs.pages ?? join(folder, 'postgres-pages'),
+      // The least there is: 512 kB can be filled in a moment.
+      settings: { max_notify_queue_pages: 64 },
+      restart: SUPERVISED,
+      log,
+    }),
     startKafka({
       dataDir: dataDirs.kafka ?? join(folder, 'kafka'),
       port: kafkaPorts.client,
       controllerPort: kafkaPorts.controller,
-      properties: kafkaPorts.properties,
+      // So that compaction is a matter of seconds for the faults that want it.
+      properties: { ...kafkaPorts.properties, 'log.cleaner.backoff.ms': 500 },
       restart: SUPERVISED,
       log,
     }),
@@ -274,22 +289,12 @@ async function start(
       get process() {
         return current;
       },
-      isReady: () =>
-        fetch(`http://127.0.0.1:${healthPort}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
-          (answer) => answer.ok,
-          () => false,
-        ),
-      async metric(metric) {
-        const text = await fetch(`http://127.0.0.1:${healthPort}/metrics`, {
-          signal: AbortSignal.timeout(2_000),
-        })
-          .then((answer) => answer.text())
-          .catch(() => '');
-        return text
-          .split('\n')
-          .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `))
-          .reduce((sum, line) => sum + Number(line.slice(line.lastIndexOf(' ') + 1)), 0);
-      },
+      health: `127.0.0.1:${healthPort}`,
+      isReady: async () => (await notReadyBecause(healthPort)) === null,
+      notReadyBecause: () => notReadyBecause(healthPort),
+      metrics: () => metricsOf(healthPort),
+      metric: async (metric) =>
+        seriesIn(await metricsOf(healthPort), metric).reduce((sum, { value }) => sum + value, 0),
       async restartWith(more) {
         await current.stop();
         current = await launch(more);
@@ -314,6 +319,31 @@ async function start(
     sourceUrl: () => `http://127.0.0.1:${clientsGate.inUse ? clientsGate.gate.port : sourcePort}`,
     pageUrls: pageUrls as Record<PageServer, string>,
     role: (name) => roles.get(name)!,
+    startFurtherProjector: async () => {
+      const healthPort = await freePort();
+      const further = await startProcess({
+        name: 'projector-gig-3',
+        command: process.execPath,
+        args: [...NODE_FLAGS, main, 'projector'],
+        env: {
+          NODE_OPTIONS: undefined,
+          NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
+          TC_HEALTH_PORT: String(healthPort),
+          TC_PAGE: 'gig',
+          TC_DATABASE_URL: pagesServer.url('gig'),
+          TC_KAFKA_BROKERS: kafka.bootstrap,
+          TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
+        },
+        cwd: folder,
+        logFile: join(folder, 'projector-gig-3.log'),
+        readyUrl: `http://127.0.0.1:${healthPort}/livez`,
+        readyTimeoutMs: 60_000,
+        stopTimeoutMs: 20_000,
+        log,
+      });
+      running.push(further);
+      return further;
+    },
     async untilReady(timeoutMs) {
       let waitsFor = '';
       await until(
@@ -344,6 +374,34 @@ async function start(
   };
   await world.untilReady(60_000);
   return world;
+}
+
+const notReadyBecause = (healthPort: number): Promise<string | null> =>
+  fetch(`http://127.0.0.1:${healthPort}/readyz`, { signal: AbortSignal.timeout(2_000) }).then(
+    async (answer) => (answer.ok ? null : (await answer.text()).trim()),
+    () => 'does not answer',
+  );
+
+const metricsOf = (healthPort: number): Promise<string> =>
+  fetch(`http://127.0.0.1:${healthPort}/metrics`, { signal: AbortSignal.timeout(2_000) })
+    .then((answer) => answer.text())
+    .catch(() => '');
+
+export interface Sample {
+  /** As they stand between the braces; '' without any. */
+  readonly labels: string;
+  readonly value: number;
+}
+
+/** The series of a metric in what a role exports. */
+export function seriesIn(text: string, metric: string): Sample[] {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `))
+    .map((line) => {
+      const at = line.lastIndexOf(' ');
+      return { labels: line.slice(metric.length + 1, at - 1), value: Number(line.slice(at + 1)) };
+    });
 }
 
 /** The address of what a page server shows of a seller. */

@@ -54,6 +54,10 @@ export async function readTopic(bootstrap: string): Promise<TopicMessage[]> {
     await consumer.subscribe({ topic, fromBeginning: true });
     const done = Promise.withResolvers<void>();
     if (left.size === 0) done.resolve();
+    // A batch that cannot be read: it would be waited for without an end.
+    consumer.on(consumer.events.CRASH, ({ payload }) => {
+      if (!payload.restart) done.reject(payload.error);
+    });
     await consumer.run({
       autoCommit: false,
       async eachBatch({ batch }) {
