@@ -247,11 +247,15 @@ test('a topic that was lost is filled again under writes and kills, and only onc
   await admin.deleteTopics({ topics: [SELLER_EVENTS.topic] });
   await until('the topic is gone', async () => (await countPartitions(kafka, SELLER_EVENTS.topic)) === null);
   await admin.disconnect();
-  await ensureTopic(kafka, {
-    topic: SELLER_EVENTS.topic,
-    partitions: 40,
-    replication: 1,
-    settings: SELLER_EVENTS.settings,
+  // The broker's metadata may lag behind for a moment.
+  await until('the topic is there', async () => {
+    await ensureTopic(kafka, {
+      topic: SELLER_EVENTS.topic,
+      partitions: 40,
+      replication: 1,
+      settings: SELLER_EVENTS.settings,
+    });
+    return true;
   });
   const again = settings({ TC_REQUEST: 'lost', TC_SELLERS_PER_SECOND: '600' });
   await killAfter(again, 'lost', 1 + Math.floor(chance() * 200));
