@@ -65,11 +65,7 @@ export const pipeline: BoardSpec = {
               legend: 'held sellers, shard {{shard}}',
             },
             {
-              expr: calc(
-                sum(increase(series('topclients_outbox_missed_rows_total'), '$__rate_interval'), 'shard'),
-                '>',
-                0,
-              ),
+              expr: sum(increase(series('topclients_outbox_missed_rows_total'), '$__rate_interval'), 'shard'),
               legend: 'missed rows, shard {{shard}}',
             },
           ],
@@ -78,7 +74,7 @@ export const pipeline: BoardSpec = {
           kind: 'lines',
           title: 'Sent and failed',
           description:
-            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; exchange, with the outbox; send, to Kafka, and that by the reason Kafka gives. A shard is blocked while Kafka takes nothing of it.',
+            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; exchange, with the outbox; send, to Kafka, and that by whose fault it is; the metric and the log have the reason. A shard is blocked while Kafka takes nothing of it.',
           unit: rateUnitOf('topclients_relay_sent_total'),
           queries: [
             {
@@ -91,16 +87,12 @@ export const pipeline: BoardSpec = {
               rightAxis: 'cps',
             },
             {
-              expr: calc(
-                sum(rate(series('topclients_relay_send_errors_total'), '$__rate_interval'), 'kind', 'reason'),
-                '>',
-                0,
-              ),
-              legend: '{{reason}} ({{kind}})',
+              expr: sum(rate(series('topclients_relay_send_errors_total'), '$__rate_interval'), 'kind'),
+              legend: "refused, the {{kind}}'s fault",
               rightAxis: 'cps',
             },
             {
-              expr: calc(sum(series('topclients_relay_blocked'), 'shard'), '>', 0),
+              expr: sum(series('topclients_relay_blocked'), 'shard'),
               legend: 'blocked, shard {{shard}}',
             },
           ],

@@ -76,9 +76,9 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
         batchSize.observe(rows.length);
         sendDuration.observe(tookMs / 1_000);
         const now = Date.now();
-        for (const { type, committedAt } of rows) {
+        for (const { value, committedAt } of rows) {
           // A tombstone that is sent again has the time of its erasure, and goes with the state before it.
-          if (type !== 'seller-erased') delay.observe(Math.max(0, now - committedAt) / 1_000);
+          if (value !== null) delay.observe(Math.max(0, now - committedAt) / 1_000);
         }
       },
     }),

@@ -214,7 +214,7 @@ export async function countWaiting(
   const { rows } = await db.query<{ rows: number; oldest: number | null }>({
     name: 'count-waiting',
     text: `select count(*) as rows,
-        extract(epoch from min(committed_at) filter (where seller_id <> all ($4::bigint[])))::float8 * 1000 as oldest
+        extract(epoch from min(committed_at) filter (where value is not null and seller_id <> all ($4::bigint[])))::float8 * 1000 as oldest
       from outbox where id >= $3::bigint and bucket % $1::integer = $2::integer`,
     values: [shard.of, shard.index, floor, arrayLiteral(held)],
   });
