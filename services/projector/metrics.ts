@@ -80,7 +80,9 @@ export function openProjectorMetrics(metrics: Metrics, page: string, read: () =>
       batchSize.observe(applied.length);
       batchDuration.observe(tookMs / 1_000);
       const now = Date.now();
-      for (const { event } of applied) {
+      for (const { event, message } of applied) {
+        // A tombstone has the time of its erasure, also where it is published again long after.
+        if (message.value === null) continue;
         const committedAt = Date.parse(event.committedAt);
         delay.observe(Math.max(0, now - committedAt) / 1_000);
         if (committedAt > newestCommit) newestCommit = committedAt;

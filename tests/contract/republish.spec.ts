@@ -44,7 +44,7 @@ beforeEach(async () => {
   await db.query(`truncate seller, seller_event, outbox, republish, partition_layout;
     insert into partition_layout (partitions) values (4);
     insert into seller (seller_id, version, clients, erased, updated_at)
-      select id, case when id % 10 = 0 then 0 else 3 end, '[]', id % 3 = 0, now() from generate_series(1, ${SELLERS}) id;
+      select id, case when id % 10 = 0 then 0 else 3 end, '[]', id % 3 = 0, date_trunc('milliseconds', now()) from generate_series(1, ${SELLERS}) id;
     insert into seller_event (seller_id, version, type, change, committed_at)
       select seller_id, version, 'seller-erased', '{"type":"seller-erased"}', now() from seller where version > 0`);
 });
