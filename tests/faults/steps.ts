@@ -12,6 +12,8 @@ interface Step {
   readonly roles: readonly RoleName[];
   readonly edge: 'db' | 'kafka';
   readonly stop: Stop;
+  /** Nobody comes by unless projectors come and go: one is killed, others take what it had, and give it back. */
+  readonly stirs?: boolean;
 }
 
 const COMMIT = /^Q commit/i;
@@ -24,6 +26,8 @@ const step = (
   when: Stop['when'],
   at: RegExp,
 ): Step => ({ name, about, roles, edge, stop: { at, when } });
+
+const stirred = (...args: Parameters<typeof step>): Step => ({ ...step(...args), stirs: true });
 
 const RELAYS = ['relay-1', 'relay-2'] as const;
 const PROJECTORS = ['projector-gig-1', 'projector-gig-2', 'projector-user'] as const;
@@ -66,7 +70,7 @@ const STEPS: readonly Step[] = [
     'before',
     /^B checkpoint /,
   ),
-  step(
+  stirred(
     'projector-before-owning',
     'before it takes partitions that are free',
     PROJECTORS,
@@ -74,7 +78,7 @@ const STEPS: readonly Step[] = [
     'before',
     /^B own-partitions /,
   ),
-  step(
+  stirred(
     'projector-after-owning',
     'after it has partitions, before it knows',
     PROJECTORS,
@@ -82,7 +86,7 @@ const STEPS: readonly Step[] = [
     'after',
     /^B own-partitions /,
   ),
-  step(
+  stirred(
     'projector-before-disowning',
     'after the checkpoint of a partition that it gives to others, before its lock is free',
     PROJECTORS,
@@ -103,12 +107,13 @@ const STEPS: readonly Step[] = [
 const LONGEST_WAIT_MS = 8_000;
 
 /** Stops whoever comes to the step first. @returns null when nobody came */
-async function reach({ world, log }: Injection, { roles, edge, stop, name }: Step) {
+async function reach({ world, log }: Injection, { roles, edge, stop, name, stirs }: Step) {
   const armed = roles.map((role) => ({
     role: world.role(role),
     armed: world.role(role).gates[edge]!.arm(stop),
   }));
   let first: { role: RunningRole; armed: Armed } | undefined;
+  if (stirs) await killForSure(world.role('projector-gig-2'));
   await within(
     LONGEST_WAIT_MS,
     'the step',
