@@ -77,13 +77,20 @@ export async function park(db: Queryable, messages: readonly ParkedMessage[]): P
   return rows;
 }
 
-/** Forgets parked messages that something applied has made good: by version, or by offset where none is known. */
+/**
+ * Forgets parked messages that something applied has made good: by version, or by offset where none is known. Whatever
+ * stands before an erasure or a repair in its partition is behind it, also at a higher version: after the source was
+ * restored to an earlier time, that was one of the time that is gone, and a retry would bring it back.
+ */
 export async function supersede(db: Queryable, applied: readonly Superseding[]): Promise<void> {
   await db.query(
     `delete from parked using unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bigint[], $5::boolean[])
       as applied (seller_id, partition, message_offset, version, is_final)
     where parked.seller_id = applied.seller_id
-      and case when parked.version is not null and applied.version is not null then parked.version <= applied.version
+      and case
+        when applied.is_final and parked.partition = applied.partition
+          and parked.message_offset < applied.message_offset then true
+        when parked.version is not null and applied.version is not null then parked.version <= applied.version
         when parked.partition = applied.partition then parked.message_offset < applied.message_offset
         else applied.is_final end`,
     [

@@ -223,6 +223,17 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
     expect(await versions()).toEqual({ 1: 7 });
   });
 
+  test('what stands before an erasure in its partition is gone with it, also at a higher version of a time that is gone', async () => {
+    await refuse(1);
+    await apply(0, message(1, 9));
+    await accept();
+    // The source was restored to an earlier time, at which the seller was erased.
+    await apply(0, erasure(1, 6), tombstone(1, 6));
+    expect(await parked()).toEqual([]);
+    expect(await retry([0])).toEqual([]);
+    expect(await versions()).toEqual({ 1: 6 });
+  });
+
   test('a repair supersedes what is parked of its seller', async () => {
     await refuse(1);
     await apply(0, message(1, 5));
