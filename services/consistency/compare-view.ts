@@ -1,5 +1,5 @@
 import type { Client } from '#contracts/client.ts';
-import { pause } from '#platform/lifecycle.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 
 /** What the source of truth says of a seller who has changed something at least once. */
 export interface Truth {
@@ -81,6 +81,7 @@ export interface CompareOptions {
    * differ or may: who compares all the time has another try, and memory for only so many.
    */
   readonly givesUpAt?: number;
+  readonly clock?: Clock;
 }
 
 /** All that a comparison found. */
@@ -141,7 +142,8 @@ export async function compareView(
   topic: Topic,
   options: CompareOptions,
 ): Promise<Verdict> {
-  const startedAt = performance.now();
+  const { clock = SYSTEM_CLOCK } = options;
+  const startedAt = clock.monotonic();
   const { sellers, differences, late, unsettled, digest, caughtUp } = await findDifferences(
     source,
     view,
@@ -156,7 +158,7 @@ export async function compareView(
     examples: [...differing].slice(0, EXAMPLES),
     unsettled,
     digest,
-    tookMs: Math.round(performance.now() - startedAt),
+    tookMs: Math.round(clock.monotonic() - startedAt),
     caughtUp,
   };
 }
@@ -171,12 +173,13 @@ export async function findDifferences(
   topic: Topic,
   { sellersAtATime = 2_000, rounds = 5, ...options }: CompareOptions,
 ): Promise<Found> {
+  const { clock = SYSTEM_CLOCK } = options;
   const findings = new Findings();
   let patienceMs = options.catchUpMs;
   const catchUp = async () => {
-    const since = performance.now();
+    const since = clock.monotonic();
     const done = await hasCaughtUp(source, view, topic, { ...options, catchUpMs: patienceMs });
-    patienceMs -= performance.now() - since;
+    patienceMs -= clock.monotonic() - since;
     return done;
   };
   let caughtUp = await catchUp();
@@ -340,13 +343,13 @@ async function hasCaughtUp(
   source: Source,
   view: View,
   topic: Topic,
-  { catchUpMs, lookEveryMs = 100, signal }: CompareOptions,
+  { catchUpMs, lookEveryMs = 100, signal, clock = SYSTEM_CLOCK }: CompareOptions,
 ): Promise<boolean> {
-  const deadline = performance.now() + catchUpMs;
+  const deadline = clock.monotonic() + catchUpMs;
   const until = async (holds: () => Promise<boolean>) => {
     while (!(await holds())) {
-      if (performance.now() >= deadline) return false;
-      await pause(lookEveryMs, signal);
+      if (clock.monotonic() >= deadline) return false;
+      await clock.pause(lookEveryMs, signal);
       signal?.throwIfAborted();
     }
     return true;

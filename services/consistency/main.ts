@@ -12,7 +12,7 @@ import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { compareView } from './compare-view.ts';
-import { kafkaTopic } from './kafka-topic.ts';
+import { openKafkaTopic } from './kafka-topic.ts';
 import { postgresSource } from './postgres-source.ts';
 import { postgresView } from './postgres-view.ts';
 
@@ -60,16 +60,16 @@ export const role = defineRole({
       fail,
     );
     releases.push('the database of the page', () => viewDb.end());
-    const admin = openKafka('compare-views', await kafkaSettings(config), log).admin();
-    releases.push('Kafka', () => admin.disconnect());
-    await admin.connect();
+    const kafka = openKafka('compare-views', await kafkaSettings(config), log);
+    const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
+    releases.push('Kafka', () => topic.close());
     releases.push('the comparison', () => ended.abort(new Error('was stopped')));
 
     const view = await postgresView(viewDb, PAGES[page].projections[delivery], schema);
     const verdict = await within(
       timeoutMs,
       'the comparison',
-      compareView(postgresSource(sourceDb, log), view, kafkaTopic(admin, SELLER_EVENTS.topic), {
+      compareView(postgresSource(sourceDb, log), view, topic, {
         catchUpMs: Math.floor(timeoutMs / 3),
         signal: ended.signal,
       }),

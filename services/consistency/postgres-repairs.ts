@@ -45,5 +45,5 @@ async function admit(db: Queryable, sellerIds: readonly number[]): Promise<void>
 }
 
 /** An older row, or none, needs no more than the version, whatever the seller changed since the row was found. */
-const replacedBy = ({ held, digests }: Difference, version: number) =>
+export const replacedBy = ({ held, digests }: Difference, version: number) =>
   held !== null && held >= version ? { version: held, digest: String(digests.held) } : null;

@@ -1,4 +1,5 @@
 import type { Client } from '#contracts/client.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
@@ -26,8 +27,8 @@ const inOrder = ({ id, name, industry, description, logo, from, to }: Client): C
 });
 
 /** The tables of the source of truth, only read. Must be the primary: a replica may be behind what a view has. */
-export function postgresSource(db: Queryable, log: Log): Source {
-  const floor = new IdFloor(db, 'outbox', log);
+export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CLOCK): Source {
+  const floor = new IdFloor(db, 'outbox', log, clock);
   const truths = async (name: string, text: string, values: unknown[]) => {
     // Rows as arrays: pg has no type for that beside values.
     const { rows } = await db.query<Row>({ name, text, values, rowMode: 'array' } as never);

@@ -9,7 +9,7 @@ import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
-import { kafkaTopic } from './kafka-topic.ts';
+import { openKafkaTopic } from './kafka-topic.ts';
 import { type KeptView, keptView } from './kept-views.ts';
 import { openWatchMetrics } from './metrics.ts';
 import { postgresRepairs } from './postgres-repairs.ts';
@@ -99,13 +99,12 @@ export const role = defineRole({
         opened.push(() => sourceDb.end());
         const viewDb = await openView(schema);
         opened.push(() => viewDb.end());
-        const admin = kafka.admin();
-        opened.push(() => admin.disconnect());
-        await admin.connect();
+        const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
+        opened.push(() => topic.close());
         return {
           source: postgresSource(sourceDb, log),
           view: await postgresView(viewDb, PAGES[page].projections[view.delivery], schema),
-          topic: kafkaTopic(admin, SELLER_EVENTS.topic),
+          topic,
           repairs: postgresRepairs(sourceDb),
           close,
         };

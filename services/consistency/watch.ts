@@ -1,4 +1,4 @@
-import { pause } from '#platform/lifecycle.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import {
   type Difference,
@@ -66,6 +66,7 @@ const EXAMPLES = 10;
  * could not apply again. One whose parked message is older than the source, or who is erased there, is compared as any
  * other, and a repair takes the parked message away. A view that does not catch up comes to no verdict, for its late rows may be on their way.
  * @param open resolves to a session, or throws what keeps it from being had
+ * @param random 0 ≤ x < 1, for the jitter of the back-off
  */
 export async function watchView(
   open: () => Promise<Session>,
@@ -73,6 +74,8 @@ export async function watchView(
   observer: WatchObserver,
   log: Log,
   signal: AbortSignal,
+  clock: Clock = SYSTEM_CLOCK,
+  random: () => number = Math.random,
 ): Promise<void> {
   const book = new RepairBook(RETRY_UNHEALED_MS);
   let session: Session | null = null;
@@ -82,7 +85,7 @@ export async function watchView(
   while (!signal.aborted) {
     try {
       session ??= await open();
-      const verdict = await pass(session, settings, signal);
+      const verdict = await pass(session, settings, signal, clock);
       failures = verdict.isOne ? 0 : failures + 1;
       if (verdict.isOne) {
         const { divergent, sellers, tookMs } = verdict;
@@ -92,7 +95,7 @@ export async function watchView(
         else if (diverged) log.info({ sellers }, 'the view is as the source has it again');
         diverged = divergent.length > 0;
         if (settings.repair) {
-          const { send, unhealed, waiting } = book.plan(divergent, settings.repairsPerPass, Date.now());
+          const { send, unhealed, waiting } = book.plan(divergent, settings.repairsPerPass, clock.now());
           observer.unhealed(unhealed.length);
           if (unhealed.length !== unhealedBefore) tellUnhealed(unhealed, log);
           unhealedBefore = unhealed.length;
@@ -102,7 +105,7 @@ export async function watchView(
               'more rows differ than one pass repairs; to build the view anew is quicker when most of it is wrong',
             );
           }
-          await repair(session.repairs, send, settings.repairsPerSecond, book, observer, log, signal);
+          await repair(session.repairs, send, settings.repairsPerSecond, book, observer, log, signal, clock);
         }
       } else {
         observer.failed();
@@ -120,22 +123,22 @@ export async function watchView(
       session = null;
       void broken?.close().catch(() => {});
     }
-    await pause(failures === 0 ? settings.pauseMs : backOff(failures), signal);
+    await clock.pause(failures === 0 ? settings.pauseMs : backOff(failures, random()), signal);
   }
   await session?.close();
 }
 
 /** With jitter, so that the watchers of all pages do not come back at the same instant. */
-const backOff = (failures: number): number =>
-  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** Math.min(failures - 1, 10)) *
-  (0.5 + Math.random() / 2);
+const backOff = (failures: number, random: number): number =>
+  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** Math.min(failures - 1, 10)) * (0.5 + random / 2);
 
 async function pass(
   { source, view, topic }: Session,
   { sellersPerSecond, catchUpMs }: WatchSettings,
   signal: AbortSignal,
+  clock: Clock,
 ) {
-  const startedAt = performance.now();
+  const startedAt = clock.monotonic();
   const sellersAtATime = Math.min(SELLERS_AT_A_TIME, Math.max(1, Math.ceil(sellersPerSecond / 2)));
   let due = startedAt;
   const found = await findDifferences(source, view, topic, {
@@ -143,9 +146,10 @@ async function pass(
     givesUpAt: MOST_DIFFERENCES,
     sellersAtATime,
     signal,
+    clock,
     pace: async (sellers) => {
-      due = Math.max(due, performance.now() - 1_000) + (sellers / sellersPerSecond) * 1_000;
-      await pause(Math.max(0, due - performance.now()), signal);
+      due = Math.max(due, clock.monotonic() - 1_000) + (sellers / sellersPerSecond) * 1_000;
+      await clock.pause(Math.max(0, due - clock.monotonic()), signal);
     },
   });
   return {
@@ -153,7 +157,7 @@ async function pass(
     divergent: await withoutHeldBack([...found.differences.values()], source, await view.parked()),
     // What was found differing differs, even where the look at the others was not worth the while.
     isOne: found.caughtUp && (found.complete || found.differences.size > 0),
-    tookMs: performance.now() - startedAt,
+    tookMs: clock.monotonic() - startedAt,
   };
 }
 
@@ -209,15 +213,16 @@ async function repair(
   observer: WatchObserver,
   log: Log,
   signal: AbortSignal,
+  clock: Clock,
 ): Promise<void> {
   const atATime = Math.min(REPAIRS_AT_A_TIME, repairsPerSecond);
   for (let at = 0; at < send.length; at += atATime) {
-    if (at > 0) await pause((atATime / repairsPerSecond) * 1_000, signal);
+    if (at > 0) await clock.pause((atATime / repairsPerSecond) * 1_000, signal);
     if (signal.aborted) return;
     const some = send.slice(at, at + atATime);
     const sent = await repairs.send(some);
     // What could not be sent was tried as well: it would be tried for ever otherwise.
-    book.sent(some, Date.now());
+    book.sent(some, clock.now());
     observer.repaired(sent.length);
     if (sent.length < some.length) {
       log.error(

@@ -10,7 +10,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { compareView, type Verdict } from '../../services/consistency/compare-view.ts';
-import { kafkaTopic } from '../../services/consistency/kafka-topic.ts';
+import { openKafkaTopic } from '../../services/consistency/kafka-topic.ts';
 import { postgresSource } from '../../services/consistency/postgres-source.ts';
 import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
@@ -29,8 +29,10 @@ export async function compare(world: World, page: PageUnderFault): Promise<Verdi
   const source = await connect({ ...session, url: world.postgres.source.url('source') }, (err) =>
     lost.push(err),
   );
-  const admin = openKafka('faults-compare', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
+  const kafka = openKafka('faults-compare', { brokers: [world.kafka.bootstrap] }, silentLog);
+  let topic: Awaited<ReturnType<typeof openKafkaTopic>> | undefined;
   try {
+    topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
     const view = await connect(
       {
         ...session,
@@ -41,18 +43,17 @@ export async function compare(world: World, page: PageUnderFault): Promise<Verdi
       (err) => lost.push(err),
     );
     try {
-      await admin.connect();
       return await compareView(
         postgresSource(source, silentLog),
         await postgresView(view, PAGES[page].projections.asynchronous, VIEW_SCHEMA),
-        kafkaTopic(admin, SELLER_EVENTS.topic),
+        topic,
         { catchUpMs: CATCH_UP_MS, rounds: 20 },
       );
     } finally {
       await view.end().catch(() => {});
     }
   } finally {
-    await admin.disconnect().catch(() => {});
+    await topic?.close();
     await source.end().catch(() => {});
   }
 }

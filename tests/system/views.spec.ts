@@ -9,7 +9,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { compareView, type Verdict } from '../../services/consistency/compare-view.ts';
-import { kafkaTopic } from '../../services/consistency/kafka-topic.ts';
+import { openKafkaTopic } from '../../services/consistency/kafka-topic.ts';
 import { postgresSource } from '../../services/consistency/postgres-source.ts';
 import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { migratePage } from '../../services/migrate/main.ts';
@@ -91,18 +91,18 @@ async function alter<T>({ page, delivery }: ViewName, text: string, values: unkn
 
 async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promise<Verdict> {
   const schema = viewSchema(delivery, 1);
-  const admin = openKafka('views.spec', { brokers: [pipeline.kafka.bootstrap] }, silentLog).admin();
+  const kafka = openKafka('views.spec', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
   const [source, view] = await Promise.all([session('source'), session(page, [schema, 'public'])]);
-  await admin.connect();
+  const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
   try {
     return await compareView(
       postgresSource(source, silentLog),
       await postgresView(view, PAGES[page].projections[delivery], schema),
-      kafkaTopic(admin, SELLER_EVENTS.topic),
+      topic,
       { catchUpMs, sellersAtATime: 200 },
     );
   } finally {
-    await Promise.all([admin.disconnect(), source.end(), view.end()]);
+    await Promise.all([topic.close(), source.end(), view.end()]);
   }
 }
 
