@@ -50,6 +50,10 @@ faults: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
 	@SEED=$(SEED) MINUTES=$(MINUTES) FAULTS=$(FAULTS) MUTATE=$(MUTATE) ONCE=$(ONCE) $(NODE) tests/faults/main.ts
 
+## simulate: the real relay, projector, page cache and watcher on virtual time; SEEDS=10000 FROM=1 SEED=4711 MUTATE=id-cursor|all
+simulate: $(INSTALLED)
+	@SEEDS=$(SEEDS) FROM=$(FROM) SEED=$(SEED) MUTATE=$(MUTATE) $(NODE) tests/simulation/main.ts
+
 ## faults-checkers: the specs of the checkers, those in Go included
 faults-checkers: $(INSTALLED)
 	@bash tests/support/require.sh go
@@ -172,5 +176,5 @@ ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
 endif
 
-.PHONY: help demo demo-stop test check unit rules system faults faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image kind-up kind-load deploy e2e kind-down

@@ -16,6 +16,7 @@ export default {
       '<rootDir>/{services,cdk8s,dashboards}/**/*.spec.ts',
       '<rootDir>/bench/**/!(vegeta).spec.ts',
       '<rootDir>/tests/faults/**/!(short).spec.ts',
+      '<rootDir>/tests/simulation/**/*.spec.ts',
       '<rootDir>/tests/support/**/*.spec.ts',
     ]),
     // Builds the load generator first, which takes minutes.

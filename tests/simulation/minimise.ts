@@ -1,0 +1,47 @@
+import type { Action, Plan, Setup } from './plan.ts';
+
+/** Runs that may be spent on it. */
+const MOST_RUNS = 600;
+
+/**
+ * The smallest part of a plan that is found that is still broken: fewer processes first, then actions taken away in
+ * halves, quarters, … down to one by one (delta debugging).
+ */
+export function minimise(plan: Plan, fails: (candidate: Plan) => boolean): Plan {
+  let runs = 0;
+  const isBroken = (candidate: Plan): boolean => {
+    runs += 1;
+    return fails(candidate);
+  };
+  let least = plan;
+  for (const fewer of fewerProcesses(plan.setup)) {
+    const candidate = { ...least, setup: { ...least.setup, ...fewer } };
+    if (isBroken(candidate)) least = candidate;
+  }
+  for (let size = Math.ceil(least.actions.length / 2); size >= 1; size = Math.floor(size / 2)) {
+    for (let again = true; again; ) {
+      again = false;
+      for (let at = 0; at < least.actions.length && runs < MOST_RUNS; ) {
+        const candidate = { ...least, actions: without(least.actions, at, size) };
+        if (isBroken(candidate)) {
+          least = candidate;
+          again = size === 1;
+        } else at += size;
+      }
+    }
+  }
+  return least;
+}
+
+const without = (actions: readonly Action[], at: number, size: number): Action[] => [
+  ...actions.slice(0, at),
+  ...actions.slice(at + size),
+];
+
+const fewerProcesses = ({ watcher, projectors, relays, pages, brokers }: Setup): Partial<Setup>[] => [
+  ...(watcher === 'none' ? [] : [{ watcher: 'none' as const }]),
+  ...(pages > 1 ? [{ pages: 1 }] : []),
+  ...(brokers > 1 ? [{ brokers: 1 }] : []),
+  ...(relays > 1 ? [{ relays: 1 }] : []),
+  ...Array.from({ length: projectors - 1 }, (_, i) => ({ projectors: i + 1 })).reverse(),
+];

@@ -1,0 +1,98 @@
+import type { ClientList } from '#pages/page.ts';
+import { RecentLists, readWithList } from '#pages/recent-lists.ts';
+import { ViewChanges } from '../../services/page-server/view-changes.ts';
+import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { Session } from './database.ts';
+import type { SimProcess } from './process.ts';
+import { digestOf } from './sim-view-database.ts';
+import type { Stage } from './stage.ts';
+
+const STATEMENT_TIMEOUT_MS = 1_000;
+const TRY_AGAIN_MS = 1_000;
+
+/** Shows lists: what a page server has between a request and its page's database. */
+export class PageServer {
+  readonly #world: Stage;
+  readonly #process: SimProcess;
+  readonly #changes: ViewChanges;
+  readonly #recent: RecentLists;
+  #session: Promise<Session> | null = null;
+
+  constructor(world: Stage, process: SimProcess) {
+    this.#world = world;
+    this.#process = process;
+    this.#changes = new ViewChanges(process.clock);
+    this.#recent = new RecentLists(this.#changes, process.clock);
+  }
+
+  /** As `followViewChanges`: on a connection of its own, again and again. */
+  async listen(): Promise<void> {
+    const { view } = this.#world;
+    const { clock } = this.#process;
+    for (;;) {
+      const over = Promise.withResolvers<void>();
+      try {
+        const session = await view.server.connect(this.#process, () => over.resolve(), STATEMENT_TIMEOUT_MS);
+        const listener = { process: this.#process, told: (payload: string) => this.#changes.note(payload) };
+        session.onEnd.push(() => view.listeners.delete(listener));
+        await session.query(() => void view.listeners.add(listener));
+        this.#changes.begin();
+        await over.promise;
+      } catch {
+        // It was lost before it listened.
+      } finally {
+        this.#changes.end();
+      }
+      await clock.pause(TRY_AGAIN_MS);
+    }
+  }
+
+  async visit(sellerId: number): Promise<void> {
+    const since = this.#world.scheduler.now;
+    let shown: ClientList | null;
+    try {
+      const session = await this.#open();
+      const read = await readWithList(
+        this.#recent,
+        sellerId,
+        () => 0,
+        () => session.query(() => ({ seller_id: sellerId })),
+        (remembered) =>
+          session.query(() => {
+            const row = this.#world.view.rows.get(sellerId);
+            return [{ seller_id: sellerId, held: row ? answer(row, remembered) : null }];
+          }, 'top_clients'),
+      );
+      shown = read!.held.get(sellerId) ?? null;
+    } catch (err) {
+      // The page shows no list then.
+      this.#world.judge.note(
+        this.#process.name,
+        () => `shows ${sellerId} without a list: ${(err as Error).message}`,
+      );
+      return;
+    }
+    this.#world.judge.shown(this.#process.name, sellerId, shown, since);
+  }
+
+  #open(): Promise<Session> {
+    this.#session ??= this.#world.view.server.connect(
+      this.#process,
+      () => {
+        this.#session = null;
+      },
+      STATEMENT_TIMEOUT_MS,
+    );
+    this.#session.catch(() => {
+      this.#session = null;
+    });
+    return this.#session;
+  }
+}
+
+/** The column of `listUnless`. */
+function answer(row: FullListRow, remembered: string | null): string {
+  const digest = String(digestOf(row));
+  if (digest === remembered) return '';
+  return `${digest} ${row.version} ${Date.parse(row.committedAt) / 1_000} ${row.clients}`;
+}

@@ -1,0 +1,81 @@
+import type { Queryable } from '#platform/postgres.ts';
+import type { OutboxRow } from '../../services/outbox-relay/outbox.ts';
+import type { Session } from './database.ts';
+import type { SimSource } from './sim-source.ts';
+
+type Statement = (source: SimSource, values: readonly unknown[]) => unknown[];
+
+const idsIn = (literal: unknown): Set<number> =>
+  new Set(
+    String(literal)
+      .slice(1, -1)
+      .split(',')
+      .filter((id) => id !== '')
+      .map(Number),
+  );
+
+const inOrder = (source: SimSource): OutboxRow[] =>
+  [...source.outbox.values()].toSorted((a, b) => a.id - b.id);
+
+/** As an array, as the relay asks for it: with the layout of the same moment. */
+const outboxTuple = (row: OutboxRow, partitions: number) => [
+  row.id,
+  row.sellerId,
+  row.version,
+  row.type,
+  row.value,
+  row.committedAt,
+  row.traceparent,
+  row.replaces,
+  row.partition,
+  partitions,
+];
+
+const sellerTuple = (source: SimSource, sellerId: number) => {
+  const { version, clients, erased, updatedAt } = source.sellers.get(sellerId)!;
+  return [sellerId, version, JSON.stringify(clients), erased, updatedAt];
+};
+const isKnown = (source: SimSource) => (sellerId: number) => source.versionOf(sellerId) > 0;
+
+/** What the statements of outbox.ts, id-floor.ts and postgres-source.ts mean, by their names. */
+const STATEMENTS: Readonly<Record<string, Statement>> = {
+  'exchange-rows': (source, [remove, , , except, held, limit, floor]) => {
+    source.remove([...idsIn(remove)]);
+    const [skipped, heldSellers] = [idsIn(except), idsIn(held)];
+    return inOrder(source)
+      .filter(({ id, sellerId }) => id >= (floor as number) && !skipped.has(id) && !heldSellers.has(sellerId))
+      .slice(0, limit as number)
+      .map((row) => outboxTuple(row, source.layout));
+  },
+  'find-row': (source, [id]) => {
+    const row = source.outbox.get(id as number);
+    return row ? [outboxTuple(row, source.layout)] : [];
+  },
+  'last-id': (source) => [{ last: source.lastId || null, cache: 1, step: 1 }],
+  writers: (source) => [...source.writers].map((transaction) => ({ transaction, pid: 1 })),
+  'newest-id': (source) => [{ newest: source.lastId || null }],
+  'oldest-unsent': (source, [from]) =>
+    inOrder(source)
+      .filter(({ id }) => id >= (from as number))
+      .slice(0, 1)
+      .map(({ id }) => ({ id })),
+  'truths-next': (source, [after, limit]) =>
+    [...source.sellers.keys()]
+      .filter((sellerId) => sellerId > (after as number))
+      .filter(isKnown(source))
+      .toSorted((a, b) => a - b)
+      .slice(0, limit as number)
+      .map((sellerId) => sellerTuple(source, sellerId)),
+  'truths-of': (source, [sellers]) =>
+    [...idsIn(sellers)].filter(isKnown(source)).map((sellerId) => sellerTuple(source, sellerId)),
+};
+
+/** A connection to the source's database, for the product's own statements. */
+export const sourceDatabase = (source: SimSource, session: Session): Queryable =>
+  ({
+    query: ({ name, values = [] }: { name: string; values?: unknown[] }) => {
+      const statement = STATEMENTS[name];
+      if (statement === undefined) throw new Error(`the simulated source has no statement ${name}`);
+      return session.query(() => ({ rows: statement(source, values) }));
+    },
+  }) as unknown as Queryable;

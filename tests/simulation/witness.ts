@@ -1,0 +1,43 @@
+import type { Difference } from '../../services/consistency/compare-view.ts';
+import type { OutboxRow } from '../../services/outbox-relay/outbox.ts';
+import type { FullListRow } from '../../services/pages/full-list-view.ts';
+
+export interface Sent {
+  readonly key: string;
+  readonly value: string | null;
+  readonly timestamp: string;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** Hidden records are never delivered: they are of an aborted transaction, or the mark of its end. */
+export type Appearance = 'ordinary' | 'unreadable' | 'hidden';
+
+/** Why a row changed. */
+export type Cause = 'upsert' | 'replace' | 'crash' | 'planted';
+
+export interface RowChange {
+  readonly at: number;
+  readonly sellerId: number;
+  readonly before: FullListRow | null;
+  readonly after: FullListRow | null;
+  readonly cause: Cause;
+}
+
+/** What an entry of the trace is about. */
+export interface About {
+  readonly seller?: number;
+  readonly partition?: number;
+}
+
+/** Sees everything that happens to what is stored, at the moment it happens. */
+export interface Witness {
+  /** For the trace alone; `what` is asked only where there is one. */
+  note(who: string, what: () => string, about?: About): void;
+  appended(partition: number, batch: readonly Sent[], by: string, appearance: Appearance): void;
+  rowChanged(change: RowChange): void;
+  /** A checkpoint moved forward: what stands below it is applied. */
+  checkpointMoved(partition: number, from: number, to: number): void;
+  repairsSent(differences: readonly Difference[]): void;
+  /** Rows were deleted from the outbox. */
+  removed(rows: readonly OutboxRow[]): void;
+}
