@@ -487,7 +487,7 @@ journey("the chart's own test writes a client and sees it on a page", async () =
 journey(
   'the topic gets more partitions, and all sellers are published again, without a failed request',
   async () => {
-    const status = async () => (await cluster.get('topclients', 'top-clients')).status;
+    const status = async () => (await cluster.get('topclients/top-clients')).status;
     await withoutAFailedRequest(EVERY_PAGE, async () => {
       await cluster.patch('topclients/top-clients', { spec: { kafka: { partitions: 24 } } });
       await until(
