@@ -154,7 +154,11 @@ export class Projector {
           this.#unreadable.delete(partition);
           this.#membership?.deliver(batch);
         },
-        outOfRange: (partition, asked) => this.#membership?.outOfRange(partition, asked),
+        outOfRange: (partition, asked) => {
+          // Whatever could not be read there has been deleted.
+          this.#unreadable.delete(partition);
+          this.#membership?.outOfRange(partition, asked);
+        },
         unreadable: (partition, err) => {
           if (this.#membership?.states.has(partition)) {
             this.#unreadable.set(partition, `Kafka: partition ${partition}: ${err.message}`);
