@@ -165,17 +165,18 @@ class Topic implements Bus {
     }
   }
 
-  async ends(): Promise<ReadonlyMap<number, PartitionEnds>> {
+  async ends(): Promise<ReadonlyMap<number, PartitionEnds | null>> {
     if (this.isAway) throw new Error('Kafka is away');
-    const seen = [...this.partitions.entries()].filter(([partition]) => !this.leaderless.has(partition));
     return new Map(
-      seen.map(([partition, { length }]) => [
+      [...this.partitions.entries()].map(([partition, { length }]) => [
         partition,
-        {
-          first: this.first.get(partition) ?? 0,
-          next: length - (this.held.get(partition) ?? 0),
-          end: length,
-        },
+        this.leaderless.has(partition)
+          ? null
+          : {
+              first: this.first.get(partition) ?? 0,
+              next: length - (this.held.get(partition) ?? 0),
+              end: length,
+            },
       ]),
     );
   }
@@ -368,6 +369,38 @@ test('a partition without a leader is told, ends nothing, and goes on when it ha
   await until('it is ready', isReady);
 });
 
+test('a partition that loses its leader while it has lag is given up, and does not end the process', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  topic.mute.add(1);
+  const { projector, failures, isReady, metric } = start(topic, database);
+  writeEverywhere(topic);
+  await until('the lag is known', async () => (await metric('topclients_projector_lag_records')) === 1);
+  topic.leaderless.add(1);
+  topic.mute.clear();
+  await until('it says so', () => projector.notReadyBecause() === 'Kafka: partitions 1 cannot be seen');
+  // Whoever sees it may have it.
+  await until('it is given up', () => !database.owners.has(1));
+  // Far longer than a partition may stand still.
+  await clock.pause(40_000);
+  expect(failures).toEqual([]);
+  topic.leaderless.clear();
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+});
+
+test('a partition without a leader at the start is told, and counts as one that nobody keeps up', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  topic.leaderless.add(1);
+  writeEverywhere(topic);
+  const { projector, metric, isReady } = start(topic, database);
+  await until('it says so', () => projector.notReadyBecause() === 'Kafka: partitions 1 cannot be seen');
+  expect(await metric('topclients_projector_topic_partitions')).toBe(3);
+  expect(await metric('topclients_projector_partitions')).toBe(2);
+  topic.leaderless.clear();
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+});
+
 test('what an open transaction holds back counts as lag, is told apart, and is no stall', async () => {
   const [topic, database] = [new Topic(2), new Database()];
   topic.held.set(1, 2);
@@ -413,6 +446,21 @@ test('a partition that is added is taken and read', async () => {
   topic.partitions.push([]);
   topic.write(1);
   await until('everything is applied', isCaughtUp(topic, database));
+});
+
+test('partitions that a topic does not have any more are given up and not spoken of', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  const { metric, failures, isReady } = start(topic, database);
+  for (let i = 0; i < 5; i++) writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  // Deleted, and made anew with fewer.
+  topic.partitions.splice(0, 3, [], []);
+  await until('it is given up', () => !database.owners.has(2));
+  await clock.pause(40_000);
+  expect([failures, isReady()]).toEqual([[], true]);
+  expect(await metric('topclients_projector_topic_partitions')).toBe(2);
+  topic.write(0);
+  await until('it goes on', () => database.checkpoints.get(0) === 1);
 });
 
 test('others are told how far it is, also when nothing comes', async () => {

@@ -93,6 +93,7 @@ export class Projector {
   #kafkaTrouble: string | null = null;
   /** Some partitions cannot be seen, and others can. */
   #unseenTrouble: string | null = null;
+  #unseen: ReadonlySet<number> = new Set();
   /** Why a partition cannot be read where it stands. To start anew would not help. */
   readonly #unreadable = new Map<number, string>();
   #stalled: string | null = null;
@@ -100,7 +101,7 @@ export class Projector {
   readonly #ends = new Map<number, PartitionEnds>();
   readonly #newestEnds = new Map<number, number>();
   readonly #caughtUpAt = new Map<number, number>();
-  /** In monotonic ms. */
+  /** Of all partitions of the topic; of one that was not seen yet, when it was first heard of. In monotonic ms. */
   readonly #sawPartitionAt = new Map<number, number>();
   #sawKafkaAt: number;
   #lookedAt: number;
@@ -265,7 +266,7 @@ export class Projector {
             await membership.leave(1_000);
             throw new KafkaUnseen('cannot see Kafka');
           }
-          const partitions = [...this.#ends.keys()];
+          const partitions = [...this.#ends.keys()].filter((one) => !this.#unseen.has(one));
           const isFair = await membership.balance(partitions);
           // Nothing is balanced before the topic was seen.
           isBalanced = isFair && partitions.length > 0;
@@ -351,8 +352,14 @@ export class Projector {
       const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends(), this.#clock);
       const now = this.#clock.monotonic();
       for (const [partition, one] of ends) {
-        this.#ends.set(partition, one);
-        this.#sawPartitionAt.set(partition, now);
+        if (one !== null) this.#ends.set(partition, one);
+        if (one !== null || !this.#sawPartitionAt.has(partition)) this.#sawPartitionAt.set(partition, now);
+      }
+      // A topic that was made anew may have fewer.
+      for (const partition of this.#sawPartitionAt.keys()) {
+        if (ends.has(partition)) continue;
+        this.#sawPartitionAt.delete(partition);
+        this.#ends.delete(partition);
       }
       this.#tellUnseen(now);
       // A topic that was made anew ends earlier.
@@ -371,11 +378,12 @@ export class Projector {
     }
   }
 
-  /** Of partitions that this process owns: their broker is away, or they have no leader. */
+  /** Partitions whose broker is away, or that have no leader: others may see them. */
   #tellUnseen(now: number): void {
-    const unseen = [...(this.#membership?.states.keys() ?? [])].filter(
-      (one) => now - (this.#sawPartitionAt.get(one) ?? now) > this.#settings.sessionTimeoutMs,
+    const unseen = [...this.#sawPartitionAt].flatMap(([partition, at]) =>
+      now - at > this.#settings.sessionTimeoutMs ? [partition] : [],
     );
+    this.#unseen = new Set(unseen);
     if (unseen.length > 0 && this.#unseenTrouble === null) {
       this.#log.error({ partitions: unseen }, 'cannot see some partitions of the topic');
     }
@@ -441,9 +449,10 @@ export class Projector {
     return applied.map(([partition, next]) => ({
       partition,
       applied: next,
-      readable: this.#unreadable.has(partition)
-        ? 0
-        : Math.max(0, (this.#ends.get(partition)?.next ?? 0) - Math.max(next, 0)),
+      readable:
+        this.#unreadable.has(partition) || this.#unseen.has(partition)
+          ? 0
+          : Math.max(0, (this.#ends.get(partition)?.next ?? 0) - Math.max(next, 0)),
       isQueued: someMoved && applier.oldestWaiting(partition) !== null,
     }));
   }
@@ -478,7 +487,7 @@ export class Projector {
         },
       ];
     });
-    return { partitions, states: [...states.values()], ofTopic: this.#ends.size };
+    return { partitions, states: [...states.values()], ofTopic: this.#sawPartitionAt.size };
   }
 
   async #every(

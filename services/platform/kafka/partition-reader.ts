@@ -48,10 +48,10 @@ export interface PartitionReader {
    */
   read(reading: Reading, signal: AbortSignal): Promise<void>;
   /**
-   * Asks for the offsets of all partitions, also of those added meanwhile. One whose leader does not answer is missing.
-   * @throws when no leader answers
+   * Asks for the offsets of all partitions, also of those added meanwhile: null where no leader answers.
+   * @throws when none answers for any
    */
-  offsets(): Promise<ReadonlyMap<number, PartitionOffsets>>;
+  offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>>;
   /** Commits offsets of a group that has no members. @throws what Kafka refuses it with */
   commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void>;
   close(): Promise<void>;
@@ -266,8 +266,9 @@ class Partitions implements PartitionReader {
     );
   }
 
-  async offsets(): Promise<ReadonlyMap<number, PartitionOffsets>> {
+  async offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
     await this.#refresh();
+    const partitions = [...this.#leaders.keys()];
     const byNode = Map.groupBy(this.#leaders, ([, node]) => node);
     byNode.delete(-1);
     const asked = await Promise.allSettled(
@@ -281,7 +282,8 @@ class Partitions implements PartitionReader {
     const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [...one.value] : []));
     const refused = asked.find((one) => one.status === 'rejected');
     if (answers.length === 0) throw refused?.reason ?? new Error('no partition of the topic has a leader');
-    return new Map(answers);
+    const known = new Map(answers);
+    return new Map(partitions.map((partition) => [partition, known.get(partition) ?? null]));
   }
 
   async #offsetsOf(node: number, partitions: readonly number[]): Promise<Map<number, PartitionOffsets>> {
