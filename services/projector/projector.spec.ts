@@ -35,6 +35,9 @@ class Database {
   /** Statements that write fail with this. */
   refuses: Error | null = null;
   opened = 0;
+  /** How long storing checkpoints takes, by the clock of the specs. */
+  checkpointMs = 0;
+  stored = 0;
 
   readonly open = async (): Promise<ViewStore> => {
     const me = ++this.opened;
@@ -77,6 +80,8 @@ class Database {
       },
       checkpoint: async (progress: ReadonlyArray<{ partition: number; known: number; next: number }>) => {
         await write();
+        this.stored += 1;
+        await clock.pause(this.checkpointMs);
         const lost = progress.filter(({ partition }) => this.owners.get(partition) !== me);
         if (lost.length > 0) throw new OwnershipLost(lost.map(({ partition }) => partition));
         const before = new Map(
@@ -461,6 +466,23 @@ test('partitions that a topic does not have any more are given up and not spoken
   expect(await metric('topclients_projector_topic_partitions')).toBe(2);
   topic.write(0);
   await until('it goes on', () => database.checkpoints.get(0) === 1);
+});
+
+test('checkpoints that take long are stored more seldom', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  database.checkpointMs = 200;
+  start(topic, database);
+  const writing = setInterval(() => writeEverywhere(topic), 5);
+  try {
+    await until('the first is stored', () => database.stored > 0);
+    await clock.pause(40_000);
+  } finally {
+    clearInterval(writing);
+  }
+  // One in 4 s, not in 700 ms, with jitter and a machine that is busy.
+  expect(database.stored).toBeGreaterThan(4);
+  expect(database.stored).toBeLessThan(25);
+  await until('everything is applied', isCaughtUp(topic, database));
 });
 
 test('others are told how far it is, also when nothing comes', async () => {
