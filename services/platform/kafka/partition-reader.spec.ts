@@ -218,6 +218,21 @@ test('a broker that is away keeps nothing from being read from the other', async
   await until('all is read', areAll(positions, 3));
 });
 
+test('a partition that was refused is asked for again, though nothing else ever happens', async () => {
+  // Nobody else rings, so that one wake-up that comes a moment too early is the last: many, for it is a matter of chance.
+  const clusters = Array.from({ length: 40 }, () => {
+    const cluster = new Cluster();
+    cluster.leaders.set(0, 0);
+    cluster.ends.set(0, 3);
+    cluster.errors.set('0/0', 56);
+    return cluster;
+  });
+  const readers = clusters.map((cluster) => read(cluster, [0]));
+  await until('all were refused', () => clusters.every(({ fetches }) => fetches.length > 0));
+  for (const { errors } of clusters) errors.clear();
+  await until('all is read', () => readers.every(({ positions }) => positions.get(0) === 3));
+});
+
 test('a partition without a leader waits for one, and the others do not', async () => {
   const cluster = twoBrokers();
   cluster.leaders.set(3, -1);

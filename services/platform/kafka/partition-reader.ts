@@ -199,10 +199,8 @@ class Partitions implements PartitionReader {
     troubled: Map<number, Trouble>,
     turn: number,
   ): ReadonlyMap<number, number> {
-    const now = this.#clock.monotonic();
     const wanted = [...positions].filter(
-      ([partition]) =>
-        this.#leaders.get(partition) === node && (troubled.get(partition)?.until ?? now) <= now,
+      ([partition]) => this.#leaders.get(partition) === node && troubled.get(partition)?.rests !== true,
     );
     const first = wanted.length > 0 ? turn % wanted.length : 0;
     return new Map([...wanted.slice(first), ...wanted.slice(0, first)]);
@@ -220,9 +218,13 @@ class Partitions implements PartitionReader {
       return hasMoved;
     }
     const failures = (troubled.get(partition)?.failures ?? 0) + 1;
-    const wait = backOff(failures);
-    troubled.set(partition, { failures, until: this.#clock.monotonic() + wait });
-    void this.#clock.pause(wait).then(() => this.#bell.ring());
+    const trouble = { failures, rests: true };
+    troubled.set(partition, trouble);
+    // Whoever is woken finds it over: a timer may fire a moment before the time that a clock would be asked for.
+    void this.#clock.pause(backOff(failures)).then(() => {
+      trouble.rests = false;
+      this.#bell.ring();
+    });
     if (errorCode === OFFSET_OUT_OF_RANGE) reading.outOfRange(partition, from);
     else if (undecodable !== undefined) reading.unreadable(partition, undecodable);
     else {
@@ -407,8 +409,8 @@ class Partitions implements PartitionReader {
 
 interface Trouble {
   readonly failures: number;
-  /** Not asked for before, in monotonic ms. */
-  readonly until: number;
+  /** Not asked for while it does. */
+  readonly rests: boolean;
 }
 
 interface OffsetsAnswer {
