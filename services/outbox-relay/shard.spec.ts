@@ -104,6 +104,43 @@ function rig(
   return { run, attempts, acknowledged, waiting, ended, outbox, told, released };
 }
 
+test('a marker waits until the state before it is on the topic, and nobody else waits for that', async () => {
+  const state = (id: number, sellerId: number, value = '{}') => ({
+    ...row(id, sellerId, 7, value),
+    type: 'seller-repaired',
+    partition: 15,
+  });
+  const marker = (id: number, sellerId: number): OutboxRow => ({
+    ...row(id, sellerId, 7),
+    type: 'seller-moved',
+    value: null,
+    partition: 3,
+  });
+  const large = 'x'.repeat(2_000);
+  const stored: string[] = [];
+  const { run, waiting, ended, acknowledged } = rig(
+    [state(1, 1, large), marker(2, 1), state(3, 2), marker(4, 2), row(5, 2, 8)],
+    (batch) => {
+      // As a broker does: each partition takes its part, or refuses it.
+      const refused = batch.some(({ value }) => value === large) ? 15 : null;
+      for (const { partition, headers } of batch) {
+        if (partition !== refused) stored.push(headers['ce_id']!);
+      }
+      if (refused !== null) throw refusal('MESSAGE_TOO_LARGE');
+      if (batch.some(({ headers }) => headers['ce_id'] === '2/8')) setTimeout(() => ended.abort(), 20);
+    },
+  );
+  await run();
+  // The one whose state is refused is held, and its old partition keeps what it has.
+  expect(waiting.map(({ id }) => id)).toEqual([1, 2]);
+  expect(stored).not.toContain('1/7/moved');
+  expect(acknowledged.filter((id) => id.startsWith('2/'))).toEqual([
+    expect.stringMatching(/^2\/7\/repair/),
+    '2/7/moved',
+    '2/8',
+  ]);
+});
+
 test('rows go out in order, are removed after the acknowledgement, and nothing is left', async () => {
   const { run, acknowledged, waiting } = rig([row(1, 1, 1), row(2, 2, 1), row(3, 1, 2)]);
   await run();

@@ -1,3 +1,4 @@
+import { SELLER_MOVED } from '#contracts/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import { HeldSellers } from './held.ts';
@@ -90,14 +91,25 @@ export async function relayRows(
       return null;
     }
   };
+  /**
+   * The messages of rows, without a marker whose seller's state goes in the same request, and without what follows it: a
+   * request is taken partition by partition. Where the new one refuses the state, and the old one takes the marker, the
+   * marker would have compaction remove the only state there is.
+   */
   const batchOf = (rows: readonly OutboxRow[]): Batch => {
     const batch = { rows: [] as OutboxRow[], messages: [] as Message[], timed: false };
+    const hasMarkers = rows.some(({ type }) => type === SELLER_MOVED);
+    const taken = new Set<number>();
+    const later = new Set<number>();
     for (const row of rows) {
+      if (hasMarkers && row.type === SELLER_MOVED && taken.has(row.sellerId)) later.add(row.sellerId);
+      if (later.has(row.sellerId)) continue;
       // Whoever is held may have become so by the row before.
       const message = held.has(row.sellerId) ? null : encode(row);
       if (message === null) continue;
       batch.rows.push(row);
       batch.messages.push(message);
+      if (hasMarkers) taken.add(row.sellerId);
     }
     return batch;
   };

@@ -37,11 +37,11 @@ export interface RepublishProgress {
   readonly progressedAt: number;
 }
 
-/** Of the oldest run that is not finished; null when there is none. */
+/** Of a growth that is not finished, else of the oldest run that is not; null when there is none. */
 export async function readProgress(db: Queryable): Promise<RepublishProgress | null> {
   const { rows } = await db.query<{ sellers_done: number; sellers: number; progressed_at: Date }>(
     `select sellers_done, sellers, progressed_at from republish where finished_at is null
-    order by started_at limit 1`,
+    order by moved_from is null, started_at limit 1`,
   );
   const [row] = rows;
   return row

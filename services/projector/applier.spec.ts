@@ -474,3 +474,18 @@ test('a partition is drained by itself, and one that is released with a queue le
   await applier.drain();
   expect(applier.positions.get(0)!.next).toBe(9);
 });
+
+test('a partition that was released begins anew where it is told to, whatever is on its way', async () => {
+  const { applier, block, view } = rig();
+  const goOn = block();
+  applier.handOver(0, [message(0, 1, 1), message(1, 2, 1)], 2);
+  await new Promise(setImmediate);
+  applier.release(0);
+  // As after a reset of the checkpoints by somebody else meanwhile.
+  applier.begin(0, 1, []);
+  expect(applier.handedOver(0)).toBe(1);
+  goOn();
+  await applier.drain();
+  expect(view.size).toBe(2);
+  expect(applier.positions.get(0)?.next).toBe(1);
+});

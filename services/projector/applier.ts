@@ -73,8 +73,8 @@ const LOOK_WHETHER_TOLD_MS = 5_000;
 
 interface Chunk {
   readonly received: readonly Received[];
-  /** Where each partition stands once the chunk is applied. */
-  readonly reaches: ReadonlyMap<number, number>;
+  /** Where each partition stands once the chunk is applied; without those that were released meanwhile. */
+  readonly reaches: Map<number, number>;
 }
 
 /**
@@ -182,6 +182,8 @@ export class Applier {
   /** Drops what waits of a partition and forgets it; what is on its way to the database may still arrive there. */
   release(partition: number): void {
     this.positions.delete(partition);
+    // Whoever takes it on again says where it begins; that may be before what is on its way.
+    for (const { reaches } of this.#inFlight) reaches.delete(partition);
     for (const { partition: of, messages, taken } of this.#queue) {
       if (of !== partition) continue;
       this.#waiting -= messages.length - taken;
@@ -505,7 +507,6 @@ export class Applier {
   #advance(chunk: Chunk, written: readonly Applicable[]): void {
     for (const [partition, next] of chunk.reaches) {
       const position = this.positions.get(partition);
-      // Forward only: it may have been released and taken on again while the chunk was on its way.
       if (position && position.next < next) position.next = next;
     }
     for (const { partition, message, event } of written) {

@@ -11,8 +11,8 @@ export interface Bus {
   read(reader: BusReader, signal: AbortSignal): Promise<void>;
   /** Tells others how far the view is. Not what a restart begins from. */
   commit(positions: ReadonlyMap<number, number>): Promise<void>;
-  /** Of every partition of the topic. A partition that was added appears here. */
-  ends(): Promise<ReadonlyMap<number, PartitionEnds>>;
+  /** Of every partition of the topic, null where that is not known now. A partition that was added appears here. */
+  ends(): Promise<ReadonlyMap<number, PartitionEnds | null>>;
   close(): Promise<void>;
 }
 

@@ -18,9 +18,9 @@ export function openKafkaBus(kafka: Kafka, { topic, groupId }: KafkaBusSettings,
     async ends() {
       const offsets = await reader.offsets();
       return new Map(
-        [...offsets].map(([partition, { first, lastStable, highWatermark }]) => [
+        [...offsets].map(([partition, one]) => [
           partition,
-          { first, next: lastStable, end: highWatermark },
+          one && { first: one.first, next: one.lastStable, end: one.highWatermark },
         ]),
       );
     },

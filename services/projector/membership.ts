@@ -3,7 +3,7 @@ import type { Clock } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Applier } from './applier.ts';
-import type { Batch, PartitionEnds } from './bus.ts';
+import type { Batch, Bus, PartitionEnds } from './bus.ts';
 import type { ParkedRetries } from './parked-retries.ts';
 import { partitionShare } from './partition-share.ts';
 import { OwnershipLost, type ViewStore } from './view-store.ts';
@@ -42,7 +42,7 @@ export class Membership {
   readonly #store: ViewStore;
   readonly #clock: Clock;
   readonly #log: Log;
-  readonly #ends: () => Promise<ReadonlyMap<number, PartitionEnds>>;
+  readonly #ends: Bus['ends'];
   readonly #onChange: () => void;
   readonly #over = new AbortController();
   readonly #bell: Bell;
@@ -58,7 +58,7 @@ export class Membership {
   constructor(
     store: ViewStore,
     makeApplier: (onFailure: (err: unknown) => void) => Applier,
-    ends: () => Promise<ReadonlyMap<number, PartitionEnds>>,
+    ends: Bus['ends'],
     onChange: () => void,
     bell: Bell,
     clock: Clock,
@@ -129,7 +129,7 @@ export class Membership {
 
   /**
    * One step towards a fair share of the partitions.
-   * @param partitions all of the topic
+   * @param partitions those of the topic that can be seen from here; others are left to whoever sees them
    * @returns whether everybody has one; if not, the next step had better come soon
    */
   async balance(partitions: readonly number[]): Promise<boolean> {
@@ -145,7 +145,9 @@ export class Membership {
     for (const [partition, { state }] of this.#owned) if (state === 'releasing') releasing.add(partition);
     const { take, release, isBalanced } = partitionShare(ownership, partitions, releasing);
     if (take.length > 0) await this.#take(take);
-    for (const one of release) {
+    const seen = new Set(partitions);
+    const unseen = [...this.#owned.keys()].filter((one) => !seen.has(one));
+    for (const one of [...release, ...unseen]) {
       // One that is being positioned is left alone until it runs. Nobody waits here: the session has to be heard of.
       if (this.#owned.get(one)?.state === 'running') void this.#release(one).catch((err) => this.end(err));
     }

@@ -35,7 +35,10 @@ export interface RunOptions {
 const SELLERS_AT_A_TIME = 100;
 const LOOK_EVERY_MS = 20;
 
-/** Starts a run unless there is one of its name. */
+/**
+ * Starts a run unless there is one of its name. Another that somebody asked for and left unfinished is over when this
+ * one publishes all of its sellers: nobody would ever end it, and it would be told of as the one that stands still.
+ */
 export async function beginRun(
   db: Queryable,
   { request, first, last }: Wanted,
@@ -46,6 +49,14 @@ export async function beginRun(
     select $1, $2, $3, $4, $2::bigint - 1, count(*) from seller where seller_id between $2 and $3
     on conflict do nothing`,
     [request, first, last, movedFrom],
+  );
+  if (movedFrom !== null) return;
+  await db.query(
+    `update republish older set finished_at = clock_timestamp()
+    from republish this
+    where this.request = $1 and older.started_at < this.started_at and older.finished_at is null
+      and older.moved_from is null and older.first_seller >= this.first_seller and older.last_seller <= this.last_seller`,
+    [request],
   );
 }
 

@@ -10,6 +10,7 @@ import { silentLog } from '#platform/log.ts';
 import { connect as connectTo, type Queryable } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
+import { readProgress } from '../../services/outbox/partition-layout.ts';
 import { growPartitions } from '../../services/republish/growth.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
 
@@ -205,4 +206,27 @@ test('it waits while the outbox is full', async () => {
   });
   expect(done).toBe(SELLERS);
   expect(paused).toBeGreaterThanOrEqual(3);
+});
+
+test('a run that was left unfinished is over when another publishes all of its sellers, and only then', async () => {
+  const unfinished = async () =>
+    (
+      await db.query<{ request: string }>(
+        'select request from republish where finished_at is null order by request',
+      )
+    ).rows.map(({ request }) => request);
+  await beginRun(db, { request: 'left', first: 10, last: 20 });
+  await beginRun(db, { request: 'part', first: 15, last: 40 });
+  expect(await unfinished()).toEqual(['left', 'part']);
+  await beginRun(db, { request: 'all', first: 0, last: 1_000 });
+  expect(await unfinished()).toEqual(['all']);
+  // Who starts it again finds it done, and takes nothing away from the one under way.
+  await beginRun(db, { request: 'left', first: 10, last: 20 });
+  expect(await finishRun(db, 'left', OPTIONS)).toBe(0);
+  expect(await unfinished()).toEqual(['all']);
+  expect(await outbox()).toEqual([]);
+  // What is told while a growth is under way is the growth.
+  await beginRun(db, { request: 'growth-2-4', first: 0, last: 1_000 }, 2);
+  await db.query(`update republish set sellers = 77 where request = 'growth-2-4'`);
+  expect(await readProgress(db)).toMatchObject({ sellers: 77 });
 });

@@ -259,7 +259,7 @@ test('a length that cannot be is no endless loop', async () => {
 test('one batch alone is decoded for who takes the frames apart', async () => {
   const where = { topic: 'topic', partition: 3 };
   const lz4 = await of(20, numberOf('lz4'));
-  const records = await decodeBatch(lz4, where, codecs);
+  const { records } = await decodeBatch(lz4, where, codecs);
   expect(records.map(({ offset, value }) => `${offset}${value}`)).toEqual(['20a', '21b', '22c']);
   await expect(decodeBatch(lz4, where, {})).rejects.toThrow(
     'the batch at topic/3, offsets 20 to 25, compression lz4, cannot be read: there is no codec for compression lz4 (3) here',

@@ -263,6 +263,13 @@ async function readBatches(
   return done(messages, next);
 }
 
+/** What one batch held. */
+export interface OpenedBatch {
+  readonly records: readonly FetchedRecord[];
+  /** To how many bytes it was unpacked; 0 where it is not compressed. */
+  readonly unpacked: number;
+}
+
 /**
  * The records of one batch of format 2, for readers that take the frames of batches apart themselves.
  * @param batch its bytes, from its first offset on; what stands behind it is not looked at
@@ -272,8 +279,8 @@ export async function decodeBatch(
   batch: Buffer,
   where: { readonly topic: string; readonly partition: number },
   codecs: Readonly<Partial<Record<Compression, Codec>>>,
-): Promise<readonly FetchedRecord[]> {
-  return (await openBatch(batch, 0, readHead(batch, 0), where, codecs)).records;
+): Promise<OpenedBatch> {
+  return openBatch(batch, 0, readHead(batch, 0), where, codecs);
 }
 
 /**

@@ -1,5 +1,8 @@
+import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { silentLog } from '../log.ts';
+import { LARGEST_BATCH_BYTES } from './compression.ts';
+import { crc32c } from './crc32c.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
 import { installKafkaCodecs } from './install.ts';
 
@@ -108,4 +111,45 @@ test('what cannot be decoded keeps nothing from being read that comes before it'
   const answer = await decode(0, [good, old]);
   expect(answer).toMatchObject({ values: ['0:a'], next: 1 });
   expect(String(answer.undecodable)).toMatch(/format 1/);
+});
+
+test('no more than one batch of the largest size is unpacked beyond what an answer may hold', async () => {
+  const each = LARGEST_BATCH_BYTES / 4;
+  const compressed = (first: number) => {
+    const length = each - 100;
+    const varintOf = (value: number) => {
+      const bytes: number[] = [];
+      for (let left = value * 2; ; left = Math.floor(left / 128)) {
+        bytes.push(left < 128 ? left : (left % 128) | 0x80);
+        if (left < 128) return Buffer.from(bytes);
+      }
+    };
+    const body = Buffer.concat([
+      ...[Buffer.from([0]), varint(0), varint(0), sized('key'), varintOf(length), Buffer.alloc(length)],
+      varint(0),
+    ]);
+    const packed = gzipSync(Buffer.concat([varintOf(body.length), body]));
+    const checked = Buffer.concat([
+      ...[int(2, 1), int(4, 0), int(8, 1_000), int(8, 1_000), int(8, -1), int(2, 0), int(4, 0), int(4, 1)],
+      packed,
+    ]);
+    const sum = Buffer.alloc(4);
+    sum.writeUInt32BE(crc32c(checked, 0, checked.length));
+    const rest = Buffer.concat([int(4, 0), Buffer.from([2]), sum, checked]);
+    return Buffer.concat([int(8, first), int(4, rest.length), rest]);
+  };
+  const batches = Array.from({ length: 12 }, (_, first) => compressed(first));
+  const bytes = Buffer.concat(batches);
+  expect(bytes.length).toBeLessThan(1024 * 1024);
+  const payload = Buffer.concat([
+    ...[int(4, 0), int(2, 0), int(4, 0), int(4, 1), int(2, 1), Buffer.from('t'), int(4, 1)],
+    ...[int(4, 3), int(2, 0), int(8, 90), int(8, 80), int(8, 0), int(4, 0), int(4, -1)],
+    ...[int(4, bytes.length), bytes],
+  ]);
+  const [answer] = await decodeFetchResponse(payload, 11, new Map([[3, 0]]));
+  expect(answer!.undecodable).toBeUndefined();
+  expect(answer!.records.length).toBe(answer!.next);
+  // The rest comes with a later fetch.
+  expect(answer!.next).toBeLessThanOrEqual(5);
+  expect(answer!.next).toBeGreaterThan(0);
 });

@@ -1,3 +1,4 @@
+import { LARGEST_BATCH_BYTES } from './compression.ts';
 import { decodeFetchedBatch } from './install.ts';
 import type { FetchedRecord } from './record-decoder.ts';
 
@@ -12,7 +13,7 @@ export interface FetchedPartition {
   readonly records: readonly FetchedRecord[];
   /**
    * The offset after the last whole batch, whatever it held: also one of which compaction left nothing but its frame, a
-   * control record, an aborted transaction. The offset asked for where there was no whole batch.
+   * control record, an aborted transaction. The offset asked for where there was no whole batch, or no room to unpack it.
    */
   readonly next: number;
   /** Why what follows `next` cannot be decoded. */
@@ -39,6 +40,8 @@ export async function decodeFetchResponse(
   answer.skip(4); // throttle_time_ms
   if (version >= 7) answer.skip(2 + 4); // error_code, session_id
   const partitions: FetchedPartition[] = [];
+  // Of all batches that have to be unpacked: an answer of some MiB may hold hundreds, each of which may come to its bound.
+  const room = { bytes: LARGEST_BATCH_BYTES };
   for (let topics = answer.int32(); topics > 0; topics--) {
     const length = answer.int16();
     const topic = answer.bytes(length).toString();
@@ -58,7 +61,7 @@ export async function decodeFetchResponse(
       if (asked === undefined) continue;
       const read =
         errorCode === 0
-          ? await readBatches(batches, { topic, partition }, asked, aborted)
+          ? await readBatches(batches, { topic, partition }, asked, aborted, room)
           : { records: [], next: asked };
       partitions.push({ partition, errorCode, highWatermark, lastStableOffset, ...read });
     }
@@ -75,13 +78,14 @@ const FRAME = {
   count: 57,
   size: 61,
 };
-const ATTRIBUTE = { transactional: 0x10, control: 0x20 };
+const ATTRIBUTE = { compression: 0x07, transactional: 0x10, control: 0x20 };
 
 async function readBatches(
   bytes: Buffer,
   where: { readonly topic: string; readonly partition: number },
   asked: number,
   abortedTransactions: readonly AbortedTransaction[],
+  room: { bytes: number },
 ): Promise<Pick<FetchedPartition, 'records' | 'next' | 'undecodable'>> {
   const aborted = abortedTransactions.toSorted((a, b) => Number(a.firstOffset - b.firstOffset));
   const aborting = new Set<bigint>();
@@ -98,7 +102,14 @@ async function readBatches(
       const last = first + BigInt(bytes.readInt32BE(at + FRAME.lastOffsetDelta));
       const attributes = bytes.readInt16BE(at + FRAME.attributes);
       const producerId = bytes.readBigInt64BE(at + FRAME.producerId);
-      const decode = () => decodeFetchedBatch(bytes.subarray(at, end), where);
+      const isPacked = (attributes & ATTRIBUTE.compression) !== 0;
+      // Left for a later fetch, as one that was cut off.
+      if (isPacked && room.bytes <= 0) break;
+      const decode = async () => {
+        const { records: decoded, unpacked } = await decodeFetchedBatch(bytes.subarray(at, end), where);
+        room.bytes -= unpacked;
+        return decoded;
+      };
       while (aborted.length > 0 && aborted[0]!.firstOffset <= last) aborting.add(aborted.shift()!.producerId);
       if ((attributes & ATTRIBUTE.control) !== 0) {
         if (bytes.readInt32BE(at + FRAME.count) > 0 && isAbort((await decode())[0]))

@@ -1,10 +1,9 @@
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
-import { decodeBatch, replaceFetchDecoder, UndecodableBatch } from './fetch-codec.ts';
+import { decodeBatch, type OpenedBatch, replaceFetchDecoder, UndecodableBatch } from './fetch-codec.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 import { replaceProduceEncoder } from './produce-request.ts';
-import type { FetchedRecord } from './record-decoder.ts';
 import { restRequestQueues } from './request-queue.ts';
 
 /** The version whose private modules ours were written against, and are held against by properties. */
@@ -112,12 +111,12 @@ export function installKafkaCodecs(
 export async function decodeFetchedBatch(
   batch: Buffer,
   where: { readonly topic: string; readonly partition: number },
-): Promise<readonly FetchedRecord[]> {
+): Promise<OpenedBatch> {
   expectInstalled();
   try {
-    const records = await decodeBatch(batch, where, codecsInPlace);
+    const opened = await decodeBatch(batch, where, codecsInPlace);
     used.fetchResponses += 1;
-    return records;
+    return opened;
   } catch (err) {
     if (err instanceof UndecodableBatch) tell(err);
     throw err;

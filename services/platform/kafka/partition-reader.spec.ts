@@ -204,11 +204,33 @@ test('a broker that is away keeps nothing from being read from the other', async
   cluster.away.add(1);
   const { reader, positions } = read(cluster, [0, 1, 2, 3]);
   await until('the other is read', () => positions.get(0) === 3 && positions.get(2) === 3);
-  expect([...(await reader.offsets()).keys()].sort()).toEqual([0, 2]);
+  const offsets = [...(await reader.offsets())].sort(([a], [b]) => a - b);
+  // All of the topic, so that whoever asks knows what it does not see.
+  expect(offsets.map(([partition, one]) => [partition, one !== null])).toEqual([
+    [0, true],
+    [1, false],
+    [2, true],
+    [3, false],
+  ]);
   cluster.away.add(0);
   await expect(reader.offsets()).rejects.toThrow('Connection error');
   cluster.away.clear();
   await until('all is read', areAll(positions, 3));
+});
+
+test('a partition that was refused is asked for again, though nothing else ever happens', async () => {
+  // Nobody else rings, so that one wake-up that comes a moment too early is the last: many, for it is a matter of chance.
+  const clusters = Array.from({ length: 40 }, () => {
+    const cluster = new Cluster();
+    cluster.leaders.set(0, 0);
+    cluster.ends.set(0, 3);
+    cluster.errors.set('0/0', 56);
+    return cluster;
+  });
+  const readers = clusters.map((cluster) => read(cluster, [0]));
+  await until('all were refused', () => clusters.every(({ fetches }) => fetches.length > 0));
+  for (const { errors } of clusters) errors.clear();
+  await until('all is read', () => readers.every(({ positions }) => positions.get(0) === 3));
 });
 
 test('a partition without a leader waits for one, and the others do not', async () => {

@@ -48,10 +48,10 @@ export interface PartitionReader {
    */
   read(reading: Reading, signal: AbortSignal): Promise<void>;
   /**
-   * Asks for the offsets of all partitions, also of those added meanwhile. One whose leader does not answer is missing.
-   * @throws when no leader answers
+   * Asks for the offsets of all partitions, also of those added meanwhile: null where no leader answers.
+   * @throws when none answers for any
    */
-  offsets(): Promise<ReadonlyMap<number, PartitionOffsets>>;
+  offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>>;
   /** Commits offsets of a group that has no members. @throws what Kafka refuses it with */
   commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void>;
   close(): Promise<void>;
@@ -199,10 +199,8 @@ class Partitions implements PartitionReader {
     troubled: Map<number, Trouble>,
     turn: number,
   ): ReadonlyMap<number, number> {
-    const now = this.#clock.monotonic();
     const wanted = [...positions].filter(
-      ([partition]) =>
-        this.#leaders.get(partition) === node && (troubled.get(partition)?.until ?? now) <= now,
+      ([partition]) => this.#leaders.get(partition) === node && troubled.get(partition)?.rests !== true,
     );
     const first = wanted.length > 0 ? turn % wanted.length : 0;
     return new Map([...wanted.slice(first), ...wanted.slice(0, first)]);
@@ -220,9 +218,13 @@ class Partitions implements PartitionReader {
       return hasMoved;
     }
     const failures = (troubled.get(partition)?.failures ?? 0) + 1;
-    const wait = backOff(failures);
-    troubled.set(partition, { failures, until: this.#clock.monotonic() + wait });
-    void this.#clock.pause(wait).then(() => this.#bell.ring());
+    const trouble = { failures, rests: true };
+    troubled.set(partition, trouble);
+    // Whoever is woken finds it over: a timer may fire a moment before the time that a clock would be asked for.
+    void this.#clock.pause(backOff(failures)).then(() => {
+      trouble.rests = false;
+      this.#bell.ring();
+    });
     if (errorCode === OFFSET_OUT_OF_RANGE) reading.outOfRange(partition, from);
     else if (undecodable !== undefined) reading.unreadable(partition, undecodable);
     else {
@@ -266,8 +268,9 @@ class Partitions implements PartitionReader {
     );
   }
 
-  async offsets(): Promise<ReadonlyMap<number, PartitionOffsets>> {
+  async offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
     await this.#refresh();
+    const partitions = [...this.#leaders.keys()];
     const byNode = Map.groupBy(this.#leaders, ([, node]) => node);
     byNode.delete(-1);
     const asked = await Promise.allSettled(
@@ -281,7 +284,8 @@ class Partitions implements PartitionReader {
     const answers = asked.flatMap((one) => (one.status === 'fulfilled' ? [...one.value] : []));
     const refused = asked.find((one) => one.status === 'rejected');
     if (answers.length === 0) throw refused?.reason ?? new Error('no partition of the topic has a leader');
-    return new Map(answers);
+    const known = new Map(answers);
+    return new Map(partitions.map((partition) => [partition, known.get(partition) ?? null]));
   }
 
   async #offsetsOf(node: number, partitions: readonly number[]): Promise<Map<number, PartitionOffsets>> {
@@ -405,8 +409,8 @@ class Partitions implements PartitionReader {
 
 interface Trouble {
   readonly failures: number;
-  /** Not asked for before, in monotonic ms. */
-  readonly until: number;
+  /** Not asked for while it does. */
+  readonly rests: boolean;
 }
 
 interface OffsetsAnswer {
