@@ -61,7 +61,7 @@ export const role = defineRole({
     );
     releases.push('the database of the page', () => viewDb.end());
     const kafka = openKafka('compare-views', await kafkaSettings(config), log);
-    const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
+    const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
     releases.push('Kafka', () => topic.close());
     releases.push('the comparison', () => ended.abort(new Error('was stopped')));
 

@@ -99,7 +99,7 @@ export const role = defineRole({
         opened.push(() => sourceDb.end());
         const viewDb = await openView(schema);
         opened.push(() => viewDb.end());
-        const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
+        const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
         opened.push(() => topic.close());
         return {
           source: postgresSource(sourceDb, log),

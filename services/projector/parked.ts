@@ -1,8 +1,8 @@
 import { decodeEvent } from '#contracts/events.ts';
 import { TOMBSTONES_LAST_MS } from '#contracts/tombstones.ts';
 import type { Projection } from '#pages/projection.ts';
-import type { Queryable } from '#platform/postgres.ts';
-import { isNotifyQueueFull, isRowsFault } from './row-fault.ts';
+import { isUnavailable, type Queryable } from '#platform/postgres.ts';
+import { isNotifyQueueFull } from './row-fault.ts';
 
 /** Where a message stands on the topic. */
 export interface Place {
@@ -239,7 +239,8 @@ async function retryOne(
     const changed = await projection.upsert(db, [projection.toRow(decoded.event)]);
     return await forget(db, row, changed > 0 ? 'applied' : 'superseded');
   } catch (err) {
-    if (!isRowsFault(err, lost)) throw err;
+    // Whatever the database says of this row, those behind it are not to wait for it.
+    if (lost.aborted || isUnavailable(err)) throw err;
     await db.query('rollback to savepoint before_row');
     return keep(db, row, `the view refuses it: ${(err as Error).message}`);
   }

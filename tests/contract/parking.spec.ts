@@ -305,6 +305,26 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
     expect(waits).toEqual([{ minutes: 4 }]);
   });
 
+  test('a message that fails for a reason of its own in the database keeps nobody behind it waiting', async () => {
+    const schema = viewSchema(delivery, 1);
+    await view.query('alter table top_clients add constraint unlucky check (seller_id > 100) not valid');
+    await apply(0, message(1, 5), message(2, 5));
+    await accept();
+    await view.query(`create function "${schema}".refuses() returns trigger language plpgsql as
+      $$ begin if new.seller_id = 1 then raise exception 'not this one'; end if; return new; end $$`);
+    await view.query(
+      `create trigger refuses before insert on top_clients for each row execute function "${schema}".refuses()`,
+    );
+    try {
+      expect(await retry([0])).toEqual([
+        [1, 'remains'],
+        [2, 'applied'],
+      ]);
+    } finally {
+      await view.query(`drop function "${schema}".refuses() cascade`);
+    }
+  });
+
   test('two who retry at the same time do not take the same message', async () => {
     await refuse(1);
     await apply(0, message(1, 5));

@@ -30,9 +30,8 @@ export async function compare(world: World, page: PageUnderFault): Promise<Verdi
     lost.push(err),
   );
   const kafka = openKafka('faults-compare', { brokers: [world.kafka.bootstrap] }, silentLog);
-  let topic: Awaited<ReturnType<typeof openKafkaTopic>> | undefined;
+  const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
   try {
-    topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
     const view = await connect(
       {
         ...session,
@@ -53,7 +52,7 @@ export async function compare(world: World, page: PageUnderFault): Promise<Verdi
       await view.end().catch(() => {});
     }
   } finally {
-    await topic?.close();
+    await topic.close();
     await source.end().catch(() => {});
   }
 }

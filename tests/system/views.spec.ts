@@ -93,7 +93,7 @@ async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promis
   const schema = viewSchema(delivery, 1);
   const kafka = openKafka('views.spec', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
   const [source, view] = await Promise.all([session('source'), session(page, [schema, 'public'])]);
-  const topic = await openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
+  const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, silentLog);
   try {
     return await compareView(
       postgresSource(source, silentLog),
