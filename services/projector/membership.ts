@@ -274,11 +274,9 @@ export class Membership {
     await this.applier.drainPartition(partition);
     const ends = await this.#endsOf(partition);
     if (ends === null) return;
-    // A leader that had not caught up with its predecessor yet may have refused what is there.
-    if (asked < ends.first || asked > ends.end) {
-      this.#log.warn({ partition, asked, ...ends }, BEGINS_ANEW);
-      await this.#beginAt(partition, owned, ends.first);
-    }
+    // Also where the offset is there by now: messages may stand below it that came after those that are gone.
+    this.#log.warn({ partition, asked, ...ends }, BEGINS_ANEW);
+    await this.#beginAt(partition, owned, ends.first);
     if (this.#over.signal.aborted) return;
     owned.state = 'running';
     this.#bell.ring();
@@ -316,7 +314,7 @@ export class Membership {
   }
 }
 
-const BEGINS_ANEW = 'the topic does not hold the offset of the checkpoint: goes on from the oldest it holds';
+const BEGINS_ANEW = 'the topic did not hold the offset of the checkpoint: goes on from the oldest it holds';
 
 const known = (sellers: ReadonlyArray<number | null>): number[] =>
   sellers.filter((seller) => seller !== null);
