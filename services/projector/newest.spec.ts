@@ -134,6 +134,17 @@ test('a tombstone beside its erasure adds nothing, and one alone is the erasure'
   });
 });
 
+test('of an erasure and its tombstone the message of the erasure stands for both', () => {
+  const [erasure, end] = [message(1, 2), tombstone(1, 2)];
+  for (const both of [
+    [erasure, end],
+    [end, erasure],
+  ]) {
+    expect(newestPerSeller(both).events[0]!.message).toBe(erasure.message);
+  }
+  expect(newestPerSeller([end]).events[0]!.message).toBe(end.message);
+});
+
 test('a tombstone without a time is of the time of its message', () => {
   const { partition, message: one } = tombstone(1, 2);
   const { ce_time: _, ...headers } = one.headers as Record<string, string>;

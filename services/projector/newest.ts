@@ -210,11 +210,16 @@ function newestOf(
   );
   const ends = endings.size === 0 ? 0 : same.filter(({ message }) => endings.has(message)).length;
   const events = same.length - ends;
+  // The erasure's own message stands for both: it tells when it was sent, where the tombstone may be sent again much later.
+  const erasure =
+    best && events > 0 && endings.has(best.good.message)
+      ? same.findLast(({ message }) => !endings.has(message))
+      : undefined;
   return {
     // One of them is the event, the tombstone only where it stands alone.
     copies: Math.max(0, events - 1),
     ends: events > 0 ? ends : Math.max(0, ends - 1),
-    ...(best ? { good: best.good } : {}),
+    ...(best ? { good: erasure ? { ...best.good, ...erasure } : best.good } : {}),
     ...(unread ? { bad: unread.bad } : {}),
   };
 }
