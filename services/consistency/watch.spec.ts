@@ -18,6 +18,8 @@ function world(sellers: number, wrong: number[], options: { heals?: boolean; lat
   const state = {
     parked: [] as ParkedSeller[],
     erased: [] as number[],
+    /** Sellers whose row is newer than the source. */
+    ahead: [] as number[],
     sent: [] as number[][],
     opened: 0,
     closed: 0,
@@ -36,7 +38,7 @@ function world(sellers: number, wrong: number[], options: { heals?: boolean; lat
         ({ sellerId }): Difference => ({
           sellerId,
           expected: 1,
-          held: 1,
+          held: state.ahead.includes(sellerId) ? 2 : 1,
           digests: { expected: 1n, held: 2n },
         }),
       ),
@@ -168,6 +170,14 @@ test('a seller whose newest state is parked is neither told nor sent', async () 
 test('a seller whose parked message is older than the source, or too old to be trusted, is sent', async () => {
   const it = world(10, [3, 5]);
   it.state.parked.push(parked(3, 0), parked(5, 1, true));
+  expect((await passes(it, 2)).said).toEqual(['2 of 10', '0 of 10']);
+  expect(it.state.sent).toEqual([[3, 5]]);
+});
+
+test('a parked message does not hold back a row that is newer than the source', async () => {
+  const it = world(10, [3, 5]);
+  it.state.ahead.push(3, 5);
+  it.state.parked.push(parked(3, null), parked(5, 2));
   expect((await passes(it, 2)).said).toEqual(['2 of 10', '0 of 10']);
   expect(it.state.sent).toEqual([[3, 5]]);
 });

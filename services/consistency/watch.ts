@@ -63,8 +63,9 @@ const EXAMPLES = 10;
  * whatever it needs ends the pass, not the watch.
  *
  * A seller whose newest state is parked is no divergence: the projector says so itself, and what it could not apply it
- * could not apply again. One whose parked message is older than the source, or who is erased there, is compared as any
- * other, and a repair takes the parked message away. A view that does not catch up comes to no verdict, for its late rows may be on their way.
+ * could not apply again. One whose parked message is older than the source, whose row is newer than the source, or who is
+ * erased there, is compared as any other, and a repair takes the parked message away. A view that does not catch up comes
+ * to no verdict, for its late rows may be on their way.
  * @param open resolves to a session, or throws what keeps it from being had
  * @param random 0 ≤ x < 1, for the jitter of the back-off
  */
@@ -187,12 +188,16 @@ async function withoutHeldBack(
     if (!truth?.erased || differing.has(sellerId)) return [];
     return [{ sellerId, expected: truth.version, held: null, digests: { expected: 0n, held: 0n } }];
   });
-  return [...differences.filter(({ sellerId }) => !heldBack.has(sellerId)), ...kept];
+  const isDivergent = (one: Difference) => !heldBack.has(one.sellerId) || isAhead(one);
+  return [...differences.filter(isDivergent), ...kept];
 }
 
 /** Whether the parked message is all that the source has to say, so that to say it again would not help. */
 const isHeldBack = ({ version, isOutdated }: ParkedSeller, truth: Truth | undefined): boolean =>
   truth !== undefined && !truth.erased && !isOutdated && (version === null || version >= truth.version);
+
+/** A row that is newer than the source (a source that was restored): no parked message keeps it from being right. */
+const isAhead = ({ expected, held }: Difference): boolean => (held ?? 0) > (expected ?? 0);
 
 function tellUnhealed(unhealed: readonly number[], log: Log): void {
   if (unhealed.length === 0) {
