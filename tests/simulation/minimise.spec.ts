@@ -19,3 +19,13 @@ test('a watcher without which it does not fail is kept', () => {
   const plan = { ...planOf(7), setup: { ...planOf(7).setup, watcher: 'repairs' as const } };
   expect(minimise(plan, ({ setup }) => setup.watcher === 'repairs').setup.watcher).toBe('repairs');
 });
+
+test('the watcher stays with a fault that only it heals', () => {
+  const restored = { at: 1_000, kind: 'source restored', forMs: 500 } as const;
+  const plan = planOf(7);
+  const least = minimise(
+    { ...plan, setup: { ...plan.setup, watcher: 'repairs' }, actions: [restored, ...plan.actions] },
+    ({ actions }) => actions.some(({ kind }) => kind === 'source restored'),
+  );
+  expect(least).toMatchObject({ setup: { watcher: 'repairs' }, actions: [restored] });
+});

@@ -1,23 +1,27 @@
-import type { Action, Plan, Setup } from './plan.ts';
+import { type Action, isSound, type Plan, type Setup } from './plan.ts';
 
 /** Runs that may be spent on it. */
 const MOST_RUNS = 600;
 
 /**
  * The smallest part of a plan that is found that is still broken: fewer processes first, then actions taken away in
- * halves, quarters, … down to one by one (delta debugging).
+ * halves, quarters, … down to one by one (delta debugging), and then fewer processes once more. The watcher stays as
+ * long as there is a fault that only it heals.
  */
 export function minimise(plan: Plan, fails: (candidate: Plan) => boolean): Plan {
   let runs = 0;
   const isBroken = (candidate: Plan): boolean => {
     runs += 1;
-    return fails(candidate);
+    return isSound(candidate) && fails(candidate);
   };
   let least = plan;
-  for (const fewer of fewerProcesses(plan.setup)) {
-    const candidate = { ...least, setup: { ...least.setup, ...fewer } };
-    if (isBroken(candidate)) least = candidate;
-  }
+  const takeProcesses = () => {
+    for (const fewer of fewerProcesses(least.setup)) {
+      const candidate = { ...least, setup: { ...least.setup, ...fewer } };
+      if (isBroken(candidate)) least = candidate;
+    }
+  };
+  takeProcesses();
   for (let size = Math.ceil(least.actions.length / 2); size >= 1; size = Math.floor(size / 2)) {
     for (let again = true; again; ) {
       again = false;
@@ -30,6 +34,7 @@ export function minimise(plan: Plan, fails: (candidate: Plan) => boolean): Plan 
       }
     }
   }
+  takeProcesses();
   return least;
 }
 

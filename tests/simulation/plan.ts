@@ -128,6 +128,16 @@ const isPossible = (kind: Fault['kind'], { watcher }: Setup): boolean => {
   return needs === undefined || needs === watcher;
 };
 
+/** Whether a plan has what each of its faults needs to be healed: without it every outcome is wrong. */
+export const isSound = ({ setup, actions }: Plan): boolean =>
+  actions.every(
+    (action) =>
+      (!isFault(action) || isPossible(action.kind, setup)) &&
+      !(action.kind === 'erased while away' && action.forgets && setup.watcher !== 'repairs'),
+  );
+
+const isFault = (action: Action): action is Extract<Action, Fault> => FAULTS.has(action.kind as Fault['kind']);
+
 const draw = (random: Random, setup: Setup, kind: Fault['kind'], at: number): Action => ({
   at,
   ...FAULTS.get(kind)!.draw(random, setup, setup.faultsEndAt - at),
