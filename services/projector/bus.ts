@@ -13,6 +13,8 @@ export interface Bus {
   commit(positions: ReadonlyMap<number, number>): Promise<void>;
   /** Of every partition of the topic, null where that is not known now. A partition that was added appears here. */
   ends(): Promise<ReadonlyMap<number, PartitionEnds | null>>;
+  /** What tells the topic from another one of its name, made anew or on another cluster; null where nothing does. */
+  topicId(): Promise<string | null>;
   close(): Promise<void>;
 }
 

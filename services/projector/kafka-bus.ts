@@ -24,6 +24,7 @@ export function openKafkaBus(kafka: Kafka, { topic, groupId }: KafkaBusSettings,
         ]),
       );
     },
+    topicId: () => reader.topicId(),
     close: () => reader.close(),
   };
 }

@@ -30,6 +30,15 @@ interface Owned {
   known: number | null;
 }
 
+/** Another topic of the same name stands where this one was. */
+export class TopicChanged extends Error {
+  override name = 'TopicChanged';
+
+  constructor() {
+    super('the topic was made anew');
+  }
+}
+
 const DRAIN_MS = 2_000;
 const ASK_AGAIN_MS = 500;
 
@@ -48,6 +57,8 @@ export class Membership {
   readonly #bell: Bell;
   readonly #owned = new Map<number, Owned>();
   #hasStored = false;
+  /** Of the topic in which everything here was begun; null before it was seen. */
+  #topicId: string | null = null;
 
   /**
    * @param makeApplier given what to call when the database fails
@@ -125,6 +136,22 @@ export class Membership {
     if (owned?.state !== 'running' || this.applier.handedOver(partition) !== asked) return;
     owned.state = 'positioning';
     this.#reposition(partition, owned, asked).catch((err) => this.end(err));
+  }
+
+  /**
+   * Begins every partition anew when the topic is another one than that which the checkpoints are of.
+   * @param topicId null where Kafka gives topics none
+   * @throws TopicChanged when what is owned here was begun in the other one
+   */
+  async adopt(topicId: string | null): Promise<void> {
+    if (topicId === null || topicId === this.#topicId) return;
+    const wasAnother = await this.#store.adoptTopic(topicId);
+    if (wasAnother) {
+      this.#log.warn({ topicId }, 'the topic was made anew: every partition is read from its beginning');
+    }
+    const before = this.#topicId;
+    this.#topicId = topicId;
+    if (this.#owned.size > 0 && (wasAnother || before !== null)) throw new TopicChanged();
   }
 
   /**

@@ -60,8 +60,10 @@ export async function park(db: Queryable, messages: readonly ParkedMessage[]): P
           else parked.version = message.version end)
     insert into parked (partition, message_offset, seller_id, version, key, type, value, reason)
     select * from message
+    -- Another message stands at the place of an earlier one where the topic was made anew.
     on conflict (partition, message_offset) do update
-      set reason = excluded.reason, version = excluded.version, parked_at = now()
+      set seller_id = excluded.seller_id, version = excluded.version, key = excluded.key, type = excluded.type,
+        value = excluded.value, reason = excluded.reason, parked_at = now()
     returning partition, message_offset as offset`,
     [
       messages.map((one) => one.partition),

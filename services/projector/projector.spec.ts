@@ -27,6 +27,7 @@ afterEach(async () => {
 /** A page's database in memory: sessions, their locks, checkpoints. */
 class Database {
   readonly checkpoints = new Map<number, number>();
+  topicId: string | null = null;
   readonly members = new Set<number>();
   readonly owners = new Map<number, number>();
   /** Who has a row. */
@@ -76,6 +77,13 @@ class Database {
         await ask();
         for (const one of partitions) if (this.owners.get(one) === me) this.owners.delete(one);
       },
+      adoptTopic: async (id: string) => {
+        await ask();
+        const wasAnother = this.topicId !== null && this.topicId !== id;
+        this.topicId = id;
+        if (wasAnother) for (const one of this.checkpoints.keys()) this.checkpoints.set(one, 0);
+        return wasAnother;
+      },
       loadCheckpoints: async (partitions: readonly number[]) => {
         await ask();
         return new Map(partitions.map((one) => [one, this.checkpoints.get(one) ?? 0]));
@@ -122,6 +130,7 @@ class Database {
 
 /** A topic in memory. */
 class Topic implements Bus {
+  id = 'the first';
   readonly partitions: Message[][];
   /** Partitions that are never answered for. */
   readonly mute = new Set<number>();
@@ -195,6 +204,10 @@ class Topic implements Bus {
             },
       ]),
     );
+  }
+
+  async topicId(): Promise<string> {
+    return this.id;
   }
 
   async commit(positions: ReadonlyMap<number, number>): Promise<void> {
@@ -365,6 +378,29 @@ test('what took the place of lost messages is read, also where the offset is the
   await until('it is ready', isReady);
   expect(failures).toEqual([]);
 });
+
+test.each(['running', 'stopped'])(
+  'a topic made anew is read from its beginning, by a projector that was %s meanwhile',
+  async (meanwhile) => {
+    const [topic, database] = [new Topic(2), new Database()];
+    const before = start(topic, database);
+    for (let i = 0; i < 3; i++) writeEverywhere(topic);
+    await until('everything is applied', isCaughtUp(topic, database));
+    if (meanwhile === 'stopped') await before.projector.stop();
+    topic.id = 'the second';
+    // More than the checkpoints say, so that no offset is out of range.
+    topic.partitions.forEach((messages, partition) => {
+      messages.length = 0;
+      for (let i = 0; i < 5; i++) topic.write(partition, 100 + 10 * partition + i);
+    });
+    const { failures, isReady } = meanwhile === 'stopped' ? start(topic, database) : before;
+    await until('everything is applied', () =>
+      [100, 101, 102, 103, 104, 110, 111, 112, 113, 114].every((one) => database.sellers.has(one)),
+    );
+    await until('it is ready', () => isReady() && isCaughtUp(topic, database)());
+    expect(failures).toEqual([]);
+  },
+);
 
 test("Kafka's absence is told as such, and stalls nothing", async () => {
   const [topic, database] = [new Topic(3), new Database()];

@@ -8,7 +8,7 @@ import { Applier } from './applier.ts';
 import { loggedApplier } from './applier-log.ts';
 import type { Bus, PartitionEnds } from './bus.ts';
 import { lagRecords, lagSeconds } from './lag.ts';
-import { Membership } from './membership.ts';
+import { Membership, TopicChanged } from './membership.ts';
 import type { PartitionReading, ProjectorMetrics } from './metrics.ts';
 import { type Movement, type PartitionLook, watchMovement } from './movement.ts';
 import { ParkedRetries } from './parked-retries.ts';
@@ -102,6 +102,8 @@ export class Projector {
   /** Why a partition cannot be read where it stands. To start anew would not help. */
   readonly #unreadable = new Map<number, string>();
   #stalled: string | null = null;
+  /** The topic that the bus leads to, as of the last look. */
+  #topicId: string | null = null;
   /** As of the last look; the bus tells more of `end` with what it delivers. */
   readonly #ends = new Map<number, PartitionEnds>();
   readonly #newestEnds = new Map<number, number>();
@@ -199,7 +201,8 @@ export class Projector {
       if (membership !== null) {
         await this.#serve(membership);
         if (signal.aborted) return this.#leave(membership);
-        if (!(membership.over.reason instanceof KafkaUnseen)) this.#distrust(membership.over.reason);
+        const { reason } = membership.over;
+        if (!(reason instanceof KafkaUnseen || reason instanceof TopicChanged)) this.#distrust(reason);
         this.#membership = null;
         this.#unreadable.clear();
         if (membership.hasStored) failures = 0;
@@ -272,6 +275,7 @@ export class Projector {
             await membership.leave(1_000);
             throw new KafkaUnseen('cannot see Kafka');
           }
+          await membership.adopt(this.#topicId);
           const partitions = [...this.#ends.keys()].filter((one) => !this.#unseen.has(one));
           const isFair = await membership.balance(partitions);
           // Nothing is balanced before the topic was seen.
@@ -357,7 +361,9 @@ export class Projector {
   /** @returns whether the bus answered */
   async #askForEnds(): Promise<boolean> {
     try {
-      const ends = await within(3_000, 'asking for the ends of the topic', this.#bus.ends(), this.#clock);
+      const asking = Promise.all([this.#bus.topicId(), this.#bus.ends()]);
+      const [topicId, ends] = await within(3_000, 'asking for the ends of the topic', asking, this.#clock);
+      this.#topicId = topicId;
       const now = this.#clock.monotonic();
       for (const [partition, one] of ends) {
         if (one !== null) this.#ends.set(partition, one);

@@ -75,6 +75,12 @@ export interface ViewStore {
    */
   tryOwn(partitions: readonly number[]): Promise<readonly number[]>;
   disown(partitions: readonly number[]): Promise<void>;
+  /**
+   * From now on the checkpoints are offsets of this topic. Those of another one say nothing of it, so that every partition
+   * begins anew; what the view holds already is older or equal, and stays.
+   * @returns whether they were of another one
+   */
+  adoptTopic(id: string): Promise<boolean>;
   /** Where each partition begins; 0 where the view has not seen it. */
   loadCheckpoints(partitions: readonly number[]): Promise<Map<number, number>>;
   /** Begins a partition anew, whatever was stored. @throws OwnershipLost when this session does not own it */
@@ -329,6 +335,25 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
         text: 'select pg_advisory_unlock($1, partition) from unnest($2::integer[]) partition',
         values: [session.lockClass, partitions],
       });
+    },
+
+    async adoptTopic(id) {
+      const { rows: adopted } = await control.query<{ was_another: boolean }>({
+        name: 'adopt-topic',
+        text: `with before as (select from topic where id <> $1::uuid),
+          adopted as (
+            insert into topic (id) values ($1::uuid)
+            on conflict (the_one) do update set id = excluded.id, adopted_at = now() where topic.id <> excluded.id
+            returning id),
+          -- Who adopts it at the same time, and later, has changed nothing.
+          another as (select from before, adopted),
+          reset as (
+            update checkpoint set next_offset = 0, committed_at = null, updated_at = now()
+            where exists (select from another))
+        select exists (select from another) as was_another`,
+        values: [id],
+      });
+      return adopted[0]!.was_another;
     },
 
     async loadCheckpoints(partitions) {

@@ -245,6 +245,32 @@ test('partitions that are added appear, and are read', async () => {
   await until('the added one is read', () => reader.messages(2).length > 0);
 });
 
+test('a topic that is made anew has another id, and nothing else changes it', async () => {
+  const topic = await makeTopic('made-anew', 1);
+  const { bus } = follow(topic, new Map());
+  const id = await bus.topicId();
+  expect(id).toMatch(/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/);
+  await send(topic, 0, 'a=1');
+  expect(await bus.topicId()).toBe(id);
+  const admin = kafka.admin();
+  await admin.connect();
+  await admin.deleteTopics({ topics: [topic] });
+  await admin.disconnect();
+  await until('it is refused', () =>
+    bus.topicId().then(
+      () => false,
+      () => true,
+    ),
+  );
+  await makeTopic(topic, 1);
+  await until('it has another one', () =>
+    bus.topicId().then(
+      (one) => one !== null && one !== id,
+      () => false,
+    ),
+  );
+});
+
 test('offsets are committed for a group that has no members, where others see them', async () => {
   const topic = await makeTopic('committed', 2);
   const { bus } = follow(topic, new Map());

@@ -136,7 +136,8 @@ export const isSound = ({ setup, actions }: Plan): boolean =>
       !(action.kind === 'erased while away' && action.forgets && setup.watcher !== 'repairs'),
   );
 
-const isFault = (action: Action): action is Extract<Action, Fault> => FAULTS.has(action.kind as Fault['kind']);
+const isFault = (action: Action): action is Extract<Action, Fault> =>
+  FAULTS.has(action.kind as Fault['kind']);
 
 const draw = (random: Random, setup: Setup, kind: Fault['kind'], at: number): Action => ({
   at,

@@ -44,6 +44,7 @@ export function openSimBus(topic: SimTopic, process: SimProcess, brokers: number
             topic.partitions.map(({ first, next, end }, partition) => [partition, { first, next, end }]),
           ),
       ),
+    topicId: () => topic.call(process, () => topic.id),
     close: async () => {},
   };
 }

@@ -70,6 +70,7 @@ const LATEST_AHEAD_MS = 3_600_000;
 
 /** The topic as brokers keep it. What producers and consumers make of it is in the files that use it. */
 export class SimTopic {
+  readonly id = 'the-one';
   readonly partitions: PartitionLog[] = [];
   /** One way, in ms. */
   latency: readonly [number, number] = [0.2, 1];

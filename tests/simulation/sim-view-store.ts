@@ -107,6 +107,8 @@ const ownership = (database: SimViewDatabase, session: Session) =>
 
 const statementsOnControl = (database: SimViewDatabase, session: Session) =>
   ({
+    // The simulated topic is never made anew.
+    adoptTopic: () => session.query(() => false),
     loadCheckpoints: (partitions) =>
       session.query(() => {
         for (const one of partitions) {

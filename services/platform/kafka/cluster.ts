@@ -16,16 +16,18 @@ interface Cluster {
 }
 
 /**
- * The connections under a client, which kafkajs keeps to itself.
+ * Connections of their own under a client: kafkajs opens some for each consumer, and hands none out.
+ * @param options as kafkajs takes them
+ * @typeParam C what the caller uses of them
  * @throws UnexpectedShape
  */
-function clusterOf(kafka: Kafka): Cluster {
+export function clusterOf<C = Cluster>(kafka: Kafka, options: object = {}): C {
   const key = Object.getOwnPropertySymbols(kafka).find(
     ({ description }) => description === 'private:Kafka:createCluster',
   );
   expectShape(key !== undefined, 'a client has no function that makes its cluster');
-  const make = (kafka as unknown as Record<symbol, (options: object) => Cluster>)[key]!;
-  return make({ allowAutoTopicCreation: false });
+  const make = (kafka as unknown as Record<symbol, (options: object) => C>)[key]!;
+  return make({ allowAutoTopicCreation: false, ...options });
 }
 
 /** Gives the controller to `work`, over connections of its own that are closed afterwards. */

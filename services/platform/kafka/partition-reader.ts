@@ -4,8 +4,10 @@ import { Bell } from '../bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
+import { type Broker as AnyBroker, clusterOf } from './cluster.ts';
 import { decodeFetchResponse, type FetchedPartition } from './fetch-response.ts';
 import type { FetchedRecord } from './record-decoder.ts';
+import { topicIdOf } from './topic-id.ts';
 
 /** Records of one partition, in order; none where compaction, control records or aborted transactions left none. */
 export interface FetchedBatch {
@@ -52,6 +54,11 @@ export interface PartitionReader {
    * @throws when none answers for any
    */
   offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>>;
+  /**
+   * The id that Kafka gave the topic when it was made, null where it gives none (before Kafka 2.8).
+   * @throws what Kafka refuses it with
+   */
+  topicId(): Promise<string | null>;
   /** Commits offsets of a group that has no members. @throws what Kafka refuses it with */
   commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void>;
   close(): Promise<void>;
@@ -84,13 +91,13 @@ interface Cluster {
   findGroupCoordinator(wanted: { groupId: string }): Promise<Broker>;
   readonly brokerPool: { createBroker(options: object): Broker };
 }
-interface Broker {
+interface Broker extends Omit<AnyBroker, 'connectionPool'> {
   lookupRequest(apiKey: number, definition: object): (parameters: object) => Protocol;
   metadata(topics: readonly string[]): Promise<unknown>;
   offsetCommit(request: object): Promise<unknown>;
   disconnect(): Promise<void>;
   readonly connectionPool: {
-    send(protocol: Protocol): Promise<unknown>;
+    send(protocol: object): Promise<unknown>;
     readonly pool: ReadonlyArray<{ readonly socket?: { destroy(err: Error): void } }>;
   };
 }
@@ -319,6 +326,14 @@ class Partitions implements PartitionReader {
     return offsets;
   }
 
+  async topicId(): Promise<string | null> {
+    // Of a broker that leads a part of it: what others know of a topic that was made anew may be older.
+    if (![...this.#leaders.values()].some((node) => node >= 0)) await this.#refresh();
+    const nodeId = [...this.#leaders.values()].find((node) => node >= 0);
+    if (nodeId === undefined) throw new Error('no partition of the topic has a leader');
+    return await this.#send(nodeId, (broker) => topicIdOf(broker, this.#topic));
+  }
+
   async commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void> {
     const partitions = [...offsets].map(([partition, offset]) => ({ partition, offset: String(offset) }));
     try {
@@ -351,18 +366,25 @@ class Partitions implements PartitionReader {
     decode?: (payload: Buffer, version: number) => Promise<T>,
   ): Promise<T> {
     const { apiKeys, requests } = protocolOfKafkajs();
-    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
-    const protocol = broker.lookupRequest(apiKeys[api], requests[api])(parameters);
-    const { apiVersion } = protocol.request;
-    // Not `parse`, which throws when any partition has an error.
-    const response = {
-      decode: async (payload: Buffer) =>
-        decode ? { decoded: await decode(payload, apiVersion) } : await protocol.response.decode(payload),
-      parse: (data: unknown) => data,
-    };
-    try {
+    return await this.#send(node, async (broker) => {
+      const protocol = broker.lookupRequest(apiKeys[api], requests[api])(parameters);
+      const { apiVersion } = protocol.request;
+      // Not `parse`, which throws when any partition has an error.
+      const response = {
+        decode: async (payload: Buffer) =>
+          decode ? { decoded: await decode(payload, apiVersion) } : await protocol.response.decode(payload),
+        parse: (data: unknown) => data,
+      };
       const data = await broker.connectionPool.send({ ...protocol, response });
       return decode ? (data as { decoded: T }).decoded : (data as T);
+    });
+  }
+
+  /** Does something with a broker, and gives the connection up when that shows it to be dead. */
+  async #send<T>(node: number, work: (broker: Broker) => Promise<T>): Promise<T> {
+    const broker = await this.#cluster.findBroker({ nodeId: String(node) });
+    try {
+      return await work(broker);
     } catch (err) {
       const { name } = err as Error;
       if (name === 'KafkaJSConnectionClosedError') await broker.disconnect();
@@ -459,18 +481,8 @@ function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T |
   });
 }
 
-/** kafkajs opens one for each consumer, and hands none out. */
 function openCluster(kafka: Kafka): Cluster {
-  const createCluster = Object.getOwnPropertySymbols(kafka).find(
-    ({ description }) => description === 'private:Kafka:createCluster',
-  );
-  if (createCluster === undefined) throw new Error('this version of kafkajs keeps its cluster elsewhere');
-  type Creating = Record<symbol, (options: object) => Cluster>;
-  const cluster = (kafka as unknown as Creating)[createCluster]!({
-    metadataMaxAge: 300_000,
-    allowAutoTopicCreation: false,
-    isolationLevel: READ_COMMITTED,
-  });
+  const cluster = clusterOf<Cluster>(kafka, { metadataMaxAge: 300_000, isolationLevel: READ_COMMITTED });
   // One partition without a leader is no reason not to learn who leads the others.
   const { brokerPool } = cluster;
   const createBroker = brokerPool.createBroker.bind(brokerPool);
