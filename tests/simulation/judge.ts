@@ -320,8 +320,10 @@ export class Judge implements Witness {
       for (const [key, sent] of last) {
         const newest = this.#newestOnTopic.get(Number(key)) ?? 0;
         if (this.excuses.topicLostRecords || isMarker(sent) || versionIn(sent) >= newest) continue;
-        // Of a seller whom the restored source did not know when the topic grew: there was nobody to move.
-        if (this.excuses.sourceRestored && partition !== partitionOf(key, this.source.layout)) continue;
+        // Of a seller whom the source did not know when the topic grew there was nobody to move; what a restored source
+        // has forgotten stays there, and so does a repair that took a wrong row away.
+        const isElsewhere = partition !== partitionOf(key, this.source.layout);
+        if (isElsewhere && (this.excuses.sourceRestored || sent.value === null)) continue;
         this.#find('order on the topic', `of seller ${key} ${nameOf(sent)} stands last, and not ${newest}`, {
           seller: Number(key),
           partition,
