@@ -48,7 +48,8 @@ const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
 
 /**
  * Marks a key that moved to another partition when the topic grew: a null value, so that compaction forgets what the
- * old partition has of the seller. It says nothing of the seller, and readers pass over it.
+ * old partition has of the seller. It says nothing of the seller, and readers pass over it. One with the key 0, of nobody,
+ * comes to every partition now and then.
  */
 export const SELLER_MOVED = 'seller-moved';
 
@@ -80,7 +81,8 @@ export type DecodedEvent =
   | { kind: 'event'; event: ReadSellerEvent }
   /** A null value that says nothing of a list: a repair's (see `repair.ts`), or one that names no version. */
   | { kind: 'tombstone'; sellerId: number }
-  | { kind: 'moved'; sellerId: number }
+  /** A marker that says nothing of anybody's list. */
+  | { kind: 'moved' }
   | { kind: 'unreadable'; sellerId: number | null; reason: string };
 
 /** Steps from an old schema version to the next; a new version adds one entry. Index 0 is v1 → v2. */
@@ -121,11 +123,12 @@ export function decodeEvent(message: {
   id?: string | null;
   time?: string | null;
 }): DecodedEvent {
+  // Before the key is looked at: there are markers of nobody.
+  if (message.value === null && message.type === MOVED_TYPE) return { kind: 'moved' };
   const sellerId = sellerOf(message.key);
   const unreadable = (reason: string): DecodedEvent => ({ kind: 'unreadable', sellerId, reason });
   if (sellerId === null) return unreadable(`the key ${JSON.stringify(message.key)} is not a seller id`);
   if (message.value === null) {
-    if (message.type === MOVED_TYPE) return { kind: 'moved', sellerId };
     const { type, id = null, time = null } = message;
     const event = type === ERASED_TYPE ? erasureIn(sellerId, id, time) : null;
     return event ? { kind: 'event', event } : { kind: 'tombstone', sellerId };

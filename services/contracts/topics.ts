@@ -26,12 +26,15 @@ export const SELLER_EVENTS = {
   owned: ['cleanup.policy', 'delete.retention.ms', 'segment.ms', 'max.compaction.lag.ms', 'compression.type'],
 } as const;
 
+/** How often every partition gets a message, at least: the relay writes a marker of nobody where sellers write nothing. */
+export const EVERY_PARTITION_IS_WRITTEN_EVERY_HOURS = 12;
+
 /**
- * The bytes of an erased list leave the topic within this many days, as long as its partition is written to:
+ * The bytes of an erased list leave the topic within this many days:
  *
  * 1. At the erasure the tombstone is written to the active segment, and the list may stand in it too. Kafka never
  *    compacts the active segment. It begins the next one with the first message that comes `segment.ms` (12 hours)
- *    after the segment's first; a partition nobody writes to waits for that message.
+ *    after the segment's first, and such a message comes within 12 hours (`idle-partitions.ts` of the relay).
  * 2. From then on the tombstone can be compacted with, and must be once the oldest message that was not compacted
  *    is `max.compaction.lag.ms` (24 hours) old, whatever share of the partition that is.
  * 3. The cleaner's work and the deletion of the old files take minutes to hours. Half a day is left for them.

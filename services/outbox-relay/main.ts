@@ -10,6 +10,7 @@ import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { readLayout, readProgress } from '../outbox/partition-layout.ts';
+import { writeToEveryPartition } from './idle-partitions.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
@@ -18,6 +19,8 @@ import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
 import { tracedRelay } from './traces.ts';
+
+const IDLE_PARTITIONS_EVERY_MS = 10 * 60_000;
 
 export const role = defineRole({
   name: 'outbox-relay',
@@ -181,9 +184,25 @@ export const role = defineRole({
       }
     };
 
+    const watchIdlePartitions = async () => {
+      while (!stop.signal.aborted) {
+        const partitions = await writeToEveryPartition(pool).catch((err: unknown) => {
+          log.warn({ err }, 'could not write to the idle partitions');
+          return 0;
+        });
+        if (partitions > 0) log.info({ partitions }, 'writes a marker of nobody to every partition');
+        await pause(IDLE_PARTITIONS_EVERY_MS, stop.signal);
+      }
+    };
+
     const shards = Array.from({ length: config.shards }, (_, index) => ({ index, of: config.shards }));
     for (const { index } of shards) notReady.set(index, `shard ${index}: connecting`);
-    const running = Promise.all([...shards.map(serveShard), watchWaiting(), watchBelow()]);
+    const running = Promise.all([
+      ...shards.map(serveShard),
+      watchWaiting(),
+      watchBelow(),
+      watchIdlePartitions(),
+    ]);
     releases.push('shards', async () => {
       stop.abort();
       await within(8_000, 'finishing the batches in flight', running);

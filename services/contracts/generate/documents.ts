@@ -41,13 +41,20 @@ function asyncApiDocument(): object {
   const schemas = moveReferences({ SellerEvent: sellerEvent, ...$defs });
   const kafka = { bindingVersion: '0.5.0' };
   const key = { type: 'string', pattern: '^[1-9][0-9]{0,15}$', description: 'The seller id' };
-  const message = (name: string, type: string, title: string, payload: object, headers = {}) => ({
+  const message = (
+    name: string,
+    type: string,
+    title: string,
+    payload: object,
+    headers = {},
+    itsKey = key,
+  ) => ({
     name,
     title,
     contentType: CLOUD_EVENTS.contentType,
     headers: headersOf(type, headers),
     payload,
-    bindings: { kafka: { key, ...kafka } },
+    bindings: { kafka: { key: itsKey, ...kafka } },
   });
   const events = TYPES.map((type) => [
     type,
@@ -67,15 +74,16 @@ function asyncApiDocument(): object {
   const moved = message(
     SELLER_MOVED,
     MOVED_TYPE,
-    'The seller stands in another partition since the topic grew; it says nothing of the list, and readers pass over it',
+    'The seller stands in another partition since the topic grew; it says nothing of the list, and readers pass over it. With the key 0 it is of no seller: every partition gets one twice a day, so that Kafka ends its segments',
     { type: 'null' },
     {
       ce_id: {
         type: 'string',
-        pattern: '^[1-9][0-9]*/[0-9]+/moved$',
+        pattern: '^[0-9]+/[0-9]+/moved$',
         description: '<seller>/<version>/moved',
       },
     },
+    { ...key, pattern: '^(0|[1-9][0-9]{0,15})$', description: 'The seller id, or 0' },
   );
   const repair = message(
     REPAIR,
