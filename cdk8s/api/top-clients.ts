@@ -92,7 +92,7 @@ const Kafka = section({
         z
           .string()
           .max(260)
-          .regex(/^[^\s:]+:\d+$/, 'must be host:port'),
+          .regex(/^[^\s:]+:\d+$/, 'must be host:port; an IPv6 address needs a name there'),
       )
       .max(100)
       .default([])
@@ -315,7 +315,7 @@ export const TopClientsSpec = section({
           .max(64)
           .regex(
             /^(loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(\/\d{1,3})?)$/,
-            'must be an address, a network like 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+            'must be an address, a network like 10.0.0.0/8 or fd00::/8, or loopback, linklocal, uniquelocal',
           ),
       )
       .max(100)
