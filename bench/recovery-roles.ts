@@ -5,6 +5,7 @@
  * For relay and projector: until the last write that the outage kept waiting was visible in the page's database. For the
  * roles that answer requests: until the first of ten answers in a row, each within 100 ms.
  */
+
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,7 @@ import { takeLock } from '../services/local-infra/folder-lock.ts';
 import { freePort } from '../services/local-infra/ports.ts';
 import { migratePage } from '../services/migrate/main.ts';
 import { seller } from '../services/seed/sellers.ts';
+import { CALLER_KEY, credential } from '../tests/support/callers.ts';
 import { startIssuer } from '../tests/support/issuer.ts';
 import { type Pipeline, type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
@@ -105,6 +107,9 @@ try {
       ...noKafka,
       ...tokens,
       TC_PORT: String(sourcePort),
+      // One address asks again and again until it is answered.
+      TC_REQUESTS_PER_MINUTE: '0',
+      TC_CALLER_KEY: CALLER_KEY,
       TC_DATABASE_URL: pipeline.postgres.url('source'),
     },
   });
@@ -113,12 +118,17 @@ try {
       ...supervised,
       env: { ...noKafka, TC_PORT: String(port), TC_SOURCE_URL: `http://127.0.0.1:${sourcePort}`, ...env },
     });
-  const gig = await page('gig', gigPort, { TC_PAGE: 'gig', TC_DATABASE_URL: pipeline.postgres.url('gig') });
+  const gig = await page('gig', gigPort, {
+    TC_PAGE: 'gig',
+    TC_DATABASE_URL: pipeline.postgres.url('gig'),
+    TC_SOURCE_CREDENTIAL: credential('gig'),
+  });
   const selfView = await page('self-view', selfViewPort, {
     ...tokens,
     TC_PAGE: 'self-view',
     TC_DATABASE_URL: pipeline.postgres.url('self_view'),
     TC_TOKEN_URL: issuer.tokenUrl,
+    TC_SOURCE_CREDENTIAL: credential('self-view'),
   });
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
   // Cold processes and a cold broker are behind before anything is killed.

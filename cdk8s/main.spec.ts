@@ -4,6 +4,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
+import { CALLERS } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
 import type { KubeObject } from './kube-object.ts';
 import { pageObjects, platformObjects } from './manifests.ts';
 import { readValues } from './values.ts';
@@ -81,6 +83,24 @@ test('removes what it wrote before and would not write again, and nothing else',
   expect(files.filter((name) => name.includes('gig'))).toEqual([]);
 });
 
+test('what it tells to make of a shell is what the source knows', () => {
+  const { stderr } = run('--values', VALUES, '--namespace', 'shop');
+  const line = stderr.split('\n').find((one) => one.includes('top-clients-callers'))!;
+  // Instead of making it, says with what.
+  const script = line.trim().replace(/kubectl .* --from-literal=key/, 'printf "%s\\n" --from-literal=key');
+  const { stdout } = spawnSync('sh', ['-c', script], { encoding: 'utf8' });
+  const made = Object.fromEntries(
+    stdout
+      .trim()
+      .split('\n')
+      .map((one) => one.replace('--from-literal=', '').split('=') as [string, string]),
+  );
+  const { key, ...credentials } = made;
+  expect(credentials).toEqual(
+    Object.fromEntries(CALLERS.map((caller) => [caller, credentialOf(key!, caller)])),
+  );
+});
+
 test('asks for no secret that the values bring along', () => {
   const file = join(folder, 'own.yaml');
   writeFileSync(
@@ -88,6 +108,7 @@ test('asks for no secret that the values bring along', () => {
     `topClients:
   postgres: { embedded: { existingSecret: mine } }
   auth: { demoIssuer: false, issuer: https://a.example.com, jwksUrl: https://a.example.com/keys }
+  source: { callers: { existingSecret: mine } }
 `,
   );
   const { status, stderr, stdout } = run('--values', VALUES, '--values', file, '--namespace', 'shop');

@@ -1,5 +1,7 @@
 import { stringify } from 'yaml';
+import { CALLERS } from '#contracts/callers.ts';
 import { build } from './build.ts';
+import { CALLER_KEYS } from './constructs/caller-access.ts';
 import { dashboards } from './constructs/dashboards.ts';
 import { ISSUER_KEY } from './constructs/issuer.ts';
 import type { KubeObject } from './kube-object.ts';
@@ -59,9 +61,17 @@ export function missingSecrets({ namespace, spec }: Platform): string {
         ]
       : []),
   ];
+  if (!spec.source.callers.existingSecret) {
+    commands.push(
+      `KEY=$(openssl rand -hex 32); kubectl -n ${namespace} create secret generic ${names.callers} --from-literal=${CALLER_KEYS.now}=$KEY ${CREDENTIALS}`,
+    );
+  }
   return commands.length === 0
     ? ''
     : `Before the first apply, make what must not be in a file:\n  ${commands.join('\n  ')}\n`;
 }
+
+/** Of a shell: from `$KEY` an argument for each caller, with its credential. */
+export const CREDENTIALS = `$(for C in ${CALLERS.join(' ')}; do printf ' --from-literal=%s=%s.%s' $C $C $(printf %s $C | openssl dgst -sha256 -hmac $KEY -r | cut -d' ' -f1); done)`;
 
 const NEW_KEY = `node -p "JSON.stringify(crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }))"`;

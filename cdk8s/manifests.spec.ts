@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { PAGES } from '#pages/index.ts';
@@ -121,3 +124,67 @@ function environmentOf({ env = [] }: Container): Record<string, string> {
   }
   return made;
 }
+
+describe('where there is no IPv4, or both', () => {
+  /** As 10.0.0.0/8; a version has three numbers. */
+  const IPV4 = /(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?:\/\d{1,2})?(?![\d.])/g;
+  type Peers = readonly { readonly ipBlock?: { readonly cidr: string } }[];
+  const isIPv6 = (cidr: string) => cidr.includes(':');
+
+  test('the look for addresses finds some', () => {
+    expect('listen 0.0.0.0, 10.0.0.0/8 and 127.0.0.1; version 4.3.1'.match(IPV4)).toEqual([
+      '0.0.0.0',
+      '10.0.0.0/8',
+      '127.0.0.1',
+    ]);
+  });
+
+  describe.each(Object.entries(EXAMPLES))('%s', (_, example) => {
+    const objects = objectsOf(example('shop'));
+
+    test('no object holds an address of IPv4, but where one of IPv6 stands beside it', () => {
+      const found = objects.flatMap((object) => {
+        const text = JSON.stringify(object, (key, value) => {
+          const blocks = Array.isArray(value) ? (value as Peers).flatMap(({ ipBlock }) => ipBlock ?? []) : [];
+          const both = blocks.some(({ cidr }) => isIPv6(cidr)) && blocks.some(({ cidr }) => !isIPv6(cidr));
+          return both
+            ? (value as Peers).filter(({ ipBlock }) => !ipBlock)
+            : key === 'description'
+              ? ''
+              : value;
+        });
+        return (text.match(IPV4) ?? []).map((address) => `${idOf(object)}: ${address}`);
+      });
+      expect(found).toEqual([]);
+    });
+
+    test('each address that is served is one of every family the cluster has', () => {
+      const policies = objects
+        .filter(({ kind }) => kind === 'Service')
+        .map(({ metadata, spec }) => [metadata.name, (spec as { ipFamilyPolicy?: string }).ipFamilyPolicy]);
+      expect(policies).toEqual(policies.map(([name]) => [name, 'PreferDualStack']));
+      for (const kafka of objects.filter(({ kind }) => kind === 'Kafka')) {
+        expect(kafka['spec']).toMatchObject({
+          kafka: {
+            template: {
+              bootstrapService: { ipFamilyPolicy: 'PreferDualStack' },
+              brokersService: { ipFamilyPolicy: 'PreferDualStack' },
+            },
+          },
+        });
+      }
+    });
+  });
+
+  test('nor does a template or an example of the chart', () => {
+    const chart = new URL('../charts/top-clients/', import.meta.url);
+    const files = readdirSync(chart, { recursive: true, withFileTypes: true })
+      .filter((file) => file.isFile() && /(templates|examples)/.test(file.parentPath))
+      .map((file) => join(file.parentPath, file.name));
+    expect(files.length).toBeGreaterThan(15);
+    const found = [...files, fileURLToPath(new URL('values.yaml', chart))].flatMap((file) =>
+      (readFileSync(file, 'utf8').match(IPV4) ?? []).map((address) => `${file}: ${address}`),
+    );
+    expect(found).toEqual([]);
+  });
+});

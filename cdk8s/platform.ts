@@ -18,6 +18,8 @@ export interface Platform {
   readonly capabilities: Capabilities;
   /** By how many partitions messages are divided now; absent where nobody has told, and the spec's number holds. */
   readonly partitions?: number;
+  /** What changes whenever the keys of callers are exchanged; absent where they never were. */
+  readonly callersRotated?: string;
 }
 
 /** By how many partitions messages are divided: what has grown, not what shall. */
@@ -64,6 +66,7 @@ export const names = {
   source: 'top-clients',
   relay: 'top-clients-relay',
   issuer: 'top-clients-issuer',
+  callers: 'top-clients-callers',
   kafka: 'top-clients-kafka',
   postgres: 'top-clients-postgres',
   page: (page: PageName | 'self-view') => `top-clients-page-${page}`,

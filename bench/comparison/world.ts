@@ -2,6 +2,7 @@
  * What is measured: PostgreSQL, Kafka and every role as processes of their own, as in production, and for each page one
  * server a variant, all of them on the same data.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -24,6 +25,7 @@ import { type ManagedProcess, startProcess, stopInReverse } from '../../services
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { clientsOf, seller } from '../../services/seed/sellers.ts';
 import { addClients } from '../../services/seed/source.ts';
+import { CALLER_KEY, credential } from '../../tests/support/callers.ts';
 import { startIssuer } from '../../tests/support/issuer.ts';
 import { until } from '../../tests/support/pipeline.ts';
 import { ranksWithClients, sellersByRank } from './sample.ts';
@@ -168,6 +170,7 @@ async function start(
         TC_JWKS_URL: issuer.jwksUrl,
         TC_JWT_ISSUER: issuer.issuer,
         TC_JWT_AUDIENCE: issuer.audience,
+        TC_CALLER_KEY: CALLER_KEY,
         // Only what is measured is written.
         TC_CANARY_INTERVAL_MS: 0,
       })
@@ -207,6 +210,7 @@ async function start(
         TC_HOST: '127.0.0.1',
         TC_DATABASE_URL: postgres.url(page),
         TC_SOURCE_URL: `http://127.0.0.1:${publicSource}`,
+        TC_SOURCE_CREDENTIAL: credential(page),
       });
       servers.set(`${page}/${variant}`, {
         url: `http://127.0.0.1:${port}`,

@@ -92,7 +92,7 @@ const Kafka = section({
         z
           .string()
           .max(260)
-          .regex(/^[^\s:]+:\d+$/, 'must be host:port'),
+          .regex(/^[^\s:]+:\d+$/, 'must be host:port; an IPv6 address needs a name there'),
       )
       .max(100)
       .default([])
@@ -294,12 +294,20 @@ export const TopClientsSpec = section({
       .max(10_000_000)
       .default(300)
       .meta({ description: 'Changes a seller may send in a minute; 0 for any number' }),
-    requestsPerMinute: z
-      .int()
-      .min(0)
-      .max(10_000_000)
-      .default(1_200)
-      .meta({ description: 'Requests an address may send in a minute; 0 for any number' }),
+    requestsPerMinute: z.int().min(0).max(10_000_000).default(1_200).meta({
+      description:
+        "Requests a stranger's address, or a seller who is signed in, may send in a minute; 0 for any number",
+    }),
+    pageRequestsPerMinute: z.int().min(0).max(100_000_000).default(0).meta({
+      description:
+        'Requests a page of ours may send to one pod in a minute, all its servers together; 0 for any number',
+    }),
+    callers: section({
+      existingSecret: objectName.optional().meta({
+        description:
+          'Holds `key`, by which the source knows its pages, and a credential for each: `gig`, `user`, `search`, `self-view`, `smoke`; the operator makes one when absent',
+      }),
+    }).meta({ description: 'How pages say who they are, so that they are not limited as strangers' }),
     trustedProxies: z
       .array(
         z
@@ -307,12 +315,15 @@ export const TopClientsSpec = section({
           .max(64)
           .regex(
             /^(loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(\/\d{1,3})?)$/,
-            'must be an address, a network like 10.0.0.0/8, or loopback, linklocal, uniquelocal',
+            'must be an address, a network like 10.0.0.0/8 or fd00::/8, or loopback, linklocal, uniquelocal',
           ),
       )
       .max(100)
       .default([])
-      .meta({ description: 'Addresses or networks whose X-Forwarded-For is believed' }),
+      .meta({
+        description:
+          'Addresses or networks whose X-Forwarded-For is believed. Behind an ingress that is not among them all strangers share one limit',
+      }),
   }).meta({ description: 'The service that owns the data' }),
   relay: section({
     replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),
@@ -383,6 +394,9 @@ export type TopClientsSpec = z.output<typeof TopClientsSpec>;
 
 /** On a TopClients: every new value has all sellers published again, once. */
 export const REPUBLISH_ANNOTATION = `${GROUP}/republish`;
+
+/** On a TopClients: every new value has the keys exchanged by which the source knows its pages, once. */
+export const ROTATE_CALLERS_ANNOTATION = `${GROUP}/rotate-callers`;
 
 const WANTED = 'self.spec.kafka.partitions';
 

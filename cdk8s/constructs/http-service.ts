@@ -3,6 +3,9 @@ import type { Construct } from 'constructs';
 import { type Platform, PORTS } from '../platform.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 
+/** An address of each family that the cluster has: of IPv4, of IPv6, or one of both. */
+export const EVERY_FAMILY = { ipFamilyPolicy: 'PreferDualStack' } as const;
+
 /** The address of a workload that serves users' traffic. */
 export function httpService(
   scope: Construct,
@@ -15,6 +18,7 @@ export function httpService(
     kind: 'Service',
     metadata: metadataOf(platform, name, component, instance),
     spec: {
+      ...EVERY_FAMILY,
       selector: selectorOf(component, instance),
       ports: [{ name: 'http', port: PORTS.http, targetPort: 'http', protocol: 'TCP' }],
     },

@@ -3,6 +3,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { names, type Platform } from '../platform.ts';
 import { fingerprint } from './fingerprint.ts';
+import { EVERY_FAMILY } from './http-service.ts';
 import { brokersOf } from './kafka-access.ts';
 import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
@@ -24,6 +25,7 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
     kind: 'Service',
     metadata,
     spec: {
+      ...EVERY_FAMILY,
       selector: selectorOf(component),
       ports: [{ name: 'kafka', port: 9092, targetPort: 'kafka', protocol: 'TCP' }],
     },

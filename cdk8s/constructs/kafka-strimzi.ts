@@ -2,6 +2,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { names, type Platform } from '../platform.ts';
+import { EVERY_FAMILY } from './http-service.ts';
 import { type KafkaUserName, kafkaUserOf } from './kafka-access.ts';
 import { metadataOf } from './labels.ts';
 import { kafkaCallers } from './network-policies.ts';
@@ -70,6 +71,7 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
           },
         ],
         authorization: { type: 'simple' },
+        template: { bootstrapService: EVERY_FAMILY, brokersService: EVERY_FAMILY },
         config: {
           'auto.create.topics.enable': false,
           'default.replication.factor': internalCopies,

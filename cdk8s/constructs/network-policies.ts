@@ -97,8 +97,9 @@ export function networkPolicies(scope: Construct, platform: Platform): void {
       {
         to: [
           { namespaceSelector: namespaceOf('kube-system') },
-          // A cache on each node listens on an address of that range.
+          // A cache on each node listens on an address of these ranges, as Kubernetes recommends them for it.
           { ipBlock: { cidr: '169.254.0.0/16' } },
+          { ipBlock: { cidr: 'fd00::/8' } },
         ],
         ports: [
           { protocol: 'UDP', port: 53 },

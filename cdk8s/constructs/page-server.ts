@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import type { PageName } from '../api/page-view.ts';
 import type { Resources } from '../api/shared.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
+import { callerCredential, callersAnnotation } from './caller-access.ts';
 import { databaseAccess } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { httpService } from './http-service.ts';
@@ -72,6 +73,7 @@ function serve(
           { name: 'TC_SHUTDOWN_DELAY_MS', value: String(SAY_GOODBYE_MS) },
           ...access.env,
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
+          callerCredential(platform, page),
           ...settings,
           ...link('TC_GIG_URL', publicUrls.gig),
           ...link('TC_USER_URL', publicUrls.user),
@@ -79,6 +81,7 @@ function serve(
           ...link('TC_SELF_VIEW_URL', publicUrls.selfView),
           ...tracing(platform),
         ],
+        annotations: callersAnnotation(platform),
         volumes: access.volumes,
       }),
     },

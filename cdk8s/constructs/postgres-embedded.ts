@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import { names, type Platform } from '../platform.ts';
 import { databaseOn, postgresSecret } from './database-access.ts';
 import { fingerprint } from './fingerprint.ts';
+import { EVERY_FAMILY } from './http-service.ts';
 import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
 
@@ -24,6 +25,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
     kind: 'Service',
     metadata,
     spec: {
+      ...EVERY_FAMILY,
       selector: selectorOf(component),
       ports: [{ name: 'postgres', port: 5432, targetPort: 'postgres', protocol: 'TCP' }],
     },
@@ -34,7 +36,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
   });
   const accepts = {
     // By TCP: the server that the image starts for itself, to initialise, listens on a socket alone.
-    exec: { command: ['pg_isready', '--quiet', '--host=127.0.0.1', '--port=5432'] },
+    exec: { command: ['pg_isready', '--quiet', '--host=localhost', '--port=5432'] },
     timeoutSeconds: 5,
   };
   new ApiObject(scope, 'postgres', {
@@ -126,7 +128,7 @@ where not exists (select from pg_database where datname = wanted.name)
  * cut short, or a version with one page more, then gets its databases as well. A failure restarts the container.
  */
 const CREATE_DATABASES = `set -eu
-export PGHOST=127.0.0.1 PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5
+export PGHOST=localhost PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5
 for attempt in $(seq 600); do
   if pg_isready --quiet; then
     exec psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=${SCRIPTS_FOLDER}/databases.sql

@@ -7,7 +7,9 @@ export type EnvironmentVariable =
   | { readonly name: string; readonly value: string }
   | {
       readonly name: string;
-      readonly valueFrom: { readonly secretKeyRef: { readonly name: string; readonly key: string } };
+      readonly valueFrom: {
+        readonly secretKeyRef: { readonly name: string; readonly key: string; readonly optional?: boolean };
+      };
     };
 export interface Volume {
   readonly name: string;
@@ -21,6 +23,7 @@ export interface RolePod {
   readonly component: string;
   readonly instance?: string;
   readonly env: readonly EnvironmentVariable[];
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly volumes?: readonly Volume[];
   readonly resources: Resources;
   /** Serves users' traffic on PORTS.http. */
@@ -117,7 +120,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
   return {
     metadata: {
       labels: podLabelsOf(pod.component, pod.instance),
-      annotations: { 'kubectl.kubernetes.io/default-container': pod.component },
+      annotations: { 'kubectl.kubernetes.io/default-container': pod.component, ...pod.annotations },
     },
     spec: {
       ...podGround(platform, pod.component),

@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { names, type Platform, PORTS } from '../platform.ts';
+import { callerKeys, callersAnnotation } from './caller-access.ts';
 import { databaseAccess } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { httpService } from './http-service.ts';
@@ -40,11 +41,14 @@ export function topClients(scope: Construct, platform: Platform): void {
           { name: 'TC_JWT_ALGORITHMS', value: auth.algorithms.join(',') },
           { name: 'TC_WRITES_PER_MINUTE', value: String(source.writesPerMinute) },
           { name: 'TC_REQUESTS_PER_MINUTE', value: String(source.requestsPerMinute) },
+          { name: 'TC_PAGE_REQUESTS_PER_MINUTE', value: String(source.pageRequestsPerMinute) },
+          ...callerKeys(platform),
           ...(source.trustedProxies.length > 0
             ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
             : []),
           ...tracing(platform),
         ],
+        annotations: callersAnnotation(platform),
         volumes: database.volumes,
       }),
     },

@@ -186,12 +186,25 @@ export const availability: BoardSpec = {
           kind: 'lines',
           title: 'Refused by a rate limit',
           description:
-            'By what was limited: a seller, or an address. Sellers are people; addresses may be attacks.',
+            'By what was limited: seller (changes of one), signed-in (their requests), page (one of ours), address. Sellers are people; addresses may be attacks, or pages that the source does not know.',
           unit: rateUnitOf('topclients_rate_limited_total'),
           queries: [
             {
               expr: sum(rate(series('topclients_rate_limited_total'), '$__rate_interval'), 'limit'),
               legend: '{{limit}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Who calls the source',
+          description:
+            'Pages by their credential, sellers who are signed in, strangers. unknown: a credential that no key made; proxy: strangers behind a proxy that is not trusted, who share one limit.',
+          unit: rateUnitOf('topclients_source_senders_total'),
+          queries: [
+            {
+              expr: sum(rate(series('topclients_source_senders_total'), '$__rate_interval'), 'sender'),
+              legend: '{{sender}}',
             },
           ],
         },

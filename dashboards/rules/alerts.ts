@@ -52,6 +52,7 @@ export const ALERTS = [
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
   'TopClientsNotifyQueueFills',
+  'TopClientsPageUnknownToSource',
   'TopClientsOperatorHasNoLeader',
   'TopClientsKafkaCodecMissing',
   'TopClientsTargetDown',
@@ -334,6 +335,14 @@ export function alertRules(
       '5m',
       'A session keeps the notifications of the database server of the {{ $labels.page }} page from being cleared',
       `{{ $value | humanizePercentage }} of the queue is taken; above 50 % page servers are told of nothing and ask for each list at every visit, and whatever else sends notifications on that server fails once it is full. Nothing of ours stops.`,
+    ),
+    alert(
+      'TopClientsPageUnknownToSource',
+      'warning',
+      calc(min(series('topclients_page_known_to_source'), 'namespace', 'page'), '<', 1),
+      '5m',
+      'The source of truth takes the {{ $labels.page }} page for a stranger',
+      'A server of it has no credential, or one that no key of the source made. The source limits it like any stranger at its address; above that its calls are refused, and a page that needs them lacks top clients.',
     ),
     alert(
       'TopClientsOperatorHasNoLeader',

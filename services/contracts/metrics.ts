@@ -1,3 +1,5 @@
+import { CALLERS } from './callers.ts';
+
 /**
  * The catalogue of metrics: each one once, with all that a dashboard, an alert or a reader needs. Roles can only
  * use what stands here. Instants are exported as Unix timestamps, never as ages: a dead process would go on
@@ -99,9 +101,16 @@ export const METRICS = {
   },
   topclients_rate_limited_total: {
     type: 'counter',
-    help: 'Requests refused by a rate limit, by what was limited (seller or address)',
+    help: 'Requests refused by a rate limit, by what was limited: seller (changes of one), page (one of ours), signed-in (a seller with a token), address (a stranger)',
     unit: 'requests',
     labels: ['limit'],
+    owner: 'top-clients',
+  },
+  topclients_source_senders_total: {
+    type: 'counter',
+    help: 'Requests to the source of truth by who sent them: a caller of ours by its credential, a seller who is signed in, unknown (a credential that no key made), stranger, or proxy (strangers behind a proxy that is not trusted, who share one limit)',
+    unit: 'requests',
+    labels: ['sender'],
     owner: 'top-clients',
   },
   topclients_canary_writes_total: {
@@ -393,6 +402,13 @@ export const METRICS = {
     labels: ['page'],
     owner: 'page-server',
   },
+  topclients_page_known_to_source: {
+    type: 'gauge',
+    help: '0 where the page has no credential, or the source did not know the last one: it is limited as a stranger there; else 1',
+    unit: 'bool',
+    labels: ['page'],
+    owner: 'page-server',
+  },
   topclients_page_told_of_changes: {
     type: 'gauge',
     help: '1 while the database tells this process of changes of its view; 0: the process asks at every visit',
@@ -587,7 +603,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
     ...['none', 'unknown'],
   ),
-  limit: oneOf('seller', 'address'),
+  limit: oneOf('seller', 'page', 'signed-in', 'address'),
+  sender: oneOf(...CALLERS, 'signed-in', 'unknown', 'stranger', 'proxy'),
   shard: { atMost: 64 },
   step: oneOf('lead', 'exchange', 'send'),
   partition: { atMost: 1_000 },

@@ -28,6 +28,7 @@ const around = {
   host: '127.0.0.1',
   brokers: '127.0.0.1:1',
   otlp: undefined,
+  callerKey: 'k'.repeat(32),
   database: (name: string) => `postgres://localhost/${name}`,
 };
 

@@ -1,3 +1,5 @@
+import type { Caller } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
 import type { DemoOptions } from './options.ts';
@@ -20,6 +22,8 @@ export interface Surroundings {
   readonly host: DemoOptions['host'];
   readonly brokers: string;
   readonly otlp: DemoOptions['otlp'];
+  /** That pages' credentials are made from. */
+  readonly callerKey: string;
   database(name: DatabaseName): string;
 }
 
@@ -62,7 +66,7 @@ export const seedArgs = ({ database }: Surroundings, sellers: number): string[] 
  * in a group starts and stops together.
  */
 export function roleProcesses(around: Surroundings): readonly (readonly RoleProcess[])[] {
-  const { ports, host, brokers, otlp, database } = around;
+  const { ports, host, brokers, otlp, callerKey, database } = around;
   // Who looks at a demo wants to see what they did, not one request in a hundred.
   const traces = otlp ? { 'otel-exporter-otlp-endpoint': otlp, 'otel-traces-sampler-arg': 1 } : {};
   const process = (
@@ -94,11 +98,16 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
       'kafka-brokers': brokers,
     });
   // Pages ask for the source where the lab can slow it.
-  const page = (name: string, port: number, settings: Readonly<Record<string, string | number>>) =>
+  const page = (
+    name: string,
+    port: number,
+    settings: Readonly<Record<string, string | number>> & { readonly page: Caller },
+  ) =>
     process(name, 'page-server', {
       port,
       host,
       'source-url': innerUrl(ports['delay-proxy']),
+      'source-credential': credentialOf(callerKey, settings.page),
       'gig-url': publicUrl(ports.gig),
       'user-url': publicUrl(ports.user),
       'search-url': publicUrl(ports.search),
@@ -118,6 +127,7 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
         host,
         'database-url': database('source'),
         'database-pool': 8,
+        'caller-key': callerKey,
         ...tokens,
       }),
       process('outbox-relay', 'outbox-relay', {

@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openIssuer } from '../issuer/issuer.ts';
@@ -104,6 +105,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       host: options.host,
       brokers: kafka.bootstrap,
       otlp: options.otlp,
+      callerKey: randomBytes(32).toString('base64url'),
       database: (name) => postgres.url(name),
     };
 

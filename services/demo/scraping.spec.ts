@@ -10,6 +10,7 @@ const processes = roleProcesses({
   host: '127.0.0.1',
   brokers: '127.0.0.1:1',
   otlp: undefined,
+  callerKey: 'k'.repeat(32),
   database: (name) => `postgres://localhost/${name}`,
 }).flat();
 

@@ -6,7 +6,7 @@ import type { Existing } from './gather.ts';
 import { MANAGED_BY, nameOf, OPERATOR, objectKey, refOf } from './kinds.ts';
 import { type Kube, KubeError, type OwnerReference, type StoredObject } from './kube/kube.ts';
 import type { Plan } from './plan.ts';
-import { madeSecret } from './secrets.ts';
+import { madeSecret, rotatedSecret } from './secrets.ts';
 
 /** What became of a plan's objects. */
 export interface Outcome {
@@ -88,6 +88,11 @@ export async function carryOut(
       // Made by somebody since we looked: it is used as it is.
       if (!(err instanceof KubeError) || err.code !== 409) throw err;
     }
+  }
+
+  for (const { secret, live } of plan.rotated) {
+    await kube.apply(rotatedSecret(secret, live));
+    count += 1;
   }
 
   for (const object of plan.ensure) {

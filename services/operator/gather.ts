@@ -1,7 +1,7 @@
 import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
-import { PLATFORM_NAME, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
-import { imageReference, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import {
   BUILT_IN,
   kindKey,
@@ -21,7 +21,14 @@ import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from './
 import type { Pod } from './lag.ts';
 import type { Layout } from './layout.ts';
 import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './read-spec.ts';
-import { lackOf, secretsNeeded, secretsToMake } from './secrets.ts';
+import {
+  isToRotate,
+  lackOf,
+  type MadeSecret,
+  rotationAsked,
+  secretsNeeded,
+  secretsToMake,
+} from './secrets.ts';
 import type { Lag, ViewMemory } from './view-switch.ts';
 
 /** The objects with our label in the namespace, and the pods. */
@@ -62,6 +69,8 @@ export interface PlatformSight {
   readonly platform: Read<Platform> | null;
   /** Secrets of the platform that are to be made. */
   readonly secretsMissing: readonly string[];
+  /** Secrets of the platform that are to be exchanged, as they are now. */
+  readonly secretsToRotate: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
   /** What is wrong with the secrets it is pointed at. */
   readonly secretsLack: readonly string[];
   /** What the relays tell of the partitions; null while none does. */
@@ -92,11 +101,13 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Platform
     kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
     gatherExisting(settings),
   ]);
-  const platform = object && readPlatform(settings, object, existing);
+  const platform = object && (await readPlatform(settings, object, existing));
   const built = platform && 'read' in platform ? platform.read : null;
-  const [secretsMissing, secretsLack] = built ? await gatherSecrets(settings, built) : [[], []];
+  const secrets = built
+    ? await gatherSecrets(settings, built, object!)
+    : { secretsMissing: [], secretsToRotate: [], secretsLack: [] };
   const layout = built ? await settings.readLayout(runningPods(existing, 'outbox-relay')) : null;
-  return { now: settings.now(), namespace, object, existing, platform, secretsMissing, secretsLack, layout };
+  return { now: settings.now(), namespace, object, existing, platform, ...secrets, layout };
 }
 
 /** All that decisions about one page need; null when there is no PageView of that name. */
@@ -108,7 +119,7 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
     kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
     gatherExisting(settings),
   ]);
-  const platform = object && readPlatform(settings, object, existing);
+  const platform = object && (await readPlatform(settings, object, existing));
   const status = readPageStatus(page.status);
   const memory: Read<ViewMemory> = 'read' in status ? { read: memoryIn(status.read) } : status;
   const lagOf = async (view: ViewId | null): Promise<Lag | null> =>
@@ -130,6 +141,7 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
     existing,
     platform,
     secretsMissing: [],
+    secretsToRotate: [],
     secretsLack: [],
     page,
     // The definition lets no other name through.
@@ -151,14 +163,23 @@ async function gatherExisting({ kube, namespace }: GatherSettings): Promise<Exis
   return new Existing(objects.flat(), pods, kinds);
 }
 
-function readPlatform(
-  { namespace, image }: GatherSettings,
+async function readPlatform(
+  { kube, namespace, image }: GatherSettings,
   object: StoredObject,
   existing: Existing,
-): Read<Platform> {
+): Promise<Read<Platform>> {
   const spec = readPlatformSpec(object.spec);
   if ('invalid' in spec) return spec;
   const partitions = object.status?.partitions as number | undefined;
+  const callers = spec.read.source.callers.existingSecret
+    ? null
+    : await kube.get({ ...SECRET, namespace, name: names.callers });
+  // One that is yet to be made takes over what is asked for, so that its pods need not start twice.
+  const callersRotated = spec.read.source.callers.existingSecret
+    ? undefined
+    : callers
+      ? callers.metadata.annotations?.[ROTATE_CALLERS_ANNOTATION]
+      : rotationAsked(object.metadata.annotations ?? {});
   return {
     read: {
       namespace,
@@ -166,6 +187,7 @@ function readPlatform(
       image: imageOf(spec.read, image),
       capabilities: { keda: existing.serves(SCALED_OBJECT), monitoring: existing.serves(POD_MONITOR) },
       ...(partitions === undefined ? {} : { partitions }),
+      ...(callersRotated === undefined ? {} : { callersRotated }),
     },
   };
 }
@@ -181,14 +203,19 @@ export function imageOf({ image }: Pick<TopClientsSpec, 'image'>, own: string): 
 async function gatherSecrets(
   { kube, namespace }: GatherSettings,
   platform: Platform,
-): Promise<[missing: string[], lack: string[]]> {
+  object: StoredObject,
+): Promise<Pick<PlatformSight, 'secretsMissing' | 'secretsToRotate' | 'secretsLack'>> {
   const missing: string[] = [];
+  const toRotate: { secret: MadeSecret; live: StoredObject }[] = [];
   const lack: string[] = [];
   const look = (name: string) => kube.get({ ...SECRET, namespace, name });
-  for (const secret of secretsToMake(platform)) {
+  for (const secret of secretsToMake(platform, object.metadata.annotations)) {
     const live = await look(secret.name);
     if (!live) missing.push(secret.name);
-    else lack.push(...[lackOf(secret, live) ?? []].flat());
+    else {
+      if (isToRotate(secret, live)) toRotate.push({ secret, live });
+      lack.push(...[lackOf(secret, live) ?? []].flat());
+    }
   }
   for (const secret of secretsNeeded(platform)) {
     try {
@@ -198,7 +225,7 @@ async function gatherSecrets(
       if (!(err instanceof KubeError) || err.code !== 403) throw err;
     }
   }
-  return [missing, lack];
+  return { secretsMissing: missing, secretsToRotate: toRotate, secretsLack: lack };
 }
 
 /** Pods of a workload that can be asked. One that is leaving has given up what it had, or is about to. */

@@ -30,6 +30,7 @@ import { storesNotReady } from './plan-platform.ts';
 import { readPageSpec, statusOf } from './read-spec.ts';
 import { jobState, lastWords, type Pods } from './readiness.ts';
 import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
+import { isRotating, ROTATING_MS } from './secrets.ts';
 import {
   attemptOf,
   type Building,
@@ -205,6 +206,7 @@ export function planPage(sight: PageSight, history: readonly Recommendation[]): 
     // Lag is told by nobody.
     decision.projected.length > 0 ? spec.read.autoscaling.pollingSeconds * 1_000 : null,
     fact ? 15_000 : null,
+    sight.object && isRotating(platform.read, sight.object) ? ROTATING_MS : null,
     ...migrations.failed.map(({ at: failedAt }) => Math.max(1_000, retryAt(failedAt, degradedBefore) - now)),
     ...dropsFailed.map(({ at: failedAt }) => Math.max(1_000, retryAt(failedAt, undefined) - now)),
   ].filter((ms) => ms !== null);
@@ -213,6 +215,7 @@ export function planPage(sight: PageSight, history: readonly Recommendation[]): 
     history: scaling.history,
     plan: {
       secrets: [],
+      rotated: [],
       ensure: applied.objects.filter(({ metadata }) => !againNames.has(metadata.name)),
       remove: [
         ...again.map(removal),

@@ -26,7 +26,7 @@ import {
   workloadsOf,
 } from './plan.ts';
 import { jobState, lastWords, type Pods, storeNotReady } from './readiness.ts';
-import { secretsToMake } from './secrets.ts';
+import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
 
 type Group = keyof PlatformObjects;
 
@@ -190,7 +190,10 @@ export function planPlatform(sight: PlatformSight): Plan | null {
   };
   const storeTrouble = storesNotReady(groups.stores, existing);
   return {
-    secrets: secretsToMake(platform.read).filter(({ name }) => sight.secretsMissing.includes(name)),
+    secrets: secretsToMake(platform.read, object.metadata.annotations).filter(({ name }) =>
+      sight.secretsMissing.includes(name),
+    ),
+    rotated: sight.secretsToRotate,
     ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
     remove: [
       ...again.map(removal),
@@ -210,8 +213,19 @@ export function planPlatform(sight: PlatformSight): Plan | null {
       PartitionsSettled: partitions.said,
     },
     troubles,
-    events: partitions.events,
-    againInMs: sooner(againInMs(sight, migrations, fact !== null, failed), partitions.againInMs),
+    events: [
+      ...partitions.events,
+      ...sight.secretsToRotate.map(({ secret: { name } }) => ({
+        type: 'Normal' as const,
+        reason: 'SecretRotated',
+        message: `the secret ${name} was made anew; what holds something of it starts anew, and is served meanwhile`,
+      })),
+    ],
+    againInMs: [
+      againInMs(sight, migrations, fact !== null, failed),
+      partitions.againInMs,
+      isRotating(platform.read, object) ? ROTATING_MS : null,
+    ].reduce(sooner),
   };
 }
 

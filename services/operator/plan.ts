@@ -17,6 +17,8 @@ export interface Removal {
 export interface Plan {
   /** Made before all else, and only where they are absent. */
   readonly secrets: readonly MadeSecret[];
+  /** Exchanged next. */
+  readonly rotated: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
   /** Applied in this order. */
   readonly ensure: readonly KubeObject[];
   /** Deleted after that. */
@@ -181,6 +183,7 @@ export function leaveAsItIs(object: StoredObject, before: readonly Condition[], 
   );
   return {
     secrets: [],
+    rotated: [],
     ensure: [],
     remove: [],
     scaleTo: null,

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { CALLERS } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
 import { Applied } from './carry-out.ts';
 import { Existing } from './gather.ts';
@@ -101,7 +103,11 @@ describe('a new platform', () => {
     platform({ demoData: { enabled: true } });
     gig();
     await both();
-    expect(kube.names('Secret')).toEqual(['top-clients-postgres', 'top-clients-issuer']);
+    expect(kube.names('Secret')).toEqual([
+      'top-clients-callers',
+      'top-clients-postgres',
+      'top-clients-issuer',
+    ]);
     expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
     expect(kube.names('Job')).toEqual([]);
     expect(conditions('TopClients', 'top-clients')).toMatchObject({
@@ -374,6 +380,7 @@ describe('secrets', () => {
     platform();
     await run();
     expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
+      'create Secret top-clients-callers',
       'create Secret top-clients-issuer',
     ]);
   });
@@ -386,6 +393,104 @@ describe('secrets', () => {
       /the secret mine, .*external\.existingSecret.*gig-url/,
     );
     expect(kube.names('Job')).toEqual([]);
+  });
+});
+
+describe('by what pages say who they are', () => {
+  const secret = (): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(
+        (kube.find('Secret', 'top-clients-callers') as { data?: object } | undefined)?.data ?? {},
+      ).map(([key, text]) => [key, Buffer.from(text as string, 'base64').toString()]),
+    );
+  const rotate = (value: string) => {
+    const { status, ...live } = kube.find('TopClients', 'top-clients')!;
+    const annotations = { ...live.metadata.annotations, 'topclients.dev/rotate-callers': value };
+    kube.put({ ...live, metadata: { ...live.metadata, annotations } }, status);
+  };
+  /** The names of Deployments whose pods start anew when keys are exchanged, with what they start anew for. */
+  const held = () =>
+    Object.fromEntries(
+      ['top-clients', 'top-clients-page-gig', 'top-clients-page-self-view'].map((name) => [
+        name,
+        kube.find('Deployment', name)?.spec.template.metadata.annotations['topclients.dev/callers-rotated'],
+      ]),
+    );
+  const everywhere = (value: string | undefined) =>
+    Object.fromEntries(Object.keys(held()).map((name) => [name, value]));
+
+  test('is made once, and differs from page to page', async () => {
+    platform();
+    gig();
+    await run();
+    const made = secret();
+    expect(Object.keys(made).sort()).toEqual([...CALLERS, 'key', 'nextKey'].sort());
+    for (const caller of CALLERS) expect(made[caller]).toBe(credentialOf(made['key']!, caller));
+    expect(made['key']).not.toBe(made['nextKey']);
+    expect(made['key']!.length).toBeGreaterThanOrEqual(32);
+    await run();
+    expect(secret()).toEqual(made);
+    expect(held()).toEqual(everywhere(undefined));
+    // What anybody may read says nothing of it.
+    const readable = [...kube.objects.values()].filter(({ kind }) => kind !== 'Secret');
+    for (const hidden of Object.values(made)) expect(JSON.stringify(readable)).not.toContain(hidden);
+  });
+
+  test('is exchanged on request, once, so that servers of before and after know each other', async () => {
+    platform();
+    gig();
+    await run();
+    const before = secret();
+    rotate('monthly 1');
+    await run();
+    const after = secret();
+    expect(after).toMatchObject({ key: before['nextKey'], previousKey: before['key'] });
+    expect(after['gig']).toBe(credentialOf(before['nextKey']!, 'gig'));
+    expect([before['key'], before['nextKey']]).not.toContain(after['nextKey']);
+    expect(held()).toEqual(everywhere('monthly 1'));
+    expect(told).toContain('top-clients Normal SecretRotated');
+    await run();
+    restart();
+    await run();
+    expect(secret()).toEqual(after);
+
+    rotate('monthly 2');
+    await run();
+    expect(secret()).toMatchObject({ key: after['nextKey'], previousKey: after['key'] });
+    expect(held()).toEqual(everywhere('monthly 2'));
+  });
+
+  test('takes over a request that is older than itself, and pods need not start twice', async () => {
+    platform();
+    rotate('before');
+    gig();
+    await both();
+    expect(Object.keys(secret())).not.toContain('previousKey');
+    await run();
+    expect(held()).toEqual(everywhere('before'));
+    expect(told).not.toContain('top-clients Normal SecretRotated');
+  });
+
+  test('is asked of who names a secret of their own, and never written there', async () => {
+    platform({ source: { callers: { existingSecret: 'mine' } } });
+    rotate('no');
+    await both();
+    expect(kube.names('Secret')).not.toContain('top-clients-callers');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /the secret mine, .*source\.callers\.existingSecret.*key, gig, user, search, self-view, smoke/,
+    );
+    const key = Buffer.from('k'.repeat(32)).toString('base64');
+    const data = Object.fromEntries(['key', ...CALLERS].map((name) => [name, key]));
+    kube.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mine' }, data });
+    gig();
+    await run();
+    expect(kube.writes.filter((write) => write.includes('mine'))).toEqual([]);
+    expect(held()).toEqual(everywhere(undefined));
+    const env = kube.find('Deployment', 'top-clients-page-gig')!.spec.template.spec.containers[0].env;
+    expect(env).toContainEqual({
+      name: 'TC_SOURCE_CREDENTIAL',
+      valueFrom: { secretKeyRef: { name: 'mine', key: 'gig' } },
+    });
   });
 });
 

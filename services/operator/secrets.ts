@@ -1,7 +1,11 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import { CALLER_KEYS } from '#cdk8s/constructs/caller-access.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { names, type Platform } from '#cdk8s/platform.ts';
+import { CALLERS } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
 import { MANAGED_BY, OPERATOR } from './kinds.ts';
 import type { OwnerReference, StoredObject } from './kube/kube.ts';
 
@@ -12,6 +16,13 @@ export interface MadeSecret {
   /** False for what must outlive the platform. */
   readonly owned: boolean;
   readonly make: () => Readonly<Record<string, string>>;
+  /** Where what is made can be exchanged: everything anew from what there is, so that what holds the old goes on. */
+  readonly rotation?: {
+    /** Every new value of the annotation on the TopClients asks for it once; the secret remembers it under that name. */
+    readonly annotation: string;
+    readonly wanted: string | undefined;
+    readonly from: (before: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
+  };
 }
 
 /** A secret that somebody else makes, and whose absence keeps pods from starting. */
@@ -22,9 +33,48 @@ export interface NeededSecret {
   readonly namedBy: string;
 }
 
-/** The secrets that the operator makes for a platform. */
-export function secretsToMake({ spec: { postgres, auth } }: Pick<Platform, 'spec'>): readonly MadeSecret[] {
+const newKey = () => randomBytes(32).toString('base64url');
+
+/** The content by which the source knows its callers, with a credential for each of them. */
+function callersOf(now: string, others: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return {
+    [CALLER_KEYS.now]: now,
+    ...others,
+    ...Object.fromEntries(CALLERS.map((caller) => [caller, credentialOf(now, caller)])),
+  };
+}
+
+/**
+ * There is always a key ahead. Exchanged, it is used, and the source of before accepts it already; the one of after
+ * still accepts the one before. So servers may start anew in any order.
+ */
+const rotatedCallers = (before: Readonly<Record<string, string>>) =>
+  callersOf(before[CALLER_KEYS.next] ?? newKey(), {
+    [CALLER_KEYS.next]: newKey(),
+    [CALLER_KEYS.before]: before[CALLER_KEYS.now] ?? newKey(),
+  });
+
+/** The secrets that the operator makes for a platform. @param asked annotations of the TopClients */
+export function secretsToMake(
+  { spec: { postgres, auth, source } }: Pick<Platform, 'spec'>,
+  asked: Readonly<Record<string, string>> = {},
+): readonly MadeSecret[] {
   return [
+    ...(source.callers.existingSecret
+      ? []
+      : [
+          {
+            name: names.callers,
+            keys: [CALLER_KEYS.now, ...CALLERS],
+            owned: true,
+            make: () => callersOf(newKey(), { [CALLER_KEYS.next]: newKey() }),
+            rotation: {
+              annotation: ROTATE_CALLERS_ANNOTATION,
+              wanted: rotationAsked(asked),
+              from: rotatedCallers,
+            },
+          },
+        ]),
     ...(postgres.mode === 'embedded' && !postgres.embedded.existingSecret
       ? [
           {
@@ -58,13 +108,39 @@ export function secretsToMake({ spec: { postgres, auth } }: Pick<Platform, 'spec
   ];
 }
 
+const LONGEST_ROTATION = 256;
+/** What a TopClients says of its callers' keys; an empty text is nothing. */
+export const rotationAsked = (asked: Readonly<Record<string, string>>): string | undefined =>
+  asked[ROTATE_CALLERS_ANNOTATION]?.trim().slice(0, LONGEST_ROTATION) || undefined;
+
+/** Whether pods are still to get what an exchange of callers' keys makes; nobody tells when the secret has changed. */
+export const isRotating = ({ spec, callersRotated }: Platform, { metadata }: StoredObject): boolean => {
+  const asked = rotationAsked(metadata.annotations ?? {});
+  return !spec.source.callers.existingSecret && asked !== undefined && asked !== callersRotated;
+};
+/** Until it is looked at again, in ms. */
+export const ROTATING_MS = 1_000;
+
+/** Whether a secret that is there is to be exchanged. */
+export const isToRotate = ({ rotation }: MadeSecret, live: StoredObject): boolean =>
+  rotation?.wanted !== undefined && live.metadata.annotations?.[rotation.annotation] !== rotation.wanted;
+
 /** The secrets that must be there for the pods of a platform to start. */
 export function secretsNeeded({
-  spec: { postgres, kafka },
+  spec: { postgres, kafka, source },
 }: Pick<Platform, 'spec'>): readonly NeededSecret[] {
   const { embedded, external } = postgres;
   const { sasl, tls } = kafka.external;
   return [
+    ...(source.callers.existingSecret
+      ? [
+          {
+            name: source.callers.existingSecret,
+            keys: [CALLER_KEYS.now, ...CALLERS],
+            namedBy: 'source.callers.existingSecret',
+          },
+        ]
+      : []),
     ...(postgres.mode === 'embedded' && embedded.existingSecret
       ? [
           {
@@ -111,12 +187,40 @@ export function madeSecret(secret: MadeSecret, namespace: string, owner: OwnerRe
         'app.kubernetes.io/part-of': 'top-clients',
         [MANAGED_BY]: OPERATOR,
       },
+      ...rotationOf(secret),
       ...(secret.owned ? { ownerReferences: [owner] } : {}),
     },
     type: 'Opaque',
     stringData: secret.make(),
   };
 }
+
+/** The object of a secret that is exchanged now. It names the version it was made from: nothing may have come between. */
+export function rotatedSecret(secret: MadeSecret, live: StoredObject): KubeObject {
+  const texts = (encoding: BufferEncoding, to: BufferEncoding, data: Readonly<Record<string, string>>) =>
+    Object.fromEntries(
+      Object.entries(data).map(([key, text]) => [key, Buffer.from(text, encoding).toString(to)]),
+    );
+  const { name, namespace, labels, ownerReferences, resourceVersion } = live.metadata;
+  const before = texts('base64', 'utf8', (live['data'] ?? {}) as Readonly<Record<string, string>>);
+  return {
+    apiVersion: 'v1',
+    kind: 'Secret',
+    metadata: {
+      name,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(labels === undefined ? {} : { labels }),
+      ...rotationOf(secret),
+      ...(ownerReferences === undefined ? {} : { ownerReferences }),
+      ...(resourceVersion === undefined ? {} : { resourceVersion }),
+    },
+    type: 'Opaque',
+    data: texts('utf8', 'base64', secret.rotation!.from(before)),
+  };
+}
+
+const rotationOf = ({ rotation }: MadeSecret) =>
+  rotation?.wanted === undefined ? {} : { annotations: { [rotation.annotation]: rotation.wanted } };
 
 /** What is wrong with a secret that is there or not; null when nothing is. @param live null when it is absent */
 export function lackOf(secret: NeededSecret | MadeSecret, live: StoredObject | null): string | null {

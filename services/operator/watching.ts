@@ -1,4 +1,4 @@
-import { REPUBLISH_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import { REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import type { Log } from '#platform/log.ts';
 import { BUILT_IN, kindKey, OF_OTHERS, OURS, PAGE_VIEW, TOP_CLIENTS } from './kinds.ts';
 import type { Api } from './kube/api.ts';
@@ -115,10 +115,13 @@ export class Watching {
 
 const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster', 'Database']);
 
+/** What is asked for by an annotation. */
+const REQUESTS = [REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION];
+
 /** What of an object has to change for it to matter: of our own resources not the status, which we write ourselves. */
 function versionOf(kind: Kind, { metadata }: StoredObject): string {
   const own = kind.apiVersion === TOP_CLIENTS.apiVersion;
   return own
-    ? `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp ?? ''} ${metadata.annotations?.[REPUBLISH_ANNOTATION] ?? ''}`
+    ? `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp ?? ''} ${REQUESTS.map((request) => metadata.annotations?.[request] ?? '').join(' ')}`
     : `${metadata.uid} ${metadata.resourceVersion}`;
 }

@@ -1,10 +1,12 @@
 import { createServer } from 'node:http';
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
+import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
@@ -56,6 +58,11 @@ export const role = defineRole({
       integer(1, 500).default(10),
     ),
     sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
+    sourceCredential: setting(
+      'TC_SOURCE_CREDENTIAL',
+      "by what the page tells the source who it is, made from the source's key; without it the source limits the page as a stranger",
+      secretText(),
+    ),
     sourceDeadlineMs: setting(
       'TC_SOURCE_DEADLINE_MS',
       'deadline of a call to the source, body included, in ms',
@@ -100,6 +107,11 @@ export const role = defineRole({
       throw new ConfigError('TC_PAGE_DEADLINE_MS must be at least 100 more than TC_SOURCE_DEADLINE_MS');
     }
     const tracing = await openTracing(`page-${config.page}`, config, { log, version, releases });
+    const identity = openCallerIdentity(
+      callerCredential('TC_SOURCE_CREDENTIAL', config.sourceCredential),
+      config.page,
+      { log, metrics },
+    );
     let stopping = false;
     let notReady: string | null = 'starting';
     let isListening = false;
@@ -113,7 +125,7 @@ export const role = defineRole({
     let mount: Mount;
     if (config.page === 'self-view') {
       const { mountSelfView } = await import('#pages/self-view/index.ts');
-      mount = (router, context) => mountSelfView(router, { ...context, config });
+      mount = (router, context) => mountSelfView(router, { ...context, config, identity });
       viewVersion.set(SELF_VIEW, 0);
       notReady = null;
     } else {
@@ -136,7 +148,7 @@ export const role = defineRole({
       releases.push('database', () => pool.end());
       const database = new OwnDatabase(pool, log);
       const source = openSource(
-        { url: config.sourceUrl, concurrency: config.sourceConcurrency, breakMs: 500 },
+        { url: config.sourceUrl, concurrency: config.sourceConcurrency, breakMs: 500, identity },
         config.page,
         { log, metrics },
       );

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
+import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { drain, listen } from '#platform/health.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
@@ -24,10 +25,10 @@ async function against(
   });
   const metrics = openMetrics({ processMetrics: false });
   const port = await listen(server, 0, '127.0.0.1');
-  source = openSource({ url: `http://127.0.0.1:${port}/base/`, concurrency, breakMs }, 'gig', {
-    log: silentLog,
-    metrics,
-  });
+  const deps = { log: silentLog, metrics };
+  const identity = openCallerIdentity(null, 'gig', deps);
+  const url = `http://127.0.0.1:${port}/base/`;
+  source = openSource({ url, concurrency, breakMs, identity }, 'gig', deps);
   return metrics;
 }
 const json =

@@ -10,6 +10,7 @@ import {
 import { Pool } from 'undici';
 import { LIMITS } from '#contracts/client.ts';
 import { SPAN } from '#contracts/traces.ts';
+import type { CallerIdentity } from '#pages/caller-identity.ts';
 import type { ClientList, PageClient } from '#pages/page.ts';
 import type { Log } from '#platform/log.ts';
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
@@ -44,6 +45,8 @@ export interface SourceSettings {
   readonly concurrency: number;
   /** How long the breaker keeps calls away before it lets one try, in ms. */
   readonly breakMs: number;
+  /** By what the page says who it is. */
+  readonly identity: CallerIdentity;
 }
 
 // 48 sellers with 20 clients of 800 bytes each; more than that is not an answer of ours.
@@ -177,12 +180,14 @@ export function openSource(
       headers: {
         accept: 'application/json',
         'x-request-id': requestId,
+        ...settings.identity.headers,
         ...(traceparent === null ? {} : { traceparent }),
         ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
       },
       body: request.body ?? null,
       signal,
     });
+    settings.identity.heard(answer.headers);
     if (answer.statusCode !== 200) {
       await answer.body.dump();
       throw new NotAnAnswer(`${request.path} answered ${answer.statusCode}`);

@@ -4,6 +4,7 @@ import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
+import type { CallerIdentity } from './caller-identity.ts';
 import type { Site } from './layout.ts';
 
 /**
@@ -44,6 +45,7 @@ export type Mount = (router: Router, context: PageContext) => void;
 
 /** The settings of the self-view: `mountSelfView(router, deps)` is exported by `self-view/index.ts`. */
 export interface SelfViewDeps extends PageContext {
+  readonly identity: CallerIdentity;
   readonly config: {
     readonly databaseUrl: string;
     readonly databasePool: number;

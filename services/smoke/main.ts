@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { SellerId } from '#contracts/client.ts';
+import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import { milliseconds, setting, url } from '#platform/config.ts';
 import { defineRole } from '#platform/role.ts';
 import { openMarketplace } from './marketplace.ts';
@@ -19,10 +20,19 @@ export const role = defineRole({
       'a token of that seller; without both nothing is written',
       z.string().optional(),
     ),
+    sourceCredential: setting(
+      'TC_SOURCE_CREDENTIAL',
+      "by what the test tells the source who it is, made from the source's key",
+      secretText(),
+    ),
     deadlineMs: setting('TC_DEADLINE_MS', 'for all of it, in ms', milliseconds().default(60_000)),
   },
   async start(config, { log }) {
-    const marketplace = openMarketplace({ ...config, callDeadlineMs: 5_000 });
+    const marketplace = openMarketplace({
+      ...config,
+      sourceCredential: callerCredential('TC_SOURCE_CREDENTIAL', config.sourceCredential),
+      callDeadlineMs: 5_000,
+    });
     const { failedBecause, seen } = await smoke(marketplace, {
       deadlineMs: config.deadlineMs,
       betweenLooksMs: 250,

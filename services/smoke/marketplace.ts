@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { SellerClients } from '#contracts/api.ts';
+import { CALLER_HEADER } from '#contracts/callers.ts';
 import { Client } from '#contracts/client.ts';
 import { TopClientsView } from '#contracts/delivery.ts';
 import { Problem } from '#contracts/problems.ts';
@@ -42,6 +43,8 @@ export interface Addresses {
   /** The demo issuer's /token; asked when no token is given. */
   readonly tokenUrl?: string | undefined;
   readonly token?: string | undefined;
+  /** By what the test tells the source who it is; null is a stranger. */
+  readonly sourceCredential: string | null;
   /** Of each call, in ms. */
   readonly callDeadlineMs: number;
 }
@@ -50,6 +53,8 @@ const Token = z.object({ access_token: z.string() });
 const PageAnswer = z.object({ topClients: TopClientsView.optional() });
 
 export function openMarketplace(to: Addresses): Marketplace {
+  const identity: Readonly<Record<string, string>> =
+    to.sourceCredential === null ? {} : { [CALLER_HEADER]: to.sourceCredential };
   const seller = `${to.sourceUrl.replace(/\/+$/, '')}/v1/sellers/${to.sellerId}`;
 
   async function call<T>(
@@ -86,12 +91,13 @@ export function openMarketplace(to: Addresses): Marketplace {
   return {
     mayWrite: to.token !== undefined || to.tokenUrl !== undefined,
     hasPage: to.pageUrl !== undefined,
-    list: () => call(`${seller}/top-clients`, SellerClients),
+    list: () => call(`${seller}/top-clients`, SellerClients, { headers: identity }),
     add: (name) =>
       signedIn((authorization) =>
         call(`${seller}/clients`, Client, {
           method: 'POST',
           headers: {
+            ...identity,
             authorization,
             'content-type': 'application/json',
             // The name is new in every run, so a repeated try is the same write.
@@ -104,7 +110,7 @@ export function openMarketplace(to: Addresses): Marketplace {
       signedIn(async (authorization) => {
         const gone = await call<null>(`${seller}/clients/${clientId}`, null, {
           method: 'DELETE',
-          headers: { authorization },
+          headers: { ...identity, authorization },
         });
         return gone.kind !== 'answer' && gone.status === 404 ? { kind: 'answer', value: null } : gone;
       }),

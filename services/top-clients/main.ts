@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { callerKeys, secretText } from '#platform/caller-credential.ts';
 import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
@@ -6,7 +7,8 @@ import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
-import { isNetwork, isProxy, openLimits } from './adapters/http/limits.ts';
+import { openCallers } from './adapters/http/callers.ts';
+import { isProxy, openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
@@ -68,21 +70,25 @@ export const role = defineRole({
     ),
     requestsPerMinute: setting(
       'TC_REQUESTS_PER_MINUTE',
-      'requests an address may send in a minute; 0 for any number',
+      "requests a stranger's address, or a seller who is signed in, may send in a minute; 0 for any number",
       integer(0, 10_000_000).default(1_200),
     ),
-    unlimitedNetworks: setting(
-      'TC_UNLIMITED_NETWORKS',
-      'networks that the limit per address leaves alone, comma-separated; our own pages call from there',
-      listOf(isNetwork, 'must be networks like 10.0.0.0/8 or fc00::/7').default([
-        '127.0.0.0/8',
-        '::1/128',
-        '10.0.0.0/8',
-        '172.16.0.0/12',
-        '192.168.0.0/16',
-        'fc00::/7',
-      ]),
+    pageRequestsPerMinute: setting(
+      'TC_PAGE_REQUESTS_PER_MINUTE',
+      'requests a page that says who it is may send in a minute, all its servers together; 0 for any number',
+      integer(0, 100_000_000).default(0),
     ),
+    callerKey: setting(
+      'TC_CALLER_KEY',
+      'the key that credentials of our own callers are made from, 32 characters or more; without one nobody is known',
+      secretText(),
+    ),
+    nextCallerKey: setting(
+      'TC_CALLER_NEXT_KEY',
+      'the key that will follow it, accepted already',
+      secretText(),
+    ),
+    previousCallerKey: setting('TC_CALLER_PREVIOUS_KEY', 'the key before it, accepted still', secretText()),
     trustedProxies: setting(
       'TC_TRUSTED_PROXIES',
       'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
@@ -107,6 +113,15 @@ export const role = defineRole({
   },
   async start(config, { log, version, metrics, releases }) {
     tuneHeap();
+    const keys = callerKeys({
+      TC_CALLER_KEY: config.callerKey,
+      TC_CALLER_NEXT_KEY: config.nextCallerKey,
+      TC_CALLER_PREVIOUS_KEY: config.previousCallerKey,
+    });
+    if (keys.length === 0) {
+      log.warn('TC_CALLER_KEY is not set: pages cannot say who they are, and are limited as strangers');
+    }
+    const callers = openCallers(keys);
     const tracing = await openTracing('top-clients', config, { log, version, releases });
     const pool = openPool(
       {
@@ -185,9 +200,9 @@ export const role = defineRole({
       stopping.signal,
     );
     const limited = metrics.counter('topclients_rate_limited_total');
-    for (const limit of ['seller', 'address'] as const) limited.inc({ limit }, 0);
+    for (const limit of ['seller', 'page', 'signed-in', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
-    const server = httpServer({ sellers, verifier, limits, metrics, tracing, log }, config);
+    const server = httpServer({ sellers, verifier, limits, callers, metrics, tracing, log }, config);
     const listening = await listen(server, config.port, config.host);
     isListening = true;
     releases.push('the HTTP server', () => drain(server));

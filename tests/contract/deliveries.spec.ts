@@ -10,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { TopClientsView } from '#contracts/delivery.ts';
 import type { SellerEvent } from '#contracts/events.ts';
+import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
 import { type PageName, TOLD_NOTHING } from '#pages/page.ts';
@@ -191,11 +192,17 @@ async function serve(
   const { delivery, parallel } = DELIVERIES[name];
   const held = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : undefined;
   const metrics = openMetrics({ processMetrics: false });
+  const deps = { log: silentLog, metrics };
   const pool = openDatabase(page, held, over.databaseUrl);
   const client = openSource(
-    { url: over.sourceUrl ?? `http://127.0.0.1:${sourcePort}`, concurrency: 16, breakMs: 20 },
+    {
+      url: over.sourceUrl ?? `http://127.0.0.1:${sourcePort}`,
+      concurrency: 16,
+      breakMs: 20,
+      identity: openCallerIdentity(null, page, deps),
+    },
     page,
-    { log: silentLog, metrics },
+    deps,
   );
   const app = await createPageApp({
     links: {},

@@ -73,7 +73,14 @@ test.each(['top-clients', 'outbox-relay', 'projector', 'page-server'] as const)(
 
 // An alert on an increase needs the series before its first event, or that event is not seen.
 test.each<[Owner, readonly string[]]>([
-  ['top-clients', ['topclients_rate_limited_total{limit="seller"} 0']],
+  [
+    'top-clients',
+    [
+      'topclients_rate_limited_total{limit="seller"} 0',
+      'topclients_source_senders_total{sender="gig"} 0',
+      'topclients_source_senders_total{sender="stranger"} 0',
+    ],
+  ],
   [
     'outbox-relay',
     [

@@ -2,10 +2,12 @@
  * The system under fault: real PostgreSQL (one server for the source of truth, one for the pages), real Kafka, every
  * role a process of its own under a supervisor, and a gate on every edge between them.
  */
+
 import { mkdir } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import type { Caller } from '#contracts/callers.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -20,6 +22,7 @@ import { type LocalPostgres, startPostgres } from '../../services/local-infra/po
 import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-infra/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seller } from '../../services/seed/sellers.ts';
+import { CALLER_KEY, credential } from '../support/callers.ts';
 import { startIssuer, type TestIssuer } from '../support/issuer.ts';
 import { NODE_FLAGS, until } from '../support/pipeline.ts';
 import type { Protocol } from './frames.ts';
@@ -237,6 +240,7 @@ async function start(
             TC_DATABASE_URL: database(sourceServer, 'source'),
             TC_WRITES_PER_MINUTE: '0',
             TC_REQUESTS_PER_MINUTE: '0',
+            TC_CALLER_KEY: CALLER_KEY,
             // At rest nothing may move.
             TC_CANARY_INTERVAL_MS: '0',
             ...tokens,
@@ -259,6 +263,7 @@ async function start(
                 TC_DELIVERY: name.endsWith('synchronous') ? 'synchronous' : 'asynchronous',
                 TC_DATABASE_URL: database(pagesServer, page),
                 TC_SOURCE_URL: `http://127.0.0.1:${gates['source']!.port}`,
+                TC_SOURCE_CREDENTIAL: credential(page as Caller),
               };
     if (role === 'page-server') pageUrls[name as PageServer] = `http://127.0.0.1:${port}`;
     const launch = (more: Readonly<Record<string, string>>) =>

@@ -133,6 +133,8 @@ describe.each(VALUES)('with %s', (_name, args) => {
     expect(notes).toContain(`kubectl -n ${NAMESPACE} get topclients,pageviews`);
     expect(notes).not.toMatch(/\{\{|<no value>|%!/);
     expect(notes.includes('DEVELOPMENT GRADE')).toBe(!args[1]?.includes('production'));
+    // Those are behind an ingress that they name.
+    expect(notes.includes('trustedProxies is empty')).toBe(!args[1]?.includes('production'));
   });
 });
 
@@ -244,6 +246,7 @@ test('the test pod writes where it can sign in, and calls a page that is deploye
     TC_TOKEN_URL: 'http://top-clients-issuer:8080/token',
     TC_PAGE_URL: 'http://top-clients-page-gig:8080/gigs/1',
     TC_DEADLINE_MS: '60000',
+    TC_SOURCE_CREDENTIAL: { secretKeyRef: { name: 'top-clients-callers', key: 'smoke', optional: true } },
   });
   expect((await env('--set', 'pages.gig=null'))['TC_PAGE_URL']).toBe(
     'http://top-clients-page-user:8080/users/1',

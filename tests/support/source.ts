@@ -80,6 +80,8 @@ export async function startSourceBench(): Promise<SourceBench> {
           TC_JWT_ISSUER: issuer.issuer,
           TC_JWT_AUDIENCE: issuer.audience,
           TC_WRITES_PER_MINUTE: '0',
+          // Tests call as strangers, from one address.
+          TC_REQUESTS_PER_MINUTE: '0',
           // What a test finds in the tables shall be its own.
           TC_CANARY_INTERVAL_MS: '0',
           ...settings,

@@ -14,6 +14,7 @@ import { type LocalPostgres, startPostgres } from '../../services/local-infra/po
 import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-infra/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seed } from '../../services/seed/seed.ts';
+import { CALLER_KEY, credential } from './callers.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
 
 type BuyerPage = 'gig' | 'user' | 'search';
@@ -196,6 +197,7 @@ async function start(
       page,
       port: ports[page],
       'source-url': sourceUrl,
+      'source-credential': credential(page),
       'gig-url': urls.gig,
       'user-url': urls.user,
       'search-url': urls.search,
@@ -208,6 +210,7 @@ async function start(
     run('top-clients', 'top-clients', {
       port: ports.source,
       'canary-interval-ms': 0,
+      'caller-key': CALLER_KEY,
       'database-url': postgres.url('source'),
       ...tokens,
     }),

@@ -1,6 +1,7 @@
 import { html, raw } from 'hono/html';
 import type { Html, Site } from '#pages/layout.ts';
 import { logo } from '#pages/top-clients-block.ts';
+import { type Api, commandsToTry } from './commands.ts';
 import { type Measured, type Measurements, RENDERS_KEPT } from './measurements.ts';
 import { WATCHED } from './probe.ts';
 import { BREAKABLE, SLOWEST_MS, type Switches } from './switches.ts';
@@ -14,8 +15,7 @@ export interface LabView {
   readonly site: Site;
   /** Where each variant's page is, as a browser reaches it. */
   readonly addressOf: (variant: Variant) => string;
-  /** Of the source of truth, of the issuer, and of a gig page's JSON. */
-  readonly api: { readonly source: string; readonly issuer: string; readonly gig: string };
+  readonly api: Api;
   readonly assets: { readonly site: string; readonly lab: string; readonly script: string };
   readonly sellers: number;
 }
@@ -141,11 +141,7 @@ ${pages(site).map(
 <section id="api" aria-labelledby="api-title" class="api">
 <h2 id="api-title">From a terminal</h2>
 <p>The issuer signs in anybody as any seller, which is good for a demonstration and nothing else. Its tokens are real: ES256, checked against <a href="${view.api.issuer}/.well-known/jwks.json">its keys</a>.</p>
-<pre tabindex="0" aria-label="Commands to try"><code>TOKEN=$(curl -s '${view.api.issuer}/token?seller=2' | sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')
-curl -i ${view.api.source}/v1/sellers/2/clients -H "Authorization: Bearer $TOKEN" \\
-  -H 'Content-Type: application/json' -d '{"name":"Spotify","logo":"spotify","industry":"Music"}'
-curl -s ${view.api.gig}/gigs/2 -H 'Accept: application/json'
-curl -s ${view.api.source}/v1/sellers/2/history</code></pre>
+<pre tabindex="0" aria-label="Commands to try"><code>${commandsToTry(view.api)}</code></pre>
 </section>
 </main>
 <footer class="bottom"><div class="wrap"><p>Brandmarkt is a demonstration marketplace. Its ${view.sellers.toLocaleString('en')} sellers are invented; brand names and logos belong to their owners.</p></div></footer>

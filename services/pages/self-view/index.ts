@@ -13,7 +13,7 @@ import { openTruthReader } from './truth.ts';
  * @throws ConfigError naming the settings it cannot do without
  */
 export function mountSelfView(router: Router, deps: SelfViewDeps): void {
-  const { config, log, metrics, releases } = deps;
+  const { config, identity, log, metrics, releases } = deps;
   const required = (value: string | undefined, name: string): string => {
     if (value === undefined) throw new ConfigError(`page-server --page self-view needs ${name}`);
     return value;
@@ -37,7 +37,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
     log,
   );
   releases.push('database of the self-view', () => db.end());
-  const source = openSourceOfTruth(config.sourceUrl);
+  const source = openSourceOfTruth(config.sourceUrl, identity);
   releases.push('connections to the source of truth', () => source.close());
   const changes = openChangeLog(db, config.pageDeadlineMs);
   const violations = metrics.counter('topclients_self_view_violations_total');

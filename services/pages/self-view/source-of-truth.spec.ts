@@ -1,9 +1,14 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { problem } from '#contracts/problems.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
 import { listen } from '#platform/health.ts';
+import { silentLog } from '#platform/log.ts';
+import { openMetrics } from '#platform/metrics.ts';
+import { openCallerIdentity } from '../caller-identity.ts';
 import { openSourceOfTruth, type SourceOfTruth, type WriteTerms } from './source-of-truth.ts';
 
+const CREDENTIAL = credentialOf('k'.repeat(32), 'self-view');
 const ends: (() => unknown)[] = [];
 afterEach(async () => {
   for (const end of ends.splice(0).reverse()) await end();
@@ -14,7 +19,8 @@ async function sourceThat(
 ): Promise<{ source: SourceOfTruth; server: Server; url: string }> {
   const server = createServer(answers);
   const url = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
-  const source = openSourceOfTruth(url);
+  const deps = { log: silentLog, metrics: openMetrics({ processMetrics: false }) };
+  const source = openSourceOfTruth(url, openCallerIdentity(CREDENTIAL, 'self-view', deps));
   ends.push(() => {
     server.closeAllConnections();
     return new Promise((resolve) => server.close(resolve));

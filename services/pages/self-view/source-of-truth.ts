@@ -13,6 +13,7 @@ import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { NO_SPAN, type Span } from '#platform/span.ts';
+import type { CallerIdentity } from '../caller-identity.ts';
 
 /** The list as the source of truth has it. */
 const SellerList = z.object({
@@ -110,8 +111,9 @@ const versionOf = (etag: string | string[] | undefined): number | null => {
  * Calls the source of truth over HTTP. Every call ends with the caller's signal; no more than 32 are under way; after
  * five failures in a row none is sent for a second.
  * @param baseUrl of the source, without `/v1`
+ * @param identity by what the page says who it is, beside the seller's token
  */
-export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
+export function openSourceOfTruth(baseUrl: string, identity: CallerIdentity): SourceOfTruth {
   const agent = new Agent({ connections: AT_ONCE, connect: { timeout: 1_000 } });
   const guard = wrap(
     bulkhead(AT_ONCE, WAITING),
@@ -131,6 +133,7 @@ export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
       signal,
       headers: {
         accept: 'application/json',
+        ...identity.headers,
         ...(traceparent === null ? {} : { traceparent }),
         ...(body === undefined ? {} : { 'content-type': mediaType ?? 'application/json' }),
         ...(terms
@@ -144,6 +147,7 @@ export function openSourceOfTruth(baseUrl: string): SourceOfTruth {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     const { statusCode: status, headers } = response;
+    identity.heard(headers);
     const text = await response.body.text();
     if (status >= 500) throw new SourceFailed(`the source of truth answered ${status}`);
     const isJson = /^application\/(problem\+)?json\b/.test(String(headers['content-type']));

@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http';
 import { Refusal, unavailable } from './refusal.ts';
 
 /** Who calls, by a token that was found valid. */
@@ -6,15 +7,14 @@ export interface Caller {
   readonly scopes: ReadonlySet<string>;
 }
 
+export type Verdict =
+  | { kind: 'caller'; caller: Caller }
+  | { kind: 'invalid'; why: string }
+  | { kind: 'unavailable'; cause: unknown };
+
 /** Judges bearer tokens. */
 export interface TokenVerifier {
-  verify(
-    token: string,
-  ): Promise<
-    | { kind: 'caller'; caller: Caller }
-    | { kind: 'invalid'; why: string }
-    | { kind: 'unavailable'; cause: unknown }
-  >;
+  verify(token: string): Promise<Verdict>;
 }
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
@@ -27,17 +27,26 @@ const unauthenticated = (detail: string, error?: string) =>
     },
   });
 
+const verdicts = new WeakMap<IncomingMessage, Promise<Verdict>>();
+
+/** What the token of a request is worth, judged once however often it is asked; null without one. */
+export function verdictOf(verifier: TokenVerifier, req: IncomingMessage): Promise<Verdict> | null {
+  const before = verdicts.get(req);
+  if (before !== undefined) return before;
+  const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(req.headers.authorization ?? '') ?? [];
+  if (token === undefined) return null;
+  const verdict = verifier.verify(token);
+  verdicts.set(req, verdict);
+  return verdict;
+}
+
 /**
- * The caller named by an Authorization header.
+ * The caller named by the Authorization header of a request.
  * @throws Refusal 401 without a valid token; 503 when the keys to judge it by cannot be had
  */
-export async function authenticate(
-  verifier: TokenVerifier,
-  authorization: string | undefined,
-): Promise<Caller> {
-  const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(authorization ?? '') ?? [];
-  if (token === undefined) throw unauthenticated('send a token: Authorization: Bearer <token>');
-  const verdict = await verifier.verify(token);
+export async function authenticate(verifier: TokenVerifier, req: IncomingMessage): Promise<Caller> {
+  const verdict = await verdictOf(verifier, req);
+  if (verdict === null) throw unauthenticated('send a token: Authorization: Bearer <token>');
   switch (verdict.kind) {
     case 'caller':
       return verdict.caller;

@@ -59,7 +59,7 @@ export function endpoints(ports: Ports): Routes {
   const admit = async (req: Request, may: 'change' | 'erase'): Promise<number> => {
     const sellerId = sellerIdOf(req);
     queryOf(req, NoQuery);
-    const caller = await authenticate(verifier, req.headers.authorization);
+    const caller = await authenticate(verifier, req);
     if (may === 'change') mustBe(caller, sellerId);
     else mustBeAllowedToErase(caller);
     if (sellerId === CANARY_SELLER) {

@@ -1,31 +1,43 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
+import type { RequestHandler } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
+import { LABELS } from '#contracts/metrics.ts';
+import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
+import { type TokenVerifier, verdictOf } from './authentication.ts';
+import { CALLER_FIELD, type Callers } from './callers.ts';
 import { Refusal } from './refusal.ts';
 
 export interface LimitSettings {
   /** Writes a seller may send in a minute; 0 for any number. */
   readonly writesPerMinute: number;
-  /** Requests one address may send in a minute; 0 for any number. */
+  /** Requests a stranger's address, and a seller who is signed in, may send in a minute; 0 for any number. */
   readonly requestsPerMinute: number;
-  /** Networks that the limit per address leaves alone, like 10.0.0.0/8: our own pages call from there. */
-  readonly unlimitedNetworks: readonly string[];
+  /** Requests a page that said who it is may send in a minute, all its servers together; 0 for any number. */
+  readonly pageRequestsPerMinute: number;
 }
+
+/** Who sends a request, as far as limits go. */
+export type Sender =
+  | { readonly kind: 'page'; readonly caller: Caller }
+  | { readonly kind: 'signed-in'; readonly subject: string }
+  | { readonly kind: 'address'; readonly address: string };
+
+/** What is limited: see `topclients_rate_limited_total`. */
+export type Limited = 'seller' | Sender['kind'];
 
 /** Counts in this process's memory: with n replicas behind a balancer a caller may get n times as far. */
 export interface Limits {
   /** @throws Refusal 429 */
-  request(address: string): Promise<void>;
+  request(sender: Sender): Promise<void>;
   /** @throws Refusal 429 */
   write(sellerId: number): Promise<void>;
 }
 
 /** @param onLimited told which limit refused a request */
-export function openLimits(
-  settings: LimitSettings,
-  onLimited: (limit: 'seller' | 'address') => void,
-): Limits {
-  const unlimited = blockListOf(settings.unlimitedNetworks);
-  const limiter = (limit: 'seller' | 'address', points: number, what: string) => {
+export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) => void): Limits {
+  const limiter = (limit: Limited, points: number, what: string) => {
     if (points === 0) return async () => {};
     const memory = new RateLimiterMemory({ points, duration: 60, keyPrefix: limit });
     return async (key: string | number) => {
@@ -41,21 +53,95 @@ export function openLimits(
       }
     };
   };
-  const perAddress = limiter('address', settings.requestsPerMinute, 'this address sends too many requests');
-  const perSeller = limiter('seller', settings.writesPerMinute, 'this seller sends too many changes');
+  const { writesPerMinute, requestsPerMinute, pageRequestsPerMinute } = settings;
+  const perPage = limiter('page', pageRequestsPerMinute, 'this page sends too many requests');
+  const perSubject = limiter('signed-in', requestsPerMinute, 'this seller sends too many requests');
+  const perAddress = limiter('address', requestsPerMinute, 'this address sends too many requests');
   return {
-    request: async (address) => {
-      if (settings.requestsPerMinute === 0) return;
-      const plain = address.startsWith('::ffff:') ? address.slice('::ffff:'.length) : address;
-      const family = isIP(plain) === 6 ? 'ipv6' : 'ipv4';
-      if (!unlimited.check(plain, family)) await perAddress(family === 'ipv6' ? networkOf(plain) : plain);
+    request(sender) {
+      switch (sender.kind) {
+        case 'page':
+          return perPage(sender.caller);
+        case 'signed-in':
+          return perSubject(sender.subject);
+        case 'address':
+          return perAddress(householdOf(sender.address));
+      }
     },
-    write: perSeller,
+    write: limiter('seller', writesPerMinute, 'this seller sends too many changes'),
+  };
+}
+
+/** What is said at most once in this time, in ms: strangers must not fill the log. */
+const SAY_AGAIN_MS = 60_000;
+
+/**
+ * Lets a request in by who sends it: a page of ours by its credential, a seller by a token, everybody else by the address
+ * that the trusted proxies tell. An address alone makes nobody one of us.
+ */
+export function limitSenders(ports: {
+  readonly callers: Callers;
+  readonly verifier: TokenVerifier;
+  readonly limits: Limits;
+  readonly metrics: Metrics;
+  readonly log: Log;
+}): RequestHandler {
+  const { callers, verifier, limits, log } = ports;
+  const counter = ports.metrics.counter('topclients_source_senders_total');
+  const counted = Object.fromEntries(
+    LABELS.sender.values!.map((sender) => [sender, counter.labels({ sender })]),
+  );
+  for (const one of Object.values(counted)) one.inc(0);
+  const warnUnknown = seldom(() =>
+    log.warn(
+      'a caller sent a credential that no key of ours made, and is limited as a stranger; see TC_CALLER_KEY, and TC_SOURCE_CREDENTIAL of pages',
+    ),
+  );
+  const warnProxy = seldom((through: string | undefined) =>
+    log.warn(
+      { through },
+      'X-Forwarded-For came through an address that TC_TRUSTED_PROXIES does not name: all strangers behind it share one limit',
+    ),
+  );
+
+  return async (req, res, next) => {
+    const caller = callers.identify(req.headers[CALLER_FIELD]);
+    if (caller !== null) res.setHeader(CALLER_HEADER, caller);
+    if (caller !== null && caller !== UNKNOWN_CALLER) {
+      counted[caller]!.inc();
+      await limits.request({ kind: 'page', caller });
+      return next();
+    }
+    if (caller === UNKNOWN_CALLER) warnUnknown();
+    // Why a token cannot be judged is for those to say who need one.
+    const verdict = await verdictOf(verifier, req)?.catch(() => null);
+    if (verdict?.kind === 'caller') {
+      counted['signed-in']!.inc();
+      await limits.request({ kind: 'signed-in', subject: verdict.caller.subject });
+      return next();
+    }
+    const through = req.socket.remoteAddress;
+    // Express goes to the left of the list only over proxies it trusts: then the nearest speaks for itself.
+    const isHidden = req.headers['x-forwarded-for'] !== undefined && req.ip === through;
+    if (isHidden) warnProxy(through);
+    counted[caller === UNKNOWN_CALLER ? UNKNOWN_CALLER : isHidden ? 'proxy' : 'stranger']!.inc();
+    await limits.request({ kind: 'address', address: req.ip ?? '' });
+    next();
+  };
+}
+
+/** Calls through at most once a minute. */
+function seldom<A extends unknown[]>(say: (...args: A) => void): (...args: A) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (...args) => {
+    if (performance.now() < saidAt + SAY_AGAIN_MS) return;
+    saidAt = performance.now();
+    say(...args);
   };
 }
 
 /** Whether a text is a network like 10.0.0.0/8 or fc00::/7. */
-export function isNetwork(text: string): boolean {
+function isNetwork(text: string): boolean {
   const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
   const family = isIP(address);
   return family !== 0 && Number(bits) <= (family === 6 ? 128 : 32);
@@ -65,16 +151,25 @@ export function isNetwork(text: string): boolean {
 export const isProxy = (text: string): boolean =>
   ['loopback', 'linklocal', 'uniquelocal'].includes(text) || isIP(text) !== 0 || isNetwork(text);
 
-function blockListOf(networks: readonly string[]): BlockList {
-  const blockList = new BlockList();
-  for (const network of networks) {
-    const [address, bits] = network.split('/') as [string, string];
-    blockList.addSubnet(address, Number(bits), isIP(address) === 6 ? 'ipv6' : 'ipv4');
+/**
+ * Who shares a limit: an address, and of IPv6 its /64, for one household or server gets that many. Some proxies tell a
+ * port as well, `203.0.113.7:4711`, which is another one at every connection.
+ */
+export function householdOf(told: string): string {
+  const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(told) ?? [];
+  const [, dotted] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(told) ?? [];
+  const address = (bracketed ?? dotted ?? told).replace(/^::ffff:(?=\d+\.)/i, '');
+  switch (isIP(address)) {
+    case 4:
+      return address;
+    case 6:
+      return networkOf(address);
+    // What is no address is as good as any other such.
+    default:
+      return 'none';
   }
-  return blockList;
 }
 
-/** One household or server gets a /64, and could come from any address in it. */
 function networkOf(ipv6: string): string {
   const [head = '', tail] = ipv6.split('%')[0]!.split('::');
   const groups = head === '' ? [] : head.split(':');

@@ -4,7 +4,9 @@ import express, { type ErrorRequestHandler, type RequestHandler } from 'express'
 import { PROBLEM_MEDIA_TYPE, problem } from '#contracts/problems.ts';
 import type { Log } from '#platform/log.ts';
 import { send, sendProblem } from './answers.ts';
+import type { Callers } from './callers.ts';
 import { type Endpoint, endpoints, type Ports } from './endpoints.ts';
+import { limitSenders } from './limits.ts';
 import { observedOf, observer } from './observation.ts';
 import { Refusal, unavailable } from './refusal.ts';
 
@@ -18,7 +20,7 @@ export interface ServerSettings {
 }
 
 /** Builds the server of the HTTP contract; the caller listens and drains. */
-export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings): Server {
+export function httpServer(ports: Ports & { log: Log; callers: Callers }, settings: ServerSettings): Server {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
@@ -27,10 +29,7 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
   app.set('query parser', false);
   app.set('trust proxy', settings.trustedProxies.length > 0 ? [...settings.trustedProxies] : false);
 
-  app.use(async (req, _res, next) => {
-    await ports.limits.request(req.ip ?? '');
-    next();
-  });
+  app.use(limitSenders(ports));
   for (const [template, methods] of Object.entries(endpoints(ports))) {
     const route = app.route(template.replace(/{(\w+)}/g, ':$1'));
     route.all(named(template));

@@ -1,0 +1,12 @@
+/** Who of ours calls the source of truth over HTTP, beside sellers and strangers. */
+export const CALLERS = ['gig', 'user', 'search', 'self-view', 'smoke'] as const;
+export type Caller = (typeof CALLERS)[number];
+
+/**
+ * The header in which a caller of ours says who it is, `<caller>.<proof>`, beside a seller's Authorization. In the answer
+ * it stands for whom the source took the caller: its name, or `UNKNOWN_CALLER`. An answer to who did not send it has none.
+ */
+export const CALLER_HEADER = 'Top-Clients-Caller';
+
+/** The source does not know the credential that was sent, and takes the caller for a stranger. */
+export const UNKNOWN_CALLER = 'unknown';

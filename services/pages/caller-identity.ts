@@ -1,0 +1,47 @@
+import { CALLER_HEADER, UNKNOWN_CALLER } from '#contracts/callers.ts';
+import type { Log } from '#platform/log.ts';
+import type { Metrics } from '#platform/metrics.ts';
+
+/** By what a page tells the source of truth who it is, and what the source makes of it. */
+export interface CallerIdentity {
+  /** Sent with every call, beside whatever a seller's token is. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** Takes the headers of an answer; says so once when the source begins or ceases to know the page. */
+  heard(answer: Readonly<Record<string, string | string[] | undefined>>): void;
+}
+
+const FIELD = CALLER_HEADER.toLowerCase();
+
+/** @param credential null for a page that has none: the source then limits it as a stranger */
+export function openCallerIdentity(
+  credential: string | null,
+  page: string,
+  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+): CallerIdentity {
+  const gauge = metrics.gauge('topclients_page_known_to_source').labels({ page });
+  let isKnown = credential !== null;
+  gauge.set(isKnown ? 1 : 0);
+  if (credential === null) {
+    log.warn(
+      { page },
+      'TC_SOURCE_CREDENTIAL is not set: the source of truth takes this page for a stranger, and limits it as one',
+    );
+  }
+  return {
+    headers: credential === null ? {} : { [FIELD]: credential },
+    heard(answer) {
+      const who = answer[FIELD];
+      // A proxy's own answer, or one of a source before this version, says nothing.
+      if (credential === null || who === undefined) return;
+      const was = isKnown;
+      isKnown = who !== UNKNOWN_CALLER;
+      gauge.set(isKnown ? 1 : 0);
+      if (was && !isKnown) {
+        log.warn(
+          { page },
+          'the source of truth does not know the credential of this page, and limits it as a stranger: TC_SOURCE_CREDENTIAL was not made from a key that the source accepts',
+        );
+      } else if (!was && isKnown) log.info({ page }, 'the source of truth knows the credential of this page');
+    },
+  };
+}

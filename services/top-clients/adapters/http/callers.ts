@@ -1,0 +1,39 @@
+import { timingSafeEqual } from 'node:crypto';
+import { CALLER_HEADER, CALLERS, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
+
+export const CALLER_FIELD = CALLER_HEADER.toLowerCase();
+
+/** Knows callers of ours by the credential they send. */
+export interface Callers {
+  /** @param given what stood in the header; nothing for those who send none */
+  identify(given: string | string[] | undefined): Caller | typeof UNKNOWN_CALLER | null;
+}
+
+/**
+ * Every credential is worked out once, so that a request costs comparisons alone, which take the same time whatever was
+ * sent.
+ * @param keys each is accepted: while keys are exchanged, servers of ours have different ones
+ */
+export function openCallers(keys: readonly string[]): Callers {
+  const accepted = new Map<string, { readonly caller: Caller; readonly credentials: readonly Buffer[] }>(
+    CALLERS.map((caller) => [
+      caller,
+      { caller, credentials: keys.map((key) => Buffer.from(credentialOf(key, caller))) },
+    ]),
+  );
+  return {
+    identify(given) {
+      if (given === undefined) return null;
+      if (typeof given !== 'string') return UNKNOWN_CALLER;
+      const known = accepted.get(given.slice(0, given.indexOf('.')));
+      const bytes = Buffer.from(given);
+      let isKnown = false;
+      for (const credential of known?.credentials ?? []) {
+        const isSame = credential.length === bytes.length && timingSafeEqual(credential, bytes);
+        isKnown = isSame || isKnown;
+      }
+      return known && isKnown ? known.caller : UNKNOWN_CALLER;
+    },
+  };
+}
