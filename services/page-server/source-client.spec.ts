@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
-import { drain, listen } from '#platform/health.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';

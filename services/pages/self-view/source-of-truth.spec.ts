@@ -1,7 +1,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { problem } from '#contracts/problems.ts';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 import { openSourceOfTruth, type SourceOfTruth, type WriteTerms } from './source-of-truth.ts';
 
 const ends: (() => unknown)[] = [];
