@@ -162,3 +162,22 @@ test('many sellers are asked for at once, and an answer that lacks one is an err
   expect(bodies).toEqual(['POST /base/v1/top-clients/batch-get {"sellerIds":[1,2]}']);
   expect(await source.lists([1, 2, 3], call())).toEqual({ result: 'error' });
 });
+
+test('lists that had no room in an answer are asked for again, within the same deadline', async () => {
+  const asked: string[] = [];
+  await against((req, res) => {
+    let body = '';
+    req.on('data', (chunk) => {
+      body += chunk;
+    });
+    req.on('end', () => {
+      asked.push(body);
+      const [sellerId, ...remaining] = (JSON.parse(body) as { sellerIds: number[] }).sellerIds;
+      if (asked.length < 3) json({ sellers: [{ ...LIST, sellerId }], remaining })(req, res);
+    });
+  });
+  const answer = await source.lists([1, 2, 3, 2], { ...call(), deadlineMs: 300 });
+  // The third is not answered: what came is shown.
+  expect(answer.result === 'ok' && [...answer.value.keys()]).toEqual([1, 2]);
+  expect(asked).toEqual(['{"sellerIds":[1,2,3]}', '{"sellerIds":[2,3]}', '{"sellerIds":[3]}']);
+});

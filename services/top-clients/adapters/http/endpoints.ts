@@ -12,7 +12,7 @@ import {
   PathSellerId,
 } from '#contracts/api.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
-import { ClientPatch, NewClient } from '#contracts/client.ts';
+import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
@@ -165,8 +165,9 @@ export function endpoints(ports: Ports): Routes {
       post: async (req) => {
         queryOf(req, NoQuery);
         const { sellerIds } = parseBody(readBody(req, JSON_BODY), BatchGetRequest);
-        const lists = await sellers.lists(sellerIds);
-        return { status: 200, headers: FRESH, json: `{"sellers":[${lists.map(listJson).join(',')}]}` };
+        const { lists, remaining } = await sellers.lists(sellerIds, LIMITS.batchGetBytes);
+        const json = `{"sellers":[${lists.map(listJson).join(',')}],"remaining":[${remaining}]}`;
+        return { status: 200, headers: FRESH, json };
       },
     },
 
