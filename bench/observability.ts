@@ -8,7 +8,7 @@ import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { drain, listen } from '#platform/health.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { takeLock } from '../services/local-infra/folder-lock.ts';
 import { freePort } from '../services/local-infra/ports.ts';
 import { startPipeline } from '../tests/support/pipeline.ts';

@@ -120,9 +120,10 @@ export const role = defineRole({
     };
 
     // What it watches may be away for as long as it likes: that is in its metrics, and a restart would not help.
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => null,
-      registry: metrics.registry,
+      metrics,
+      log,
     });
     releases.push('the health port', () => health.close());
     const stopping = new AbortController();

@@ -28,11 +28,38 @@ export const ClientOrder = z
 export type ClientOrder = z.infer<typeof ClientOrder>;
 
 export const BatchGetRequest = z
-  .strictObject({ sellerIds: z.array(SellerId).min(1).max(LIMITS.sellersPerBatchGet) })
+  .strictObject({
+    sellerIds: z
+      .array(SellerId)
+      .min(1)
+      .max(LIMITS.sellersPerBatchGet)
+      .check(({ value, issues }) => {
+        const seen = new Set<number>();
+        for (const [at, sellerId] of value.entries()) {
+          if (seen.has(sellerId)) {
+            issues.push({
+              code: 'custom',
+              path: [at],
+              input: sellerId,
+              message: `names ${sellerId} again; name each seller once`,
+            });
+          }
+          seen.add(sellerId);
+        }
+      })
+      .meta({ uniqueItems: true }),
+  })
   .meta({ id: 'BatchGetRequest' });
 
-/** One list a seller asked for, in that order. */
-export const BatchGetAnswer = z.object({ sellers: z.array(SellerClients) }).meta({ id: 'BatchGetAnswer' });
+/** Lists of sellers asked for, in that order. */
+export const BatchGetAnswer = z
+  .object({
+    sellers: z.array(SellerClients),
+    remaining: z.array(SellerId).meta({
+      description: `Sellers whose lists are left out, because one answer has ${LIMITS.batchGetBytes} bytes of lists at most: ask for them again. Empty nearly always; never all of those asked for`,
+    }),
+  })
+  .meta({ id: 'BatchGetAnswer' });
 export type BatchGetAnswer = z.infer<typeof BatchGetAnswer>;
 
 /** What became of a seller after an erasure: an empty list at this version. */

@@ -35,7 +35,9 @@ type Unit =
   | 'reconciles'
   | 'objects'
   | 'lists'
-  | 'batches';
+  | 'batches'
+  | 'connections'
+  | 'bytes';
 type Owner =
   | 'top-clients'
   | 'outbox-relay'
@@ -77,6 +79,34 @@ export const METRICS = {
     labels: ['codec'],
     owner: 'roles with Kafka',
   },
+  topclients_http_connections: {
+    type: 'gauge',
+    help: 'Connections that clients hold, by port (http, health)',
+    unit: 'connections',
+    labels: ['port'],
+    owner: 'every role',
+  },
+  topclients_http_connections_ended_total: {
+    type: 'counter',
+    help: 'Connections of clients ended by us, by why: silent (nothing came), late (a request did not arrive in time), stalled (an answer was not taken in time), memory (too much of all answers was not taken), crowded (another connection needed the place), refused (there was no place), pipelined (too many requests were sent ahead)',
+    unit: 'connections',
+    labels: ['port', 'why'],
+    owner: 'every role',
+  },
+  topclients_http_requests_refused_total: {
+    type: 'counter',
+    help: 'Complete requests that were not served, by why: unavailable (too many of all clients were in flight), too-many-requests (too many of this one)',
+    unit: 'requests',
+    labels: ['port', 'why'],
+    owner: 'every role',
+  },
+  topclients_http_unsent_bytes: {
+    type: 'gauge',
+    help: 'Bytes of answers that clients have not taken yet',
+    unit: 'bytes',
+    labels: ['port'],
+    owner: 'every role',
+  },
   topclients_http_requests_total: {
     type: 'counter',
     help: 'Requests answered, by route template and status',
@@ -86,7 +116,7 @@ export const METRICS = {
   },
   topclients_http_request_duration_seconds: {
     type: 'histogram',
-    help: 'Time from the request line to the last byte of the answer',
+    help: 'Time from the complete request to the last byte of the answer',
     unit: 'seconds',
     labels: ['route', 'method'],
     buckets: LATENCY,
@@ -605,6 +635,12 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   ),
   limit: oneOf('seller', 'page', 'signed-in', 'address'),
   sender: oneOf(...CALLERS, 'signed-in', 'unknown', 'stranger', 'proxy'),
+  port: oneOf('http', 'health'),
+  /** Why a connection was ended, or a request refused. */
+  why: oneOf(
+    ...['silent', 'late', 'stalled', 'memory', 'crowded', 'refused', 'pipelined'],
+    ...['unavailable', 'too-many-requests'],
+  ),
   shard: { atMost: 64 },
   step: oneOf('lead', 'exchange', 'send'),
   partition: { atMost: 1_000 },

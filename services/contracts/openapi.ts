@@ -271,7 +271,7 @@ const DOCUMENT: ZodOpenApiObject = {
         requestBody: { required: true, content: json(BatchGetRequest) },
         responses: {
           200: {
-            description: 'One list a seller asked for, in that order',
+            description: 'One list a seller asked for, in that order, but for those named in `remaining`',
             headers: z.object({ 'X-Request-Id': RequestId }),
             content: json(BatchGetAnswer),
           },

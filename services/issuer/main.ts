@@ -1,21 +1,19 @@
-import { createServer } from 'node:http';
 import express, { type ErrorRequestHandler, type Express } from 'express';
 import { z } from 'zod';
 import { problem } from '#contracts/problems.ts';
 import { port, setting } from '#platform/config.ts';
-import { drain, listen, serveHealth } from '#platform/health.ts';
+import { serveHealth } from '#platform/health.ts';
+import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { defineRole } from '#platform/role.ts';
 import { AUDIENCE, type Issuer, openIssuer } from './issuer.ts';
 import { issuerRoutes, refuse } from './routes.ts';
-
-const DEADLINE_MS = 10_000;
 
 export const role = defineRole({
   name: 'issuer',
   about: 'signs in anybody as any seller, without a password; for demonstrations only',
   settings: {
     port: setting('TC_PORT', 'port of /token and /.well-known/jwks.json', port().default(8080)),
-    host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     keyFile: setting(
       'TC_KEY_FILE',
       'file with the private key, a JWK for ES256; made when it is absent and the folder can be written to',
@@ -27,20 +25,19 @@ export const role = defineRole({
       'the audience that tokens name',
       z.string().min(1).default(AUDIENCE),
     ),
+    ...SERVER_SETTINGS,
   },
   async start(config, { log, metrics, releases }) {
     const issuer = await openIssuer(config.keyFile, config.issuerName, config.audience);
     let stopping = false;
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => (stopping ? 'stopping' : null),
-      registry: metrics.registry,
+      metrics,
+      log,
     });
     releases.push('health', health.close);
-    const server = createServer(issuerApp(issuer));
-    // A client that sends its request by the byte must not hold a connection for ever.
-    server.requestTimeout = DEADLINE_MS;
-    server.headersTimeout = DEADLINE_MS;
-    const listening = await listen(server, config.port, config.host);
+    const server = openHttpServer(issuerApp(issuer), { port: 'http', limits: config, metrics, log });
+    const listening = await listen(server, config.port, config.host, log);
     releases.push('server', () => {
       stopping = true;
       return drain(server);

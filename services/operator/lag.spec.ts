@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { expect, test } from '@jest/globals';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { lagByPartition, type ReadMetrics, readLag, readOverHttp } from './lag.ts';
 

@@ -59,9 +59,10 @@ export const role = defineRole({
 
     const stopping = new AbortController();
     let watching: Watching | null = null;
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => (watching ? watching.staleBecause() : 'the definitions are not there yet'),
-      registry: registry.registry,
+      metrics: registry,
+      log,
     });
     releases.push('health', () => health.close());
     releases.push('starting', () => stopping.abort());

@@ -207,9 +207,10 @@ export const role = defineRole({
       stop.abort();
       await within(8_000, 'finishing the batches in flight', running);
     });
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => [...notReady.values(), ...blocked.values()][0] ?? null,
-      registry: registry.registry,
+      metrics: registry,
+      log,
     });
     releases.push('health', () => health.close());
     log.info({ healthPort: health.port, shards: config.shards }, 'relays');

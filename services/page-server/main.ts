@@ -1,4 +1,3 @@
-import { createServer } from 'node:http';
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
@@ -8,9 +7,11 @@ import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
-import { drain, listen, serveHealth } from '#platform/health.ts';
+import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
+import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
@@ -79,7 +80,6 @@ export const role = defineRole({
       integer(100, 60_000).default(1_000),
     ),
     port: setting('TC_PORT', 'port of the page', port()),
-    host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     shutdownDelayMs: setting(
       'TC_SHUTDOWN_DELAY_MS',
       'how long to go on serving after SIGTERM, until load balancers know, in ms',
@@ -98,6 +98,7 @@ export const role = defineRole({
     jwksUrl: setting('TC_JWKS_URL', 'self-view: where the keys of the issuer are', url().optional()),
     jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
     jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
+    ...SERVER_SETTINGS,
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -115,9 +116,10 @@ export const role = defineRole({
     let stopping = false;
     let notReady: string | null = 'starting';
     let isListening = false;
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => (stopping ? 'stopping' : isListening ? notReady : 'does not listen yet'),
-      registry: metrics.registry,
+      metrics,
+      log,
     });
     releases.push('health', health.close);
 
@@ -225,15 +227,14 @@ export const role = defineRole({
       releases,
       mount,
     });
-    const server = createServer((req, res) => {
-      if (stopping) res.setHeader('connection', 'close');
-      app(req, res);
-    });
-    // A client that sends its request by the byte must not hold a connection for ever.
-    server.requestTimeout = 10_000;
-    server.headersTimeout = 10_000;
-    server.keepAliveTimeout = 65_000;
-    const listening = await listen(server, config.port, config.host);
+    const server = openHttpServer(
+      (req, res) => {
+        if (stopping) res.setHeader('connection', 'close');
+        app(req, res);
+      },
+      { port: 'http', limits: config, metrics, log, keepAliveMs: 65_000 },
+    );
+    const listening = await listen(server, config.port, config.host, log);
     isListening = true;
     releases.push('server', () => drain(server));
     releases.push('shutdown delay', async () => {

@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
-import { drain, listen } from '#platform/health.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
@@ -162,4 +162,23 @@ test('many sellers are asked for at once, and an answer that lacks one is an err
   expect(answer.result === 'ok' && [...answer.value.keys()]).toEqual([1, 2]);
   expect(bodies).toEqual(['POST /base/v1/top-clients/batch-get {"sellerIds":[1,2]}']);
   expect(await source.lists([1, 2, 3], call())).toEqual({ result: 'error' });
+});
+
+test('lists that had no room in an answer are asked for again, within the same deadline', async () => {
+  const asked: string[] = [];
+  await against((req, res) => {
+    let body = '';
+    req.on('data', (chunk) => {
+      body += chunk;
+    });
+    req.on('end', () => {
+      asked.push(body);
+      const [sellerId, ...remaining] = (JSON.parse(body) as { sellerIds: number[] }).sellerIds;
+      if (asked.length < 3) json({ sellers: [{ ...LIST, sellerId }], remaining })(req, res);
+    });
+  });
+  const answer = await source.lists([1, 2, 3, 2], { ...call(), deadlineMs: 300 });
+  // The third is not answered: what came is shown.
+  expect(answer.result === 'ok' && [...answer.value.keys()]).toEqual([1, 2]);
+  expect(asked).toEqual(['{"sellerIds":[1,2,3]}', '{"sellerIds":[2,3]}', '{"sellerIds":[3]}']);
 });

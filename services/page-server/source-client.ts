@@ -33,7 +33,7 @@ export interface Source {
   list(sellerId: number, call: Call): Promise<SourceAnswer<ClientList>>;
   /** Some clients of one seller, those that still exist. */
   clients(sellerId: number, ids: readonly string[], call: Call): Promise<SourceAnswer<ClientList>>;
-  /** The lists of many sellers, at most 100. */
+  /** The lists of many sellers, at most 100; those that come too late are missing. */
   lists(sellerIds: readonly number[], call: Call): Promise<SourceAnswer<ReadonlyMap<number, ClientList>>>;
   close(): Promise<void>;
 }
@@ -106,7 +106,10 @@ function listsOf(sellerIds: readonly number[]) {
       if (list === null) return null;
       lists.set(list.sellerId, list);
     }
-    return sellerIds.every((sellerId) => lists.has(sellerId)) ? lists : null;
+    const { remaining: named } = body as Record<string, unknown>;
+    const remaining = new Set(Array.isArray(named) ? named : []);
+    const isWhole = sellerIds.every((sellerId) => lists.has(sellerId) || remaining.has(sellerId));
+    return isWhole && lists.size > 0 ? lists : null;
   };
 }
 
@@ -265,8 +268,19 @@ export function openSource(
         listOf(sellerId),
         call,
       ),
-    lists: (sellerIds, call) =>
-      ask({ path: '/top-clients/batch-get', body: JSON.stringify({ sellerIds }) }, listsOf(sellerIds), call),
+    async lists(sellerIds, call) {
+      const until = performance.now() + call.deadlineMs;
+      const lists = new Map<number, ClientList>();
+      // The source leaves out what would make its answer too large; each answer has some.
+      for (let asked = [...new Set(sellerIds)]; asked.length > 0; ) {
+        const request = { path: '/top-clients/batch-get', body: JSON.stringify({ sellerIds: asked }) };
+        const answer = await ask(request, listsOf(asked), { ...call, deadlineMs: until - performance.now() });
+        if (answer.result !== 'ok') return lists.size > 0 ? { result: 'ok', value: lists } : answer;
+        for (const [sellerId, list] of answer.value) lists.set(sellerId, list);
+        asked = asked.filter((sellerId) => !lists.has(sellerId));
+      }
+      return { result: 'ok', value: lists };
+    },
     close: () => pool.destroy(),
   };
 }

@@ -1,6 +1,9 @@
 import { afterEach, expect, test } from '@jest/globals';
 import { serveHealth } from './health.ts';
+import { silentLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
+
+const SOMEWHERE = { healthPort: 0, healthHost: '127.0.0.1' };
 
 const closers: Array<() => Promise<void>> = [];
 afterEach(async () => {
@@ -10,11 +13,12 @@ afterEach(async () => {
 async function serve(state: { notReady: string | null; dead: string | null }) {
   const metrics = openMetrics({ processMetrics: false });
   metrics.counter('topclients_relay_sent_total').inc({ shard: '0' }, 3);
-  const { port, close } = await serveHealth(
-    0,
-    { notReadyBecause: () => state.notReady, notLiveBecause: () => state.dead, registry: metrics.registry },
-    '127.0.0.1',
-  );
+  const { port, close } = await serveHealth(SOMEWHERE, {
+    notReadyBecause: () => state.notReady,
+    notLiveBecause: () => state.dead,
+    metrics,
+    log: silentLog,
+  });
   closers.push(close);
   return (path: string) => fetch(`http://127.0.0.1:${port}${path}`);
 }
@@ -43,10 +47,11 @@ test('any other address is not found', async () => {
 });
 
 test('a port that is taken is named', async () => {
-  const registry = openMetrics({ processMetrics: false }).registry;
-  const first = await serveHealth(0, { notReadyBecause: () => null, registry }, '127.0.0.1');
+  const metrics = openMetrics({ processMetrics: false });
+  const health = { notReadyBecause: () => null, metrics, log: silentLog };
+  const first = await serveHealth(SOMEWHERE, health);
   closers.push(first.close);
-  await expect(
-    serveHealth(first.port, { notReadyBecause: () => null, registry }, '127.0.0.1'),
-  ).rejects.toThrow(`cannot listen on 127.0.0.1:${first.port}`);
+  await expect(serveHealth({ ...SOMEWHERE, healthPort: first.port }, health)).rejects.toThrow(
+    `cannot listen on 127.0.0.1:${first.port}`,
+  );
 });

@@ -3,7 +3,8 @@ import { type LabelsOf, METRICS, type MetricName, type MetricOfType } from '#con
 
 /**
  * The metrics of one process: only what the catalogue names, each with the labels it names there.
- * A labelled series appears with its first use; initialise those an alert needs with `.inc(labels, 0)`.
+ * A labelled series appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. Asked for again, a
+ * counter or gauge is the one that is there: each server of a process counts in the same.
  */
 export interface Metrics {
   readonly registry: Registry;
@@ -27,8 +28,10 @@ export function openMetrics(options: { processMetrics?: boolean } = {}): Metrics
   });
   return {
     registry,
-    counter: (name) => new Counter(common(name)) as never,
+    counter: (name) => (registry.getSingleMetric(name) ?? new Counter(common(name))) as never,
     gauge: (name, collect) => {
+      const there = registry.getSingleMetric(name);
+      if (there && !collect) return there as never;
       const gauge: Gauge = new Gauge({
         ...common(name),
         ...(collect ? { collect: () => collect(gauge as never) } : {}),

@@ -10,6 +10,7 @@ import {
   setting,
 } from './config.ts';
 import { type Releases, runRole } from './lifecycle.ts';
+import { ANY_ADDRESS } from './listen.ts';
 import { type Log, openLog } from './log.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 
@@ -20,6 +21,11 @@ const COMMON = {
     z.enum(['debug', 'info', 'warn', 'error']).default('info'),
   ),
   healthPort: setting('TC_HEALTH_PORT', 'port of /livez, /readyz and /metrics', port().default(9090)),
+  healthHost: setting(
+    'TC_HEALTH_HOST',
+    'address that port listens on; :: is every one of this machine, IPv6 and IPv4',
+    z.string().min(1).default(ANY_ADDRESS),
+  ),
 };
 
 export interface RoleContext {

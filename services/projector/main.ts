@@ -57,9 +57,10 @@ export const role = defineRole({
       log,
       fail,
     );
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () => projector.notReadyBecause(),
-      registry: metrics.registry,
+      metrics,
+      log,
     });
     releases.push('health', () => health.close());
     releases.push('projector', () => projector.stop());

@@ -1,9 +1,11 @@
 import { z } from 'zod';
 import { callerKeys, secretText } from '#platform/caller-credential.ts';
 import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
-import { drain, listen, serveHealth } from '#platform/health.ts';
+import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
+import { SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause, within } from '#platform/lifecycle.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
@@ -30,7 +32,6 @@ export const role = defineRole({
   about: 'the source of truth: owns the lists and answers the HTTP contract',
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
-    host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
@@ -94,21 +95,12 @@ export const role = defineRole({
       'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
       listOf(isProxy, 'must be addresses, networks, loopback, linklocal or uniquelocal').default([]),
     ),
-    requestsInFlight: setting(
-      'TC_REQUESTS_IN_FLIGHT',
-      'requests served at once; a further one is answered 503',
-      integer(1, 100_000).default(500),
-    ),
-    requestTimeoutMs: setting(
-      'TC_REQUEST_TIMEOUT_MS',
-      'until a request must have arrived in full, in ms',
-      integer(100, 600_000).default(10_000),
-    ),
     canaryIntervalMs: setting(
       'TC_CANARY_INTERVAL_MS',
       'how often the synthetic seller is changed, by one replica at a time, in ms; 0 never',
       milliseconds().default(1_000),
     ),
+    ...SERVER_SETTINGS,
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -140,10 +132,11 @@ export const role = defineRole({
     const stopping = new AbortController();
     let notReady: string | null = 'the database was not reached yet';
     let isListening = false;
-    const health = await serveHealth(config.healthPort, {
+    const health = await serveHealth(config, {
       notReadyBecause: () =>
         stopping.signal.aborted ? 'stopping' : isListening ? notReady : 'does not listen yet',
-      registry: metrics.registry,
+      metrics,
+      log,
     });
     releases.push('the health port', health.close);
 
@@ -203,7 +196,7 @@ export const role = defineRole({
     for (const limit of ['seller', 'page', 'signed-in', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
     const server = httpServer({ sellers, verifier, limits, callers, metrics, tracing, log }, config);
-    const listening = await listen(server, config.port, config.host);
+    const listening = await listen(server, config.port, config.host, log);
     isListening = true;
     releases.push('the HTTP server', () => drain(server));
     releases.push('readiness', () => stopping.abort());

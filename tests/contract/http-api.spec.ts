@@ -188,8 +188,39 @@ describe('what it answers', () => {
     const sellerIds = [two, none, one];
     const answer = await source.call('POST', '/v1/top-clients/batch-get', { body: { sellerIds } });
     expect(answer.status).toBe(200);
-    const { sellers: lists } = BatchGetAnswer.parse(answer.body);
+    const { sellers: lists, remaining } = BatchGetAnswer.parse(answer.body);
     expect(lists).toEqual(await Promise.all(sellerIds.map((seller) => read(seller))));
+    expect(remaining).toEqual([]);
+  });
+
+  test('a batch has so many bytes, and says whose lists it left out', async () => {
+    const sellerIds = Array.from({ length: 30 }, newSeller);
+    const clients = JSON.stringify(
+      Array.from({ length: LIMITS.clientsPerSeller }, () => ({
+        id: randomUUID(),
+        name: 'A',
+        industry: '',
+        description: '𝔸'.repeat(LIMITS.descriptionLength),
+        logo: null,
+        from: null,
+        to: null,
+      })),
+    );
+    await source.query(
+      'insert into seller (seller_id, version, clients, updated_at) select id, 1, $2, now() from unnest($1::bigint[]) id',
+      [sellerIds, clients],
+    );
+    const seen: number[] = [];
+    for (let asked = sellerIds; asked.length > 0; ) {
+      const answer = await source.call('POST', '/v1/top-clients/batch-get', { body: { sellerIds: asked } });
+      expect(Buffer.byteLength(answer.text)).toBeLessThan(LIMITS.batchGetBytes + 10_000);
+      const { sellers: lists, remaining } = BatchGetAnswer.parse(answer.body);
+      const there = lists.map(({ sellerId }) => sellerId);
+      expect([...there, ...remaining]).toEqual(asked);
+      seen.push(...there);
+      asked = remaining;
+    }
+    expect(seen).toEqual(sellerIds);
   });
 
   test('the history comes by pages, oldest first', async () => {
@@ -565,6 +596,14 @@ describe('malformed requests', () => {
     { sellerIds: Array(101).fill(1) },
   ])('a batch of %j is refused', async (body) => {
     expectProblem(await source.call('POST', '/v1/top-clients/batch-get', { body }), 'invalid-request');
+  });
+
+  test('a batch that names a seller twice is told which', async () => {
+    const body = { sellerIds: [3, 4, 3] };
+    const answer = await source.call('POST', '/v1/top-clients/batch-get', { body });
+    expect(expectProblem(answer, 'invalid-request').errors).toEqual([
+      { at: 'body.sellerIds.2', message: 'names 3 again; name each seller once' },
+    ]);
   });
 
   test.each([

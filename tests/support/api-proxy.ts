@@ -8,7 +8,7 @@ import {
 } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 import type { Access } from '../../services/operator/kube/access.ts';
 
 /** What happens to a request instead of being passed on in peace. */

@@ -1,7 +1,7 @@
 /** Receives traces as a collector does: OTLP over HTTP, in JSON. */
 import { createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 
 export interface ReceivedSpan {
   readonly service: string;

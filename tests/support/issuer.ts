@@ -1,6 +1,6 @@
 import { createServer } from 'node:http';
 import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 
 /** Signs tokens as an identity provider would, and serves its keys. */
 export interface TestIssuer {

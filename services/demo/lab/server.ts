@@ -1,9 +1,13 @@
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
 import { problem } from '#contracts/problems.ts';
 import { siteOf } from '#pages/layout.ts';
-import { listen } from '#platform/health.ts';
+import { openHttpServer, USUAL_LIMITS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
+import { listen } from '#platform/listen.ts';
+import { silentLog } from '#platform/log.ts';
+import { openMetrics } from '#platform/metrics.ts';
+import { formOf } from '#platform/request-body.ts';
 import type { Issuer } from '../../issuer/issuer.ts';
 import { issuerRoutes, refuse } from '../../issuer/routes.ts';
 import { loadAssets } from '../../page-server/assets.ts';
@@ -111,14 +115,13 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
     if (!viewers.add(res))
       refuse(res, problem('too-many-requests', 'Too many windows show the lab: close one.'));
   });
-  const form = express.urlencoded({ extended: false, limit: '4kb' });
-  app.post('/lab/switches', form, (req, res) => {
-    const command = readSwitch((req.body ?? {}) as Record<string, unknown>);
+  app.post('/lab/switches', (req, res) => {
+    const command = readSwitch(formOf(req) ?? {});
     if (typeof command === 'string') return refuse(res, problem('invalid-request', command));
     switches.turn(command);
     done(res);
   });
-  app.post('/lab/writes', form, (_req, res) => {
+  app.post('/lab/writes', (_req, res) => {
     if (!probe)
       return refuse(res, problem('unavailable', 'The demo is still starting: try again in a moment.'));
     // One at a time: a second press joins the write that is being watched.
@@ -146,7 +149,8 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   };
   app.use(failed);
 
-  const server = createServer(app);
+  const metrics = openMetrics({ processMetrics: false });
+  const server = openHttpServer(app, { port: 'http', limits: USUAL_LIMITS, metrics, log: silentLog });
   await listen(server, ports.lab, host);
   const telling = tell(() => {
     if (viewers.count > 0) viewers.tell(now());

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
-import { drain, listen } from '#platform/health.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { kubeconfigAccess, serviceAccountAccess } from './access.ts';
 import { type Api, openApi } from './api.ts';
 import { type KubeSettings, openKube } from './client.ts';

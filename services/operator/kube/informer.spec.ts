@@ -1,6 +1,6 @@
 import { createServer, type Server, type ServerResponse } from 'node:http';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { drain, listen } from '#platform/health.ts';
+import { drain, listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
 import { type Api, openApi } from './api.ts';
 import { type InformerSettings, type RunningInformer, startInformer } from './informer.ts';

@@ -1,8 +1,9 @@
-import express, { type Response, type Router } from 'express';
+import type { Response, Router } from 'express';
 import { LIMITS } from '#contracts/client.ts';
 import { HEADERS } from '#contracts/delivery.ts';
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { formOf } from '#platform/request-body.ts';
 import type { PageContext } from '../mount.ts';
 import { openAccess } from './access.ts';
 import { openAnswers } from './answers.ts';
@@ -46,11 +47,11 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
       else
         refuse(req, res, 'forbidden', 'A page of another site sent this form. Use the one on your own page.');
     },
-    express.urlencoded({ extended: false, limit: LIMITS.bodyBytes, parameterLimit: 50 }),
-    (req, _res, next) => {
-      // Absent when the form came in another media type; the routes then find it incomplete.
-      req.body ??= {};
-      next();
+    (req, res, next) => {
+      // Empty when the form came in another media type; the routes then find it incomplete.
+      req.body = formOf(req);
+      if (req.body !== null) next();
+      else refuse(req, res, 'body-too-large', `A form may have ${LIMITS.bodyBytes} bytes: shorten it.`);
     },
   );
   addSignInRoutes(router, signIn, answers);

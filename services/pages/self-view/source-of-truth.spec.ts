@@ -2,7 +2,7 @@ import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { problem } from '#contracts/problems.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
-import { listen } from '#platform/health.ts';
+import { listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { openCallerIdentity } from '../caller-identity.ts';

@@ -68,8 +68,11 @@ export interface Sellers {
   ): Promise<WriteResult<Answer>>;
   /** A seller without changes has version 0 and an empty list. */
   list(sellerId: number): Promise<StoredList>;
-  /** In the order asked for. */
-  lists(sellerIds: readonly number[]): Promise<StoredList[]>;
+  /** In the order asked for; those that would have more than `mostBytes` of clients, all together, remain. */
+  lists(
+    sellerIds: readonly number[],
+    mostBytes: number,
+  ): Promise<{ readonly lists: StoredList[]; readonly remaining: number[] }>;
   /** Entries with a version greater than `after`, oldest first. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
   /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */

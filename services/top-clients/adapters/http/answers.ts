@@ -14,15 +14,19 @@ export interface Answer {
   readonly json?: string;
 }
 
+/** Text of so many characters is encoded before it is sent: only bytes tell how much a client has not taken. */
+const LARGE = 16_384;
+
 export function send(res: ServerResponse, answer: Answer): void {
   const { json } = answer;
+  const body = json !== undefined && json.length >= LARGE ? Buffer.from(json) : json;
   res.writeHead(answer.status, {
-    ...(json === undefined
+    ...(body === undefined
       ? {}
-      : { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(json) }),
+      : { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }),
     ...answer.headers,
   });
-  res.end(json);
+  res.end(body);
 }
 
 /** The one place where what went wrong becomes a problem document. */

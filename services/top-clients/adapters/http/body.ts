@@ -2,14 +2,18 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
 import { LIMITS } from '#contracts/client.ts';
+import { bodyOf } from '#platform/request-body.ts';
 import { Refusal } from './refusal.ts';
 
 /**
- * Reads a JSON body.
+ * The body of a request, which should be JSON.
  * @throws Refusal 415 for another media type or a content coding, 413 when larger than the contract allows
  */
-export async function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Promise<Buffer> {
-  if (Number(req.headers['content-length'] ?? 0) > LIMITS.bodyBytes) throw tooLarge();
+export function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Buffer {
+  const body = bodyOf(req);
+  if (body === 'too large') {
+    throw new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`);
+  }
   const [mediaType, ...parameters] = (req.headers['content-type'] ?? '').toLowerCase().split(';');
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='));
   if (!mediaTypes.includes(mediaType!.trim()) || (charset && !/^charset="?utf-8"?$/.test(charset))) {
@@ -21,24 +25,8 @@ export async function readBody(req: IncomingMessage, mediaTypes: readonly string
   if ((req.headers['content-encoding'] ?? 'identity') !== 'identity') {
     throw new Refusal('unsupported-media-type', 'send the body without a Content-Encoding');
   }
-  return new Promise((resolve, reject) => {
-    const chunks: Buffer[] = [];
-    let size = 0;
-    req.on('data', (chunk: Buffer) => {
-      size += chunk.length;
-      if (size <= LIMITS.bodyBytes) chunks.push(chunk);
-      // What still comes is dropped rather than cut off: who is still sending could not read the refusal. The
-      // time that a request may take bounds it.
-      else reject(tooLarge());
-    });
-    req.once('end', () => resolve(Buffer.concat(chunks)));
-    req.once('error', (cause) =>
-      reject(new Refusal('invalid-request', 'the body did not arrive in full; send it again', { cause })),
-    );
-  });
+  return body;
 }
-
-const tooLarge = () => new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`);
 
 /**
  * Reads bytes as JSON in the shape of a schema.

@@ -12,7 +12,7 @@ import {
   PathSellerId,
 } from '#contracts/api.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
-import { ClientPatch, NewClient } from '#contracts/client.ts';
+import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
@@ -95,7 +95,7 @@ export function endpoints(ports: Ports): Routes {
       },
       post: async (req) => {
         const sellerId = await admit(req, 'change');
-        const body = await readBody(req, JSON_BODY);
+        const body = readBody(req, JSON_BODY);
         const client = parseBody(body, NewClient);
         const result = await addClient(sellers, writeOf(req, sellerId, body), randomUUID(), client);
         return answer('add-client', result, (added) => ({
@@ -110,7 +110,7 @@ export function endpoints(ports: Ports): Routes {
     '/v1/sellers/{sellerId}/clients/order': {
       put: async (req) => {
         const sellerId = await admit(req, 'change');
-        const body = await readBody(req, JSON_BODY);
+        const body = readBody(req, JSON_BODY);
         const { clientIds } = parseBody(body, ClientOrder);
         const request = writeOf(req, sellerId, body);
         const result = await reorderClients(sellers, request, clientIds.map(lowerCase));
@@ -130,7 +130,7 @@ export function endpoints(ports: Ports): Routes {
       patch: async (req) => {
         const clientId = clientIdOf(req);
         const sellerId = await admit(req, 'change');
-        const body = await readBody(req, PATCH_BODY);
+        const body = readBody(req, PATCH_BODY);
         const patch = parseBody(body, ClientPatch);
         const result = await updateClient(sellers, writeOf(req, sellerId, body), clientId, patch);
         return answer('update-client', result, (client) => ({ status: 200, json: JSON.stringify(client) }));
@@ -164,9 +164,10 @@ export function endpoints(ports: Ports): Routes {
     '/v1/top-clients/batch-get': {
       post: async (req) => {
         queryOf(req, NoQuery);
-        const { sellerIds } = parseBody(await readBody(req, JSON_BODY), BatchGetRequest);
-        const lists = await sellers.lists(sellerIds);
-        return { status: 200, headers: FRESH, json: `{"sellers":[${lists.map(listJson).join(',')}]}` };
+        const { sellerIds } = parseBody(readBody(req, JSON_BODY), BatchGetRequest);
+        const { lists, remaining } = await sellers.lists(sellerIds, LIMITS.batchGetBytes);
+        const json = `{"sellers":[${lists.map(listJson).join(',')}],"remaining":[${remaining}]}`;
+        return { status: 200, headers: FRESH, json };
       },
     },
 

@@ -1,20 +1,15 @@
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage, Server } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
-import { PROBLEM_MEDIA_TYPE, problem } from '#contracts/problems.ts';
+import { openHttpServer, type ServerLimits } from '#platform/http-server.ts';
 import type { Log } from '#platform/log.ts';
 import { send, sendProblem } from './answers.ts';
 import type { Callers } from './callers.ts';
 import { type Endpoint, endpoints, type Ports } from './endpoints.ts';
 import { limitSenders } from './limits.ts';
 import { observedOf, observer } from './observation.ts';
-import { Refusal, unavailable } from './refusal.ts';
+import { Refusal } from './refusal.ts';
 
-export interface ServerSettings {
-  /** Requests served at once; a further one is told at once to come back. */
-  readonly requestsInFlight: number;
-  /** Until a request must have arrived in full, in ms. */
-  readonly requestTimeoutMs: number;
+export interface ServerSettings extends ServerLimits {
   /** Proxies whose X-Forwarded-For tells the caller's address: addresses, networks, or names like `loopback`. */
   readonly trustedProxies: readonly string[];
 }
@@ -47,42 +42,40 @@ export function httpServer(ports: Ports & { log: Log; callers: Callers }, settin
   app.use(((err, _req, res, _next) => sendProblem(res, err)) satisfies ErrorRequestHandler);
 
   const observe = observer(ports.log, ports.metrics, ports.tracing);
-  let inFlight = 0;
-  const latest = new WeakMap<Duplex, ServerResponse>();
-  const server = createServer((req, res) => {
-    latest.set(req.socket, res);
-    observe(req, res);
-    if (inFlight >= settings.requestsInFlight) {
-      return sendProblem(res, unavailable('too many requests are being served; try again'));
-    }
-    inFlight += 1;
-    res.once('close', () => {
-      inFlight -= 1;
-    });
-    app(req, res);
-  });
-  server.headersTimeout = Math.min(5_000, settings.requestTimeoutMs);
-  server.requestTimeout = settings.requestTimeoutMs;
-  // Longer than callers keep idle connections, so that it is never us who close one that is about to be used.
-  server.keepAliveTimeout = 72_000;
-  server.on('clientError', (err: NodeJS.ErrnoException, socket) => {
-    const answer = latest.get(socket);
-    const answered = answer?.headersSent && !answer.req.complete;
-    if (err.code === 'ECONNRESET' || !socket.writable || answered) return socket.destroy();
-    const detail = UNREADABLE[err.code ?? ''] ?? 'the request is not well-formed HTTP';
-    const body = JSON.stringify(problem('invalid-request', detail));
-    socket.end(
-      `HTTP/1.1 400 Bad Request\r\nContent-Type: ${PROBLEM_MEDIA_TYPE}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n` +
-        `Connection: close\r\n\r\n${body}`,
-    );
-  });
-  return server;
+  const isProxy = app.get('trust proxy fn') as (address: string, hops: number) => boolean;
+  return openHttpServer(
+    (req, res) => {
+      observe(req, res);
+      app(req, res);
+    },
+    {
+      port: 'http',
+      limits: settings,
+      metrics: ports.metrics,
+      log: ports.log,
+      // Longer than callers keep idle connections, so that it is never us who close one that is about to be used.
+      keepAliveMs: 72_000,
+      isProxy: (address) => isProxy(address, 0),
+      addressOf: (req) => addressBehind(req, isProxy),
+      refuse: (req, res, type, detail) => {
+        observe(req, res);
+        sendProblem(res, new Refusal(type, detail, { headers: { 'Retry-After': '1' } }));
+      },
+    },
+  );
 }
 
-const UNREADABLE: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: 'send shorter headers: at most 16 KB in all',
-  ERR_HTTP_REQUEST_TIMEOUT: 'the request did not arrive in time; send it again',
-};
+/** As Express finds `req.ip`: what the last proxy that is trusted says of who asked it. */
+function addressBehind(
+  { socket, headers }: IncomingMessage,
+  isProxy: (address: string, hops: number) => boolean,
+): string {
+  const said = [headers['x-forwarded-for'] ?? []].flat().join(',');
+  const hops = [...(said === '' ? [] : said.split(',').map((hop) => hop.trim())), socket.remoteAddress ?? ''];
+  let address = hops.pop()!;
+  for (let passed = 0; hops.length > 0 && isProxy(address, passed); passed += 1) address = hops.pop()!;
+  return address;
+}
 
 const named =
   (template: string): RequestHandler =>

@@ -80,11 +80,16 @@ export function postgresSellers(pool: Pool): Sellers {
         return listOf(sellerId, rows[0]);
       }),
 
-    lists: (sellerIds) =>
+    lists: (sellerIds, mostBytes) =>
       read(async () => {
-        const { rows } = await pool.query<ListRow>({ ...READ_LISTS, values: [sellerIds] });
+        const { rows } = await pool.query<ListRow>({ ...READ_LISTS, values: [sellerIds, mostBytes] });
         const found = new Map(rows.map((row) => [row.seller_id, row]));
-        return sellerIds.map((sellerId) => listOf(sellerId, found.get(sellerId)));
+        const remaining = rows.filter(({ clients }) => clients === null).map((row) => row.seller_id);
+        const left = new Set(remaining);
+        const lists = sellerIds
+          .filter((sellerId) => !left.has(sellerId))
+          .map((sellerId) => listOf(sellerId, found.get(sellerId)));
+        return { lists, remaining };
       }),
 
     log: (sellerId, after, limit) =>
@@ -133,9 +138,13 @@ const READ_LIST = {
   name: 'read-list',
   text: 'select seller_id, version, clients::text, updated_at from seller where seller_id = $1',
 };
+// What an answer has no room for is not sent here either. `clients` is text in the table, so that to cast it costs nothing.
 const READ_LISTS = {
   name: 'read-lists',
-  text: 'select seller_id, version, clients::text, updated_at from seller where seller_id = any($1::bigint[])',
+  text: `select seller_id, version, updated_at,
+      case when sum(octet_length(clients::text)) over (order by at) <= $2 then clients::text end as clients
+    from unnest($1::bigint[]) with ordinality as asked (seller_id, at) join seller using (seller_id)
+    order by at`,
 };
 
 interface LogRow {
