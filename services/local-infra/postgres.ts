@@ -1,7 +1,7 @@
 /** A real PostgreSQL on this machine without a container engine, for the demo, the tests and the benches. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -29,6 +29,8 @@ export type PostgresOptions = {
   readonly port?: number;
   /** Added to, or replacing, the settings of postgresql.conf chosen below. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** PEM, of the server; it then speaks TLS as well, to whoever asks for it. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** Absent: a server that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
   /** Told in words what happens. */
@@ -117,6 +119,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
     await endLeftoverPostgres(dataDir, log);
     if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, user, log);
     await checkVersion(native, pgdata);
+    if (options.tls) await keepCertificate(pgdata, user, options.tls);
 
     const server = await withFreePort(options.port, (port) =>
       launch({ native, dataDir, pgdata, logFile, port, user, options, log }),
@@ -140,7 +143,8 @@ type Launch = {
 };
 
 async function launch({ native, dataDir, pgdata, logFile, port, user, options, log }: Launch) {
-  const settings = Object.entries({ ...SETTINGS, ...options.settings });
+  const tls = options.tls ? { ssl: true, ssl_cert_file: CERTIFICATE, ssl_key_file: KEY } : {};
+  const settings = Object.entries({ ...SETTINGS, ...tls, ...options.settings });
   try {
     const started = await startProcess({
       name: 'postgres',
@@ -261,6 +265,26 @@ function postgresProcessesOf(pgdata: string): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && workingDirectory(pid) === pgdata && isPostgresOf(pid, pgdata));
+}
+
+const CERTIFICATE = 'server.crt';
+const KEY = 'server.key';
+
+/** Where its user can read them, and nobody else: PostgreSQL refuses a key that others may read. */
+async function keepCertificate(
+  pgdata: string,
+  user: UserIds | undefined,
+  { certificate, key }: NonNullable<PostgresOptions['tls']>,
+): Promise<void> {
+  for (const [name, text] of [
+    [CERTIFICATE, certificate],
+    [KEY, key],
+  ] as const) {
+    const file = join(pgdata, name);
+    await rm(file, { force: true });
+    await writeFile(file, text, { mode: 0o600 });
+    if (user) await chown(file, user.uid, user.gid);
+  }
 }
 
 /** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half cluster. */

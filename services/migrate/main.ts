@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
@@ -17,13 +18,19 @@ const folder = (path: string) => new URL(`${path}/`, services);
 /** A page's view is brought up together with the page's own tables; `none` leaves views alone (self-view, off). */
 export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
 
+/** How the owner of a database is reached beside its address. */
+export interface OwnerAccess {
+  readonly caFile?: string | undefined;
+}
+
 async function withConnection<T>(
   url: string,
   log: Log,
+  { caFile }: OwnerAccess,
   work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
   const client = await connect(
-    { url, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
+    { url, caFile, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
     (err) => log.error({ err }, 'lost the database'),
   );
   try {
@@ -34,14 +41,20 @@ async function withConnection<T>(
 }
 
 /** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
-export const migrateSource = (url: string, log: Log): Promise<string[]> =>
-  withConnection(url, log, (client) =>
+export const migrateSource = (url: string, log: Log, access: OwnerAccess = {}): Promise<string[]> =>
+  withConnection(url, log, access, (client) =>
     migrate(client, folder('top-clients/adapters/postgres/migrations'), log, { scope: 'source' }),
   );
 
 /** Brings a page's own tables, and one version of its view, to this version. */
-export const migratePage = (page: string, url: string, view: ViewToMigrate, log: Log): Promise<string[]> =>
-  withConnection(url, log, async (client) => {
+export const migratePage = (
+  page: string,
+  url: string,
+  view: ViewToMigrate,
+  log: Log,
+  access: OwnerAccess = {},
+): Promise<string[]> =>
+  withConnection(url, log, access, async (client) => {
     const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
     if (view === 'none') return applied;
     const schema = viewSchema(view.delivery, view.version);
@@ -72,6 +85,7 @@ export const role = defineRole({
       z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
     ),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     delivery: setting(
       'TC_DELIVERY',
       'which view to create for a page',
@@ -96,7 +110,7 @@ export const role = defineRole({
     if (target === 'topics') {
       const brokers = required(config.brokers, 'TC_KAFKA_BROKERS', target);
       installKafkaCodecs(log, metrics);
-      const kafka = openKafka('migrate', await kafkaSettings({ ...config, brokers }), log);
+      const kafka = openKafka('migrate', kafkaSettings({ ...config, brokers }), log);
       const { topic, settings, owned } = SELLER_EVENTS;
       const { partitions: wanted, replication } = config;
       const changed = await ensureTopic(
@@ -119,9 +133,10 @@ export const role = defineRole({
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);
     const { delivery } = config;
+    const access = { caFile: config.databaseCaFile };
     const applied =
       target === 'source'
-        ? await migrateSource(url, log)
+        ? await migrateSource(url, log, access)
         : await migratePage(
             target,
             url,
@@ -129,6 +144,7 @@ export const role = defineRole({
               ? 'none'
               : { delivery, version: config.viewVersion },
             log,
+            access,
           );
     log.info({ target, applied }, applied.length > 0 ? 'migrated' : 'nothing to migrate');
     return 'done';

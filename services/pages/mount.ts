@@ -46,6 +46,7 @@ export type Mount = (router: Router, context: PageContext) => void;
 export interface SelfViewDeps extends PageContext {
   readonly config: {
     readonly databaseUrl: string;
+    readonly databaseCaFile: string | undefined;
     readonly databasePool: number;
     /** Base of the source of truth, without `/v1`. */
     readonly sourceUrl: string;

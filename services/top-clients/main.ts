@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { pause, within } from '#platform/lifecycle.ts';
@@ -30,6 +31,7 @@ export const role = defineRole({
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
     host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
@@ -111,6 +113,7 @@ export const role = defineRole({
     const pool = openPool(
       {
         url: config.databaseUrl,
+        caFile: config.databaseCaFile,
         applicationName: 'top-clients',
         maximum: config.databasePool,
         statementTimeoutMs: config.statementTimeoutMs,
