@@ -200,6 +200,17 @@ const Postgres = section({
       search: secretKey.default('search-url').meta({ description: 'Of the search page' }),
       selfView: secretKey.default('self-view-url').meta({ description: 'Of the self-view' }),
     }).meta({ description: 'The keys of the secret' }),
+    caSecret: objectName.optional().meta({
+      description:
+        'A secret with the certificate of the authority that signed those of the databases: they are then reached by TLS with sslmode=verify-full; the addresses decide when absent',
+    }),
+    caKeys: section({
+      source: secretKey.default('ca.crt').meta({ description: 'For the source of truth' }),
+      gig: secretKey.default('ca.crt').meta({ description: 'For the gig page' }),
+      user: secretKey.default('ca.crt').meta({ description: 'For the user page' }),
+      search: secretKey.default('ca.crt').meta({ description: 'For the search page' }),
+      selfView: secretKey.default('ca.crt').meta({ description: 'For the self-view' }),
+    }).meta({ description: 'The keys of caSecret, one a database; one authority may do for all' }),
   }).meta({ description: 'For postgres.mode external' }),
 }).meta({
   description: 'What keeps the data: a database for the source of truth, and one a page',

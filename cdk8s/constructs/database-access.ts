@@ -1,4 +1,4 @@
-import { type DatabaseName, names, type Platform } from '../platform.ts';
+import { DATABASES, type DatabaseName, names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
@@ -31,14 +31,24 @@ export function databaseAccess(
   });
   const addresses = (address: (database: DatabaseName, name: string) => EnvironmentVariable) =>
     Object.entries(settings).map(([name, database]) => address(database, name));
+  const authority = authorityOf(platform);
+  const tls = {
+    env: addresses((database, name) => ({
+      name: name.replace(/_URL$/, '_CA_FILE'),
+      value: `${CA_FOLDER}/${authority?.files[database]}`,
+    })),
+    volumes: [{ name: 'postgres-ca', mountPath: CA_FOLDER, source: { secret: authority?.secret } }],
+  };
+  const { env: caFiles, volumes } = authority ? tls : { env: [], volumes: [] };
   if (postgres.mode === 'external') {
     const { existingSecret, keys } = postgres.external;
     // The API server refuses external without a secret.
-    return { env: addresses((database, name) => secret(name, existingSecret!, keys[database])), volumes: [] };
+    return {
+      env: [...addresses((database, name) => secret(name, existingSecret!, keys[database])), ...caFiles],
+      volumes,
+    };
   }
-  const cnpg = postgres.mode === 'cnpg';
-  const host = cnpg ? `${names.postgres}-rw` : names.postgres;
-  const options = cnpg ? `?sslmode=verify-full&sslrootcert=${CA_FOLDER}/ca.crt` : '';
+  const host = postgres.mode === 'cnpg' ? `${names.postgres}-rw` : names.postgres;
   return {
     env: [
       // Kubernetes fills $(…) from variables that stand before.
@@ -46,20 +56,36 @@ export function databaseAccess(
       secret('DATABASE_PASSWORD', postgresSecret(platform), 'password'),
       ...addresses((database, name) => ({
         name,
-        value: `postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@${host}:5432/${databaseOn[database]}${options}`,
+        value: `postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@${host}:5432/${databaseOn[database]}`,
       })),
+      ...caFiles,
     ],
-    volumes: cnpg
-      ? [
-          {
-            name: 'postgres-ca',
-            mountPath: CA_FOLDER,
-            // The certificate alone: the secret also holds the key that signs for the servers.
-            source: {
-              secret: { secretName: `${names.postgres}-ca`, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
-            },
-          },
-        ]
-      : [],
+    volumes,
   };
 }
+
+/** The secret with the authorities to trust, by keys that are names of files, and the file of each database; null: none. */
+function authorityOf({ spec: { postgres } }: Platform) {
+  switch (postgres.mode) {
+    case 'embedded':
+      return null;
+    case 'cnpg':
+      return {
+        // The certificate alone: the secret also holds the key that signs for the servers.
+        secret: filesOf(`${names.postgres}-ca`, ['ca.crt']),
+        files: databases(() => 'ca.crt'),
+      };
+    case 'external': {
+      const { caSecret, caKeys } = postgres.external;
+      if (caSecret === undefined) return null;
+      return { secret: filesOf(caSecret, Object.values(caKeys)), files: caKeys };
+    }
+  }
+}
+
+const filesOf = (secretName: string, keys: readonly string[]) => ({
+  secretName,
+  items: [...new Set(keys)].map((key) => ({ key, path: key })),
+});
+const databases = <T>(of: (database: DatabaseName) => T) =>
+  Object.fromEntries(DATABASES.map((one) => [one, of(one)])) as Record<DatabaseName, T>;

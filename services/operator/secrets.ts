@@ -83,6 +83,15 @@ export function secretsNeeded({
           },
         ]
       : []),
+    ...(postgres.mode === 'external' && external.caSecret
+      ? [
+          {
+            name: external.caSecret,
+            keys: [...new Set(Object.values(external.caKeys))],
+            namedBy: 'postgres.external.caSecret',
+          },
+        ]
+      : []),
     ...(kafka.mode === 'external' && sasl
       ? [
           {

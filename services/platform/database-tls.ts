@@ -58,7 +58,10 @@ export class DatabaseClient extends pg.Client {
   override connect(): Promise<pg.Client>;
   override connect(callback: (err: Error) => void): void;
   override connect(callback?: (err: Error) => void): Promise<pg.Client> | undefined {
-    if (callback) return super.connect((err: Error) => callback(err && this.#explained(err)));
+    if (callback) {
+      super.connect((err: Error) => callback(err && this.#explained(err)));
+      return;
+    }
     return super.connect().catch((err: Error) => {
       throw this.#explained(err);
     });
