@@ -42,10 +42,12 @@ export type LocalPostgres = {
   /** Of the postmaster; another one after a restart. */
   readonly pid: number;
   readonly logFile: string;
-  /** Connection string of the superuser `postgres` on 127.0.0.1, without a password. */
-  url(database: string): string;
+  /** Connection string on 127.0.0.1, without a password; of the superuser `postgres` unless another is named. */
+  url(database: string, user?: string): string;
   /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
   createDatabase(name: string): Promise<void>;
+  /** Creates a user that may sign in and nothing else, unless it is there. */
+  createUser(name: string): Promise<void>;
   /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
   kill(signal: NodeJS.Signals): void;
   /** Starts it again on the same port and data, after a fast shutdown if it runs; resolves when it answers. */
@@ -175,8 +177,8 @@ async function launch({ native, dataDir, pgdata, logFile, port, user, options, l
 }
 
 function handle(server: ManagedProcess, port: number, release: () => Promise<void>): LocalPostgres {
-  const url = (database: string) =>
-    `postgresql://${SUPERUSER}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
+  const url = (database: string, user = SUPERUSER) =>
+    `postgresql://${encodeURIComponent(user)}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
   return {
     port,
     logFile: server.logFile,
@@ -187,12 +189,8 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
     get exited() {
       return server.exited;
     },
-    async createDatabase(name) {
-      await query(url('postgres'), `create database ${escapeIdentifier(name)}`).catch((error: unknown) => {
-        // 42P04: it exists. 23505: another session created it at this moment.
-        if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
-      });
-    },
+    createDatabase: (name) => create(url('postgres'), `database ${escapeIdentifier(name)}`),
+    createUser: (name) => create(url('postgres'), `role ${escapeIdentifier(name)} login`),
     kill: (signal) => server.kill(signal),
     restart: () => server.restart(),
     async stop() {
@@ -201,6 +199,13 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
       return exit;
     },
   };
+}
+
+async function create(connectionString: string, what: string): Promise<void> {
+  await query(connectionString, `create ${what}`).catch((error: unknown) => {
+    // 42P04, 42710: it exists. 23505: another session created it at this moment.
+    if (!['42P04', '42710', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
+  });
 }
 
 async function query(connectionString: string, sql: string): Promise<void> {

@@ -10,6 +10,8 @@ import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { grantUsers, type Users } from './grants.ts';
+import { USER_SETTINGS, usersIn } from './user-settings.ts';
 import { viewScopes } from './view-scopes.ts';
 
 const services = new URL('../', import.meta.url);
@@ -18,9 +20,11 @@ const folder = (path: string) => new URL(`${path}/`, services);
 /** A page's view is brought up together with the page's own tables; `none` leaves views alone (self-view, off). */
 export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
 
-/** How the owner of a database is reached beside its address. */
+/** How the owner reaches a database, beside its address, and for whom it migrates. */
 export interface OwnerAccess {
   readonly caFile?: string | undefined;
+  /** Who gets what it needs there; nobody when absent, and then everybody signs in as the owner. */
+  readonly users?: Users;
 }
 
 async function withConnection<T>(
@@ -42,9 +46,12 @@ async function withConnection<T>(
 
 /** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
 export const migrateSource = (url: string, log: Log, access: OwnerAccess = {}): Promise<string[]> =>
-  withConnection(url, log, access, (client) =>
-    migrate(client, folder('top-clients/adapters/postgres/migrations'), log, { scope: 'source' }),
-  );
+  withConnection(url, log, access, async (client) => {
+    const at = folder('top-clients/adapters/postgres/migrations');
+    const applied = await migrate(client, at, log, { scope: 'source' });
+    await grantUsers(client, 'source', 'public', access.users ?? {});
+    return applied;
+  });
 
 /** Brings a page's own tables, and one version of its view, to this version. */
 export const migratePage = (
@@ -56,18 +63,21 @@ export const migratePage = (
 ): Promise<string[]> =>
   withConnection(url, log, access, async (client) => {
     const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
+    const users = access.users ?? {};
+    await grantUsers(client, page === 'self-view' ? 'self-view' : 'page', 'public', users);
     if (view === 'none') return applied;
     const schema = viewSchema(view.delivery, view.version);
     const variables = { schema };
     const [beside, rows] = viewScopes(schema);
-    return [
-      ...applied,
+    const ofView = [
       ...(await migrate(client, folder('pages/view-migrations'), log, { scope: beside, variables })),
       ...(await migrate(client, folder(`pages/${page}/views/${view.delivery}`), log, {
         scope: rows,
         variables,
       })),
     ];
+    await grantUsers(client, 'view', schema, users);
+    return [...applied, ...ofView];
   });
 
 const required = <T>(value: T | undefined, name: string, target: string): T => {
@@ -86,6 +96,7 @@ export const role = defineRole({
     ),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    ...USER_SETTINGS,
     delivery: setting(
       'TC_DELIVERY',
       'which view to create for a page',
@@ -133,7 +144,7 @@ export const role = defineRole({
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);
     const { delivery } = config;
-    const access = { caFile: config.databaseCaFile };
+    const access = { caFile: config.databaseCaFile, users: usersIn(config) };
     const applied =
       target === 'source'
         ? await migrateSource(url, log, access)

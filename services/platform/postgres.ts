@@ -4,7 +4,7 @@ import { UNTRUSTED } from './certificates.ts';
 import { DatabaseClient, withTls } from './database-tls.ts';
 import type { Log } from './log.ts';
 
-export type { Pool, PoolClient } from 'pg';
+export type { Client, Pool, PoolClient } from 'pg';
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
 // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
