@@ -1,5 +1,6 @@
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { userName } from '#contracts/database-users.ts';
 import { openIssuer } from '../issuer/issuer.ts';
 import { GrafanaMissing } from '../local-infra/grafana.ts';
 import { PrometheusMissing } from '../local-infra/prometheus.ts';
@@ -104,7 +105,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       host: options.host,
       brokers: kafka.bootstrap,
       otlp: options.otlp,
-      database: (name) => postgres.url(name),
+      database: (name, user) => postgres.url(name, user && userName(user, name)),
     };
 
     supervisor.nextGroup();

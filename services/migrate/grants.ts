@@ -1,5 +1,4 @@
 import type { DatabaseUser } from '#contracts/database-users.ts';
-import { ConfigError } from '#platform/config.ts';
 import { exclusively } from '#platform/migrations.ts';
 import type { Client } from '#platform/postgres.ts';
 
@@ -8,7 +7,10 @@ const WRITE = 'select, insert, update, delete';
 /** Locking a row takes the right to update one of its columns: one in which there is nothing to falsify. */
 const LOCK = 'select, update (updated_at)';
 
-/** What a user may do, by table; also `sequence <name>`, and `*` for every table there, those of later versions too. */
+/**
+ * What a user may do, by table; also `sequence <name>`, `database`, and `*` for every table there, those of later
+ * versions too.
+ */
 type Rights = Readonly<Record<string, string>>;
 
 /**
@@ -49,7 +51,8 @@ export const GRANTS = {
   view: {
     page: { top_clients: READ, trace: READ },
     projector: { top_clients: WRITE, checkpoint: WRITE, parked: WRITE, trace: WRITE },
-    watcher: { top_clients: READ, checkpoint: READ, parked: READ },
+    // It compares with rows that it keeps in a temporary table.
+    watcher: { top_clients: READ, checkpoint: READ, parked: READ, database: 'temporary' },
   },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<DatabaseUser, Rights>>>>>;
 export type Place = keyof typeof GRANTS;
@@ -57,11 +60,16 @@ export type Place = keyof typeof GRANTS;
 /** The names of users in a database. Who is not here has no user of its own, and signs in as the owner. */
 export type Users = Readonly<Partial<Record<DatabaseUser, string>>>;
 
+/** A user that is to be given something is not there yet; the message says how to make it. */
+export class UserMissing extends Error {
+  override name = 'UserMissing';
+}
+
 /**
  * Gives users what they need in a schema, and takes away what they do not need any more: in one transaction, so that
  * nobody who works meanwhile finds less than it needs. Safe to repeat and to run concurrently.
  * @param db signed in as the owner of the schema
- * @throws ConfigError when there is no such user
+ * @throws UserMissing when there is none of that name
  */
 export async function grantUsers(db: Client, place: Place, schema: string, users: Users): Promise<void> {
   const rights: Readonly<Partial<Record<DatabaseUser, Rights>>> = GRANTS[place];
@@ -86,14 +94,13 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
         await db.query(`revoke all on all tables in schema ${within} from ${to}`);
         await db.query(`revoke all on all sequences in schema ${within} from ${to}`);
         await db.query(`alter default privileges in schema ${within} revoke all on tables from ${to}`);
-        // Said although everybody may by default: an administrator may have taken that away. A watcher compares with
-        // rows that it keeps in a temporary table.
-        await db.query(`grant connect, temporary on database ${quoted(database)} to ${to}`);
+        // Said although everybody may by default: an administrator may have taken that away.
+        await db.query(`grant connect on database ${quoted(database)} to ${to}`);
         await db.query(`grant usage on schema ${within} to ${to}`);
       }
       for (const { name, wanted } of grants) {
         for (const [object, privileges] of Object.entries(wanted)) {
-          await grantOn(db, within, schema, object, privileges, quoted(name));
+          await grantOn(db, { database, schema }, object, privileges, quoted(name));
         }
       }
       await db.query('commit');
@@ -106,12 +113,12 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
 
 async function grantOn(
   db: Client,
-  within: string,
-  schema: string,
+  { database, schema }: { readonly database: string; readonly schema: string },
   object: string,
   privileges: string,
   to: string,
 ): Promise<void> {
+  const within = quoted(schema);
   if (object === '*') {
     await db.query(`alter default privileges in schema ${within} grant ${privileges} on tables to ${to}`);
     const { rows } = await db.query<{ name: string }>(
@@ -123,7 +130,11 @@ async function grantOn(
   }
   const [, sequence] = /^sequence (.+)$/.exec(object) ?? [];
   const what =
-    sequence === undefined ? `table ${within}.${quoted(object)}` : `sequence ${within}.${quoted(sequence)}`;
+    object === 'database'
+      ? `database ${quoted(database)}`
+      : sequence === undefined
+        ? `table ${within}.${quoted(object)}`
+        : `sequence ${within}.${quoted(sequence)}`;
   await db.query(`grant ${privileges} on ${what} to ${to}`);
 }
 
@@ -138,7 +149,7 @@ async function expectUsers(
   const there = new Set(rows.map(({ name }) => name));
   const missing = grants.filter(({ name }) => !there.has(name));
   if (missing.length === 0) return;
-  throw new ConfigError(
+  throw new UserMissing(
     missing
       .map(
         ({ user, name }) =>

@@ -1,7 +1,9 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { accounts, databaseOn } from '#cdk8s/constructs/database-access.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { names, type Platform } from '#cdk8s/platform.ts';
+import { DATABASES, names, type Platform } from '#cdk8s/platform.ts';
+import { DATABASE_USERS, usersOf } from '#contracts/database-users.ts';
 import { MANAGED_BY, OPERATOR } from './kinds.ts';
 import type { OwnerReference, StoredObject } from './kube/kube.ts';
 
@@ -12,6 +14,8 @@ export interface MadeSecret {
   /** False for what must outlive the platform. */
   readonly owned: boolean;
   readonly make: () => Readonly<Record<string, string>>;
+  /** Opaque when absent. */
+  readonly type?: 'kubernetes.io/basic-auth';
 }
 
 /** A secret that somebody else makes, and whose absence keeps pods from starting. */
@@ -41,6 +45,17 @@ export function secretsToMake({ spec: { postgres, auth } }: Pick<Platform, 'spec
           },
         ]
       : []),
+    ...(postgres.mode === 'external'
+      ? []
+      : accounts().map(({ name, secret }) => ({
+          name: secret,
+          keys: ['username', 'password'],
+          // As long as the databases, like that of their owner.
+          owned: false,
+          // As CloudNativePG wants it.
+          type: 'kubernetes.io/basic-auth' as const,
+          make: () => ({ username: name, password: randomBytes(24).toString('base64url') }),
+        }))),
     ...(auth.demoIssuer
       ? [
           {
@@ -83,6 +98,14 @@ export function secretsNeeded({
           },
         ]
       : []),
+    ...(postgres.mode === 'external'
+      ? DATABASE_USERS.flatMap((user) => {
+          const name = external.userSecrets[user];
+          const databases = DATABASES.filter((one) => usersOf(databaseOn[one]).includes(user));
+          const keys = [...new Set(databases.map((one) => external.keys[one]))];
+          return name === undefined ? [] : [{ name, keys, namedBy: `postgres.external.userSecrets.${user}` }];
+        })
+      : []),
     ...(postgres.mode === 'external' && external.caSecret
       ? [
           {
@@ -122,7 +145,7 @@ export function madeSecret(secret: MadeSecret, namespace: string, owner: OwnerRe
       },
       ...(secret.owned ? { ownerReferences: [owner] } : {}),
     },
-    type: 'Opaque',
+    type: secret.type ?? 'Opaque',
     stringData: secret.make(),
   };
 }

@@ -6,11 +6,10 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { type Database, type DatabaseUser, userName, usersOf } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { ConfigError } from '#platform/config.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
-import { GRANTS } from '../../services/migrate/grants.ts';
+import { GRANTS, UserMissing } from '../../services/migrate/grants.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { usersIn } from '../../services/migrate/user-settings.ts';
 import { namesOf } from '../support/users.ts';
@@ -218,7 +217,7 @@ test('one user for several purposes has what each needs', async () => {
 test('a user that is not there is asked for', async () => {
   const users = { relay: 'nobody"here' };
   const migrating = migrateSource(postgres.url('source', OWNER), silentLog, { users });
-  await expect(migrating).rejects.toThrow(ConfigError);
+  await expect(migrating).rejects.toThrow(UserMissing);
   await expect(migrating).rejects.toThrow(
     `the database has no user "nobody""here"; create it (create role "nobody""here" login password '…') and migrate again, or leave TC_RELAY_USER away`,
   );
