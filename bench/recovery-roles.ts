@@ -20,6 +20,7 @@ import { seller } from '../services/seed/sellers.ts';
 import { CALLER_KEY, credential } from '../tests/support/callers.ts';
 import { startIssuer } from '../tests/support/issuer.ts';
 import { type Pipeline, type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
+import { namesOf } from '../tests/support/users.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';
@@ -89,7 +90,8 @@ try {
   await seedSellers(pipeline.source, SELLERS);
   await insertGigs(pipeline.view, seller(1, SELLERS).gigs);
   await pipeline.postgres.createDatabase('self_view');
-  await migratePage('self-view', pipeline.postgres.url('self_view'), 'none', silentLog);
+  const users = namesOf('self_view');
+  await migratePage('self-view', pipeline.postgres.url('self_view'), 'none', silentLog, { users });
   const [sourcePort, gigPort, selfViewPort] = [await freePort(), await freePort(), await freePort()];
   const supervised = { restart: SUPERVISOR };
   const session = { ...supervised, env: { TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) } };

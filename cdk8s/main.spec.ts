@@ -29,6 +29,7 @@ test('writes the very objects that the operator applies, in the order in which t
   const { status, stderr } = run('--namespace', 'shop', '--image', 'top-clients:v1', '--out', out);
   expect(stderr).toContain('kubectl -n shop create secret generic top-clients-postgres');
   expect(stderr).toContain('kubectl -n shop create secret generic top-clients-issuer');
+  expect(stderr).toContain('for user in top_clients_source top_clients_relay');
   expect(status).toBe(0);
   const files = readdirSync(out).sort();
   const objects = files.flatMap((name) => parsed(readFileSync(join(out, name), 'utf8')));
@@ -106,7 +107,7 @@ test('asks for no secret that the values bring along', () => {
   writeFileSync(
     file,
     `topClients:
-  postgres: { embedded: { existingSecret: mine } }
+  postgres: { mode: external, external: { existingSecret: mine } }
   auth: { demoIssuer: false, issuer: https://a.example.com, jwksUrl: https://a.example.com/keys }
   source: { callers: { existingSecret: mine } }
 `,

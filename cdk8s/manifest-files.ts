@@ -3,6 +3,7 @@ import { CALLERS } from '#contracts/callers.ts';
 import { build } from './build.ts';
 import { CALLER_KEYS } from './constructs/caller-access.ts';
 import { dashboards } from './constructs/dashboards.ts';
+import { accounts } from './constructs/database-access.ts';
 import { ISSUER_KEY } from './constructs/issuer.ts';
 import type { KubeObject } from './kube-object.ts';
 import { pageObjects, platformObjects } from './manifests.ts';
@@ -55,6 +56,15 @@ export function missingSecrets({ namespace, spec }: Platform): string {
             '--from-literal=password="$(openssl rand -hex 24)"',
         ]
       : []),
+    ...(spec.postgres.mode === 'external'
+      ? []
+      : [
+          `for user in ${accounts()
+            .map(({ name }) => name)
+            .join(' ')}; do kubectl -n ${namespace} create secret generic ` +
+            `"${names.postgres}-$(echo "\${user#top_clients_}" | tr _ -)" --type=kubernetes.io/basic-auth ` +
+            '--from-literal=username="$user" --from-literal=password="$(openssl rand -hex 24)"; done',
+        ]),
     ...(spec.auth.demoIssuer
       ? [
           `kubectl -n ${namespace} create secret generic ${names.issuer} --from-literal=${ISSUER_KEY}="$(${NEW_KEY})"`,

@@ -1,7 +1,9 @@
-import { readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { rootCertificates } from 'node:tls';
 import { fileURLToPath } from 'node:url';
-import { describe, expect, test } from '@jest/globals';
+import { afterAll, describe, expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { PAGES } from '#pages/index.ts';
 import { readConfig, setting } from '#platform/config.ts';
@@ -24,6 +26,12 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   issuer: () => import('../services/issuer/main.ts'),
   seed: () => import('../services/seed/main.ts'),
 };
+
+/** In place of the files that a pod is given with the authorities it shall trust. */
+const folder = mkdtempSync(join(tmpdir(), 'manifests-'));
+const caFile = join(folder, 'ca.crt');
+writeFileSync(caFile, rootCertificates[0]!);
+afterAll(() => rmSync(folder, { recursive: true }));
 
 const idOf = ({ apiVersion, kind, metadata }: KubeObject) => `${apiVersion} ${kind} ${metadata.name}`;
 
@@ -115,9 +123,14 @@ describe.each(Object.entries(EXAMPLES))('%s', (_, example) => {
 });
 
 /** The environment as the kubelet makes it, with something likely for what stands in secrets. */
-function environmentOf({ env = [] }: Container): Record<string, string> {
+function environmentOf({ env = [], volumeMounts = [] }: Container): Record<string, string> {
   const made: Record<string, string> = {};
   for (const { name, value } of env) {
+    if (name.endsWith('_CA_FILE')) {
+      expect(volumeMounts.some(({ mountPath }) => value!.startsWith(`${mountPath}/`))).toBe(true);
+      made[name] = caFile;
+      continue;
+    }
     made[name] =
       value?.replace(/\$\((\w+)\)/g, (_, other: string) => made[other] ?? `$(${other})`) ??
       (name.endsWith('_URL') ? 'postgresql://user:password@host:5432/name' : 'secret');

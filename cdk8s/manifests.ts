@@ -44,7 +44,7 @@ export interface PageObjects {
 }
 
 /**
- * The secrets `names.postgres`, `names.issuer` and `names.callers` are not among them: their content is random, and whoever applies
+ * The secrets `names.postgres`, `names.issuer`, `names.callers` and those of `accounts()` are not among them: their content is random, and whoever applies
  * these objects makes it once.
  */
 export function platformObjects(platform: Platform): PlatformObjects {

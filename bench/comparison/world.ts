@@ -28,6 +28,7 @@ import { addClients } from '../../services/seed/source.ts';
 import { CALLER_KEY, credential } from '../../tests/support/callers.ts';
 import { startIssuer } from '../../tests/support/issuer.ts';
 import { until } from '../../tests/support/pipeline.ts';
+import { asItsUser, makeUsers, namesOf } from '../../tests/support/users.ts';
 import { ranksWithClients, sellersByRank } from './sample.ts';
 import { type ConditionName, type PageName, SLOW_MS, VARIANTS, type VariantName } from './variants.ts';
 
@@ -109,10 +110,13 @@ async function start(
     partitions: SELLER_EVENTS.defaultPartitions,
     replication: 1,
   });
-  await migrateSource(postgres.url('source'), silentLog);
+  await makeUsers(postgres, ['source', ...pages]);
+  await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
   for (const page of pages) {
     for (const delivery of VIEWS)
-      await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog);
+      await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog, {
+        users: namesOf(page),
+      });
   }
   const pool = (database: string): Pool => {
     const opened = openPool(
@@ -146,7 +150,9 @@ async function start(
         NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
         TC_HEALTH_PORT: String(healthPort),
         TC_LOG_LEVEL: 'warn',
-        ...Object.fromEntries(Object.entries(env).map(([key, value]) => [key, String(value)])),
+        ...Object.fromEntries(
+          Object.entries(asItsUser(program, env)).map(([key, value]) => [key, String(value)]),
+        ),
       },
       logFile: join(folder, `${name}.log`),
       readyUrl: `http://127.0.0.1:${healthPort}/readyz`,

@@ -152,6 +152,9 @@ const Kafka = section({
   ),
 });
 
+const userSecret = (purpose: string) =>
+  objectName.optional().meta({ description: `With the addresses that ${purpose}` });
+
 const Postgres = section({
   mode: z.enum(['embedded', 'cnpg', 'external']).default('embedded').meta({
     description: 'embedded: one server, for development; cnpg: a CloudNativePG cluster; external: yours',
@@ -184,9 +187,10 @@ const Postgres = section({
       .meta({ description: 'Connections of all roles together' }),
   }).meta({ description: 'For postgres.mode cnpg' }),
   external: section({
-    existingSecret: objectName
-      .optional()
-      .meta({ description: 'Holds one address a database, postgresql://user:password@host:5432/name' }),
+    existingSecret: objectName.optional().meta({
+      description:
+        'Holds one address a database, postgresql://user:password@host:5432/name, of the user that owns it and migrates',
+    }),
     port: z
       .int()
       .min(1)
@@ -200,6 +204,28 @@ const Postgres = section({
       search: secretKey.default('search-url').meta({ description: 'Of the search page' }),
       selfView: secretKey.default('self-view-url').meta({ description: 'Of the self-view' }),
     }).meta({ description: 'The keys of the secret' }),
+    userSecrets: section({
+      source: userSecret('the source of truth signs in with'),
+      relay: userSecret('the relay signs in with'),
+      republish: userSecret('jobs sign in with that publish sellers again'),
+      watcher: userSecret('what compares views signs in with, to the source and to the pages'),
+      page: userSecret('page servers and the self-view sign in with'),
+      projector: userSecret('projectors sign in with'),
+    }).meta({
+      description:
+        'A secret a purpose, with the same keys as existingSecret as far as they are needed, and another user in each address; migrations give each user what it needs. Whose secret is absent signs in as the owner, by existingSecret',
+    }),
+    caSecret: objectName.optional().meta({
+      description:
+        'A secret with the certificate of the authority that signed those of the databases: they are then reached by TLS with sslmode=verify-full; the addresses decide when absent',
+    }),
+    caKeys: section({
+      source: secretKey.default('ca.crt').meta({ description: 'For the source of truth' }),
+      gig: secretKey.default('ca.crt').meta({ description: 'For the gig page' }),
+      user: secretKey.default('ca.crt').meta({ description: 'For the user page' }),
+      search: secretKey.default('ca.crt').meta({ description: 'For the search page' }),
+      selfView: secretKey.default('ca.crt').meta({ description: 'For the self-view' }),
+    }).meta({ description: 'The keys of caSecret, one a database; one authority may do for all' }),
   }).meta({ description: 'For postgres.mode external' }),
 }).meta({
   description: 'What keeps the data: a database for the source of truth, and one a page',

@@ -1,8 +1,16 @@
-import { type DatabaseName, names, type Platform } from '../platform.ts';
+import {
+  type Database,
+  type DatabaseProgram,
+  type DatabaseUser,
+  USER_OF_PROGRAM,
+  userName,
+  usersOf,
+} from '#contracts/database-users.ts';
+import { DATABASES, type DatabaseName, names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
-export const databaseOn: Readonly<Record<DatabaseName, string>> = {
+export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
   source: 'source',
   gig: 'gig',
   user: 'user',
@@ -12,54 +20,125 @@ export const databaseOn: Readonly<Record<DatabaseName, string>> = {
 
 const CA_FOLDER = '/etc/postgres-ca';
 
-/** The secret with `username` and `password` of a PostgreSQL that this platform runs. */
+/** A user of a PostgreSQL that this platform runs, and the secret with its `username` and `password`. */
+export interface Account {
+  readonly name: string;
+  readonly secret: string;
+}
+
+const accountOf = (user: DatabaseUser, database: Database): Account => {
+  const name = userName(user, database);
+  return { name, secret: `${names.postgres}-${name.replace(/^top_clients_/, '').replaceAll('_', '-')}` };
+};
+
+/** Every account but the owner's, once; whoever runs PostgreSQL makes the users, and the operator the secrets. */
+export const accounts = (): readonly Account[] => {
+  const all = Object.values(databaseOn).flatMap((database) =>
+    usersOf(database).map((user) => accountOf(user, database)),
+  );
+  return [...new Map(all.map((one) => [one.name, one])).values()];
+};
+
+/** The secret with `username` and `password` of the owner of all databases there. */
 export const postgresSecret = ({ spec: { postgres } }: Platform): string =>
   postgres.mode === 'cnpg' ? `${names.postgres}-app` : (postgres.embedded.existingSecret ?? names.postgres);
 
 /**
- * What a role needs to reach databases: for each setting that takes an address, the database it shall lead to.
+ * What a program needs to reach databases as its own user: for each setting that takes an address, the database it shall
+ * lead to.
  * Passwords come from secrets; where the address is put together here they must be fit for one (no `@`, `/`, `:`).
  */
 export function databaseAccess(
   platform: Platform,
+  program: DatabaseProgram,
   settings: Readonly<Record<`TC_${string}`, DatabaseName>>,
 ): { readonly env: readonly EnvironmentVariable[]; readonly volumes: readonly Volume[] } {
   const { postgres } = platform.spec;
+  const user = USER_OF_PROGRAM[program];
   const secret = (name: string, from: string, key: string): EnvironmentVariable => ({
     name,
     valueFrom: { secretKeyRef: { name: from, key } },
   });
   const addresses = (address: (database: DatabaseName, name: string) => EnvironmentVariable) =>
     Object.entries(settings).map(([name, database]) => address(database, name));
+  const authority = authorityOf(platform);
+  const tls = {
+    env: addresses((database, name) => ({
+      name: name.replace(/_URL$/, '_CA_FILE'),
+      value: `${CA_FOLDER}/${authority?.files[database]}`,
+    })),
+    volumes: [{ name: 'postgres-ca', mountPath: CA_FOLDER, source: { secret: authority?.secret } }],
+  };
+  const { env: caFiles, volumes } = authority ? tls : { env: [], volumes: [] };
   if (postgres.mode === 'external') {
-    const { existingSecret, keys } = postgres.external;
+    const { existingSecret, keys, userSecrets } = postgres.external;
+    const from = user === 'owner' ? existingSecret : (userSecrets[user] ?? existingSecret);
     // The API server refuses external without a secret.
-    return { env: addresses((database, name) => secret(name, existingSecret!, keys[database])), volumes: [] };
+    return {
+      env: [...addresses((database, name) => secret(name, from!, keys[database])), ...caFiles],
+      volumes,
+    };
   }
-  const cnpg = postgres.mode === 'cnpg';
-  const host = cnpg ? `${names.postgres}-rw` : names.postgres;
-  const options = cnpg ? `?sslmode=verify-full&sslrootcert=${CA_FOLDER}/ca.crt` : '';
+  const host = postgres.mode === 'cnpg' ? `${names.postgres}-rw` : names.postgres;
+  const [first] = Object.values(settings);
+  // Whoever reaches several databases has one name in all of them.
+  const account =
+    user === 'owner' || first === undefined
+      ? postgresSecret(platform)
+      : accountOf(user, databaseOn[first]).secret;
   return {
     env: [
       // Kubernetes fills $(…) from variables that stand before.
-      secret('DATABASE_USER', postgresSecret(platform), 'username'),
-      secret('DATABASE_PASSWORD', postgresSecret(platform), 'password'),
+      secret('DATABASE_USER', account, 'username'),
+      secret('DATABASE_PASSWORD', account, 'password'),
       ...addresses((database, name) => ({
         name,
-        value: `postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@${host}:5432/${databaseOn[database]}${options}`,
+        value: `postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@${host}:5432/${databaseOn[database]}`,
       })),
+      ...caFiles,
     ],
-    volumes: cnpg
-      ? [
-          {
-            name: 'postgres-ca',
-            mountPath: CA_FOLDER,
-            // The certificate alone: the secret also holds the key that signs for the servers.
-            source: {
-              secret: { secretName: `${names.postgres}-ca`, items: [{ key: 'ca.crt', path: 'ca.crt' }] },
-            },
-          },
-        ]
-      : [],
+    volumes,
   };
 }
+
+/** Tells `migrate` who works in a database besides its owner: by name, or by an address with the name in it. */
+export function databaseUsers(
+  { spec: { postgres } }: Platform,
+  database: DatabaseName,
+): EnvironmentVariable[] {
+  return usersOf(databaseOn[database]).flatMap((user): EnvironmentVariable[] => {
+    const name = `TC_${user.toUpperCase()}_USER`;
+    if (postgres.mode !== 'external') return [{ name, value: userName(user, databaseOn[database]) }];
+    const { userSecrets, keys } = postgres.external;
+    const from = userSecrets[user];
+    return from === undefined
+      ? []
+      : [{ name, valueFrom: { secretKeyRef: { name: from, key: keys[database] } } }];
+  });
+}
+
+/** The secret with the authorities to trust, by keys that are names of files, and the file of each database; null: none. */
+function authorityOf({ spec: { postgres } }: Platform) {
+  switch (postgres.mode) {
+    case 'embedded':
+      return null;
+    case 'cnpg':
+      return {
+        // The certificate alone: the secret also holds the key that signs for the servers.
+        secret: filesOf(`${names.postgres}-ca`, ['ca.crt']),
+        files: databases(() => 'ca.crt'),
+      };
+    case 'external': {
+      const { caSecret, caKeys } = postgres.external;
+      if (caSecret === undefined) return null;
+      return { secret: filesOf(caSecret, Object.values(caKeys)), files: caKeys };
+    }
+  }
+}
+
+const filesOf = (secretName: string, keys: readonly string[]) => ({
+  secretName,
+  items: [...new Set(keys)].map((key) => ({ key, path: key })),
+});
+const databases = <T>(of: (database: DatabaseName) => T) =>
+  Object.fromEntries(DATABASES.map((one) => [one, of(one)])) as Record<DatabaseName, T>;

@@ -11,7 +11,7 @@ import { roleJob } from './role-job.ts';
 export function demoData(scope: Construct, platform: Platform): void {
   const { demoData: wanted } = platform.spec;
   if (!wanted.enabled) return;
-  const database = databaseAccess(platform, {
+  const database = databaseAccess(platform, 'seed', {
     TC_SOURCE_DATABASE_URL: 'source',
     TC_GIG_DATABASE_URL: 'gig',
     TC_USER_DATABASE_URL: 'user',

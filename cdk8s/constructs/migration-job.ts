@@ -1,7 +1,7 @@
 import type { Construct } from 'constructs';
 import type { PageName, ViewId } from '../api/page-view.ts';
 import type { DatabaseName, Platform } from '../platform.ts';
-import { databaseAccess } from './database-access.ts';
+import { databaseAccess, databaseUsers } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { roleJob } from './role-job.ts';
 import type { EnvironmentVariable } from './role-pod.ts';
@@ -23,13 +23,13 @@ export function topicJob(scope: Construct, platform: Platform): void {
 
 /** Brings a database without views to this version. */
 export function databaseJob(scope: Construct, platform: Platform, target: 'source' | 'self-view'): void {
-  const { volumes } = databaseAccess(platform, {});
+  const { volumes } = databaseAccess(platform, 'migrate', {});
   job(scope, platform, target, volumes, databaseSettings(platform, target));
 }
 
 /** Brings a page's own tables to this version and, unless null, a view beside them. */
 export function pageJob(scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void {
-  const { volumes } = databaseAccess(platform, {});
+  const { volumes } = databaseAccess(platform, 'migrate', {});
   job(scope, platform, view ? `${page}-${view.delivery}-v${view.version}` : page, volumes, [
     ...databaseSettings(platform, page),
     { name: 'TC_DELIVERY', value: view?.delivery ?? 'off' },
@@ -45,7 +45,8 @@ export function databaseSettings(
   const database: DatabaseName = target === 'self-view' ? 'selfView' : target;
   return [
     { name: 'TC_TARGET', value: target },
-    ...databaseAccess(platform, { TC_DATABASE_URL: database }).env,
+    ...databaseAccess(platform, 'migrate', { TC_DATABASE_URL: database }).env,
+    ...databaseUsers(platform, database),
   ];
 }
 

@@ -13,7 +13,7 @@ const component = 'outbox-relay';
 /** Outbox → Kafka. Any number may run: one leads a shard, the others stand by to take it over. */
 export function outboxRelay(scope: Construct, platform: Platform): void {
   const { relay } = platform.spec;
-  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
+  const database = databaseAccess(platform, 'outbox-relay', { TC_DATABASE_URL: 'source' });
   const kafka = kafkaAccess(platform, 'outbox-relay');
   new ApiObject(scope, 'outbox-relay', {
     apiVersion: 'apps/v1',

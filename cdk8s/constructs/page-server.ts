@@ -47,7 +47,7 @@ function serve(
   { replicas, resources }: { readonly replicas: number; readonly resources: Resources },
   settings: readonly EnvironmentVariable[],
 ): void {
-  const access = databaseAccess(platform, { TC_DATABASE_URL: database });
+  const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
   const { publicUrls } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
   const workload = { name: names.page(page), component, instance: page, replicas };

@@ -1,13 +1,13 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { DATABASES, names, type Platform } from '../platform.ts';
-import { databaseOn } from './database-access.ts';
+import { accounts, databaseOn } from './database-access.ts';
 import { metadataOf } from './labels.ts';
 import { scheduling } from './role-pod.ts';
 
 const component = 'postgres';
 const apiVersion = 'postgresql.cnpg.io/v1';
-/** Owns all databases; CloudNativePG keeps its password in the secret `<cluster>-app`. */
+/** Owns all databases, and migrates them; CloudNativePG keeps its password in the secret `<cluster>-app`. */
 const OWNER = 'topclients';
 
 /** A PostgreSQL cluster run by CloudNativePG, and the databases in it. */
@@ -27,6 +27,15 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
       },
       resources: cnpg.resources,
       postgresql: { parameters: { max_connections: String(cnpg.maxConnections) } },
+      // One a purpose; what each may do, migrate grants.
+      managed: {
+        roles: accounts().map(({ name, secret }) => ({
+          name,
+          ensure: 'present',
+          login: true,
+          passwordSecret: { name: secret },
+        })),
+      },
       bootstrap: { initdb: { database: databaseOn.source, owner: OWNER } },
       affinity: {
         enablePodAntiAffinity: true,

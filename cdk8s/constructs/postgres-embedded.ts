@@ -1,7 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { names, type Platform } from '../platform.ts';
-import { databaseOn, postgresSecret } from './database-access.ts';
+import { accounts, databaseOn, postgresSecret } from './database-access.ts';
 import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
@@ -30,9 +30,9 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
       ports: [{ name: 'postgres', port: 5432, targetPort: 'postgres', protocol: 'TCP' }],
     },
   });
-  const secret = (name: string, key: string) => ({
+  const secret = (name: string, key: string, from = postgresSecret(platform)) => ({
     name,
-    valueFrom: { secretKeyRef: { name: postgresSecret(platform), key } },
+    valueFrom: { secretKeyRef: { name: from, key } },
   });
   const accepts = {
     // By TCP: the server that the image starts for itself, to initialise, listens on a socket alone.
@@ -66,6 +66,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
               env: [
                 secret('POSTGRES_USER', 'username'),
                 secret('POSTGRES_PASSWORD', 'password'),
+                ...accounts().map((one) => secret(passwordOf(one.name), 'password', one.secret)),
                 { name: 'POSTGRES_DB', value: databaseOn.source },
                 { name: 'PGDATA', value: `${DATA_FOLDER}/pgdata` },
               ],
@@ -115,13 +116,24 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
   });
 }
 
+const passwordOf = (user: string) => `PASSWORD_OF_${user.toUpperCase()}`;
+
+/** Databases, and who may sign in to them: nobody but those to whom `migrate` grants something. */
 const DATABASES_SQL = `select format('create database %I', wanted.name)
 from unnest(array[${Object.values(databaseOn)
   .map((name) => `'${name}'`)
   .join(', ')}]) as wanted (name)
 where not exists (select from pg_database where datname = wanted.name)
 \\gexec
-`;
+${[...Object.values(databaseOn), 'postgres'].map((name) => `revoke all on database "${name}" from public;\n`).join('')}${accounts()
+  .map(
+    ({ name }) => `\\getenv password ${passwordOf(name)}
+select 'create role ${name}' where to_regrole('${name}') is null
+\\gexec
+alter role ${name} with login nosuperuser password :'password';
+`,
+  )
+  .join('')}`;
 
 /**
  * At every start of the server rather than at its first, as the image would by itself: an initialisation that was

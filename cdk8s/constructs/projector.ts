@@ -21,7 +21,7 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
   const { spec } = page;
   const name = names.projector(page.name, view);
   const instance = projectorInstance(page.name, view);
-  const database = databaseAccess(platform, { TC_DATABASE_URL: page.name });
+  const database = databaseAccess(platform, 'projector', { TC_DATABASE_URL: page.name });
   const kafka = kafkaAccess(platform, 'projector');
   const scaled = scalesByKeda(platform, spec);
   const replicas = Math.min(spec.replicas, platform.spec.kafka.partitions);

@@ -33,7 +33,7 @@ function job(
   volumes: ReturnType<typeof kafkaAccess>['volumes'],
   env: readonly EnvironmentVariable[],
 ): void {
-  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
+  const database = databaseAccess(platform, 'republish', { TC_DATABASE_URL: 'source' });
   roleJob(scope, platform, {
     name: `top-clients-republish-${instance}`,
     role: 'republish',

@@ -16,7 +16,7 @@ const component = 'source';
 /** The source of truth: the HTTP contract over its own database. */
 export function topClients(scope: Construct, platform: Platform): void {
   const { source, auth } = platform.spec;
-  const database = databaseAccess(platform, { TC_DATABASE_URL: 'source' });
+  const database = databaseAccess(platform, 'top-clients', { TC_DATABASE_URL: 'source' });
   const workload = { name: names.source, component, replicas: source.replicas };
   new ApiObject(scope, 'top-clients', {
     apiVersion: 'apps/v1',

@@ -18,7 +18,10 @@ export function compareViewJob(
   view: ViewId,
   attempt: number,
 ): void {
-  const database = databaseAccess(platform, { TC_SOURCE_DATABASE_URL: 'source', TC_DATABASE_URL: page });
+  const database = databaseAccess(platform, 'compare-views', {
+    TC_SOURCE_DATABASE_URL: 'source',
+    TC_DATABASE_URL: page,
+  });
   const kafka = kafkaAccess(platform, 'compare-views');
   roleJob(scope, platform, {
     name: `top-clients-compare-${projectorInstance(page, view)}-${attempt}`,
@@ -36,7 +39,7 @@ export function compareViewJob(
 
 /** Removes a view that nobody reads any more from its page's database, and the offsets of its group. */
 export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
-  const database = databaseAccess(platform, { TC_DATABASE_URL: page });
+  const database = databaseAccess(platform, 'drop-view', { TC_DATABASE_URL: page });
   const kafka = kafkaAccess(platform, 'drop-view');
   roleJob(scope, platform, {
     name: `top-clients-drop-${projectorInstance(page, view)}`,

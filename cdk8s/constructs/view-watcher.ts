@@ -21,7 +21,10 @@ export function viewWatcher(
 ): void {
   const { watch } = spec;
   if (!watch.enabled || !('version' in shown)) return;
-  const database = databaseAccess(platform, { TC_SOURCE_DATABASE_URL: 'source', TC_DATABASE_URL: name });
+  const database = databaseAccess(platform, 'watch-view', {
+    TC_SOURCE_DATABASE_URL: 'source',
+    TC_DATABASE_URL: name,
+  });
   const kafka = kafkaAccess(platform, 'watch-view');
   new ApiObject(scope, `watch-${name}`, {
     apiVersion: 'apps/v1',

@@ -6,6 +6,7 @@ import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
@@ -30,6 +31,7 @@ export const role = defineRole({
       'PostgreSQL address of the source of truth, its primary',
       url(),
     ),
+    sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
     timeoutMs: setting(
       'TC_TIMEOUT_MS',
       'until it must have come to a verdict, in ms; a third of it is for the view to catch up',
@@ -53,14 +55,20 @@ export const role = defineRole({
     };
     const ended = new AbortController();
 
-    const sourceDb = await connect({ ...session, url: config.sourceUrl }, fail);
+    const sourceDb = await connect({ ...session, url: config.sourceUrl, caFile: config.sourceCaFile }, fail);
     releases.push('the database of the source', () => sourceDb.end());
     const viewDb = await connect(
-      { ...session, url: config.databaseUrl, searchPath: [schema, 'public'], pipeline: true },
+      {
+        ...session,
+        url: config.databaseUrl,
+        caFile: config.databaseCaFile,
+        searchPath: [schema, 'public'],
+        pipeline: true,
+      },
       fail,
     );
     releases.push('the database of the page', () => viewDb.end());
-    const kafka = openKafka('compare-views', await kafkaSettings(config), log);
+    const kafka = openKafka('compare-views', kafkaSettings(config), log);
     const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
     releases.push('Kafka', () => topic.close());
     releases.push('the comparison', () => ended.abort(new Error('was stopped')));

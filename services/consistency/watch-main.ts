@@ -4,6 +4,7 @@ import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, integer, list, milliseconds, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -34,6 +35,7 @@ export const role = defineRole({
       'PostgreSQL address of the source of truth, its primary',
       url(),
     ),
+    sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
     sellersPerSecond: setting(
       'TC_SELLERS_PER_SECOND',
       'sellers of each view compared in a second, at most',
@@ -84,10 +86,16 @@ export const role = defineRole({
     const onLost = () => {};
     const openView = (schema: string) =>
       connect(
-        { ...connection, url: config.databaseUrl, searchPath: [schema, 'public'], pipeline: true },
+        {
+          ...connection,
+          url: config.databaseUrl,
+          caFile: config.databaseCaFile,
+          searchPath: [schema, 'public'],
+          pipeline: true,
+        },
         onLost,
       );
-    const kafka = openKafka('watch-view', await kafkaSettings(config), log);
+    const kafka = openKafka('watch-view', kafkaSettings(config), log);
     const open = async (view: KeptView): Promise<Session> => {
       const schema = viewSchema(view.delivery, view.version);
       const opened: (() => Promise<unknown>)[] = [];
@@ -95,7 +103,10 @@ export const role = defineRole({
         await Promise.allSettled(opened.map((one) => one()));
       };
       try {
-        const sourceDb = await connect({ ...connection, url: config.sourceUrl }, onLost);
+        const sourceDb = await connect(
+          { ...connection, url: config.sourceUrl, caFile: config.sourceCaFile },
+          onLost,
+        );
         opened.push(() => sourceDb.end());
         const viewDb = await openView(schema);
         opened.push(() => viewDb.end());

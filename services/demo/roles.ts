@@ -1,4 +1,11 @@
 import type { Caller } from '#contracts/callers.ts';
+import {
+  type DatabaseProgram,
+  type DatabaseUser,
+  USER_OF_PROGRAM,
+  userName,
+  usersOf,
+} from '#contracts/database-users.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
@@ -24,7 +31,8 @@ export interface Surroundings {
   readonly otlp: DemoOptions['otlp'];
   /** That pages' credentials are made from. */
   readonly callerKey: string;
-  database(name: DatabaseName): string;
+  /** The address of a database for a user of it; for the owner when none is named. */
+  database(name: DatabaseName, user?: DatabaseUser): string;
 }
 
 /** The roles that make traces. */
@@ -39,15 +47,22 @@ export function migrations({ brokers, database }: Surroundings): { name: string;
     name: `migrate-${name}`,
     args: flags({ target: name, ...settings }),
   });
-  const hybrid = target('gig', { 'database-url': database('gig'), delivery: 'hybrid' });
+  /** The owner's work, which also gives each user of the database what it needs. */
+  const ofDatabase = (name: string, of: DatabaseName, settings: Record<string, string> = {}) =>
+    target(name, {
+      'database-url': database(of),
+      ...Object.fromEntries(usersOf(of).map((user) => [`${user}-user`, userName(user, of)])),
+      ...settings,
+    });
+  const hybrid = ofDatabase('gig', 'gig', { delivery: 'hybrid' });
   return [
     target('topics', { 'kafka-brokers': brokers }),
-    target('source', { 'database-url': database('source') }),
-    target('gig', { 'database-url': database('gig') }),
+    ofDatabase('source', 'source'),
+    ofDatabase('gig', 'gig'),
     { ...hybrid, name: 'migrate-gig-hybrid' },
-    target('user', { 'database-url': database('user') }),
-    target('search', { 'database-url': database('search') }),
-    target('self-view', { 'database-url': database('self_view') }),
+    ofDatabase('user', 'user'),
+    ofDatabase('search', 'search'),
+    ofDatabase('self-view', 'self_view'),
   ];
 }
 
@@ -66,7 +81,11 @@ export const seedArgs = ({ database }: Surroundings, sellers: number): string[] 
  * in a group starts and stops together.
  */
 export function roleProcesses(around: Surroundings): readonly (readonly RoleProcess[])[] {
-  const { ports, host, brokers, otlp, callerKey, database } = around;
+  const { ports, host, brokers, otlp, callerKey } = around;
+  const addressFor = (program: DatabaseProgram, name: DatabaseName) => {
+    const user = USER_OF_PROGRAM[program];
+    return user === 'owner' ? around.database(name) : around.database(name, user);
+  };
   // Who looks at a demo wants to see what they did, not one request in a hundred.
   const traces = otlp ? { 'otel-exporter-otlp-endpoint': otlp, 'otel-traces-sampler-arg': 1 } : {};
   const process = (
@@ -87,14 +106,14 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
     process(delivery === 'hybrid' ? `projector-${page}-hybrid` : `projector-${page}`, 'projector', {
       page,
       delivery,
-      'database-url': database(page),
+      'database-url': addressFor('projector', page),
       'kafka-brokers': brokers,
     });
   const watcher = (page: 'gig' | 'user' | 'search') =>
     process(`watch-${page}`, 'watch-view', {
       page,
-      'database-url': database(page),
-      'source-database-url': database('source'),
+      'database-url': addressFor('watch-view', page),
+      'source-database-url': addressFor('watch-view', 'source'),
       'kafka-brokers': brokers,
     });
   // Pages ask for the source where the lab can slow it.
@@ -117,7 +136,7 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
   const variant = (name: VariantName, settings: Readonly<Record<string, string>>) =>
     page(`lab-${name}`, ports[`lab-${name}` as PortName], {
       page: 'gig',
-      'database-url': database('gig'),
+      'database-url': addressFor('page-server', 'gig'),
       ...settings,
     });
   return [
@@ -125,13 +144,13 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
       process('top-clients', 'top-clients', {
         port: ports['top-clients'],
         host,
-        'database-url': database('source'),
+        'database-url': addressFor('top-clients', 'source'),
         'database-pool': 8,
         'caller-key': callerKey,
         ...tokens,
       }),
       process('outbox-relay', 'outbox-relay', {
-        'database-url': database('source'),
+        'database-url': addressFor('outbox-relay', 'source'),
         'kafka-brokers': brokers,
       }),
       projector('gig'),
@@ -140,12 +159,12 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
       projector('gig', 'hybrid'),
     ],
     [
-      page('gig', ports.gig, { page: 'gig', 'database-url': database('gig') }),
-      page('user', ports.user, { page: 'user', 'database-url': database('user') }),
-      page('search', ports.search, { page: 'search', 'database-url': database('search') }),
+      page('gig', ports.gig, { page: 'gig', 'database-url': addressFor('page-server', 'gig') }),
+      page('user', ports.user, { page: 'user', 'database-url': addressFor('page-server', 'user') }),
+      page('search', ports.search, { page: 'search', 'database-url': addressFor('page-server', 'search') }),
       page('self-view', ports['self-view'], {
         page: 'self-view',
-        'database-url': database('self_view'),
+        'database-url': addressFor('page-server', 'self_view'),
         'token-url': `${innerUrl(ports.lab)}/token`,
         ...tokens,
       }),

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { appendFileSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { userName } from '#contracts/database-users.ts';
 import { openIssuer } from '../issuer/issuer.ts';
 import { GrafanaMissing } from '../local-infra/grafana.ts';
 import { PrometheusMissing } from '../local-infra/prometheus.ts';
@@ -106,7 +107,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       brokers: kafka.bootstrap,
       otlp: options.otlp,
       callerKey: randomBytes(32).toString('base64url'),
-      database: (name) => postgres.url(name),
+      database: (name, user) => postgres.url(name, user && userName(user, name)),
     };
 
     supervisor.nextGroup();

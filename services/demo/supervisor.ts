@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { userName, usersOf } from '#contracts/database-users.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { type LocalGrafana, startGrafana } from '../local-infra/grafana.ts';
 import { type LocalKafka, startKafka } from '../local-infra/kafka.ts';
@@ -73,7 +74,10 @@ export class Supervisor {
         },
       }),
     );
-    for (const name of DATABASES) await postgres.createDatabase(name);
+    for (const name of DATABASES) {
+      await postgres.createDatabase(name);
+      for (const user of usersOf(name)) await postgres.createUser(userName(user, name));
+    }
     return postgres;
   }
 

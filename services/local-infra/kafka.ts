@@ -10,7 +10,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { openLog, silentLog } from '#platform/log.ts';
 import { takeLock, underLock } from './folder-lock.ts';
-import { PortTaken, withFreePort } from './ports.ts';
+import { freePort, PortTaken, withFreePort } from './ports.ts';
 import {
   commandLine,
   type Exit,
@@ -29,6 +29,16 @@ export type KafkaOptions = {
   readonly port?: number;
   /** For the broker's talk with itself. Absent or 0: a free one, kept over restarts. */
   readonly controllerPort?: number;
+  /** A second listener, for clients that come by TLS and sign in with SCRAM-SHA-512. The users are made with the data. */
+  readonly secure?: {
+    /** PEM, of the broker: the certificate with the chain behind it, and the key as PKCS #8. */
+    readonly certificate: string;
+    readonly key: string;
+    /** The name clients reach it by. */
+    readonly host: string;
+    /** Passwords by user. */
+    readonly users: Readonly<Record<string, string>>;
+  };
   /** Java heap in MB, fixed size; the process takes about 200 MB more. Default 320. */
   readonly heapMb?: number;
   /** Added to, or replacing, the properties chosen below. */
@@ -44,6 +54,8 @@ export type KafkaOptions = {
 export type LocalKafka = {
   /** `127.0.0.1:<port>` */
   readonly bootstrap: string;
+  /** Of the listener with TLS and SCRAM; null without one. */
+  readonly secureBootstrap: string | null;
   readonly port: number;
   /** Of the Java process; another one after a restart. */
   readonly pid: number;
@@ -144,15 +156,19 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   try {
     const jars = await brokerJars(log);
     await endLeftoverKafka(dataDir, log);
-    if (!existsSync(join(dataDir, 'data', 'meta.properties'))) await format(java, jars, dataDir, log);
+    if (!existsSync(join(dataDir, 'data', 'meta.properties'))) {
+      await format(java, jars, dataDir, options.secure?.users ?? {}, log);
+    }
+    const securePort = options.secure ? await freePort() : 0;
     const { broker, port } = await withFreePort(options.port, (port) =>
       withFreePort(options.controllerPort, async (controllerPort) => ({
-        broker: await launch({ java, jars, dataDir, port, controllerPort, options, log }),
+        broker: await launch({ java, jars, dataDir, port, controllerPort, securePort, options, log }),
         port,
       })),
     );
     return {
       bootstrap: `127.0.0.1:${port}`,
+      secureBootstrap: options.secure ? `${options.secure.host}:${securePort}` : null,
       port,
       logFile: broker.logFile,
       get pid() {
@@ -182,15 +198,19 @@ type Launch = {
   readonly dataDir: string;
   readonly port: number;
   readonly controllerPort: number;
+  readonly securePort: number;
   readonly options: KafkaOptions;
   readonly log: (message: string) => void;
 };
 
-async function launch({ java, jars, dataDir, port, controllerPort, options, log }: Launch) {
+async function launch({ java, jars, dataDir, port, controllerPort, securePort, options, log }: Launch) {
   const config = join(dataDir, 'server.properties');
   await writeProperties(config, {
     ...PROPERTIES,
     ...listeners(port, controllerPort),
+    ...(options.secure
+      ? await secureListener(dataDir, port, controllerPort, securePort, options.secure)
+      : {}),
     'log.dirs': join(dataDir, 'data'),
     ...options.properties,
   });
@@ -237,6 +257,28 @@ function listeners(port: number, controllerPort: number) {
   };
 }
 
+async function secureListener(
+  dataDir: string,
+  port: number,
+  controllerPort: number,
+  securePort: number,
+  { certificate, key, host }: NonNullable<KafkaOptions['secure']>,
+) {
+  const keystore = join(dataDir, 'keystore.pem');
+  await writeFile(keystore, `${key.trim()}\n${certificate}`, { mode: 0o600 });
+  const plain = listeners(port, controllerPort);
+  return {
+    listeners: `${plain.listeners},SECURE://127.0.0.1:${securePort}`,
+    'advertised.listeners': `${plain['advertised.listeners']},SECURE://${host}:${securePort}`,
+    'listener.security.protocol.map': `${PROPERTIES['listener.security.protocol.map']},SECURE:SASL_SSL`,
+    'sasl.enabled.mechanisms': 'SCRAM-SHA-512',
+    'listener.name.secure.scram-sha-512.sasl.jaas.config':
+      'org.apache.kafka.common.security.scram.ScramLoginModule required;',
+    'ssl.keystore.type': 'PEM',
+    'ssl.keystore.location': keystore,
+  };
+}
+
 function logging(): string[] {
   return [
     '-Dorg.slf4j.simpleLogger.defaultLogLevel=warn',
@@ -259,6 +301,7 @@ async function format(
   java: string,
   jars: string,
   dataDir: string,
+  users: Readonly<Record<string, string>>,
   log: (message: string) => void,
 ): Promise<void> {
   log(`kafka: formatting ${join(dataDir, 'data')}`);
@@ -275,6 +318,10 @@ async function format(
       ...['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format'],
       // One id in 64 begins with a dash, which as a word of its own would be read as another option.
       ...[`--cluster-id=${clusterId}`, '-c', config],
+      ...Object.entries(users).flatMap(([name, password]) => [
+        '--add-scram',
+        `SCRAM-SHA-512=[name=${name},password=${password}]`,
+      ]),
     ],
     { env: { JAVA_TOOL_OPTIONS: undefined, JDK_JAVA_OPTIONS: undefined, _JAVA_OPTIONS: undefined } },
   );

@@ -1,7 +1,7 @@
 /** A real PostgreSQL on this machine without a container engine, for the demo, the tests and the benches. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -29,6 +29,8 @@ export type PostgresOptions = {
   readonly port?: number;
   /** Added to, or replacing, the settings of postgresql.conf chosen below. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
+  /** PEM, of the server; it then speaks TLS as well, to whoever asks for it. */
+  readonly tls?: { readonly certificate: string; readonly key: string };
   /** Absent: a server that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
   /** Told in words what happens. */
@@ -40,10 +42,12 @@ export type LocalPostgres = {
   /** Of the postmaster; another one after a restart. */
   readonly pid: number;
   readonly logFile: string;
-  /** Connection string of the superuser `postgres` on 127.0.0.1, without a password. */
-  url(database: string): string;
+  /** Connection string on 127.0.0.1, without a password; of the superuser `postgres` unless another is named. */
+  url(database: string, user?: string): string;
   /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
   createDatabase(name: string): Promise<void>;
+  /** Creates a user that may sign in and nothing else, unless it is there. */
+  createUser(name: string): Promise<void>;
   /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
   kill(signal: NodeJS.Signals): void;
   /** Starts it again on the same port and data, after a fast shutdown if it runs; resolves when it answers. */
@@ -117,6 +121,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
     await endLeftoverPostgres(dataDir, log);
     if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, user, log);
     await checkVersion(native, pgdata);
+    if (options.tls) await keepCertificate(pgdata, user, options.tls);
 
     const server = await withFreePort(options.port, (port) =>
       launch({ native, dataDir, pgdata, logFile, port, user, options, log }),
@@ -140,7 +145,8 @@ type Launch = {
 };
 
 async function launch({ native, dataDir, pgdata, logFile, port, user, options, log }: Launch) {
-  const settings = Object.entries({ ...SETTINGS, ...options.settings });
+  const tls = options.tls ? { ssl: true, ssl_cert_file: CERTIFICATE, ssl_key_file: KEY } : {};
+  const settings = Object.entries({ ...SETTINGS, ...tls, ...options.settings });
   try {
     const started = await startProcess({
       name: 'postgres',
@@ -171,8 +177,8 @@ async function launch({ native, dataDir, pgdata, logFile, port, user, options, l
 }
 
 function handle(server: ManagedProcess, port: number, release: () => Promise<void>): LocalPostgres {
-  const url = (database: string) =>
-    `postgresql://${SUPERUSER}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
+  const url = (database: string, user = SUPERUSER) =>
+    `postgresql://${encodeURIComponent(user)}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
   return {
     port,
     logFile: server.logFile,
@@ -183,12 +189,8 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
     get exited() {
       return server.exited;
     },
-    async createDatabase(name) {
-      await query(url('postgres'), `create database ${escapeIdentifier(name)}`).catch((error: unknown) => {
-        // 42P04: it exists. 23505: another session created it at this moment.
-        if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
-      });
-    },
+    createDatabase: (name) => create(url('postgres'), `database ${escapeIdentifier(name)}`),
+    createUser: (name) => create(url('postgres'), `role ${escapeIdentifier(name)} login`),
     kill: (signal) => server.kill(signal),
     restart: () => server.restart(),
     async stop() {
@@ -197,6 +199,13 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
       return exit;
     },
   };
+}
+
+async function create(connectionString: string, what: string): Promise<void> {
+  await query(connectionString, `create ${what}`).catch((error: unknown) => {
+    // 42P04, 42710: it exists. 23505: another session created it at this moment.
+    if (!['42P04', '42710', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
+  });
 }
 
 async function query(connectionString: string, sql: string): Promise<void> {
@@ -261,6 +270,26 @@ function postgresProcessesOf(pgdata: string): number[] {
   return readdirSync('/proc')
     .map(Number)
     .filter((pid) => pid > 0 && workingDirectory(pid) === pgdata && isPostgresOf(pid, pgdata));
+}
+
+const CERTIFICATE = 'server.crt';
+const KEY = 'server.key';
+
+/** Where its user can read them, and nobody else: PostgreSQL refuses a key that others may read. */
+async function keepCertificate(
+  pgdata: string,
+  user: UserIds | undefined,
+  { certificate, key }: NonNullable<PostgresOptions['tls']>,
+): Promise<void> {
+  for (const [name, text] of [
+    [CERTIFICATE, certificate],
+    [KEY, key],
+  ] as const) {
+    const file = join(pgdata, name);
+    await rm(file, { force: true });
+    await writeFile(file, text, { mode: 0o600 });
+    if (user) await chown(file, user.uid, user.gid);
+  }
 }
 
 /** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half cluster. */

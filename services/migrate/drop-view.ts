@@ -115,10 +115,11 @@ export const role = defineRole({
   async start(config, { log, metrics, releases }) {
     installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion, brokers } = config;
-    const kafka = brokers && openKafka('drop-view', await kafkaSettings({ ...config, brokers }), log);
+    const kafka = brokers && openKafka('drop-view', kafkaSettings({ ...config, brokers }), log);
     const db = await connect(
       {
         url: config.databaseUrl,
+        caFile: config.databaseCaFile,
         applicationName: 'drop-view',
         statementTimeoutMs: 60_000,
         connectTimeoutMs: 10_000,

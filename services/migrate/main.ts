@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, integer, setting } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
@@ -9,6 +10,8 @@ import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { grantUsers, type Users } from './grants.ts';
+import { USER_SETTINGS, usersIn } from './user-settings.ts';
 import { viewScopes } from './view-scopes.ts';
 
 const services = new URL('../', import.meta.url);
@@ -17,13 +20,21 @@ const folder = (path: string) => new URL(`${path}/`, services);
 /** A page's view is brought up together with the page's own tables; `none` leaves views alone (self-view, off). */
 export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
 
+/** How the owner reaches a database, beside its address, and for whom it migrates. */
+export interface OwnerAccess {
+  readonly caFile?: string | undefined;
+  /** Who gets what it needs there; nobody when absent, and then everybody signs in as the owner. */
+  readonly users?: Users;
+}
+
 async function withConnection<T>(
   url: string,
   log: Log,
+  { caFile }: OwnerAccess,
   work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
   const client = await connect(
-    { url, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
+    { url, caFile, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
     (err) => log.error({ err }, 'lost the database'),
   );
   try {
@@ -34,27 +45,39 @@ async function withConnection<T>(
 }
 
 /** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
-export const migrateSource = (url: string, log: Log): Promise<string[]> =>
-  withConnection(url, log, (client) =>
-    migrate(client, folder('top-clients/adapters/postgres/migrations'), log, { scope: 'source' }),
-  );
+export const migrateSource = (url: string, log: Log, access: OwnerAccess = {}): Promise<string[]> =>
+  withConnection(url, log, access, async (client) => {
+    const at = folder('top-clients/adapters/postgres/migrations');
+    const applied = await migrate(client, at, log, { scope: 'source' });
+    await grantUsers(client, 'source', 'public', access.users ?? {});
+    return applied;
+  });
 
 /** Brings a page's own tables, and one version of its view, to this version. */
-export const migratePage = (page: string, url: string, view: ViewToMigrate, log: Log): Promise<string[]> =>
-  withConnection(url, log, async (client) => {
+export const migratePage = (
+  page: string,
+  url: string,
+  view: ViewToMigrate,
+  log: Log,
+  access: OwnerAccess = {},
+): Promise<string[]> =>
+  withConnection(url, log, access, async (client) => {
     const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
+    const users = access.users ?? {};
+    await grantUsers(client, page === 'self-view' ? 'self-view' : 'page', 'public', users);
     if (view === 'none') return applied;
     const schema = viewSchema(view.delivery, view.version);
     const variables = { schema };
     const [beside, rows] = viewScopes(schema);
-    return [
-      ...applied,
+    const ofView = [
       ...(await migrate(client, folder('pages/view-migrations'), log, { scope: beside, variables })),
       ...(await migrate(client, folder(`pages/${page}/views/${view.delivery}`), log, {
         scope: rows,
         variables,
       })),
     ];
+    await grantUsers(client, 'view', schema, users);
+    return [...applied, ...ofView];
   });
 
 const required = <T>(value: T | undefined, name: string, target: string): T => {
@@ -72,6 +95,8 @@ export const role = defineRole({
       z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
     ),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    ...USER_SETTINGS,
     delivery: setting(
       'TC_DELIVERY',
       'which view to create for a page',
@@ -96,7 +121,7 @@ export const role = defineRole({
     if (target === 'topics') {
       const brokers = required(config.brokers, 'TC_KAFKA_BROKERS', target);
       installKafkaCodecs(log, metrics);
-      const kafka = openKafka('migrate', await kafkaSettings({ ...config, brokers }), log);
+      const kafka = openKafka('migrate', kafkaSettings({ ...config, brokers }), log);
       const { topic, settings, owned } = SELLER_EVENTS;
       const { partitions: wanted, replication } = config;
       const changed = await ensureTopic(
@@ -119,9 +144,10 @@ export const role = defineRole({
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);
     const { delivery } = config;
+    const access = { caFile: config.databaseCaFile, users: usersIn(config) };
     const applied =
       target === 'source'
-        ? await migrateSource(url, log)
+        ? await migrateSource(url, log, access)
         : await migratePage(
             target,
             url,
@@ -129,6 +155,7 @@ export const role = defineRole({
               ? 'none'
               : { delivery, version: config.viewVersion },
             log,
+            access,
           );
     log.info({ target, applied }, applied.length > 0 ? 'migrated' : 'nothing to migrate');
     return 'done';

@@ -1,10 +1,12 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import { CALLER_KEYS } from '#cdk8s/constructs/caller-access.ts';
+import { accounts, databaseOn } from '#cdk8s/constructs/database-access.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { names, type Platform } from '#cdk8s/platform.ts';
+import { DATABASES, names, type Platform } from '#cdk8s/platform.ts';
 import { CALLERS } from '#contracts/callers.ts';
+import { DATABASE_USERS, usersOf } from '#contracts/database-users.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import { MANAGED_BY, OPERATOR } from './kinds.ts';
 import type { OwnerReference, StoredObject } from './kube/kube.ts';
@@ -23,6 +25,8 @@ export interface MadeSecret {
     readonly wanted: string | undefined;
     readonly from: (before: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
   };
+  /** Opaque when absent. */
+  readonly type?: 'kubernetes.io/basic-auth';
 }
 
 /** A secret that somebody else makes, and whose absence keeps pods from starting. */
@@ -91,6 +95,17 @@ export function secretsToMake(
           },
         ]
       : []),
+    ...(postgres.mode === 'external'
+      ? []
+      : accounts().map(({ name, secret }) => ({
+          name: secret,
+          keys: ['username', 'password'],
+          // As long as the databases, like that of their owner.
+          owned: false,
+          // As CloudNativePG wants it.
+          type: 'kubernetes.io/basic-auth' as const,
+          make: () => ({ username: name, password: randomBytes(24).toString('base64url') }),
+        }))),
     ...(auth.demoIssuer
       ? [
           {
@@ -159,6 +174,23 @@ export function secretsNeeded({
           },
         ]
       : []),
+    ...(postgres.mode === 'external'
+      ? DATABASE_USERS.flatMap((user) => {
+          const name = external.userSecrets[user];
+          const databases = DATABASES.filter((one) => usersOf(databaseOn[one]).includes(user));
+          const keys = [...new Set(databases.map((one) => external.keys[one]))];
+          return name === undefined ? [] : [{ name, keys, namedBy: `postgres.external.userSecrets.${user}` }];
+        })
+      : []),
+    ...(postgres.mode === 'external' && external.caSecret
+      ? [
+          {
+            name: external.caSecret,
+            keys: [...new Set(Object.values(external.caKeys))],
+            namedBy: 'postgres.external.caSecret',
+          },
+        ]
+      : []),
     ...(kafka.mode === 'external' && sasl
       ? [
           {
@@ -190,7 +222,7 @@ export function madeSecret(secret: MadeSecret, namespace: string, owner: OwnerRe
       ...rotationOf(secret),
       ...(secret.owned ? { ownerReferences: [owner] } : {}),
     },
-    type: 'Opaque',
+    type: secret.type ?? 'Opaque',
     stringData: secret.make(),
   };
 }

@@ -1,5 +1,6 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { integer, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
@@ -28,6 +29,7 @@ export const role = defineRole({
     'sends the rows of the outbox to Kafka, in order for each seller; any number may run, one leads a shard',
   settings: {
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source, not through a pooler', url()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     shards: setting(
       'TC_SHARDS',
       'into how many parts the outbox is divided; the same for every relay',
@@ -40,11 +42,12 @@ export const role = defineRole({
     tuneHeap();
     installKafkaCodecs(log, registry);
     const tracing = await openTracing('outbox-relay', config, { log, version, releases });
-    const kafka = await kafkaSettings(config);
+    const kafka = kafkaSettings(config);
     const metrics = openRelayMetrics(registry, config.shards);
     const stop = new AbortController();
     const database = {
       url: config.databaseUrl,
+      caFile: config.databaseCaFile,
       applicationName: 'outbox-relay',
       statementTimeoutMs: 10_000,
       connectTimeoutMs: 3_000,

@@ -7,6 +7,7 @@ import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
@@ -53,6 +54,7 @@ export const role = defineRole({
     ),
     viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
     databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", url()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databasePool: setting(
       'TC_DATABASE_POOL',
       'connections to it, at most, beside the one that is told of changes',
@@ -139,6 +141,7 @@ export const role = defineRole({
           : null;
       const access = {
         url: config.databaseUrl,
+        caFile: config.databaseCaFile,
         applicationName: `page-server ${config.page}`,
         // The page's own deadline ends the wait for a connection and for the statement together; these end what it
         // leaves behind.

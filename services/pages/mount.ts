@@ -48,6 +48,7 @@ export interface SelfViewDeps extends PageContext {
   readonly identity: CallerIdentity;
   readonly config: {
     readonly databaseUrl: string;
+    readonly databaseCaFile: string | undefined;
     readonly databasePool: number;
     /** Base of the source of truth, without `/v1`. */
     readonly sourceUrl: string;

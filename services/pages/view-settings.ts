@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 
 /** Which view, and where it lives. */
 export const VIEW_SETTINGS = {
@@ -11,4 +12,5 @@ export const VIEW_SETTINGS = {
   ),
   viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
   databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", url()),
+  databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
 } as const;

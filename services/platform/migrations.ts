@@ -73,6 +73,16 @@ export async function migrate(
   }
 }
 
+/** Does what no migration may do at the same time; waits for those under way. */
+export async function exclusively<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
+  await client.query('select pg_advisory_lock($1)', [LOCK]);
+  try {
+    return await work();
+  } finally {
+    await client.query('select pg_advisory_unlock($1)', [LOCK]);
+  }
+}
+
 /**
  * Drops a schema with all that is in it, and forgets the migrations that made it, together or not at all. Waits for
  * migrations under way. Safe to repeat.

@@ -1,8 +1,10 @@
 import { isNativeError } from 'node:util/types';
 import pg from 'pg';
+import { UNTRUSTED } from './certificates.ts';
+import { DatabaseClient, withTls } from './database-tls.ts';
 import type { Log } from './log.ts';
 
-export type { Pool, PoolClient } from 'pg';
+export type { Client, Pool, PoolClient } from 'pg';
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
 // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
@@ -32,6 +34,7 @@ const TRANSIENT_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
+  UNTRUSTED, // a certificate that was not renewed is, sooner or later
 ]);
 
 /** True when PostgreSQL is down or out of reach, so that trying again later can help. */
@@ -49,6 +52,8 @@ export function isUnavailable(err: unknown): boolean {
 
 export interface PoolSettings {
   readonly url: string;
+  /** The authority that must have signed the server's certificate; absent: what the address says of TLS. */
+  readonly caFile?: string | undefined;
   readonly applicationName: string;
   readonly maximum: number;
   /** A statement that runs longer is cancelled by the server. */
@@ -72,7 +77,7 @@ async function assertWritable(client: Queryable): Promise<void> {
 }
 
 const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
-  connectionString: settings.url,
+  connectionString: withTls(settings.url, settings.caFile),
   application_name: settings.applicationName,
   statement_timeout: settings.statementTimeoutMs,
   // The server's cancel normally comes first; this one ends a wait for a server that is gone.
@@ -91,6 +96,8 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   const pool = new pg.Pool({
     ...clientConfig(settings),
+    // The types leave its argument away.
+    Client: DatabaseClient as unknown as new () => pg.ClientBase,
     max: settings.maximum,
     idleTimeoutMillis: 30_000,
     ...(settings.primaryOnly ? { onConnect: assertWritable } : {}),
@@ -107,7 +114,7 @@ export async function connect(
   settings: Omit<PoolSettings, 'maximum' | 'primaryOnly'>,
   onLost: (err: Error) => void,
 ): Promise<pg.Client> {
-  const client = new pg.Client(clientConfig(settings));
+  const client = new DatabaseClient(clientConfig(settings));
   client.on('error', onLost);
   await client.connect();
   return client;

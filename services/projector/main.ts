@@ -34,10 +34,11 @@ export const role = defineRole({
     const { page, delivery, viewVersion, sessionTimeoutMs } = config;
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);
-    const kafka = openKafka(`projector-${page}`, await kafkaSettings(config), log);
+    const kafka = openKafka(`projector-${page}`, kafkaSettings(config), log);
     const projection = PAGES[page].projections[delivery];
     const database = {
       url: config.databaseUrl,
+      caFile: config.databaseCaFile,
       applicationName: groupId,
       statementTimeoutMs: STATEMENT_TIMEOUT_MS,
       connectTimeoutMs: 3_000,

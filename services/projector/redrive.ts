@@ -50,11 +50,12 @@ export const role = defineRole({
   name: 'redrive',
   about: 'tries the parked messages of a view again, and tells what remains',
   settings: VIEW_SETTINGS,
-  async start({ page, delivery, viewVersion, databaseUrl }, { log, releases }) {
+  async start({ page, delivery, viewVersion, databaseUrl, databaseCaFile }, { log, releases }) {
     const lost = new AbortController();
     const db = await connect(
       {
         url: databaseUrl,
+        caFile: databaseCaFile,
         applicationName: 'redrive',
         statementTimeoutMs: 30_000,
         connectTimeoutMs: 5_000,

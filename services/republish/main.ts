@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { boolean, ConfigError, integer, milliseconds, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, growTopic } from '#platform/kafka/topics.ts';
@@ -28,6 +29,7 @@ export const role = defineRole({
       'PostgreSQL address of the source, its primary and not through a pooler',
       url(),
     ),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     reason: setting(
       'TC_REASON',
       'request: all sellers, or a range of them; growth: those who move because the topic gets more partitions',
@@ -96,7 +98,7 @@ export const role = defineRole({
       if (!brokers) throw new ConfigError('republish --reason growth needs TC_KAFKA_BROKERS');
       if (!partitions) throw new ConfigError('republish --reason growth needs TC_PARTITIONS');
       installKafkaCodecs(log, metrics);
-      const kafka = openKafka('republish', await kafkaSettings({ ...config, brokers }), log);
+      const kafka = openKafka('republish', kafkaSettings({ ...config, brokers }), log);
       const topic: GrowingTopic = {
         count: () => countPartitions(kafka, SELLER_EVENTS.topic),
         grow: config.growTopic
@@ -105,7 +107,7 @@ export const role = defineRole({
       };
       const { movedFrom, settleMs } = config;
       const wanted = { ...options, partitions, movedFrom, settleMs };
-      const layout = await persistently(config.databaseUrl, log, stopping.signal, (db) =>
+      const layout = await persistently(config, log, stopping.signal, (db) =>
         growPartitions(db, topic, wanted, log),
       );
       log.info({ partitions: layout.partitions }, 'the partitions are as they shall be');
@@ -113,7 +115,7 @@ export const role = defineRole({
     }
     if (!request) throw new ConfigError('republish --reason request needs TC_REQUEST, a name for the run');
     const range = { request, first: config.firstSeller, last: config.lastSeller };
-    const sellers = await persistently(config.databaseUrl, log, stopping.signal, async (db) => {
+    const sellers = await persistently(config, log, stopping.signal, async (db) => {
       await beginRun(db, range);
       return finishRun(db, request, options);
     });
@@ -133,7 +135,7 @@ function telling(log: Log): NonNullable<RunOptions['onProgress']> {
 
 /** On a session that no other run has beside it; on a new one when the database was away, as often as it takes. */
 async function persistently<T>(
-  databaseUrl: string,
+  database: { readonly databaseUrl: string; readonly databaseCaFile?: string | undefined },
   log: Log,
   signal: AbortSignal,
   work: (db: Queryable) => Promise<T>,
@@ -143,7 +145,8 @@ async function persistently<T>(
     try {
       const db = await connect(
         {
-          url: databaseUrl,
+          url: database.databaseUrl,
+          caFile: database.databaseCaFile,
           applicationName: 'republish',
           statementTimeoutMs: 30_000,
           connectTimeoutMs: 5_000,

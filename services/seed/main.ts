@@ -1,10 +1,12 @@
 import { integer, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { seed } from './seed.ts';
 
 const database = (page: string, what: string) =>
   setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, url());
+const authority = (page: string) => databaseCaFile(`TC_${page}_DATABASE_CA_FILE`);
 
 export const role = defineRole({
   name: 'seed',
@@ -16,13 +18,19 @@ export const role = defineRole({
     user: database('USER', 'the user page'),
     search: database('SEARCH', 'the search page'),
     selfView: database('SELF_VIEW', 'the self-view'),
+    sourceCaFile: authority('SOURCE'),
+    gigCaFile: authority('GIG'),
+    userCaFile: authority('USER'),
+    searchCaFile: authority('SEARCH'),
+    selfViewCaFile: authority('SELF_VIEW'),
   },
   async start(config, { log, releases }) {
     const stopped = new AbortController();
-    const open = (address: string) => {
+    const open = (address: string, caFile: string | undefined) => {
       const pool = openPool(
         {
           url: address,
+          caFile,
           applicationName: 'seed',
           maximum: 4,
           statementTimeoutMs: 60_000,
@@ -34,11 +42,11 @@ export const role = defineRole({
       return pool;
     };
     const databases = {
-      source: open(config.source),
-      gig: open(config.gig),
-      user: open(config.user),
-      search: open(config.search),
-      selfView: open(config.selfView),
+      source: open(config.source, config.sourceCaFile),
+      gig: open(config.gig, config.gigCaFile),
+      user: open(config.user, config.userCaFile),
+      search: open(config.search, config.searchCaFile),
+      selfView: open(config.selfView, config.selfViewCaFile),
     };
     // Released first: no chunk begins after the signal, and the pools wait for those in flight.
     releases.push('seeding', () => stopped.abort());

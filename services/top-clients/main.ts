@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { callerKeys, secretText } from '#platform/caller-credential.ts';
 import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { SERVER_SETTINGS } from '#platform/http-server.ts';
@@ -33,6 +34,7 @@ export const role = defineRole({
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
@@ -118,6 +120,7 @@ export const role = defineRole({
     const pool = openPool(
       {
         url: config.databaseUrl,
+        caFile: config.databaseCaFile,
         applicationName: 'top-clients',
         maximum: config.databasePool,
         statementTimeoutMs: config.statementTimeoutMs,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { integer, setting } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { postgresStateRepair } from './adapters/postgres/state-repair.ts';
@@ -12,6 +13,7 @@ export const role = defineRole({
   about: 'makes the state of every seller anew from the event log alone, while the service runs',
   settings: {
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source of truth', z.url()),
+    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
       'a statement that takes longer is cancelled and ends the run, in ms',
@@ -22,6 +24,7 @@ export const role = defineRole({
     const client = await connect(
       {
         url: config.databaseUrl,
+        caFile: config.databaseCaFile,
         applicationName: 'rebuild-state',
         statementTimeoutMs: config.statementTimeoutMs,
         connectTimeoutMs: 10_000,

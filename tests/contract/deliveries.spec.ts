@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { userName } from '#contracts/database-users.ts';
 import { TopClientsView } from '#contracts/delivery.ts';
 import type { SellerEvent } from '#contracts/events.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
@@ -31,6 +32,7 @@ import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
+import { makeUsers, namesOf } from '../support/users.ts';
 
 const DELIVERIES = {
   asynchronous: { delivery: 'asynchronous', parallel: false },
@@ -123,10 +125,13 @@ let title: Record<PageName, string>;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'deliveries-'));
   postgres = await startPostgres({ dataDir: folder });
+  await makeUsers(postgres, PAGE_NAMES);
   for (const page of PAGE_NAMES) {
     await postgres.createDatabase(page);
     for (const delivery of ['asynchronous', 'hybrid'] as const) {
-      await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog);
+      await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog, {
+        users: namesOf(page),
+      });
       const db = openDatabase(page, delivery);
       const projection = PAGES[page].projections[delivery];
       await projection.upsert(
@@ -193,7 +198,7 @@ async function serve(
   const held = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : undefined;
   const metrics = openMetrics({ processMetrics: false });
   const deps = { log: silentLog, metrics };
-  const pool = openDatabase(page, held, over.databaseUrl);
+  const pool = openDatabase(page, held, over.databaseUrl ?? postgres.url(page, userName('page', page)));
   const client = openSource(
     {
       url: over.sourceUrl ?? `http://127.0.0.1:${sourcePort}`,

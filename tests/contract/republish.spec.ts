@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type pg from 'pg';
+import { userName } from '#contracts/database-users.ts';
 import { decodeEvent } from '#contracts/events.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { silentLog } from '#platform/log.ts';
@@ -13,6 +14,7 @@ import { migrateSource } from '../../services/migrate/main.ts';
 import { readProgress } from '../../services/outbox/partition-layout.ts';
 import { growPartitions } from '../../services/republish/growth.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
+import { makeUsers, namesOf } from '../support/users.ts';
 
 const SELLERS = 60;
 const OPTIONS = { sellersPerSecond: 1_000_000, mostWaiting: 1_000_000, sellersAtATime: 7 };
@@ -30,7 +32,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'republish-'));
   postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   await postgres.createDatabase('source');
-  await migrateSource(postgres.url('source'), silentLog);
+  await makeUsers(postgres, ['source']);
+  await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
   db = await connect();
 }, 60_000);
 
@@ -50,10 +53,10 @@ beforeEach(async () => {
       select seller_id, version, 'seller-erased', '{"type":"seller-erased"}', now() from seller where version > 0`);
 });
 
-const connect = (): Promise<pg.Client> =>
+const connect = (user?: string): Promise<pg.Client> =>
   connectTo(
     {
-      url: postgres.url('source'),
+      url: postgres.url('source', user),
       applicationName: 'test',
       statementTimeoutMs: 20_000,
       connectTimeoutMs: 5_000,
@@ -69,7 +72,7 @@ async function lostAfter(
   statements: number,
   reached: boolean,
 ): Promise<{ session: Queryable; end: () => Promise<void> }> {
-  const client = await connect();
+  const client = await connect(userName('republish', 'source'));
   let left = statements;
   const query = async (...args: unknown[]) => {
     if (left-- <= 0) {

@@ -4,6 +4,7 @@ import { dropMigrated } from '#platform/migrations.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { viewScopes } from '../../services/migrate/view-scopes.ts';
 import { until } from '../support/pipeline.ts';
+import { namesOf } from '../support/users.ts';
 import type { Fault } from './fault.ts';
 import { VIEW_SCHEMA } from './world.ts';
 
@@ -48,6 +49,7 @@ export const views: readonly Fault[] = [
           world.postgres.pages.url(page),
           { delivery: 'asynchronous', version: 1 },
           silentLog,
+          { users: namesOf(page) },
         );
     },
   },

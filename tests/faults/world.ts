@@ -25,6 +25,7 @@ import { seller } from '../../services/seed/sellers.ts';
 import { CALLER_KEY, credential } from '../support/callers.ts';
 import { startIssuer, type TestIssuer } from '../support/issuer.ts';
 import { NODE_FLAGS, until } from '../support/pipeline.ts';
+import { asItsUser, makeUsers, namesOf } from '../support/users.ts';
 import type { Protocol } from './frames.ts';
 import { type Gate, openGate } from './gate.ts';
 
@@ -179,9 +180,12 @@ async function start(
     PAGES_UNDER_FAULT.map((page) => [page, pool(pagesServer.url(page), [VIEW_SCHEMA, 'public'])]),
   ) as Record<PageUnderFault, Pool>;
   keep({ stop: () => Promise.all([source, ...Object.values(views)].map((one) => one.end())) });
-  await migrateSource(sourceServer.url('source'), silentLog);
+  await makeUsers(sourceServer, ['source']);
+  await makeUsers(pagesServer, PAGES_UNDER_FAULT);
+  await migrateSource(sourceServer.url('source'), silentLog, { users: namesOf('source') });
   for (const page of PAGES_UNDER_FAULT) {
-    await migratePage(page, pagesServer.url(page), { delivery: 'asynchronous', version: 1 }, silentLog);
+    const view = { delivery: 'asynchronous', version: 1 } as const;
+    await migratePage(page, pagesServer.url(page), view, silentLog, { users: namesOf(page) });
   }
   const people = Array.from({ length: SELLERS }, (_, i) => seller(i + 1, SELLERS));
   await insertGigs(
@@ -275,7 +279,7 @@ async function start(
           NODE_OPTIONS: undefined,
           NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
           TC_HEALTH_PORT: String(healthPort),
-          ...env,
+          ...asItsUser(role, env),
           ...more,
         },
         cwd: folder,
@@ -335,7 +339,7 @@ async function start(
           NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
           TC_HEALTH_PORT: String(healthPort),
           TC_PAGE: 'gig',
-          TC_DATABASE_URL: pagesServer.url('gig'),
+          ...asItsUser('projector', { TC_DATABASE_URL: pagesServer.url('gig') }),
           TC_KAFKA_BROKERS: kafka.bootstrap,
           TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
         },

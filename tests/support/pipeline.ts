@@ -24,6 +24,7 @@ import {
   startProcess,
 } from '../../services/local-infra/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { asItsUser, makeUsers, namesOf } from './users.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 export const VIEW = viewSchema('asynchronous', 1);
@@ -45,8 +46,9 @@ export interface Pipeline {
   readonly source: Pool;
   /** The gig page's database, its asynchronous view first in the search path. */
   readonly view: Pool;
+  /** Addresses of the superuser among its settings become those of its own user, which needs no more. */
   startRole(name: string, role: string, options?: RoleOptions): Promise<RoleProcess>;
-  /** Runs a role that ends by itself; resolves to what it wrote. Throws when it fails. */
+  /** Runs a role that ends by itself, as `startRole` does; resolves to what it wrote. Throws when it fails. */
   runRole(role: string, env: Readonly<Record<string, string>>): Promise<string>;
   relay(name?: string, options?: RoleOptions): Promise<RoleProcess>;
   /** A projector of the gig page. */
@@ -86,8 +88,10 @@ export async function startPipeline(
       () => kafka.stop(),
     );
     await Promise.all(['source', 'gig'].map((name) => postgres.createDatabase(name)));
-    await migrateSource(postgres.url('source'), silentLog);
-    await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 1 }, silentLog);
+    await makeUsers(postgres, ['source', 'gig', 'user', 'search', 'self_view']);
+    await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
+    const first = { delivery: 'asynchronous', version: 1 } as const;
+    await migratePage('gig', postgres.url('gig'), first, silentLog, { users: namesOf('gig') });
     await ensureTopic(openKafka('set-up', { brokers: [kafka.bootstrap] }, silentLog), {
       topic: SELLER_EVENTS.topic,
       partitions: options.partitions ?? SELLER_EVENTS.defaultPartitions,
@@ -128,7 +132,7 @@ export async function startPipeline(
           NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
           TC_KAFKA_BROKERS: kafka.bootstrap,
           TC_HEALTH_PORT: String(healthPort),
-          ...env,
+          ...asItsUser(role, env),
         },
         cwd: folder,
         logFile: join(folder, `${name}.log`),
@@ -171,7 +175,7 @@ export async function startPipeline(
       startRole,
       runRole: (role, env) =>
         runToEnd(process.execPath, [MAIN, role], {
-          env: { NODE_OPTIONS: undefined, TC_HEALTH_PORT: '0', ...env },
+          env: { NODE_OPTIONS: undefined, TC_HEALTH_PORT: '0', ...asItsUser(role, env) },
         }),
       relay: (name = 'relay', roleOptions = {}) =>
         startRole(name, 'outbox-relay', {

@@ -9,6 +9,7 @@ import { type ManagedProcess, startProcess } from '../../services/local-infra/pr
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
+import { asItsUser, makeUsers, namesOf } from './users.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 
@@ -53,6 +54,7 @@ export interface CallAnswer {
 export async function startSourceBench(): Promise<SourceBench> {
   const folder = await mkdtemp(join(tmpdir(), 'source-'));
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
+  await makeUsers(postgres, ['source']);
   const issuer = await startIssuer();
   const sources: Source[] = [];
   return {
@@ -60,7 +62,7 @@ export async function startSourceBench(): Promise<SourceBench> {
     issuer,
     async database(name) {
       await postgres.createDatabase(name);
-      await migrateSource(postgres.url(name), silentLog);
+      await migrateSource(postgres.url(name), silentLog, { users: namesOf('source') });
       return postgres.url(name);
     },
     async startSource(databaseUrl, settings = {}) {
@@ -75,7 +77,7 @@ export async function startSourceBench(): Promise<SourceBench> {
         env: {
           TC_PORT: String(port),
           TC_HEALTH_PORT: String(healthPort),
-          TC_DATABASE_URL: databaseUrl,
+          ...asItsUser('top-clients', { TC_DATABASE_URL: databaseUrl }),
           TC_JWKS_URL: issuer.jwksUrl,
           TC_JWT_ISSUER: issuer.issuer,
           TC_JWT_AUDIENCE: issuer.audience,

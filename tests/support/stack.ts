@@ -16,6 +16,7 @@ import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seed } from '../../services/seed/seed.ts';
 import { CALLER_KEY, credential } from './callers.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
+import { asItsUser, makeUsers, namesOf } from './users.ts';
 
 type BuyerPage = 'gig' | 'user' | 'search';
 type PageName = BuyerPage | 'self-view';
@@ -114,16 +115,17 @@ async function start(
       replication: 1,
     }),
   ]);
+  await makeUsers(postgres, DATABASES);
   const viewOf = (page: BuyerPage) => {
     const delivery = deliveryOf(page);
     return delivery === 'asynchronous' || delivery === 'hybrid' ? { delivery, version: 1 } : 'none';
   };
   await Promise.all([
-    migrateSource(postgres.url('source'), silentLog),
+    migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') }),
     ...(['gig', 'user', 'search'] as const).map((page) =>
-      migratePage(page, postgres.url(page), viewOf(page), silentLog),
+      migratePage(page, postgres.url(page), viewOf(page), silentLog, { users: namesOf(page) }),
     ),
-    migratePage('self-view', postgres.url('self_view'), 'none', silentLog),
+    migratePage('self-view', postgres.url('self_view'), 'none', silentLog, { users: namesOf('self_view') }),
   ]);
 
   const pools = new Map<DatabaseName, Pool>();
@@ -170,7 +172,7 @@ async function start(
   const roles: { name: string; role: string; healthPort: number }[] = [];
   const run = async (name: string, role: string, settings: Readonly<Record<string, string | number>>) => {
     const healthPort = await freePort();
-    const flags = { 'health-port': healthPort, ...settings, ...options.flags?.[name] };
+    const flags = { 'health-port': healthPort, ...asItsUser(role, settings), ...options.flags?.[name] };
     const process = await startProcess({
       name,
       command: globalThis.process.execPath,

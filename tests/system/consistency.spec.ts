@@ -6,6 +6,7 @@ import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
+import { namesOf } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 /** Sellers of the seed, a third of them with clients; nobody writes them afterwards. */
@@ -23,7 +24,8 @@ beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });
   const { postgres, source } = pipeline;
   await postgres.createDatabase('user');
-  await migratePage('user', postgres.url('user'), { delivery: 'hybrid', version: 1 }, silentLog);
+  const users = namesOf('user');
+  await migratePage('user', postgres.url('user'), { delivery: 'hybrid', version: 1 }, silentLog, { users });
   for (let first = 1; first <= SEEDED; first += 1_000) {
     const ids = Array.from({ length: 1_000 }, (_, i) => first + i);
     await addClients(source, ids, new Date().toISOString());
@@ -283,7 +285,8 @@ test('the canary is timed when it comes to the view, once a change', async () =>
 }, 60_000);
 
 test('a view that is kept for a rollback is found wrong and healed like the one that is shown', async () => {
-  await migratePage('gig', pipeline.postgres.url('gig'), { delivery: 'asynchronous', version: 2 }, silentLog);
+  const second = { delivery: 'asynchronous', version: 2 } as const;
+  await migratePage('gig', pipeline.postgres.url('gig'), second, silentLog, { users: namesOf('gig') });
   const projector = await pipeline.projector('projector-kept', { env: { TC_VIEW_VERSION: '2' } });
   const sellers = [1, 2, 3];
   const ofKept = async () =>

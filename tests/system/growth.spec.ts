@@ -12,6 +12,7 @@ import { migratePage } from '../../services/migrate/main.ts';
 import { compacted, viewOf } from '../support/compaction.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { readTopic, type TopicMessage } from '../support/topic.ts';
+import { namesOf as usersNamed } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
@@ -146,7 +147,9 @@ async function judge() {
 async function buildAnew(version: number) {
   const view = { TC_PAGE: 'gig', TC_DELIVERY: 'asynchronous', TC_VIEW_VERSION: String(version) };
   const database = pipeline.postgres.url('gig');
-  await migratePage('gig', database, { delivery: 'asynchronous', version }, silentLog);
+  await migratePage('gig', database, { delivery: 'asynchronous', version }, silentLog, {
+    users: usersNamed('gig'),
+  });
   const projector = await pipeline.projector(`projector-${version}`, { env: view });
   const said = await pipeline.runRole('compare-views', {
     ...view,

@@ -16,6 +16,7 @@ import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { produceByHand } from '../support/topic.ts';
+import { namesOf } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const VIEWS = (['gig', 'user', 'search'] as const).flatMap((page) =>
@@ -37,7 +38,9 @@ beforeAll(async () => {
   const { postgres, source } = pipeline;
   await Promise.all(['user', 'search'].map((name) => postgres.createDatabase(name)));
   for (const { page, delivery } of VIEWS) {
-    await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog);
+    await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog, {
+      users: namesOf(page),
+    });
   }
   await addClients(
     source,
@@ -271,7 +274,10 @@ describe('a view that goes', () => {
   }, 60_000);
 
   test('can be built anew, without Kafka being told', async () => {
-    await migratePage('user', pipeline.postgres.url('user'), { delivery: 'hybrid', version: 1 }, silentLog);
+    const users = namesOf('user');
+    await migratePage('user', pipeline.postgres.url('user'), { delivery: 'hybrid', version: 1 }, silentLog, {
+      users,
+    });
     await startProjector(view);
     expect(await compare(view)).toMatchObject({ differing: 0, caughtUp: true });
     await projectors.get('user-hybrid')!.stop();

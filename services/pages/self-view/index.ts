@@ -29,6 +29,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const db = openPool(
     {
       url: config.databaseUrl,
+      caFile: config.databaseCaFile,
       applicationName: 'page-server self-view',
       maximum: config.databasePool,
       statementTimeoutMs: timeoutMs,

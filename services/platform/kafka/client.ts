@@ -1,8 +1,9 @@
-import { readFile } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
+import { caFile, whyNotTrusted } from '../certificates.ts';
 import { ConfigError, integer, list, setting } from '../config.ts';
 import type { Log } from '../log.ts';
 import { expectInstalled } from './install.ts';
@@ -16,7 +17,11 @@ export type { Admin, Kafka, Message as KafkaMessage, Producer } from 'kafkajs';
 export const KAFKA_SETTINGS = {
   brokers: setting('TC_KAFKA_BROKERS', 'bootstrap addresses, host:port, comma-separated', list()),
   tls: setting('TC_KAFKA_TLS', 'whether to use TLS', z.stringbool().default(false)),
-  caFile: setting('TC_KAFKA_CA_FILE', 'file with the PEM certificates to trust', z.string().optional()),
+  caFile: setting(
+    'TC_KAFKA_CA_FILE',
+    'file with the PEM certificates to trust; brokers are then reached by TLS',
+    caFile().optional(),
+  ),
   saslMechanism: setting(
     'TC_KAFKA_SASL_MECHANISM',
     'plain, scram-sha-256 or scram-sha-512',
@@ -34,7 +39,8 @@ export const KAFKA_SETTINGS = {
 export interface KafkaSettings {
   readonly brokers: string[];
   readonly tls?: boolean;
-  readonly ca?: string;
+  /** The authority that must have signed the brokers' certificates; read at every connection. */
+  readonly caFile?: string;
   readonly sasl?: {
     mechanism: 'plain' | 'scram-sha-256' | 'scram-sha-512';
     username: string;
@@ -47,11 +53,40 @@ export interface KafkaSettings {
 
 /** Small requests go out at once; kafkajs' own sockets would hold one back while another is unanswered (Nagle). */
 export const openSocket: ISocketFactory = ({ host, port, ssl, onConnect }) => {
-  const socket = ssl
-    ? connectTls({ host, port, ...(isIP(host) ? {} : { servername: host }), ...ssl }, onConnect)
-    : connectTcp({ host, port }, onConnect);
+  const socket = ssl ? openTlsSocket(host, port, ssl, onConnect) : connectTcp({ host, port }, onConnect);
   return socket.setNoDelay(true).setKeepAlive(true, 60_000);
 };
+
+/** @param ssl as `openKafka` hands it to kafkajs, which hands it on unseen */
+function openTlsSocket(
+  host: string,
+  port: number,
+  { caFile, ...options }: ConnectionOptions & { caFile?: string },
+  onConnect: () => void,
+) {
+  const socket = connectTls(
+    {
+      host,
+      port,
+      ...(isIP(host) ? {} : { servername: host }),
+      ...options,
+      // Now and not once: an authority that was renewed is used without a restart.
+      ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
+    },
+    onConnect,
+  );
+  // The first listener, so that kafkajs wraps the sentence that says what to change.
+  return socket.on('error', (err) => {
+    const peer = {
+      what: 'the Kafka broker',
+      host,
+      port,
+      caFile: caFile ?? null,
+      setting: 'TC_KAFKA_CA_FILE',
+    };
+    err.message = whyNotTrusted(err, peer) ?? err.message;
+  });
+}
 
 /**
  * A client whose log lines go to ours. Retries are bounded: callers decide what happens after the last.
@@ -65,7 +100,8 @@ export function openKafka(
 ): Kafka {
   expectInstalled();
   const write = { [logLevel.ERROR]: 'error', [logLevel.WARN]: 'warn', [logLevel.INFO]: 'debug' } as const;
-  const tls = settings.tls || settings.ca !== undefined;
+  const { caFile } = settings;
+  const ssl = caFile === undefined ? settings.tls : ({ caFile } as ConnectionOptions);
   return new kafkajs.Kafka({
     clientId,
     brokers: [...settings.brokers],
@@ -74,7 +110,7 @@ export function openKafka(
     requestTimeout: settings.requestTimeoutMs ?? 5_000,
     enforceRequestTimeout: true,
     retry: { initialRetryTime: 50, maxRetryTime: 1_000, retries: settings.retries ?? 5 },
-    ...(tls ? { ssl: settings.ca === undefined ? true : { ca: [settings.ca] } } : {}),
+    ...(ssl ? { ssl: ssl === true ? {} : ssl } : {}),
     ...(settings.sasl ? { sasl: settings.sasl as KafkaConfig['sasl'] & object } : {}),
     logCreator:
       () =>
@@ -87,8 +123,11 @@ export function openKafka(
   });
 }
 
-/** Turns the settings of a role into those of the client; reads the CA file. */
-export async function kafkaSettings(config: {
+/**
+ * Turns the settings of a role into those of the client.
+ * @throws ConfigError when they are told by halves how to sign in
+ */
+export function kafkaSettings(config: {
   brokers: string[];
   tls: boolean;
   caFile?: string | undefined;
@@ -96,16 +135,21 @@ export async function kafkaSettings(config: {
   saslUsername?: string | undefined;
   saslPassword?: string | undefined;
   requestTimeoutMs: number;
-}): Promise<KafkaSettings> {
+}): KafkaSettings {
   const { saslMechanism: mechanism, saslUsername: username, saslPassword: password } = config;
   if (mechanism && (username === undefined || password === undefined)) {
     throw new ConfigError('TC_KAFKA_SASL_MECHANISM needs TC_KAFKA_SASL_USERNAME and TC_KAFKA_SASL_PASSWORD');
+  }
+  if (!mechanism && (username !== undefined || password !== undefined)) {
+    throw new ConfigError(
+      'TC_KAFKA_SASL_USERNAME and TC_KAFKA_SASL_PASSWORD need TC_KAFKA_SASL_MECHANISM, or nobody signs in with them',
+    );
   }
   return {
     brokers: config.brokers,
     tls: config.tls,
     requestTimeoutMs: config.requestTimeoutMs,
-    ...(config.caFile ? { ca: await readFile(config.caFile, 'utf8') } : {}),
+    ...(config.caFile === undefined ? {} : { caFile: config.caFile }),
     ...(mechanism ? { sasl: { mechanism, username: username!, password: password! } } : {}),
   };
 }

@@ -1,0 +1,162 @@
+import type { DatabaseUser } from '#contracts/database-users.ts';
+import { exclusively } from '#platform/migrations.ts';
+import type { Client } from '#platform/postgres.ts';
+
+const READ = 'select';
+const WRITE = 'select, insert, update, delete';
+/** Locking a row takes the right to update one of its columns: one in which there is nothing to falsify. */
+const LOCK = 'select, update (updated_at)';
+
+/**
+ * What a user may do, by table; also `sequence <name>`, `database`, and `*` for every table there, those of later
+ * versions too.
+ */
+type Rights = Readonly<Record<string, string>>;
+
+/**
+ * Who may do what, by where the tables stand. This is the one place: a table that is not here is nobody's but its
+ * owner's. Names are of tables within the schema.
+ */
+export const GRANTS = {
+  /** The database of the source of truth. */
+  source: {
+    source: { '*': WRITE },
+    relay: {
+      outbox: 'select, delete',
+      partition_layout: 'select, insert',
+      republish: READ,
+      // Up to which id rows were drawn: who may not ask is told none was.
+      'sequence outbox_id_seq': READ,
+    },
+    republish: {
+      seller: LOCK,
+      seller_event: READ,
+      outbox: 'select, insert',
+      partition_layout: 'select, update',
+      republish: WRITE,
+    },
+    watcher: {
+      // A seller whom the source does not know gets an empty row, so that there is one to lock.
+      seller: `insert, ${LOCK}`,
+      seller_event: READ,
+      outbox: 'select, insert',
+      'sequence outbox_id_seq': READ,
+    },
+  },
+  /** A page's own tables. */
+  page: { page: { '*': READ } },
+  /** Those of the self-view, which keeps what its sellers changed. */
+  'self-view': { page: { '*': WRITE } },
+  /** One version of a page's view, a schema of its own. */
+  view: {
+    page: { top_clients: READ, trace: READ },
+    projector: { top_clients: WRITE, checkpoint: WRITE, parked: WRITE, trace: WRITE },
+    // It compares with rows that it keeps in a temporary table.
+    watcher: { top_clients: READ, checkpoint: READ, parked: READ, database: 'temporary' },
+  },
+} as const satisfies Readonly<Record<string, Readonly<Partial<Record<DatabaseUser, Rights>>>>>;
+export type Place = keyof typeof GRANTS;
+
+/** The names of users in a database. Who is not here has no user of its own, and signs in as the owner. */
+export type Users = Readonly<Partial<Record<DatabaseUser, string>>>;
+
+/** A user that is to be given something is not there yet; the message says how to make it. */
+export class UserMissing extends Error {
+  override name = 'UserMissing';
+}
+
+/**
+ * Gives users what they need in a schema, and takes away what they do not need any more: in one transaction, so that
+ * nobody who works meanwhile finds less than it needs. Safe to repeat and to run concurrently.
+ * @param db signed in as the owner of the schema
+ * @throws UserMissing when there is none of that name
+ */
+export async function grantUsers(db: Client, place: Place, schema: string, users: Users): Promise<void> {
+  const rights: Readonly<Partial<Record<DatabaseUser, Rights>>> = GRANTS[place];
+  const { rows } = await db.query<{ me: string; database: string }>(
+    'select current_user as me, current_database() as database',
+  );
+  const { me, database } = rows[0]!;
+  // The owner has everything, and would lose it by what follows.
+  const named = (Object.entries(users) as [DatabaseUser, string][]).filter(([, name]) => name !== me);
+  const grants = named.flatMap(([user, name]) => {
+    const wanted = rights[user];
+    return wanted === undefined ? [] : [{ user, name, wanted }];
+  });
+  if (grants.length === 0) return;
+  await expectUsers(db, grants);
+  const within = quoted(schema);
+  await exclusively(db, async () => {
+    await db.query('begin');
+    try {
+      for (const name of new Set(grants.map((one) => one.name))) {
+        const to = quoted(name);
+        await db.query(`revoke all on all tables in schema ${within} from ${to}`);
+        await db.query(`revoke all on all sequences in schema ${within} from ${to}`);
+        await db.query(`alter default privileges in schema ${within} revoke all on tables from ${to}`);
+        // Said although everybody may by default: an administrator may have taken that away.
+        await db.query(`grant connect on database ${quoted(database)} to ${to}`);
+        await db.query(`grant usage on schema ${within} to ${to}`);
+      }
+      for (const { name, wanted } of grants) {
+        for (const [object, privileges] of Object.entries(wanted)) {
+          await grantOn(db, { database, schema }, object, privileges, quoted(name));
+        }
+      }
+      await db.query('commit');
+    } catch (err) {
+      await db.query('rollback').catch(() => {});
+      throw err;
+    }
+  });
+}
+
+async function grantOn(
+  db: Client,
+  { database, schema }: { readonly database: string; readonly schema: string },
+  object: string,
+  privileges: string,
+  to: string,
+): Promise<void> {
+  const within = quoted(schema);
+  if (object === '*') {
+    await db.query(`alter default privileges in schema ${within} grant ${privileges} on tables to ${to}`);
+    const { rows } = await db.query<{ name: string }>(
+      `select tablename as name from pg_tables where schemaname = $1 and tablename <> 'schema_migration'`,
+      [schema],
+    );
+    for (const { name } of rows) await db.query(`grant ${privileges} on ${within}.${quoted(name)} to ${to}`);
+    return;
+  }
+  const [, sequence] = /^sequence (.+)$/.exec(object) ?? [];
+  const what =
+    object === 'database'
+      ? `database ${quoted(database)}`
+      : sequence === undefined
+        ? `table ${within}.${quoted(object)}`
+        : `sequence ${within}.${quoted(sequence)}`;
+  await db.query(`grant ${privileges} on ${what} to ${to}`);
+}
+
+async function expectUsers(
+  db: Client,
+  grants: readonly { readonly user: DatabaseUser; readonly name: string }[],
+): Promise<void> {
+  const { rows } = await db.query<{ name: string }>(
+    'select rolname as name from pg_roles where rolname = any ($1)',
+    [grants.map(({ name }) => name)],
+  );
+  const there = new Set(rows.map(({ name }) => name));
+  const missing = grants.filter(({ name }) => !there.has(name));
+  if (missing.length === 0) return;
+  throw new UserMissing(
+    missing
+      .map(
+        ({ user, name }) =>
+          `the database has no user ${quoted(name)}; create it (create role ${quoted(name)} login password '…') and migrate again, or leave TC_${user.toUpperCase()}_USER away`,
+      )
+      .join('; '),
+  );
+}
+
+const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;

@@ -1,0 +1,254 @@
+/** Who may do what in the databases: each user what it needs, and nothing of what others have. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import pg from 'pg';
+import { type Database, type DatabaseUser, userName, usersOf } from '#contracts/database-users.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { silentLog } from '#platform/log.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { dropView } from '../../services/migrate/drop-view.ts';
+import { GRANTS, UserMissing } from '../../services/migrate/grants.ts';
+import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { usersIn } from '../../services/migrate/user-settings.ts';
+import { namesOf } from '../support/users.ts';
+
+const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
+const VIEWS = [
+  { delivery: 'asynchronous', version: 1 },
+  { delivery: 'hybrid', version: 1 },
+] as const;
+const VIEW = viewSchema('asynchronous', 1);
+/** As a company or CloudNativePG makes it: owns the databases, and is no superuser. */
+const OWNER = 'the_owner';
+
+let folder: string;
+let postgres: LocalPostgres;
+const connected: pg.Client[] = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'database-users-'));
+  postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
+  await postgres.createUser(OWNER);
+  const superuser = await as('postgres', 'postgres');
+  for (const database of DATABASES) {
+    await superuser(`create database "${database}" owner ${OWNER}`);
+    for (const user of usersOf(database)) await postgres.createUser(userName(user, database));
+  }
+  await migrateAll();
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all(connected.map((client) => client.end()));
+  await postgres?.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 30_000);
+
+/** At once, as the demo and the operator do it: two views of one page are migrated at the same time. */
+const migrateAll = () =>
+  Promise.all([
+    migrateSource(postgres.url('source', OWNER), silentLog, { users: namesOf('source') }),
+    ...(['gig', 'user', 'search'] as const).flatMap((page) =>
+      VIEWS.map((view) =>
+        migratePage(page, postgres.url(page, OWNER), view, silentLog, { users: namesOf(page) }),
+      ),
+    ),
+    migratePage('self-view', postgres.url('self_view', OWNER), 'none', silentLog, {
+      users: namesOf('self_view'),
+    }),
+  ]);
+
+type Ask = (text: string) => Promise<Record<string, unknown>[]>;
+
+async function as(user: string, database: string): Promise<Ask> {
+  const client = new pg.Client({ connectionString: postgres.url(database, user) });
+  await client.connect();
+  connected.push(client);
+  return async (text) => (await client.query<Record<string, unknown>>(text)).rows;
+}
+const signIn = (user: DatabaseUser, of: Database, database: Database = of) =>
+  as(userName(user, of), database);
+
+/** Tables by place, as they are. */
+const TABLES = `select schemaname as schema, tablename as name from pg_tables
+  where schemaname not in ('pg_catalog', 'information_schema') and tablename <> 'schema_migration'
+  order by 1, 2`;
+
+const DENIED = expect.objectContaining({ code: '42501' });
+
+describe('who has the credentials of a page', () => {
+  test('reads what the page shows', async () => {
+    const ask = await signIn('page', 'gig');
+    await ask('select * from gig');
+    await ask(`select * from ${VIEW}.top_clients`);
+    await ask(`select * from ${VIEW}.trace`);
+    await ask(`listen "${VIEW}"`);
+  });
+
+  test('cannot write its view, nor the page, nor read what could not be applied', async () => {
+    const ask = await signIn('page', 'gig');
+    for (const statement of [
+      `insert into ${VIEW}.top_clients values (1, 1, now(), '[]')`,
+      `update ${VIEW}.top_clients set clients = '[]'`,
+      `delete from ${VIEW}.top_clients`,
+      `truncate ${VIEW}.top_clients`,
+      `update ${VIEW}.checkpoint set next_offset = 0`,
+      `select * from ${VIEW}.parked`,
+      'delete from gig',
+      'create table mine ()',
+      `create table ${VIEW}.mine ()`,
+      `drop schema ${VIEW} cascade`,
+      'select * from schema_migration',
+    ]) {
+      await expect(ask(statement)).rejects.toEqual(
+        expect.objectContaining({ message: expect.stringMatching(/permission denied|must be owner/) }),
+      );
+    }
+  });
+
+  test('cannot read the source, nor another page, whichever database it signs in to', async () => {
+    for (const page of ['gig', 'user', 'search', 'self_view'] as const) {
+      for (const database of DATABASES.filter((one) => one !== page)) {
+        const ask = await signIn('page', page, database);
+        const owner = await as(OWNER, database);
+        const tables = await owner(TABLES);
+        expect(tables.length).toBeGreaterThan(0);
+        for (const { schema, name } of tables) {
+          await expect(ask(`select from ${schema}.${name}`)).rejects.toEqual(DENIED);
+        }
+      }
+    }
+  });
+});
+
+test('who has the credentials of a projector or of a relay cannot read what is not theirs', async () => {
+  const projector = await signIn('projector', 'gig', 'source');
+  await expect(projector('select from seller')).rejects.toEqual(DENIED);
+  const elsewhere = await signIn('projector', 'gig', 'user');
+  await expect(elsewhere(`delete from ${VIEW}.top_clients`)).rejects.toEqual(DENIED);
+  const relay = await signIn('relay', 'source');
+  for (const statement of [
+    'select from seller',
+    'select from seller_event',
+    'select from idempotency_key',
+    `insert into outbox (bucket, seller_id, version, type, committed_at) values (0, 1, 1, 'x', now())`,
+  ]) {
+    await expect(relay(statement)).rejects.toEqual(DENIED);
+  }
+});
+
+test('a watcher locks sellers and cannot change what they have', async () => {
+  const ask = await signIn('watcher', 'source');
+  await ask('begin');
+  await ask('select from seller for update');
+  await ask('rollback');
+  for (const statement of [
+    `update seller set clients = '[]'`,
+    'delete from seller',
+    'delete from outbox',
+    `insert into seller_event (seller_id, version, type, committed_at) values (1, 1, 'x', now())`,
+    'select from idempotency_key',
+  ]) {
+    await expect(ask(statement)).rejects.toEqual(DENIED);
+  }
+  const view = await signIn('watcher', 'gig');
+  await view(`create temporary table top_clients (like ${VIEW}.top_clients including indexes)`);
+  await expect(view(`delete from ${VIEW}.top_clients`)).rejects.toEqual(DENIED);
+  await expect(view('select from gig')).rejects.toEqual(DENIED);
+});
+
+test('every table is somebody’s: a new one is in the catalogue, or in a place of which all is', async () => {
+  const inPlace = async (database: Database, schema: string) =>
+    ((await (await as(OWNER, database))(TABLES)) as { schema: string; name: string }[])
+      .filter((table) => table.schema === schema)
+      .map(({ name }) => name);
+  const places = {
+    source: ['source', 'public'],
+    page: ['gig', 'public'],
+    'self-view': ['self_view', 'public'],
+    view: ['gig', VIEW],
+  } as const;
+  for (const [place, [database, schema]] of Object.entries(places)) {
+    const spokenOf = Object.values(GRANTS[place as keyof typeof GRANTS]).flatMap((rights) =>
+      Object.keys(rights),
+    );
+    const tables = await inPlace(database, schema);
+    expect(tables.length).toBeGreaterThan(0);
+    if (!spokenOf.includes('*')) expect(tables.filter((name) => !spokenOf.includes(name))).toEqual([]);
+  }
+});
+
+test('a table that a later version makes can be used, where all is granted, before anybody migrates again', async () => {
+  const owner = await as(OWNER, 'source');
+  await owner('create table later (id bigint)');
+  await (await signIn('source', 'source'))('insert into later values (1)');
+  await expect((await signIn('relay', 'source'))('select from later')).rejects.toEqual(DENIED);
+});
+
+test('to migrate again gives back what is missing, and takes away what is not in the catalogue', async () => {
+  const owner = await as(OWNER, 'gig');
+  const page = userName('page', 'gig');
+  await owner(`revoke select on ${VIEW}.top_clients from ${page}`);
+  await owner(`grant all on ${VIEW}.top_clients, ${VIEW}.checkpoint to ${page}`);
+  await migrateAll();
+  await migrateAll();
+  const ask = await signIn('page', 'gig');
+  await ask(`select from ${VIEW}.top_clients`);
+  await expect(ask(`delete from ${VIEW}.top_clients`)).rejects.toEqual(DENIED);
+  await expect(ask(`select from ${VIEW}.checkpoint`)).rejects.toEqual(DENIED);
+});
+
+test('an owner that is named as a user keeps what it has', async () => {
+  await migrateSource(postgres.url('source', OWNER), silentLog, { users: { source: OWNER, relay: OWNER } });
+  await (await as(OWNER, 'source'))('update seller set version = version');
+});
+
+test('one user for several purposes has what each needs', async () => {
+  await postgres.createUser('both');
+  await migrateSource(postgres.url('source', OWNER), silentLog, {
+    users: { watcher: 'both', relay: 'both' },
+  });
+  const ask = await as('both', 'source');
+  await ask('delete from outbox');
+  await ask('select from seller for update');
+});
+
+test('a user that is not there is asked for', async () => {
+  const users = { relay: 'nobody"here' };
+  const migrating = migrateSource(postgres.url('source', OWNER), silentLog, { users });
+  await expect(migrating).rejects.toThrow(UserMissing);
+  await expect(migrating).rejects.toThrow(
+    `the database has no user "nobody""here"; create it (create role "nobody""here" login password '…') and migrate again, or leave TC_RELAY_USER away`,
+  );
+});
+
+test('a user may be told by its address, and no message repeats the password', () => {
+  const config = (relayUser: string) => usersIn({ relayUser } as never);
+  expect(config('top_clients_relay')).toEqual({ relay: 'top_clients_relay' });
+  expect(config('postgresql://the%20relay:p%40ss/w#rd?@db.example:5432/source?sslmode=verify-full')).toEqual({
+    relay: 'the relay',
+  });
+  expect(config('postgres://relay@[::1]/source')).toEqual({ relay: 'relay' });
+  expect(() => config('postgres://:secret@db.example/source')).toThrow(
+    'an address that names a user of the database has none in it',
+  );
+});
+
+test('an owner that is no superuser sees projectors that keep a view up, whoever they are', async () => {
+  const schema = viewSchema('hybrid', 1);
+  const projector = new pg.Client({
+    connectionString: postgres.url('gig', userName('projector', 'gig')),
+    application_name: 'top-clients.gig.hybrid.v1',
+  });
+  await projector.connect();
+  const owner = new pg.Client({ connectionString: postgres.url('gig', OWNER) });
+  await owner.connect();
+  connected.push(owner);
+  const view = { group: 'top-clients.gig.hybrid.v1', schema };
+  await expect(dropView(owner, null, view, 0, silentLog)).rejects.toThrow(
+    'a projector writes to the view over 1 connections',
+  );
+  await projector.end();
+  expect(await dropView(owner, null, view, 5_000, silentLog)).toMatchObject({ removed: true });
+});
