@@ -39,10 +39,11 @@ export interface Limits {
 export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) => void): Limits {
   const limiter = (limit: Limited, points: number, what: string) => {
     if (points === 0) return async () => {};
-    const memory = new RateLimiterMemory({ points, duration: 60, keyPrefix: limit });
+    const memory = new RateLimiterMemory({ points, duration: WINDOW_MS / 1_000, keyPrefix: limit });
+    const countedAs = bounded();
     return async (key: string | number) => {
       try {
-        await memory.consume(key);
+        await memory.consume(countedAs(key));
       } catch (err) {
         if (!(err instanceof RateLimiterRes)) throw err;
         onLimited(limit);
@@ -69,6 +70,26 @@ export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) 
       }
     },
     write: limiter('seller', writesPerMinute, 'this seller sends too many changes'),
+  };
+}
+
+const WINDOW_MS = 60_000;
+/** Senders of one kind that are told apart within a minute; the counters of so many take 9 MB, of two minutes at most. */
+const MOST_SENDERS = 20_000;
+
+/** Names the sender a request is counted for: beyond so many within a minute, the further ones share one limit. */
+function bounded(): (key: string | number) => string | number {
+  let known = new Set<string | number>();
+  let since = performance.now();
+  return (key) => {
+    if (performance.now() >= since + WINDOW_MS) {
+      known = new Set();
+      since = performance.now();
+    }
+    if (known.has(key)) return key;
+    if (known.size >= MOST_SENDERS) return 'all others';
+    known.add(key);
+    return key;
   };
 }
 
