@@ -688,6 +688,39 @@ describe('malformed requests', () => {
     expect((await source.call('POST', clientsOf(seller), { as: seller, body })).status).toBe(201);
   });
 
+  test('a byte order mark before the JSON is passed over; of UTF-16 it is no UTF-8', async () => {
+    const seller = newSeller();
+    const send = async (method: string, path: string, type: string, body: Buffer) =>
+      fetch(`${source.url}${path}`, {
+        method,
+        headers: { 'content-type': type, authorization: `Bearer ${await bench.issuer.token(seller)}` },
+        body,
+      });
+    const marked = (value: unknown) => Buffer.from(`\ufeff${JSON.stringify(value)}`);
+    const added = await send('POST', clientsOf(seller), 'application/json', marked({ name: 'A' }));
+    expect(added.status).toBe(201);
+    const { id } = Client.parse(await added.json());
+    const path = `${clientsOf(seller)}/${id}`;
+    expect((await send('PATCH', path, 'application/merge-patch+json', marked({ name: 'B' }))).status).toBe(
+      200,
+    );
+    const batch = { sellerIds: [seller] };
+    expect((await send('POST', '/v1/top-clients/batch-get', 'application/json', marked(batch))).status).toBe(
+      200,
+    );
+    expect(await read(seller)).toMatchObject({ version: 2, clients: [{ name: 'B' }] });
+    const twice = Buffer.from(`\ufeff\ufeff{"name":"C"}`);
+    const wide = Buffer.from('\ufeff{"name":"C"}', 'utf16le');
+    for (const [body, why] of [
+      [twice, 'not JSON'],
+      [wide, 'not UTF-8'],
+    ] as const) {
+      const answer = await send('POST', clientsOf(seller), 'application/json', body);
+      expect(answer.status).toBe(400);
+      expect(((await answer.json()) as Problem).detail).toContain(why);
+    }
+  });
+
   test.each([
     ['no HTTP', 'hello\r\n\r\n'],
     ['a header that is too large', `GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`],

@@ -40,6 +40,9 @@ export async function readBody(req: IncomingMessage, mediaTypes: readonly string
 
 const tooLarge = () => new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`);
 
+// Drops a byte order mark: RFC 8259, 8.1 lets a reader do so, and editors and older clients put one there.
+const UTF_8 = new TextDecoder('utf-8', { fatal: true });
+
 /**
  * Reads bytes as JSON in the shape of a schema.
  * @throws Refusal 400 naming the failing members
@@ -47,7 +50,7 @@ const tooLarge = () => new Refusal('body-too-large', `send at most ${LIMITS.body
 export function parseBody<S extends z.ZodType>(bytes: Buffer, schema: S): z.infer<S> {
   let value: unknown;
   try {
-    value = JSON.parse(new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes));
+    value = JSON.parse(UTF_8.decode(bytes));
   } catch (cause) {
     const why =
       bytes.length === 0
