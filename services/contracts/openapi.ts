@@ -155,7 +155,8 @@ const DOCUMENT: ZodOpenApiObject = {
         scheme: 'bearer',
         bearerFormat: 'JWT',
         description:
-          'Subject: the seller. An erasure needs the scope `top-clients:erase`, whoever the subject is.',
+          'Subject: the seller. An erasure needs the scope `top-clients:erase`, and what the changes of another seller ' +
+          'said the scope `top-clients:audit`, whoever the subject is.',
       },
     },
   },
@@ -237,15 +238,19 @@ const DOCUMENT: ZodOpenApiObject = {
     },
     '/sellers/{sellerId}/history': {
       get: {
-        ...read('readHistory', 'The changes of the list, oldest first'),
+        ...read(
+          'readHistory',
+          'The changes of the list, oldest first; what they said for the seller and auditors alone',
+        ),
+        security: [{}, { bearer: [] }, { bearer: ['top-clients:audit'] }],
         requestParams: { path: seller, query: HistoryQuery },
         responses: {
           200: {
-            description: 'A page of the log',
+            description: 'A page of the log: versions, types and times, and for who may see them the changes',
             headers: z.object({ 'X-Request-Id': RequestId }),
             content: json(History),
           },
-          ...refusals(...ALWAYS),
+          ...refusals(...ALWAYS, 'unauthenticated'),
         },
       },
     },

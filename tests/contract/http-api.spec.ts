@@ -198,7 +198,7 @@ describe('what it answers', () => {
     await add(seller, 'B');
     await source.call('DELETE', `${clientsOf(seller)}/${client.id}`, { as: seller });
     const page = async (query: string) =>
-      History.parse((await source.call('GET', `/v1/sellers/${seller}/history${query}`)).body);
+      History.parse((await source.call('GET', `/v1/sellers/${seller}/history${query}`, { as: seller })).body);
     const all = await page('');
     expect(all.entries.map(({ version, type }) => [version, type])).toEqual([
       [1, 'client-added'],
@@ -215,6 +215,41 @@ describe('what it answers', () => {
       next: null,
     });
     expect(await page('?after=99')).toEqual({ sellerId: seller, entries: [], next: null });
+  });
+
+  test('what changes said is for the seller and for auditors, others see versions, types and times', async () => {
+    const seller = newSeller();
+    const client = await add(seller, 'Hidden brand', { description: 'Hidden words' });
+    await source.call('DELETE', `${clientsOf(seller)}/${client.id}`, { as: seller });
+    const history = async (token?: string) => {
+      const answer = await source.call('GET', `/v1/sellers/${seller}/history`, token ? { token } : {});
+      expect(answer.headers.get('vary')).toBe('Authorization');
+      return { answer, entries: History.parse(answer.body).entries };
+    };
+    const { issuer } = bench;
+    for (const token of [
+      undefined,
+      await issuer.token(newSeller()),
+      await issuer.token('somebody', { scope: 'top-clients:erase top-clients:audits' }),
+    ]) {
+      const { answer, entries } = await history(token);
+      expect(answer.text).not.toMatch(/Hidden/);
+      expect(answer.text).not.toContain(client.id);
+      expect(entries).toEqual([
+        { version: 1, type: 'client-added', committedAt: expect.any(String) },
+        { version: 2, type: 'client-removed', committedAt: expect.any(String) },
+      ]);
+    }
+    for (const token of [
+      await issuer.token(seller),
+      await issuer.token('somebody', { scope: 'openid top-clients:audit' }),
+    ]) {
+      const { answer, entries } = await history(token);
+      expect(entries[0]!.change).toEqual({ type: 'client-added', client, position: 0 });
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+    }
+    const invalid = await source.call('GET', `/v1/sellers/${seller}/history`, { token: 'a.b.c' });
+    expectProblem(invalid, 'unauthenticated');
   });
 
   test('the OpenAPI document names every address', async () => {
@@ -930,7 +965,9 @@ describe('an erasure', () => {
 
     expect(await read(seller)).toMatchObject({ version: 2, clients: [] });
     expectProblem(await source.call('GET', `${clientsOf(seller)}/${client.id}`), 'not-found');
-    const history = History.parse((await source.call('GET', `/v1/sellers/${seller}/history`)).body);
+    const history = History.parse(
+      (await source.call('GET', `/v1/sellers/${seller}/history`, { as: seller })).body,
+    );
     expect(history.entries).toMatchObject([
       { version: 1, type: 'client-added', change: null },
       { version: 2, type: 'seller-erased', change: { type: 'seller-erased' } },

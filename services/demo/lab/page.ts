@@ -145,7 +145,7 @@ ${pages(site).map(
 curl -i ${view.api.source}/v1/sellers/2/clients -H "Authorization: Bearer $TOKEN" \\
   -H 'Content-Type: application/json' -d '{"name":"Spotify","logo":"spotify","industry":"Music"}'
 curl -s ${view.api.gig}/gigs/2 -H 'Accept: application/json'
-curl -s ${view.api.source}/v1/sellers/2/history</code></pre>
+curl -s ${view.api.source}/v1/sellers/2/history -H "Authorization: Bearer $TOKEN"</code></pre>
 </section>
 </main>
 <footer class="bottom"><div class="wrap"><p>Brandmarkt is a demonstration marketplace. Its ${view.sellers.toLocaleString('en')} sellers are invented; brand names and logos belong to their owners.</p></div></footer>

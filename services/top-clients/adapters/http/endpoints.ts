@@ -28,7 +28,13 @@ import {
 } from '../../app/index.ts';
 import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { type Answer, answerOf } from './answers.ts';
-import { authenticate, mustBe, mustBeAllowedToErase, type TokenVerifier } from './authentication.ts';
+import {
+  authenticate,
+  maySeeContents,
+  mustBe,
+  mustBeAllowedToErase,
+  type TokenVerifier,
+} from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
 import type { Limits } from './limits.ts';
 import { observedOf } from './observation.ts';
@@ -147,9 +153,12 @@ export function endpoints(ports: Ports): Routes {
       get: async (req) => {
         const sellerId = sellerIdOf(req);
         const { after, limit } = queryOf(req, HistoryQuery);
+        const withContents = await maySeeContents(verifier, req, sellerId);
         const { entries, next } = await readHistory(sellers, sellerId, after, limit);
-        const json = `{"sellerId":${sellerId},"entries":[${entries.map(entryJson).join(',')}],"next":${next}}`;
-        return { status: 200, headers: FRESH, json };
+        const shown = entries.map((entry) => entryJson(entry, withContents)).join(',');
+        const json = `{"sellerId":${sellerId},"entries":[${shown}],"next":${next}}`;
+        const caching = withContents ? 'no-store' : 'no-cache';
+        return { status: 200, headers: { 'Cache-Control': caching, Vary: 'Authorization' }, json };
       },
     },
 
@@ -198,8 +207,8 @@ function unlessKnown(req: Request, version: number, json: () => string): Answer 
 const listJson = ({ sellerId, version, clients, updatedAt }: StoredList) =>
   `{"sellerId":${sellerId},"version":${version},"clients":${clients},"updatedAt":${updatedAt && `"${updatedAt}"`}}`;
 
-const entryJson = ({ version, type, committedAt, change }: LogEntry) =>
-  `{"version":${version},"type":"${type}","committedAt":"${committedAt}","change":${change}}`;
+const entryJson = ({ version, type, committedAt, change }: LogEntry, withContents: boolean) =>
+  `{"version":${version},"type":"${type}","committedAt":"${committedAt}"${withContents ? `,"change":${change}` : ''}}`;
 
 const nameOf = (result: WriteResult<unknown>): string => {
   if (result.kind === 'version-mismatch') return 'precondition-failed';
