@@ -8,6 +8,7 @@ export const LIMITS = {
   descriptionLength: 500,
   bodyBytes: 32 * 1024,
   sellersPerBatchGet: 100,
+  idempotencyKeysPerSeller: 10_000,
 } as const;
 
 // PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label. U+FFFD is

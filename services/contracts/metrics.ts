@@ -92,7 +92,7 @@ export const METRICS = {
   },
   topclients_commands_total: {
     type: 'counter',
-    help: 'Commands judged, by kind and result: done, replayed (idempotency key), or the refusal',
+    help: 'Commands judged, by kind and result: committed, unchanged, replayed (idempotency key), or the refusal',
     unit: 'commands',
     labels: ['command', 'result'],
     owner: 'top-clients',
@@ -577,8 +577,16 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   status: { atMost: 30 },
   command: { atMost: 10 },
   result: oneOf(
-    ...['done', 'replayed', 'too-many-clients', 'duplicate-client', 'unknown-client', 'period-reversed'],
-    ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused'],
+    ...[
+      'committed',
+      'unchanged',
+      'replayed',
+      'too-many-clients',
+      'duplicate-client',
+      'unknown-client',
+      'period-reversed',
+    ],
+    ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused', 'key-erased', 'too-many-keys'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],

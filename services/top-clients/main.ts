@@ -11,7 +11,7 @@ import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
-import { sweepAnswers, writeCanary } from './app/index.ts';
+import { sweepKeys, writeCanary } from './app/index.ts';
 
 const SWEEP_EVERY_MS = 3_600_000;
 const PROBE_EVERY_MS = 1_000;
@@ -145,7 +145,7 @@ export const role = defineRole({
       if (before !== null && notReady === null) log.info('ready');
     };
     const sweep = () =>
-      sweepAnswers(sellers, stopping.signal).then(
+      sweepKeys(sellers, stopping.signal).then(
         (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
         (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
       );
