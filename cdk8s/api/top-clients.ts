@@ -312,7 +312,10 @@ export const TopClientsSpec = section({
       )
       .max(100)
       .default([])
-      .meta({ description: 'Addresses or networks whose X-Forwarded-For is believed' }),
+      .meta({
+        description:
+          'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress',
+      }),
   }).meta({ description: 'The service that owns the data' }),
   relay: section({
     replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),

@@ -47,7 +47,7 @@ function serve(
   settings: readonly EnvironmentVariable[],
 ): void {
   const access = databaseAccess(platform, { TC_DATABASE_URL: database });
-  const { publicUrls } = platform.spec;
+  const { publicUrls, source } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
   const workload = { name: names.page(page), component, instance: page, replicas };
   new ApiObject(scope, `page-${page}`, {
@@ -73,6 +73,9 @@ function serve(
           ...access.env,
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
           ...settings,
+          ...(source.trustedProxies.length > 0
+            ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
+            : []),
           ...link('TC_GIG_URL', publicUrls.gig),
           ...link('TC_USER_URL', publicUrls.user),
           ...link('TC_SEARCH_URL', publicUrls.search),

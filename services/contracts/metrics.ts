@@ -371,6 +371,13 @@ export const METRICS = {
     buckets: FRESHNESS,
     owner: 'page-server',
   },
+  topclients_page_min_version_refused_total: {
+    type: 'counter',
+    help: 'Readers who asked for a version and got no page, by result: beyond (nobody has that version), limited (they caused too many calls to the source)',
+    unit: 'requests',
+    labels: ['page', 'result'],
+    owner: 'page-server',
+  },
   topclients_page_source_requests_total: {
     type: 'counter',
     help: 'Calls of a page to the source of truth by result: ok, error, timeout, rejected (limit), open (breaker)',
@@ -589,7 +596,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused', 'key-erased', 'too-many-keys'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
-    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
+    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again', 'beyond', 'limited'],
   ),
   codec: oneOf(
     ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],

@@ -12,6 +12,7 @@ import { pause } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
 import { ANY_VERSION } from './min-version.ts';
@@ -71,6 +72,11 @@ export const role = defineRole({
       'deadline of a page in all, in ms',
       integer(100, 60_000).default(1_000),
     ),
+    versionCallsPerMinute: setting(
+      'TC_VERSION_CALLS_PER_MINUTE',
+      'calls to the source a client may cause in a minute by a minVersion that the page does not have; 0 for any number',
+      integer(0, 10_000_000).default(60),
+    ),
     port: setting('TC_PORT', 'port of the page', port()),
     host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
     shutdownDelayMs: setting(
@@ -91,6 +97,7 @@ export const role = defineRole({
     jwksUrl: setting('TC_JWKS_URL', 'self-view: where the keys of the issuer are', url().optional()),
     jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
     jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
+    trustedProxies: TRUSTED_PROXIES,
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -207,6 +214,7 @@ export const role = defineRole({
         selfView: config.selfViewUrl,
       },
       ...(config.frameAncestors ? { frameAncestors: config.frameAncestors } : {}),
+      trustedProxies: config.trustedProxies,
       log,
       metrics,
       tracing,

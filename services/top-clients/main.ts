@@ -6,7 +6,8 @@ import { pause, within } from '#platform/lifecycle.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
-import { isNetwork, isProxy, openLimits } from './adapters/http/limits.ts';
+import { isNetwork, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
+import { openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
@@ -83,11 +84,7 @@ export const role = defineRole({
         'fc00::/7',
       ]),
     ),
-    trustedProxies: setting(
-      'TC_TRUSTED_PROXIES',
-      'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
-      listOf(isProxy, 'must be addresses, networks, loopback, linklocal or uniquelocal').default([]),
-    ),
+    trustedProxies: TRUSTED_PROXIES,
     requestsInFlight: setting(
       'TC_REQUESTS_IN_FLIGHT',
       'requests served at once; a further one is answered 503',

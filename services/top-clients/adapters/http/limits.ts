@@ -54,17 +54,6 @@ export function openLimits(
   };
 }
 
-/** Whether a text is a network like 10.0.0.0/8 or fc00::/7. */
-export function isNetwork(text: string): boolean {
-  const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
-  const family = isIP(address);
-  return family !== 0 && Number(bits) <= (family === 6 ? 128 : 32);
-}
-
-/** Whether a text names proxies as `trustedProxies` does. */
-export const isProxy = (text: string): boolean =>
-  ['loopback', 'linklocal', 'uniquelocal'].includes(text) || isIP(text) !== 0 || isNetwork(text);
-
 function blockListOf(networks: readonly string[]): BlockList {
   const blockList = new BlockList();
   for (const network of networks) {
