@@ -27,6 +27,7 @@ export function pageServer(scope: Construct, platform: Platform, { name, spec, s
     { name: 'TC_SOURCE_DEADLINE_MS', value: String(server.sourceDeadlineMs) },
     { name: 'TC_SOURCE_CONCURRENCY', value: String(server.sourceConcurrency) },
     { name: 'TC_PAGE_DEADLINE_MS', value: String(server.pageDeadlineMs) },
+    { name: 'TC_VERSION_CALLS_PER_MINUTE', value: String(server.versionCallsPerMinute) },
   ]);
 }
 

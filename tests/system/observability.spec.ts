@@ -49,7 +49,7 @@ beforeAll(async () => {
     flags: {
       'top-clients': { 'canary-interval-ms': 1_000 },
       // Who visits is one client.
-      'page-gig': { 'version-calls-per-minute': 0 },
+      gig: { 'version-calls-per-minute': 0 },
       'watch-gig': { 'pause-ms': 500 },
       'watch-user': { 'pause-ms': 500 },
     },
