@@ -89,6 +89,10 @@ export const PageViewSpec = section({
       .max(1_000)
       .default(64)
       .meta({ description: 'Calls of each pod to the source at the same time; as many again may wait' }),
+    versionCallsPerMinute: z.int().min(0).max(10_000_000).default(60).meta({
+      description:
+        'Calls to the source that a client may cause in a minute by a minVersion the page does not have; 0 for any number',
+    }),
   }).meta({
     description: 'What serves the page',
     ...rules({

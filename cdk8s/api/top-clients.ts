@@ -348,7 +348,7 @@ export const TopClientsSpec = section({
       .default([])
       .meta({
         description:
-          'Addresses or networks whose X-Forwarded-For is believed. Behind an ingress that is not among them all strangers share one limit',
+          'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress. Behind one that is not among them all strangers share one limit',
       }),
   }).meta({ description: 'The service that owns the data' }),
   relay: section({

@@ -39,6 +39,15 @@ describe('a page', () => {
     expect(yaml).toContain('name: TC_SEARCH_URL\n              value: https://search.example.com');
     expect(yaml).not.toContain('TC_USER_URL');
   });
+
+  test('believes the proxies that the source believes, for a client is limited by its address', () => {
+    const platform = platformOf({ source: { trustedProxies: ['uniquelocal', '192.0.2.0/24'] } });
+    const server = { versionCallsPerMinute: 7 };
+    const yaml = built((scope) => pageServer(scope, platform, pageOf('gig', { server })));
+    expect(yaml).toContain('name: TC_TRUSTED_PROXIES\n              value: uniquelocal,192.0.2.0/24');
+    expect(yaml).toContain('name: TC_VERSION_CALLS_PER_MINUTE\n              value: "7"');
+    expect(gig({})).not.toContain('TC_TRUSTED_PROXIES');
+  });
 });
 
 describe('the self-view', () => {

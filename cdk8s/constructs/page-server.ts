@@ -28,6 +28,7 @@ export function pageServer(scope: Construct, platform: Platform, { name, spec, s
     { name: 'TC_SOURCE_DEADLINE_MS', value: String(server.sourceDeadlineMs) },
     { name: 'TC_SOURCE_CONCURRENCY', value: String(server.sourceConcurrency) },
     { name: 'TC_PAGE_DEADLINE_MS', value: String(server.pageDeadlineMs) },
+    { name: 'TC_VERSION_CALLS_PER_MINUTE', value: String(server.versionCallsPerMinute) },
   ]);
 }
 
@@ -48,7 +49,7 @@ function serve(
   settings: readonly EnvironmentVariable[],
 ): void {
   const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
-  const { publicUrls } = platform.spec;
+  const { publicUrls, source } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
   const workload = { name: names.page(page), component, instance: page, replicas };
   new ApiObject(scope, `page-${page}`, {
@@ -75,6 +76,9 @@ function serve(
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
           callerCredential(platform, page),
           ...settings,
+          ...(source.trustedProxies.length > 0
+            ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
+            : []),
           ...link('TC_GIG_URL', publicUrls.gig),
           ...link('TC_USER_URL', publicUrls.user),
           ...link('TC_SEARCH_URL', publicUrls.search),

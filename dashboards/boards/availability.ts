@@ -58,7 +58,8 @@ export const availability: BoardSpec = {
         {
           kind: 'lines',
           title: 'Pages answered',
-          description: 'By page and delivery, whatever they showed.',
+          description:
+            'By page and delivery, whatever they showed. Refused: the reader asked for a version that nobody has (beyond), or too often for one that the page does not have (limited).',
           unit: rateUnitOf('topclients_page_renders_total'),
           queries: [
             {
@@ -68,6 +69,14 @@ export const availability: BoardSpec = {
                 'delivery',
               ),
               legend: '{{page}} {{delivery}}',
+            },
+            {
+              expr: sum(
+                rate(series('topclients_page_min_version_refused_total'), '$__rate_interval'),
+                'page',
+                'result',
+              ),
+              legend: '{{page}} refused: {{result}}',
             },
           ],
         },
@@ -80,7 +89,7 @@ export const availability: BoardSpec = {
         failing(
           'completeness',
           'Share without the brands, or with old ones',
-          'Missing: the source was needed and did not answer. Stale: a version was asked for that the view did not have.',
+          'Missing: the source was needed and did not answer. Stale: a version was asked for that the view did not have, and the source did not answer.',
           'consistency',
         ),
       ],

@@ -73,7 +73,10 @@ export const History = z
         version: z.int().min(1),
         type: z.string().meta({ description: 'The type of the change, also where the change was erased' }),
         committedAt: z.iso.datetime(),
-        change: Change.nullable().meta({ description: 'null where an erasure emptied it' }),
+        change: Change.nullable().optional().meta({
+          description:
+            'Only for the seller and for who has the scope `top-clients:audit`; null where an erasure emptied it',
+        }),
       }),
     ),
     next: z

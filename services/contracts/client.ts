@@ -10,6 +10,7 @@ export const LIMITS = {
   sellersPerBatchGet: 100,
   /** Of lists in one answer of batch-get; the 48 sellers of a page of search have less, be all their lists full. */
   batchGetBytes: 1024 * 1024,
+  idempotencyKeysPerSeller: 10_000,
 } as const;
 
 // PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label. U+FFFD is

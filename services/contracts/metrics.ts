@@ -124,7 +124,7 @@ export const METRICS = {
   },
   topclients_commands_total: {
     type: 'counter',
-    help: 'Commands judged, by kind and result: done, replayed (idempotency key), or the refusal',
+    help: 'Commands judged, by kind and result: committed, unchanged, replayed (idempotency key), or the refusal',
     unit: 'commands',
     labels: ['command', 'result'],
     owner: 'top-clients',
@@ -410,6 +410,13 @@ export const METRICS = {
     buckets: FRESHNESS,
     owner: 'page-server',
   },
+  topclients_page_min_version_refused_total: {
+    type: 'counter',
+    help: 'Readers who asked for a version and got no page, by result: beyond (nobody has that version), limited (they caused too many calls to the source)',
+    unit: 'requests',
+    labels: ['page', 'result'],
+    owner: 'page-server',
+  },
   topclients_page_source_requests_total: {
     type: 'counter',
     help: 'Calls of a page to the source of truth by result: ok, error, timeout, rejected (limit), open (breaker)',
@@ -623,11 +630,19 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   status: { atMost: 30 },
   command: { atMost: 10 },
   result: oneOf(
-    ...['done', 'replayed', 'too-many-clients', 'duplicate-client', 'unknown-client', 'period-reversed'],
-    ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused'],
+    ...[
+      'committed',
+      'unchanged',
+      'replayed',
+      'too-many-clients',
+      'duplicate-client',
+      'unknown-client',
+      'period-reversed',
+    ],
+    ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused', 'key-erased', 'too-many-keys'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
-    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again'],
+    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again', 'beyond', 'limited'],
   ),
   codec: oneOf(
     ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],

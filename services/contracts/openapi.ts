@@ -18,7 +18,7 @@ import {
   PathSellerId,
   SellerClients,
 } from './api.ts';
-import { Client, ClientPatch, NewClient } from './client.ts';
+import { Client, ClientPatch, LIMITS, NewClient } from './client.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, Problem, type ProblemType } from './problems.ts';
 
 const tag = z.string().regex(/^"(0|[1-9]\d*)"$/);
@@ -45,11 +45,21 @@ const writeHeaders = z.object({
   'If-Match': ETags.optional().meta({
     description: 'Answers 412 when the list is at none of these versions; `*` is any',
   }),
+  'If-None-Match': ETags.optional().meta({
+    description:
+      'Answers 412 when the list is at one of these versions; `*` is any, and a list always exists: with it nothing is ' +
+      'ever changed',
+  }),
   'Idempotency-Key': IdempotencyKey.optional().meta({
     description:
-      'The same key with the same request gives the first answer again, for a day. Kept is what was decided: a ' +
-      'success, or a refusal because of what is in the list. A request that was malformed, not allowed, too ' +
-      'frequent, not at the expected version or not served may be sent again with its key.',
+      'With the same key and the same request nothing is done twice, for a day: the answer is that of the first time, ' +
+      'from its status and version. An added client comes as it was added. A changed client or list comes while the ' +
+      'list is at that version; later the answer is 204 with the version in its ETag. A refusal because of what is in ' +
+      'the list is kept, too, without the ids of an `order-mismatch`. A request that was malformed, not allowed, too ' +
+      'frequent, not at the expected version or not served may be sent again with its key. When the seller is erased, ' +
+      'what the keys stood for goes with it: a retry is 410 `erased`, and does nothing. A seller has ' +
+      `${LIMITS.idempotencyKeysPerSeller.toLocaleString('en')} keys at most; a further one is 429 until an older one is a day old, a change without a key is not. A key ` +
+      'should be random: do not put personal data in one.',
     examples: ['0f8d1a3e-6d3c-4b4e-9f3c-1f6d4f0a7f52'],
   }),
   traceparent: z
@@ -98,6 +108,7 @@ const ON_WRITE = [
   'forbidden',
   'precondition-failed',
   'idempotency-key-reused',
+  'erased',
 ] as const;
 const ON_BODY = ['body-too-large', 'unsupported-media-type'] as const;
 
@@ -125,6 +136,13 @@ const readAnswer = (description: string, schema: z.ZodType) => ({
   },
 });
 const written = z.object({ ETag, 'X-Request-Id': RequestId, 'Idempotency-Replayed': Replayed });
+const past = {
+  204: {
+    description:
+      'It was done before, at this version (Idempotency-Key), and the list has changed since: read it',
+    headers: written.required(),
+  },
+};
 
 const toTheClient = (operationId: string) => ({
   operationId,
@@ -155,7 +173,8 @@ const DOCUMENT: ZodOpenApiObject = {
         scheme: 'bearer',
         bearerFormat: 'JWT',
         description:
-          'Subject: the seller. An erasure needs the scope `top-clients:erase`, whoever the subject is.',
+          'Subject: the seller. An erasure needs the scope `top-clients:erase`, and what the changes of another seller ' +
+          'said the scope `top-clients:audit`, whoever the subject is.',
       },
     },
   },
@@ -204,6 +223,7 @@ const DOCUMENT: ZodOpenApiObject = {
         requestBody: { required: true, content: json(ClientOrder) },
         responses: {
           200: { description: 'The list in its new order', headers: written, content: json(SellerClients) },
+          ...past,
           ...refusals(...ON_WRITE, ...ON_BODY, 'order-mismatch'),
         },
       },
@@ -223,6 +243,7 @@ const DOCUMENT: ZodOpenApiObject = {
         },
         responses: {
           200: { description: 'The client as it is now', headers: written, content: json(Client) },
+          ...past,
           ...refusals(...ON_WRITE, ...ON_BODY, 'not-found', 'duplicate-client', 'period-reversed'),
         },
       },
@@ -237,15 +258,19 @@ const DOCUMENT: ZodOpenApiObject = {
     },
     '/sellers/{sellerId}/history': {
       get: {
-        ...read('readHistory', 'The changes of the list, oldest first'),
+        ...read(
+          'readHistory',
+          'The changes of the list, oldest first; what they said for the seller and auditors alone',
+        ),
+        security: [{}, { bearer: [] }, { bearer: ['top-clients:audit'] }],
         requestParams: { path: seller, query: HistoryQuery },
         responses: {
           200: {
-            description: 'A page of the log',
+            description: 'A page of the log: versions, types and times, and for who may see them the changes',
             headers: z.object({ 'X-Request-Id': RequestId }),
             content: json(History),
           },
-          ...refusals(...ALWAYS),
+          ...refusals(...ALWAYS, 'unauthenticated'),
         },
       },
     },

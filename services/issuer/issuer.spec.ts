@@ -34,6 +34,8 @@ test('a token names its seller and verifies by the published keys', async () => 
 test('the scope for erasing comes only when asked for', async () => {
   const answer = (await ask('seller=1&scope=top-clients:erase')) as Token;
   expect((await verify(answer.access_token)).payload['scope']).toBe('top-clients:erase');
+  const both = (await ask('seller=1&scope=top-clients:erase+top-clients:audit')) as Token;
+  expect((await verify(both.access_token)).payload['scope']).toBe('top-clients:erase top-clients:audit');
 });
 
 test('the key outlives a restart, is readable by its owner alone, and its private part is not published', async () => {

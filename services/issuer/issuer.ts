@@ -15,7 +15,7 @@ import { type Problem, problem } from '#contracts/problems.ts';
 export const AUDIENCE = 'top-clients';
 const LIFETIME_SECONDS = 3_600;
 /** What a token may be asked to allow beyond being its seller. */
-const SCOPES: readonly string[] = ['top-clients:erase'];
+const SCOPES: readonly string[] = ['top-clients:erase', 'top-clients:audit'];
 
 export interface Token {
   readonly access_token: string;

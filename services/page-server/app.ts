@@ -23,6 +23,8 @@ export interface PageAppOptions {
   };
   /** Origins that may show the page in a frame, beside its own. */
   readonly frameAncestors?: readonly string[];
+  /** Proxies whose X-Forwarded-For tells who asks; without any it is who connects. */
+  readonly trustedProxies?: readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
   readonly tracing: Tracing;
@@ -98,6 +100,8 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
   // Hashing every page would cost more than it saves: pages change, and assets carry their hash in the address.
   app.disable('etag');
   app.set('query parser', 'simple');
+  const { trustedProxies = [] } = options;
+  app.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
 
   const begin: RequestHandler = (req, res, next) => {
     const given = req.headers['x-request-id'];

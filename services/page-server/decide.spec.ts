@@ -1,7 +1,15 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ClientIds, ClientList, PageClient, Shown } from '#pages/page.ts';
-import { decideWithIds, decideWithList, decideWithNothing, MISSING, settle, worst } from './decide.ts';
+import {
+  decideWithIds,
+  decideWithList,
+  decideWithNothing,
+  isBeyond,
+  MISSING,
+  settle,
+  worst,
+} from './decide.ts';
 
 const spotify: PageClient = { id: '1', name: 'Spotify', logo: 'spotify' };
 const listAt = (version: number, clients: readonly PageClient[] = [spotify]): ClientList => ({
@@ -32,6 +40,7 @@ describe('a page that holds lists', () => {
   test('asks the source of truth when the reader has seen a newer version, a seller without a row included', () => {
     expect(decideWithList(listAt(3), 4)).toEqual({
       do: 'ask for the list',
+      known: 3,
       otherwise: { outcome: 'stale', list: listAt(3) },
     });
     expect(decideWithList(undefined, 1)).toMatchObject({
@@ -52,7 +61,11 @@ describe('a page that holds ids', () => {
 
   test('asks for the clients it knows of, and for the whole list when that is older than the reader wants', () => {
     expect(decideWithIds(idsAt(7), 7)).toEqual({ do: 'ask for clients', held: idsAt(7), otherwise: MISSING });
-    expect(decideWithIds(idsAt(7), 8)).toEqual({ do: 'ask for the list', otherwise: MISSING });
+    expect(decideWithIds(idsAt(7), 8)).toEqual({
+      do: 'ask for the list',
+      known: 7,
+      otherwise: MISSING,
+    });
     expect(decideWithIds(idsAt(7, []), 8)).toMatchObject({
       do: 'ask for the list',
       otherwise: { outcome: 'stale' },
@@ -69,16 +82,27 @@ describe('a page that holds ids', () => {
 });
 
 describe('after the source of truth was asked', () => {
-  test('its list is shown, as stale only when even that is older than what the reader wants', () => {
-    const decision = { do: 'ask for the list', otherwise: MISSING } as const;
-    expect(settle(decision, listAt(5), 5)).toEqual({ outcome: 'full', list: listAt(5) });
+  test('its list is shown, as stale only when it lost a version that the page had', () => {
+    const decision = { do: 'ask for the list', known: 6, otherwise: MISSING } as const;
+    expect(settle(decision, listAt(6), 6)).toEqual({ outcome: 'full', list: listAt(6) });
+    expect(isBeyond(decision, listAt(5), 6)).toBe(false);
     expect(settle(decision, listAt(5), 6)).toEqual({ outcome: 'stale', list: listAt(5) });
+  });
+
+  test('a version that neither the page nor the source of truth has is the mistake of who asked for it', () => {
+    const decision = { do: 'ask for the list', known: 4, otherwise: MISSING } as const;
+    expect(isBeyond(decision, listAt(5), 6)).toBe(true);
+    expect(isBeyond(decision, listAt(5), 5)).toBe(false);
+    expect(isBeyond(decision, listAt(0, []), Number.MAX_SAFE_INTEGER)).toBe(true);
+    // Nobody knows.
+    expect(isBeyond(decision, null, 6)).toBe(false);
+    expect(isBeyond({ do: 'ask for clients', held: idsAt(7), otherwise: MISSING }, listAt(9), 7)).toBe(false);
   });
 
   test('without an answer the fallback is shown: the stale view, or nothing', () => {
     const stale: Shown = { outcome: 'stale', list: listAt(3) };
-    expect(settle({ do: 'ask for the list', otherwise: stale }, null, 4)).toBe(stale);
-    expect(settle({ do: 'ask for the list', otherwise: MISSING }, null, 0)).toBe(MISSING);
+    expect(settle({ do: 'ask for the list', known: 3, otherwise: stale }, null, 4)).toBe(stale);
+    expect(settle({ do: 'ask for the list', known: 0, otherwise: MISSING }, null, 0)).toBe(MISSING);
   });
 });
 
@@ -105,10 +129,14 @@ test('whatever is held, asked for and answered: full means at least the version 
                   heldVersion === undefined ? undefined : idsAt(heldVersion, empty ? [] : ['1']),
                   least,
                 );
-        const shown =
-          decision.do === 'show'
-            ? decision.shown
-            : settle(decision, answered === null ? null : listAt(answered), least);
+        const answer = answered === null ? null : listAt(answered);
+        if (decision.do !== 'show' && isBeyond(decision, answer, least)) {
+          return expect(least).toBeGreaterThan(
+            Math.max(kind === 'nothing' ? 0 : (heldVersion ?? 0), answered!),
+          );
+        }
+        const shown = decision.do === 'show' ? decision.shown : settle(decision, answer, least);
+        if (shown.outcome === 'stale') expect(answered).toBeNull();
         if (shown.outcome === 'missing') expect(shown.list).toBeNull();
         else expect(shown.list!.version >= least).toBe(shown.outcome === 'full');
       },

@@ -5,8 +5,11 @@ import type { ClientIds, ClientList, Shown } from '#pages/page.ts';
 export type Decision =
   /** Nothing more is needed. */
   | { readonly do: 'show'; readonly shown: Shown }
-  /** Ask the source of truth for the whole list, and show `otherwise` when it does not answer in time. */
-  | { readonly do: 'ask for the list'; readonly otherwise: Shown }
+  /**
+   * Ask the source of truth for the whole list, and show `otherwise` when it does not answer in time. `known` is the
+   * version the page has without asking.
+   */
+  | { readonly do: 'ask for the list'; readonly known: number; readonly otherwise: Shown }
   /** Ask the source of truth for the clients the view names, and show `otherwise` when it does not answer in time. */
   | { readonly do: 'ask for clients'; readonly held: ClientIds; readonly otherwise: Shown };
 
@@ -25,8 +28,11 @@ const shownAt = (list: ClientList, least: number): Shown => ({
 
 /** The page holds whole lists: the source of truth is only asked when the reader has seen a newer version. */
 export function decideWithList(held: ClientList | undefined, least: number): Decision {
-  const shown = shownAt(held ?? NEVER, least);
-  return shown.outcome === 'full' ? { do: 'show', shown } : { do: 'ask for the list', otherwise: shown };
+  const list = held ?? NEVER;
+  const shown = shownAt(list, least);
+  return shown.outcome === 'full'
+    ? { do: 'show', shown }
+    : { do: 'ask for the list', known: list.version, otherwise: shown };
 }
 
 /** The page holds ids: the source of truth is asked for sellers who have clients, and spared for the others. */
@@ -37,16 +43,27 @@ export function decideWithIds(held: ClientIds | undefined, least: number): Decis
   }
   return held.version >= least
     ? { do: 'ask for clients', held, otherwise: MISSING }
-    : { do: 'ask for the list', otherwise: MISSING };
+    : { do: 'ask for the list', known: held.version, otherwise: MISSING };
 }
 
 /** The page holds nothing. */
-export const decideWithNothing = (): Decision => ({ do: 'ask for the list', otherwise: MISSING });
+export const decideWithNothing = (): Decision => ({ do: 'ask for the list', known: 0, otherwise: MISSING });
 
 /**
- * What is shown after the source of truth was asked. A list is the newest there is; should it still be older than
- * what the reader asked for, that version never existed or was lost, and the page says so. Clients asked for by id
- * are as new as they can be, but which ones they are the view knew: the page is at the view's version.
+ * Whether the reader asked for a version that nobody has: neither the page nor the source of truth, which was asked for
+ * the list after the reader's request came. That is the reader's mistake, and no promise of ours.
+ */
+export const isBeyond = (
+  decision: Exclude<Decision, { do: 'show' }>,
+  answer: ClientList | null,
+  least: number,
+): answer is ClientList =>
+  decision.do === 'ask for the list' && answer !== null && least > Math.max(answer.version, decision.known);
+
+/**
+ * What is shown after the source of truth was asked. A list is the newest there is; should it still be older than what
+ * the reader asked for and the page had, that version was lost, and the page says so. Clients asked for by id are as new
+ * as they can be, but which ones they are the view knew: the page is at the view's version.
  */
 export function settle(
   decision: Exclude<Decision, { do: 'show' }>,

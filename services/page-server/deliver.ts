@@ -1,6 +1,14 @@
 import type { Delivery, Outcome } from '#contracts/delivery.ts';
 import type { ClientList, Page, PageDatabase, Reads, Shown } from '#pages/page.ts';
-import { type Decision, decideWithIds, decideWithList, decideWithNothing, settle, worst } from './decide.ts';
+import {
+  type Decision,
+  decideWithIds,
+  decideWithList,
+  decideWithNothing,
+  isBeyond,
+  settle,
+  worst,
+} from './decide.ts';
 import type { LeastVersion } from './min-version.ts';
 import type { Call, Source } from './source-client.ts';
 
@@ -13,6 +21,15 @@ export interface Delivered {
   readonly ownMs: number;
   readonly sourceMs: number;
 }
+
+type Settled = Pick<Delivered, 'shown' | 'outcome' | 'sourceMs'>;
+
+/** Why a reader who asked for a version gets no page. */
+export type Undelivered =
+  /** Nobody has that version. */
+  | { readonly undelivered: 'beyond'; readonly sellerId: number; readonly version: number }
+  /** The reader has caused too many calls to the source of truth. */
+  | { readonly undelivered: 'limited'; readonly waitSeconds: number };
 
 export interface DeliverySettings {
   readonly delivery: Delivery;
@@ -27,6 +44,8 @@ export interface DeliveryRequest {
   readonly db: PageDatabase;
   /** The call to the source of truth that may be made now; its deadline shrinks with what is left for the page. */
   readonly call: () => Call;
+  /** Takes a call from what the reader may cause by asking for a version; else how many seconds there are to wait. */
+  readonly mayCauseCall: () => 'yes' | { readonly waitSeconds: number };
 }
 
 /**
@@ -40,7 +59,7 @@ export async function deliver(
   source: Source,
   settings: DeliverySettings,
   request: DeliveryRequest,
-): Promise<Delivered | null> {
+): Promise<Delivered | Undelivered | null> {
   const { address, db, least } = request;
   const began = performance.now();
   const elapsed = () => performance.now() - began;
@@ -84,7 +103,8 @@ export async function deliver(
         first.own().then((value) => ({ value, ms: elapsed() })),
         settleAll(first.sellers, decideWithNothing),
       ]);
-      return own.value === null ? null : { own: own.value, ...asked, ownMs: own.ms };
+      if (own.value === null) return null;
+      return 'undelivered' in asked ? asked : { own: own.value, ...asked, ownMs: own.ms };
     }
   }
 
@@ -93,27 +113,47 @@ export async function deliver(
     sellers: readonly number[],
     decide: (sellerId: number) => Decision,
     ownMs: number,
-  ): Promise<Delivered> {
-    return { own, ...(await settleAll(sellers, decide)), ownMs };
+  ): Promise<Delivered | Undelivered> {
+    const settled = await settleAll(sellers, decide);
+    return 'undelivered' in settled ? settled : { own, ...settled, ownMs };
   }
 
-  async function settleAll(sellers: readonly number[], decide: (sellerId: number) => Decision) {
+  async function settleAll(
+    sellers: readonly number[],
+    decide: (sellerId: number) => Decision,
+  ): Promise<Settled | Undelivered> {
     const shown = new Map<number, Shown>();
     const asking: Array<{ sellerId: number; decision: Exclude<Decision, { do: 'show' }> }> = [];
     for (const sellerId of sellers) {
       const decision = decide(sellerId);
       if (decision.do === 'show') shown.set(sellerId, decision.shown);
-      // Many sellers are asked for in one call, which brings whole lists.
-      else if (page.shows === 'one seller') asking.push({ sellerId, decision });
-      else asking.push({ sellerId, decision: { do: 'ask for the list', otherwise: decision.otherwise } });
+      else if (page.shows === 'one seller' || decision.do === 'ask for the list') {
+        asking.push({ sellerId, decision });
+      } else {
+        // Many sellers are asked for in one call, which brings whole lists.
+        const { held, otherwise } = decision;
+        asking.push({ sellerId, decision: { do: 'ask for the list', known: held.version, otherwise } });
+      }
     }
     let sourceMs = 0;
     if (asking.length > 0) {
+      // Where each page asks anyway, nobody causes a call by a version.
+      const isCaused =
+        settings.delivery !== 'synchronous' &&
+        asking.some(
+          ({ sellerId, decision }) => decision.do === 'ask for the list' && least(sellerId) > decision.known,
+        );
+      const may = isCaused ? request.mayCauseCall() : 'yes';
+      if (may !== 'yes') return { undelivered: 'limited', ...may };
       const asked = performance.now();
       const answers = await ask(asking);
       sourceMs = performance.now() - asked;
       for (const { sellerId, decision } of asking) {
-        shown.set(sellerId, settle(decision, answers(sellerId), least(sellerId)));
+        const answer = answers(sellerId);
+        if (isBeyond(decision, answer, least(sellerId))) {
+          return { undelivered: 'beyond', sellerId, version: answer.version };
+        }
+        shown.set(sellerId, settle(decision, answer, least(sellerId)));
       }
     }
     const outcome = worst(shown.values());

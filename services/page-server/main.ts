@@ -16,6 +16,7 @@ import { drain, listen } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
 import { ANY_VERSION } from './min-version.ts';
@@ -81,6 +82,11 @@ export const role = defineRole({
       'deadline of a page in all, in ms',
       integer(100, 60_000).default(1_000),
     ),
+    versionCallsPerMinute: setting(
+      'TC_VERSION_CALLS_PER_MINUTE',
+      'calls to the source a client may cause in a minute by a minVersion that the page does not have; 0 for any number',
+      integer(0, 10_000_000).default(60),
+    ),
     port: setting('TC_PORT', 'port of the page', port()),
     shutdownDelayMs: setting(
       'TC_SHUTDOWN_DELAY_MS',
@@ -101,6 +107,7 @@ export const role = defineRole({
     jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
     jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
     ...SERVER_SETTINGS,
+    trustedProxies: TRUSTED_PROXIES,
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -224,6 +231,7 @@ export const role = defineRole({
         selfView: config.selfViewUrl,
       },
       ...(config.frameAncestors ? { frameAncestors: config.frameAncestors } : {}),
+      trustedProxies: config.trustedProxies,
       log,
       metrics,
       tracing,
@@ -235,7 +243,7 @@ export const role = defineRole({
         if (stopping) res.setHeader('connection', 'close');
         app(req, res);
       },
-      { port: 'http', limits: config, metrics, log, keepAliveMs: 65_000 },
+      { port: 'http', limits: config, metrics, log, keepAliveMs: 65_000, ...proxiesOf(app) },
     );
     const listening = await listen(server, config.port, config.host, log);
     isListening = true;

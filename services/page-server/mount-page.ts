@@ -5,15 +5,17 @@ import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type AddressRefused, ageOf, type Page, type Shown, type ToldOfChanges } from '#pages/page.ts';
+import { clientAt } from '#platform/client-address.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
 import type { ChangesToShow } from './changes-to-show.ts';
 import { MISSING } from './decide.ts';
-import { type Delivered, type DeliverySettings, deliver } from './deliver.ts';
+import { type Delivered, type DeliverySettings, deliver, type Undelivered } from './deliver.ts';
 import { ANY_VERSION, readMinVersion } from './min-version.ts';
 import type { OwnDatabase } from './own-database.ts';
 import { representation } from './refusals.ts';
 import type { Call, Source } from './source-client.ts';
 import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
+import { openVersionCalls } from './version-calls.ts';
 
 export interface PageDeps extends DeliverySettings {
   readonly database: OwnDatabase;
@@ -23,6 +25,8 @@ export interface PageDeps extends DeliverySettings {
   readonly changes: ChangesToShow;
   readonly sourceDeadlineMs: number;
   readonly pageDeadlineMs: number;
+  /** Calls to the source of truth that a client may cause in a minute by asking for versions; 0 for any number. */
+  readonly versionCallsPerMinute: number;
 }
 
 /** Kept free of waiting, for rendering and sending, in ms. */
@@ -37,6 +41,7 @@ export function mountPage(page: Page, deps: PageDeps) {
     const { site, commonHeaders, refuse, tracing } = context;
     const reads = page.open(deps.told);
     const measure = measures(page, deps.delivery, context);
+    const versionCalls = openVersionCalls(deps.versionCallsPerMinute);
     // The page waits for its own database first, and for the source of truth with what is left.
     const ownMs = deps.pageDeadlineMs - deps.sourceDeadlineMs - RENDER_MS;
 
@@ -64,13 +69,14 @@ export function mountPage(page: Page, deps: PageDeps) {
         requestId: res.locals['requestId'] as string,
         span: spanOf(res),
       });
-      let delivered: Delivered | null;
+      let delivered: Delivered | Undelivered | null;
       try {
         delivered = await deliver(page, reads, deps.source, deps, {
           address,
           least: min.least,
           db: deps.database.until(began + ownMs),
           call,
+          mayCauseCall: () => versionCalls.take(clientAt(req.ip ?? '')),
         });
       } catch (err) {
         measure.failed(performance.now() - began);
@@ -79,6 +85,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       if (delivered === null) {
         return refuse(req, res, 'not-found', 'What this address named is not here, or no longer.');
       }
+      if ('undelivered' in delivered) return refuseVersion(req, res, delivered);
 
       const { own, shown, outcome } = delivered;
       const shownOf = shown === null ? null : (sellerId: number) => shown.get(sellerId) ?? MISSING;
@@ -112,6 +119,23 @@ export function mountPage(page: Page, deps: PageDeps) {
       measure.rendered(outcome ?? 'full', performance.now() - began);
       if (shown !== null && outcome === 'stale') measure.stale(shown.values(), now);
       if (tracing.isOn) trace(req, res, delivered, began);
+    }
+
+    /** The reader asked for a version that is not to be had, or too often for one that the page does not have. */
+    function refuseVersion(req: Request, res: Response, why: Undelivered): void {
+      measure.refused(why.undelivered);
+      if (why.undelivered === 'limited') {
+        const { waitSeconds } = why;
+        res.set('retry-after', String(waitSeconds));
+        const detail = `You asked for versions that this page does not have yet more often than ${deps.versionCallsPerMinute} times a minute. Wait ${waitSeconds} s, or leave minVersion out.`;
+        refuse(req, res, 'too-many-requests', detail);
+        return;
+      }
+      const { sellerId, version } = why;
+      const message = `the list of seller ${sellerId} is at version ${version}: ask for that or an older one, or leave minVersion out.`;
+      refuse(req, res, 'invalid-request', `There is no such version: ${message}`, [
+        { at: 'minVersion', message },
+      ]);
     }
 
     /** What the span of a render says; the answer is on its way already. */
@@ -185,7 +209,10 @@ function measures(page: Page, delivery: Delivery, { metrics }: PageContext) {
     error: renders.labels({ ...labels, outcome: 'error' }),
   };
   for (const counter of Object.values(counted)) counter.inc(0);
+  const refusals = metrics.counter('topclients_page_min_version_refused_total');
+  for (const result of ['beyond', 'limited'] as const) refusals.inc({ page: page.name, result }, 0);
   return {
+    refused: (result: Undelivered['undelivered']) => refusals.inc({ page: page.name, result }),
     rendered(outcome: Outcome, ms: number) {
       counted[outcome].inc();
       duration.observe(ms / 1_000);

@@ -8,6 +8,7 @@ const HEADLINES: Partial<Record<ProblemType, string>> = {
   'not-found': 'There is nothing here',
   'invalid-request': 'That address cannot be right',
   'method-not-allowed': 'This page can only be read',
+  'too-many-requests': 'Not so fast',
   'not-acceptable': 'This page comes as HTML or as JSON',
   unavailable: 'We will be right back',
   internal: 'Something broke on our side',

@@ -1,18 +1,28 @@
-import { isIPv6 } from 'node:net';
+import { isIP } from 'node:net';
 
-const MAPPED = '::ffff:';
+const MAPPED = /^::ffff:(?=\d+\.)/i;
 
 /** An IPv4 address as itself: a server that listens on `::` sees it as `::ffff:192.0.2.1`. */
-export const plainAddress = (address: string): string =>
-  address.startsWith(MAPPED) && address.includes('.') ? address.slice(MAPPED.length) : address;
+export const plainAddress = (address: string): string => address.replace(MAPPED, '');
 
 /**
  * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 one. A household or a server gets a
- * network of that size, and can come from any address in it.
+ * network of that size, and can come from any address in it. Some proxies tell a port as well, `203.0.113.7:4711`, which
+ * is another one at every connection.
  */
-export function clientAt(address: string): string {
-  const plain = plainAddress(address);
-  return isIPv6(plain) ? networkOf(plain) : plain;
+export function clientAt(told: string): string {
+  const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(told) ?? [];
+  const [, dotted] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(told) ?? [];
+  const address = plainAddress(bracketed ?? dotted ?? told);
+  switch (isIP(address)) {
+    case 4:
+      return address;
+    case 6:
+      return networkOf(address);
+    // What is no address is as good as any other such.
+    default:
+      return 'none';
+  }
 }
 
 function networkOf(ipv6: string): string {

@@ -10,23 +10,18 @@ import { drain, listen } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { openCallers } from './adapters/http/callers.ts';
-import { isProxy, openLimits } from './adapters/http/limits.ts';
+import { openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
 import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
-import { sweepAnswers, writeCanary } from './app/index.ts';
+import { sweepKeys, writeCanary } from './app/index.ts';
 
 const SWEEP_EVERY_MS = 3_600_000;
 const PROBE_EVERY_MS = 1_000;
 const PROBE_DEADLINE_MS = 1_000;
-
-/** An empty text is an empty list. */
-const listOf = (accepts: (item: string) => boolean, otherwise: string) =>
-  list()
-    .transform((items) => items.filter((item) => item !== ''))
-    .refine((items) => items.every(accepts), otherwise);
 
 export const role = defineRole({
   name: 'top-clients',
@@ -92,11 +87,7 @@ export const role = defineRole({
       secretText(),
     ),
     previousCallerKey: setting('TC_CALLER_PREVIOUS_KEY', 'the key before it, accepted still', secretText()),
-    trustedProxies: setting(
-      'TC_TRUSTED_PROXIES',
-      'proxies whose X-Forwarded-For tells the address, comma-separated: addresses, networks, loopback, uniquelocal',
-      listOf(isProxy, 'must be addresses, networks, loopback, linklocal or uniquelocal').default([]),
-    ),
+    trustedProxies: TRUSTED_PROXIES,
     canaryIntervalMs: setting(
       'TC_CANARY_INTERVAL_MS',
       'how often the synthetic seller is changed, by one replica at a time, in ms; 0 never',
@@ -156,7 +147,7 @@ export const role = defineRole({
       if (before !== null && notReady === null) log.info('ready');
     };
     const sweep = () =>
-      sweepAnswers(sellers, stopping.signal).then(
+      sweepKeys(sellers, stopping.signal).then(
         (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
         (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
       );

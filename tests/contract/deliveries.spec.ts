@@ -21,7 +21,7 @@ import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { Releases } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { type Metrics, openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
 import { NO_TRACING } from '#platform/span.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
@@ -192,8 +192,8 @@ interface Answer {
 async function serve(
   page: PageName,
   name: DeliveryName,
-  over: { sourceUrl?: string; databaseUrl?: string } = {},
-): Promise<(path?: string, init?: RequestInit) => Promise<Answer>> {
+  over: { sourceUrl?: string; databaseUrl?: string; versionCallsPerMinute?: number } = {},
+): Promise<((path?: string, init?: RequestInit) => Promise<Answer>) & { metrics: Metrics }> {
   const { delivery, parallel } = DELIVERIES[name];
   const held = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : undefined;
   const metrics = openMetrics({ processMetrics: false });
@@ -211,6 +211,7 @@ async function serve(
   );
   const app = await createPageApp({
     links: {},
+    trustedProxies: ['loopback'],
     log: silentLog,
     metrics,
     tracing: NO_TRACING,
@@ -224,6 +225,7 @@ async function serve(
       changes: new ChangesToShow(),
       sourceDeadlineMs: SOURCE_DEADLINE_MS,
       pageDeadlineMs: PAGE_DEADLINE_MS,
+      versionCallsPerMinute: over.versionCallsPerMinute ?? 0,
     }),
   });
   const server = createServer(app);
@@ -234,12 +236,13 @@ async function serve(
     await client.close();
     await pool.end();
   });
-  return async (path = address[page], init = {}) => {
+  const get = async (path = address[page], init: RequestInit = {}) => {
     const began = performance.now();
     const answer = await fetch(`http://127.0.0.1:${port}${path}`, init);
     const text = await answer.text();
     return { status: answer.status, headers: answer.headers, text, ms: performance.now() - began };
   };
+  return Object.assign(get, { metrics });
 }
 
 const JSON_PLEASE = { headers: { accept: 'application/json' } };
@@ -353,7 +356,6 @@ describe.each(PAGE_NAMES)('minVersion on the %s page', (page) => {
     expect(truth.calls).toBe(0);
     expect(await versionIn(get, atLeast(TRUE_VERSION))).toEqual(['full', TRUE_VERSION]);
     expect(truth.calls).toBe(1);
-    expect(await versionIn(get, atLeast(99))).toEqual(['stale', TRUE_VERSION]);
     truth.behave = SICKNESSES['never answers']!;
     const stale = await get(atLeast(TRUE_VERSION));
     expect(outcomeOf(stale)).toBe('stale');
@@ -379,6 +381,65 @@ describe.each(PAGE_NAMES)('minVersion on the %s page', (page) => {
     truth.behave = SICKNESSES['answers 500']!;
     expect(await versionIn(get, atLeast(TRUE_VERSION))).toEqual(['missing', null]);
   });
+
+  test.each([...Object.keys(DELIVERIES)] as DeliveryName[])(
+    'a version that the source of truth does not have either is the mistake of who asks, %s',
+    async (delivery) => {
+      const get = await serve(page, delivery);
+      truth.behave = healthy;
+      for (const version of [TRUE_VERSION + 1, Number.MAX_SAFE_INTEGER]) {
+        const answer = await get(atLeast(version), JSON_PLEASE);
+        if (delivery === 'off') {
+          expect(answer.status).toBe(200);
+          continue;
+        }
+        expect(answer.status).toBe(400);
+        expect(JSON.parse(answer.text)).toMatchObject({
+          type: 'urn:top-clients:problem:invalid-request',
+          detail: expect.stringContaining(`seller 1 is at version ${TRUE_VERSION}`),
+          errors: [{ at: 'minVersion' }],
+        });
+        const forPeople = await get(atLeast(version));
+        expect(forPeople.status).toBe(400);
+        expect(forPeople.text).toContain(`is at version ${TRUE_VERSION}`);
+      }
+      expect(outcomeOf(await get(atLeast(TRUE_VERSION)))).toBe(delivery === 'off' ? null : 'full');
+      // No promise of ours was broken.
+      const told = await get.metrics.registry.metrics();
+      expect(told).not.toMatch(/topclients_page_renders_total{.*outcome="(stale|missing|error)"} [1-9]/);
+      if (delivery === 'off') return;
+      expect(told).toContain(`topclients_page_min_version_refused_total{page="${page}",result="beyond"} 4`);
+    },
+  );
+
+  test.each(['asynchronous', 'hybrid'] as const)(
+    'who asks again and again for what the view does not have is told to wait, others and other pages go on, %s',
+    async (delivery) => {
+      const get = await serve(page, delivery, { versionCallsPerMinute: 3 });
+      const from = (client: string, path = atLeast(TRUE_VERSION)) =>
+        get(path, { headers: { accept: 'application/json', 'x-forwarded-for': client } });
+      truth.behave = healthy;
+      truth.calls = 0;
+      for (let i = 0; i < 3; i++) expect((await from('2001:db8::1')).status).toBe(200);
+      for (const path of [atLeast(TRUE_VERSION), atLeast(Number.MAX_SAFE_INTEGER)]) {
+        // One network, one client.
+        const limited = await from('2001:db8::ffff:1', path);
+        expect(limited.status).toBe(429);
+        expect(Number(limited.headers.get('retry-after'))).toBeGreaterThan(0);
+        expect(JSON.parse(limited.text)).toMatchObject({
+          type: 'urn:top-clients:problem:too-many-requests',
+          detail: expect.stringContaining('leave minVersion out'),
+        });
+      }
+      expect(truth.calls).toBe(3);
+      // What the view has needs no call, and is had.
+      expect((await from('2001:db8::1', atLeast(VIEW_VERSION))).status).toBe(200);
+      expect((await from('2001:db8::1', address[page])).status).toBe(200);
+      expect((await from('192.0.2.7')).status).toBe(200);
+      const told = await get.metrics.registry.metrics();
+      expect(told).toContain(`topclients_page_min_version_refused_total{page="${page}",result="limited"} 2`);
+    },
+  );
 
   test('what is no version is refused, in words and as a problem document', async () => {
     const get = await serve(page, 'asynchronous');

@@ -229,7 +229,7 @@ describe('what it answers', () => {
     await add(seller, 'B');
     await source.call('DELETE', `${clientsOf(seller)}/${client.id}`, { as: seller });
     const page = async (query: string) =>
-      History.parse((await source.call('GET', `/v1/sellers/${seller}/history${query}`)).body);
+      History.parse((await source.call('GET', `/v1/sellers/${seller}/history${query}`, { as: seller })).body);
     const all = await page('');
     expect(all.entries.map(({ version, type }) => [version, type])).toEqual([
       [1, 'client-added'],
@@ -246,6 +246,41 @@ describe('what it answers', () => {
       next: null,
     });
     expect(await page('?after=99')).toEqual({ sellerId: seller, entries: [], next: null });
+  });
+
+  test('what changes said is for the seller and for auditors, others see versions, types and times', async () => {
+    const seller = newSeller();
+    const client = await add(seller, 'Hidden brand', { description: 'Hidden words' });
+    await source.call('DELETE', `${clientsOf(seller)}/${client.id}`, { as: seller });
+    const history = async (token?: string) => {
+      const answer = await source.call('GET', `/v1/sellers/${seller}/history`, token ? { token } : {});
+      expect(answer.headers.get('vary')).toBe('Authorization');
+      return { answer, entries: History.parse(answer.body).entries };
+    };
+    const { issuer } = bench;
+    for (const token of [
+      undefined,
+      await issuer.token(newSeller()),
+      await issuer.token('somebody', { scope: 'top-clients:erase top-clients:audits' }),
+    ]) {
+      const { answer, entries } = await history(token);
+      expect(answer.text).not.toMatch(/Hidden/);
+      expect(answer.text).not.toContain(client.id);
+      expect(entries).toEqual([
+        { version: 1, type: 'client-added', committedAt: expect.any(String) },
+        { version: 2, type: 'client-removed', committedAt: expect.any(String) },
+      ]);
+    }
+    for (const token of [
+      await issuer.token(seller),
+      await issuer.token('somebody', { scope: 'openid top-clients:audit' }),
+    ]) {
+      const { answer, entries } = await history(token);
+      expect(entries[0]!.change).toEqual({ type: 'client-added', client, position: 0 });
+      expect(answer.headers.get('cache-control')).toBe('no-store');
+    }
+    const invalid = await source.call('GET', `/v1/sellers/${seller}/history`, { token: 'a.b.c' });
+    expectProblem(invalid, 'unauthenticated');
   });
 
   test('the OpenAPI document names every address', async () => {
@@ -350,6 +385,47 @@ describe('preconditions', () => {
     },
   );
 
+  test.each(['*', '"1"', 'W/"1"', '"7", "1"'])(
+    'no kind of write is done to version 1 with If-None-Match %s',
+    async (tag) => {
+      const seller = newSeller();
+      const client = await add(seller, 'A');
+      const path = `${clientsOf(seller)}/${client.id}`;
+      const headers = { 'if-none-match': tag };
+      const erasing = await bench.issuer.token('operator', { scope: 'top-clients:erase' });
+      const answers = [
+        await source.call('POST', clientsOf(seller), { as: seller, body: { name: 'B' }, headers }),
+        await source.call('PATCH', path, { as: seller, body: { name: 'B' }, headers }),
+        await source.call('PUT', `${clientsOf(seller)}/order`, {
+          as: seller,
+          body: { clientIds: [client.id] },
+          headers,
+        }),
+        await source.call('DELETE', path, { as: seller, headers }),
+        await source.call('DELETE', `/v1/sellers/${seller}`, { token: erasing, headers }),
+      ];
+      for (const answer of answers) {
+        expect(expectProblem(answer, 'precondition-failed').detail).toContain('If-None-Match');
+        expect(answer.headers.get('etag')).toBe('"1"');
+      }
+      expect(await read(seller)).toMatchObject({ version: 1, clients: [client] });
+    },
+  );
+
+  test('with If-None-Match of other versions a write is done, with one that cannot be read it is refused', async () => {
+    const seller = newSeller();
+    const send = (tag: string) =>
+      source.call('POST', clientsOf(seller), {
+        as: seller,
+        body: { name: 'A' },
+        headers: { 'if-none-match': tag },
+      });
+    expectProblem(await send('0'), 'invalid-request');
+    // Also before the first change: there is a list, and it is empty.
+    expectProblem(await send('*'), 'precondition-failed');
+    expect((await send('"7", W/"8", "x"')).status).toBe(201);
+  });
+
   test('of two writes that expect the same version one is done', async () => {
     const seller = newSeller();
     const attempt = (name: string) =>
@@ -397,6 +473,119 @@ describe('idempotency keys', () => {
       expect(again.headers.get('idempotency-replayed')).toBe('true');
     }
     expect((await read(seller)).version).toBe(5);
+  });
+
+  test('when the list has changed since, a change of it is answered by its version', async () => {
+    const seller = newSeller();
+    const [a, b] = [await add(seller, 'A'), await add(seller, 'B')];
+    const writes: Array<[string, string, unknown]> = [
+      ['PUT', `${clientsOf(seller)}/order`, { clientIds: [b.id, a.id] }],
+      ['PATCH', `${clientsOf(seller)}/${a.id}`, { name: 'C' }],
+    ];
+    for (const [method, path, body] of writes) {
+      const send = () => source.call(method, path, { as: seller, body, headers: withKey(method) });
+      const first = await send();
+      await add(seller, `After ${method}`);
+      const again = await send();
+      expect(again).toMatchObject({ status: 204, text: '' });
+      expect(again.headers.get('etag')).toBe(first.headers.get('etag'));
+      expect(again.headers.get('idempotency-replayed')).toBe('true');
+    }
+    expect((await read(seller)).version).toBe(6);
+  });
+
+  test('a key keeps what was decided, and nothing of what the list says', async () => {
+    const seller = newSeller();
+    const ids: string[] = [];
+    for (let n = 0; n < 20; n++) {
+      ids.push((await add(seller, `Brand ${n}`, { description: 'words '.repeat(80) })).id);
+    }
+    const order = (clientIds: string[], key: string) =>
+      source.call('PUT', `${clientsOf(seller)}/order`, {
+        as: seller,
+        body: { clientIds },
+        headers: withKey(key),
+      });
+    expect((await order(ids, 'unchanged')).status).toBe(200);
+    const wrong = Array.from({ length: 20 }, () => randomUUID());
+    const first = expectProblem(await order(wrong, 'refused'), 'order-mismatch');
+    expect(first.errors).toHaveLength(40);
+    expect((await order(ids.toReversed(), 'changed')).status).toBe(200);
+    const headers = withKey('added');
+    await source.call('DELETE', `${clientsOf(seller)}/${ids[0]}`, {
+      as: seller,
+      headers: withKey('removed'),
+    });
+    await source.call('POST', clientsOf(seller), { as: seller, body: { name: 'Unspeakable' }, headers });
+    const kept = await source.query<{ bytes: number; outcome: string }>(
+      'select pg_column_size(k.*) as bytes, outcome::text from idempotency_key k where seller_id = $1',
+      [seller],
+    );
+    expect(kept).toHaveLength(5);
+    for (const { bytes, outcome } of kept) {
+      expect(bytes).toBeLessThan(250);
+      expect(outcome).not.toMatch(/Brand|words|Unspeakable/);
+    }
+    const again = await order(wrong, 'refused');
+    expect(expectProblem(again, 'order-mismatch')).toMatchObject({ detail: first.detail });
+    expect(again.headers.get('idempotency-replayed')).toBe('true');
+  });
+
+  test('keys of before, with whole answers, are replayed, and are gone after an erasure', async () => {
+    const seller = newSeller();
+    const send = (method: string, path: string, body: unknown, key: string) =>
+      source.call(method, `${clientsOf(seller)}${path}`, { as: seller, body, headers: withKey(key) });
+    const added = await send('POST', '', { name: 'A', industry: 'Old' }, 'add');
+    const [a, b] = [Client.parse(added.body), await add(seller, 'B')];
+    const order = await send('PUT', '/order', { clientIds: [b.id, a.id] }, 'order');
+    for (const [key, version, answer] of [
+      ['add', 1, added.body],
+      ['order', 3, order.body],
+    ]) {
+      await source.query('update idempotency_key set outcome = $3 where seller_id = $1 and key = $2', [
+        seller,
+        key,
+        JSON.stringify({ kind: 'done', version, answer }),
+      ]);
+    }
+    const again = await send('POST', '', { name: 'A', industry: 'Old' }, 'add');
+    expect(again).toMatchObject({ status: 201, text: added.text });
+    expect((await send('PUT', '/order', { clientIds: [b.id, a.id] }, 'order')).text).toBe(order.text);
+    await add(seller, 'C');
+    expect((await send('PUT', '/order', { clientIds: [b.id, a.id] }, 'order')).status).toBe(204);
+    const token = await bench.issuer.token('operator', { scope: 'top-clients:erase' });
+    expect((await source.call('DELETE', `/v1/sellers/${seller}`, { token })).status).toBe(202);
+    const kept = await source.query<{ said: string }>(
+      'select k::text as said from idempotency_key k where seller_id = $1',
+      [seller],
+    );
+    expect(kept).toHaveLength(2);
+    for (const { said } of kept) expect(said).toContain('{""kind"":""erased""}');
+  });
+
+  test('a seller has so many keys at most; beyond, a change without one is done, and an erasure with one', async () => {
+    const seller = newSeller();
+    const send = (headers: Record<string, string>, name = 'A') =>
+      source.call('POST', clientsOf(seller), { as: seller, body: { name }, headers });
+    const first = await send(withKey('first'));
+    const fill = (keys: number) =>
+      source.query(
+        `insert into idempotency_key (seller_id, key, fingerprint, outcome, created_at)
+         select $1, 'filled-' || n, 'x', '{"kind":"done","version":1}', now() from generate_series(1, $2::int) n`,
+        [seller, keys],
+      );
+    await fill(LIMITS.idempotencyKeysPerSeller - 2);
+    expect((await send(withKey('last'), 'B')).status).toBe(201);
+    const beyond = await send(withKey('beyond'), 'C');
+    expect(expectProblem(beyond, 'too-many-requests').detail).toContain('without a key');
+    expect(Number(beyond.headers.get('retry-after'))).toBeGreaterThan(0);
+    expect((await send(withKey('first'))).text).toBe(first.text);
+    expect((await send({}, 'C')).status).toBe(201);
+    const token = await bench.issuer.token('operator', { scope: 'top-clients:erase' });
+    const erased = await source.call('DELETE', `/v1/sellers/${seller}`, { token, headers: withKey('erase') });
+    expect(erased.status).toBe(202);
+    expectProblem(await send(withKey('filled-7')), 'erased');
+    expect((await read(seller)).clients).toEqual([]);
   });
 
   test('a refusal because of the list is an answer too', async () => {
@@ -572,6 +761,39 @@ describe('malformed requests', () => {
     });
     expect(answer.status).toBe(400);
     expect(((await answer.json()) as Problem).detail).toContain('UTF-8');
+  });
+
+  test('a byte order mark before the JSON is passed over; of UTF-16 it is no UTF-8', async () => {
+    const seller = newSeller();
+    const send = async (method: string, path: string, type: string, body: Buffer) =>
+      fetch(`${source.url}${path}`, {
+        method,
+        headers: { 'content-type': type, authorization: `Bearer ${await bench.issuer.token(seller)}` },
+        body,
+      });
+    const marked = (value: unknown) => Buffer.from(`\ufeff${JSON.stringify(value)}`);
+    const added = await send('POST', clientsOf(seller), 'application/json', marked({ name: 'A' }));
+    expect(added.status).toBe(201);
+    const { id } = Client.parse(await added.json());
+    const path = `${clientsOf(seller)}/${id}`;
+    expect((await send('PATCH', path, 'application/merge-patch+json', marked({ name: 'B' }))).status).toBe(
+      200,
+    );
+    const batch = { sellerIds: [seller] };
+    expect((await send('POST', '/v1/top-clients/batch-get', 'application/json', marked(batch))).status).toBe(
+      200,
+    );
+    expect(await read(seller)).toMatchObject({ version: 2, clients: [{ name: 'B' }] });
+    const twice = Buffer.from(`\ufeff\ufeff{"name":"C"}`);
+    const wide = Buffer.from('\ufeff{"name":"C"}', 'utf16le');
+    for (const [body, why] of [
+      [twice, 'not JSON'],
+      [wide, 'not UTF-8'],
+    ] as const) {
+      const answer = await send('POST', clientsOf(seller), 'application/json', body);
+      expect(answer.status).toBe(400);
+      expect(((await answer.json()) as Problem).detail).toContain(why);
+    }
   });
 
   test.each([
@@ -936,7 +1158,9 @@ describe('an erasure', () => {
 
     expect(await read(seller)).toMatchObject({ version: 2, clients: [] });
     expectProblem(await source.call('GET', `${clientsOf(seller)}/${client.id}`), 'not-found');
-    const history = History.parse((await source.call('GET', `/v1/sellers/${seller}/history`)).body);
+    const history = History.parse(
+      (await source.call('GET', `/v1/sellers/${seller}/history`, { as: seller })).body,
+    );
     expect(history.entries).toMatchObject([
       { version: 1, type: 'client-added', change: null },
       { version: 2, type: 'seller-erased', change: { type: 'seller-erased' } },
@@ -949,6 +1173,37 @@ describe('an erasure', () => {
     );
     expect(left[0]!.said).not.toContain(secret);
     expect(left[0]!.said).not.toContain(client.id);
+  });
+
+  test('is not undone by a retry under a key of before, which says so and does nothing', async () => {
+    const seller = newSeller();
+    const key = 'Secret-brand';
+    const send = (name: string, idempotencyKey = key) =>
+      source.call('POST', clientsOf(seller), {
+        as: seller,
+        body: { name },
+        headers: { 'idempotency-key': idempotencyKey },
+      });
+    expect((await send('Secret brand')).status).toBe(201);
+    await erase(seller);
+    // Whatever it asks for: what the key stood for is not known any more.
+    for (const name of ['Secret brand', 'Another brand']) {
+      const answer = await send(name);
+      expect(expectProblem(answer, 'erased').detail).toMatch(/nothing was done.*send a new key/);
+    }
+    expect(await read(seller)).toMatchObject({ version: 2, clients: [] });
+    // A second erasure leaves it so, and so does what the seller does in between.
+    expect((await send('A', 'new')).status).toBe(201);
+    await erase(seller);
+    expectProblem(await send('Secret brand'), 'erased');
+    expectProblem(await send('A', 'new'), 'erased');
+    const kept = await source.query<{ said: string }>(
+      'select k::text as said from idempotency_key k where seller_id = $1',
+      [seller],
+    );
+    expect(kept).toHaveLength(2);
+    // What a caller took for a key is the caller's, a name even.
+    for (const { said } of kept) expect(said).not.toMatch(/secret|new/i);
   });
 
   test('is published as an event and a tombstone of the same version', async () => {

@@ -124,6 +124,9 @@ test.each<[Owner, readonly string[]]>([
       ...['ok', 'error', 'timeout', 'rejected', 'open'].map(
         (result) => `topclients_page_source_requests_total{page="gig",result="${result}"} 0`,
       ),
+      ...['beyond', 'limited'].map(
+        (result) => `topclients_page_min_version_refused_total{page="gig",result="${result}"} 0`,
+      ),
       'topclients_page_breaker_open{page="gig"} 0',
       'topclients_self_view_violations_total 0',
       'topclients_page_render_duration_seconds_count{page="gig",delivery="asynchronous"} 0',

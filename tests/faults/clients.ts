@@ -198,9 +198,9 @@ export function startClients(world: World, history: History, seed: number, perSe
   };
 }
 
-/** Reasons that come before the source looks at the seller. */
+/** Reasons that come before the source looks at the seller, or do not tell what became of the first attempt. */
 const isAboutThisAttempt = (reason: string) =>
-  reason === 'connection refused' || reason === 'too-many-requests';
+  reason === 'connection refused' || reason === 'too-many-requests' || reason === 'erased';
 
 /** About half reads; lists stay short, so that every kind of change is possible all the time. */
 function choose(random: Random, list: readonly Client[], fresh: string): Action {

@@ -48,6 +48,8 @@ beforeAll(async () => {
     watch: true,
     flags: {
       'top-clients': { 'canary-interval-ms': 1_000 },
+      // Who visits is one client.
+      gig: { 'version-calls-per-minute': 0 },
       'watch-gig': { 'pause-ms': 500 },
       'watch-user': { 'pause-ms': 500 },
     },

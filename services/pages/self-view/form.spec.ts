@@ -66,6 +66,8 @@ test('every refusal has words that say what to do', () => {
   expect(words('too-many-requests', 7).notice?.text).toContain('Wait 7 seconds');
   expect(words('precondition-failed').notice?.title).toBe('Your list has changed since you opened this page');
   expect(words('duplicate-client').errors.name).toBe('Brand is in your list already');
+  expect(words('too-many-requests', 3_600).notice?.text).toContain('Wait 60 minutes');
+  expect(words('erased').notice?.title).toBe('Your list was erased since you opened this page');
   expect(words('idempotency-key-reused').notice?.title).toBe('Your first try was saved after all');
   // Refusals of a later version of the source speak for themselves.
   expect(words('body-too-large').notice?.text).toContain('the detail');

@@ -12,7 +12,10 @@ export interface Refusal {
   readonly retryAfterSeconds: number | null;
 }
 
-const seconds = (count: number) => (count === 1 ? 'a second' : `${count} seconds`);
+function duration(seconds: number): string {
+  if (seconds === 1) return 'a second';
+  return seconds < 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`;
+}
 
 /** No answer, or nobody to ask. Whether it was saved is only open when an answer is missing. */
 export const notAcknowledged = (outcome: 'unreachable' | 'unknown'): Notice =>
@@ -61,7 +64,12 @@ export function explain(
     case 'too-many-requests':
       return told(
         'That was a lot of changes in a short time',
-        `Wait ${retryAfterSeconds ? seconds(retryAfterSeconds) : 'a moment'}, then try again.`,
+        `Wait ${retryAfterSeconds ? duration(retryAfterSeconds) : 'a moment'}, then try again.`,
+      );
+    case 'erased':
+      return told(
+        'Your list was erased since you opened this page',
+        'Nothing was saved. This is your list as it is now; make your change here if you want it all the same.',
       );
     case 'idempotency-key-reused':
       return told('Your first try was saved after all', 'This is your list as it is now.');

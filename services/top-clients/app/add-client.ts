@@ -9,4 +9,8 @@ export const addClient = (
   clientId: string,
   client: NewClient,
 ): Promise<WriteResult<Client>> =>
-  runCommand(sellers, request, { kind: 'add-client', clientId, client }, () => ({ id: clientId, ...client }));
+  // Of a repetition as well: all but the id stands in the request, which is the same.
+  runCommand(sellers, request, { kind: 'add-client', clientId, client }, ({ addedId }) => ({
+    id: addedId!,
+    ...client,
+  }));

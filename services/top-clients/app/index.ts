@@ -7,6 +7,6 @@ export { readHistory } from './read-history.ts';
 export { rebuildState } from './rebuild-state.ts';
 export { removeClient } from './remove-client.ts';
 export { reorderClients } from './reorder-clients.ts';
-export { sweepAnswers } from './sweep-answers.ts';
+export { sweepKeys } from './sweep-keys.ts';
 export { updateClient } from './update-client.ts';
 export { CANARY_LOG, writeCanary } from './write-canary.ts';

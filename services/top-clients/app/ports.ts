@@ -26,46 +26,72 @@ export interface WriteRequest {
   readonly sellerId: number;
   /** The versions the caller is willing to change; null for any. */
   readonly expectedVersions: readonly number[] | null;
+  /** Versions the caller wants left as they are: some, or whatever there is. */
+  readonly excludedVersions?: readonly number[] | 'any' | null;
   readonly idempotency: { readonly key: string; readonly fingerprint: Uint8Array } | null;
   /** W3C trace context, stored with the event and handed on to its readers. */
   readonly traceparent: string;
 }
 
-/** What was decided. An idempotency key keeps it, so it is plain JSON. */
 export type Decided<Answer> =
   | { readonly kind: 'done'; readonly version: number; readonly answer: Answer }
   | { readonly kind: 'rejected'; readonly rejection: Rejection };
 
+/** What an idempotency key keeps: what was decided and where it led, and nothing of what the list says. */
+export type Kept =
+  | {
+      readonly kind: 'done';
+      readonly version: number;
+      /** The id that was drawn for an added client; all else of it stands in the request. */
+      readonly addedId: string | null;
+    }
+  | { readonly kind: 'rejected'; readonly rejection: Rejection };
+
+/**
+ * `replayed`: the key was used by this very request before. `key-erased`: the seller was erased since the key was
+ * used. `too-many-keys`: the seller has no room for another key.
+ */
+export type Undecided =
+  | { readonly kind: 'version-mismatch' | 'version-excluded'; readonly version: number }
+  | { readonly kind: 'key-reused' | 'key-erased' | 'too-many-keys' };
+
+export type StoreResult<Answer> =
+  | { readonly kind: 'committed' | 'unchanged'; readonly decided: Decided<Answer> }
+  | { readonly kind: 'replayed'; readonly kept: Kept; readonly locked: Locked }
+  | Undecided;
+
 export type WriteResult<Answer> =
   | { readonly kind: 'committed' | 'unchanged' | 'replayed'; readonly decided: Decided<Answer> }
-  | { readonly kind: 'version-mismatch'; readonly version: number }
-  | { readonly kind: 'key-reused' };
+  | Undecided;
 
 /** A locked seller and the instant drawn under the lock, never before the seller's last change. */
 export interface Locked {
   readonly seller: Seller;
   readonly updatedAt: string | null;
   readonly now: string;
+  /** How many idempotency keys of the seller are kept; counted no further than it matters, and only for a request with one. */
+  readonly keys: number;
 }
 
-/** What the rule wants done: the changes to commit, each with the list it leads to, and the answer. */
+/** What the rule wants done: the changes to commit, each with the list it leads to, the answer, and what a key keeps. */
 export interface Verdict<Answer> {
   readonly commits: readonly { readonly change: Change; readonly after: Seller }[];
   readonly decided: Decided<Answer>;
+  readonly kept: Kept;
 }
 
 /** The store of sellers, their log and their outbox. */
 export interface Sellers {
   /**
-   * Runs one command as one transaction: locks the seller, gives a known idempotency key its first answer again,
-   * compares the version, applies the rule, and commits what the rule wants together with the log, the outbox and
-   * the answer for the key. Resolves only after the commit is durable.
+   * Runs one command as one transaction: locks the seller, tells what is kept of a known idempotency key, compares
+   * the version, applies the rule, and commits what the rule wants together with the log, the outbox and what the key
+   * keeps. Resolves only after the commit is durable.
    * @throws Unavailable when the store cannot be reached in time; the write may or may not have been committed
    */
   write<Answer>(
     request: WriteRequest,
-    rule: (locked: Locked) => Verdict<Answer>,
-  ): Promise<WriteResult<Answer>>;
+    rule: (locked: Locked) => Verdict<Answer> | 'too-many-keys',
+  ): Promise<StoreResult<Answer>>;
   /** A seller without changes has version 0 and an empty list. */
   list(sellerId: number): Promise<StoredList>;
   /** In the order asked for; those that would have more than `mostBytes` of clients, all together, remain. */
@@ -77,8 +103,8 @@ export interface Sellers {
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
   /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */
   shortenLog(sellerId: number, through: number): Promise<void>;
-  /** Forgets answers older than `hours`, a bounded number at a time; resolves to how many. */
-  forgetAnswers(hours: number, signal: AbortSignal): Promise<number>;
+  /** Forgets keys older than `hours`, a bounded number at a time; resolves to how many. */
+  forgetKeys(hours: number, signal: AbortSignal): Promise<number>;
 }
 
 /** One entry of the log, for rebuilding. */

@@ -1,15 +1,19 @@
 import type { ListAnswer, Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
-/** Puts the clients into the order of the ids, which must name each exactly once; answers the list. */
+/**
+ * Puts the clients into the order of the ids, which must name each exactly once; answers the list, and null where it was
+ * done before and the list has changed since.
+ */
 export const reorderClients = (
   sellers: Sellers,
   request: WriteRequest,
   clientIds: readonly string[],
-): Promise<WriteResult<ListAnswer>> =>
-  runCommand(sellers, request, { kind: 'reorder-clients', clientIds }, ({ version, clients }, updatedAt) => ({
-    sellerId: request.sellerId,
-    version,
-    clients,
-    updatedAt,
-  }));
+): Promise<WriteResult<ListAnswer | null>> =>
+  runCommand(
+    sellers,
+    request,
+    { kind: 'reorder-clients', clientIds },
+    ({ version, list }) =>
+      list && { sellerId: request.sellerId, version, clients: list.clients, updatedAt: list.updatedAt },
+  );

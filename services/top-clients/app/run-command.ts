@@ -1,32 +1,70 @@
-import { type Command, decide, evolve, type Seller } from '../domain/seller.ts';
-import type { Locked, Sellers, Verdict, WriteRequest, WriteResult } from './ports.ts';
+import { LIMITS } from '#contracts/client.ts';
+import { type Command, decide, evolve, type Rejection, type Seller } from '../domain/seller.ts';
+import type { Kept, Locked, Sellers, Verdict, WriteRequest, WriteResult } from './ports.ts';
+
+/** What a command came to, for the answer to be made of. */
+export interface Outcome {
+  readonly version: number;
+  /** The id that was drawn for the client of an `add-client`. */
+  readonly addedId: string | null;
+  /** The list at that version; null when an earlier request did it and the list has changed since. */
+  readonly list: (Seller & { readonly updatedAt: string | null }) | null;
+}
 
 /**
- * Takes the domain's decision into the store's transaction.
- * @param answer what the caller gets, from the list after the command and the instant of its last change
+ * Takes the domain's decision into the store's transaction. A repetition of a request under its idempotency key is
+ * answered from what the key kept and the list as it is now.
+ * @param answer what the caller gets
  */
-export const runCommand = <Answer>(
+export async function runCommand<Answer>(
   sellers: Sellers,
   request: WriteRequest,
   command: Command,
-  answer: (after: Seller, updatedAt: string | null) => Answer,
-): Promise<WriteResult<Answer>> =>
-  sellers.write(request, ({ seller, updatedAt, now }: Locked): Verdict<Answer> => {
+  answer: (outcome: Outcome) => Answer,
+): Promise<WriteResult<Answer>> {
+  const rule = ({ seller, updatedAt, now, keys }: Locked): Verdict<Answer> | 'too-many-keys' => {
+    // Refused rather than an older key forgotten: what a key promises holds for all of its day. Nothing that a seller
+    // does may keep an erasure away.
+    if (keys >= LIMITS.idempotencyKeysPerSeller && command.kind !== 'erase-seller') return 'too-many-keys';
     const decision = decide(seller, command);
     if ('rejection' in decision) {
-      return { commits: [], decided: { kind: 'rejected', rejection: decision.rejection } };
+      const { rejection } = decision;
+      return {
+        commits: [],
+        decided: { kind: 'rejected', rejection },
+        kept: { kind: 'rejected', rejection: withoutLists(rejection) },
+      };
     }
     let after = seller;
     const commits = decision.events.map((change) => {
       after = evolve(after, change);
       return { change, after };
     });
+    const { version } = after;
+    const addedId = command.kind === 'add-client' ? command.clientId : null;
+    const list = { ...after, updatedAt: commits.length > 0 ? now : updatedAt };
     return {
       commits,
-      decided: {
-        kind: 'done',
-        version: after.version,
-        answer: answer(after, commits.length > 0 ? now : updatedAt),
-      },
+      decided: { kind: 'done', version, answer: answer({ version, addedId, list }) },
+      kept: { kind: 'done', version, addedId },
     };
-  });
+  };
+  const result = await sellers.write(request, rule);
+  return result.kind === 'replayed'
+    ? { kind: 'replayed', decided: recall(result.kept, result.locked, answer) }
+    : result;
+}
+
+function recall<Answer>(kept: Kept, { seller, updatedAt }: Locked, answer: (outcome: Outcome) => Answer) {
+  if (kept.kind === 'rejected') return kept;
+  const { version, addedId } = kept;
+  // A version has one content: at the same version the list is what was answered first.
+  const list = seller.version === version ? { ...seller, updatedAt } : null;
+  return { kind: 'done' as const, version, answer: answer({ version, addedId, list }) };
+}
+
+/** Lists of ids are of any length a caller likes. Who repeats the request reads the list again anyway. */
+const withoutLists = (rejection: Rejection): Rejection =>
+  rejection.reason === 'order-mismatch'
+    ? { ...rejection, missing: [], unknown: [], repeated: [] }
+    : rejection;

@@ -2,16 +2,19 @@ import type { Client, ClientPatch } from '#contracts/client.ts';
 import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
-/** Changes the members a patch names; answers the client as it is then. */
+/**
+ * Changes the members a patch names; answers the client as it is then, and null where it was done before and the list has
+ * changed since.
+ */
 export const updateClient = (
   sellers: Sellers,
   request: WriteRequest,
   clientId: string,
   patch: ClientPatch,
-): Promise<WriteResult<Client>> =>
+): Promise<WriteResult<Client | null>> =>
   runCommand(
     sellers,
     request,
     { kind: 'update-client', clientId, patch },
-    ({ clients }) => clients.find(({ id }) => id === clientId)!,
+    ({ list }) => list?.clients.find(({ id }) => id === clientId) ?? null,
   );

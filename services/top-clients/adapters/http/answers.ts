@@ -1,4 +1,5 @@
 import type { ServerResponse } from 'node:http';
+import { LIMITS } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, problem } from '#contracts/problems.ts';
 import type { Decided, WriteResult } from '../../app/ports.ts';
 import { Unavailable } from '../../app/ports.ts';
@@ -82,6 +83,26 @@ export function answerOf<T>(result: WriteResult<T>, success: (answer: T) => Answ
         `the list is at version ${result.version}; read it again and send If-Match: ${etagOf(result.version)}`,
         { headers: { ETag: etagOf(result.version) } },
       );
+    case 'version-excluded':
+      throw new Refusal(
+        'precondition-failed',
+        `the list is at version ${result.version}, and If-None-Match rules that out; leave it out, or send ` +
+          `If-Match: ${etagOf(result.version)} to change that very version`,
+        { headers: { ETag: etagOf(result.version) } },
+      );
+    case 'key-erased':
+      throw new Refusal(
+        'erased',
+        'nothing was done: the seller was erased after this Idempotency-Key came first, and what it did went with it; ' +
+          'send a new key if you want it done all the same',
+      );
+    case 'too-many-keys':
+      throw new Refusal(
+        'too-many-requests',
+        `this seller has used ${LIMITS.idempotencyKeysPerSeller} idempotency keys within a day, and each is kept for a day; wait, or ` +
+          'send the change without a key',
+        { headers: { 'Retry-After': '3600' } },
+      );
     case 'key-reused':
       throw new Refusal(
         'idempotency-key-reused',
@@ -140,7 +161,8 @@ function refusalOfRejection(rejection: Rejection, headers: Readonly<Record<strin
       ];
       return new Refusal('order-mismatch', 'name each client of the list exactly once; read the list again', {
         headers,
-        errors,
+        // A repetition is refused without the ids: they are not kept.
+        ...(errors.length > 0 ? { errors } : {}),
       });
     }
   }

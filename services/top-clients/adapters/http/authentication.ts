@@ -19,6 +19,8 @@ export interface TokenVerifier {
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
 export const ERASE_SCOPE = 'top-clients:erase';
+/** The scope that lets somebody look at what any seller's changes said, what was removed included. */
+export const AUDIT_SCOPE = 'top-clients:audit';
 
 const unauthenticated = (detail: string, error?: string) =>
   new Refusal('unauthenticated', detail, {
@@ -65,6 +67,21 @@ export function mustBe(caller: Caller, sellerId: number): void {
       `the token is of another subject; only seller ${sellerId} may change this list`,
     );
   }
+}
+
+/**
+ * Whether who asks may see what a seller's changes said: the seller, and who has the scope for it. No token is no
+ * mistake, a wrong one is.
+ * @throws Refusal as `authenticate` does, for a token that is not valid
+ */
+export async function maySeeContents(
+  verifier: TokenVerifier,
+  req: IncomingMessage,
+  sellerId: number,
+): Promise<boolean> {
+  if (req.headers.authorization === undefined) return false;
+  const { subject, scopes } = await authenticate(verifier, req);
+  return subject === String(sellerId) || scopes.has(AUDIT_SCOPE);
 }
 
 /** @throws Refusal 403 unless the token has the scope; whose it is does not matter */

@@ -28,11 +28,17 @@ import {
 } from '../../app/index.ts';
 import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { type Answer, answerOf } from './answers.ts';
-import { authenticate, mustBe, mustBeAllowedToErase, type TokenVerifier } from './authentication.ts';
+import {
+  authenticate,
+  maySeeContents,
+  mustBe,
+  mustBeAllowedToErase,
+  type TokenVerifier,
+} from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
 import type { Limits } from './limits.ts';
 import { observedOf } from './observation.ts';
-import { etagOf, expectedVersions, isKnown } from './preconditions.ts';
+import { etagOf, excludedVersions, expectedVersions, isKnown } from './preconditions.ts';
 import { Refusal } from './refusal.ts';
 
 export type Endpoint = (req: Request) => Promise<Answer>;
@@ -114,7 +120,7 @@ export function endpoints(ports: Ports): Routes {
         const { clientIds } = parseBody(body, ClientOrder);
         const request = writeOf(req, sellerId, body);
         const result = await reorderClients(sellers, request, clientIds.map(lowerCase));
-        return answer('reorder-clients', result, (list) => ({ status: 200, json: JSON.stringify(list) }));
+        return answer('reorder-clients', result, unlessPast);
       },
     },
 
@@ -133,7 +139,7 @@ export function endpoints(ports: Ports): Routes {
         const body = readBody(req, PATCH_BODY);
         const patch = parseBody(body, ClientPatch);
         const result = await updateClient(sellers, writeOf(req, sellerId, body), clientId, patch);
-        return answer('update-client', result, (client) => ({ status: 200, json: JSON.stringify(client) }));
+        return answer('update-client', result, unlessPast);
       },
       delete: async (req) => {
         const clientId = clientIdOf(req);
@@ -147,9 +153,12 @@ export function endpoints(ports: Ports): Routes {
       get: async (req) => {
         const sellerId = sellerIdOf(req);
         const { after, limit } = queryOf(req, HistoryQuery);
+        const withContents = await maySeeContents(verifier, req, sellerId);
         const { entries, next } = await readHistory(sellers, sellerId, after, limit);
-        const json = `{"sellerId":${sellerId},"entries":[${entries.map(entryJson).join(',')}],"next":${next}}`;
-        return { status: 200, headers: FRESH, json };
+        const shown = entries.map((entry) => entryJson(entry, withContents)).join(',');
+        const json = `{"sellerId":${sellerId},"entries":[${shown}],"next":${next}}`;
+        const caching = withContents ? 'no-store' : 'no-cache';
+        return { status: 200, headers: { 'Cache-Control': caching, Vary: 'Authorization' }, json };
       },
     },
 
@@ -199,14 +208,28 @@ function unlessKnown(req: Request, version: number, json: () => string): Answer 
 const listJson = ({ sellerId, version, clients, updatedAt }: StoredList) =>
   `{"sellerId":${sellerId},"version":${version},"clients":${clients},"updatedAt":${updatedAt && `"${updatedAt}"`}}`;
 
-const entryJson = ({ version, type, committedAt, change }: LogEntry) =>
-  `{"version":${version},"type":"${type}","committedAt":"${committedAt}","change":${change}}`;
+const entryJson = ({ version, type, committedAt, change }: LogEntry, withContents: boolean) =>
+  `{"version":${version},"type":"${type}","committedAt":"${committedAt}"${withContents ? `,"change":${change}` : ''}}`;
+
+/** Null: a repetition of what was done before, and the list has changed since. What is left to say is the version. */
+const unlessPast = (body: object | null): Answer =>
+  body === null ? { status: 204 } : { status: 200, json: JSON.stringify(body) };
 
 const nameOf = (result: WriteResult<unknown>): string => {
-  if (result.kind === 'version-mismatch') return 'precondition-failed';
-  if (result.kind === 'key-reused') return 'idempotency-key-reused';
-  if (result.kind === 'replayed' || result.decided.kind === 'done') return result.kind;
-  return result.decided.rejection.reason;
+  switch (result.kind) {
+    case 'version-mismatch':
+    case 'version-excluded':
+      return 'precondition-failed';
+    case 'key-reused':
+      return 'idempotency-key-reused';
+    case 'key-erased':
+    case 'too-many-keys':
+    case 'replayed':
+      return result.kind;
+    case 'committed':
+    case 'unchanged':
+      return result.decided.kind === 'done' ? result.kind : result.decided.rejection.reason;
+  }
 };
 
 const lowerCase = (id: string) => id.toLowerCase();
@@ -229,6 +252,7 @@ function writeOf(req: Request, sellerId: number, body = NO_BODY): WriteRequest {
   return {
     sellerId,
     expectedVersions: expectedVersions(req.headers['if-match']),
+    excludedVersions: excludedVersions(req.headers['if-none-match']),
     idempotency:
       key === undefined
         ? null

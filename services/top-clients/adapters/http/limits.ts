@@ -1,8 +1,8 @@
-import { isIP } from 'node:net';
 import type { RequestHandler } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { LABELS } from '#contracts/metrics.ts';
+import { clientAt } from '#platform/client-address.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import { type TokenVerifier, verdictOf } from './authentication.ts';
@@ -66,7 +66,7 @@ export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) 
         case 'signed-in':
           return perSubject(sender.subject);
         case 'address':
-          return perAddress(householdOf(sender.address));
+          return perAddress(clientAt(sender.address));
       }
     },
     write: limiter('seller', writesPerMinute, 'this seller sends too many changes'),
@@ -159,45 +159,4 @@ function seldom<A extends unknown[]>(say: (...args: A) => void): (...args: A) =>
     saidAt = performance.now();
     say(...args);
   };
-}
-
-/** Whether a text is a network like 10.0.0.0/8 or fc00::/7. */
-function isNetwork(text: string): boolean {
-  const [, address = '', bits] = /^([^/]+)\/(\d{1,3})$/.exec(text) ?? [];
-  const family = isIP(address);
-  return family !== 0 && Number(bits) <= (family === 6 ? 128 : 32);
-}
-
-/** Whether a text names proxies as `trustedProxies` does. */
-export const isProxy = (text: string): boolean =>
-  ['loopback', 'linklocal', 'uniquelocal'].includes(text) || isIP(text) !== 0 || isNetwork(text);
-
-/**
- * Who shares a limit: an address, and of IPv6 its /64, for one household or server gets that many. Some proxies tell a
- * port as well, `203.0.113.7:4711`, which is another one at every connection.
- */
-export function householdOf(told: string): string {
-  const [, bracketed] = /^\[([^\]]+)\](?::\d+)?$/.exec(told) ?? [];
-  const [, dotted] = /^(\d+\.\d+\.\d+\.\d+):\d+$/.exec(told) ?? [];
-  const address = (bracketed ?? dotted ?? told).replace(/^::ffff:(?=\d+\.)/i, '');
-  switch (isIP(address)) {
-    case 4:
-      return address;
-    case 6:
-      return networkOf(address);
-    // What is no address is as good as any other such.
-    default:
-      return 'none';
-  }
-}
-
-function networkOf(ipv6: string): string {
-  const [head = '', tail] = ipv6.split('%')[0]!.split('::');
-  const groups = head === '' ? [] : head.split(':');
-  const missing = tail === undefined ? 0 : 8 - groups.length - (tail === '' ? 0 : tail.split(':').length);
-  const all = [...groups, ...Array<string>(missing).fill('0'), ...(tail ? tail.split(':') : [])];
-  return all
-    .slice(0, 4)
-    .map((group) => Number.parseInt(group, 16).toString(16))
-    .join(':');
 }

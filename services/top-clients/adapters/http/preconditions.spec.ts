@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { expectedVersions, isKnown } from './preconditions.ts';
+import { excludedVersions, expectedVersions, isKnown } from './preconditions.ts';
 
 test.each([
   [undefined, null],
@@ -22,6 +22,21 @@ test.each(['5', '"5', '5"', '', ',', '"5",', '"5" "6"', 'w/"5"', '*, "5"'])(
     expect(() => expectedVersions(header)).toThrow('quoted tags');
   },
 );
+
+test.each([
+  [undefined, null],
+  ['*', 'any'],
+  ['"5"', [5]],
+  ['W/"5", "7"', [5, 7]],
+  ['"05", "not,ours"', []],
+])('If-None-Match %s on a change excludes %j', (header, versions) => {
+  expect(excludedVersions(header)).toEqual(versions);
+});
+
+test('If-None-Match that cannot be read is refused on a change as on a read', () => {
+  expect(() => excludedVersions('5')).toThrow('quoted tags');
+  expect(() => isKnown('5', 5)).toThrow('quoted tags');
+});
 
 test.each([
   [undefined, false],

@@ -35,10 +35,23 @@ export function expectedVersions(ifMatch: string | undefined): number[] | null {
   if (ifMatch === undefined) return null;
   const tags = tagsOf('If-Match', ifMatch);
   if (tags === '*') return null;
-  return tags
-    .filter(({ weak, opaque }) => !weak && /^(0|[1-9]\d{0,15})$/.test(opaque))
-    .map(({ opaque }) => Number(opaque));
+  return versionsIn(tags.filter(({ weak }) => !weak));
 }
+
+/**
+ * The versions that `If-None-Match` wants left as they are on a request that would change them (RFC 9110, 13.1.2); null
+ * for none. A list always exists, so `*` is any of them. The comparison is weak.
+ * @throws Refusal when the header cannot be read
+ */
+export function excludedVersions(ifNoneMatch: string | undefined): number[] | 'any' | null {
+  if (ifNoneMatch === undefined) return null;
+  const tags = tagsOf('If-None-Match', ifNoneMatch);
+  return tags === '*' ? 'any' : versionsIn(tags);
+}
+
+/** Tags that are none of ours stand for no version. */
+const versionsIn = (tags: Exclude<Tags, '*'>): number[] =>
+  tags.filter(({ opaque }) => /^(0|[1-9]\d{0,15})$/.test(opaque)).map(({ opaque }) => Number(opaque));
 
 /**
  * Whether the caller has this version already, by `If-None-Match`; the comparison is weak.

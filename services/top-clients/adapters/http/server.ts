@@ -1,9 +1,11 @@
 import type { IncomingMessage, Server } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
+import { UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { openHttpServer, type ServerLimits } from '#platform/http-server.ts';
 import type { Log } from '#platform/log.ts';
+import { proxiesOf } from '#platform/trusted-proxies.ts';
 import { send, sendProblem } from './answers.ts';
-import type { Callers } from './callers.ts';
+import { CALLER_FIELD, type Callers } from './callers.ts';
 import { type Endpoint, endpoints, type Ports } from './endpoints.ts';
 import { limitSenders } from './limits.ts';
 import { observedOf, observer } from './observation.ts';
@@ -42,7 +44,11 @@ export function httpServer(ports: Ports & { log: Log; callers: Callers }, settin
   app.use(((err, _req, res, _next) => sendProblem(res, err)) satisfies ErrorRequestHandler);
 
   const observe = observer(ports.log, ports.metrics, ports.tracing);
-  const isProxy = app.get('trust proxy fn') as (address: string, hops: number) => boolean;
+  const { isProxy, addressOf } = proxiesOf(app);
+  const isOurs = (req: IncomingMessage) => {
+    const caller = ports.callers.identify(req.headers[CALLER_FIELD]);
+    return caller !== null && caller !== UNKNOWN_CALLER;
+  };
   return openHttpServer(
     (req, res) => {
       observe(req, res);
@@ -55,26 +61,15 @@ export function httpServer(ports: Ports & { log: Log; callers: Callers }, settin
       log: ports.log,
       // Longer than callers keep idle connections, so that it is never us who close one that is about to be used.
       keepAliveMs: 72_000,
-      isProxy: (address) => isProxy(address, 0),
-      addressOf: (req) => addressBehind(req, isProxy),
+      isProxy,
+      // Pages of ours keep to limits of their own.
+      addressOf: (req) => (isOurs(req) ? null : addressOf(req)),
       refuse: (req, res, type, detail) => {
         observe(req, res);
         sendProblem(res, new Refusal(type, detail, { headers: { 'Retry-After': '1' } }));
       },
     },
   );
-}
-
-/** As Express finds `req.ip`: what the last proxy that is trusted says of who asked it. */
-function addressBehind(
-  { socket, headers }: IncomingMessage,
-  isProxy: (address: string, hops: number) => boolean,
-): string {
-  const said = [headers['x-forwarded-for'] ?? []].flat().join(',');
-  const hops = [...(said === '' ? [] : said.split(',').map((hop) => hop.trim())), socket.remoteAddress ?? ''];
-  let address = hops.pop()!;
-  for (let passed = 0; hops.length > 0 && isProxy(address, passed); passed += 1) address = hops.pop()!;
-  return address;
 }
 
 const named =

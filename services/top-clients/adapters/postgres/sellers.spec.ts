@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Intent, intent } from '../../../../tests/support/commands.ts';
 import { CANARY_SELLER } from '../../../contracts/canary.ts';
-import { type Client, NewClient } from '../../../contracts/client.ts';
+import { type Client, LIMITS, NewClient } from '../../../contracts/client.ts';
 import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
 import { migrateSource } from '../../../migrate/main.ts';
 import { silentLog } from '../../../platform/log.ts';
@@ -52,7 +52,7 @@ const request = (sellerId: number, more: Partial<WriteRequest> = {}): WriteReque
 
 /** Applies an intent to whatever the list is when the lock is held. */
 const attempt = (sellerId: number, intended: Intent, known: Seller): Promise<WriteResult<Seller>> =>
-  runCommand(sellers, request(sellerId), intended(known), (after) => after);
+  runCommand(sellers, request(sellerId), intended(known), ({ list }) => list!);
 
 let last = 0;
 async function live(intents: readonly Intent[]): Promise<{ sellerId: number; seller: Seller }> {
@@ -140,7 +140,7 @@ test('a rebuild while sellers write loses nothing and stops nobody', async () =>
         clientId: `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`,
         client: NewClient.parse({ name: `Brand ${n}` }),
       },
-      (after) => after.version,
+      ({ version }) => version,
     );
   const writing = Promise.all(
     ids.map(async (sellerId) => {
@@ -205,7 +205,7 @@ test('a clock that was set back does not put a change before the one it follows'
   expect(entries).toMatchObject([{ version: 2, committedAt: future }]);
 });
 
-test('answers older than a day are forgotten, newer ones kept', async () => {
+test('keys older than a day are forgotten, newer ones kept', async () => {
   const sellerId = ++last;
   const keep = (key: string) =>
     runCommand(
@@ -222,9 +222,59 @@ test('answers older than a day are forgotten, newer ones kept', async () => {
     `insert into idempotency_key select $1, 'old ' || n, 'x', '{}', now() - interval '2 days' from generate_series(1, 2500) n`,
     [sellerId],
   );
-  expect(await sellers.forgetAnswers(24, new AbortController().signal)).toBe(2_501);
+  expect(await sellers.forgetKeys(24, new AbortController().signal)).toBe(2_501);
   const { rows } = await pool.query('select key from idempotency_key where seller_id = $1', [sellerId]);
   expect(rows).toEqual([{ key: 'new' }]);
+});
+
+test('migrating leaves each seller the newest keys, no more than it may have', async () => {
+  const [many, few] = [++last, ++last];
+  await pool.query('delete from idempotency_key');
+  await pool.query(
+    `insert into idempotency_key
+     select $1::bigint, 'k' || n, 'x'::bytea, '{"kind":"done","version":1}'::json, now() - n * interval '1 second'
+     from generate_series(1, $2::int) n
+     union all select $3::bigint, 'k' || n, 'x'::bytea, '{}'::json, now() - n * interval '1 hour' from generate_series(1, 20) n`,
+    [many, LIMITS.idempotencyKeysPerSeller + 500, few],
+  );
+  await pool.query(`delete from schema_migration where name = '004-keys-without-contents.sql'`);
+  await migrateSource(postgres.url('source'), silentLog);
+  const { rows } = await pool.query(
+    `select seller_id, count(*) as keys, min(created_at) > now() - interval '10050 seconds' as newest
+     from idempotency_key group by 1 order by 1`,
+  );
+  expect(rows).toEqual([
+    { seller_id: many, keys: LIMITS.idempotencyKeysPerSeller, newest: true },
+    { seller_id: few, keys: 20, newest: false },
+  ]);
+});
+
+test('a key that a server of before used again after an erasure does not stop the next one', async () => {
+  const sellerId = ++last;
+  const write = (name: string) =>
+    runCommand(
+      sellers,
+      request(sellerId, { idempotency: { key: 'k', fingerprint: Buffer.from(name) } }),
+      { kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name }) },
+      () => null,
+    );
+  const erase = () => runCommand(sellers, request(sellerId), { kind: 'erase-seller' }, () => null);
+  await write('A');
+  await erase();
+  expect(await write('A')).toEqual({ kind: 'key-erased' });
+  await pool.query(
+    `insert into idempotency_key values ($1, 'k', 'A', '{"kind":"done","version":3,"answer":{"id":"a"}}', now())`,
+    [sellerId],
+  );
+  expect(await write('A')).toEqual({ kind: 'key-erased' });
+  await runCommand(
+    sellers,
+    request(sellerId),
+    { kind: 'add-client', clientId: crypto.randomUUID(), client: NewClient.parse({ name: 'B' }) },
+    () => null,
+  );
+  expect(await erase()).toMatchObject({ kind: 'committed' });
+  expect(await write('A')).toEqual({ kind: 'key-erased' });
 });
 
 test('of several replicas one changes the canary at a time, and another takes over when it is gone', async () => {

@@ -1,9 +1,10 @@
+import { createHash } from 'node:crypto';
 import { bucketOf } from '#contracts/bucket.ts';
-import type { Client } from '#contracts/client.ts';
+import { type Client, LIMITS } from '#contracts/client.ts';
 import type { Change } from '#contracts/events.ts';
 import { isUnavailable, type Pool, type PoolClient } from '#platform/postgres.ts';
 import {
-  type Decided,
+  type Kept,
   type Locked,
   type LogEntry,
   type Sellers,
@@ -11,7 +12,7 @@ import {
   Unavailable,
   type WriteRequest,
 } from '../../app/ports.ts';
-import type { Seller } from '../../domain/seller.ts';
+import type { Rejection, Seller } from '../../domain/seller.ts';
 
 /** Statement timeout, lock timeout, deadlock, serialisation, no memory: the server is up, and too busy with others. */
 const BUSY = new Set(['57014', '55P03', '40P01', '40001', '53200']);
@@ -43,24 +44,35 @@ export function postgresSellers(pool: Pool): Sellers {
           broken = err;
         });
       try {
-        const { locked, answered } = await lock(tx, request);
-        if (request.idempotency && answered) {
+        const { locked, used } = await lock(tx, request);
+        if (request.idempotency && used) {
           await rollBack();
-          return Buffer.compare(answered.fingerprint, request.idempotency.fingerprint) === 0
-            ? { kind: 'replayed', decided: answered.outcome as Decided<never> }
+          if (used.outcome.kind === 'erased') return { kind: 'key-erased' };
+          return Buffer.compare(used.fingerprint, request.idempotency.fingerprint) === 0
+            ? { kind: 'replayed', kept: keptOf(used.outcome), locked }
             : { kind: 'key-reused' };
         }
         const { version } = locked.seller;
-        if (request.expectedVersions && !request.expectedVersions.includes(version)) {
+        const { expectedVersions, excludedVersions } = request;
+        if (expectedVersions && !expectedVersions.includes(version)) {
           await rollBack();
           return { kind: 'version-mismatch', version };
         }
-        const { commits, decided } = rule(locked);
+        if (excludedVersions && (excludedVersions === 'any' || excludedVersions.includes(version))) {
+          await rollBack();
+          return { kind: 'version-excluded', version };
+        }
+        const verdict = rule(locked);
+        if (verdict === 'too-many-keys') {
+          await rollBack();
+          return { kind: verdict };
+        }
+        const { commits, decided, kept } = verdict;
         if (commits.length === 0 && !request.idempotency) await rollBack();
         else {
           await Promise.all([
             ...commits.flatMap(({ change, after }) => record(tx, request, change, after, locked.now)),
-            ...(request.idempotency ? [keepAnswer(tx, request, decided, locked.now)] : []),
+            ...(request.idempotency ? [keepKey(tx, request, kept, locked.now)] : []),
             tx.query('commit'),
           ]);
         }
@@ -110,11 +122,11 @@ export function postgresSellers(pool: Pool): Sellers {
         await pool.query({ ...SHORTEN_LOG, values: [sellerId, through] });
       }),
 
-    forgetAnswers: (hours, signal) =>
+    forgetKeys: (hours, signal) =>
       read(async () => {
         let forgotten = 0;
         for (let last = SWEEP; last === SWEEP && !signal.aborted; forgotten += last) {
-          last = (await pool.query({ ...FORGET_ANSWERS, values: [hours, SWEEP] })).rowCount ?? 0;
+          last = (await pool.query({ ...FORGET_KEYS, values: [hours, SWEEP] })).rowCount ?? 0;
         }
         return forgotten;
       }),
@@ -159,10 +171,10 @@ const READ_LOG = {
     where seller_id = $1 and version > $2 order by version limit $3`,
 };
 
-/** Answers deleted in one statement, so that a sweep never holds up the writes for long. */
+/** Keys deleted in one statement, so that a sweep never holds up the writes for long. */
 const SWEEP = 1_000;
-const FORGET_ANSWERS = {
-  name: 'forget-answers',
+const FORGET_KEYS = {
+  name: 'forget-keys',
   text: `delete from idempotency_key where (seller_id, key) in (
     select seller_id, key from idempotency_key where created_at < now() - make_interval(hours => $1)
     order by created_at limit $2 for update skip locked)`,
@@ -183,28 +195,33 @@ const LOCK_SELLER = {
 };
 // A statement after the one that waited for the lock: its snapshot shows what the transaction before committed, and
 // its clock is read under the lock.
-const LOOK_UP_ANSWER = {
-  name: 'look-up-answer',
-  text: `select clock_timestamp() as now, fingerprint, outcome
-    from (values ($1::bigint, $2::text)) wanted (seller_id, key) left join idempotency_key using (seller_id, key)`,
+const LOOK_UP_KEY = {
+  name: 'look-up-key',
+  text: `select clock_timestamp() as now, used.fingerprint, used.outcome,
+      (select count(*) from (select from idempotency_key where seller_id = $1 and $2::text is not null limit $4) k) as keys
+    from (values (true)) one left join lateral (
+      select fingerprint, outcome from idempotency_key where seller_id = $1 and key in ($2, $3)
+      order by fingerprint limit 1
+    ) used on true`,
 };
 
 /** First round trip: begins, locks the seller and looks up the idempotency key. */
 async function lock(tx: PoolClient, { sellerId, idempotency }: WriteRequest) {
-  const [, , sellers, answers] = await Promise.all([
+  const key = idempotency?.key ?? null;
+  const [, , sellers, looks] = await Promise.all([
     tx.query('begin'),
     tx.query({ ...ADMIT_SELLER, values: [sellerId] }),
     tx.query<ListRow & { erased: boolean }>({ ...LOCK_SELLER, values: [sellerId] }),
-    tx.query<{ now: Date; fingerprint: Buffer | null; outcome: unknown }>({
-      ...LOOK_UP_ANSWER,
-      values: [sellerId, idempotency?.key ?? null],
+    tx.query<{ now: Date; fingerprint: Buffer | null; outcome: StoredOutcome; keys: number }>({
+      ...LOOK_UP_KEY,
+      values: [sellerId, key, key && erasedKey(sellerId, key), LIMITS.idempotencyKeysPerSeller],
     }),
   ]);
   const row = sellers.rows[0]!;
-  const answer = answers.rows[0]!;
+  const look = looks.rows[0]!;
   const changedAt = row.version > 0 ? row.updated_at : null;
   // A clock that was set back must not put a change before the one it follows.
-  const now = changedAt && changedAt > answer.now ? changedAt : answer.now;
+  const now = changedAt && changedAt > look.now ? changedAt : look.now;
   const locked: Locked = {
     seller: {
       version: row.version,
@@ -213,10 +230,38 @@ async function lock(tx: PoolClient, { sellerId, idempotency }: WriteRequest) {
     },
     updatedAt: changedAt?.toISOString() ?? null,
     now: now.toISOString(),
+    keys: look.keys,
   };
-  const { fingerprint, outcome } = answer;
-  return { locked, answered: fingerprint && { fingerprint, outcome } };
+  const { fingerprint, outcome } = look;
+  return { locked, used: fingerprint && { fingerprint, outcome } };
 }
+
+/**
+ * What a row keeps, as JSON. Versions before kept whole answers, of which the id of an added client is read; what they
+ * read of ours is the same.
+ */
+type StoredOutcome =
+  | { readonly kind: 'done'; readonly version: number; readonly answer?: { readonly id?: string } | null }
+  | { readonly kind: 'rejected'; readonly rejection: Rejection }
+  | { readonly kind: 'erased' };
+
+const keptOf = (stored: Exclude<StoredOutcome, { kind: 'erased' }>): Kept =>
+  stored.kind === 'done'
+    ? { kind: 'done', version: stored.version, addedId: stored.answer?.id ?? null }
+    : stored;
+
+const stored = (kept: Kept): StoredOutcome =>
+  kept.kind === 'rejected'
+    ? kept
+    : {
+        kind: 'done',
+        version: kept.version,
+        ...(kept.addedId === null ? {} : { answer: { id: kept.addedId } }),
+      };
+
+/** What stands for a key after an erasure: no caller can send a space in one. ERASE_KEYS makes the same of it. */
+const erasedKey = (sellerId: number, key: string): string =>
+  `erased ${createHash('sha256').update(`${sellerId} ${key}`).digest('hex')}`;
 
 // One statement for the three tables that every change touches.
 const RECORD = {
@@ -239,12 +284,16 @@ const EMPTY_LOG = {
   name: 'empty-log',
   text: 'update seller_event set change = null where seller_id = $1 and version < $2 and change is not null',
 };
-const FORGET_SELLER_ANSWERS = {
-  name: 'forget-seller-answers',
-  text: 'delete from idempotency_key where seller_id = $1',
+// A key is what its caller likes, a name even: what stays of it tells only whether it comes again.
+const ERASE_KEYS = {
+  name: 'erase-keys',
+  text: `with used as (delete from idempotency_key where seller_id = $1 and fingerprint <> '' returning key, created_at)
+    insert into idempotency_key (seller_id, key, fingerprint, outcome, created_at)
+    select $1, 'erased ' || encode(sha256(convert_to($1::bigint || ' ' || key, 'UTF8')), 'hex'), '', '{"kind":"erased"}', created_at
+    from used on conflict do nothing`,
 };
-const KEEP_ANSWER = {
-  name: 'keep-answer',
+const KEEP_KEY = {
+  name: 'keep-key',
   text: `insert into idempotency_key (seller_id, key, fingerprint, outcome, created_at)
     values ($1, $2, $3, $4, $5)`,
 };
@@ -282,17 +331,23 @@ function record(
     recorded,
     tx.query({ ...ADD_TOMBSTONE, values: [bucket, sellerId, version, now, traceparent] }),
     tx.query({ ...EMPTY_LOG, values: [sellerId, version] }),
-    tx.query({ ...FORGET_SELLER_ANSWERS, values: [sellerId] }),
+    tx.query({ ...ERASE_KEYS, values: [sellerId] }),
   ];
 }
 
-const keepAnswer = (
+const keepKey = (
   tx: PoolClient,
   { sellerId, idempotency }: WriteRequest,
-  decided: Decided<unknown>,
+  kept: Kept,
   now: string,
 ): Promise<unknown> =>
   tx.query({
-    ...KEEP_ANSWER,
-    values: [sellerId, idempotency!.key, Buffer.from(idempotency!.fingerprint), JSON.stringify(decided), now],
+    ...KEEP_KEY,
+    values: [
+      sellerId,
+      idempotency!.key,
+      Buffer.from(idempotency!.fingerprint),
+      JSON.stringify(stored(kept)),
+      now,
+    ],
   });

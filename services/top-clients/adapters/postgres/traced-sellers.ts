@@ -21,10 +21,10 @@ export function tracedSellers(sellers: Sellers, tracing: Tracing): Sellers {
       try {
         const result = await sellers.write({ ...request, traceparent: span.traceparent! }, rule);
         const outcome = result.kind;
-        const decided = 'decided' in result && result.decided.kind === 'done' ? result.decided : null;
+        const decided = 'decided' in result ? result.decided : 'kept' in result ? result.kept : null;
         const attributes = {
           [SPAN.outcome]: outcome,
-          ...(decided ? { [SPAN.version]: decided.version } : {}),
+          ...(decided?.kind === 'done' ? { [SPAN.version]: decided.version } : {}),
         };
         span.end({ attributes });
         return result;
