@@ -88,6 +88,7 @@ test('asks for no secret that the values bring along', () => {
     `topClients:
   postgres: { embedded: { existingSecret: mine } }
   auth: { demoIssuer: false, issuer: https://a.example.com, jwksUrl: https://a.example.com/keys }
+  publicUrls: { selfView: https://my.example.com }
 `,
   );
   const { status, stderr, stdout } = run('--values', VALUES, '--values', file, '--namespace', 'shop');

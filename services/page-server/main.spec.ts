@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { startIssuer } from '../../tests/support/issuer.ts';
 import { freePort } from '../local-infra/ports.ts';
 import { startProcess } from '../local-infra/process.ts';
 
@@ -18,6 +19,7 @@ const accepts = (port: number): Promise<boolean> =>
 
 test('a page server is not ready before it accepts connections', async () => {
   const [port, healthPort, nowhere] = [await freePort(), await freePort(), await freePort()];
+  const issuer = await startIssuer();
   const whenReady = Promise.withResolvers<boolean>();
   const server = await startProcess({
     name: 'self-view',
@@ -30,10 +32,10 @@ test('a page server is not ready before it accepts connections', async () => {
       TC_HEALTH_PORT: String(healthPort),
       TC_DATABASE_URL: `postgresql://nobody@127.0.0.1:${nowhere}/nothing`,
       TC_SOURCE_URL: `http://127.0.0.1:${nowhere}`,
-      TC_TOKEN_URL: `http://127.0.0.1:${nowhere}/token`,
-      TC_JWKS_URL: `http://127.0.0.1:${nowhere}/jwks`,
-      TC_JWT_ISSUER: 'nobody',
-      TC_JWT_AUDIENCE: 'nobody',
+      TC_TOKEN_URL: issuer.tokenUrl,
+      TC_JWKS_URL: issuer.jwksUrl,
+      TC_JWT_ISSUER: issuer.issuer,
+      TC_JWT_AUDIENCE: issuer.audience,
     },
     logFile: join(tmpdir(), `page-server-ready-${process.pid}.log`),
     async ready(_, aborted) {
@@ -50,5 +52,6 @@ test('a page server is not ready before it accepts connections', async () => {
     expect(await whenReady.promise).toBe(true);
   } finally {
     await server.stop();
+    await issuer.close();
   }
 });

@@ -1,21 +1,6 @@
+import type { Caller } from '../../../identity/claims.ts';
+import type { TokenVerifier } from '../../../identity/verifier.ts';
 import { Refusal, unavailable } from './refusal.ts';
-
-/** Who calls, by a token that was found valid. */
-export interface Caller {
-  readonly subject: string;
-  readonly scopes: ReadonlySet<string>;
-}
-
-/** Judges bearer tokens. */
-export interface TokenVerifier {
-  verify(
-    token: string,
-  ): Promise<
-    | { kind: 'caller'; caller: Caller }
-    | { kind: 'invalid'; why: string }
-    | { kind: 'unavailable'; cause: unknown }
-  >;
-}
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
 export const ERASE_SCOPE = 'top-clients:erase';
@@ -42,6 +27,7 @@ export async function authenticate(
     case 'caller':
       return verdict.caller;
     case 'invalid':
+    case 'expired':
       throw unauthenticated(`get a new token: ${verdict.why}`, verdict.why);
     case 'unavailable':
       throw unavailable('the keys that tokens are judged by cannot be had now; try again', verdict.cause, 2);
@@ -50,10 +36,10 @@ export async function authenticate(
 
 /** @throws Refusal 403 unless the caller is that seller */
 export function mustBe(caller: Caller, sellerId: number): void {
-  if (caller.subject !== String(sellerId)) {
+  if (caller.sellerId !== sellerId) {
     throw new Refusal(
       'forbidden',
-      `the token is of another subject; only seller ${sellerId} may change this list`,
+      `the token ${caller.sellerId === null ? 'names no seller' : 'is of another seller'}; only seller ${sellerId} may change this list`,
     );
   }
 }
