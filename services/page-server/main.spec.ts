@@ -1,3 +1,4 @@
+import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -54,4 +55,35 @@ test('a page server is not ready before it accepts connections', async () => {
     await server.stop();
     await issuer.close();
   }
+});
+
+test.each([
+  ['where sellers find it', { TC_SELF_VIEW_URL: undefined }, 'needs TC_SELF_VIEW_URL, the https address'],
+  ['https there', { TC_SELF_VIEW_URL: 'http://my.example.com' }, 'TC_SELF_VIEW_URL is http:'],
+  [
+    'the keys and their issuer',
+    { TC_JWKS_URL: undefined, TC_JWT_ISSUER: undefined },
+    /needs TC_JWKS_URL.*TC_JWT_ISSUER/,
+  ],
+])('a self-view without %s ends its start with what to set', async (_, env, told) => {
+  const given = {
+    TC_PAGE: 'self-view',
+    TC_PORT: '0',
+    TC_HEALTH_PORT: '0',
+    TC_DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing',
+    TC_SOURCE_URL: 'http://127.0.0.1:1',
+    TC_SELF_VIEW_URL: 'https://my.example.com',
+    TC_JWKS_URL: 'http://127.0.0.1:1/keys',
+    TC_JWT_ISSUER: 'i',
+    TC_JWT_AUDIENCE: 'a',
+    ...env,
+  };
+  const ended = await new Promise<{ code: unknown; output: string }>((resolve) => {
+    execFile(process.execPath, [MAIN, 'page-server'], { env: given }, (err, stdout, stderr) =>
+      resolve({ code: err?.code, output: stdout + stderr }),
+    );
+  });
+  expect(ended.code).toBe(1);
+  if (typeof told === 'string') expect(ended.output).toContain(told);
+  else expect(ended.output).toMatch(told);
 });

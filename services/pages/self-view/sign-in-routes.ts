@@ -44,9 +44,10 @@ export function addSignInRoutes(
         return sorry(401, 'That token has expired');
       case 'unverifiable':
         return sorry(503, 'The token cannot be checked for the moment; please try again');
-      case 'signed-out':
       case 'invalid':
-        return sorry(401, 'That token is not valid here: it must be a seller’s, signed by this marketplace');
+        return sorry(401, `That token is not valid here: ${session.why}`);
+      case 'signed-out':
+        return sorry(401, 'Paste a token first');
     }
   });
 

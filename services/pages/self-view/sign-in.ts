@@ -7,8 +7,8 @@ export type Session =
   | { readonly state: 'signed-in'; readonly sellerId: number; readonly token: string }
   | { readonly state: 'signed-out' }
   | { readonly state: 'expired' }
-  /** The token is not one of ours, or not for a seller. */
-  | { readonly state: 'invalid' }
+  /** The token is not one of ours, or not for a seller; `why` can be told. */
+  | { readonly state: 'invalid'; readonly why: string }
   /** The issuer's keys cannot be had, so nobody can be let in. */
   | { readonly state: 'unverifiable'; readonly cause: Error };
 
@@ -37,11 +37,14 @@ export function openSignIn(verifier: TokenVerifier, tokenUrl?: string): SignIn {
       switch (verdict.kind) {
         case 'caller': {
           const { sellerId } = verdict.caller;
-          return sellerId === null ? { state: 'invalid' } : { state: 'signed-in', sellerId, token };
+          return sellerId === null
+            ? { state: 'invalid', why: 'the token names no seller' }
+            : { state: 'signed-in', sellerId, token };
         }
         case 'expired':
+          return { state: 'expired' };
         case 'invalid':
-          return { state: verdict.kind };
+          return { state: 'invalid', why: verdict.why };
         case 'unavailable':
           return { state: 'unverifiable', cause: verdict.cause };
       }
