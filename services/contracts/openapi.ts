@@ -155,7 +155,7 @@ const DOCUMENT: ZodOpenApiObject = {
         scheme: 'bearer',
         bearerFormat: 'JWT',
         description:
-          'Subject: the seller. An erasure needs the scope `top-clients:erase`, whoever the subject is.',
+          "The seller's number is its subject, or in the claim that the installation names. An erasure needs the scope `top-clients:erase` in `scope` or `scp`, a text with blanks or a list, whoever the token belongs to.",
       },
     },
   },
