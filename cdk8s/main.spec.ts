@@ -110,6 +110,7 @@ test('asks for no secret that the values bring along', () => {
   postgres: { mode: external, external: { existingSecret: mine } }
   auth: { demoIssuer: false, issuer: https://a.example.com, jwksUrl: https://a.example.com/keys }
   source: { callers: { existingSecret: mine } }
+  publicUrls: { selfView: https://my.example.com }
 `,
   );
   const { status, stderr, stdout } = run('--values', VALUES, '--values', file, '--namespace', 'shop');

@@ -67,6 +67,8 @@ export const LIMITS = {
   notCompared: 1_800,
   /** Share of a database server's queue of notifications that is taken: gigabytes that some session has not read. */
   notifyQueueUsed: 0.25,
+  /** The identity provider's keys were fetched last longer ago than this, in seconds: three times as long as usual. */
+  keysNotFetched: 900,
   /** Sellers that are being published again have not gone on for longer than this. */
   republishStalled: 900,
 } as const;

@@ -1,4 +1,5 @@
 import { expect, test } from '@jest/globals';
+import { OWN_ISSUER } from '../testing/platforms.ts';
 import { PageViewSpec } from './page-view.ts';
 import { brokenRules } from './rules.ts';
 import { TopClientsSpec } from './top-clients.ts';
@@ -19,7 +20,24 @@ test.each([
     /postgres\.external\.existingSecret/,
   ],
   ['an external Kafka without brokers', { kafka: { mode: 'external' } }, /kafka\.external\.brokers/],
-  ['no issuer at all', { auth: { demoIssuer: false } }, /auth\.issuer/],
+  [
+    'no issuer at all',
+    { auth: { demoIssuer: false }, publicUrls: { selfView: 'https://my.example.com' } },
+    /auth\.issuer/,
+  ],
+  ...[{}, { selfView: 'http://my.example.com' }].map(
+    (publicUrls) =>
+      [
+        `a self-view at ${JSON.stringify(publicUrls)} for sellers of an issuer of one's own`,
+        { ...OWN_ISSUER, publicUrls },
+        /topClients: set publicUrls\.selfView to the https address/,
+      ] as const,
+  ),
+  [
+    'keys that one failed request would make too old',
+    { auth: { keys: { refreshSeconds: 600, maxAgeSeconds: 900 } } },
+    /auth\.keys: auth\.keys\.maxAgeSeconds must be at least twice/,
+  ],
   [
     'a request above the limit',
     { source: { resources: { requests: { memory: '1Gi' }, limits: { memory: '512Mi' } } } },
@@ -29,6 +47,10 @@ test.each([
   const [sentence, ...others] = platform(spec);
   expect(others).toEqual([]);
   expect(sentence).toMatch(told);
+});
+
+test('without a self-view nobody’s session is bound to an address', () => {
+  expect(platform({ image: { tag: 'v1' }, auth: OWN_ISSUER.auth, selfView: { enabled: false } })).toEqual([]);
 });
 
 test('a page is judged by its own rules', () => {

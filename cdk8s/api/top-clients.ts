@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import {
   GROUP,
   httpAddress,
@@ -244,6 +245,8 @@ const Postgres = section({
   ),
 });
 
+const claimName = z.string().max(128).regex(CLAIM_NAME, 'must be the name of a claim, like sub');
+
 const Auth = section({
   demoIssuer: z
     .boolean()
@@ -263,12 +266,55 @@ const Auth = section({
     .meta({ description: 'The audience that tokens must name' }),
   jwksUrl: httpAddress.optional().meta({ description: 'Where the keys are that tokens are signed with' }),
   algorithms: z
-    .array(z.enum(['ES256', 'RS256', 'EdDSA']))
+    .array(z.enum(SIGNATURE_ALGORITHMS))
     .min(1)
-    .default(['ES256'])
-    .meta({ description: 'Signature algorithms that are accepted' }),
+    .default([...IDENTITY_DEFAULTS.algorithms])
+    .meta({ description: 'Signature algorithms that are accepted; the demo issuer signs by ES256' }),
+  sellerClaim: claimName
+    .default(IDENTITY_DEFAULTS.sellerClaim)
+    .meta({ description: "The claim that holds the seller's number, a text or a number" }),
+  scopeClaims: z
+    .array(claimName)
+    .min(1)
+    .max(10)
+    .default([...IDENTITY_DEFAULTS.scopeClaims])
+    .meta({
+      description:
+        'The claims that hold what a token allows, a text with blanks or a list of texts; add roles for applications of Entra',
+    }),
+  clockToleranceSeconds: z
+    .int()
+    .min(0)
+    .max(300)
+    .default(IDENTITY_DEFAULTS.clockToleranceSeconds)
+    .meta({ description: 'By how much the clocks of issuer and cluster may differ' }),
+  keys: section({
+    timeoutMs: z
+      .int()
+      .min(10)
+      .max(60_000)
+      .default(IDENTITY_DEFAULTS.keysTimeoutMs)
+      .meta({ description: 'Deadline of a request for them' }),
+    refreshSeconds: z
+      .int()
+      .min(1)
+      .max(600)
+      .default(IDENTITY_DEFAULTS.keysRefreshSeconds)
+      .meta({ description: 'How often they are fetched anew; one that was withdrawn is trusted no longer' }),
+    maxAgeSeconds: z.int().min(2).max(604_800).default(IDENTITY_DEFAULTS.keysMaxAgeSeconds).meta({
+      description:
+        'How long they are trusted while the issuer is away. Then no token is accepted until it is back',
+    }),
+  }).meta({
+    description: 'The keys that tokens are signed with',
+    ...rules({
+      rule: 'self.maxAgeSeconds >= 2 * self.refreshSeconds',
+      message:
+        'auth.keys.maxAgeSeconds must be at least twice auth.keys.refreshSeconds, or one request that fails locks everybody out',
+    }),
+  }),
 }).meta({
-  description: 'Whose tokens let sellers write',
+  description: 'Whose tokens let sellers write, and in; the same for the source and for the self-view',
   ...rules(
     {
       rule: 'self.demoIssuer || (has(self.issuer) && has(self.jwksUrl))',
@@ -370,7 +416,15 @@ export const TopClientsSpec = section({
     gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
     user: httpAddress.optional().meta({ description: 'Of the user page' }),
     search: httpAddress.optional().meta({ description: 'Of the search page' }),
-    selfView: httpAddress.optional().meta({ description: 'Of the self-view' }),
+    selfView: z
+      .string()
+      .max(2_048)
+      .regex(/^https?:\/\/[^\s/?#@]+\/?$/, 'must be an address without a path, like https://my.example.com')
+      .optional()
+      .meta({
+        description:
+          'Of the self-view, without a path; https and required unless auth.demoIssuer, for sessions are bound to it',
+      }),
   }).meta({ description: 'Where browsers find the pages, for the links between them' }),
   networkPolicies: section({
     enabled: z
@@ -415,7 +469,14 @@ export const TopClientsSpec = section({
       .meta({ description: 'Labels of the nodes to run on' }),
     priorityClassName: objectName.optional().meta({ description: 'Of every pod' }),
   }).meta({ description: 'Where the pods run' }),
-}).meta({ description: 'What the platform shall be' });
+}).meta({
+  description: 'What the platform shall be',
+  ...rules({
+    rule: "self.auth.demoIssuer || !self.selfView.enabled || (has(self.publicUrls.selfView) && self.publicUrls.selfView.startsWith('https://'))",
+    message:
+      "set publicUrls.selfView to the https address under which browsers find the self-view, like https://my.example.com, for sellers' sessions are bound to it; or set selfView.enabled to false",
+  }),
+});
 export type TopClientsSpec = z.output<typeof TopClientsSpec>;
 
 /** On a TopClients: every new value has all sellers published again, once. */

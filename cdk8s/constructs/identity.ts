@@ -12,12 +12,19 @@ export const jwksUrlOf = ({ spec: { auth } }: Platform): string =>
   // The API server refuses neither.
   auth.demoIssuer ? `${demoAddress}/.well-known/jwks.json` : auth.jwksUrl!;
 
-/** Whose tokens a role accepts. */
+/** Whose tokens a role accepts: all there is to say of it, so that no two roles are told differently. */
 export function identity(platform: Platform): EnvironmentVariable[] {
   const { auth } = platform.spec;
   return [
     { name: 'TC_JWKS_URL', value: jwksUrlOf(platform) },
+    { name: 'TC_JWKS_TIMEOUT_MS', value: String(auth.keys.timeoutMs) },
+    { name: 'TC_JWKS_REFRESH_MS', value: String(1_000 * auth.keys.refreshSeconds) },
+    { name: 'TC_JWKS_MAX_AGE_MS', value: String(1_000 * auth.keys.maxAgeSeconds) },
     { name: 'TC_JWT_ISSUER', value: auth.demoIssuer ? DEMO_ISSUER : auth.issuer! },
     { name: 'TC_JWT_AUDIENCE', value: auth.audience },
+    { name: 'TC_JWT_ALGORITHMS', value: auth.algorithms.join(',') },
+    { name: 'TC_JWT_SELLER_CLAIM', value: auth.sellerClaim },
+    { name: 'TC_JWT_SCOPE_CLAIMS', value: auth.scopeClaims.join(',') },
+    { name: 'TC_JWT_CLOCK_TOLERANCE_SECONDS', value: String(auth.clockToleranceSeconds) },
   ];
 }

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { built, platformOf } from '../testing/platforms.ts';
+import { built, OWN_ISSUER, platformOf } from '../testing/platforms.ts';
 import { issuer } from './issuer.ts';
 
 test('the demonstration’s issuer reads its key from a secret, and names the audience that is accepted', () => {
@@ -7,6 +7,5 @@ test('the demonstration’s issuer reads its key from a secret, and names the au
 });
 
 test('none where tokens come from elsewhere', () => {
-  const auth = { demoIssuer: false, issuer: 'https://a.example.com', jwksUrl: 'https://a.example.com/keys' };
-  expect(built((scope) => issuer(scope, platformOf({ auth })))).toBe('');
+  expect(built((scope) => issuer(scope, platformOf(OWN_ISSUER)))).toBe('');
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { build } from '../build.ts';
 import type { Platform } from '../platform.ts';
-import { built, platformOf } from '../testing/platforms.ts';
+import { built, OWN_ISSUER, platformOf } from '../testing/platforms.ts';
 import { networkPolicies } from './network-policies.ts';
 
 type Labels = Readonly<Record<string, string>>;
@@ -204,7 +204,7 @@ test('external stores and an external issuer are reached by their ports, by thos
     platformOf({
       kafka: { mode: 'external', external: { brokers: ['a.example.com:9094', 'b.example.com:9094'] } },
       postgres: { mode: 'external', external: { existingSecret: 'databases', port: 6432 } },
-      auth: { demoIssuer: false, issuer: 'https://a.example.com', jwksUrl: 'https://a.example.com/keys' },
+      ...OWN_ISSUER,
     }),
   );
   const reached = (component: string) =>

@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { built, pageOf, platformOf } from '../testing/platforms.ts';
+import { built, OWN_ISSUER, pageOf, platformOf } from '../testing/platforms.ts';
 import { pageServer, selfView } from './page-server.ts';
 
 const gig = (spec: unknown) => built((scope) => pageServer(scope, platformOf(), pageOf('gig', spec)));
@@ -56,13 +56,9 @@ describe('the self-view', () => {
   });
 
   test('gives no tokens away where the issuer is one’s own', () => {
-    const auth = {
-      demoIssuer: false,
-      issuer: 'https://a.example.com',
-      jwksUrl: 'https://a.example.com/keys',
-    };
-    const yaml = built((scope) => selfView(scope, platformOf({ auth })));
+    const yaml = built((scope) => selfView(scope, platformOf(OWN_ISSUER)));
     expect(yaml).not.toContain('TC_TOKEN_URL');
     expect(yaml).toContain('value: https://a.example.com/keys');
+    expect(yaml).toContain('name: TC_SELF_VIEW_URL\n              value: https://my.example.com');
   });
 });

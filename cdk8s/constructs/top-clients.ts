@@ -15,8 +15,8 @@ const component = 'source';
 
 /** The source of truth: the HTTP contract over its own database. */
 export function topClients(scope: Construct, platform: Platform): void {
-  const { source, auth } = platform.spec;
   const database = databaseAccess(platform, 'top-clients', { TC_DATABASE_URL: 'source' });
+  const { source } = platform.spec;
   const workload = { name: names.source, component, replicas: source.replicas };
   new ApiObject(scope, 'top-clients', {
     apiVersion: 'apps/v1',
@@ -38,7 +38,6 @@ export function topClients(scope: Construct, platform: Platform): void {
           ...database.env,
           { name: 'TC_DATABASE_POOL', value: String(source.databasePool) },
           ...identity(platform),
-          { name: 'TC_JWT_ALGORITHMS', value: auth.algorithms.join(',') },
           { name: 'TC_WRITES_PER_MINUTE', value: String(source.writesPerMinute) },
           { name: 'TC_REQUESTS_PER_MINUTE', value: String(source.requestsPerMinute) },
           { name: 'TC_PAGE_REQUESTS_PER_MINUTE', value: String(source.pageRequestsPerMinute) },

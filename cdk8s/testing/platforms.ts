@@ -26,6 +26,12 @@ export const platformOf = (topClients: unknown = {}, cluster?: Parameters<typeof
 export const pageOf = (name: PageName, spec: unknown = {}): PagePlan =>
   wanted({ pages: { [name]: spec } }).pages[0] ?? settledPage(name, spec as never);
 
+/** Sellers come with tokens of an identity provider of one's own. */
+export const OWN_ISSUER = {
+  auth: { demoIssuer: false, issuer: 'https://a.example.com', jwksUrl: 'https://a.example.com/keys' },
+  publicUrls: { selfView: 'https://my.example.com' },
+};
+
 const fromChart =
   (files: readonly string[], cluster: { keda?: boolean; monitoring?: boolean } = {}) =>
   (namespace: string): Wanted =>

@@ -1,5 +1,5 @@
-import { badAt } from '../objectives.ts';
-import { max, quantile, rate, sum } from '../promql.ts';
+import { badAt, LIMITS } from '../objectives.ts';
+import { calc, max, min, quantile, rate, since, sum } from '../promql.ts';
 import { type BoardSpec, type PanelSpec, rateUnitOf, series, unitOf } from './board.ts';
 
 const latency = (share: number, title: string, limit?: number): PanelSpec => ({
@@ -214,6 +214,55 @@ export const availability: BoardSpec = {
             {
               expr: sum(rate(series('topclients_source_senders_total'), '$__rate_interval'), 'sender'),
               legend: '{{sender}}',
+            },
+          ],
+        },
+      ],
+    },
+    {
+      title: 'Are sellers let in?',
+      height: 7,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Tokens judged, by result',
+          description:
+            'By the source and the self-view. unavailable: the keys to judge by could not be had. Many invalid ones after a change of settings: issuer, audience, algorithms or the claim of the seller do not fit what the identity provider writes.',
+          unit: rateUnitOf('topclients_identity_tokens_total'),
+          stacked: true,
+          colours: { valid: 'green', expired: 'yellow', invalid: 'orange', unavailable: 'red' },
+          queries: [
+            {
+              expr: sum(rate(series('topclients_identity_tokens_total'), '$__rate_interval'), 'result'),
+              legend: '{{result}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: "Age of the identity provider's keys",
+          description:
+            'Of the oldest that some process uses. Fetched every 5 minutes; after an hour without, nobody is let in (auth.keys).',
+          unit: unitOf('topclients_identity_keys_fetched_timestamp_seconds'),
+          limits: { bad: LIMITS.keysNotFetched },
+          queries: [
+            {
+              expr: since(calc(min(series('topclients_identity_keys_fetched_timestamp_seconds')), '>', 0)),
+              legend: 'oldest',
+            },
+          ],
+          emptyWhen: 'some process has never fetched them',
+        },
+        {
+          kind: 'lines',
+          title: 'Requests for the keys',
+          description: 'By result. Unknown keys in tokens cause at most one in 10 seconds a process.',
+          unit: rateUnitOf('topclients_identity_key_fetches_total'),
+          colours: { ok: 'green', failed: 'red' },
+          queries: [
+            {
+              expr: sum(rate(series('topclients_identity_key_fetches_total'), '$__rate_interval'), 'result'),
+              legend: '{{result}}',
             },
           ],
         },

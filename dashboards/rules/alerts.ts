@@ -41,6 +41,7 @@ export const ALERTS = [
   'TopClientsPageIncomplete',
   'TopClientsPageNotFresh',
   'TopClientsSelfViewStale',
+  'TopClientsKeysNotFetched',
   'TopClientsCanaryLate',
   'TopClientsRelayStuck',
   'TopClientsRelayHasNoLeader',
@@ -134,6 +135,7 @@ export function alertRules(
       lost(reading, day),
     );
 
+  const keysFetched = min(series('topclients_identity_keys_fetched_timestamp_seconds'), 'namespace');
   const relayLeads = series('topclients_relay_leader');
   const operatorLeads = series('topclients_operator_leader');
   const targets = series('up', { job: { re: jobs } });
@@ -149,6 +151,18 @@ export function alertRules(
       null,
       "The source of truth answered with a seller's list as it was before an acknowledged change",
       'About {{ $value | humanize }} reads of the self-view in the last 15 minutes were older than a write acknowledged before them. None is allowed.',
+    ),
+    alert(
+      'TopClientsKeysNotFetched',
+      'critical',
+      combine(
+        calc(since(calc(keysFetched, '>', 0)), '>', LIMITS.keysNotFetched),
+        'or',
+        calc(keysFetched, '==', 0),
+      ),
+      '5m',
+      'The keys that tokens are judged by cannot be fetched from the identity provider',
+      'Some process {{ if gt $value 0.0 }}fetched them last {{ $value | humanizeDuration }} ago. It trusts them for auth.keys.maxAgeSeconds, an hour unless set otherwise; then it lets no seller in{{ else }}has never fetched them since it started and lets no seller in{{ end }}. Buyers see nothing of it.',
     ),
     alert(
       'TopClientsCanaryLate',

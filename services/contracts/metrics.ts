@@ -37,7 +37,8 @@ type Unit =
   | 'lists'
   | 'batches'
   | 'connections'
-  | 'bytes';
+  | 'bytes'
+  | 'tokens';
 type Owner =
   | 'top-clients'
   | 'outbox-relay'
@@ -46,6 +47,7 @@ type Owner =
   | 'consistency'
   | 'operator'
   | 'roles with Kafka'
+  | 'roles that take tokens'
   | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
@@ -106,6 +108,27 @@ export const METRICS = {
     unit: 'bytes',
     labels: ['port'],
     owner: 'every role',
+  },
+  topclients_identity_tokens_total: {
+    type: 'counter',
+    help: 'Tokens judged, by result: valid, expired, invalid, or unavailable where the keys to judge by cannot be had',
+    unit: 'tokens',
+    labels: ['result'],
+    owner: 'roles that take tokens',
+  },
+  topclients_identity_key_fetches_total: {
+    type: 'counter',
+    help: "Requests for the identity provider's keys, by result: ok, failed",
+    unit: 'requests',
+    labels: ['result'],
+    owner: 'roles that take tokens',
+  },
+  topclients_identity_keys_fetched_timestamp_seconds: {
+    type: 'gauge',
+    help: "When the identity provider's keys were fetched last; 0 when never. They are trusted for auth.keys.maxAgeSeconds from then on",
+    unit: 'seconds',
+    labels: [],
+    owner: 'roles that take tokens',
   },
   topclients_http_requests_total: {
     type: 'counter',
@@ -643,6 +666,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again', 'beyond', 'limited'],
+    ...['valid', 'invalid', 'expired', 'unavailable'],
   ),
   codec: oneOf(
     ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],

@@ -173,8 +173,7 @@ const DOCUMENT: ZodOpenApiObject = {
         scheme: 'bearer',
         bearerFormat: 'JWT',
         description:
-          'Subject: the seller. An erasure needs the scope `top-clients:erase`, and what the changes of another seller ' +
-          'said the scope `top-clients:audit`, whoever the subject is.',
+          "The seller's number is its subject, or in the claim that the installation names. An erasure needs the scope `top-clients:erase` in `scope` or `scp`, a text with blanks or a list, and what the changes of another seller said the scope `top-clients:audit`, whoever the token belongs to.",
       },
     },
   },

@@ -1,9 +1,11 @@
+import { execFile } from 'node:child_process';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
+import { startIssuer } from '../../tests/support/issuer.ts';
 import { freePort } from '../local-infra/ports.ts';
 import { startProcess } from '../local-infra/process.ts';
 
@@ -18,6 +20,7 @@ const accepts = (port: number): Promise<boolean> =>
 
 test('a page server is not ready before it accepts connections', async () => {
   const [port, healthPort, nowhere] = [await freePort(), await freePort(), await freePort()];
+  const issuer = await startIssuer();
   const whenReady = Promise.withResolvers<boolean>();
   const server = await startProcess({
     name: 'self-view',
@@ -30,10 +33,10 @@ test('a page server is not ready before it accepts connections', async () => {
       TC_HEALTH_PORT: String(healthPort),
       TC_DATABASE_URL: `postgresql://nobody@127.0.0.1:${nowhere}/nothing`,
       TC_SOURCE_URL: `http://127.0.0.1:${nowhere}`,
-      TC_TOKEN_URL: `http://127.0.0.1:${nowhere}/token`,
-      TC_JWKS_URL: `http://127.0.0.1:${nowhere}/jwks`,
-      TC_JWT_ISSUER: 'nobody',
-      TC_JWT_AUDIENCE: 'nobody',
+      TC_TOKEN_URL: issuer.tokenUrl,
+      TC_JWKS_URL: issuer.jwksUrl,
+      TC_JWT_ISSUER: issuer.issuer,
+      TC_JWT_AUDIENCE: issuer.audience,
     },
     logFile: join(tmpdir(), `page-server-ready-${process.pid}.log`),
     async ready(_, aborted) {
@@ -50,5 +53,37 @@ test('a page server is not ready before it accepts connections', async () => {
     expect(await whenReady.promise).toBe(true);
   } finally {
     await server.stop();
+    await issuer.close();
   }
+});
+
+test.each([
+  ['where sellers find it', { TC_SELF_VIEW_URL: undefined }, 'needs TC_SELF_VIEW_URL, the https address'],
+  ['https there', { TC_SELF_VIEW_URL: 'http://my.example.com' }, 'TC_SELF_VIEW_URL is http:'],
+  [
+    'the keys and their issuer',
+    { TC_JWKS_URL: undefined, TC_JWT_ISSUER: undefined },
+    /needs TC_JWKS_URL.*TC_JWT_ISSUER/,
+  ],
+])('a self-view without %s ends its start with what to set', async (_, env, told) => {
+  const given = {
+    TC_PAGE: 'self-view',
+    TC_PORT: '0',
+    TC_HEALTH_PORT: '0',
+    TC_DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/nothing',
+    TC_SOURCE_URL: 'http://127.0.0.1:1',
+    TC_SELF_VIEW_URL: 'https://my.example.com',
+    TC_JWKS_URL: 'http://127.0.0.1:1/keys',
+    TC_JWT_ISSUER: 'i',
+    TC_JWT_AUDIENCE: 'a',
+    ...env,
+  };
+  const ended = await new Promise<{ code: unknown; output: string }>((resolve) => {
+    execFile(process.execPath, [MAIN, 'page-server'], { env: given }, (err, stdout, stderr) =>
+      resolve({ code: err?.code, output: stdout + stderr }),
+    );
+  });
+  expect(ended.code).toBe(1);
+  if (typeof told === 'string') expect(ended.output).toContain(told);
+  else expect(ended.output).toMatch(told);
 });

@@ -17,6 +17,8 @@ import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
+import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../identity/settings.ts';
+import { openIdentity } from '../identity/verifier.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
 import { ANY_VERSION } from './min-version.ts';
@@ -103,11 +105,9 @@ export const role = defineRole({
       list().optional(),
     ),
     tokenUrl: setting('TC_TOKEN_URL', "self-view: the demo issuer's /token", url().optional()),
-    jwksUrl: setting('TC_JWKS_URL', 'self-view: where the keys of the issuer are', url().optional()),
-    jwtIssuer: setting('TC_JWT_ISSUER', 'self-view: the issuer of tokens', z.string().optional()),
-    jwtAudience: setting('TC_JWT_AUDIENCE', 'self-view: the audience of tokens', z.string().optional()),
     ...SERVER_SETTINGS,
     trustedProxies: TRUSTED_PROXIES,
+    ...OPTIONAL_IDENTITY_SETTINGS,
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
@@ -124,9 +124,11 @@ export const role = defineRole({
     );
     let stopping = false;
     let notReady: string | null = 'starting';
+    let notReadyBecause = () => notReady;
     let isListening = false;
     const health = await serveHealth(config, {
-      notReadyBecause: () => (stopping ? 'stopping' : isListening ? notReady : 'does not listen yet'),
+      notReadyBecause: () =>
+        stopping ? 'stopping' : isListening ? notReadyBecause() : 'does not listen yet',
       metrics,
       log,
     });
@@ -136,9 +138,15 @@ export const role = defineRole({
     let mount: Mount;
     if (config.page === 'self-view') {
       const { mountSelfView } = await import('#pages/self-view/index.ts');
-      mount = (router, context) => mountSelfView(router, { ...context, config, identity });
+      const verifier = openIdentity(requireIdentity(config, 'page-server --page self-view'), {
+        log,
+        metrics,
+      });
+      releases.push('the keys of tokens', verifier.close);
+      mount = (router, context) => mountSelfView(router, { ...context, config, identity, verifier });
       viewVersion.set(SELF_VIEW, 0);
-      notReady = null;
+      // Without the keys it can let nobody in.
+      notReadyBecause = verifier.notReadyBecause;
     } else {
       const page = PAGES[config.page];
       const { delivery } = config;

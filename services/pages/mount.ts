@@ -4,6 +4,7 @@ import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
+import type { TokenVerifier } from '../identity/verifier.ts';
 import type { CallerIdentity } from './caller-identity.ts';
 import type { Site } from './layout.ts';
 
@@ -56,8 +57,8 @@ export interface SelfViewDeps extends PageContext {
     readonly pageDeadlineMs: number;
     /** The demo issuer's `/token`; without it there is no sign-in form. */
     readonly tokenUrl: string | undefined;
-    readonly jwksUrl: string | undefined;
-    readonly jwtIssuer: string | undefined;
-    readonly jwtAudience: string | undefined;
+    /** Where browsers find it. */
+    readonly selfViewUrl: string | undefined;
   };
+  readonly verifier: TokenVerifier;
 }

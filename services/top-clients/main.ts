@@ -1,6 +1,5 @@
-import { z } from 'zod';
 import { callerKeys, secretText } from '#platform/caller-credential.ts';
-import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { integer, milliseconds, port, setting, url } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
@@ -11,10 +10,11 @@ import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
+import { IDENTITY_SETTINGS } from '../identity/settings.ts';
+import { openIdentity } from '../identity/verifier.ts';
 import { openCallers } from './adapters/http/callers.ts';
 import { openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
-import { jwksVerifier } from './adapters/jwt/verifier.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
 import { sweepKeys, writeCanary } from './app/index.ts';
@@ -41,26 +41,7 @@ export const role = defineRole({
       'how long a request waits for a database connection, in ms',
       integer(10, 600_000).default(1_000),
     ),
-    jwksUrl: setting('TC_JWKS_URL', 'address of the keys that tokens are signed with', url()),
-    jwksTimeoutMs: setting(
-      'TC_JWKS_TIMEOUT_MS',
-      'deadline for fetching the keys, in ms',
-      integer(10, 60_000).default(2_000),
-    ),
-    jwksRefreshMs: setting(
-      'TC_JWKS_REFRESH_MS',
-      'how often the keys are fetched anew, in ms',
-      integer(1_000, 86_400_000).default(300_000),
-    ),
-    jwtIssuer: setting('TC_JWT_ISSUER', 'the only issuer whose tokens are accepted', z.string().min(1)),
-    jwtAudience: setting('TC_JWT_AUDIENCE', 'the audience a token must name', z.string().min(1)),
-    jwtAlgorithms: setting(
-      'TC_JWT_ALGORITHMS',
-      'accepted signature algorithms, comma-separated: ES256, RS256, EdDSA',
-      list()
-        .pipe(z.array(z.enum(['ES256', 'RS256', 'EdDSA'])).min(1))
-        .default(['ES256']),
-    ),
+    ...IDENTITY_SETTINGS,
     writesPerMinute: setting(
       'TC_WRITES_PER_MINUTE',
       'changes a seller may send in a minute; 0 for any number',
@@ -174,18 +155,9 @@ export const role = defineRole({
       return background;
     });
 
-    const verifier = jwksVerifier(
-      {
-        jwksUrl: config.jwksUrl,
-        issuer: config.jwtIssuer,
-        audience: config.jwtAudience,
-        algorithms: config.jwtAlgorithms,
-        timeoutMs: config.jwksTimeoutMs,
-        refreshMs: config.jwksRefreshMs,
-      },
-      log,
-      stopping.signal,
-    );
+    // Reads need no token: the role stays ready without the keys.
+    const verifier = openIdentity(config, { log, metrics });
+    releases.push('the keys of tokens', verifier.close);
     const limited = metrics.counter('topclients_rate_limited_total');
     for (const limit of ['seller', 'page', 'signed-in', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));

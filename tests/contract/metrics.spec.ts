@@ -49,8 +49,13 @@ const WITH_KAFKA: readonly Owner[] = ['outbox-relay', 'projector'];
 const OF_KAFKA = (Object.keys(METRICS) as MetricName[]).filter(
   (name) => METRICS[name].owner === 'roles with Kafka',
 );
+/** The same of tokens; of the page servers, the self-view. */
+const WITH_TOKENS: readonly Owner[] = ['top-clients', 'page-server'];
+const OF_TOKENS = (Object.keys(METRICS) as MetricName[]).filter(
+  (name) => METRICS[name].owner === 'roles that take tokens',
+);
 const OWNERS = [...new Set(Object.values(METRICS).map(({ owner }) => owner))].filter(
-  (owner) => owner !== 'every role' && owner !== 'roles with Kafka',
+  (owner) => owner !== 'every role' && !owner.startsWith('roles '),
 );
 
 test.each(OWNERS)('%s has all that it owns, and nothing of others', (owner) => {
@@ -58,7 +63,11 @@ test.each(OWNERS)('%s has all that it owns, and nothing of others', (owner) => {
   const found = [...scraped.get(owner)!.matchAll(/^# TYPE (topclients_\w+) /gm)].map(([, name]) => name!);
   // Without a process there is nobody whose version it could be.
   const isProcess = owner !== 'operator' && owner !== 'consistency';
-  const shared = [...(isProcess ? EVERYWHERE : []), ...(WITH_KAFKA.includes(owner) ? OF_KAFKA : [])];
+  const shared = [
+    ...(isProcess ? EVERYWHERE : []),
+    ...(WITH_KAFKA.includes(owner) ? OF_KAFKA : []),
+    ...(WITH_TOKENS.includes(owner) ? OF_TOKENS : []),
+  ];
   expect([...new Set(found)].sort()).toEqual([...owned, ...shared].sort());
 });
 
@@ -79,6 +88,11 @@ test.each<[Owner, readonly string[]]>([
       'topclients_rate_limited_total{limit="seller"} 0',
       'topclients_source_senders_total{sender="gig"} 0',
       'topclients_source_senders_total{sender="stranger"} 0',
+      'topclients_identity_keys_fetched_timestamp_seconds 0',
+      'topclients_identity_key_fetches_total{result="ok"} 0',
+      ...['valid', 'invalid', 'expired', 'unavailable'].map(
+        (result) => `topclients_identity_tokens_total{result="${result}"} 0`,
+      ),
     ],
   ],
   [
@@ -129,6 +143,8 @@ test.each<[Owner, readonly string[]]>([
       ),
       'topclients_page_breaker_open{page="gig"} 0',
       'topclients_self_view_violations_total 0',
+      'topclients_identity_keys_fetched_timestamp_seconds 0',
+      'topclients_identity_tokens_total{result="unavailable"} 0',
       'topclients_page_render_duration_seconds_count{page="gig",delivery="asynchronous"} 0',
       'topclients_page_view_version{page="gig",delivery="asynchronous"} 1',
       'topclients_page_view_version{page="self-view",delivery="synchronous"} 0',

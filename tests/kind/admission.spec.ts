@@ -98,6 +98,23 @@ const BROKEN: readonly [path: string, message: string, object: ReturnType<typeof
     topClients({ auth: { issuer: 'https://login.example.com' } }),
   ],
   [
+    'spec.auth.keys',
+    'auth.keys.maxAgeSeconds must be at least twice auth.keys.refreshSeconds',
+    topClients({ auth: { keys: { maxAgeSeconds: 300 } } }),
+  ],
+  [
+    'spec',
+    'set publicUrls.selfView to the https address under which browsers find the self-view',
+    topClients({
+      auth: {
+        demoIssuer: false,
+        issuer: 'https://login.example.com',
+        jwksUrl: 'https://login.example.com/keys',
+      },
+      publicUrls: { selfView: 'http://my.example.com' },
+    }),
+  ],
+  [
     'spec.source.resources',
     'requests.memory must not exceed limits.memory',
     topClients({ source: { resources: { requests: { memory: '1Gi' } } } }),
@@ -225,6 +242,11 @@ describe('what does not fit the schema is refused, with its place', () => {
     [
       'spec.auth.jwksUrl: Invalid value: "login"',
       topClients({ auth: { demoIssuer: false, jwksUrl: 'login' } }),
+    ],
+    ['spec.auth.algorithms[0]: Unsupported value: "HS256"', topClients({ auth: { algorithms: ['HS256'] } })],
+    [
+      'spec.publicUrls.selfView: Invalid value: "https://example.com/my"',
+      topClients({ publicUrls: { selfView: 'https://example.com/my' } }),
     ],
     ['spec.delivery: Unsupported value: "eventual"', pageView({ delivery: 'eventual' })],
     ['spec.replicas: Invalid value: 0', pageView({ replicas: 0 })],

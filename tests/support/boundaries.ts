@@ -55,6 +55,10 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'only-its-room-knows-the-kafka-client': [
     ['services/projector/q.ts', "import type { Kafka } from 'kafkajs';\nexport type K = Kafka;"],
   ],
+  'one-judge-of-tokens': [
+    ['services/page-server/j.ts', "import type { JWTPayload } from 'jose';\nexport type J = JWTPayload;"],
+  ],
+  'identity-knows-no-service': [['services/identity/x.ts', "export * from '../projector/y.ts';"]],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-infra/y.ts';"]],
   'production-needs-no-development-package': [
     ['services/projector/d.ts', "import fc from 'fast-check';\nexport default fc;"],

@@ -85,6 +85,18 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/platform/kafka/` },
     { path: '^node_modules/(kafkajs|hysnappy|lz4-napi)/' },
   ),
+  rule(
+    'one-judge-of-tokens',
+    'Who lets people in by keys of his own lets other people in: all ask the identity room, and only the issuer signs.',
+    { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/(identity|issuer)/` },
+    { path: '^node_modules/jose/' },
+  ),
+  rule(
+    'identity-knows-no-service',
+    'The same judge serves every role, so it knows none of them.',
+    { path: '^services/identity/', pathNot: SPECS },
+    { path: '^services/(?!identity/|contracts/|platform/)' },
+  ),
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,
   }),

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } from 'jose';
+import type { SignatureAlgorithm } from '#contracts/identity.ts';
 import { listen } from '#platform/listen.ts';
 
 /** Signs tokens as an identity provider would, and serves its keys. */
@@ -26,15 +27,15 @@ export interface TestIssuer {
 
 const LIFETIME_SECONDS = 600;
 
-export async function startIssuer(): Promise<TestIssuer> {
+export async function startIssuer(algorithm: SignatureAlgorithm = 'ES256'): Promise<TestIssuer> {
   let status = 200;
   let asked = 0;
   let generation = 0;
   let signing: { kid: string; privateKey: CryptoKey; jwks: string };
   const rotate = async () => {
-    const { publicKey, privateKey } = await generateKeyPair('ES256');
+    const { publicKey, privateKey } = await generateKeyPair(algorithm);
     const kid = `key-${++generation}`;
-    const jwk = { ...(await exportJWK(publicKey)), kid, alg: 'ES256', use: 'sig' };
+    const jwk = { ...(await exportJWK(publicKey)), kid, alg: algorithm, use: 'sig' };
     signing = { kid, privateKey, jwks: JSON.stringify({ keys: [jwk] }) };
   };
   await rotate();
@@ -61,7 +62,7 @@ export async function startIssuer(): Promise<TestIssuer> {
       exp: Math.floor(Date.now() / 1_000) + LIFETIME_SECONDS,
       ...claims,
     } as JWTPayload)
-      .setProtectedHeader({ alg: 'ES256', kid: signing.kid, ...header })
+      .setProtectedHeader({ alg: algorithm, kid: signing.kid, ...header })
       .sign(signing.privateKey);
   return {
     issuer: origin,

@@ -20,7 +20,12 @@ export const LONELY_ROLES = {
 } as const satisfies Record<string, Readonly<Record<string, string>>>;
 export type LonelyRole = keyof typeof LONELY_ROLES;
 /** The page that is another program in all but its name. */
-export const SELF_VIEW = { ...PAGE, ...TOKENS, TC_PAGE: 'self-view' } as const;
+export const SELF_VIEW = {
+  ...PAGE,
+  ...TOKENS,
+  TC_PAGE: 'self-view',
+  TC_SELF_VIEW_URL: 'https://my.example.com',
+} as const;
 
 export interface Lonely {
   readonly process: ManagedProcess;

@@ -4,7 +4,8 @@ import type { Log } from '#platform/log.ts';
 import type { Span } from '#platform/span.ts';
 import type { PageContext } from '../mount.ts';
 import { type Answers, wantsJson } from './answers.ts';
-import { type SignIn, tokenOf } from './sign-in.ts';
+import type { SessionCookie } from './session-cookie.ts';
+import type { SignIn } from './sign-in.ts';
 
 /** The seller of the page, as the token proves. */
 export interface Owner {
@@ -41,6 +42,7 @@ export interface Access {
 
 export function openAccess(
   signIn: SignIn,
+  cookie: SessionCookie,
   answers: Answers,
   refuse: PageContext['refuse'],
   log: Log,
@@ -54,7 +56,7 @@ export function openAccess(
         refuse(req, res, 'not-found', 'There is no seller of that number.');
         return undefined;
       }
-      const session = await signIn.verify(tokenOf(req.headers));
+      const session = await signIn.verify(cookie.tokenOf(req.headers));
       switch (session.state) {
         case 'signed-in':
           if (session.sellerId === sellerId) {

@@ -1,8 +1,8 @@
 import type { Router } from 'express';
-import { ConfigError } from '#platform/config.ts';
 import { openPool } from '#platform/postgres.ts';
 import type { SelfViewDeps } from '../mount.ts';
 import { openChangeLog } from './change-log.ts';
+import { readPublicAddress } from './public-address.ts';
 import { addRoutes } from './routes.ts';
 import { openSignIn } from './sign-in.ts';
 import { openSourceOfTruth } from './source-of-truth.ts';
@@ -10,20 +10,13 @@ import { openTruthReader } from './truth.ts';
 
 /**
  * Adds the self-view: a seller's own list, read from the source of truth at every request, and its forms.
- * @throws ConfigError naming the settings it cannot do without
+ * @throws ConfigError when it cannot be served at its public address
  */
 export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const { config, identity, log, metrics, releases } = deps;
-  const required = (value: string | undefined, name: string): string => {
-    if (value === undefined) throw new ConfigError(`page-server --page self-view needs ${name}`);
-    return value;
-  };
-  const signIn = openSignIn({
-    jwksUrl: required(config.jwksUrl, 'TC_JWKS_URL'),
-    issuer: required(config.jwtIssuer, 'TC_JWT_ISSUER'),
-    audience: required(config.jwtAudience, 'TC_JWT_AUDIENCE'),
-    tokenUrl: config.tokenUrl,
-  });
+  // A demonstration is where anybody gets a token of anybody.
+  const address = readPublicAddress(config.selfViewUrl, config.tokenUrl !== undefined);
+  const signIn = openSignIn(deps.verifier, config.tokenUrl);
   // What takes longer than half of a page's time comes too late for it.
   const timeoutMs = Math.ceil(config.pageDeadlineMs / 2);
   const db = openPool(
@@ -46,6 +39,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
     ...deps,
     db,
     signIn,
+    address,
     source,
     changes,
     truth: openTruthReader(source, changes, violations, log),

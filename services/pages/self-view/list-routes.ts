@@ -7,7 +7,8 @@ import { type Access, type Owner, parameter } from './access.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import { type Brand, findBrand, searchBrands } from './catalogue.ts';
 import { NOTHING_TYPED, newTerms, type Sent, textOf, type Values, valuesOf, valuesOfClient } from './form.ts';
-import { type SignIn, tokenOf } from './sign-in.ts';
+import type { SessionCookie } from './session-cookie.ts';
+import type { SignIn } from './sign-in.ts';
 import type { SellerList } from './source-of-truth.ts';
 import { type Notice, undoForm } from './templates.ts';
 import type { TruthReader } from './truth.ts';
@@ -17,6 +18,7 @@ interface Deps {
   readonly answers: Answers;
   readonly truth: TruthReader;
   readonly signIn: SignIn;
+  readonly cookie: SessionCookie;
   readonly db: Queryable;
   readonly refuse: PageContext['refuse'];
   readonly log: Log;
@@ -24,7 +26,7 @@ interface Deps {
 
 /** The list, one client's form, and the catalogue: all that is only looked at. */
 export function addListRoutes(router: Router, deps: Deps): void {
-  const { access, answers, truth, signIn, db, refuse, log } = deps;
+  const { access, answers, truth, signIn, cookie, db, refuse, log } = deps;
 
   const read = async (req: Request, res: Response, who: Owner): Promise<SellerList | undefined> => {
     const began = performance.now();
@@ -41,7 +43,7 @@ export function addListRoutes(router: Router, deps: Deps): void {
   };
 
   router.get('/', async (req, res) => {
-    const session = await signIn.verify(tokenOf(req.headers));
+    const session = await signIn.verify(cookie.tokenOf(req.headers));
     if (session.state === 'signed-in') res.redirect(303, `/sellers/${session.sellerId}`);
     else answers.askToSignIn(res, 200, { state: 'signed-out', returnTo: '', sellerId: 1 });
   });
@@ -74,7 +76,7 @@ export function addListRoutes(router: Router, deps: Deps): void {
   });
 
   router.get('/brands', async (req, res) => {
-    const session = await signIn.verify(tokenOf(req.headers));
+    const session = await signIn.verify(cookie.tokenOf(req.headers));
     if (session.state === 'signed-in') res.json(await searchBrands(db, textOf(req.query as Sent, 'q') ?? ''));
     else refuse(req, res, 'unauthenticated', 'Sign in to search the catalogue.');
   });

@@ -11,18 +11,22 @@ import { serveAsset } from './assets.ts';
 import { addChangeRoutes } from './change-routes.ts';
 import { addListRoutes } from './list-routes.ts';
 import type { Changing } from './make-change.ts';
-import { isSentByOwnPage, type SignIn } from './sign-in.ts';
+import { isSentByOwnPage, type PublicAddress } from './public-address.ts';
+import { openSessionCookie } from './session-cookie.ts';
+import type { SignIn } from './sign-in.ts';
 import { addSignInRoutes } from './sign-in-routes.ts';
 
 export interface RouteDeps extends Pick<PageContext, 'site' | 'dress' | 'refuse' | 'metrics'>, Changing {
   readonly db: Queryable;
   readonly signIn: SignIn;
+  readonly address: PublicAddress;
   readonly pageDeadlineMs: number;
 }
 
 /** Adds every address of the self-view. */
 export function addRoutes(router: Router, deps: RouteDeps): void {
-  const { signIn, refuse } = deps;
+  const { signIn, address, refuse } = deps;
+  const cookie = openSessionCookie(address);
   router.use(deps.dress);
   const answers = openAnswers({
     ...deps,
@@ -30,7 +34,7 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
     scripts: [serveAsset(router, 'client.js', 'js')],
     styles: [serveAsset(router, 'self-view.css', 'css')],
   });
-  const access = openAccess(signIn, answers, refuse, deps.log, deps.pageDeadlineMs);
+  const access = openAccess(signIn, cookie, answers, refuse, deps.log, deps.pageDeadlineMs);
 
   // Beside scripts and logos everything is one person's: no cache may keep it.
   const observed = observe(deps.metrics);
@@ -39,11 +43,11 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
     observed(res);
     next();
   });
-  addListRoutes(router, { ...deps, access, answers });
+  addListRoutes(router, { ...deps, cookie, access, answers });
   router.post(
     /.*/,
     (req, res, next) => {
-      if (isSentByOwnPage(req.headers)) next();
+      if (isSentByOwnPage(address, req.headers)) next();
       else
         refuse(req, res, 'forbidden', 'A page of another site sent this form. Use the one on your own page.');
     },
@@ -54,7 +58,7 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
       else refuse(req, res, 'body-too-large', `A form may have ${LIMITS.bodyBytes} bytes: shorten it.`);
     },
   );
-  addSignInRoutes(router, signIn, answers);
+  addSignInRoutes(router, signIn, cookie, answers);
   addChangeRoutes(router, { ...deps, access, answers });
 }
 

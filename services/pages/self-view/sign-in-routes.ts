@@ -1,14 +1,17 @@
-import type { Request, Router } from 'express';
+import type { Router } from 'express';
 import { sellerIdIn } from './access.ts';
 import type { Answers } from './answers.ts';
 import { type Sent, textOf } from './form.ts';
-import { returnAddress, type SignIn, sessionCookie } from './sign-in.ts';
-
-/** By https, here or up to a proxy. Who makes this up only keeps the cookie from travelling otherwise. */
-const isSecure = (req: Request): boolean => req.secure || req.headers['x-forwarded-proto'] === 'https';
+import type { SessionCookie } from './session-cookie.ts';
+import { returnAddress, type SignIn } from './sign-in.ts';
 
 /** Signing in, by the demo's button or with a token, and out. */
-export function addSignInRoutes(router: Router, signIn: SignIn, answers: Answers): void {
+export function addSignInRoutes(
+  router: Router,
+  signIn: SignIn,
+  cookie: SessionCookie,
+  answers: Answers,
+): void {
   router.get('/sign-in', (_req, res) => res.redirect(303, '/'));
 
   router.post('/sign-in', async (req, res) => {
@@ -32,20 +35,24 @@ export function addSignInRoutes(router: Router, signIn: SignIn, answers: Answers
     const session = await signIn.verify(token);
     switch (session.state) {
       case 'signed-in':
-        res.append('set-cookie', sessionCookie(session.token, isSecure(req)));
+        if (!cookie.canKeep(session.token)) {
+          return sorry(413, 'That token is too long for a browser to keep; ask for one with fewer claims');
+        }
+        res.append('set-cookie', cookie.header(session.token));
         return res.redirect(303, returnAddress(returnTo, session.sellerId));
       case 'expired':
         return sorry(401, 'That token has expired');
       case 'unverifiable':
         return sorry(503, 'The token cannot be checked for the moment; please try again');
-      case 'signed-out':
       case 'invalid':
-        return sorry(401, 'That token is not valid here: it must be a seller’s, signed by this marketplace');
+        return sorry(401, `That token is not valid here: ${session.why}`);
+      case 'signed-out':
+        return sorry(401, 'Paste a token first');
     }
   });
 
-  router.post('/sign-out', (req, res) => {
-    res.append('set-cookie', sessionCookie(null, isSecure(req)));
+  router.post('/sign-out', (_req, res) => {
+    res.append('set-cookie', cookie.header(null));
     res.redirect(303, '/');
   });
 }

@@ -1,21 +1,7 @@
 import type { IncomingMessage } from 'node:http';
+import type { Caller } from '../../../identity/claims.ts';
+import type { TokenVerifier, Verdict } from '../../../identity/verifier.ts';
 import { Refusal, unavailable } from './refusal.ts';
-
-/** Who calls, by a token that was found valid. */
-export interface Caller {
-  readonly subject: string;
-  readonly scopes: ReadonlySet<string>;
-}
-
-export type Verdict =
-  | { kind: 'caller'; caller: Caller }
-  | { kind: 'invalid'; why: string }
-  | { kind: 'unavailable'; cause: unknown };
-
-/** Judges bearer tokens. */
-export interface TokenVerifier {
-  verify(token: string): Promise<Verdict>;
-}
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
 export const ERASE_SCOPE = 'top-clients:erase';
@@ -53,6 +39,7 @@ export async function authenticate(verifier: TokenVerifier, req: IncomingMessage
     case 'caller':
       return verdict.caller;
     case 'invalid':
+    case 'expired':
       throw unauthenticated(`get a new token: ${verdict.why}`, verdict.why);
     case 'unavailable':
       throw unavailable('the keys that tokens are judged by cannot be had now; try again', verdict.cause, 2);
@@ -61,10 +48,10 @@ export async function authenticate(verifier: TokenVerifier, req: IncomingMessage
 
 /** @throws Refusal 403 unless the caller is that seller */
 export function mustBe(caller: Caller, sellerId: number): void {
-  if (caller.subject !== String(sellerId)) {
+  if (caller.sellerId !== sellerId) {
     throw new Refusal(
       'forbidden',
-      `the token is of another subject; only seller ${sellerId} may change this list`,
+      `the token ${caller.sellerId === null ? 'names no seller' : 'is of another seller'}; only seller ${sellerId} may change this list`,
     );
   }
 }
@@ -80,8 +67,8 @@ export async function maySeeContents(
   sellerId: number,
 ): Promise<boolean> {
   if (req.headers.authorization === undefined) return false;
-  const { subject, scopes } = await authenticate(verifier, req);
-  return subject === String(sellerId) || scopes.has(AUDIT_SCOPE);
+  const caller = await authenticate(verifier, req);
+  return caller.sellerId === sellerId || caller.scopes.has(AUDIT_SCOPE);
 }
 
 /** @throws Refusal 403 unless the token has the scope; whose it is does not matter */

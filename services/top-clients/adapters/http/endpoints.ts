@@ -16,6 +16,7 @@ import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
+import type { TokenVerifier } from '../../../identity/verifier.ts';
 import {
   addClient,
   enrichClients,
@@ -28,13 +29,7 @@ import {
 } from '../../app/index.ts';
 import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { type Answer, answerOf } from './answers.ts';
-import {
-  authenticate,
-  maySeeContents,
-  mustBe,
-  mustBeAllowedToErase,
-  type TokenVerifier,
-} from './authentication.ts';
+import { authenticate, maySeeContents, mustBe, mustBeAllowedToErase } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
 import type { Limits } from './limits.ts';
 import { observedOf } from './observation.ts';

@@ -14,7 +14,7 @@ test('so many addresses that they would fill the memory share one limit, and tho
   expect(refused).toEqual([]);
   await expect(ask(20_002)).rejects.toMatchObject({ type: 'too-many-requests' });
   await ask(7);
-  await limits.request({ kind: 'signed-in', subject: '7' });
+  await limits.request({ kind: 'signed-in', sellerId: 7 });
   await limits.request({ kind: 'page', caller: 'gig' });
   expect(refused).toEqual(['address']);
 });

@@ -5,7 +5,8 @@ import { LABELS } from '#contracts/metrics.ts';
 import { clientAt } from '#platform/client-address.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
-import { type TokenVerifier, verdictOf } from './authentication.ts';
+import type { TokenVerifier } from '../../../identity/verifier.ts';
+import { verdictOf } from './authentication.ts';
 import { CALLER_FIELD, type Callers } from './callers.ts';
 import { Refusal } from './refusal.ts';
 
@@ -21,7 +22,7 @@ export interface LimitSettings {
 /** Who sends a request, as far as limits go. */
 export type Sender =
   | { readonly kind: 'page'; readonly caller: Caller }
-  | { readonly kind: 'signed-in'; readonly subject: string }
+  | { readonly kind: 'signed-in'; readonly sellerId: number }
   | { readonly kind: 'address'; readonly address: string };
 
 /** What is limited: see `topclients_rate_limited_total`. */
@@ -56,7 +57,7 @@ export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) 
   };
   const { writesPerMinute, requestsPerMinute, pageRequestsPerMinute } = settings;
   const perPage = limiter('page', pageRequestsPerMinute, 'this page sends too many requests');
-  const perSubject = limiter('signed-in', requestsPerMinute, 'this seller sends too many requests');
+  const perSignedIn = limiter('signed-in', requestsPerMinute, 'this seller sends too many requests');
   const perAddress = limiter('address', requestsPerMinute, 'this address sends too many requests');
   return {
     request(sender) {
@@ -64,7 +65,7 @@ export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) 
         case 'page':
           return perPage(sender.caller);
         case 'signed-in':
-          return perSubject(sender.subject);
+          return perSignedIn(sender.sellerId);
         case 'address':
           return perAddress(clientAt(sender.address));
       }
@@ -136,9 +137,10 @@ export function limitSenders(ports: {
     if (caller === UNKNOWN_CALLER) warnUnknown();
     // Why a token cannot be judged is for those to say who need one.
     const verdict = await verdictOf(verifier, req)?.catch(() => null);
-    if (verdict?.kind === 'caller') {
+    const sellerId = verdict?.kind === 'caller' ? verdict.caller.sellerId : null;
+    if (sellerId !== null) {
       counted['signed-in']!.inc();
-      await limits.request({ kind: 'signed-in', subject: verdict.caller.subject });
+      await limits.request({ kind: 'signed-in', sellerId });
       return next();
     }
     const through = req.socket.remoteAddress;

@@ -1,0 +1,45 @@
+/**
+ * Signature algorithms that tokens may be signed with: those with a key pair, for the keys are published. `none` and
+ * `HS…`, whose key is a shared secret, are not among them and never can be. `Ed25519` is the newer name of `EdDSA`.
+ */
+export const SIGNATURE_ALGORITHMS = [
+  ...(['ES256', 'ES384', 'ES512'] as const),
+  ...(['RS256', 'RS384', 'RS512'] as const),
+  ...(['PS256', 'PS384', 'PS512'] as const),
+  ...(['EdDSA', 'Ed25519'] as const),
+] as const;
+export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
+
+/**
+ * Where an identity provider is trusted unless it is told otherwise: by the settings of the roles, and by what the
+ * operator gives to each of them. The same for everybody who judges a token.
+ */
+export const IDENTITY_DEFAULTS = {
+  /** What most identity providers sign with, and the demonstration's. */
+  algorithms: ['ES256', 'RS256'],
+  /** The claim that holds the seller's number. */
+  sellerClaim: 'sub',
+  /** The claims that hold what a token allows: `scope` of RFC 8693 and 9068, `scp` of Okta and Entra. */
+  scopeClaims: ['scope', 'scp'],
+  /** By how much the clocks of provider and service may differ. */
+  clockToleranceSeconds: 5,
+  /** Deadline of a request for the keys, body included. */
+  keysTimeoutMs: 2_000,
+  /** How often keys are fetched: one that was withdrawn is trusted no longer than this while the provider answers. */
+  keysRefreshSeconds: 300,
+  /**
+   * How long keys are trusted that could not be fetched again. No longer than tokens usually live: the provider that
+   * is away gives out no new ones, so that a longer time would help nobody but the holder of a withdrawn key.
+   */
+  keysMaxAgeSeconds: 3_600,
+} as const satisfies {
+  algorithms: readonly SignatureAlgorithm[];
+  scopeClaims: readonly string[];
+  [other: string]: unknown;
+};
+
+/**
+ * Names of claims: plain members of the token, also such with a namespace (`https://shop.example/seller`). No comma, which
+ * stands between names, and nothing that would end the quotes of a header.
+ */
+export const CLAIM_NAME = /^[!#-+\--[\]-~]{1,128}$/;

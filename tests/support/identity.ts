@@ -1,0 +1,15 @@
+import { IDENTITY_SETTINGS, type IdentityConfig } from '../../services/identity/settings.ts';
+import { readConfig, type Setting } from '../../services/platform/config.ts';
+
+/** What a role reads when it is told of an issuer, and beyond that what `env` says. */
+export const identityConfig = (
+  told: { readonly jwksUrl: string | undefined; readonly issuer: string; readonly audience: string },
+  env: Readonly<Record<string, string>> = {},
+  settings: Readonly<Record<keyof typeof IDENTITY_SETTINGS, Setting>> = IDENTITY_SETTINGS,
+): IdentityConfig =>
+  readConfig('a role', settings, [], {
+    TC_JWKS_URL: told.jwksUrl,
+    TC_JWT_ISSUER: told.issuer,
+    TC_JWT_AUDIENCE: told.audience,
+    ...env,
+  }) as unknown as IdentityConfig;
