@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
-import { BatchGetAnswer, History, SellerClients } from '../../services/contracts/api.ts';
+import { BatchGetAnswer, Erasures, History, SellerClients } from '../../services/contracts/api.ts';
 import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
 import { decodeEvent } from '../../services/contracts/events.ts';
@@ -222,6 +222,7 @@ describe('what it answers', () => {
     expect(status).toBe(200);
     expect(body.openapi).toMatch(/^3\.1/);
     expect(Object.keys(body.paths).sort()).toEqual([
+      '/erasures',
       '/openapi.json',
       '/sellers/{sellerId}',
       '/sellers/{sellerId}/clients',
@@ -958,6 +959,33 @@ describe('an erasure', () => {
     const again = await erase(seller, 'operator', { 'idempotency-key': 'e' });
     expect(again).toMatchObject({ status: 202, text: first.text });
     expect((await read(seller)).version).toBe(3);
+  });
+
+  test('is told to those who keep copies, with what became of it, page by page', async () => {
+    const since = new Date().toISOString();
+    const gone = [newSeller(), newSeller(), newSeller()];
+    for (const seller of gone) {
+      await add(seller, 'A');
+      await erase(seller);
+      await add(seller, 'back again');
+    }
+    const page = async (query: string) =>
+      Erasures.parse((await source.call('GET', `/v1/erasures?${query}`)).body);
+    const whole = await page(`since=${since}`);
+    expect(whole.next).toBeNull();
+    expect(whole.erasures).toEqual(
+      gone.map((sellerId) => ({ sellerId, version: 2, erasedAt: expect.any(String) })),
+    );
+    const found: number[] = [];
+    for (let next: string | null = since; next !== null; ) {
+      const { erasures, next: after }: Erasures = await page(`since=${next}&limit=1`);
+      found.push(...erasures.map(({ sellerId }) => sellerId));
+      next = after;
+    }
+    expect(found).toEqual(gone);
+    for (const query of ['', 'since=yesterday', `since=${since}&limit=0`, `since=${since}&limit=1001`]) {
+      expectProblem(await source.call('GET', `/v1/erasures?${query}`), 'invalid-request');
+    }
   });
 
   test('needs the scope; with it the seller may, too', async () => {

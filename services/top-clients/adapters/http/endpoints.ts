@@ -5,6 +5,7 @@ import {
   BatchGetRequest,
   ClientOrder,
   EnrichmentQuery,
+  ErasuresQuery,
   HistoryQuery,
   IdempotencyKey,
   NoQuery,
@@ -21,6 +22,7 @@ import {
   enrichClients,
   eraseSeller,
   readClient,
+  readErasures,
   readHistory,
   removeClient,
   reorderClients,
@@ -158,6 +160,14 @@ export function endpoints(ports: Ports): Routes {
         const sellerId = await admit(req, 'erase');
         const result = await eraseSeller(sellers, writeOf(req, sellerId));
         return answer('erase-seller', result, (erased) => ({ status: 202, json: JSON.stringify(erased) }));
+      },
+    },
+
+    '/v1/erasures': {
+      get: async (req) => {
+        const { since, limit } = queryOf(req, ErasuresQuery);
+        const page = await readErasures(sellers, since, limit);
+        return { status: 200, headers: FRESH, json: JSON.stringify(page) };
       },
     },
 
