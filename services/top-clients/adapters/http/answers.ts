@@ -17,6 +17,7 @@ export interface Answer {
 export function send(res: ServerResponse, answer: Answer): void {
   const { json } = answer;
   res.writeHead(answer.status, {
+    'Cache-Control': 'no-store',
     ...(json === undefined
       ? {}
       : { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(json) }),

@@ -186,7 +186,7 @@ export function endpoints(ports: Ports): Routes {
         openApi ??= import('#contracts/openapi.ts').then(({ openApiDocument }) =>
           JSON.stringify(openApiDocument()),
         );
-        return { status: 200, json: await openApi };
+        return { status: 200, headers: FRESH, json: await openApi };
       },
     },
   };
