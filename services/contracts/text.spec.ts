@@ -56,21 +56,21 @@ describe('a name', () => {
   test.each([
     [
       'Nike\u200b',
-      'must not hold U+200B (zero width space) at position 5: it cannot be seen; leave it out, or type the text anew',
+      'must not hold U+200B (zero width space) as character 5: it cannot be seen; leave it out, or type the text anew',
     ],
     [
       '😀\u202eACME',
-      'must not hold U+202E (right-to-left override) at position 2: it turns text around; each text has its own direction anyway',
+      'must not hold U+202E (right-to-left override) as character 2: it turns text around; each text has its own direction anyway',
     ],
-    ['A\nB', 'must not hold U+000A (line feed) at position 2: write it as one line'],
+    ['A\nB', 'must not hold U+000A (line feed) as character 2: write it as one line'],
     [
       'a\u200db',
-      'must not hold U+200D (zero width joiner) at position 2: it joins nothing there; leave it out',
+      'must not hold U+200D (zero width joiner) as character 2: it joins nothing there; leave it out',
     ],
     ['\u0301', 'must have a letter, a digit or a symbol that can be seen'],
     [
       '\ud800',
-      'must not hold U+D800 (half of a character) at position 1: the text was damaged on its way; send it as UTF-8',
+      'must not hold U+D800 (half of a character) as character 1: the text was damaged on its way; send it as UTF-8',
     ],
   ])('%j is refused with the character, its place and what to do', (name, message) => {
     expect(complaintOf(name, 'label')).toBe(message);

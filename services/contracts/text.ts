@@ -64,7 +64,7 @@ export function complaintOf(text: string, kind: TextKind): string | null {
     for (const { 1: refused, index } of text.matchAll(PARTS)) {
       if (refused === undefined || isLineEnd(refused, kind)) continue;
       const position = [...text.slice(0, index)].length + 1;
-      return `must not hold ${nameOf(refused)} at position ${position}: ${reasonOf(refused)}`;
+      return `must not hold ${nameOf(refused)} as character ${position}: ${reasonOf(refused)}`;
     }
   }
   return text === '' || VISIBLE.test(text)
@@ -103,6 +103,17 @@ const seen = (text: string): string =>
       ? part.replace(/[\ufe0e\ufe0f]/g, '')
       : part.replace(/\p{DI}/gu, '');
   });
+
+const TURNS = /\p{Bidi_Control}/gu;
+const TURNED =
+  /[\p{Bidi_Control}\p{scx=Hebr}\p{scx=Arab}\p{scx=Syrc}\p{scx=Thaa}\p{scx=Nkoo}\p{scx=Samr}\p{scx=Mand}\p{scx=Adlm}\p{scx=Rohg}]/u;
+
+/** The text without marks that turn text around: one of them could leave an isolate and reach the neighbours. */
+export const withoutTurns = (text: string): string => text.replace(TURNS, '');
+
+/** The text as a part of a sentence that is no HTML: what is written from right to left does not turn the sentence. */
+export const isolatedText = (text: string): string =>
+  TURNED.test(text) ? `\u2068${withoutTurns(text)}\u2069` : text;
 
 const BREAK = /[\t-\r\u0085\u2028\u2029]/;
 

@@ -472,6 +472,43 @@ describe('what the list refuses', () => {
     expect(expectProblem(answer, 'duplicate-client').detail).toContain(client.id);
   });
 
+  test('a name that cannot be seen, that turns others around or breaks the line, each with what to change', async () => {
+    const seller = newSeller();
+    const refused = [
+      ['Nike\u200b', 'must not hold U+200B (zero width space) as character 5'],
+      ['\u202eACME', 'must not hold U+202E (right-to-left override) as character 1'],
+      ['\u200d', 'must not hold U+200D (zero width joiner) as character 1'],
+      ['A\nB', 'must not hold U+000A (line feed) as character 2: write it as one line'],
+      ['A\u0085B', 'must not hold U+0085 (control character) as character 2'],
+    ] as const;
+    for (const [name, message] of refused) {
+      const answer = await source.call('POST', clientsOf(seller), { as: seller, body: { name } });
+      const { errors } = expectProblem(answer, 'invalid-request');
+      expect(errors).toEqual([{ at: 'body.name', message: expect.stringContaining(message) }]);
+    }
+    expect((await read(seller)).version).toBe(0);
+    for (const name of ['می‌خواهم', 'പ്രവീണ്‍', '👨‍👩‍👧‍👦', '🏴󠁧󠁢󠁷󠁬󠁳󠁿'])
+      expect((await add(seller, name)).name).toBe(name);
+  });
+
+  test('a name from before it would have been refused: it is read as it was, changed, and told from no other', async () => {
+    const seller = newSeller();
+    const client = await add(seller, 'Nike');
+    const old = { ...client, name: 'Ni\u200bke\u202e' };
+    await source.query('update seller set clients = $2 where seller_id = $1', [
+      seller,
+      JSON.stringify([old]),
+    ]);
+    expect((await read(seller)).clients).toEqual([old]);
+    const address = `${clientsOf(seller)}/${client.id}`;
+    const other = await source.call('POST', clientsOf(seller), { as: seller, body: { name: 'NIKE' } });
+    expect(expectProblem(other, 'duplicate-client').detail).toContain(client.id);
+    const patch = (body: object) => source.call('PATCH', address, { as: seller, body });
+    expect((await patch({ industry: 'Shoes' })).body).toEqual({ ...old, industry: 'Shoes' });
+    expectProblem(await patch({ name: old.name }), 'invalid-request');
+    expect((await patch({ name: 'Nike' })).body).toMatchObject({ name: 'Nike' });
+  });
+
   test('a period turned round by a patch', async () => {
     const seller = newSeller();
     const client = await add(seller, 'A', { from: '2020-05' });
