@@ -65,6 +65,8 @@ export const LIMITS = {
   relayStuck: 60,
   /** The last whole comparison of a view ended longer ago than this. */
   notCompared: 1_800,
+  /** The self-view last forgot what it has to forget longer ago than this. */
+  notForgotten: 900,
   /** Share of a database server's queue of notifications that is taken: gigabytes that some session has not read. */
   notifyQueueUsed: 0.25,
   /** The identity provider's keys were fetched last longer ago than this, in seconds: three times as long as usual. */

@@ -52,6 +52,7 @@ export const ALERTS = [
   'TopClientsSellersParked',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
+  'TopClientsChangesNotForgotten',
   'TopClientsNotifyQueueFills',
   'TopClientsPageUnknownToSource',
   'TopClientsOperatorHasNoLeader',
@@ -337,6 +338,18 @@ export function alertRules(
       '10m',
       'Nobody knows whether the {{ $labels.page }} page equals the source',
       `{{ if gt $value 0.0 }}The last whole comparison ended {{ $value | humanizeDuration }} ago; ${LIMITS.notCompared / 60} minutes are the limit.{{ else }}No whole comparison has ended since the comparing began, or nobody compares.{{ end }}`,
+    ),
+    alert(
+      'TopClientsChangesNotForgotten',
+      'warning',
+      calc(
+        since(max(series('topclients_self_view_forgotten_timestamp_seconds'), 'namespace')),
+        '>',
+        LIMITS.notForgotten,
+      ),
+      '5m',
+      'The self-view keeps what sellers wrote longer than it may',
+      `Its record of changes was {{ if lt $value 1e9 }}last emptied {{ $value | humanizeDuration }} ago{{ else }}never emptied{{ end }}; ${LIMITS.notForgotten / 60} minutes are the limit. What an erased seller wrote may still be in it.`,
     ),
     alert(
       'TopClientsNotifyQueueFills',

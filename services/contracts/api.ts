@@ -65,6 +65,18 @@ export type BatchGetAnswer = z.infer<typeof BatchGetAnswer>;
 /** What became of a seller after an erasure: an empty list at this version. */
 export const ErasureAnswer = z.object({ sellerId: SellerId, version: Version }).meta({ id: 'ErasureAnswer' });
 
+/** Which sellers were forgotten, and by which of their versions: what is kept of versions before has to go. */
+export const Erasures = z
+  .object({
+    erasures: z.array(z.object({ sellerId: SellerId, version: Version, erasedAt: z.iso.datetime() })),
+    next: z.iso
+      .datetime()
+      .nullable()
+      .meta({ description: 'Pass it as `since` for the next page; null when this is the last' }),
+  })
+  .meta({ id: 'Erasures' });
+export type Erasures = z.infer<typeof Erasures>;
+
 export const History = z
   .object({
     sellerId: SellerId,
@@ -112,6 +124,13 @@ export const NoQuery = z.strictObject({});
 export const HistoryQuery = z.strictObject({
   after: integerText(0, Number.MAX_SAFE_INTEGER).default(0),
   limit: integerText(1, 100).default(50),
+});
+
+export const ErasuresQuery = z.strictObject({
+  since: z.iso.datetime().meta({ description: 'Erasures committed then or later, UTC' }),
+  limit: integerText(1, 1_000)
+    .default(1_000)
+    .meta({ description: 'Beside these, those of the same millisecond as the last' }),
 });
 
 export const EnrichmentQuery = z.strictObject({

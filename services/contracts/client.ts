@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { complaintOf, type TextKind } from './text.ts';
 
 /** Limits that protect every store and page that holds a list. `name` etc. count Unicode code points. */
 export const LIMITS = {
@@ -18,21 +19,65 @@ export const LIMITS = {
 const UNFIT = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f\\ufffd';
 const holdsUnfit = new RegExp(`[${UNFIT}]`);
 const wellFormed = (text: string) => text.isWellFormed() && !holdsUnfit.test(text);
-/** What the generated documents can say of it. */
-const pattern = (minimum: number) =>
-  minimum > 0 ? `^[^${UNFIT}]*[^\\s${UNFIT}][^${UNFIT}]*$` : `^[^${UNFIT}]*$`;
+const fits = (minimum: number, maximum: number) => (value: string) => {
+  const length = [...value].length;
+  return length >= minimum && length <= maximum;
+};
 
-const text = (minimum: number, maximum: number) =>
+/** A text as it was stored, maybe before there were today's rules: an old event must stay readable. */
+const storedText = (minimum: number, maximum: number) =>
   z
     .string()
     .trim()
     .normalize()
     .refine(wellFormed, 'must be well-formed Unicode without control characters and U+FFFD')
-    .refine((value) => {
-      const length = [...value].length;
-      return length >= minimum && length <= maximum;
-    }, `must have ${minimum} to ${maximum} characters`)
-    .meta({ minLength: minimum, maxLength: maximum, pattern: pattern(minimum) });
+    .refine(fits(minimum, maximum), `must have ${minimum} to ${maximum} characters`)
+    .meta({
+      minLength: minimum,
+      maxLength: maximum,
+      pattern: minimum > 0 ? `^[^${UNFIT}]*[^\\s${UNFIT}][^${UNFIT}]*$` : `^[^${UNFIT}]*$`,
+    });
+
+/**
+ * What `complaintOf` refuses wherever it stands, as far as a pattern that every program reads alike can say: the rest
+ * lies beyond U+FFFF, or depends on its neighbours.
+ */
+const NEVER_WRITTEN = {
+  label:
+    '\\u0000-\\u001f\\u007f-\\u009f\\u00ad\\u034f\\u061c\\u115f\\u1160\\u17b4\\u17b5\\u200b\\u200e\\u200f\\u2028-\\u202e\\u2060-\\u206f\\u2800\\u3164\\ufdd0-\\ufdef\\ufeff\\uffa0\\ufff0-\\uffff',
+  get passage() {
+    return this.label.replace('\\u0000-\\u001f', '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f');
+  },
+};
+/** What is taken off both ends; `\\s` of other languages is something else. */
+const TRIMMED = '\\t-\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
+/** What the generated documents can say of it. */
+function patternOf(minimum: number, kind: TextKind): string {
+  const never = NEVER_WRITTEN[kind];
+  const something = `[^${TRIMMED}${never}][^${never}]*[${TRIMMED}]*`;
+  return `^[${TRIMMED}]*${minimum > 0 ? something : `(${something})?`}$`;
+}
+
+/** A text as a seller may write it now. Line ends of every system become line feeds. */
+const writtenText = (minimum: number, maximum: number, kind: TextKind) =>
+  z
+    .string()
+    .trim()
+    .normalize()
+    .overwrite((value) => (kind === 'passage' ? value.replace(/\r\n?/g, '\n') : value))
+    .check((ctx) => {
+      const message = complaintOf(ctx.value, kind);
+      if (message !== null) ctx.issues.push({ code: 'custom', message, input: ctx.value });
+    })
+    .refine(fits(minimum, maximum), `must have ${minimum} to ${maximum} characters`)
+    .meta({
+      minLength: minimum,
+      maxLength: maximum,
+      pattern: patternOf(minimum, kind),
+    });
+const INVISIBLE =
+  'Nothing invisible: no controls, no marks that turn text around, no blanks that pass for letters. Joiners and ' +
+  'variation selectors may stand where a script or an emoji needs them.';
 
 /** Largest id that a JSON number carries exactly. */
 export const SellerId = z
@@ -55,24 +100,44 @@ export const LogoSlug = z
   .regex(/^[a-z0-9_]{1,60}$/, 'must be a slug of the brand catalogue, like spotify')
   .meta({ id: 'LogoSlug', examples: ['spotify'] });
 
-const fields = {
-  name: text(1, LIMITS.nameLength).meta({
-    description: 'The brand as the buyer reads it',
-    examples: ['Spotify'],
-  }),
-  industry: text(0, LIMITS.industryLength).meta({ examples: ['Music'] }),
-  description: text(0, LIMITS.descriptionLength).meta({ examples: ['Launch film and three cut-downs'] }),
+const about = {
+  name: { description: 'The brand as the buyer reads it', examples: ['Spotify'] },
+  industry: { examples: ['Music'] },
+  description: { examples: ['Launch film and three cut-downs'] },
+};
+const others = {
   logo: LogoSlug.nullable(),
   from: YearMonth.nullable(),
   to: YearMonth.nullable(),
+};
+const stored = {
+  name: storedText(1, LIMITS.nameLength).meta(about.name),
+  industry: storedText(0, LIMITS.industryLength).meta(about.industry),
+  description: storedText(0, LIMITS.descriptionLength).meta(about.description),
+  ...others,
+};
+const fields = {
+  name: writtenText(1, LIMITS.nameLength, 'label').meta({
+    ...about.name,
+    description: `${about.name.description}, in one line. ${INVISIBLE}`,
+  }),
+  industry: writtenText(0, LIMITS.industryLength, 'label').meta({
+    ...about.industry,
+    description: `In one line. ${INVISIBLE}`,
+  }),
+  description: writtenText(0, LIMITS.descriptionLength, 'passage').meta({
+    ...about.description,
+    description: `Line ends of every system are kept as line feeds. ${INVISIBLE}`,
+  }),
+  ...others,
 };
 
 const endsAfterItBegins = (client: { from?: string | null; to?: string | null }) =>
   !client.from || !client.to || client.from <= client.to;
 const period = { message: 'must not be before from', path: ['to'] };
 
-/** One brand a seller has worked with, as stored, sent and shown. */
-export const Client = z.object({ id: ClientId, ...fields }).meta({ id: 'Client' });
+/** One brand a seller has worked with, as stored, sent and shown: what was written once can always be read. */
+export const Client = z.object({ id: ClientId, ...stored }).meta({ id: 'Client' });
 export type Client = z.infer<typeof Client>;
 
 /** What a seller sends to add a client: all but the name may be left out. Unknown members are refused. */

@@ -497,6 +497,13 @@ export const METRICS = {
     labels: [],
     owner: 'page-server',
   },
+  topclients_self_view_forgotten_timestamp_seconds: {
+    type: 'gauge',
+    help: "When the self-view's record of changes was last emptied of what is older than an hour or was erased; 0 before the first time",
+    unit: 'seconds',
+    labels: [],
+    owner: 'page-server',
+  },
   topclients_canary_delay_seconds: {
     type: 'histogram',
     help: "Commit of the synthetic seller's change to its being found in the database of the page",

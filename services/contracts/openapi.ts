@@ -11,6 +11,8 @@ import {
   ClientOrder,
   EnrichmentQuery,
   ErasureAnswer,
+  Erasures,
+  ErasuresQuery,
   History,
   HistoryQuery,
   IdempotencyKey,
@@ -285,6 +287,20 @@ const DOCUMENT: ZodOpenApiObject = {
             content: json(ErasureAnswer),
           },
           ...refusals(...ON_WRITE),
+        },
+      },
+    },
+    '/erasures': {
+      get: {
+        ...read('readErasures', 'Which sellers were erased, oldest first, for those who keep copies'),
+        requestParams: { query: ErasuresQuery },
+        responses: {
+          200: {
+            description: 'A page of the erasures',
+            headers: z.object({ 'X-Request-Id': RequestId }),
+            content: json(Erasures),
+          },
+          ...refusals(...ALWAYS),
         },
       },
     },

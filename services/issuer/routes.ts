@@ -6,12 +6,12 @@ import type { Issuer } from './issuer.ts';
 export function issuerRoutes(issuer: Issuer): Router {
   const router = Router();
   router.get('/.well-known/jwks.json', (_req, res) => {
-    res.json(issuer.jwks);
+    // Who verifies tokens asks again after a while; a key of the demonstration never changes.
+    res.set('cache-control', 'public, max-age=60').json(issuer.jwks);
   });
   router.get('/token', async (req, res) => {
     const answer = await issuer.answer(new URLSearchParams(req.originalUrl.split('?')[1] ?? ''));
-    res.set('cache-control', 'no-store');
-    if ('access_token' in answer) res.json(answer);
+    if ('access_token' in answer) res.set('cache-control', 'no-store').json(answer);
     else refuse(res, answer);
   });
   router.all(['/token', '/.well-known/jwks.json'], (_req, res) =>
@@ -21,5 +21,9 @@ export function issuerRoutes(issuer: Issuer): Router {
 }
 
 export function refuse(res: Response, body: Problem): void {
-  res.status(body.status).type(PROBLEM_MEDIA_TYPE).send(JSON.stringify(body));
+  res
+    .status(body.status)
+    .set('cache-control', 'no-store')
+    .type(PROBLEM_MEDIA_TYPE)
+    .send(JSON.stringify(body));
 }

@@ -41,7 +41,7 @@ export function refuseWith(site: Site, setCommonHeaders: (res: Response) => void
     const { status } = PROBLEMS[type];
     setCommonHeaders(res);
     if (type === 'unavailable') res.set('retry-after', '2');
-    res.status(status).set({ vary: 'Accept', 'cache-control': 'no-store' });
+    res.status(status).vary('Accept').set('cache-control', 'no-store');
     if (representation(req) === 'json') {
       res.set('content-type', PROBLEM_MEDIA_TYPE);
       res.end(JSON.stringify(problem(type, detail, { instance, ...(errors ? { errors } : {}) })));

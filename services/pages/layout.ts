@@ -90,7 +90,7 @@ ${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></sc
 <a class="wordmark" href="${site.home}">${MARK}<span>Brandmarkt</span></a>
 <form class="find" role="search" action="${site.search()}" method="get">
 <label class="hidden" for="q">Search services</label>
-<input id="q" name="q" type="search" maxlength="200" placeholder="What do you need done?" value="${page.query ?? ''}" autocomplete="off">
+<input id="q" name="q" type="search" maxlength="200" dir="auto" placeholder="What do you need done?" value="${page.query ?? ''}" autocomplete="off">
 <button type="submit">Search</button>
 </form>
 <nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView()}">For sellers</a></nav>
@@ -106,7 +106,7 @@ ${page.main}
 
 /** A letter on a coloured plate, for people and for brands without a logo. Decoration: the name stands beside it. */
 export function monogram(name: string, hue: number, size: 'small' | 'medium' | 'large' = 'medium'): Html {
-  const letter = [...name.trim()][0] ?? '·';
+  const letter = /[\p{L}\p{N}]/u.exec(name)?.[0] ?? /[\p{S}\p{P}]/u.exec(name)?.[0] ?? '·';
   return html`<span class="monogram ${size} hue-${hueStep(hue)}" aria-hidden="true">${letter.toLocaleUpperCase('en')}</span>` as Html;
 }
 

@@ -1,5 +1,6 @@
 import { html } from 'hono/html';
 import type { Review } from './gig/own-data.ts';
+import { isolate } from './isolate.ts';
 import type { Html } from './layout.ts';
 import { monthAndYear, ratingLine } from './wording.ts';
 
@@ -9,5 +10,5 @@ export const reviewSection = (reviews: readonly Review[], rating: number, count:
     ? ''
     : (html`<section class="reviews" aria-labelledby="reviews"><div class="section-head"><h2 id="reviews">Reviews</h2>${ratingLine(rating, count)}</div><ul class="plain review-list">${reviews.map(
         (review) =>
-          html`<li class="review"><p>${review.text}</p><p class="quiet small"><b>${review.author}</b>, ${review.country} · ${review.rating}/5 · ${monthAndYear(review.month)}</p></li>`,
+          html`<li class="review"><p dir="auto">${review.text}</p><p class="quiet small"><b>${isolate(review.author)}</b>, ${isolate(review.country)} · ${review.rating}/5 · ${monthAndYear(review.month)}</p></li>`,
       )}</ul></section>` as Html);

@@ -1,5 +1,6 @@
 import { html, raw } from 'hono/html';
 import { LogoSlug } from '#contracts/client.ts';
+import { isolate, isolateEach } from './isolate.ts';
 import { type Html, monogram, type Site } from './layout.ts';
 import type { PageClient, Shown } from './page.ts';
 import { plural, years } from './wording.ts';
@@ -23,17 +24,19 @@ export const logo = (client: PageClient, site: Site, size: 'small' | 'medium'): 
   return html`<img class="logo ${size}" src="${site.logo(client.logo)}" alt="" width="${pixels}" height="${pixels}" loading="lazy" decoding="async">` as Html;
 };
 
-const facts = (client: PageClient): string =>
-  [client.industry, years(client)].filter((fact) => fact !== undefined && fact !== '').join(' · ');
+function facts(client: PageClient): Html | '' {
+  const known = [client.industry ?? '', years(client)].filter((fact) => fact !== '');
+  return known.length > 0 ? isolateEach(known, ' · ') : '';
+}
 
 const tile = (client: PageClient, site: Site): Html => {
   const about = facts(client);
-  return html`<li class="brand">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${client.name}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}</div></li>` as Html;
+  return html`<li class="brand">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${isolate(client.name)}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}</div></li>` as Html;
 };
 
 const story = (client: PageClient, site: Site): Html => {
   const about = facts(client);
-  return html`<li class="brand story">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${client.name}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}${client.description ? html`<p class="brand-story">${client.description}</p>` : ''}</div></li>` as Html;
+  return html`<li class="brand story">${logo(client, site, 'medium')}<div class="brand-text"><span class="brand-name">${isolate(client.name)}</span>${about ? html`<span class="brand-facts">${about}</span>` : ''}${client.description ? html`<p class="brand-story" dir="auto">${client.description}</p>` : ''}</div></li>` as Html;
 };
 
 function block(list: readonly PageClient[], site: Site, form: 'tiles' | 'stories'): Html {
@@ -90,7 +93,7 @@ const section = (
   isStale: boolean,
 ): Html =>
   html`<section class="trusted" aria-labelledby="trusted-by">
-<div class="trusted-head"><h2 id="trusted-by">Trusted by</h2><p class="quiet">${plural(list.length, 'brand', 'brands')} ${seller} has worked with</p></div>
+<div class="trusted-head"><h2 id="trusted-by">Trusted by</h2><p class="quiet">${plural(list.length, 'brand', 'brands')} ${isolate(seller)} has worked with</p></div>
 ${block(list, site, form)}
 ${isStale ? html`<p class="trusted-note">The newest change to this list will appear in a moment.</p>` : ''}
 </section>` as Html;
@@ -101,5 +104,8 @@ export function workedWith(shown: Shown | undefined, site: Site, named: number):
   if (!list || list.clients.length === 0) return '';
   const first = list.clients.slice(0, named);
   const others = list.total - first.length;
-  return html`<div class="worked-with"><span class="logos">${first.map((client) => logo(client, site, 'small'))}</span><span class="worked-names"><span class="quiet">Worked with</span> ${first.map((client) => client.name).join(', ')}</span>${others > 0 ? html` <span class="others">+${others}<span class="hidden"> more</span></span>` : ''}</div>` as Html;
+  return html`<div class="worked-with"><span class="logos">${first.map((client) => logo(client, site, 'small'))}</span><span class="worked-names"><span class="quiet">Worked with</span> ${isolateEach(
+    first.map((client) => client.name),
+    ', ',
+  )}</span>${others > 0 ? html` <span class="others">+${others}<span class="hidden"> more</span></span>` : ''}</div>` as Html;
 }

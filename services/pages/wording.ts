@@ -49,4 +49,4 @@ export const monthAndYear = (month: string): string =>
 
 /** Paragraphs of plain text, separated by empty lines. */
 export const paragraphs = (text: string): Html =>
-  html`${text.split(/\n\s*\n/).map((paragraph) => html`<p>${paragraph}</p>`)}` as Html;
+  html`${text.split(/\n\s*\n/).map((paragraph) => html`<p dir="auto">${paragraph}</p>`)}` as Html;

@@ -1,3 +1,4 @@
+import { isolatedText } from '#contracts/text.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Answered, Marketplace, ShownClient, ShownPage } from './marketplace.ts';
 
@@ -98,7 +99,7 @@ export function judgePage(page: ShownPage, wanted: readonly ShownClient[]): Answ
   const { outcome, clients } = page.topClients;
   const lacking = wanted.filter(({ id }) => !clients.some((one) => one.id === id));
   if (lacking.length === 0) return { kind: 'answer', value: 'shown' };
-  const names = lacking.map(({ name }) => `“${name}”`).join(', ');
+  const names = lacking.map(({ name }) => `“${isolatedText(name)}”`).join(', ');
   return { kind: 'not yet', because: `it answers with outcome ${outcome}, and lacks ${names}` };
 }
 

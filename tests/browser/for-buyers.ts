@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { brandField, commandByApi, ownPage, signIn, told, truthOf, until, type World } from './world.ts';
 
 /** Sellers of the generator, with pages for buyers. */
-const [SELLER, MARKED_UP, HOSTILE] = [11, 12, 13];
+const [SELLER, MARKED_UP, HOSTILE, TURNED] = [11, 12, 13, 14];
 const MARKUP = '<img src=x onerror="window.harmed=1"><b>Bold & Co</b>';
 /** What would break out of an element, an attribute, a script, a comment, a template or a query where it is let. */
 const HOSTILE_TEXTS = [
@@ -22,7 +22,6 @@ const HOSTILE_TEXTS = [
   '<meta http-equiv=refresh content="0;//elsewhere.invalid">',
   '&lt;script&gt; &amp;amp; %3Cscript%3E',
   "'; drop table seller; --",
-  '\u202egnp.exe \u200b\u2066zero',
   '$& $1 \\u003cscript\\u003e',
 ];
 
@@ -100,6 +99,58 @@ export function journeysForBuyers(world: () => World): void {
     expect(await harmed()).toBeUndefined();
     await page.goto(`${stack.urls.search}/search?q=${encodeURIComponent(MARKUP)}`);
     expect(await harmed()).toBeUndefined();
+  });
+
+  test('a name of before that turns text around turns no neighbour around, on no page', async () => {
+    const { stack } = world();
+    // The source refuses it today: it stands in the views as an old event left it.
+    const evil = '\u2069\u202eEMCA';
+    const old = [evil, 'Beta', 'Gamma'].map((name, index) => ({
+      ...{ id: `00000000-0000-4000-8000-00000000000${index}`, name, logo: null },
+      ...{ industry: evil, description: evil, from: '2020-01', to: null },
+    }));
+    const json = JSON.stringify(old);
+    const schema = 'top_clients_asynchronous_v1';
+    for (const [page, columns] of [
+      ['user', 'clients'],
+      ['gig', 'clients'],
+      ['search', 'client_count, first_clients'],
+    ] as const) {
+      const counted = page === 'search' ? '3, ' : '';
+      await stack.database(page).query(
+        `insert into ${schema}.top_clients (seller_id, version, committed_at, ${columns})
+         values ($1, 1000, now(), ${counted}$2)
+         on conflict (seller_id) do update set version = 1000, (${columns}) = row (${counted}$2)`,
+        [TURNED, json],
+      );
+    }
+    const page = await world().open();
+    const shownAs = (text: string) =>
+      page.evaluate(`(() => {
+        const walker = document.createTreeWalker(document.querySelector('main'), NodeFilter.SHOW_TEXT);
+        for (let node; (node = walker.nextNode()); ) {
+          const at = node.data.indexOf(${JSON.stringify(text)});
+          if (at < 0) continue;
+          const letters = [...Array(${text.length}).keys()].map((index) => {
+            const range = document.createRange();
+            range.setStart(node, at + index);
+            range.setEnd(node, at + index + 1);
+            return { letter: node.data[at + index], x: range.getBoundingClientRect().x };
+          });
+          return letters.sort((one, other) => one.x - other.x).map(({ letter }) => letter).join('');
+        }
+        return null;
+      })()`);
+    for (const address of pagesOf(world(), TURNED)) {
+      await page.goto(address);
+      await page.getByText('Gamma').first().waitFor();
+      for (const text of ['EMCA', 'Beta', 'Gamma', 'since 2020']) {
+        expect([address, await shownAs(text)]).toEqual([address, text]);
+      }
+    }
+    const title = (await page.locator('h1').first().textContent()) ?? '';
+    await page.goto(`${stack.urls.search}/search?q=${encodeURIComponent(title)}`);
+    for (const text of ['EMCA', 'Beta', 'Gamma', 'Worked with']) expect(await shownAs(text)).toBe(text);
   });
 
   test('hostile strings in every field are text on every page', async () => {

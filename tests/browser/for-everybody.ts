@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { graveViolations, graveViolationsInBothLooks } from './accessibility.ts';
-import { addByApi, brandField, ownPage, signIn, told, type World } from './world.ts';
+import { addByApi, brandField, ownPage, row, signIn, told, type World } from './world.ts';
 
 /** Half a second a page on an idle machine, and it may be anything but idle. In ms. */
 const PATIENCE_MS = 180_000;
@@ -61,6 +61,26 @@ export function journeysForEverybody(world: () => World): void {
       });
     }
   });
+
+  test.each([true, false])(
+    'after signing out, Back shows nothing of the seller’s; with the script: %s',
+    async (script) => {
+      const seller = script ? 1_403 : 1_404;
+      await addByApi(world(), seller, ['Only for me']);
+      const page = await world().open({ script });
+      await signIn(world(), page, seller);
+      await row(page, 'Only for me').getByRole('link', { name: 'Edit' }).click();
+      await page.getByRole('heading', { name: 'Edit Only for me' }).waitFor();
+      await page.getByRole('link', { name: 'Cancel' }).click();
+      await page.getByRole('button', { name: 'Sign out' }).click();
+      await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+      for (let back = 0; back < 3; back += 1) {
+        await page.goBack();
+        await page.getByRole('heading', { name: 'Sign in' }).waitFor();
+        expect(await page.content()).not.toContain('Only for me');
+      }
+    },
+  );
 
   test(
     'the self-view has no grave violation from the sign-in to the first client',

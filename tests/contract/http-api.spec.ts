@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { connect } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
-import { BatchGetAnswer, History, SellerClients } from '../../services/contracts/api.ts';
+import { BatchGetAnswer, Erasures, History, SellerClients } from '../../services/contracts/api.ts';
 import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
 import { decodeEvent } from '../../services/contracts/events.ts';
@@ -288,6 +288,7 @@ describe('what it answers', () => {
     expect(status).toBe(200);
     expect(body.openapi).toMatch(/^3\.1/);
     expect(Object.keys(body.paths).sort()).toEqual([
+      '/erasures',
       '/openapi.json',
       '/sellers/{sellerId}',
       '/sellers/{sellerId}/clients',
@@ -689,6 +690,43 @@ describe('what the list refuses', () => {
     const client = await add(seller, 'Spotify');
     const answer = await source.call('POST', clientsOf(seller), { as: seller, body: { name: 'SPOTIFY' } });
     expect(expectProblem(answer, 'duplicate-client').detail).toContain(client.id);
+  });
+
+  test('a name that cannot be seen, that turns others around or breaks the line, each with what to change', async () => {
+    const seller = newSeller();
+    const refused = [
+      ['Nike\u200b', 'must not hold U+200B (zero width space) as character 5'],
+      ['\u202eACME', 'must not hold U+202E (right-to-left override) as character 1'],
+      ['\u200d', 'must not hold U+200D (zero width joiner) as character 1'],
+      ['A\nB', 'must not hold U+000A (line feed) as character 2: write it as one line'],
+      ['A\u0085B', 'must not hold U+0085 (control character) as character 2'],
+    ] as const;
+    for (const [name, message] of refused) {
+      const answer = await source.call('POST', clientsOf(seller), { as: seller, body: { name } });
+      const { errors } = expectProblem(answer, 'invalid-request');
+      expect(errors).toEqual([{ at: 'body.name', message: expect.stringContaining(message) }]);
+    }
+    expect((await read(seller)).version).toBe(0);
+    for (const name of ['می‌خواهم', 'പ്രവീണ്‍', '👨‍👩‍👧‍👦', '🏴󠁧󠁢󠁷󠁬󠁳󠁿'])
+      expect((await add(seller, name)).name).toBe(name);
+  });
+
+  test('a name from before it would have been refused: it is read as it was, changed, and told from no other', async () => {
+    const seller = newSeller();
+    const client = await add(seller, 'Nike');
+    const old = { ...client, name: 'Ni\u200bke\u202e' };
+    await source.query('update seller set clients = $2 where seller_id = $1', [
+      seller,
+      JSON.stringify([old]),
+    ]);
+    expect((await read(seller)).clients).toEqual([old]);
+    const address = `${clientsOf(seller)}/${client.id}`;
+    const other = await source.call('POST', clientsOf(seller), { as: seller, body: { name: 'NIKE' } });
+    expect(expectProblem(other, 'duplicate-client').detail).toContain(client.id);
+    const patch = (body: object) => source.call('PATCH', address, { as: seller, body });
+    expect((await patch({ industry: 'Shoes' })).body).toEqual({ ...old, industry: 'Shoes' });
+    expectProblem(await patch({ name: old.name }), 'invalid-request');
+    expect((await patch({ name: 'Nike' })).body).toMatchObject({ name: 'Nike' });
   });
 
   test('a period turned round by a patch', async () => {
@@ -1252,6 +1290,33 @@ describe('an erasure', () => {
     const again = await erase(seller, 'operator', { 'idempotency-key': 'e' });
     expect(again).toMatchObject({ status: 202, text: first.text });
     expect((await read(seller)).version).toBe(3);
+  });
+
+  test('is told to those who keep copies, with what became of it, page by page', async () => {
+    const since = new Date().toISOString();
+    const gone = [newSeller(), newSeller(), newSeller()];
+    for (const seller of gone) {
+      await add(seller, 'A');
+      await erase(seller);
+      await add(seller, 'back again');
+    }
+    const page = async (query: string) =>
+      Erasures.parse((await source.call('GET', `/v1/erasures?${query}`)).body);
+    const whole = await page(`since=${since}`);
+    expect(whole.next).toBeNull();
+    expect(whole.erasures).toEqual(
+      gone.map((sellerId) => ({ sellerId, version: 2, erasedAt: expect.any(String) })),
+    );
+    const found: number[] = [];
+    for (let next: string | null = since; next !== null; ) {
+      const { erasures, next: after }: Erasures = await page(`since=${next}&limit=1`);
+      found.push(...erasures.map(({ sellerId }) => sellerId));
+      next = after;
+    }
+    expect(found).toEqual(gone);
+    for (const query of ['', 'since=yesterday', `since=${since}&limit=0`, `since=${since}&limit=1001`]) {
+      expectProblem(await source.call('GET', `/v1/erasures?${query}`), 'invalid-request');
+    }
   });
 
   test('needs the scope; with it the seller may, too', async () => {

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { parse, stringify } from 'yaml';
+import { METRICS, type MetricName } from '#contracts/metrics.ts';
 import { type PanelQuery, panelQueries } from '../../dashboards/expressions.ts';
 import { substitute } from '../../dashboards/variables.ts';
 import { Keeper } from '../../services/demo/keeper.ts';
@@ -69,7 +70,7 @@ beforeAll(async () => {
     stopping.abort();
     await load;
   }
-}, 150_000);
+}, 210_000);
 
 afterAll(async () => {
   await prometheus?.stop();
@@ -104,7 +105,7 @@ async function visitAndEdit(stopped: AbortSignal): Promise<void> {
       request(`${gig}/gigs/1`),
       request(`${user}/users/1`),
       request(`${gig}/gigs/1?minVersion=1000000`),
-      request(`${stack.urls['self-view']}/sellers/1`),
+      request(`${stack.urls['self-view']}/sellers/1`, { headers: { authorization: `Bearer ${token}` } }),
       request(`${source}/v1/sellers/1/top-clients`),
       turn % 4 === 0
         ? request(`${source}/v1/sellers/1/clients`, {
@@ -150,6 +151,15 @@ async function untilAllIsWell(): Promise<void> {
   ).catch((cause: unknown) => {
     throw new Error(`since ${wellAt} the canary was seen at ${JSON.stringify(seen)}`, { cause });
   });
+  await until(
+    'both views were compared again, and two scrapes saw it',
+    async () => {
+      const compared = await instant(`topclients_consistency_compared_timestamp_seconds > ${wellAt + 4}`);
+      return compared.length === 2;
+    },
+    60_000,
+    200,
+  );
 }
 
 async function ask<T>(what: string, parameters: Readonly<Record<string, string>> = {}): Promise<T> {
@@ -233,6 +243,78 @@ test('every rule was evaluated without an error, except the one that was planted
   expect(failing.map(({ name, lastError }) => `${name}: ${lastError}`)).toEqual([
     expect.stringMatching(/^planted: .*many-to-many/),
   ]);
+});
+
+/** Metrics that stay 0 through load and faults although nothing is wrong, each with the reason. */
+const STAYS_ZERO: Readonly<Record<string, string>> = {
+  topclients_kafka_undecodable_batches_total: 'every batch can be read',
+  topclients_rate_limited_total: 'nobody asks too often',
+  topclients_outbox_missed_rows_total: 'no row is ever missed',
+  topclients_relay_blocked: 'no seller is held',
+  topclients_relay_held_sellers: 'no seller is held',
+  topclients_partition_layout_moved_from: 'the topic does not grow',
+  topclients_republish_sellers: 'nothing is published again',
+  topclients_republish_done_sellers: 'nothing is published again',
+  topclients_republish_progress_timestamp_seconds: 'nothing is published again',
+  topclients_projector_redriven_total: 'nothing is parked',
+  topclients_projector_parked_sellers: 'nothing is parked',
+  topclients_projector_notification_outages_total: 'the queue of notifications is never full',
+  topclients_projector_lag_records: 'changes are applied between two looks',
+  topclients_projector_lag_seconds: 'changes are applied between two looks',
+  topclients_projector_lag_unstable_records: 'no transaction is open on the topic',
+  topclients_projector_stalled_total: 'partitions move',
+  topclients_page_staleness_seconds_count: 'only the gig page is asked for a newer version than there is',
+  topclients_page_notify_queue_used_ratio: 'the queue of notifications is read at once',
+  topclients_page_breaker_open: 'the breaker may close again between two scrapes',
+  'topclients_page_view_version of self-view': 'it has no view',
+  topclients_self_view_violations_total: 'the source never answers with an old list',
+  topclients_consistency_divergent_sellers: 'the views are right',
+  topclients_consistency_kept_divergent_sellers: 'no view is kept for a rollback',
+  topclients_consistency_repairs_total: 'the views are right',
+  topclients_consistency_unhealed_sellers: 'the views are right',
+  topclients_consistency_errors_total: 'a comparison may fall between the faults',
+  topclients_projector_rebalances_total: 'a projector that keeps its partitions counts none',
+};
+
+/** What never was anything but 0 while its role worked, `metric` or `metric of page`; a histogram is its count. */
+async function alwaysZero(names: readonly string[]): Promise<string[]> {
+  const range = Math.ceil(Date.now() / 1_000 - begin);
+  const verdicts = await Promise.all(
+    names.map(async (name) => {
+      const found = (await instant(`max by (page) (max_over_time(${name}[${range}s]))`)) as {
+        metric: { page?: string };
+        value: [number, string];
+      }[];
+      if (found.length === 0) return [name];
+      return found
+        .filter(({ value }) => Number(value[1]) === 0)
+        .map(({ metric }) => (metric.page ? `${name} of ${metric.page}` : name));
+    }),
+  );
+  return verdicts.flat();
+}
+
+describe('what is counted', () => {
+  const counted = (Object.keys(METRICS) as MetricName[])
+    .filter((name) => METRICS[name].owner !== 'operator')
+    .map((name) => (METRICS[name].type === 'histogram' ? `${name}_count` : name));
+
+  test('every metric moves while what it counts happens, on each page that has it', async () => {
+    expect(counted.length).toBeGreaterThan(50);
+    const zero = await alwaysZero(counted);
+    expect(zero.filter((one) => !(one in STAYS_ZERO) && !(one.split(' ')[0]! in STAYS_ZERO))).toEqual([]);
+  }, 30_000);
+
+  test('reasons are given for metrics there are', () => {
+    expect(Object.keys(STAYS_ZERO).filter((one) => !counted.includes(one.split(' ')[0]!))).toEqual([]);
+  });
+
+  test('one that nobody counts is noticed', async () => {
+    expect(await alwaysZero(['topclients_forgotten_total', 'topclients_relay_held_sellers', 'up'])).toEqual([
+      'topclients_forgotten_total',
+      'topclients_relay_held_sellers',
+    ]);
+  });
 });
 
 describe('what each role exports', () => {

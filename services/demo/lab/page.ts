@@ -1,4 +1,5 @@
 import { html, raw } from 'hono/html';
+import { isolate } from '#pages/isolate.ts';
 import type { Html, Site } from '#pages/layout.ts';
 import { logo } from '#pages/top-clients-block.ts';
 import { type Api, commandsToTry } from './commands.ts';
@@ -226,7 +227,7 @@ function preview({ outcome, clients }: Measured, site: Site): Html {
   const rest = clients.length - shown.length;
   const block =
     shown.length > 0
-      ? html`<div class="mini-block"><p class="mini-title">Trusted by</p><ul class="plain">${shown.map((client) => html`<li>${logo(client, site, 'small')}<span>${client.name}</span></li>`)}</ul>${rest > 0 ? html`<p class="quiet mini-rest">and ${rest} more</p>` : ''}</div>`
+      ? html`<div class="mini-block"><p class="mini-title">Trusted by</p><ul class="plain">${shown.map((client) => html`<li>${logo(client, site, 'small')}<span>${isolate(client.name)}</span></li>`)}</ul>${rest > 0 ? html`<p class="quiet mini-rest">and ${rest} more</p>` : ''}</div>`
       : html`<p class="mini-none">${NOTHING[outcome ?? 'full']}</p>`;
   const whole = outcome !== 'unreachable';
   return html`${whole ? html`<div class="mini-page" aria-hidden="true"><span></span><span></span><span></span></div>` : ''}${block}` as Html;

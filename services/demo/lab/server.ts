@@ -203,6 +203,7 @@ function secured(host: string): RequestHandler {
 
 /** Back to the page for a form, nothing for a script. */
 function done(res: Response): void {
+  res.set('cache-control', 'no-store');
   if (res.req.accepts(['html', 'json']) === 'json') res.status(204).end();
   else res.redirect(303, '/');
 }

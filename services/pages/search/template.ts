@@ -1,5 +1,7 @@
 import { html } from 'hono/html';
+import { isolatedText } from '#contracts/text.ts';
 import { art } from '../art.ts';
+import { isolate } from '../isolate.ts';
 import { type Html, layout, monogram, type Site } from '../layout.ts';
 import type { ShownOf } from '../page.ts';
 import { workedWith } from '../top-clients-block.ts';
@@ -17,7 +19,7 @@ export const SUGGESTIONS = [
 ];
 
 const card = (one: Card, shown: ShownOf, site: Site): Html =>
-  html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${one.title}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${one.seller_name}</span><span class="level">${LEVELS[one.seller_level]}</span></div>${workedWith(shown?.(one.seller_id), site, NAMED_ON_A_CARD)}<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
+  html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${isolate(one.title)}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${isolate(one.seller_name)}</span><span class="level">${LEVELS[one.seller_level]}</span></div>${workedWith(shown?.(one.seller_id), site, NAMED_ON_A_CARD)}<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
 
 const countOf = (results: SearchResults): string => {
   const many = results.total >= MOST_RESULTS ? `${count(MOST_RESULTS)}+` : count(results.total);
@@ -34,16 +36,16 @@ function pages(results: SearchResults, site: Site): Html | '' {
 }
 
 const nothing = (results: SearchResults, site: Site): Html =>
-  html`<div class="nothing card"><h2>Nothing found for &ldquo;${results.query}&rdquo;</h2><p class="quiet">Try fewer or more common words, or one of these:</p><ul class="plain chips">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul></div>` as Html;
+  html`<div class="nothing card"><h2>Nothing found for &ldquo;${isolate(results.query)}&rdquo;</h2><p class="quiet">Try fewer or more common words, or one of these:</p><ul class="plain chips">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul></div>` as Html;
 
 /** The search page as HTML. */
 export function searchHtml(results: SearchResults, shown: ShownOf, site: Site): string {
   const { query, page } = results;
-  const title = query === '' ? 'Browse services' : `Results for ${query}`;
+  const title = query === '' ? 'Browse services' : `Results for ${isolatedText(query)}`;
   return layout(site, {
     title: page > 1 ? `${title}, page ${page}` : title,
     query,
-    main: html`<div class="search-head"><h1>${query === '' ? title : html`Results for &ldquo;${query}&rdquo;`}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
+    main: html`<div class="search-head"><h1>${query === '' ? title : html`Results for &ldquo;${isolate(query)}&rdquo;`}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
 ${query === '' ? html`<ul class="plain chips suggestions" aria-label="Popular searches">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul>` : ''}
 ${results.cards.length === 0 ? nothing(results, site) : html`<ul class="plain grid results">${results.cards.map((one) => card(one, shown, site))}</ul>`}
 ${pages(results, site)}` as Html,

@@ -1,5 +1,6 @@
 import type { Request, Response } from 'express';
 import { HEADERS, type TopClientsView } from '#contracts/delivery.ts';
+import { isolatedText } from '#contracts/text.ts';
 import type { Log } from '#platform/log.ts';
 import { type Html, layout, type Site } from '../layout.ts';
 import type { Brand } from './catalogue.ts';
@@ -152,7 +153,7 @@ export function openAnswers(deps: {
     },
     edit(res, status, page) {
       res.set(HEADERS.outcome, 'full');
-      show(res, status, `Edit ${page.name}`, editPage(site, page));
+      show(res, status, `Edit ${isolatedText(page.name)}`, editPage(site, page));
     },
     down(req, res) {
       const text =
@@ -164,7 +165,7 @@ export function openAnswers(deps: {
       const own = `/sellers/${sellerId}`;
       const place = client
         ? {
-            heading: `Edit ${client.name}`,
+            heading: `Edit ${isolatedText(client.name)}`,
             action: `${own}/clients/${client.id}`,
             searchAction: `${own}/clients/${client.id}/edit`,
           }

@@ -220,7 +220,7 @@ function enhanceBrandField(field) {
         picture.className = 'logo small';
         picture.width = 24;
         picture.height = 24;
-        const text = document.createElement('span');
+        const text = document.createElement('bdi');
         text.textContent = name;
         option.append(picture, text);
         // Pressing must not take the focus from the field; choosing happens on release.

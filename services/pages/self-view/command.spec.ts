@@ -85,3 +85,25 @@ test('a title names the client as the seller knew it', () => {
   expect(titleOf({ kind: 'remove', clientId: 'x' }, [clientOf('x', 'Spotify')])).toBe('Spotify was removed');
   expect(titleOf({ kind: 'add', client: added }, [])).toBe('Added was added');
 });
+
+test('a client of before is put back as the source takes it today, or not at all', () => {
+  const old = { ...clientOf('a', 'Nike\u200b'), industry: 'Shoes\nand more', description: '\u202eone\ntwo' };
+  const again = {
+    name: 'Nike',
+    industry: 'Shoes and more',
+    description: 'one\ntwo',
+    logo: null,
+    from: null,
+    to: null,
+  };
+  expect(inverseOf({ kind: 'remove', clientId: 'a' }, [old], null)).toEqual({
+    kind: 'restore',
+    client: again,
+    position: 0,
+  });
+  const update: Command = { kind: 'update', clientId: 'a', client: added };
+  expect(inverseOf(update, [old], null)).toEqual({ kind: 'update', clientId: 'a', client: again });
+  for (const command of [update, { kind: 'remove', clientId: 'a' } as const]) {
+    expect(inverseOf(command, [clientOf('a', '\u200d')], null)).toBeNull();
+  }
+});

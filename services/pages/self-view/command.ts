@@ -1,4 +1,5 @@
 import type { Client, NewClient } from '#contracts/client.ts';
+import { isolatedText, legible } from '#contracts/text.ts';
 
 /** What a seller does to the list; `restore` takes a removal back. Stored as JSON, as the inverse of a change. */
 export type Command =
@@ -12,10 +13,11 @@ export type Command =
 export const MOVES = ['first', 'up', 'down', 'last'] as const;
 export type Move = (typeof MOVES)[number];
 
+/** What the source takes today: a client of before may hold what would be refused now. */
 const withoutId = ({ name, industry, description, logo, from, to }: Client): NewClient => ({
-  name,
-  industry,
-  description,
+  name: legible(name, 'label'),
+  industry: legible(industry, 'label'),
+  description: legible(description, 'passage'),
   logo,
   from,
   to,
@@ -25,7 +27,8 @@ const withoutId = ({ name, industry, description, logo, from, to }: Client): New
  * The command that takes another one back. Pure.
  * @param before the list the command was made for
  * @param addedId the id the source of truth gave to what was added or restored; null while it is unknown
- * @returns null where there is nothing to take back: the client is not in the list, or the id is unknown
+ * @returns null where there is nothing to take back: the client is not in the list, or the id is unknown, or nothing of
+ *   its name can be seen
  */
 export function inverseOf(
   command: Command,
@@ -38,12 +41,14 @@ export function inverseOf(
       return addedId === null ? null : { kind: 'remove', clientId: addedId };
     case 'update': {
       const client = before.find((one) => one.id === command.clientId);
-      return client ? { kind: 'update', clientId: client.id, client: withoutId(client) } : null;
+      const again = client && withoutId(client);
+      return again?.name ? { kind: 'update', clientId: client!.id, client: again } : null;
     }
     case 'remove': {
       const position = before.findIndex((one) => one.id === command.clientId);
       const client = before[position];
-      return client ? { kind: 'restore', client: withoutId(client), position } : null;
+      const again = client && withoutId(client);
+      return again?.name ? { kind: 'restore', client: again, position } : null;
     }
     case 'reorder':
       return { kind: 'reorder', clientIds: before.map((one) => one.id) };
@@ -67,19 +72,19 @@ export function moved(order: readonly string[], id: string, move: Move): string[
   }
 }
 
-/** What the page says after a change, and beside the button that takes it back. */
+/** What the page says after a change, and beside the button that takes it back: a text for `sentence`. */
 export function titleOf(command: Command, before: readonly Client[]): string {
-  const nameOf = (id: string) => before.find((one) => one.id === id)?.name ?? 'the client';
+  const nameOf = (id: string) => isolatedText(before.find((one) => one.id === id)?.name ?? 'the client');
   switch (command.kind) {
     case 'add':
-      return `${command.client.name} was added`;
+      return `${isolatedText(command.client.name)} was added`;
     case 'update':
-      return `${command.client.name} was changed`;
+      return `${isolatedText(command.client.name)} was changed`;
     case 'remove':
       return `${nameOf(command.clientId)} was removed`;
     case 'reorder':
       return 'The order was changed';
     case 'restore':
-      return `${command.client.name} is back`;
+      return `${isolatedText(command.client.name)} is back`;
   }
 }

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Client, NewClient } from '#contracts/client.ts';
 import type { Problem } from '#contracts/problems.ts';
+import { legible } from '#contracts/text.ts';
 
 export const FIELDS = ['name', 'logo', 'industry', 'description', 'from', 'to'] as const;
 export type Field = (typeof FIELDS)[number];
@@ -66,11 +67,12 @@ export function termsOf(sent: Sent): Terms | undefined {
   return /^\d{1,15}$/.test(version) && KEY.test(key) ? { version: Number(version), key } : undefined;
 }
 
+/** The fields as the form shows them: without what can be neither seen there nor saved. */
 export const valuesOfClient = (client: Client): Values => ({
-  name: client.name,
+  name: legible(client.name, 'label'),
   logo: client.logo ?? '',
-  industry: client.industry,
-  description: client.description,
+  industry: legible(client.industry, 'label'),
+  description: legible(client.description, 'passage'),
   from: client.from ?? '',
   to: client.to ?? '',
 });

@@ -2,6 +2,7 @@ import type { Router } from 'express';
 import { openPool } from '#platform/postgres.ts';
 import type { SelfViewDeps } from '../mount.ts';
 import { openChangeLog } from './change-log.ts';
+import { forgetChanges } from './forget.ts';
 import { readPublicAddress } from './public-address.ts';
 import { addRoutes } from './routes.ts';
 import { openSignIn } from './sign-in.ts';
@@ -34,6 +35,16 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const source = openSourceOfTruth(config.sourceUrl, identity);
   releases.push('connections to the source of truth', () => source.close());
   const changes = openChangeLog(db, config.pageDeadlineMs);
+  const forgotten = metrics.gauge('topclients_self_view_forgotten_timestamp_seconds');
+  const stopping = new AbortController();
+  const forgetting = forgetChanges(
+    { changes, source, log, forgotten: (at) => forgotten.set(at / 1_000) },
+    stopping.signal,
+  );
+  releases.push('forgetting of changes', () => {
+    stopping.abort();
+    return forgetting;
+  });
   const violations = metrics.counter('topclients_self_view_violations_total');
   addRoutes(router, {
     ...deps,

@@ -69,6 +69,7 @@ function sourceInMemory() {
       write(terms, () => ({ clients: clients.filter(({ id }) => id !== clientId) })),
     reorder: (_seller, clientIds, terms) =>
       write(terms, () => ({ clients: clientIds.map((id) => clients.find((one) => one.id === id)!) })),
+    erasures: async () => ({ outcome: 'done', value: { erasures: [], next: null } }),
     close: async () => {},
   };
   return { source, next, reads, names: () => clients.map(({ name }) => name), version: () => version };

@@ -53,6 +53,7 @@ export async function makeChange(
   const note = {
     title: saying ? saying(title) : title,
     inverse: isSeenList ? inverseOf(command, before.value.clients, null) : null,
+    madeFor: Math.min(terms.version, before.value.version),
   };
   const remember = async (what: string, work: Promise<void>) => {
     await work.catch((err: unknown) => log.error({ err, sellerId }, `could not ${what}`));

@@ -7,7 +7,7 @@ import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../local-infra/postgres.ts';
 import { migratePage } from '../../migrate/main.ts';
 import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';
-import { openChangeLog } from './change-log.ts';
+import { CHANGES_KEPT, openChangeLog } from './change-log.ts';
 
 /** Generous: here nobody waits for a page. */
 const PAGE_MS = 60_000;
@@ -22,7 +22,7 @@ beforeAll(async () => {
   await postgres.createDatabase('self_view');
   await migratePage('self-view', postgres.url('self_view'), 'none', silentLog);
   const url = postgres.url('self_view');
-  const limits = { maximum: 2, statementTimeoutMs: 10_000, connectTimeoutMs: 5_000 };
+  const limits = { maximum: 5, statementTimeoutMs: 10_000, connectTimeoutMs: 5_000 };
   db = openPool({ url, applicationName: 'spec', ...limits }, silentLog);
   await fillBrandCatalogue(db);
 });
@@ -79,9 +79,9 @@ describe('the log of changes', () => {
 
   test('offers a change only for the version it led to, and keeps the first note of a repeated one', async () => {
     const log = openChangeLog(db, PAGE_MS);
-    await log.begin(1, 'k', { title: 'A was removed', inverse: null });
+    await log.begin(1, 'k', { title: 'A was removed', inverse: null, madeFor: 3 });
     expect(await log.find(1, 4)).toBeUndefined();
-    await log.begin(1, 'k', { title: 'something else', inverse: remove });
+    await log.begin(1, 'k', { title: 'something else', inverse: remove, madeFor: 3 });
     await log.acknowledge(1, 'k', 4, null);
     expect(await log.find(1, 4)).toEqual({ title: 'A was removed', version: 4, inverse: null });
     await log.acknowledge(1, 'k', 4, remove);
@@ -112,15 +112,65 @@ describe('the log of changes', () => {
     }
   });
 
-  test('forgets what sellers wrote after an hour', async () => {
+  const rowsOf = async (sellerId: number) =>
+    (
+      await db.query<{ title: string }>('select title from change where seller_id = $1 order by at', [
+        sellerId,
+      ])
+    ).rows;
+  const note = (title: string, madeFor: number) => ({ title, inverse: remove, madeFor });
+
+  test('forgets what sellers wrote after an hour, also what was acknowledged again in between', async () => {
     const log = openChangeLog(db, PAGE_MS);
-    await log.begin(5, 'old', { title: 'Old was added', inverse: remove });
+    await log.begin(5, 'old', note('Old was added', 0));
     await log.acknowledge(5, 'old', 1, null);
     await db.query(`update change set at = now() - interval '61 minutes' where seller_id = 5`);
+    await log.acknowledge(5, 'old', 1, null);
     expect(await log.find(5, 1)).toBeUndefined();
-    const later = openChangeLog(db, PAGE_MS, () => Number.POSITIVE_INFINITY);
-    await later.find(5, 1);
-    const { rows } = await db.query('select 1 from change where seller_id = 5');
-    expect(rows).toEqual([]);
+    await log.forgetOld();
+    expect(await rowsOf(5)).toEqual([]);
+  });
+
+  test('keeps the newest few changes of a seller, however many forms are sent', async () => {
+    const log = openChangeLog(db, PAGE_MS);
+    for (let i = 0; i < CHANGES_KEPT + 5; i += 1) await log.begin(8, `k${i}`, note(`change ${i}`, i));
+    const titles = (await rowsOf(8)).map(({ title }) => title);
+    expect(titles).toHaveLength(CHANGES_KEPT);
+    expect(titles.at(-1)).toBe(`change ${CHANGES_KEPT + 4}`);
+    expect(titles[0]).toBe('change 5');
+  });
+
+  test('forgets what an erasure forgot, acknowledged or not, and nothing that came after it', async () => {
+    const log = openChangeLog(db, PAGE_MS);
+    const erasure = { sellerId: 9, version: 7 };
+    await log.begin(9, 'acknowledged', note('A was removed', 4));
+    await log.acknowledge(9, 'acknowledged', 5, null);
+    await log.begin(9, 'lost', note('B was changed', 6));
+    await log.begin(10, 'other', note('another seller', 1));
+    expect(await log.isErased(erasure)).toBe(false);
+    // More than one in a page, for a seller may come back and be erased again.
+    expect(await log.erase([{ sellerId: 9, version: 3 }, erasure])).toBe(2);
+    expect(await log.isErased(erasure)).toBe(true);
+    expect([await rowsOf(9), (await rowsOf(10)).length]).toEqual([[], 1]);
+    expect(await log.acknowledgedVersion(9)).toBe(7);
+
+    await log.begin(9, 'late', note('sent from a page that was open before', 6));
+    await log.acknowledge(9, 'lost', 7, remove);
+    expect([await rowsOf(9), await log.isErased(erasure)]).toEqual([[], true]);
+    await log.begin(9, 'new', note('C was added', 7));
+    expect(await log.erase([erasure])).toBe(0);
+    expect([(await rowsOf(9)).length, await log.isErased(erasure)]).toEqual([1, true]);
+  });
+
+  test('a note that is being written while its seller is erased does not stay', async () => {
+    const log = openChangeLog(db, PAGE_MS);
+    for (let round = 1; round <= 30; round += 1) {
+      const erasure = { sellerId: 1_000 + round, version: 2 };
+      const notes = Array.from({ length: 4 }, (_, i) =>
+        log.begin(erasure.sellerId, `k${i}`, note('before', 1)),
+      );
+      await Promise.all([...notes, log.erase([erasure])]);
+      expect(await log.isErased(erasure)).toBe(true);
+    }
   });
 });

@@ -36,9 +36,9 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
   });
   const access = openAccess(signIn, cookie, answers, refuse, deps.log, deps.pageDeadlineMs);
 
-  // Beside scripts and logos everything is one person's: no cache may keep it.
+  // Scripts, styles and logos are answered by now. All that follows is one person's: no cache may keep it.
   const observed = observe(deps.metrics);
-  router.use(/^\/(?!assets\/|logos\/)/, (_req, res, next) => {
+  router.use((_req, res, next) => {
     res.set({ 'cache-control': 'no-store', vary: 'Cookie, Accept, Authorization' });
     observed(res);
     next();

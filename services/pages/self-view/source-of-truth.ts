@@ -9,6 +9,7 @@ import {
 } from 'cockatiel';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
+import { Erasures } from '#contracts/api.ts';
 import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
@@ -56,6 +57,8 @@ export interface SourceOfTruth {
   update(sellerId: number, clientId: string, client: NewClient, terms: WriteTerms): Promise<Answer<Written>>;
   remove(sellerId: number, clientId: string, terms: WriteTerms): Promise<Answer<Written>>;
   reorder(sellerId: number, clientIds: readonly string[], terms: WriteTerms): Promise<Answer<Written>>;
+  /** A page of the erasures committed at or after an instant, oldest first; `next` is the instant of the next page. */
+  erasures(since: string, signal: AbortSignal): Promise<Answer<Erasures>>;
   close(): Promise<void>;
 }
 
@@ -222,6 +225,10 @@ export function openSourceOfTruth(baseUrl: string, identity: CallerIdentity): So
       write({ method: 'DELETE', path: `/sellers/${sellerId}/clients/${clientId}` }, terms),
     reorder: (sellerId, clientIds, terms) =>
       write({ method: 'PUT', path: `/sellers/${sellerId}/clients/order`, body: { clientIds } }, terms),
+    erasures: (since, signal) =>
+      call({ method: 'GET', path: `/erasures?since=${encodeURIComponent(since)}`, signal }, ({ body }) =>
+        Erasures.parse(body),
+      ),
     close: () => agent.destroy(),
   };
 }

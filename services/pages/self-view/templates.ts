@@ -1,5 +1,7 @@
 import { html, raw } from 'hono/html';
 import { type Client, LIMITS, LogoSlug } from '#contracts/client.ts';
+import { isolatedText } from '#contracts/text.ts';
+import { isolate, isolateEach, sentence } from '../isolate.ts';
 import type { Html, Site } from '../layout.ts';
 import { logo } from '../top-clients-block.ts';
 import type { Brand } from './catalogue.ts';
@@ -57,7 +59,7 @@ export const region = (content: Html): Html => html`<div id="self-view">${conten
 
 export const notice = ({ tone, title, text, action }: Notice): Html =>
   html`<div class="notice ${tone}" role="${tone === 'problem' ? 'alert' : 'status'}" id="notice" tabindex="-1">
-<div class="notice-text"><p class="notice-title">${title}</p>${text ? html`<p>${text}</p>` : ''}</div>
+<div class="notice-text"><p class="notice-title">${sentence(title)}</p>${text ? html`<p>${text}</p>` : ''}</div>
 ${action ? html`<div class="notice-action">${action}</div>` : ''}
 </div>` as Html;
 
@@ -70,7 +72,7 @@ ${Object.entries(sent).map(([name, value]) => html`<input type="hidden" name="${
 
 export const undoForm = (sellerId: number, terms: Terms, change: Change, style = ''): Html =>
   html`<form method="post" action="/sellers/${sellerId}/undo" data-swap>${hidden(terms)}
-<button type="submit" class="${style}" id="undo">Undo<span class="hidden">: ${change.title}</span></button></form>` as Html;
+<button type="submit" class="${style}" id="undo">Undo<span class="hidden">: ${sentence(change.title)}</span></button></form>` as Html;
 
 const MONTH = new Intl.DateTimeFormat('en', { month: 'short', year: 'numeric', timeZone: 'UTC' });
 const month = (value: string): string => MONTH.format(new Date(`${value}-01T00:00:00Z`));
@@ -91,30 +93,30 @@ function clientRow(
   terms: Terms,
 ): Html {
   const { id, name } = client;
-  const facts = [client.industry, periodOf(client)].filter((fact) => fact !== '').join(' · ');
+  const facts = [client.industry, periodOf(client)].filter((fact) => fact !== '');
   const cannot = (move: Move) =>
     (position === 0 && (move === 'first' || move === 'up')) ||
     (position === count - 1 && (move === 'last' || move === 'down'));
   return html`<li class="client card" data-client="${id}" data-name="${name}">
-<button type="button" class="handle" id="grip-${id}" aria-describedby="reorder-help" hidden>${GRIP}<span class="hidden">Reorder ${name}</span></button>
+<button type="button" class="handle" id="grip-${id}" aria-describedby="reorder-help" hidden>${GRIP}<span class="hidden">Reorder ${isolate(name)}</span></button>
 ${logo(client, site, 'medium')}
 <div class="client-text">
-<h3>${name}</h3>
-${facts ? html`<p class="quiet small">${facts}</p>` : ''}
-${client.description ? html`<p class="client-description">${client.description}</p>` : ''}
+<h3>${isolate(name)}</h3>
+${facts.length > 0 ? html`<p class="quiet small">${isolateEach(facts, ' · ')}</p>` : ''}
+${client.description ? html`<p class="client-description" dir="auto">${client.description}</p>` : ''}
 </div>
 <div class="client-actions">
 ${
   count > 1
-    ? html`<div class="moves" role="group" aria-label="Move ${name}">${MOVES.map(
+    ? html`<div class="moves" role="group" aria-label="Move ${isolatedText(name)}">${MOVES.map(
         (move) =>
-          html`<button type="submit" form="order" name="move" value="${move}:${id}" id="${move}-${id}" class="icon" title="Move ${MOVE_NAMES[move]}"${cannot(move) ? raw(' disabled') : ''}>${ICONS[move]}<span class="hidden">Move ${name} ${MOVE_NAMES[move]}</span></button>`,
+          html`<button type="submit" form="order" name="move" value="${move}:${id}" id="${move}-${id}" class="icon" title="Move ${MOVE_NAMES[move]}"${cannot(move) ? raw(' disabled') : ''}>${ICONS[move]}<span class="hidden">Move ${isolate(name)} ${MOVE_NAMES[move]}</span></button>`,
       )}</div>`
     : ''
 }
-<a class="button secondary slim" href="/sellers/${sellerId}/clients/${id}/edit" id="edit-${id}">Edit<span class="hidden"> ${name}</span></a>
+<a class="button secondary slim" href="/sellers/${sellerId}/clients/${id}/edit" id="edit-${id}">Edit<span class="hidden"> ${isolate(name)}</span></a>
 <form method="post" action="/sellers/${sellerId}/clients/${id}/remove" data-swap>${hidden(terms)}
-<button type="submit" class="secondary slim" id="remove-${id}">Remove<span class="hidden"> ${name}</span></button></form>
+<button type="submit" class="secondary slim" id="remove-${id}">Remove<span class="hidden"> ${isolate(name)}</span></button></form>
 </div>
 </li>` as Html;
 }
@@ -149,7 +151,7 @@ const errorOf = (field: Field, errors: FieldErrors): Html =>
 
 const storedOf = (field: Field, form: ClientForm): Html =>
   (form.stored && form.stored[field] !== form.values[field]
-    ? html`<p class="stored" id="stored-${field}">Saved now: ${form.stored[field] === '' ? 'nothing' : html`<q>${form.stored[field]}</q>`}</p>`
+    ? html`<p class="stored" id="stored-${field}">Saved now: ${form.stored[field] === '' ? 'nothing' : html`<q>${isolate(form.stored[field])}</q>`}</p>`
     : html``) as Html;
 
 function textField(
@@ -182,7 +184,7 @@ function brandField(site: Site, form: ClientForm, searchAction: string): Html {
 <label for="field-name">${LABELS.name}</label>
 <p class="hint quiet small" id="hint-name">Pick one with its logo from the catalogue, or type any name.</p>
 <div class="combobox">
-<input id="field-name" name="name" type="text" value="${values.name}" required autocomplete="off" spellcheck="false"${errors.name ? raw(' aria-invalid="true"') : ''}${described}>
+<input id="field-name" name="name" type="text" value="${values.name}" dir="auto" required autocomplete="off" spellcheck="false"${errors.name ? raw(' aria-invalid="true"') : ''}${described}>
 <button type="submit" class="secondary" name="find" value="1" ${search} data-without-script>Find</button>
 <ul id="brand-options" class="options card" role="listbox" aria-label="Brands" hidden></ul>
 </div>
@@ -200,13 +202,13 @@ ${errorOf('logo', errors)}${storedOf('logo', form)}
 
 function foundBrands(site: Site, brands: readonly Brand[], typed: string, search: Html): Html {
   if (brands.length === 0) {
-    return html`<p class="found small" role="status">${typed.trim() ? html`The catalogue has no <q>${typed}</q>. You can add it all the same, without a logo.` : 'Type a name or a part of it, then search.'}</p>` as Html;
+    return html`<p class="found small" role="status">${typed.trim() ? html`The catalogue has no <q>${isolate(typed)}</q>. You can add it all the same, without a logo.` : 'Type a name or a part of it, then search.'}</p>` as Html;
   }
   return html`<div class="found"><p class="small" id="found-title">Choose a brand, or keep what you typed:</p>
 <ul class="plain found-brands" aria-labelledby="found-title">
 ${brands.map(
   ({ slug, name }) =>
-    html`<li><button type="submit" class="choice" name="brand" value="${slug}" ${search}><img class="logo small" src="${site.logo(slug)}" alt="" width="24" height="24"><span>${name}</span></button></li>`,
+    html`<li><button type="submit" class="choice" name="brand" value="${slug}" ${search}><img class="logo small" src="${site.logo(slug)}" alt="" width="24" height="24"><span>${isolate(name)}</span></button></li>`,
 )}
 </ul></div>` as Html;
 }
@@ -228,12 +230,12 @@ function clientForm(
 ${hidden(form.terms)}
 <button type="submit" class="hidden" tabindex="-1" aria-hidden="true">${where.submit}</button>
 ${brandField(site, form, where.searchAction)}
-${textField(form, 'industry', (attributes) => html`<input type="text" value="${values.industry}" autocomplete="off"${attributes}>` as Html)}
+${textField(form, 'industry', (attributes) => html`<input type="text" value="${values.industry}" dir="auto" autocomplete="off"${attributes}>` as Html)}
 ${textField(
   form,
   'description',
   (attributes) =>
-    html`<textarea rows="3" data-limit="${LIMITS.descriptionLength}"${attributes}>${values.description}</textarea>` as Html,
+    html`<textarea rows="3" dir="auto" data-limit="${LIMITS.descriptionLength}"${attributes}>${values.description}</textarea>` as Html,
   `At most ${LIMITS.descriptionLength} characters.`,
 )}
 <div class="pair">
@@ -289,7 +291,7 @@ ${hasErrors ? errorSummary(form.errors) : ''}
 <div class="list-head">
 <h2 id="list-title">${count} of ${LIMITS.clientsPerSeller}</h2>
 <div class="list-tools">
-${page.undo ? html`<span class="last-change"><span class="small quiet">${page.undo.title}</span>${undoForm(sellerId, form.terms, page.undo, 'secondary slim')}</span>` : ''}
+${page.undo ? html`<span class="last-change"><span class="small quiet">${sentence(page.undo.title)}</span>${undoForm(sellerId, form.terms, page.undo, 'secondary slim')}</span>` : ''}
 <a class="jump" href="#add">Add a client</a>
 <a href="${site.user(sellerId)}?minVersion=${list.version}">See it as buyers do</a>
 </div>
@@ -330,7 +332,7 @@ export function editPage(
 ${page.notice ? notice(page.notice) : ''}
 ${Object.keys(form.errors).length > 0 ? errorSummary(form.errors) : ''}
 <section class="edit card" aria-labelledby="edit-title">
-<h1 id="edit-title">Edit ${page.name}</h1>
+<h1 id="edit-title">Edit ${isolate(page.name)}</h1>
 ${clientForm(site, form, {
   action: `/sellers/${sellerId}/clients/${clientId}`,
   searchAction: `/sellers/${sellerId}/clients/${clientId}/edit`,
@@ -358,7 +360,7 @@ export function keptFormPage(
     html`
 ${notice(page.notice)}
 <section class="edit card" aria-labelledby="edit-title">
-<h1 id="edit-title">${page.heading}</h1>
+<h1 id="edit-title">${sentence(page.heading)}</h1>
 ${clientForm(site, page.form, {
   action: page.action,
   searchAction: page.searchAction,

@@ -3,6 +3,7 @@ export { addClient } from './add-client.ts';
 export { enrichClients } from './enrich-clients.ts';
 export { eraseSeller } from './erase-seller.ts';
 export { readClient } from './read-client.ts';
+export { readErasures } from './read-erasures.ts';
 export { readHistory } from './read-history.ts';
 export { rebuildState } from './rebuild-state.ts';
 export { removeClient } from './remove-client.ts';

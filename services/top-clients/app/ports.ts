@@ -21,6 +21,13 @@ export interface LogEntry {
   readonly change: JsonText | null;
 }
 
+/** A seller was forgotten by making this version. */
+export interface LoggedErasure {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly erasedAt: string;
+}
+
 /** What is known of a write beside the command itself. */
 export interface WriteRequest {
   readonly sellerId: number;
@@ -101,6 +108,8 @@ export interface Sellers {
   ): Promise<{ readonly lists: StoredList[]; readonly remaining: number[] }>;
   /** Entries with a version greater than `after`, oldest first. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
+  /** Erasures committed at `since` or later, oldest first; those of the same instant as the last come along. */
+  erasures(since: string, limit: number): Promise<LoggedErasure[]>;
   /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */
   shortenLog(sellerId: number, through: number): Promise<void>;
   /** Forgets keys older than `hours`, a bounded number at a time; resolves to how many. */

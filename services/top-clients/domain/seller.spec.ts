@@ -46,9 +46,16 @@ test.each([
   ['another case', 'SPOTIFY', 'spotify'],
   ['a compatible form', 'ﬁgma', 'FIGMA'],
   ['a folding that lower case misses', 'Straße', 'STRASSE'],
+  ['what cannot be seen, from before it was refused', 'Nike\u200b', 'Nike'],
+  ['what turns it around, from before it was refused', '\u202eACME', 'acme'],
   ['another composition', 'Cafe\u0301', 'Café'],
 ])('a name that differs only by %s is a duplicate', (_, one, other) => {
-  const seller = after(add(1, { name: one }));
+  const { client: spotify } = add(1, { name: 'Spotify' }) as Command & { kind: 'add-client' };
+  const seller = evolve(NEW_SELLER, {
+    type: 'client-added',
+    position: 0,
+    client: { ...spotify, id: uuid(1), name: one },
+  });
   const rejection = { reason: 'duplicate-client', existingId: uuid(1) };
   expect(decide(seller, add(2, { name: other }))).toEqual({ rejection });
   const second = evolve(seller, {

@@ -1,5 +1,6 @@
 import { type Client, type ClientPatch, isPeriodValid, LIMITS, type NewClient } from '#contracts/client.ts';
 import type { Change, ChangeType } from '#contracts/events.ts';
+import { foldName } from '#contracts/text.ts';
 
 /** A seller's list at a version. The version counts the seller's changes: 1, 2, 3 … */
 export interface Seller {
@@ -117,9 +118,7 @@ function flaw(seller: Seller, client: Client): Decision | undefined {
 
 const find = (seller: Seller, clientId: string) => seller.clients.find(({ id }) => id === clientId);
 
-// Upper case folds more than lower case does: ß with SS, ς with σ.
-const fold = (name: string) => name.normalize('NFKC').toUpperCase();
-const sameName = (one: string, other: string) => fold(one) === fold(other);
+const sameName = (one: string, other: string) => foldName(one) === foldName(other);
 
 function changed(clients: readonly Client[], change: Change): readonly Client[] {
   switch (change.type) {

@@ -22,6 +22,7 @@ export function send(res: ServerResponse, answer: Answer): void {
   const { json } = answer;
   const body = json !== undefined && json.length >= LARGE ? Buffer.from(json) : json;
   res.writeHead(answer.status, {
+    'Cache-Control': 'no-store',
     ...(body === undefined
       ? {}
       : { 'Content-Type': 'application/json; charset=utf-8', 'Content-Length': Buffer.byteLength(body) }),

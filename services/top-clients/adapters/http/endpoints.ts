@@ -5,6 +5,7 @@ import {
   BatchGetRequest,
   ClientOrder,
   EnrichmentQuery,
+  ErasuresQuery,
   HistoryQuery,
   IdempotencyKey,
   NoQuery,
@@ -22,6 +23,7 @@ import {
   enrichClients,
   eraseSeller,
   readClient,
+  readErasures,
   readHistory,
   removeClient,
   reorderClients,
@@ -165,6 +167,14 @@ export function endpoints(ports: Ports): Routes {
       },
     },
 
+    '/v1/erasures': {
+      get: async (req) => {
+        const { since, limit } = queryOf(req, ErasuresQuery);
+        const page = await readErasures(sellers, since, limit);
+        return { status: 200, headers: FRESH, json: JSON.stringify(page) };
+      },
+    },
+
     '/v1/top-clients/batch-get': {
       post: async (req) => {
         queryOf(req, NoQuery);
@@ -181,7 +191,7 @@ export function endpoints(ports: Ports): Routes {
         openApi ??= import('#contracts/openapi.ts').then(({ openApiDocument }) =>
           JSON.stringify(openApiDocument()),
         );
-        return { status: 200, json: await openApi };
+        return { status: 200, headers: FRESH, json: await openApi };
       },
     },
   };

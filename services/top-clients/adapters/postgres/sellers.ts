@@ -117,6 +117,16 @@ export function postgresSellers(pool: Pool): Sellers {
         );
       }),
 
+    erasures: (since, limit) =>
+      read(async () => {
+        const { rows } = await pool.query<ErasureRow>({ ...READ_ERASURES, values: [since, limit] });
+        return rows.map(({ seller_id, version, committed_at }) => ({
+          sellerId: seller_id,
+          version,
+          erasedAt: committed_at.toISOString(),
+        }));
+      }),
+
     shortenLog: (sellerId, through) =>
       read(async () => {
         await pool.query({ ...SHORTEN_LOG, values: [sellerId, through] });
@@ -169,6 +179,18 @@ const READ_LOG = {
   name: 'read-log',
   text: `select version, type, change::text, committed_at from seller_event
     where seller_id = $1 and version > $2 order by version limit $3`,
+};
+
+interface ErasureRow {
+  seller_id: number;
+  version: number;
+  committed_at: Date;
+}
+const READ_ERASURES = {
+  name: 'read-erasures',
+  text: `select seller_id, version, committed_at from seller_event
+    where type = 'seller-erased' and committed_at >= $1
+    order by committed_at fetch first ($2::bigint) rows with ties`,
 };
 
 /** Keys deleted in one statement, so that a sweep never holds up the writes for long. */

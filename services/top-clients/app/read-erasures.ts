@@ -1,0 +1,15 @@
+import type { LoggedErasure, Sellers } from './ports.ts';
+
+export interface ErasuresPage {
+  readonly erasures: readonly LoggedErasure[];
+  /** What to pass as `since` for the next page; null when this is the last. */
+  readonly next: string | null;
+}
+
+/** The erasures committed at an instant or later, oldest first; beside `limit` those of the last one's millisecond. */
+export async function readErasures(sellers: Sellers, since: string, limit: number): Promise<ErasuresPage> {
+  const erasures = await sellers.erasures(since, limit);
+  const last = erasures.length < limit ? undefined : erasures.at(-1);
+  // Instants are whole milliseconds, so that the page after this one begins with the next.
+  return { erasures, next: last ? new Date(Date.parse(last.erasedAt) + 1).toISOString() : null };
+}
