@@ -250,6 +250,8 @@ const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_kafka_undecodable_batches_total: 'every batch can be read',
   topclients_rate_limited_total: 'nobody asks too often',
   topclients_outbox_missed_rows_total: 'no row is ever missed',
+  topclients_relay_errors_total: 'Kafka may hang for less than the relay waits',
+  topclients_relay_send_errors_total: 'Kafka may hang for less than the relay waits',
   topclients_relay_blocked: 'no seller is held',
   topclients_relay_held_sellers: 'no seller is held',
   topclients_partition_layout_moved_from: 'the topic does not grow',
