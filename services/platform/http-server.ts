@@ -60,8 +60,8 @@ export const SERVER_SETTINGS = {
   ),
   unsentBytes: setting(
     'TC_UNSENT_BYTES',
-    'bytes that clients have not taken yet, of all answers together; a sixteenth of the memory is a good value',
-    integer(65_536, 2 ** 32).default(16 * 1024 * 1024),
+    'bytes that clients have not taken yet, of all answers together; a thirtieth of the memory is a good value',
+    integer(65_536, 2 ** 32).default(8 * 1024 * 1024),
   ),
 } as const;
 
