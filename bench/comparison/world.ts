@@ -214,6 +214,11 @@ async function start(
         ...(parallel === undefined ? {} : { TC_PARALLEL: String(parallel) }),
         TC_PORT: port,
         TC_HOST: '127.0.0.1',
+        // All of the load comes from one address.
+        TC_CONNECTIONS: 2_000,
+        TC_CONNECTIONS_PER_CLIENT: 1_000,
+        TC_REQUESTS_IN_FLIGHT: 1_000,
+        TC_REQUESTS_PER_CLIENT: 1_000,
         TC_DATABASE_URL: postgres.url(page),
         TC_SOURCE_URL: `http://127.0.0.1:${publicSource}`,
         TC_SOURCE_CREDENTIAL: credential(page),

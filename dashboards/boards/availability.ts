@@ -154,6 +154,46 @@ export const availability: BoardSpec = {
       ],
     },
     {
+      title: 'What do clients hold of our servers?',
+      height: 7,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Connections, ours to end or refused',
+          description:
+            'By why. silent, late: no request in time. stalled, memory: answers that nobody took. crowded, refused: no place. pipelined: too many sent ahead. unavailable, too-many-requests: complete requests that were one too many.',
+          unit: rateUnitOf('topclients_http_connections_ended_total'),
+          stacked: true,
+          queries: [
+            {
+              expr: sum(rate(series('topclients_http_connections_ended_total'), '$__rate_interval'), 'why'),
+              legend: '{{why}}',
+            },
+            {
+              expr: sum(rate(series('topclients_http_requests_refused_total'), '$__rate_interval'), 'why'),
+              legend: '{{why}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Connections of the busiest server',
+          description:
+            'At 1,000, unless TC_CONNECTIONS says otherwise, a further one takes the place of an idle one.',
+          unit: unitOf('topclients_http_connections'),
+          queries: [{ expr: max(series('topclients_http_connections'), 'port'), legend: '{{port}}' }],
+        },
+        {
+          kind: 'lines',
+          title: 'Bytes that clients have not taken',
+          description:
+            'Of the server with most. At TC_UNSENT_BYTES answers of the greediest client are given up.',
+          unit: unitOf('topclients_http_unsent_bytes'),
+          queries: [{ expr: max(series('topclients_http_unsent_bytes'), 'port'), legend: '{{port}}' }],
+        },
+      ],
+    },
+    {
       title: 'How is the source of truth?',
       height: 7,
       panels: [
@@ -173,7 +213,7 @@ export const availability: BoardSpec = {
         {
           kind: 'lines',
           title: 'Time to answer, 99 of 100, by route',
-          description: 'From the request line to the last byte.',
+          description: 'From the complete request to the last byte.',
           unit: unitOf('topclients_http_request_duration_seconds'),
           limits: { bad: 0.15 },
           queries: [

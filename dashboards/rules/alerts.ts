@@ -57,6 +57,7 @@ export const ALERTS = [
   'TopClientsPageUnknownToSource',
   'TopClientsOperatorHasNoLeader',
   'TopClientsKafkaCodecMissing',
+  'TopClientsServerCrowded',
   'TopClientsTargetDown',
 ] as const;
 export type AlertName = (typeof ALERTS)[number];
@@ -214,6 +215,30 @@ export function alertRules(
       '1m',
       'No relay sends the changes of {{ with $labels.shard }}shard {{ . }}{{ else }}any shard{{ end }}',
       '{{ $value }} relays lead {{ with $labels.shard }}the shard{{ else }}at all, and none is seen{{ end }}; one should. Changes are kept in the outbox, and every page falls behind.',
+    ),
+    alert(
+      'TopClientsServerCrowded',
+      'warning',
+      calc(
+        calc(
+          sum(
+            increase(series('topclients_http_requests_refused_total', { why: 'unavailable' }), '10m'),
+            'namespace',
+            'port',
+          ),
+          '+',
+          sum(
+            increase(series('topclients_http_connections_ended_total', { why: 'refused' }), '10m'),
+            'namespace',
+            'port',
+          ),
+        ),
+        '>',
+        0,
+      ),
+      '5m',
+      'A server turns clients away, because others hold all of it',
+      'About {{ $value | humanize }} requests and connections were refused on {{ $labels.port }} ports in the last 10 minutes, whoever they came from.',
     ),
     alert(
       'TopClientsSellersHeld',

@@ -9,9 +9,9 @@ export const LIMITS = {
   descriptionLength: 500,
   bodyBytes: 32 * 1024,
   sellersPerBatchGet: 100,
-  /** Of lists in one answer of batch-get; the 48 sellers of a page of search have less, be all their lists full. */
-  batchGetBytes: 1024 * 1024,
   idempotencyKeysPerSeller: 10_000,
+  /** Of lists in one answer of batch-get; the 48 sellers of a page of search rarely have as much. */
+  batchGetBytes: 512 * 1024,
 } as const;
 
 // PostgreSQL cannot store NUL and UTF-8 has no lone surrogates; the other controls have no place in a label. U+FFFD is

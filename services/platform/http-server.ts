@@ -60,8 +60,8 @@ export const SERVER_SETTINGS = {
   ),
   unsentBytes: setting(
     'TC_UNSENT_BYTES',
-    'bytes that clients have not taken yet, of all answers together; an eighth of the memory is a good value',
-    integer(65_536, 2 ** 32).default(32 * 1024 * 1024),
+    'bytes that clients have not taken yet, of all answers together; a thirtieth of the memory is a good value',
+    integer(65_536, 2 ** 32).default(8 * 1024 * 1024),
   ),
 } as const;
 
@@ -270,7 +270,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     });
     // What an answer leaves behind in memory is known once all of it was handed to the connection.
     res.once('prefinish', () => {
-      if (connection.socket.writableLength === 0) return;
+      if (connection.socket.writableLength === 0 || !connections.has(connection.socket)) return;
       slow.delete(connection);
       slow.add(connection);
       boundUnsent();

@@ -11,7 +11,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Express } from 'express';
 import { openApiDocument } from '#contracts/openapi.ts';
 import { PAGES } from '#pages/index.ts';
-import type { Mount } from '#pages/mount.ts';
+import { openCallerIdentity } from '#pages/caller-identity.ts';
+import type { Mount, PageContext } from '#pages/mount.ts';
 import { TOLD_NOTHING } from '#pages/page.ts';
 import { mountSelfView } from '#pages/self-view/index.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -22,6 +23,7 @@ import { openPool } from '#platform/postgres.ts';
 import { openTracing } from '#platform/tracing.ts';
 import { portsFrom } from '../../services/demo/addresses.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
+import { openIdentity } from '../../services/identity/verifier.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
 import { migratePage } from '../../services/migrate/main.ts';
@@ -31,6 +33,7 @@ import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
 import { seed } from '../../services/seed/seed.ts';
+import { identityConfig } from '../support/identity.ts';
 import { until } from '../support/pipeline.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
@@ -184,12 +187,18 @@ describe('the self-view', () => {
           sourceDeadlineMs: 1_000,
           pageDeadlineMs: 5_000,
           tokenUrl: bench.issuer.tokenUrl,
-          jwksUrl: bench.issuer.jwksUrl,
-          jwtIssuer: bench.issuer.issuer,
-          jwtAudience: bench.issuer.audience,
+          databaseCaFile: undefined,
+          selfViewUrl: undefined,
         },
+        identity: openCallerIdentity(null, 'self-view', context),
+        verifier: tokensOf(context),
       }),
     );
+  const tokensOf = (context: PageContext) => {
+    const identity = openIdentity(identityConfig(bench.issuer), context);
+    releases.push('the keys of tokens', identity.close);
+    return identity;
+  };
   let selfView: Served;
   let own: string;
   beforeAll(async () => {
@@ -294,7 +303,8 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (name) => {
     const database = new OwnDatabase(open(name), silentLog);
     page = await serve((router, context) => {
       const { metrics } = context;
-      const settings = { url: source.url, concurrency: 4, breakMs: 500 };
+      const identity = openCallerIdentity(null, name, context);
+      const settings = { url: source.url, concurrency: 4, breakMs: 500, identity };
       const asking = openSource(settings, name, { log: silentLog, metrics });
       releases.push('the source', asking.close);
       mountPage(PAGES[name], {
@@ -306,6 +316,7 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (name) => {
         changes: new ChangesToShow(),
         sourceDeadlineMs: 2_000,
         pageDeadlineMs: 5_000,
+        versionCallsPerMinute: 0,
       })(router, context);
     });
   });
@@ -403,9 +414,8 @@ describe('the issuer, the lab and the health port', () => {
     releases.push('the lab', lab.close);
     const metrics = openMetrics({ processMetrics: false });
     const health = await serveHealth(
-      0,
-      { notReadyBecause: () => null, registry: metrics.registry },
-      '127.0.0.1',
+      { healthPort: 0, healthHost: '127.0.0.1' },
+      { notReadyBecause: () => null, metrics, log: silentLog },
     );
     releases.push('health', health.close);
     const answers = async (at: number, asked: readonly string[]) => {

@@ -1,0 +1,130 @@
+/** What every server of ours does about slow clients, and where it listens: each a process, none with a database. */
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { portsFrom } from '../../services/demo/addresses.ts';
+import { openLab } from '../../services/demo/lab/server.ts';
+import { openIssuer } from '../../services/issuer/issuer.ts';
+import { freePort } from '../../services/local-infra/ports.ts';
+import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+
+const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
+/** Nobody listens there. */
+const NOWHERE = '127.0.0.1:1';
+const IDENTITY = {
+  TC_JWKS_URL: `http://${NOWHERE}/jwks.json`,
+  TC_JWT_ISSUER: 'nobody',
+  TC_JWT_AUDIENCE: 'nobody',
+};
+const page = (name: string) => ({
+  role: 'page-server',
+  settings: {
+    TC_PAGE: name,
+    TC_DATABASE_URL: `postgres://${NOWHERE}/page`,
+    TC_SOURCE_URL: `http://${NOWHERE}`,
+    ...(name === 'self-view' ? IDENTITY : {}),
+  },
+});
+
+/** Each with an address that needs nothing else. */
+const ROLES = {
+  'the source of truth': {
+    role: 'top-clients',
+    path: '/v1/openapi.json',
+    settings: { TC_DATABASE_URL: `postgres://${NOWHERE}/source`, ...IDENTITY },
+  },
+  'a page server': { path: '/', ...page('gig') },
+  'the self-view': { path: '/sign-in', ...page('self-view') },
+  'the issuer': { role: 'issuer', path: '/.well-known/jwks.json', settings: { TC_ISSUER_NAME: 'x' } },
+} as const;
+
+interface Server {
+  readonly port: number;
+  readonly path: string;
+}
+const servers: Record<string, Server> = {};
+const NAMES = [
+  ...Object.keys(ROLES),
+  ...Object.keys(ROLES).map((name) => `the health port of ${name}`),
+  'the lab',
+];
+
+let folder: string;
+const stops: Array<() => unknown> = [];
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'servers-'));
+  const starting = Object.entries(ROLES).map(
+    async ([name, { role, path, settings }]): Promise<ManagedProcess> => {
+      const [port, healthPort] = [await freePort(), await freePort()];
+      servers[name] = { port, path };
+      servers[`the health port of ${name}`] = { port: healthPort, path: '/livez' };
+      return startProcess({
+        name: role,
+        command: process.execPath,
+        args: [MAIN, role],
+        logFile: join(folder, `${port}.log`),
+        readyUrl: `http://127.0.0.1:${port}${path}`,
+        env: {
+          TC_PORT: String(port),
+          TC_HEALTH_PORT: String(healthPort),
+          ...(role === 'issuer' ? { TC_KEY_FILE: join(folder, 'key.jwk') } : {}),
+          TC_REQUEST_TIMEOUT_MS: '3000',
+          ...settings,
+        },
+      });
+    },
+  );
+  for (const started of await Promise.all(starting)) stops.push(() => started.stop());
+  const ports = portsFrom(await freePort());
+  const lab = await openLab({
+    host: '::',
+    ports,
+    sellers: 1,
+    issuer: await openIssuer(join(folder, 'lab.jwk'), 'http://localhost'),
+    keepers: new Map(),
+    proxy: { delayMs: 0, close: async () => {} },
+    metrics: () => ({ state: 'starting' }),
+  });
+  stops.push(lab.close);
+  servers['the lab'] = { port: ports.lab, path: '/.well-known/jwks.json' };
+}, 60_000);
+
+afterAll(async () => {
+  await Promise.all(stops.map((stop) => stop()));
+  await rm(folder, { recursive: true, force: true });
+});
+
+const ask = async ({ port, path }: Server, host = '127.0.0.1') =>
+  (await fetch(`http://${host}:${port}${path}`, { signal: AbortSignal.timeout(10_000) })).status;
+
+describe.each(NAMES)('%s', (name) => {
+  test('is reached by IPv6 and by IPv4', async () => {
+    expect(await ask(servers[name]!, '[::1]')).toBe(200);
+    expect(await ask(servers[name]!)).toBe(200);
+  });
+});
+
+test('five hundred slow bodies and headers of one address take nobody else anything, and are not waited for', async () => {
+  const all = NAMES.map((name) => servers[name]!);
+  const slow: Socket[] = [];
+  for (const { port, path } of all) {
+    for (let i = 0; i < 500; i += 1) {
+      const socket = connect({ port, host: '127.0.0.1', localAddress: '127.0.0.2' });
+      socket.on('error', () => {});
+      socket.resume();
+      const head = `POST ${path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n`;
+      socket.write(i % 5 === 0 ? head : `${head}Content-Length: 9\r\n\r\n{`);
+      slow.push(socket);
+    }
+  }
+  await Promise.all(
+    slow.map((socket) => (socket.connecting ? once(socket, 'connect').catch(() => {}) : null)),
+  );
+  const statuses = await Promise.all(all.flatMap((server) => Array.from({ length: 20 }, () => ask(server))));
+  expect(new Set(statuses)).toEqual(new Set([200]));
+  await Promise.all(slow.map((socket) => (socket.closed ? null : once(socket, 'close'))));
+}, 30_000);
