@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { accounts } from '#cdk8s/constructs/database-access.ts';
 import { silentLog } from '#platform/log.ts';
 import { Applied } from './carry-out.ts';
 import { Existing } from './gather.ts';
@@ -101,7 +102,9 @@ describe('a new platform', () => {
     platform({ demoData: { enabled: true } });
     gig();
     await both();
-    expect(kube.names('Secret')).toEqual(['top-clients-postgres', 'top-clients-issuer']);
+    const ofUsers = accounts().map(({ secret }) => secret);
+    expect(ofUsers).toContain('top-clients-postgres-page-gig');
+    expect(kube.names('Secret')).toEqual(['top-clients-postgres', ...ofUsers, 'top-clients-issuer']);
     expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
     expect(kube.names('Job')).toEqual([]);
     expect(conditions('TopClients', 'top-clients')).toMatchObject({
@@ -374,6 +377,7 @@ describe('secrets', () => {
     platform();
     await run();
     expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
+      ...accounts().map(({ secret }) => `create Secret ${secret}`),
       'create Secret top-clients-issuer',
     ]);
   });
