@@ -1,5 +1,14 @@
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, test } from '@jest/globals';
+import pg from 'pg';
+import { startPostgres } from '../../services/local-infra/postgres.ts';
+import { runToEnd } from '../../services/local-infra/process.ts';
+import { build } from '../build.ts';
 import { built, platformOf } from '../testing/platforms.ts';
+import { accounts } from './database-access.ts';
 import { postgresEmbedded } from './postgres-embedded.ts';
 
 test('one server with all databases, on a volume', () => {
@@ -12,3 +21,57 @@ test('a secret of one’s own is used instead', () => {
   expect(yaml.match(/name: mine\n/g)).toHaveLength(2);
   expect(yaml).toContain('max_connections=77');
 });
+
+const isInstalled = spawnSync('psql', ['--version']).status === 0;
+// Named, so that a run without it says what it did not try.
+(isInstalled ? test : test.skip)(
+  `what the server runs at every start makes databases and users${isInstalled ? '' : ' (skipped: `psql` is not installed)'}`,
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'embedded-'));
+    const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
+    try {
+      const [scripts] = build((scope) => postgresEmbedded(scope, platformOf())) as unknown as [
+        { data: Record<string, string> },
+      ];
+      const file = join(folder, 'databases.sql');
+      await writeFile(file, scripts!.data['databases.sql']!);
+      const env = Object.fromEntries(
+        accounts().map(({ name }) => [`PASSWORD_OF_${name.toUpperCase()}`, `it's-${name}`]),
+      );
+      const run = () =>
+        runToEnd(
+          'psql',
+          ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', `--file=${file}`, postgres.url('postgres')],
+          { env },
+        );
+      await run();
+      await run();
+      const db = new pg.Client({ connectionString: postgres.url('postgres') });
+      await db.connect();
+      const { rows: users } = await db.query(
+        `select rolname as name, rolsuper as super, rolpassword like 'SCRAM-SHA-256$%' as has_password
+        from pg_authid where rolcanlogin and rolname <> 'postgres' order by 1`,
+      );
+      expect(users).toEqual(
+        accounts()
+          .map(({ name }) => ({ name, super: false, has_password: true }))
+          .sort((a, b) => (a.name < b.name ? -1 : 1)),
+      );
+      // Until something is granted to them there, nobody but the owner signs in to any of the databases.
+      const { rows: signsIn } = await db.query(
+        `select datname, rolname from pg_database, pg_roles
+        where not datistemplate and rolname like 'top_clients_%' and has_database_privilege(rolname, datname, 'connect')`,
+      );
+      expect(signsIn).toEqual([]);
+      const { rows } = await db.query('select datname from pg_database where not datistemplate order by 1');
+      expect(rows.map(({ datname }) => datname)).toEqual([
+        ...['gig', 'postgres', 'search', 'self_view', 'source', 'user'],
+      ]);
+      await db.end();
+    } finally {
+      await postgres.stop();
+      await rm(folder, { recursive: true, force: true });
+    }
+  },
+  60_000,
+);

@@ -74,10 +74,10 @@ export class Supervisor {
         },
       }),
     );
-    for (const name of DATABASES) {
-      await postgres.createDatabase(name);
-      for (const user of usersOf(name)) await postgres.createUser(userName(user, name));
-    }
+    for (const name of DATABASES) await postgres.createDatabase(name);
+    await postgres.createUsers(
+      DATABASES.flatMap((name) => usersOf(name).map((user) => userName(user, name))),
+    );
     return postgres;
   }
 

@@ -46,8 +46,8 @@ export type LocalPostgres = {
   url(database: string, user?: string): string;
   /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
   createDatabase(name: string): Promise<void>;
-  /** Creates a user that may sign in and nothing else, unless it is there. */
-  createUser(name: string): Promise<void>;
+  /** Creates users that may sign in and nothing else, those that are not there. */
+  createUsers(names: readonly string[]): Promise<void>;
   /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
   kill(signal: NodeJS.Signals): void;
   /** Starts it again on the same port and data, after a fast shutdown if it runs; resolves when it answers. */
@@ -189,8 +189,22 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
     get exited() {
       return server.exited;
     },
-    createDatabase: (name) => create(url('postgres'), `database ${escapeIdentifier(name)}`),
-    createUser: (name) => create(url('postgres'), `role ${escapeIdentifier(name)} login`),
+    async createDatabase(name) {
+      await query(url('postgres'), `create database ${escapeIdentifier(name)}`).catch((error: unknown) => {
+        // 42P04: it exists. 23505: another session created it at this moment.
+        if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
+      });
+    },
+    createUsers: (names) =>
+      query(
+        url('postgres'),
+        names
+          .map(
+            (name) => `do $$ begin create role ${escapeIdentifier(name)} login;
+            exception when duplicate_object or unique_violation then null; end $$;`,
+          )
+          .join('\n'),
+      ),
     kill: (signal) => server.kill(signal),
     restart: () => server.restart(),
     async stop() {
@@ -199,13 +213,6 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
       return exit;
     },
   };
-}
-
-async function create(connectionString: string, what: string): Promise<void> {
-  await query(connectionString, `create ${what}`).catch((error: unknown) => {
-    // 42P04, 42710: it exists. 23505: another session created it at this moment.
-    if (!['42P04', '42710', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
-  });
 }
 
 async function query(connectionString: string, sql: string): Promise<void> {

@@ -22,8 +22,9 @@ export const GRANTS = {
   source: {
     source: { '*': WRITE },
     relay: {
-      outbox: 'select, delete',
-      partition_layout: 'select, insert',
+      // It adds markers of nobody for idle partitions.
+      outbox: 'select, insert, delete',
+      partition_layout: 'select, insert, update (all_written_at)',
       republish: READ,
       // Up to which id rows were drawn: who may not ask is told none was.
       'sequence outbox_id_seq': READ,
@@ -50,7 +51,13 @@ export const GRANTS = {
   /** One version of a page's view, a schema of its own. */
   view: {
     page: { top_clients: READ, trace: READ },
-    projector: { top_clients: WRITE, checkpoint: WRITE, parked: WRITE, trace: WRITE },
+    projector: {
+      top_clients: WRITE,
+      checkpoint: WRITE,
+      topic: 'select, insert, update',
+      parked: WRITE,
+      trace: WRITE,
+    },
     // It compares with rows that it keeps in a temporary table.
     watcher: { top_clients: READ, checkpoint: READ, parked: READ, database: 'temporary' },
   },

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { accounts } from '#cdk8s/constructs/database-access.ts';
 import { CALLERS } from '#contracts/callers.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
@@ -103,9 +104,12 @@ describe('a new platform', () => {
     platform({ demoData: { enabled: true } });
     gig();
     await both();
+    const ofUsers = accounts().map(({ secret }) => secret);
+    expect(ofUsers).toContain('top-clients-postgres-page-gig');
     expect(kube.names('Secret')).toEqual([
       'top-clients-callers',
       'top-clients-postgres',
+      ...ofUsers,
       'top-clients-issuer',
     ]);
     expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
@@ -381,6 +385,7 @@ describe('secrets', () => {
     await run();
     expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
       'create Secret top-clients-callers',
+      ...accounts().map(({ secret }) => `create Secret ${secret}`),
       'create Secret top-clients-issuer',
     ]);
   });

@@ -8,6 +8,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { until } from '../../tests/support/pipeline.ts';
+import { makeUsers, namesOf } from '../../tests/support/users.ts';
 import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
 import { migratePage } from '../migrate/main.ts';
 import { OwnershipLost, openViewStore, type ViewStore } from './view-store.ts';
@@ -22,16 +23,20 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'view-store-'));
   postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
   await postgres.createDatabase('gig');
-  await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 1 }, silentLog);
+  await makeUsers(postgres, ['gig']);
+  const users = namesOf('gig');
+  await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 1 }, silentLog, {
+    users,
+  });
   settings = {
-    url: postgres.url('gig'),
+    url: postgres.url('gig', users.projector),
     applicationName: 'spec',
     statementTimeoutMs: 10_000,
     connectTimeoutMs: 5_000,
     searchPath: [viewSchema('asynchronous', 1), 'public'],
   };
   store = await openViewStore(settings, PAGES.gig.projections.asynchronous);
-  view = openPool({ ...settings, maximum: 1 }, silentLog);
+  view = openPool({ ...settings, url: postgres.url('gig'), maximum: 1 }, silentLog);
 }, 30_000);
 
 afterAll(async () => {
@@ -135,7 +140,8 @@ test('a checkpoint is stored only by who owns the partition, and the others of t
 });
 
 test('two views of one database have owners of their own', async () => {
-  await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version: 2 }, silentLog);
+  const second = { delivery: 'asynchronous', version: 2 } as const;
+  await migratePage('gig', postgres.url('gig'), second, silentLog, { users: namesOf('gig') });
   const ofNext = await openViewStore(
     { ...settings, searchPath: [viewSchema('asynchronous', 2), 'public'] },
     PAGES.gig.projections.asynchronous,

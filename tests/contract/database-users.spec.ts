@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { type Database, type DatabaseUser, userName, usersOf } from '#contracts/database-users.ts';
+import { type Database, type DatabaseUser, userName } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
@@ -12,7 +12,7 @@ import { dropView } from '../../services/migrate/drop-view.ts';
 import { GRANTS, UserMissing } from '../../services/migrate/grants.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { usersIn } from '../../services/migrate/user-settings.ts';
-import { namesOf } from '../support/users.ts';
+import { makeUsers, namesOf } from '../support/users.ts';
 
 const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
 const VIEWS = [
@@ -30,11 +30,11 @@ const connected: pg.Client[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'database-users-'));
   postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
-  await postgres.createUser(OWNER);
+  await postgres.createUsers([OWNER]);
+  await makeUsers(postgres, DATABASES);
   const superuser = await as('postgres', 'postgres');
   for (const database of DATABASES) {
     await superuser(`create database "${database}" owner ${OWNER}`);
-    for (const user of usersOf(database)) await postgres.createUser(userName(user, database));
   }
   await migrateAll();
 }, 60_000);
@@ -205,7 +205,7 @@ test('an owner that is named as a user keeps what it has', async () => {
 });
 
 test('one user for several purposes has what each needs', async () => {
-  await postgres.createUser('both');
+  await postgres.createUsers(['both']);
   await migrateSource(postgres.url('source', OWNER), silentLog, {
     users: { watcher: 'both', relay: 'both' },
   });

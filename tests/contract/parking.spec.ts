@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import type { Client } from '#contracts/client.ts';
+import { userName } from '#contracts/database-users.ts';
 import { cloudEventId, cloudEventType, type SellerEvent } from '#contracts/events.ts';
 import { REPAIR_TYPE } from '#contracts/repair.ts';
 import { PAGES } from '#pages/index.ts';
@@ -18,6 +19,7 @@ import type { Message } from '../../services/projector/bus.ts';
 import { redrive } from '../../services/projector/redrive.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
 import { until } from '../support/pipeline.ts';
+import { makeUsers, namesOf } from '../support/users.ts';
 
 let folder: string;
 let postgres: LocalPostgres;
@@ -103,8 +105,8 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
   let muted: boolean[];
   const offsets = new Map<number, number>();
 
-  const settings = () => ({
-    url: postgres.url(page),
+  const settings = (user: string | undefined = userName('projector', page)) => ({
+    url: postgres.url(page, user),
     applicationName: 'parking.spec',
     statementTimeoutMs: 10_000,
     connectTimeoutMs: 5_000,
@@ -112,8 +114,10 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
   });
   beforeAll(async () => {
     await postgres.createDatabase(page);
-    await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog);
-    view = openPool({ ...settings(), maximum: 4 }, silentLog);
+    await makeUsers(postgres, [page]);
+    const users = namesOf(page);
+    await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog, { users });
+    view = openPool({ ...settings('postgres'), maximum: 4 }, silentLog);
   }, 60_000);
   afterAll(() => view?.end());
   beforeEach(async () => {

@@ -16,6 +16,14 @@ export class Database {
     return this.#cluster.kubectl(['exec', '--stdin', POD, '--', ...psql(name)], { input: `${statement};\n` });
   }
 
+  /** What PostgreSQL says to a user of it that is refused. */
+  refusal(user: string, name: string, statement: string): Promise<string> {
+    return this.#cluster.refusal(
+      ['exec', '--stdin', POD, '--', ...psql(name, `"${user}" --host 127.0.0.1`)],
+      `${statement};\n`,
+    );
+  }
+
   /** Keeps everybody from writing to a table until the returned function is called. */
   async lock(name: string, table: string): Promise<() => Promise<void>> {
     const session = spawn('kubectl', [
@@ -35,8 +43,8 @@ export class Database {
   }
 }
 
-const psql = (name: string) => [
+const psql = (name: string, user = '"$POSTGRES_USER"') => [
   'sh',
   '-c',
-  `exec psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname ${name}`,
+  `exec psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username ${user} --dbname ${name}`,
 ];

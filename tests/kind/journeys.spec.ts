@@ -232,6 +232,23 @@ journey('what a seller writes is at once on the self-view, and soon on every pag
   );
 });
 
+journey(
+  'each program signs in to its database as its own user, and a page’s cannot read the source',
+  async () => {
+    const signedIn = await database.query(
+      'postgres',
+      `select distinct usename from pg_stat_activity where client_addr is not null and client_addr <> '127.0.0.1' order by 1`,
+    );
+    const users = signedIn.trim().split('\n');
+    expect(users).toEqual(expect.arrayContaining(['top_clients_page_gig', 'top_clients_projector_gig']));
+    expect(users.filter((user) => !user.startsWith('top_clients_'))).toEqual([]);
+    const page = 'top_clients_page_gig';
+    expect(await database.refusal(page, 'source', 'select from seller')).toContain('permission denied');
+    const view = 'top_clients_asynchronous_v1.top_clients';
+    expect(await database.refusal(page, 'gig', `delete from ${view}`)).toContain('permission denied');
+  },
+);
+
 journey('each pod is killed in turn, and no page request fails', async () => {
   await withoutAFailedRequest(EVERY_PAGE, async () => {
     const pods = (await cluster.list('pods', 'app.kubernetes.io/name=top-clients')).filter(

@@ -15,9 +15,7 @@ export const namesOf = (database: Database): Users =>
 
 /** Makes those who work in these databases. */
 export async function makeUsers(postgres: LocalPostgres, databases: readonly Database[]): Promise<void> {
-  for (const database of databases) {
-    for (const name of Object.values(namesOf(database))) await postgres.createUser(name);
-  }
+  await postgres.createUsers(databases.flatMap((database) => Object.values(namesOf(database))));
 }
 
 /** Settings of a program with the addresses of databases as it signs in there: those of the superuser otherwise. */

@@ -3,7 +3,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { userName } from '#contracts/database-users.ts';
 import { type Intent, intent } from '../../../../tests/support/commands.ts';
+import { makeUsers, namesOf } from '../../../../tests/support/users.ts';
 import { CANARY_SELLER } from '../../../contracts/canary.ts';
 import { type Client, LIMITS, NewClient } from '../../../contracts/client.ts';
 import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
@@ -22,7 +24,7 @@ let postgres: LocalPostgres;
 let pool: Pool;
 let sellers: Sellers;
 const settings = () => ({
-  url: postgres.url('source'),
+  url: postgres.url('source', userName('source', 'source')),
   applicationName: 'spec',
   statementTimeoutMs: 10_000,
   connectTimeoutMs: 5_000,
@@ -32,7 +34,8 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'sellers-'));
   postgres = await startPostgres({ dataDir: join(folder, 'data') });
   await postgres.createDatabase('source');
-  await migrateSource(postgres.url('source'), silentLog);
+  await makeUsers(postgres, ['source']);
+  await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
   pool = openPool({ ...settings(), maximum: 4, pipeline: true }, silentLog);
   sellers = postgresSellers(pool);
 });
