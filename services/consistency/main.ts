@@ -5,7 +5,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
@@ -28,7 +28,7 @@ export const role = defineRole({
     sourceUrl: setting(
       'TC_SOURCE_DATABASE_URL',
       'PostgreSQL address of the source of truth, its primary',
-      url(),
+      databaseUrl(),
     ),
     timeoutMs: setting(
       'TC_TIMEOUT_MS',

@@ -3,7 +3,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { boolean, integer, list, milliseconds, setting, url } from '#platform/config.ts';
+import { boolean, databaseUrl, integer, list, milliseconds, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -32,7 +32,7 @@ export const role = defineRole({
     sourceUrl: setting(
       'TC_SOURCE_DATABASE_URL',
       'PostgreSQL address of the source of truth, its primary',
-      url(),
+      databaseUrl(),
     ),
     sellersPerSecond: setting(
       'TC_SELLERS_PER_SECOND',

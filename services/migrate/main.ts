@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { ConfigError, integer, setting } from '#platform/config.ts';
+import { ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
@@ -18,12 +19,18 @@ const folder = (path: string) => new URL(`${path}/`, services);
 export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
 
 async function withConnection<T>(
-  url: string,
+  url: string | DatabaseUrl,
   log: Log,
   work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
   const client = await connect(
-    { url, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
+    {
+      url,
+      applicationName: 'migrate',
+      statementTimeoutMs: 300_000,
+      connectTimeoutMs: 10_000,
+      primaryOnly: true,
+    },
     (err) => log.error({ err }, 'lost the database'),
   );
   try {
@@ -34,13 +41,18 @@ async function withConnection<T>(
 }
 
 /** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
-export const migrateSource = (url: string, log: Log): Promise<string[]> =>
+export const migrateSource = (url: string | DatabaseUrl, log: Log): Promise<string[]> =>
   withConnection(url, log, (client) =>
     migrate(client, folder('top-clients/adapters/postgres/migrations'), log, { scope: 'source' }),
   );
 
 /** Brings a page's own tables, and one version of its view, to this version. */
-export const migratePage = (page: string, url: string, view: ViewToMigrate, log: Log): Promise<string[]> =>
+export const migratePage = (
+  page: string,
+  url: string | DatabaseUrl,
+  view: ViewToMigrate,
+  log: Log,
+): Promise<string[]> =>
   withConnection(url, log, async (client) => {
     const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
     if (view === 'none') return applied;
@@ -71,7 +83,7 @@ export const role = defineRole({
       'what to migrate: source, topics, gig, user, search or self-view',
       z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
     ),
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', databaseUrl().optional()),
     delivery: setting(
       'TC_DELIVERY',
       'which view to create for a page',

@@ -5,11 +5,21 @@ import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import {
+  boolean,
+  ConfigError,
+  databaseUrl,
+  integer,
+  list,
+  milliseconds,
+  port,
+  setting,
+  url,
+} from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { pause } from '#platform/lifecycle.ts';
-import { openPool } from '#platform/postgres.ts';
+import { openPool, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { createPageApp } from './app.ts';
@@ -49,7 +59,7 @@ export const role = defineRole({
       boolean().default(true),
     ),
     viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
-    databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", url()),
+    databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", databaseUrl()),
     databasePool: setting(
       'TC_DATABASE_POOL',
       'connections to it, at most, beside the one that is told of changes',
@@ -146,7 +156,8 @@ export const role = defineRole({
       mount = mountPage(page, { ...config, database, source, told, changes });
       viewVersion.set({ page: page.name, delivery }, schema === null ? 0 : config.viewVersion);
 
-      notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
+      const unread = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
+      notReady = unread;
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
       if (schema !== null && tracing.isOn) {
@@ -162,6 +173,8 @@ export const role = defineRole({
         const queueUsed = metrics
           .gauge('topclients_page_notify_queue_used_ratio')
           .labels({ page: page.name });
+        isTold.set(0);
+        queueUsed.set(0);
         const following = followViewChanges(
           access,
           schema,
@@ -191,7 +204,9 @@ export const role = defineRole({
             log.info('ready');
             return;
           } catch (err) {
-            log.warn({ err }, notReady as string);
+            const { cause } = err as Error;
+            notReady = cause instanceof UnfitDatabase ? cause.message : unread;
+            log.warn({ err }, notReady);
             await pause(1_000, abort.signal);
           }
         }

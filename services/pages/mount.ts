@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ProblemType } from '#contracts/problems.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
@@ -45,7 +46,7 @@ export type Mount = (router: Router, context: PageContext) => void;
 /** The settings of the self-view: `mountSelfView(router, deps)` is exported by `self-view/index.ts`. */
 export interface SelfViewDeps extends PageContext {
   readonly config: {
-    readonly databaseUrl: string;
+    readonly databaseUrl: string | DatabaseUrl;
     readonly databasePool: number;
     /** Base of the source of truth, without `/v1`. */
     readonly sourceUrl: string;

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 
 /** Which view, and where it lives. */
 export const VIEW_SETTINGS = {
@@ -10,5 +10,5 @@ export const VIEW_SETTINGS = {
     z.enum(['asynchronous', 'hybrid']).default('asynchronous'),
   ),
   viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
-  databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", url()),
+  databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", databaseUrl()),
 } as const;

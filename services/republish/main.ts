@@ -1,12 +1,13 @@
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, ConfigError, integer, milliseconds, setting, url } from '#platform/config.ts';
+import { boolean, ConfigError, databaseUrl, integer, milliseconds, setting } from '#platform/config.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, growTopic } from '#platform/kafka/topics.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { connect, isUnavailable, type Queryable } from '#platform/postgres.ts';
+import { connect, isUnavailable, type Queryable, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { type GrowingTopic, growPartitions } from './growth.ts';
 import { beginRun, finishRun, type RunOptions } from './run.ts';
@@ -26,7 +27,7 @@ export const role = defineRole({
     databaseUrl: setting(
       'TC_DATABASE_URL',
       'PostgreSQL address of the source, its primary and not through a pooler',
-      url(),
+      databaseUrl(),
     ),
     reason: setting(
       'TC_REASON',
@@ -133,7 +134,7 @@ function telling(log: Log): NonNullable<RunOptions['onProgress']> {
 
 /** On a session that no other run has beside it; on a new one when the database was away, as often as it takes. */
 async function persistently<T>(
-  databaseUrl: string,
+  url: string | DatabaseUrl,
   log: Log,
   signal: AbortSignal,
   work: (db: Queryable) => Promise<T>,
@@ -143,10 +144,11 @@ async function persistently<T>(
     try {
       const db = await connect(
         {
-          url: databaseUrl,
+          url,
           applicationName: 'republish',
           statementTimeoutMs: 30_000,
           connectTimeoutMs: 5_000,
+          primaryOnly: true,
         },
         () => {}, // Said by its next query.
       );
@@ -157,6 +159,8 @@ async function persistently<T>(
         await db.end().catch(() => {});
       }
     } catch (err) {
+      // Somebody has to change something; a failover goes by.
+      if (err instanceof UnfitDatabase && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       if (!isUnavailable(err) && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       log.warn({ err }, 'the database cannot be used; trying again');
       await pause(AGAIN_MS, signal);

@@ -1,10 +1,11 @@
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { seed } from './seed.ts';
 
 const database = (page: string, what: string) =>
-  setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, url());
+  setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, databaseUrl());
 
 export const role = defineRole({
   name: 'seed',
@@ -19,7 +20,7 @@ export const role = defineRole({
   },
   async start(config, { log, releases }) {
     const stopped = new AbortController();
-    const open = (address: string) => {
+    const open = (address: DatabaseUrl) => {
       const pool = openPool(
         {
           url: address,

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
 import { drain, listen, serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { pause, within } from '#platform/lifecycle.ts';
@@ -29,7 +29,7 @@ export const role = defineRole({
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
     host: setting('TC_HOST', 'address to listen on', z.string().default('0.0.0.0')),
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', databaseUrl()),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
