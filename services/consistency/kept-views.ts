@@ -9,7 +9,10 @@ export interface KeptView {
 export const keptView = z.string().transform((text, context): KeptView => {
   const [, delivery, version] = /^(asynchronous|hybrid)-v([1-9]\d{0,6})$/.exec(text) ?? [];
   if (delivery === undefined) {
-    context.addIssue({ code: 'custom', message: `"${text}" is no view; write asynchronous-v1 or hybrid-v1` });
+    context.addIssue({
+      code: 'custom',
+      message: 'one of them is no view; write asynchronous-v1 or hybrid-v1',
+    });
     return z.NEVER;
   }
   return { delivery: delivery as KeptView['delivery'], version: Number(version) };

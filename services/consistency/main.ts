@@ -5,7 +5,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -29,7 +29,7 @@ export const role = defineRole({
     sourceUrl: setting(
       'TC_SOURCE_DATABASE_URL',
       'PostgreSQL address of the source of truth, its primary',
-      url(),
+      databaseUrl(),
     ),
     sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
     timeoutMs: setting(

@@ -123,12 +123,13 @@ export const role = defineRole({
         applicationName: 'drop-view',
         statementTimeoutMs: 60_000,
         connectTimeoutMs: 10_000,
+        primaryOnly: true,
+        // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
+        parameters: { lock_timeout: '5s' },
       },
       (err) => log.error({ err }, 'lost the database'),
     );
     releases.push('database', () => db.end());
-    // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
-    await db.query("set lock_timeout = '5s'");
     const view = {
       group: consumerGroup(page, delivery, viewVersion),
       schema: viewSchema(delivery, viewVersion),

@@ -1,8 +1,9 @@
 import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { ConfigError, integer, setting } from '#platform/config.ts';
+import { ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
@@ -28,13 +29,20 @@ export interface OwnerAccess {
 }
 
 async function withConnection<T>(
-  url: string,
+  url: string | DatabaseUrl,
   log: Log,
   { caFile }: OwnerAccess,
   work: (client: Awaited<ReturnType<typeof connect>>) => Promise<T>,
 ): Promise<T> {
   const client = await connect(
-    { url, caFile, applicationName: 'migrate', statementTimeoutMs: 300_000, connectTimeoutMs: 10_000 },
+    {
+      url,
+      caFile,
+      applicationName: 'migrate',
+      statementTimeoutMs: 300_000,
+      connectTimeoutMs: 10_000,
+      primaryOnly: true,
+    },
     (err) => log.error({ err }, 'lost the database'),
   );
   try {
@@ -45,7 +53,11 @@ async function withConnection<T>(
 }
 
 /** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
-export const migrateSource = (url: string, log: Log, access: OwnerAccess = {}): Promise<string[]> =>
+export const migrateSource = (
+  url: string | DatabaseUrl,
+  log: Log,
+  access: OwnerAccess = {},
+): Promise<string[]> =>
   withConnection(url, log, access, async (client) => {
     const at = folder('top-clients/adapters/postgres/migrations');
     const applied = await migrate(client, at, log, { scope: 'source' });
@@ -56,7 +68,7 @@ export const migrateSource = (url: string, log: Log, access: OwnerAccess = {}): 
 /** Brings a page's own tables, and one version of its view, to this version. */
 export const migratePage = (
   page: string,
-  url: string,
+  url: string | DatabaseUrl,
   view: ViewToMigrate,
   log: Log,
   access: OwnerAccess = {},
@@ -94,9 +106,9 @@ export const role = defineRole({
       'what to migrate: source, topics, gig, user, search or self-view',
       z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
     ),
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', z.url().optional()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     ...USER_SETTINGS,
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', databaseUrl().optional()),
     delivery: setting(
       'TC_DELIVERY',
       'which view to create for a page',

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { connect, type PoolSettings } from '#platform/postgres.ts';
+import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
 import type { Shard } from './outbox.ts';
 
 /** First key of the advisory locks; any number that nobody else takes in the source's database. */
@@ -55,7 +55,8 @@ export async function acquireLease(
       if (lost.signal.aborted)
         throw new Error('lost the connection while in waiting', { cause: lost.signal.reason });
       const askedAt = Date.now();
-      if (await tryLock(db, shard)) return holdLease(db, lost, askedAt, log);
+      const backend = await tryLock(db, shard);
+      if (backend !== null) return holdLease(db, backend, lost, askedAt, log);
       await pause(TRY_EVERY_MS, stopped);
     }
   } catch (err) {
@@ -64,23 +65,25 @@ export async function acquireLease(
   }
 }
 
-async function tryLock(db: pg.Client, shard: Shard): Promise<boolean> {
+/** @returns the process of the session that has the locks now; null when somebody else has */
+async function tryLock(db: pg.Client, shard: Shard): Promise<number | null> {
   // The first bucket alone tells in almost every case; a node that was demoted to a replica leads nothing.
-  const { rows } = await db.query<{ got: boolean }>(
-    'select not pg_is_in_recovery() and pg_try_advisory_lock($1, $2) as got',
+  const { rows } = await db.query<{ got: boolean; backend: number }>(
+    'select not pg_is_in_recovery() and pg_try_advisory_lock($1, $2) as got, pg_backend_pid() as backend',
     [LOCK_CLASS, shard.index],
   );
-  if (!rows[0]!.got) return false;
+  const { got, backend } = rows[0]!;
+  if (!got) return null;
   const all = await db.query<{ got: boolean }>(
     'select bool_and(pg_try_advisory_lock($1, bucket)) as got from generate_series($2::integer, $3::integer, $4::integer) bucket',
     [LOCK_CLASS, shard.index, BUCKETS - 1, shard.of],
   );
-  if (all.rows[0]!.got) return true;
+  if (all.rows[0]!.got) return backend;
   await db.query('select pg_advisory_unlock_all()');
-  return false;
+  return null;
 }
 
-function holdLease(db: pg.Client, lost: AbortController, since: number, log: Log): Lease {
+function holdLease(db: pg.Client, backend: number, lost: AbortController, since: number, log: Log): Lease {
   let validUntil = since + LEASE_MS;
   let watch = setTimeout(expire, LEASE_MS);
   function expire() {
@@ -88,8 +91,13 @@ function holdLease(db: pg.Client, lost: AbortController, since: number, log: Log
   }
   const renew = async () => {
     const askedAt = Date.now();
-    const { rows } = await db.query<{ replica: boolean }>('select pg_is_in_recovery() as replica');
+    const { rows } = await db.query<{ replica: boolean; backend: number }>(
+      'select pg_is_in_recovery() as replica, pg_backend_pid() as backend',
+    );
     if (rows[0]!.replica) throw new Error('the database was demoted to a replica');
+    // A pooler that was told to share its sessions since.
+    if (rows[0]!.backend !== backend)
+      throw new SharedSession('a connection changed its session', 'the relay');
     if (lost.signal.aborted) return;
     validUntil = askedAt + LEASE_MS;
     clearTimeout(watch);

@@ -1,5 +1,5 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
@@ -28,8 +28,12 @@ export const role = defineRole({
   about:
     'sends the rows of the outbox to Kafka, in order for each seller; any number may run, one leads a shard',
   settings: {
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source, not through a pooler', url()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    databaseUrl: setting(
+      'TC_DATABASE_URL',
+      'PostgreSQL address of the source, not through a pooler that shares sessions',
+      databaseUrl(),
+    ),
     shards: setting(
       'TC_SHARDS',
       'into how many parts the outbox is divided; the same for every relay',
@@ -78,7 +82,9 @@ export const role = defineRole({
         publisher.end();
       });
       try {
-        const db = await connect({ ...database, pipeline: true }, (err) => term.abort(err));
+        const db = await connect({ ...database, pipeline: true, primaryOnly: true }, (err) =>
+          term.abort(err),
+        );
         try {
           await prepareSession(db);
           const count = () => countPartitions(openKafka('outbox-relay', kafka, log), SELLER_EVENTS.topic);
@@ -139,9 +145,8 @@ export const role = defineRole({
       }
     };
 
-    const pool = openPool({ ...database, maximum: 2 }, log);
     // A walk along the ids: a table that is empty most of the time has no statistics that would say so.
-    pool.on('connect', (client) => void client.query('set enable_seqscan = off').catch(() => {}));
+    const pool = openPool({ ...database, maximum: 2, parameters: { enable_seqscan: 'off' } }, log);
     releases.push('database pool', () => pool.end());
     /** Rows of sellers who are held, below the floor: as the last look there found them. */
     const heldBelow = new Map<number, number>();

@@ -6,14 +6,24 @@ import type { Mount } from '#pages/mount.ts';
 import { TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { callerCredential, secretText } from '#platform/caller-credential.ts';
-import { boolean, ConfigError, integer, list, milliseconds, port, setting, url } from '#platform/config.ts';
+import {
+  boolean,
+  ConfigError,
+  databaseUrl,
+  integer,
+  list,
+  milliseconds,
+  port,
+  setting,
+  url,
+} from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
-import { openPool } from '#platform/postgres.ts';
+import { openPool, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
@@ -56,8 +66,8 @@ export const role = defineRole({
       boolean().default(true),
     ),
     viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
-    databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", url()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", databaseUrl()),
     databasePool: setting(
       'TC_DATABASE_POOL',
       'connections to it, at most, beside the one that is told of changes',
@@ -178,7 +188,8 @@ export const role = defineRole({
       mount = mountPage(page, { ...config, database, source, told, changes });
       viewVersion.set({ page: page.name, delivery }, schema === null ? 0 : config.viewVersion);
 
-      notReady = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
+      const unread = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
+      notReady = unread;
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
       if (schema !== null && tracing.isOn) {
@@ -194,6 +205,8 @@ export const role = defineRole({
         const queueUsed = metrics
           .gauge('topclients_page_notify_queue_used_ratio')
           .labels({ page: page.name });
+        isTold.set(0);
+        queueUsed.set(0);
         const following = followViewChanges(
           access,
           schema,
@@ -223,7 +236,9 @@ export const role = defineRole({
             log.info('ready');
             return;
           } catch (err) {
-            log.warn({ err }, notReady as string);
+            const { cause } = err as Error;
+            notReady = cause instanceof UnfitDatabase ? cause.message : unread;
+            log.warn({ err }, notReady);
             await pause(1_000, abort.signal);
           }
         }

@@ -2,7 +2,7 @@ import type { ToldOfChanges } from '#pages/page.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { connect, type PoolSettings } from '#platform/postgres.ts';
+import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
 
 /** Sellers whose last change is remembered, at most: beyond, all of them count as changed. */
 const LONGEST = 20_000;
@@ -99,17 +99,17 @@ export async function followViewChanges(
       try {
         client.on('end', () => over.resolve(new Error('the database ended the connection')));
         client.on('notification', ({ payload = '*' }) => changes.note(payload));
-        // A pooler shows another process id than the server's, and may give the session, and what it is told, to others.
-        const { rows } = await client.query<{ tells: boolean }>(
-          `select pg_backend_pid() = $1 and exists (
-            select from pg_trigger where tgrelid = $2::regclass and tgname = 'tell_of_updates') as tells`,
-          [(client as unknown as { processID: number }).processID, `"${schema}".top_clients`],
+        const { rows } = await client.query<{ tells: boolean; backend: number }>(
+          `select pg_backend_pid() as backend, exists (
+            select from pg_trigger where tgrelid = $1::regclass and tgname = 'tell_of_updates') as tells`,
+          [`"${schema}".top_clients`],
         );
-        if (rows[0]!.tells) {
+        const { tells, backend } = rows[0]!;
+        if (tells) {
           await client.query(`listen "${schema}"`);
           let trusts = false;
           while (!ended.signal.aborted) {
-            const used = await queueUsed(client).catch((err: Error) => {
+            const used = await queueUsed(client, backend).catch((err: Error) => {
               over.resolve(err);
               return null;
             });
@@ -137,7 +137,7 @@ export async function followViewChanges(
         } else {
           again = LOOK_AGAIN_MS;
           log.warn(
-            'the database cannot tell of changes of the view: a pooler shares the session, or migrate has not run; asks at every visit',
+            'the database cannot tell of changes of the view: migrate has not run; asks at every visit',
           );
         }
       } finally {
@@ -147,14 +147,22 @@ export async function followViewChanges(
         await within(1_000, 'to end the connection', client.end()).catch(() => {});
       }
     } catch (err) {
-      log.debug({ err }, 'could not listen to the changes of the view; tries again');
+      if (err instanceof SharedSession) {
+        again = LOOK_AGAIN_MS;
+        log.warn({ err }, 'the database cannot tell of changes of the view; asks at every visit');
+      } else log.debug({ err }, 'could not listen to the changes of the view; tries again');
     }
     signal.removeEventListener('abort', stop);
     await clock.pause(again, signal);
   }
 }
 
-async function queueUsed(client: Awaited<ReturnType<typeof connect>>): Promise<number> {
-  const { rows } = await client.query<{ used: number }>('select pg_notification_queue_usage() as used');
+/** @throws SharedSession when a pooler was told to share its sessions since: another one may be told in its place */
+async function queueUsed(client: Awaited<ReturnType<typeof connect>>, backend: number): Promise<number> {
+  const { rows } = await client.query<{ used: number; backend: number }>(
+    'select pg_notification_queue_usage() as used, pg_backend_pid() as backend',
+  );
+  if (rows[0]!.backend !== backend)
+    throw new SharedSession('a connection changed its session', 'who is told of changes');
   return rows[0]!.used;
 }

@@ -1,5 +1,6 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ProblemType } from '#contracts/problems.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
@@ -48,8 +49,8 @@ export type Mount = (router: Router, context: PageContext) => void;
 export interface SelfViewDeps extends PageContext {
   readonly identity: CallerIdentity;
   readonly config: {
-    readonly databaseUrl: string;
     readonly databaseCaFile: string | undefined;
+    readonly databaseUrl: string | DatabaseUrl;
     readonly databasePool: number;
     /** Base of the source of truth, without `/v1`. */
     readonly sourceUrl: string;

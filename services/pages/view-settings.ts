@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 
 /** Which view, and where it lives. */
@@ -11,6 +11,6 @@ export const VIEW_SETTINGS = {
     z.enum(['asynchronous', 'hybrid']).default('asynchronous'),
   ),
   viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
-  databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", url()),
   databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+  databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", databaseUrl()),
 } as const;

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { DatabaseUrl, WrongDatabaseUrl } from './database-url.ts';
 
 /**
  * One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. One that
@@ -25,12 +26,39 @@ export const integer = (minimum: number, maximum: number) =>
 export const milliseconds = (maximum = 600_000) => integer(0, maximum);
 export const port = () => integer(0, 65_535);
 export const boolean = () => z.stringbool();
-export const url = () => z.url();
+/** An address that may be told; `fetch` takes none with a password anyway, and would name it in its complaint. */
+export const url = () =>
+  z.url().refine((text) => {
+    const { username, password } = URL.parse(text) ?? { username: '', password: '' };
+    return username === '' && password === '';
+  }, 'must be an address without a user and a password');
+export const databaseUrl = () =>
+  z.string().transform((text, context) => {
+    try {
+      return DatabaseUrl.of(text);
+    } catch (err) {
+      if (!(err instanceof WrongDatabaseUrl)) throw err;
+      context.addIssue({ code: 'custom', message: err.message });
+      return z.NEVER;
+    }
+  });
 export const list = () => z.string().transform((value) => value.split(',').map((item) => item.trim()));
 
 /** Thrown when settings are missing, unknown or wrong; the message names each and says what to change. */
 export class ConfigError extends Error {
   override name = 'ConfigError';
+}
+
+/**
+ * Whether a value that the setting refused may be shown. Only where it takes a number or one of a few words: anything
+ * else may hold a password, and a complaint goes into logs and conditions.
+ */
+function isTellable(schema: z.core.$ZodType): boolean {
+  const { def } = schema._zod;
+  if (['number', 'boolean', 'enum'].includes(def.type)) return true;
+  const { innerType, out } = def as { innerType?: z.core.$ZodType; out?: z.core.$ZodType };
+  const within = innerType ?? out;
+  return within !== undefined && isTellable(within);
 }
 
 const flagOf = (env: string) => `--${env.replace(/^TC_/, '').toLowerCase().replaceAll('_', '-')}`;
@@ -60,7 +88,9 @@ export function readConfig<T extends Settings>(
     const [flag, inline] = argv[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
     const name = flags.get(flag);
     if (name === undefined) {
-      complaints.push(`${flag} is not a flag of ${role}; it takes ${[...flags.keys()].join(', ')}`);
+      // What is no flag may be the value of one whose name was forgotten.
+      const what = flag.startsWith('--') ? flag : `argument ${i + 1}`;
+      complaints.push(`${what} is not a flag of ${role}; it takes ${[...flags.keys()].join(', ')}`);
       continue;
     }
     const next = argv[i + 1];
@@ -73,7 +103,13 @@ export function readConfig<T extends Settings>(
     const parsed = one.schema.safeParse(raw.get(one.env));
     if (parsed.success) config[key] = parsed.data;
     else {
-      const given = raw.has(one.env) ? `is ${JSON.stringify(raw.get(one.env))}` : 'is missing';
+      const value = raw.get(one.env);
+      const given =
+        value === undefined
+          ? 'is missing'
+          : isTellable(one.schema)
+            ? `is ${JSON.stringify(value)}`
+            : 'is wrong';
       const [issue] = parsed.error.issues;
       complaints.push(`${one.env} (or ${flagOf(one.env)}) ${given}: ${one.about}; ${issue?.message}`);
     }

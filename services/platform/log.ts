@@ -5,14 +5,43 @@ export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error' | 'fatal
   child(bindings: Record<string, unknown>): Log;
 };
 
-export function openLog(role: string, level = 'info'): Log {
-  return pino({
+/**
+ * What is told of an error. A driver hangs on errors whatever it has at hand: a connection with its keys and the values
+ * it was sending, the row that was refused, the address with its password.
+ */
+const TOLD = [
+  ...['type', 'message', 'stack', 'code', 'errno', 'syscall', 'address', 'port', 'hostname', 'status'],
+  ...['severity', 'schema', 'table', 'column', 'constraint', 'file', 'routine'],
+];
+
+function toldOf(err: unknown): unknown {
+  const all = pino.stdSerializers.err(err as Error) as unknown;
+  if (typeof all !== 'object' || all === null) return all;
+  const { aggregateErrors, ...rest } = all as Record<string, unknown>;
+  return {
+    ...Object.fromEntries(Object.entries(rest).filter(([name]) => TOLD.includes(name))),
+    ...(Array.isArray(aggregateErrors) ? { aggregateErrors: aggregateErrors.map(toldOf) } : {}),
+  };
+}
+
+/** The password of an address within a text, as libraries put it into their messages. */
+const PASSWORD = /\b([a-z][a-z0-9+.-]{1,20}:\/\/[^\s:/@"\\]*):[^\s"\\]*@/gi;
+
+/** A text without the passwords of the addresses in it. What is configured is not put into messages anyway. */
+export const withoutPasswords = (text: string): string =>
+  text.includes('://') ? text.replace(PASSWORD, '$1:…@') : text;
+
+/** @param destination absent: stdout */
+export function openLog(role: string, level = 'info', destination?: pino.DestinationStream): Log {
+  const options: pino.LoggerOptions = {
     level,
     base: { role, pid: process.pid },
     timestamp: pino.stdTimeFunctions.isoTime,
     formatters: { level: (label) => ({ level: label }) },
-    serializers: { err: pino.stdSerializers.err },
-  });
+    serializers: { err: toldOf },
+    hooks: { streamWrite: withoutPasswords },
+  };
+  return destination ? pino(options, destination) : pino(options);
 }
 
 /** For specs and benches. */

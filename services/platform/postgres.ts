@@ -2,16 +2,25 @@ import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { UNTRUSTED } from './certificates.ts';
 import { DatabaseClient, withTls } from './database-tls.ts';
+import { DatabaseUrl } from './database-url.ts';
 import type { Log } from './log.ts';
+import {
+  assertOwnSession,
+  pinSession,
+  pinSettings,
+  READ_ONLY,
+  type SessionSettings,
+  shareSessions,
+  UnfitDatabase,
+} from './postgres-session.ts';
 
 export type { Client, Pool, PoolClient } from 'pg';
+export { SharedSession, UnfitDatabase } from './postgres-session.ts';
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
 // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
 pg.types.setTypeParser(pg.types.builtins.INT8, Number);
 
-/** `25006 read_only_sql_transaction`: the connection leads to a node that was demoted. */
-const READ_ONLY = '25006';
 const TRANSIENT_CODES = new Set([
   '08000',
   '08001',
@@ -41,6 +50,7 @@ const TRANSIENT_CODES = new Set([
 export function isUnavailable(err: unknown): boolean {
   // Not `instanceof`: an error may come from another realm, as all of Node's own do in a test runner.
   if (!isNativeError(err)) return false;
+  if (err instanceof UnfitDatabase) return true;
   const { code, errors } = err as { code?: unknown; errors?: unknown };
   if (typeof code === 'string') return TRANSIENT_CODES.has(code);
   if (Array.isArray(errors)) return errors.some(isUnavailable);
@@ -50,49 +60,34 @@ export function isUnavailable(err: unknown): boolean {
   );
 }
 
-export interface PoolSettings {
-  readonly url: string;
+export interface PoolSettings extends SessionSettings {
+  readonly url: string | DatabaseUrl;
   /** The authority that must have signed the server's certificate; absent: what the address says of TLS. */
   readonly caFile?: string | undefined;
-  readonly applicationName: string;
   readonly maximum: number;
-  /** A statement that runs longer is cancelled by the server. */
-  readonly statementTimeoutMs: number;
   /** How long to wait for a connection, new or from the pool. */
   readonly connectTimeoutMs: number;
-  /** Schemas in which unqualified names are looked up, first to last. */
-  readonly searchPath?: readonly string[];
   /** Sends a query before the one ahead of it was answered: a transaction costs fewer round trips. */
   readonly pipeline?: boolean;
-  /** Takes only sessions that can write: waiting for a failover is better than an old answer. */
-  readonly primaryOnly?: boolean;
 }
 
-/** Refuses a session that cannot write (a standby, a demoted primary), as libpq's `target_session_attrs` does. */
-async function assertWritable(client: Queryable): Promise<void> {
-  const { rows } = await client.query<{ transaction_read_only: string }>('show transaction_read_only');
-  if (rows[0]?.transaction_read_only !== 'off') {
-    throw Object.assign(new Error('the database session is read-only: not the primary'), { code: READ_ONLY });
-  }
-}
-
+// Nothing of the session here: see `pinSettings`.
 const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
-  connectionString: withTls(settings.url, settings.caFile),
+  connectionString: withTls(DatabaseUrl.of(settings.url).revealed, settings.caFile),
   application_name: settings.applicationName,
-  statement_timeout: settings.statementTimeoutMs,
   // The server's cancel normally comes first; this one ends a wait for a server that is gone.
   query_timeout: settings.statementTimeoutMs + 500,
   connectionTimeoutMillis: settings.connectTimeoutMs,
-  idle_in_transaction_session_timeout: Math.max(settings.statementTimeoutMs, 10_000),
   keepAlive: true,
   keepAliveInitialDelayMillis: 10_000,
   ...(settings.pipeline ? { pipeline: true } : {}),
-  ...(settings.searchPath
-    ? { options: `-c search_path=${settings.searchPath.map((name) => `"${name}"`).join(',')}` }
-    : {}),
 });
 
-/** A bounded pool that survives the death of idle connections. Close it with `pool.end()`. */
+/**
+ * A bounded pool that survives the death of idle connections. Behind a pooler it asks nothing of a session, so that a
+ * pool in transaction mode will do. Close it with `pool.end()`.
+ * @throws WrongDatabaseUrl; whoever takes a connection may get an UnfitDatabase
+ */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   const pool = new pg.Pool({
     ...clientConfig(settings),
@@ -100,8 +95,13 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
     Client: DatabaseClient as unknown as new () => pg.ClientBase,
     max: settings.maximum,
     idleTimeoutMillis: 30_000,
-    ...(settings.primaryOnly ? { onConnect: assertWritable } : {}),
+    onConnect: async (client) => {
+      const pinned = await pinSettings(client, settings);
+      if (pinned.isPooled) await shareSessions(client, pinned.settings);
+    },
   });
+  // It holds the password, and whoever prints a pool, or an error that has one, prints what can be enumerated.
+  Object.defineProperty(pool.options, 'connectionString', { enumerable: false });
   // Without a listener an idle connection's death would end the process.
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
   // Neither must that of one in use: its queries reject, which is how its user learns of it.
@@ -109,15 +109,35 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   return pool;
 }
 
-/** One connection of its own, for session locks and pipelining. The caller ends it. */
+/**
+ * One connection with a session of its own, for session locks, LISTEN and pipelining. The caller ends it.
+ * @throws UnfitDatabase; SharedSession behind a pooler that does not keep a session for each connection
+ * @throws what `pg` throws when the database cannot be reached
+ */
 export async function connect(
-  settings: Omit<PoolSettings, 'maximum' | 'primaryOnly'>,
+  settings: Omit<PoolSettings, 'maximum'>,
   onLost: (err: Error) => void,
 ): Promise<pg.Client> {
   const client = new DatabaseClient(clientConfig(settings));
   client.on('error', onLost);
   await client.connect();
-  return client;
+  try {
+    const pinned = await pinSettings(client, settings);
+    if (!pinned.isPooled) return client;
+    const other = new DatabaseClient(clientConfig(settings));
+    other.on('error', () => {});
+    try {
+      await other.connect();
+      await assertOwnSession(client, other, settings.applicationName);
+    } finally {
+      void other.end().catch(() => {});
+    }
+    await pinSession(client, pinned.settings);
+    return client;
+  } catch (err) {
+    void client.end().catch(() => {});
+    throw err;
+  }
 }
 
 /**

@@ -11,7 +11,7 @@ import {
 } from './config.ts';
 import { type Releases, runRole } from './lifecycle.ts';
 import { ANY_ADDRESS } from './listen.ts';
-import { type Log, openLog } from './log.ts';
+import { type Log, openLog, withoutPasswords } from './log.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 
 const COMMON = {
@@ -64,7 +64,7 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
     config = readConfig(role.name, settings, argv, env);
   } catch (err) {
     if (!(err instanceof ConfigError)) throw err;
-    process.stderr.write(`${err.message}\n`);
+    process.stderr.write(`${withoutPasswords(err.message)}\n`);
     process.exitCode = 2;
     return;
   }

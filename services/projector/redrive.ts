@@ -59,6 +59,7 @@ export const role = defineRole({
         applicationName: 'redrive',
         statementTimeoutMs: 30_000,
         connectTimeoutMs: 5_000,
+        primaryOnly: true,
         searchPath: [viewSchema(delivery, viewVersion), 'public'],
       },
       (err) => {

@@ -1,7 +1,7 @@
 import type pg from 'pg';
 import type { WrongRow } from '#contracts/repair.ts';
 import { type Projection, rowDigest } from '#pages/projection.ts';
-import { connect, type PoolSettings } from '#platform/postgres.ts';
+import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
 import type { ParkedMessage, Place, Retried, Superseding } from './parked.ts';
 import * as parking from './parked.ts';
 import { isNotifyQueueFull } from './row-fault.ts';
@@ -116,17 +116,7 @@ export interface ViewStore {
   close(): Promise<void>;
 }
 
-/** Thrown when two connections to the database can be the same session: nothing that a session owns is safe there. */
-export class SharedSession extends Error {
-  override name = 'SharedSession';
-
-  constructor(what: string) {
-    super(
-      `a pooler shares the sessions of the database (${what}), but a projector owns partitions by the locks of its session: ` +
-        'point the URL past the pooler, or at a pool in session mode',
-    );
-  }
-}
+const WHO = 'a projector';
 
 /**
  * @param sessionTimeoutMs after this long without a statement the database ends the session, and with it what it owns
@@ -142,7 +132,7 @@ export async function openViewStore(
   const onLost = (err: Error) => lost.abort(err);
   const open = new Set<pg.Client>();
   const openOne = async () => {
-    const client = await connect({ ...settings, pipeline: true }, onLost);
+    const client = await connect({ ...settings, pipeline: true, primaryOnly: true }, onLost);
     client.on('end', () => onLost(new Error('the database ended the connection')));
     open.add(client);
     return client;
@@ -155,10 +145,6 @@ export async function openViewStore(
     const control = await openOne();
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
-    for (const client of open) {
-      // Not only as a startup parameter: a pooler may have been told to ignore those.
-      if (settings.searchPath) await client.query(`set search_path = ${quoted(settings.searchPath)}`);
-    }
     await endSoonWhenSilent(control, sessionTimeoutMs);
     // Its end is nobody's loss: its queries reject, which is how the retry learns of it.
     const withSession = async <T>(work: (session: pg.Client) => Promise<T>): Promise<T> => {
@@ -206,22 +192,20 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
     return answers[0]!;
   };
   const session = await ask(control);
-  // A pooler that has a free session for each may give them out in any order: asked in turns, one gives it away.
+  // `connect` has asked before; but a pooler may be told at any time to share, and its pool be busy as it is asked.
   for (let turn = 0; turn < 3; turn++) {
     if ((await ask(rows)).backend === session.backend)
-      throw new SharedSession('two connections are one session');
+      throw new SharedSession('two connections are one session', WHO);
     if ((await ask(control)).backend !== session.backend)
-      throw new SharedSession('a connection changed its session');
+      throw new SharedSession('a connection changed its session', WHO);
   }
   const { rows: held } = await control.query(
     `select from (${HELD_LOCKS}) lock where pid = pg_backend_pid()`,
     [session.lockClass],
   );
-  if (held.length > 0) throw new SharedSession('somebody else owns partitions by this session');
+  if (held.length > 0) throw new SharedSession('somebody else owns partitions by this session', WHO);
   return session;
 }
-
-const quoted = (searchPath: readonly string[]): string => searchPath.map((name) => `"${name}"`).join(', ');
 
 /** A session whose process is gone or does not get through is to end soon, and free what it owns. */
 async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<void> {
@@ -306,7 +290,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
         values: [session.lockClass],
       });
       const me = held[0]!.me;
-      if (me !== session.backend) throw new SharedSession('a connection changed its session');
+      if (me !== session.backend) throw new SharedSession('a connection changed its session', WHO);
       const members: number[] = [];
       const owners = new Map<number, number>();
       for (const { pid, key } of held) {

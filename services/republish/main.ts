@@ -1,13 +1,14 @@
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, ConfigError, integer, milliseconds, setting, url } from '#platform/config.ts';
+import { boolean, ConfigError, databaseUrl, integer, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions, growTopic } from '#platform/kafka/topics.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { connect, isUnavailable, type Queryable } from '#platform/postgres.ts';
+import { connect, isUnavailable, type Queryable, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { type GrowingTopic, growPartitions } from './growth.ts';
 import { beginRun, finishRun, type RunOptions } from './run.ts';
@@ -27,7 +28,7 @@ export const role = defineRole({
     databaseUrl: setting(
       'TC_DATABASE_URL',
       'PostgreSQL address of the source, its primary and not through a pooler',
-      url(),
+      databaseUrl(),
     ),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     reason: setting(
@@ -135,7 +136,7 @@ function telling(log: Log): NonNullable<RunOptions['onProgress']> {
 
 /** On a session that no other run has beside it; on a new one when the database was away, as often as it takes. */
 async function persistently<T>(
-  database: { readonly databaseUrl: string; readonly databaseCaFile?: string | undefined },
+  database: { readonly databaseUrl: string | DatabaseUrl; readonly databaseCaFile?: string | undefined },
   log: Log,
   signal: AbortSignal,
   work: (db: Queryable) => Promise<T>,
@@ -150,6 +151,7 @@ async function persistently<T>(
           applicationName: 'republish',
           statementTimeoutMs: 30_000,
           connectTimeoutMs: 5_000,
+          primaryOnly: true,
         },
         () => {}, // Said by its next query.
       );
@@ -160,6 +162,8 @@ async function persistently<T>(
         await db.end().catch(() => {});
       }
     } catch (err) {
+      // Somebody has to change something; a failover goes by.
+      if (err instanceof UnfitDatabase && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       if (!isUnavailable(err) && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       log.warn({ err }, 'the database cannot be used; trying again');
       await pause(AGAIN_MS, signal);

@@ -1,11 +1,12 @@
-import { integer, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { seed } from './seed.ts';
 
 const database = (page: string, what: string) =>
-  setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, url());
+  setting(`TC_${page}_DATABASE_URL`, `PostgreSQL address of ${what}`, databaseUrl());
 const authority = (page: string) => databaseCaFile(`TC_${page}_DATABASE_CA_FILE`);
 
 export const role = defineRole({
@@ -26,7 +27,7 @@ export const role = defineRole({
   },
   async start(config, { log, releases }) {
     const stopped = new AbortController();
-    const open = (address: string, caFile: string | undefined) => {
+    const open = (address: DatabaseUrl, caFile: string | undefined) => {
       const pool = openPool(
         {
           url: address,

@@ -1,5 +1,5 @@
 import { callerKeys, secretText } from '#platform/caller-credential.ts';
-import { integer, milliseconds, port, setting, url } from '#platform/config.ts';
+import { databaseUrl, integer, milliseconds, port, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { tuneHeap } from '#platform/heap.ts';
@@ -28,8 +28,8 @@ export const role = defineRole({
   about: 'the source of truth: owns the lists and answers the HTTP contract',
   settings: {
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', url()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', databaseUrl()),
     databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',

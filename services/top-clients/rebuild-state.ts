@@ -1,5 +1,4 @@
-import { z } from 'zod';
-import { integer, setting } from '#platform/config.ts';
+import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
@@ -12,8 +11,8 @@ export const role = defineRole({
   name: 'rebuild-state',
   about: 'makes the state of every seller anew from the event log alone, while the service runs',
   settings: {
-    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source of truth', z.url()),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source of truth', databaseUrl()),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
       'a statement that takes longer is cancelled and ends the run, in ms',
@@ -28,6 +27,7 @@ export const role = defineRole({
         applicationName: 'rebuild-state',
         statementTimeoutMs: config.statementTimeoutMs,
         connectTimeoutMs: 10_000,
+        primaryOnly: true,
       },
       fail,
     );

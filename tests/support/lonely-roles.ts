@@ -33,6 +33,8 @@ export interface Lonely {
   readonly url: string;
   log(): Promise<string>;
   metrics(): Promise<string>;
+  /** What `/readyz` says. */
+  readiness(): Promise<string>;
 }
 
 export interface LonelyRoles {
@@ -73,6 +75,10 @@ export async function openLonelyRoles(): Promise<LonelyRoles> {
         log: () => readFile(logFile, 'utf8'),
         metrics: async () => {
           const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`);
+          return answer.text();
+        },
+        readiness: async () => {
+          const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
           return answer.text();
         },
       };

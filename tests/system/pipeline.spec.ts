@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
+import { FOREIGN_DEFAULTS } from '../support/foreign-postgres.ts';
 import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
@@ -18,7 +19,8 @@ beforeAll(async () => {
   pipeline = await startPipeline({
     partitions: 4,
     kafka: { restart: SUPERVISED },
-    postgres: { restart: SUPERVISED },
+    // On a server of somebody else's, so that every program of the pipeline is tried there.
+    postgres: { restart: SUPERVISED, settings: FOREIGN_DEFAULTS },
   });
   writer = openWriter(pipeline.postgres.url('source'));
   [relay, projector] = await Promise.all([
