@@ -72,7 +72,12 @@ export function roleProcesses(around: Surroundings): readonly (readonly RoleProc
   ): RoleProcess => {
     const healthPort = ports[`health-${name}` as PortName];
     const tracing = TRACED.has(role) ? traces : {};
-    return { name, role, healthPort, args: flags({ ...settings, ...tracing, 'health-port': healthPort, 'health-host': '127.0.0.1' }) };
+    return {
+      name,
+      role,
+      healthPort,
+      args: flags({ ...settings, ...tracing, 'health-port': healthPort, 'health-host': '127.0.0.1' }),
+    };
   };
   const tokens = {
     'jwks-url': `${innerUrl(ports.lab)}/.well-known/jwks.json`,
