@@ -55,7 +55,10 @@ test('with an address for traces every process that makes some is given it, and 
     expect([name, told]).toEqual([name, load !== undefined]);
     if (!load) continue;
     const { settings } = (await load()).role;
-    const health = { health: setting('TC_HEALTH_PORT', 'port', z.string()) };
+    const health = {
+      healthPort: setting('TC_HEALTH_PORT', 'port', z.string()),
+      healthHost: setting('TC_HEALTH_HOST', 'address', z.literal('127.0.0.1')),
+    };
     expect(readConfig(name, { ...settings, ...health }, args, {})).toMatchObject({
       otlpEndpoint: otlp,
       traceRatio: 1,

@@ -4,12 +4,14 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { createRemoteJWKSet, jwtVerify } from 'jose';
 import type { Config } from '#platform/config.ts';
+import { USUAL_LIMITS } from '#platform/http-server.ts';
 import { Releases } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { freePort } from '../local-infra/ports.ts';
 import { role } from './main.ts';
 
+const LOCAL = { host: '127.0.0.1', healthHost: '127.0.0.1', healthPort: 0 };
 let folder: string;
 let origin: string;
 const warnings: string[] = [];
@@ -20,7 +22,7 @@ const log = {
 const releases = new Releases(silentLog);
 
 const start = async (settings: Record<string, unknown>) =>
-  role.start({ host: '127.0.0.1', healthPort: 0, ...settings } as unknown as Config<never>, {
+  role.start({ ...USUAL_LIMITS, ...LOCAL, ...settings } as unknown as Config<never>, {
     log,
     version: '0.0.0',
     metrics: openMetrics({ processMetrics: false }),

@@ -266,7 +266,7 @@ describe('an answer that is not taken', () => {
   const BIG = 8 * 1024 * 1024;
 
   test('ends its connection, and so does one that is taken by the byte; one that is idle stays', async () => {
-    const { port, ended } = await serve({ answerTimeoutMs: 1_000 });
+    const { port, ended } = await serve({ answerTimeoutMs: 1_000, unsentBytes: 3 * BIG });
     const [idle, stalled, trickling] = [await call(port), await call(port), await call(port)];
     idle.get('/');
     await until(() => idle.text().endsWith('hello'));
