@@ -85,7 +85,7 @@ async function call(port: number, from = '127.0.0.1'): Promise<Caller> {
 }
 
 async function until(what: () => unknown): Promise<void> {
-  const end = performance.now() + 4_000;
+  const end = performance.now() + 15_000;
   while (!(await what())) {
     if (performance.now() > end) throw new Error(`never came true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));

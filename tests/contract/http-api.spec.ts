@@ -312,7 +312,7 @@ describe('what it answers', () => {
 
   test('HTML in a name is data like any other', async () => {
     const seller = newSeller();
-    const client = await add(seller, '<script>alert("1")</script> \u2028 😀');
+    const client = await add(seller, '<script>alert("1")</script> 😀');
     expect((await read(seller)).clients).toEqual([client]);
   });
 

@@ -22,6 +22,8 @@ import { postgresStateRepair } from './state-repair.ts';
 let folder: string;
 let postgres: LocalPostgres;
 let pool: Pool;
+/** Who migrates. */
+let owner: Pool;
 let sellers: Sellers;
 const settings = () => ({
   url: postgres.url('source', userName('source', 'source')),
@@ -37,10 +39,12 @@ beforeAll(async () => {
   await makeUsers(postgres, ['source']);
   await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
   pool = openPool({ ...settings(), maximum: 4, pipeline: true }, silentLog);
+  owner = openPool({ ...settings(), url: postgres.url('source'), maximum: 1 }, silentLog);
   sellers = postgresSellers(pool);
 });
 afterAll(async () => {
   await pool?.end();
+  await owner?.end();
   await postgres?.stop();
   await rm(folder, { recursive: true, force: true });
 });
@@ -240,7 +244,7 @@ test('migrating leaves each seller the newest keys, no more than it may have', a
      union all select $3::bigint, 'k' || n, 'x'::bytea, '{}'::json, now() - n * interval '1 hour' from generate_series(1, 20) n`,
     [many, LIMITS.idempotencyKeysPerSeller + 500, few],
   );
-  await pool.query(`delete from schema_migration where name = '004-keys-without-contents.sql'`);
+  await owner.query(`delete from schema_migration where name = '004-keys-without-contents.sql'`);
   await migrateSource(postgres.url('source'), silentLog);
   const { rows } = await pool.query(
     `select seller_id, count(*) as keys, min(created_at) > now() - interval '10050 seconds' as newest
