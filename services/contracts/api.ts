@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Client, ClientId, LIMITS, SellerId } from './client.ts';
+import { ErasureId } from './erasures.ts';
 import { Change } from './events.ts';
 
 const Version = z
@@ -35,8 +36,16 @@ export const BatchGetRequest = z
 export const BatchGetAnswer = z.object({ sellers: z.array(SellerClients) }).meta({ id: 'BatchGetAnswer' });
 export type BatchGetAnswer = z.infer<typeof BatchGetAnswer>;
 
-/** What became of a seller after an erasure: an empty list at this version. */
-export const ErasureAnswer = z.object({ sellerId: SellerId, version: Version }).meta({ id: 'ErasureAnswer' });
+/** What became of a seller after an erasure: an empty list at this version, and a receipt. */
+export const ErasureAnswer = z
+  .object({
+    sellerId: SellerId,
+    version: Version,
+    erasureId: ErasureId.nullable().meta({
+      description: 'null where an erasure is replayed that was made before receipts were kept',
+    }),
+  })
+  .meta({ id: 'ErasureAnswer' });
 
 export const History = z
   .object({
@@ -46,7 +55,7 @@ export const History = z
         version: z.int().min(1),
         type: z.string().meta({ description: 'The type of the change, also where the change was erased' }),
         committedAt: z.iso.datetime(),
-        change: Change.nullable().meta({ description: 'null where an erasure emptied it' }),
+        change: Change.nullable().meta({ description: 'null below an erasure, from its commit on' }),
       }),
     ),
     next: z

@@ -19,6 +19,7 @@ import {
   SellerClients,
 } from './api.ts';
 import { Client, ClientPatch, NewClient } from './client.ts';
+import { ErasureId, ErasureReceipt } from './erasures.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, Problem, type ProblemType } from './problems.ts';
 
 const tag = z.string().regex(/^"(0|[1-9]\d*)"$/);
@@ -251,16 +252,43 @@ const DOCUMENT: ZodOpenApiObject = {
     },
     '/sellers/{sellerId}': {
       delete: {
-        ...write('eraseSeller', 'Forgets what is known of a seller; the versions go on'),
+        ...write(
+          'eraseSeller',
+          'Forgets what is known of a seller; the versions go on, and it draws on no limit of the seller',
+        ),
         ...bearer('top-clients:erase'),
         requestParams: { path: seller, header: writeHeaders },
         responses: {
           202: {
-            description: 'Erased here; the pages follow',
-            headers: written,
+            description:
+              'Erased here, and hidden at once; the pages follow, and the receipt says how far they are. Erased again ' +
+              'without a change in between it is the same erasure, with the same receipt',
+            headers: written.extend({
+              Location: z.string().optional().meta({ description: 'Address of the receipt' }),
+            }),
             content: json(ErasureAnswer),
+            links: {
+              receipt: { operationId: 'readErasure', parameters: { erasureId: '$response.body#/erasureId' } },
+            },
           },
           ...refusals(...ON_WRITE),
+        },
+      },
+    },
+    '/erasures/{erasureId}': {
+      get: {
+        ...read('readErasure', 'The receipt of an erasure: which stores have confirmed it, and when'),
+        description:
+          'Whoever has the address may read it: who was erased may have no token any more. It cannot be guessed, and ' +
+          "the receipt holds nothing of a person but the seller's number. It is kept for good.",
+        requestParams: { path: z.object({ erasureId: ErasureId }) },
+        responses: {
+          200: {
+            description: 'The receipt, as it is now',
+            headers: z.object({ 'X-Request-Id': RequestId }),
+            content: json(ErasureReceipt),
+          },
+          ...refusals(...ALWAYS, 'not-found'),
         },
       },
     },

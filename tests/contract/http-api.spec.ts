@@ -7,6 +7,7 @@ import { SignJWT } from 'jose';
 import { BatchGetAnswer, History, SellerClients } from '../../services/contracts/api.ts';
 import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
+import { ErasureReceipt } from '../../services/contracts/erasures.ts';
 import { decodeEvent } from '../../services/contracts/events.ts';
 import {
   PROBLEM_MEDIA_TYPE,
@@ -222,6 +223,7 @@ describe('what it answers', () => {
     expect(status).toBe(200);
     expect(body.openapi).toMatch(/^3\.1/);
     expect(Object.keys(body.paths).sort()).toEqual([
+      '/erasures/{erasureId}',
       '/openapi.json',
       '/sellers/{sellerId}',
       '/sellers/{sellerId}/clients',
@@ -881,6 +883,9 @@ describe('an erasure', () => {
       headers,
     });
 
+  const receipt = async (answer: CallAnswer) =>
+    ErasureReceipt.parse((await source.call('GET', answer.headers.get('location')!)).body);
+
   test('leaves a version and nothing that was said', async () => {
     const seller = newSeller();
     const secret = 'Secret brand';
@@ -902,6 +907,10 @@ describe('an erasure', () => {
       { version: 1, type: 'client-added', change: null },
       { version: 2, type: 'seller-erased', change: { type: 'seller-erased' } },
     ]);
+    await eventually(async () => {
+      const { stores } = await receipt(answer);
+      expect(stores.find(({ store }) => store === 'log')?.confirmedAt).not.toBeNull();
+    });
     const left = await source.query<{ said: string }>(
       `select (select coalesce(string_agg(s::text, ''), '') from seller s where seller_id = $1)
         || (select string_agg(e::text, '') from seller_event e where seller_id = $1)
@@ -943,11 +952,62 @@ describe('an erasure', () => {
   test('twice, or of a seller without a list, is done once or not at all', async () => {
     const seller = newSeller();
     await add(seller, 'A');
-    expect((await erase(seller)).body).toEqual({ sellerId: seller, version: 2 });
-    expect((await erase(seller)).body).toEqual({ sellerId: seller, version: 2 });
+    const first = await erase(seller);
+    expect(first.body).toMatchObject({ sellerId: seller, version: 2 });
+    expect((await erase(seller)).body).toEqual(first.body);
     const nobody = newSeller();
     expect(await erase(nobody)).toMatchObject({ status: 202, body: { version: 0 } });
     expect(await outbox(nobody)).toEqual([]);
+  });
+
+  test('leaves a receipt at an address that names no seller', async () => {
+    const seller = newSeller();
+    await add(seller, 'Secret brand');
+    const answer = await erase(seller);
+    const { erasureId } = answer.body as { erasureId: string };
+    expect(answer.headers.get('location')).toBe(`/v1/erasures/${erasureId}`);
+    const { stores, ...head } = await receipt(answer);
+    expect(head).toEqual({
+      id: erasureId,
+      sellerId: seller,
+      version: 2,
+      requestedAt: expect.any(String),
+      complete: false,
+      completedAt: null,
+    });
+    expect(stores.map(({ store }) => store)).toEqual(['state', 'log', 'idempotency-keys', 'outbox', 'topic']);
+    const by = new Map(stores.map((one) => [one.store, one]));
+    expect(by.get('state')).toMatchObject({ confirmedAt: head.requestedAt, openBecause: null });
+    // Nobody relays here.
+    expect(by.get('outbox')).toMatchObject({
+      confirmedAt: null,
+      openBecause: expect.stringContaining('relay'),
+    });
+    expect(JSON.stringify(stores)).not.toContain('Secret');
+    expect((await source.call('GET', answer.headers.get('location')!)).headers.get('cache-control')).toBe(
+      'no-store',
+    );
+  });
+
+  test('has no other receipt at an address that is like one', async () => {
+    expectProblem(await source.call('GET', `/v1/erasures/${randomUUID()}`), 'not-found');
+    expectProblem(await source.call('GET', '/v1/erasures/1'), 'invalid-request');
+  });
+
+  test('of a seller who never changed anything asks only those who might know better', async () => {
+    const { stores } = await receipt(await erase(newSeller()));
+    expect(stores.filter(({ confirmedAt }) => confirmedAt === null)).toEqual([]);
+  });
+
+  test('that was committed before there were receipts gets one, and its tombstone is sent again', async () => {
+    const seller = newSeller();
+    await add(seller, 'A');
+    await erase(seller);
+    await source.query('delete from erasure where seller_id = $1', [seller]);
+    await source.query('delete from outbox where seller_id = $1', [seller]);
+    const { version } = await receipt(await erase(seller));
+    expect(version).toBe(2);
+    expect(await outbox(seller)).toMatchObject([{ version: 2, type: 'seller-erased', value: null }]);
   });
 
   test('keeps its own idempotency key', async () => {
@@ -1048,6 +1108,11 @@ describe('limits', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect((await write(other)).status).toBe(201);
     expect((await read(seller, limited)).version).toBe(3);
+    // Who has used up what a seller may send can be forgotten all the same.
+    const token = await bench.issuer.token('operator', { scope: 'top-clients:erase' });
+    for (const _ of [1, 2]) {
+      expect((await limited.call('DELETE', `/v1/sellers/${seller}`, { token })).status).toBe(202);
+    }
     expect(await metric(limited, 'topclients_rate_limited_total{limit="seller"}')).toBe(1);
     await limited.stop();
   });

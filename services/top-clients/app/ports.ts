@@ -1,4 +1,5 @@
 import type { Client } from '#contracts/client.ts';
+import type { ErasureReceipt } from '#contracts/erasures.ts';
 import type { Change } from '#contracts/events.ts';
 import type { Rejection, Seller } from '../domain/seller.ts';
 
@@ -13,7 +14,7 @@ export interface StoredList {
   readonly clients: JsonText;
 }
 
-/** One entry of the log; `change` is null where an erasure emptied it. */
+/** One entry of the log; `change` is null below an erasure, from its commit on. */
 export interface LogEntry {
   readonly version: number;
   readonly type: string;
@@ -52,6 +53,8 @@ export interface Locked {
 export interface Verdict<Answer> {
   readonly commits: readonly { readonly change: Change; readonly after: Seller }[];
   readonly decided: Decided<Answer>;
+  /** The version of an erasure, whether it is committed now or was before: a receipt is opened unless there is one. */
+  readonly erasedAt?: number;
 }
 
 /** The store of sellers, their log and their outbox. */
@@ -70,12 +73,40 @@ export interface Sellers {
   list(sellerId: number): Promise<StoredList>;
   /** In the order asked for. */
   lists(sellerIds: readonly number[]): Promise<StoredList[]>;
-  /** Entries with a version greater than `after`, oldest first. */
+  /** Entries with a version greater than `after`, oldest first; without contents below the newest erasure. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
   /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */
   shortenLog(sellerId: number, through: number): Promise<void>;
   /** Forgets answers older than `hours`, a bounded number at a time; resolves to how many. */
   forgetAnswers(hours: number, signal: AbortSignal): Promise<number>;
+}
+
+/** Receipts that wait for a store. Instants in seconds since 1970; null where none waits. */
+export interface OpenReceipts {
+  /** For another store than the topic. */
+  readonly receipts: number;
+  /** Since when the oldest of them waits. */
+  readonly oldestSince: number | null;
+  /** For the topic. */
+  readonly topics: number;
+  /** By when the first of these should be gone from it; null as well where no tombstone was acknowledged. */
+  readonly topicDue: number | null;
+}
+
+/** The receipts of erasures, and the logs that erasures left to be emptied. */
+export interface Erasures {
+  /** The id of the receipt of an erasure; null when there is none. */
+  idOf(sellerId: number, version: number): Promise<string | null>;
+  receipt(id: string): Promise<ErasureReceipt | null>;
+  /**
+   * Empties the next entries of some erased seller's log, `entries` at most, in one transaction that stores how far it got.
+   * @returns null when no log is left to be emptied, or others are at those that are
+   * @throws Unavailable when it took too long, or the store cannot be reached
+   */
+  emptyNextBatch(
+    entries: number,
+  ): Promise<{ readonly sellerId: number; readonly version: number; readonly isEmptied: boolean } | null>;
+  open(): Promise<OpenReceipts>;
 }
 
 /** One entry of the log, for rebuilding. */

@@ -23,6 +23,7 @@ export const runCommand = <Answer>(
     });
     return {
       commits,
+      ...(command.kind === 'erase-seller' ? { erasedAt: after.version } : {}),
       decided: {
         kind: 'done',
         version: after.version,

@@ -13,6 +13,7 @@ import {
 } from '#contracts/api.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { ClientPatch, NewClient } from '#contracts/client.ts';
+import { ErasureId } from '#contracts/erasures.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
@@ -22,11 +23,13 @@ import {
   eraseSeller,
   readClient,
   readHistory,
+  readReceipt,
+  receiptIdOf,
   removeClient,
   reorderClients,
   updateClient,
 } from '../../app/index.ts';
-import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
+import type { Erasures, LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { type Answer, answerOf } from './answers.ts';
 import { authenticate, mustBe, mustBeAllowedToErase, type TokenVerifier } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
@@ -41,6 +44,7 @@ export type Routes = Readonly<Record<string, Partial<Record<Method, Endpoint>>>>
 
 export interface Ports {
   readonly sellers: Sellers;
+  readonly erasures: Erasures;
   readonly verifier: TokenVerifier;
   readonly limits: Limits;
   readonly metrics: Metrics;
@@ -52,7 +56,7 @@ const PATCH_BODY = ['application/merge-patch+json', 'application/json'];
 
 /** Every address of the HTTP contract, by its template, with what answers each method. */
 export function endpoints(ports: Ports): Routes {
-  const { sellers, verifier, limits } = ports;
+  const { sellers, erasures, verifier, limits } = ports;
   const commands = ports.metrics.counter('topclients_commands_total');
 
   /** The order of refusals: address, token, whose token, rate, body, then what the store decides. */
@@ -68,7 +72,8 @@ export function endpoints(ports: Ports): Routes {
         `seller ${sellerId} is made up to time changes; nobody else may change it`,
       );
     }
-    await limits.write(sellerId);
+    // A seller's own budget must not stand between them and being forgotten.
+    if (may === 'change') await limits.write(sellerId);
     return sellerId;
   };
   const answer = <T>(command: string, result: WriteResult<T>, success: (answer: T) => Answer): Answer => {
@@ -157,7 +162,22 @@ export function endpoints(ports: Ports): Routes {
       delete: async (req) => {
         const sellerId = await admit(req, 'erase');
         const result = await eraseSeller(sellers, writeOf(req, sellerId));
-        return answer('erase-seller', result, (erased) => ({ status: 202, json: JSON.stringify(erased) }));
+        const id = erasedBy(result) && (await receiptIdOf(erasures, erasedBy(result)!));
+        return answer('erase-seller', result, ({ sellerId: erased, version }) => ({
+          status: 202,
+          headers: id === null ? {} : { Location: `/v1/erasures/${id}` },
+          json: JSON.stringify({ sellerId: erased, version, erasureId: id }),
+        }));
+      },
+    },
+
+    '/v1/erasures/{erasureId}': {
+      get: async (req) => {
+        const id = parse(req.params['erasureId'], ErasureId, 'path.erasureId');
+        queryOf(req, NoQuery);
+        const receipt = await readReceipt(erasures, id);
+        if (!receipt) throw new Refusal('not-found', `there is no receipt ${id}`);
+        return { status: 200, headers: PRIVATE, json: JSON.stringify(receipt) };
       },
     },
 
@@ -187,6 +207,12 @@ let openApi: Promise<string> | undefined;
 
 /** A cache may keep the answer but must ask every time. */
 const FRESH = { 'Cache-Control': 'no-cache' };
+/** Its address is all that protects it. */
+const PRIVATE = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
+
+/** The erasure that a command came to, also where its answer is given again. */
+const erasedBy = <T>(result: WriteResult<T>): T | null =>
+  'decided' in result && result.decided.kind === 'done' ? result.decided.answer : null;
 
 function unlessKnown(req: Request, version: number, json: () => string): Answer {
   const headers = { ETag: etagOf(version), ...FRESH };
