@@ -1,4 +1,6 @@
 import { z } from 'zod';
+import { viewSchema } from '#pages/projection.ts';
+import type { Queryable } from '#platform/postgres.ts';
 
 export interface KeptView {
   readonly delivery: 'asynchronous' | 'hybrid';
@@ -14,3 +16,18 @@ export const keptView = z.string().transform((text, context): KeptView => {
   }
   return { delivery: delivery as KeptView['delivery'], version: Number(version) };
 });
+
+/** Every version of a view that a page's database has, whoever shows it or keeps it up. */
+export async function viewsIn(db: Queryable): Promise<readonly KeptView[]> {
+  const { rows } = await db.query<{ name: string }>(
+    `select nspname as name from pg_namespace
+    where nspname like 'top\\_clients\\_%' and to_regclass(format('%I.top_clients', nspname)) is not null
+    order by nspname`,
+  );
+  return rows.flatMap(({ name }) => {
+    const [, delivery, version] = /^top_clients_(asynchronous|hybrid)_v([1-9]\d{0,6})$/.exec(name) ?? [];
+    if (delivery === undefined) return [];
+    const view = { delivery: delivery as KeptView['delivery'], version: Number(version) };
+    return viewSchema(view.delivery, view.version) === name ? [view] : [];
+  });
+}

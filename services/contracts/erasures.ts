@@ -29,6 +29,10 @@ export type ErasureStore = (typeof ERASURE_STORES)[number];
 /** All but the topic are promised to have confirmed within this many minutes. */
 export const ERASURE_CONFIRMED_WITHIN_MINUTES = 10;
 
+/** Why the topic's store is open from the acknowledgement of the tombstone on. */
+export const UNTIL_COMPACTED =
+  'the tombstone is acknowledged; compaction removes what stands before it, and nobody has seen yet that it did';
+
 /** The place of a store of a page's view: `gig asynchronous-v1`. */
 export const placeOfView = (page: string, delivery: string, version: number): string =>
   `${page} ${delivery}-v${version}`;

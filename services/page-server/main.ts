@@ -14,6 +14,7 @@ import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
+import { forgetErased } from './forget-erased.ts';
 import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
@@ -170,9 +171,10 @@ export const role = defineRole({
           abort.signal,
           log,
         );
-        releases.push('being told of changes', () => {
+        const forgetting = forgetErased(pool, told.memory, abort.signal, log);
+        releases.push('being told of changes and erasures', () => {
           abort.abort();
-          return following;
+          return Promise.all([following, forgetting]);
         });
       }
       const look = async () => {
