@@ -93,6 +93,12 @@ export interface OpenReceipts {
   readonly topicDue: number | null;
 }
 
+/** A seller, and the version that the erasure led to. */
+export interface Erased {
+  readonly sellerId: number;
+  readonly version: number;
+}
+
 /** The receipts of erasures, and the logs that erasures left to be emptied. */
 export interface Erasures {
   /** The id of the receipt of an erasure; null when there is none. */
@@ -107,6 +113,11 @@ export interface Erasures {
     entries: number,
   ): Promise<{ readonly sellerId: number; readonly version: number; readonly isEmptied: boolean } | null>;
   open(): Promise<OpenReceipts>;
+  /**
+   * Takes the report of self-view, which looks by itself which sellers were erased: nothing from before these erasures is
+   * left in its record of changes. Receipts wait for it from its first report on, so an empty one is a beginning.
+   */
+  confirmChanges(erasures: readonly Erased[]): Promise<void>;
 }
 
 /** One entry of the log, for rebuilding. */

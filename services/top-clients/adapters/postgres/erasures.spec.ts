@@ -89,26 +89,6 @@ const noRest = async () => {};
 const unheard = { emptied: () => {} };
 const never = new AbortController().signal;
 
-test('an erasure of 200,000 changes is committed at once, and the log is emptied in short statements', async () => {
-  await changedOften(1, 200_000);
-  const startedAt = performance.now();
-  const { version, id } = await erase(1);
-  expect(performance.now() - startedAt).toBeLessThan(1_000);
-  expect(version).toBe(200_001);
-  expect(await contents(1)).toBe(200_000);
-
-  const erasures = postgresErasures(pool);
-  const tooks: number[] = [];
-  const emptied: unknown[] = [];
-  const rest = async (tookMs: number) => void tooks.push(tookMs);
-  await emptyLogs(erasures, { emptied: (...of) => emptied.push(of) }, rest, new AbortController().signal);
-  expect(emptied).toEqual([[1, 200_001]]);
-  expect(await contents(1)).toBe(0);
-  expect(tooks.length).toBeGreaterThanOrEqual(200);
-  const log = (await readReceipt(erasures, id))!.stores.find(({ store }) => store === 'log')!;
-  expect(log).toMatchObject({ confirmedAt: expect.any(String), openBecause: null });
-}, 60_000);
-
 test('nothing of a log that waits to be emptied is read, nor rebuilt', async () => {
   await changedOften(2, 30);
   await erase(2);
@@ -201,3 +181,47 @@ test('a receipt waits for the stores that reported before the erasure', async ()
   expect(await readReceipt(erasures, id)).toMatchObject({ complete: true, completedAt: expect.any(String) });
   expect(await erasures.open()).toEqual({ receipts: 0, oldestSince: null, topics: 0, topicDue: null });
 });
+
+test('self-view confirms for its record of changes, which receipts wait for from its first report on', async () => {
+  const erasures = postgresErasures(pool);
+  const said = async (id: string) =>
+    (await erasures.receipt(id))!.stores.find(({ store }) => store === 'changes');
+  for (const sellerId of [20, 21]) await changedOften(sellerId, 1);
+  const before = await erase(20);
+  expect(await said(before.id)).toBeUndefined();
+  await erasures.confirmChanges([]);
+  const after = await erase(21);
+  expect(await said(after.id)).toMatchObject({ confirmedAt: null, openBecause: expect.any(String) });
+  await erasures.confirmChanges([
+    { sellerId: 20, version: before.version },
+    { sellerId: 21, version: after.version },
+    { sellerId: 999, version: 1 },
+  ]);
+  for (const { id } of [before, after]) {
+    expect(await said(id)).toMatchObject({ confirmedAt: expect.any(String) });
+  }
+  const { confirmedAt } = (await said(after.id))!;
+  await erasures.confirmChanges([{ sellerId: 21, version: after.version }]);
+  expect((await said(after.id))!.confirmedAt).toBe(confirmedAt);
+});
+
+// Last, for whoever rebuilds goes over all that is there.
+test('an erasure of 200,000 changes is committed at once, and the log is emptied in short statements', async () => {
+  await changedOften(1, 200_000);
+  const startedAt = performance.now();
+  const { version, id } = await erase(1);
+  expect(performance.now() - startedAt).toBeLessThan(1_000);
+  expect(version).toBe(200_001);
+  expect(await contents(1)).toBe(200_000);
+
+  const erasures = postgresErasures(pool);
+  const tooks: number[] = [];
+  const emptied: unknown[] = [];
+  const rest = async (tookMs: number) => void tooks.push(tookMs);
+  await emptyLogs(erasures, { emptied: (...of) => emptied.push(of) }, rest, new AbortController().signal);
+  expect(emptied).toContainEqual([1, 200_001]);
+  expect(await contents(1)).toBe(0);
+  expect(tooks.length).toBeGreaterThanOrEqual(200);
+  const log = (await readReceipt(erasures, id))!.stores.find(({ store }) => store === 'log')!;
+  expect(log).toMatchObject({ confirmedAt: expect.any(String), openBecause: null });
+}, 60_000);

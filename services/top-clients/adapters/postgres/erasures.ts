@@ -86,6 +86,19 @@ const COUNT_OPEN = {
     from erasure_store where confirmed_at is null group by 1`,
 };
 
+// What it reports is put on the receipt also where that did not wait for it: its first report comes after some erasures.
+const CONFIRM_CHANGES = {
+  name: 'confirm-changes',
+  text: `with known as (
+      insert into erasure_reporter (store, place) values ('changes', '') on conflict do nothing
+    )
+    insert into erasure_store as stored (erasure_id, store, confirmed_at)
+    select id, 'changes', clock_timestamp() from erasure
+      join unnest($1::bigint[], $2::bigint[]) erased (seller_id, version) using (seller_id, version)
+    on conflict (erasure_id, store, place) do update set confirmed_at = excluded.confirmed_at, open_because = null
+      where stored.confirmed_at is null`,
+};
+
 interface ReceiptRow {
   seller_id: number;
   version: number;
@@ -166,6 +179,14 @@ export function postgresErasures(pool: Pool): Erasures {
         return row
           ? { sellerId: row.seller_id, version: row.version, isEmptied: row.through === row.version - 1 }
           : null;
+      }),
+
+    confirmChanges: (erasures) =>
+      ask(async (db) => {
+        await db.query({
+          ...CONFIRM_CHANGES,
+          values: [erasures.map(({ sellerId }) => sellerId), erasures.map(({ version }) => version)],
+        });
       }),
 
     open: () =>
