@@ -65,7 +65,11 @@ export async function confirmErasures(
   await end();
 }
 
-/** @param opened views that are open, by their place; the others are opened when there is something to look for */
+/**
+ * One look at every view that a page's database has.
+ * @param opened views that are open, by their place; the others are opened when there is something to look for
+ * @throws what kept it from looking into one, after it has looked into all others
+ */
 export async function lookAtPage(
   page: string,
   session: ErasureSession,
@@ -73,19 +77,23 @@ export async function lookAtPage(
 ): Promise<void> {
   const { book } = session;
   const known = new Set(await book.places(page));
-  const there = await session.views();
-  for (const view of there) {
+  const failures: unknown[] = [];
+  for (const view of await session.views()) {
     const place = placeOfView(page, view.delivery, view.version);
     known.delete(place);
     await book.register(place);
     const erasures = await book.open(place, ERASURES_AT_A_TIME);
     if (erasures.length === 0) continue;
-    let one = opened.get(place);
-    if (one === undefined) {
-      one = await session.openView(view);
+    try {
+      const one = opened.get(place) ?? (await session.openView(view));
       opened.set(place, one);
+      await book.report(place, await judgeView(erasures, session, one));
+    } catch (err) {
+      // The others are not to wait for it.
+      failures.push(
+        new Error(`cannot look into the view ${place}: ${(err as Error).message}`, { cause: err }),
+      );
     }
-    await book.report(place, await judgeView(erasures, session, one));
   }
   // What is not in the database holds nothing.
   for (const place of known) {
@@ -94,6 +102,7 @@ export async function lookAtPage(
     opened.delete(place);
     await view?.close();
   }
+  if (failures.length > 0) throw failures[0];
 }
 
 /** What to report of each erasure, for each of the view's stores that has not confirmed. */

@@ -312,3 +312,20 @@ test('a view that comes later is waited for while the topic may have something, 
   expect(await said(id, 'view', place)).toBe('confirmed');
   expect(await said((await erased()).id, 'view', place)).toBeUndefined();
 });
+
+test('a view that cannot be looked into keeps no other from confirming', async () => {
+  const { id, sellerId, version } = await erased();
+  for (const schema of [SHOWN, KEPT]) await write(schema, sellerId, version);
+  const blind: ErasureSession = {
+    ...session,
+    openView: (view) =>
+      view.delivery === 'asynchronous' ? Promise.reject(new Error('no right')) : session.openView(view),
+  };
+  const views = new Map<string, OpenView>();
+  await expect(lookAtPage('user', blind, views)).rejects.toThrow(
+    'cannot look into the view user asynchronous-v1: no right',
+  );
+  for (const view of views.values()) await view.close();
+  expect(await said(id, 'view', 'user hybrid-v1')).toBe('confirmed');
+  expect(await said(id, 'view', OF_SHOWN)).toMatch(/has not looked yet/);
+});
