@@ -66,7 +66,7 @@ async function inTables(database: 'source' | 'user'): Promise<string[]> {
   const pool = stack.database(database);
   const { rows } = await pool.query<{ name: string }>(
     `select format('%I.%I', schemaname, tablename) as name from pg_tables
-    where schemaname not in ('pg_catalog', 'information_schema')`,
+    where schemaname not in ('pg_catalog', 'information_schema') and schemaname not like 'pg\\_temp%' order by 1`,
   );
   const found: string[] = [];
   for (const { name } of rows) {
