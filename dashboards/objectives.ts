@@ -5,6 +5,7 @@
  * recommended approach: https://sre.google/workbook/alerting-on-slos/. The long window says that a part of the budget
  * is gone, the short one that it is still being spent, so that an alert ends soon after its cause.
  */
+import { ERASURE_CONFIRMED_WITHIN_MINUTES } from '#contracts/erasures.ts';
 import type { RuleWindow } from './rules/recorded.ts';
 
 export type ObjectiveName = 'renders' | 'completeness' | 'freshness';
@@ -73,4 +74,8 @@ export const LIMITS = {
   keysNotFetched: 900,
   /** Sellers that are being published again have not gone on for longer than this. */
   republishStalled: 900,
+  /** A store other than the topic has not confirmed an erasure for longer than this. */
+  erasureLate: ERASURE_CONFIRMED_WITHIN_MINUTES * 60,
+  /** The topic has not, for longer than this beyond the days that are promised: two looks at it. */
+  erasedOnTopic: 43_200,
 } as const;

@@ -167,8 +167,8 @@ const rightsOf = ({ capabilities }: Platform) => ({
   'outbox-relay': [onTopic('Describe', 'Write')],
   projector: [onTopic('Describe', 'Read'), onGroups('Read')],
   'compare-views': [onTopic('Describe')],
-  // What it repairs goes through the source's outbox.
-  'watch-view': [onTopic('Describe')],
+  // What it repairs goes through the source's outbox. It reads whether compaction has removed what was erased.
+  'watch-view': [onTopic('Describe', 'Read')],
   // The topic is an object here, and Strimzi gives it its partitions.
   republish: [onTopic('Describe')],
   // A dropped view's group goes with it.

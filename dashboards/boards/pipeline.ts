@@ -1,4 +1,4 @@
-import { FRESH_SECONDS } from '../objectives.ts';
+import { FRESH_SECONDS, LIMITS } from '../objectives.ts';
 import { calc, count, increase, max, min, quantile, rate, since, sum, topk } from '../promql.ts';
 import { type BoardSpec, rateUnitOf, series, unitOf } from './board.ts';
 
@@ -294,6 +294,42 @@ export const pipeline: BoardSpec = {
               legend: '{{pod}} {{instance}}',
             },
           ],
+        },
+      ],
+    },
+    {
+      title: 'Has every store confirmed what was erased?',
+      height: 6,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Receipts of erasures that are open',
+          description:
+            'Stores: something other than the topic has not confirmed yet, which takes seconds. Topic: compaction is waited for, which takes two days.',
+          unit: unitOf('topclients_erasure_open_receipts'),
+          queries: [
+            { expr: max(series('topclients_erasure_open_receipts')), legend: 'stores' },
+            { expr: max(series('topclients_erasure_topic_receipts')), legend: 'topic' },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'How long the oldest waits',
+          description:
+            'Topic: beyond the day by which compaction should have been there, so that below zero is well. The receipt names the store, and why.',
+          unit: 'seconds',
+          limits: { bad: LIMITS.erasureLate },
+          queries: [
+            {
+              expr: since(calc(max(series('topclients_erasure_open_since_timestamp_seconds')), '>', 0)),
+              legend: 'stores',
+            },
+            {
+              expr: since(calc(max(series('topclients_erasure_topic_due_timestamp_seconds')), '>', 0)),
+              legend: 'topic',
+            },
+          ],
+          emptyWhen: 'no receipt is open',
         },
       ],
     },

@@ -50,6 +50,7 @@ export const ALERTS = [
   'TopClientsPartitionDoesNotMove',
   'TopClientsRepublishStalled',
   'TopClientsSellersParked',
+  'TopClientsErasureLate',
   'TopClientsViewDiverges',
   'TopClientsViewNotCompared',
   'TopClientsChangesNotForgotten',
@@ -317,6 +318,26 @@ export function alertRules(
       '5m',
       'Changes of some sellers could not be applied to the {{ $labels.page }} page',
       '{{ $value }} sellers wait with a message that its projector could not apply. They are shown as they were before; all others go on.',
+    ),
+    alert(
+      'TopClientsErasureLate',
+      'warning',
+      combine(
+        calc(
+          since(calc(max(series('topclients_erasure_open_since_timestamp_seconds'), 'namespace'), '>', 0)),
+          '>',
+          LIMITS.erasureLate,
+        ),
+        'or',
+        calc(
+          since(calc(max(series('topclients_erasure_topic_due_timestamp_seconds'), 'namespace'), '>', 0)),
+          '>',
+          LIMITS.erasedOnTopic,
+        ),
+      ),
+      '2m',
+      'An erased seller may still be kept somewhere',
+      `A store has not confirmed an erasure for {{ $value | humanizeDuration }}: ${LIMITS.erasureLate / 60} minutes are promised, and for the topic the days after which compaction has been there. The receipt names the store.`,
     ),
     alert(
       'TopClientsViewDiverges',

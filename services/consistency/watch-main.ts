@@ -1,28 +1,36 @@
 import { z } from 'zod';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, databaseUrl, integer, list, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { confirmErasures, type ErasureSession } from './confirm-erasures.ts';
+import { confirmTopic, postgresTopicErasures, type TopicSession } from './erased-on-topic.ts';
+import { postgresErasureBook } from './erasure-book.ts';
 import { openKafkaTopic } from './kafka-topic.ts';
-import { type KeptView, keptView } from './kept-views.ts';
+import { type KeptView, keptView, viewsIn } from './kept-views.ts';
 import { openWatchMetrics } from './metrics.ts';
+import { postgresPageMemory } from './page-memory.ts';
 import { postgresRepairs } from './postgres-repairs.ts';
 import { postgresSource } from './postgres-source.ts';
 import { postgresView } from './postgres-view.ts';
 import { type Session, watchView } from './watch.ts';
 import { lookForCanary, watchCanary } from './watch-canary.ts';
 
+const DAY_MS = 86_400_000;
+
 export const role = defineRole({
   name: 'watch-view',
   about:
-    "compares a page's views with the source of truth all the time, has what differs sent again, and times the canary; one process a page",
+    "compares a page's views with the source of truth all the time, has what differs sent again, confirms erasures, and times the canary; one process a page",
   settings: {
     ...VIEW_SETTINGS,
     keptViews: setting(
@@ -70,6 +78,16 @@ export const role = defineRole({
       'TC_CANARY_EVERY_MS',
       'how often the view is looked at for the canary, in ms; 0 does not',
       milliseconds().default(100),
+    ),
+    readTopicAfterMs: setting(
+      'TC_READ_TOPIC_AFTER_MS',
+      'how long after the tombstone of an erased seller the topic is read, to see whether compaction has removed the rest, in ms',
+      milliseconds(30 * DAY_MS).default(ERASED_BYTES_LEAVE_WITHIN_DAYS * DAY_MS),
+    ),
+    readTopicEveryMs: setting(
+      'TC_READ_TOPIC_EVERY_MS',
+      'between two such readings of the whole topic while there is something to look for, in ms',
+      integer(1_000, 30 * DAY_MS).default(DAY_MS / 4),
     ),
     ...KAFKA_SETTINGS,
   },
@@ -130,6 +148,56 @@ export const role = defineRole({
       return { look: () => lookForCanary(db), close: () => db.end() };
     };
 
+    const openErasures = async (): Promise<ErasureSession> => {
+      const opened: (() => Promise<unknown>)[] = [];
+      const close = async () => {
+        await Promise.allSettled(opened.map((one) => one()));
+      };
+      const session = async (url: DatabaseUrl) => {
+        const db = await connect({ ...connection, url }, onLost);
+        opened.push(() => db.end());
+        return db;
+      };
+      try {
+        const [sourceDb, pageDb] = [await session(config.sourceUrl), await session(config.databaseUrl)];
+        const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
+        opened.push(() => topic.close());
+        return {
+          book: postgresErasureBook(sourceDb),
+          source: postgresSource(sourceDb, log),
+          topic,
+          views: () => viewsIn(pageDb),
+          async openView(view) {
+            const schema = viewSchema(view.delivery, view.version);
+            const db = await openView(schema);
+            const end = () => db.end();
+            try {
+              return {
+                view: await postgresView(db, PAGES[page].projections[view.delivery], schema),
+                memory: postgresPageMemory(db),
+                close: end,
+              };
+            } catch (err) {
+              void end();
+              throw err;
+            }
+          },
+          close,
+        };
+      } catch (err) {
+        void close();
+        throw err;
+      }
+    };
+    const openTopicErasures = async (): Promise<TopicSession> => {
+      const db = await connect({ ...connection, url: config.sourceUrl }, onLost);
+      const reader = openPartitionReader(kafka, SELLER_EVENTS.topic, log);
+      const close = async () => {
+        await Promise.allSettled([db.end(), reader.close()]);
+      };
+      return { ...postgresTopicErasures(db), reader, close };
+    };
+
     // What it watches may be away for as long as it likes: that is in its metrics, and a restart would not help.
     const health = await serveHealth(config, {
       notReadyBecause: () => null,
@@ -150,6 +218,8 @@ export const role = defineRole({
           stopping.signal,
         ),
       ),
+      confirmErasures(page, openErasures, log, stopping.signal),
+      confirmTopic(openTopicErasures, config, log, stopping.signal),
       config.canaryEveryMs > 0
         ? watchCanary(openCanary, config.canaryEveryMs, observer, log, stopping.signal)
         : null,

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Client, ClientId, LIMITS, SellerId } from './client.ts';
+import { ErasureId } from './erasures.ts';
 import { Change } from './events.ts';
 
 const Version = z
@@ -62,8 +63,16 @@ export const BatchGetAnswer = z
   .meta({ id: 'BatchGetAnswer' });
 export type BatchGetAnswer = z.infer<typeof BatchGetAnswer>;
 
-/** What became of a seller after an erasure: an empty list at this version. */
-export const ErasureAnswer = z.object({ sellerId: SellerId, version: Version }).meta({ id: 'ErasureAnswer' });
+/** What became of a seller after an erasure: an empty list at this version, and a receipt. */
+export const ErasureAnswer = z
+  .object({
+    sellerId: SellerId,
+    version: Version,
+    erasureId: ErasureId.nullable().meta({
+      description: 'null where an erasure is replayed that was made before receipts were kept',
+    }),
+  })
+  .meta({ id: 'ErasureAnswer' });
 
 /** Which sellers were forgotten, and by which of their versions: what is kept of versions before has to go. */
 export const Erasures = z
@@ -87,7 +96,7 @@ export const History = z
         committedAt: z.iso.datetime(),
         change: Change.nullable().optional().meta({
           description:
-            'Only for the seller and for who has the scope `top-clients:audit`; null where an erasure emptied it',
+            'Only for the seller and for who has the scope `top-clients:audit`; null below an erasure, from its commit on',
         }),
       }),
     ),
@@ -132,6 +141,12 @@ export const ErasuresQuery = z.strictObject({
     .default(1_000)
     .meta({ description: 'Beside these, those of the same millisecond as the last' }),
 });
+
+/** Of these erasures whoever keeps copies has nothing left from before. */
+export const ErasuresConfirmed = z
+  .strictObject({ erasures: z.array(z.strictObject({ sellerId: SellerId, version: Version })).max(500) })
+  .meta({ id: 'ErasuresConfirmed' });
+export type ErasuresConfirmed = z.infer<typeof ErasuresConfirmed>;
 
 export const EnrichmentQuery = z.strictObject({
   ids: z

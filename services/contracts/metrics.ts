@@ -20,6 +20,7 @@ type Unit =
   | 'requests'
   | 'commands'
   | 'rows'
+  | 'erasures'
   | 'partitions'
   | 'messages'
   | 'partitions'
@@ -164,6 +165,34 @@ export const METRICS = {
     help: 'Requests to the source of truth by who sent them: a caller of ours by its credential, a seller who is signed in, unknown (a credential that no key made), stranger, or proxy (strangers behind a proxy that is not trusted, who share one limit)',
     unit: 'requests',
     labels: ['sender'],
+    owner: 'top-clients',
+  },
+  topclients_erasure_open_receipts: {
+    type: 'gauge',
+    help: 'Receipts of erasures that wait for a store to confirm, other than the topic',
+    unit: 'erasures',
+    labels: [],
+    owner: 'top-clients',
+  },
+  topclients_erasure_open_since_timestamp_seconds: {
+    type: 'gauge',
+    help: 'Since when the oldest of these waits; 0 when none does',
+    unit: 'seconds',
+    labels: [],
+    owner: 'top-clients',
+  },
+  topclients_erasure_topic_receipts: {
+    type: 'gauge',
+    help: 'Receipts of erasures that wait for the topic, which compaction empties within days',
+    unit: 'erasures',
+    labels: [],
+    owner: 'top-clients',
+  },
+  topclients_erasure_topic_due_timestamp_seconds: {
+    type: 'gauge',
+    help: 'By when the first of these should be gone from the topic; 0 when none waits',
+    unit: 'seconds',
+    labels: [],
     owner: 'top-clients',
   },
   topclients_canary_writes_total: {

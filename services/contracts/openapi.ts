@@ -12,6 +12,7 @@ import {
   EnrichmentQuery,
   ErasureAnswer,
   Erasures,
+  ErasuresConfirmed,
   ErasuresQuery,
   History,
   HistoryQuery,
@@ -21,6 +22,7 @@ import {
   SellerClients,
 } from './api.ts';
 import { Client, ClientPatch, LIMITS, NewClient } from './client.ts';
+import { ErasureId, ErasureReceipt } from './erasures.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, Problem, type ProblemType } from './problems.ts';
 
 const tag = z.string().regex(/^"(0|[1-9]\d*)"$/);
@@ -154,6 +156,9 @@ const toTheClient = (operationId: string) => ({
 const seller = z.object({ sellerId: PathSellerId });
 const client = z.object({ sellerId: PathSellerId, clientId: PathClientId });
 
+/** Who was erased is nobody's business but theirs who have to forget. */
+const ONLY_PAGES = 'For pages of ours alone, which say who they are by `Top-Clients-Caller`.';
+
 const DOCUMENT: ZodOpenApiObject = {
   openapi: '3.1.1',
   info: {
@@ -277,14 +282,24 @@ const DOCUMENT: ZodOpenApiObject = {
     },
     '/sellers/{sellerId}': {
       delete: {
-        ...write('eraseSeller', 'Forgets what is known of a seller; the versions go on'),
+        ...write(
+          'eraseSeller',
+          'Forgets what is known of a seller; the versions go on, and it draws on no limit of the seller',
+        ),
         ...bearer('top-clients:erase'),
         requestParams: { path: seller, header: writeHeaders },
         responses: {
           202: {
-            description: 'Erased here; the pages follow',
-            headers: written,
+            description:
+              'Erased here, and hidden at once; the pages follow, and the receipt says how far they are. Erased again ' +
+              'without a change in between it is the same erasure, with the same receipt',
+            headers: written.extend({
+              Location: z.string().optional().meta({ description: 'Address of the receipt' }),
+            }),
             content: json(ErasureAnswer),
+            links: {
+              receipt: { operationId: 'readErasure', parameters: { erasureId: '$response.body#/erasureId' } },
+            },
           },
           ...refusals(...ON_WRITE),
         },
@@ -293,6 +308,7 @@ const DOCUMENT: ZodOpenApiObject = {
     '/erasures': {
       get: {
         ...read('readErasures', 'Which sellers were erased, oldest first, for those who keep copies'),
+        description: ONLY_PAGES,
         requestParams: { query: ErasuresQuery },
         responses: {
           200: {
@@ -300,7 +316,35 @@ const DOCUMENT: ZodOpenApiObject = {
             headers: z.object({ 'X-Request-Id': RequestId }),
             content: json(Erasures),
           },
-          ...refusals(...ALWAYS),
+          ...refusals(...ALWAYS, 'forbidden'),
+        },
+      },
+      post: {
+        operationId: 'confirmErasures',
+        summary: 'The self-view says of which erasures its record of changes keeps nothing any more',
+        description: ONLY_PAGES,
+        requestParams: {},
+        requestBody: { required: true, content: json(ErasuresConfirmed) },
+        responses: {
+          204: { description: 'Noted on the receipts', headers: z.object({ 'X-Request-Id': RequestId }) },
+          ...refusals(...ALWAYS, ...ON_BODY, 'forbidden'),
+        },
+      },
+    },
+    '/erasures/{erasureId}': {
+      get: {
+        ...read('readErasure', 'The receipt of an erasure: which stores have confirmed it, and when'),
+        description:
+          'Whoever has the address may read it: who was erased may have no token any more. It cannot be guessed, and ' +
+          "the receipt holds nothing of a person but the seller's number. It is kept for good.",
+        requestParams: { path: z.object({ erasureId: ErasureId }) },
+        responses: {
+          200: {
+            description: 'The receipt, as it is now',
+            headers: z.object({ 'X-Request-Id': RequestId }),
+            content: json(ErasureReceipt),
+          },
+          ...refusals(...ALWAYS, 'not-found'),
         },
       },
     },

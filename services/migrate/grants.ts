@@ -26,6 +26,8 @@ export const GRANTS = {
       outbox: 'select, insert, delete',
       partition_layout: 'select, insert, update (all_written_at)',
       republish: READ,
+      erasure: READ,
+      erasure_store: 'select, update',
       // Up to which id rows were drawn: who may not ask is told none was.
       'sequence outbox_id_seq': READ,
     },
@@ -42,6 +44,9 @@ export const GRANTS = {
       seller_event: READ,
       outbox: 'select, insert',
       'sequence outbox_id_seq': READ,
+      erasure: READ,
+      erasure_store: 'select, insert, update',
+      erasure_reporter: 'select, insert, delete',
     },
   },
   /** A page's own tables. */
@@ -50,7 +55,7 @@ export const GRANTS = {
   'self-view': { page: { '*': WRITE } },
   /** One version of a page's view, a schema of its own. */
   view: {
-    page: { top_clients: READ, trace: READ },
+    page: { top_clients: READ, trace: READ, erased: READ, page_server: 'select, insert, update' },
     projector: {
       top_clients: WRITE,
       checkpoint: WRITE,
@@ -59,7 +64,14 @@ export const GRANTS = {
       trace: WRITE,
     },
     // It compares with rows that it keeps in a temporary table.
-    watcher: { top_clients: READ, checkpoint: READ, parked: READ, database: 'temporary' },
+    watcher: {
+      top_clients: READ,
+      checkpoint: READ,
+      parked: READ,
+      erased: 'select, insert, delete',
+      page_server: 'select, delete',
+      database: 'temporary',
+    },
   },
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<DatabaseUser, Rights>>>>>;
 export type Place = keyof typeof GRANTS;

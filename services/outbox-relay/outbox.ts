@@ -1,4 +1,6 @@
+import { UNTIL_COMPACTED } from '#contracts/erasures.ts';
 import { partitionOf } from '#contracts/partition.ts';
+import { ERASED_BYTES_LEAVE_WITHIN_DAYS } from '#contracts/topics.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
@@ -44,6 +46,8 @@ type Tuple = [
 export interface Exchange {
   /** Ids that Kafka acknowledged: they are deleted. */
   readonly remove: readonly number[];
+  /** Whether there are tombstones of erasures among them, whose receipts are to be told. */
+  readonly tellsErasures?: boolean;
   /** Ids that are on their way to Kafka: they stay, and are not taken again. */
   readonly except: readonly number[];
   /** Sellers whose rows stay where they are for now. */
@@ -155,6 +159,36 @@ const toRow = ([
   partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
 });
 
+const TAKE_ROWS = `select ${COLUMNS}
+      from outbox
+      where id >= $7::bigint and bucket % $2::integer = $3::integer
+        and id not in (select unnest($1::bigint[] || $4::bigint[]))
+        and seller_id not in (select unnest($5::bigint[]))
+      order by id
+      limit $6::integer`;
+
+const EXCHANGE = {
+  name: 'exchange-rows',
+  text: `with removed as (delete from outbox where id = any ($1::bigint[])) ${TAKE_ROWS}`,
+};
+
+// The tombstone stands behind everything else of its seller, so that with it the last of what came before has been
+// acknowledged and deleted. Told by the transaction that deletes it: a crash undoes both, and the row is sent again. Of its
+// own, because the ordinary exchange runs hundreds of times a second.
+const EXCHANGE_AND_TELL = {
+  name: 'exchange-rows-and-tell',
+  text: `with removed as (
+        delete from outbox where id = any ($1::bigint[]) returning seller_id, version, type, value
+      ), told as (
+        update erasure_store set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
+          confirmed_at = case store when 'outbox' then clock_timestamp() end,
+          bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end
+        from removed join erasure on erasure.seller_id = removed.seller_id and erasure.version <= removed.version
+        where removed.type = 'seller-erased' and removed.value is null and erasure_id = erasure.id
+          and store in ('outbox', 'topic') and confirmed_at is null and bytes_until is null
+      ) ${TAKE_ROWS}`,
+};
+
 /**
  * Deletes what was sent and takes the oldest rows of the shard by id, in one statement: a round trip of its own for
  * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
@@ -173,20 +207,12 @@ const toRow = ([
 export async function exchangeRows(
   db: Queryable,
   shard: Shard,
-  { remove, except, held, limit }: Exchange,
+  { remove, tellsErasures = false, except, held, limit }: Exchange,
   floor: number,
 ): Promise<OutboxRow[]> {
   const { rows } = await db.query<Tuple>({
-    name: 'exchange-rows',
+    ...(tellsErasures ? EXCHANGE_AND_TELL : EXCHANGE),
     rowMode: 'array',
-    text: `with removed as (delete from outbox where id = any ($1::bigint[]))
-      select ${COLUMNS}
-      from outbox
-      where id >= $7::bigint and bucket % $2::integer = $3::integer
-        and id not in (select unnest($1::bigint[] || $4::bigint[]))
-        and seller_id not in (select unnest($5::bigint[]))
-      order by id
-      limit $6::integer`,
     values: [
       arrayLiteral(remove),
       shard.of,

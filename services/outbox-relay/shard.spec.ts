@@ -104,6 +104,19 @@ function rig(
   return { run, attempts, acknowledged, waiting, ended, outbox, told, released };
 }
 
+test('an exchange that removes the tombstone of an erasure tells of it, and no other does', async () => {
+  const tombstone = { ...row(2, 7, 2), type: 'seller-erased', value: null };
+  const { run, outbox } = rig([row(1, 7, 1), tombstone, row(3, 8, 1)]);
+  const tells: unknown[] = [];
+  const { exchange } = outbox;
+  outbox.exchange = (one) => {
+    if (one.remove.length > 0) tells.push([one.remove, one.tellsErasures]);
+    return exchange(one);
+  };
+  await run();
+  expect(tells).toEqual([[[1, 2, 3], true]]);
+});
+
 test('a marker waits until the state before it is on the topic, and nobody else waits for that', async () => {
   const state = (id: number, sellerId: number, value = '{}') => ({
     ...row(id, sellerId, 7, value),

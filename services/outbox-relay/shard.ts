@@ -116,9 +116,11 @@ export async function relayRows(
 
   /** Acknowledged, and not deleted yet. */
   let sent: readonly number[] = [];
+  let tellsErasures = false;
   const exchange = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
-    const rows = outbox.exchange({ remove: sent, except, held: held.list(), limit });
+    const rows = outbox.exchange({ remove: sent, tellsErasures, except, held: held.list(), limit });
     sent = [];
+    tellsErasures = false;
     rows.catch(() => {}); // Awaited later, perhaps after something else has failed.
     return rows;
   };
@@ -130,6 +132,7 @@ export async function relayRows(
       // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
       // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
       sent = [...sent, ...idsOf(batch)];
+      tellsErasures ||= batch.rows.some(endsErasure);
     }
     return outcome;
   };
@@ -337,6 +340,8 @@ class Sender {
     this.#observer.blocked(null);
   }
 }
+
+const endsErasure = ({ type, value }: OutboxRow) => value === null && type === 'seller-erased';
 
 const idsOf = ({ rows }: Batch): number[] => rows.map(({ id }) => id);
 

@@ -31,6 +31,7 @@ import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../identity/setting
 import { openIdentity } from '../identity/verifier.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
+import { forgetErased } from './forget-erased.ts';
 import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
@@ -215,9 +216,10 @@ export const role = defineRole({
           abort.signal,
           log,
         );
-        releases.push('being told of changes', () => {
+        const forgetting = forgetErased(pool, told.memory, abort.signal, log);
+        releases.push('being told of changes and erasures', () => {
           abort.abort();
-          return following;
+          return Promise.all([following, forgetting]);
         });
       }
       const look = async () => {

@@ -1,4 +1,4 @@
-import type { ToldOfChanges } from '#pages/page.ts';
+import type { ListMemory, ToldOfChanges } from '#pages/page.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -22,6 +22,16 @@ const QUEUE_HAS_ROOM = 0.3;
  * process: what it hears at a time was committed before, so that a statement sent later read it.
  */
 export class ViewChanges implements ToldOfChanges {
+  /** Of this process, all that remembers lists. */
+  readonly memory: ListMemory = {
+    forgetSeller: (sellerId) => {
+      for (const one of this.#memories) one.forgetSeller(sellerId);
+    },
+    forgetUnlessAskedWithin: (ms) => {
+      for (const one of this.#memories) one.forgetUnlessAskedWithin(ms);
+    },
+  };
+  readonly #memories: ListMemory[] = [];
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #changedAt = new Map<number, number>();
   /** Nothing is known of changes before this. */
@@ -29,6 +39,10 @@ export class ViewChanges implements ToldOfChanges {
 
   constructor(clock: Pick<Clock, 'monotonic'> = SYSTEM_CLOCK) {
     this.#clock = clock;
+  }
+
+  remembering(memory: ListMemory): void {
+    this.#memories.push(memory);
   }
 
   isUnchanged(sellerId: number, since: number): boolean {

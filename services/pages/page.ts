@@ -74,8 +74,18 @@ export interface Reads<Params, Own> {
   ): Promise<{ sellers: readonly number[]; own: () => Promise<Own | null> } | null>;
 }
 
+/** What a process remembers of lists. */
+export interface ListMemory {
+  /** Forgets a seller's list, also where it was read before and is still on its way. */
+  forgetSeller(sellerId: number): void;
+  /** Forgets what the view was not asked for in so long a time, in ms. */
+  forgetUnlessAskedWithin(ms: number): void;
+}
+
 /** Tells whether what was read from the view is still so, without asking the view. */
 export interface ToldOfChanges {
+  /** Takes whoever remembers lists, to have them forget. */
+  readonly remembering?: (memory: ListMemory) => void;
   /**
    * Whether the seller's row is what it was, as far as a process can know that is told of every change a moment after it
    * was committed.

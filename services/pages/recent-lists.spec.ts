@@ -9,6 +9,7 @@ const answer = (version: number, name?: string) =>
 function rig(told: ToldOfChanges = TOLD_NOTHING, capacity?: number) {
   const recent = new RecentLists(told, undefined, capacity);
   return {
+    recent,
     get: (id: number) => recent.get(id),
     isCurrent: (id: number, least = 0) => recent.isCurrent(recent.get(id)!, least),
     read: (id: number, text: string | null, remembered = recent.get(id), askedAt = performance.now()) =>
@@ -143,4 +144,35 @@ test('after the trust time it is asked again, whatever nobody told', () => {
   expect(recent.isCurrent(recent.get(1)!, 0)).toBe(true);
   now += 1;
   expect(recent.isCurrent(recent.get(1)!, 0)).toBe(false);
+});
+
+test('an erased seller is forgotten, and not remembered from an answer that was on its way', () => {
+  const { recent, get, read } = rig();
+  const before = performance.now();
+  for (const id of [1, 2]) read(id, answer(1, 'Secret'));
+  recent.forgetSeller(1);
+  expect([1, 2].map((id) => get(id) !== undefined)).toEqual([false, true]);
+  // Right for who asked before.
+  expect(read(1, answer(1, 'Secret'), undefined, before)?.clients).toHaveLength(1);
+  expect(get(1)).toBeUndefined();
+  read(1, answer(2));
+  expect(get(1)?.list?.version).toBe(2);
+});
+
+test('who cannot report remembers nothing for longer than it is trusted', () => {
+  const { recent, get, read } = rig();
+  const now = performance.now();
+  read(1, answer(1), undefined, now - LONGEST_TRUST_MS - 1);
+  read(2, answer(1), undefined, now);
+  recent.forgetUnlessAskedWithin(LONGEST_TRUST_MS);
+  expect([1, 2].map((id) => get(id) !== undefined)).toEqual([false, true]);
+  recent.forgetUnlessAskedWithin(0);
+  read(2, answer(1), undefined, now);
+  expect(get(2)).toBeUndefined();
+});
+
+test('whoever remembers lists can be told to forget', () => {
+  const remembering: unknown[] = [];
+  const { recent } = rig({ ...TOLD_NOTHING, remembering: (memory) => remembering.push(memory) });
+  expect(remembering).toEqual([recent]);
 });

@@ -1,5 +1,5 @@
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
-import type { ClientList, PageClient, ToldOfChanges } from './page.ts';
+import type { ClientList, ListMemory, PageClient, ToldOfChanges } from './page.ts';
 
 // What an entry costs beside its text, so that many empty lists, and sellers without one, are bounded too.
 const ENTRY = 200;
@@ -9,6 +9,8 @@ const ENTRY_WITHOUT_LIST = 40;
  * process from being told ends here: a lost notification, a replica behind, a queue that took none.
  */
 export const LONGEST_TRUST_MS = 5_000;
+/** No page waits longer for its database, in ms. */
+const LONGEST_ANSWER_MS = 60_000;
 
 export interface RecentList {
   readonly sellerId: number;
@@ -43,8 +45,12 @@ export const listUnless = (seller: string, remembered: string): string =>
  * what is remembered, and the list is sent only when the view says something else: sending, parsing and rendering a list
  * is done once a content.
  */
-export class RecentLists {
+export class RecentLists implements ListMemory {
   readonly #lists = new Map<number, RecentList>();
+  /** When a seller was last to be forgotten: what was asked for before and comes later is not remembered. */
+  readonly #forgottenAt = new Map<number, number>();
+  /** And so of every seller. */
+  #allForgottenAt = Number.NEGATIVE_INFINITY;
   readonly #told: ToldOfChanges;
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #capacity: number;
@@ -62,6 +68,24 @@ export class RecentLists {
     this.#told = told;
     this.#clock = clock;
     this.#capacity = capacity;
+    told.remembering?.(this);
+  }
+
+  forgetSeller(sellerId: number): void {
+    const now = this.now();
+    for (const [seller, at] of this.#forgottenAt) {
+      if (at > now - LONGEST_ANSWER_MS) break;
+      this.#forgottenAt.delete(seller);
+    }
+    this.#forgottenAt.delete(sellerId);
+    this.#forgottenAt.set(sellerId, now);
+    for (const [id, list] of this.#lists) if (list.sellerId === sellerId) this.#forget(id);
+  }
+
+  forgetUnlessAskedWithin(ms: number): void {
+    const oldest = this.now() - ms;
+    this.#allForgottenAt = oldest;
+    for (const [id, { askedAt }] of this.#lists) if (askedAt <= oldest) this.#forget(id);
   }
 
   /** The time that `askedAt` is of. */
@@ -115,6 +139,10 @@ export class RecentLists {
     const list = answer === null ? null : parse(answer);
     // An answer that was overtaken is right for who asked, and says nothing of now.
     if ((this.#lists.get(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
+    if (
+      askedAt <= Math.max(this.#allForgottenAt, this.#forgottenAt.get(sellerId) ?? Number.NEGATIVE_INFINITY)
+    )
+      return list;
     const digest = answer === null ? null : answer.slice(0, answer.indexOf(' '));
     const size = answer === null ? ENTRY_WITHOUT_LIST : answer.length + ENTRY;
     this.#forget(id);

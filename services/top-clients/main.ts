@@ -15,11 +15,14 @@ import { openIdentity } from '../identity/verifier.ts';
 import { openCallers } from './adapters/http/callers.ts';
 import { openLimits } from './adapters/http/limits.ts';
 import { httpServer } from './adapters/http/server.ts';
+import { postgresErasures } from './adapters/postgres/erasures.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { tracedSellers } from './adapters/postgres/traced-sellers.ts';
-import { sweepKeys, writeCanary } from './app/index.ts';
+import { emptyLogs, sweepKeys, writeCanary } from './app/index.ts';
 
 const SWEEP_EVERY_MS = 3_600_000;
+const EMPTY_LOGS_EVERY_MS = 1_000;
+const COUNT_ERASURES_EVERY_MS = 10_000;
 const PROBE_EVERY_MS = 1_000;
 const PROBE_DEADLINE_MS = 1_000;
 
@@ -132,6 +135,31 @@ export const role = defineRole({
         (forgotten) => log.info({ forgotten }, 'swept old idempotency keys'),
         (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
       );
+    const erasures = postgresErasures(pool);
+    // As much rest as work: sellers who write come first.
+    const rest = (tookMs: number) => pause(Math.max(5, tookMs), stopping.signal);
+    const emptied = (sellerId: number, version: number) =>
+      log.info({ sellerId, version }, 'emptied the log of an erased seller');
+    const emptyErased = () =>
+      emptyLogs(erasures, { emptied }, rest, stopping.signal).catch((err: unknown) =>
+        log.warn({ err }, 'could not empty the logs of erased sellers; goes on later'),
+      );
+    const openErasures = {
+      receipts: metrics.gauge('topclients_erasure_open_receipts'),
+      oldestSince: metrics.gauge('topclients_erasure_open_since_timestamp_seconds'),
+      topics: metrics.gauge('topclients_erasure_topic_receipts'),
+      topicDue: metrics.gauge('topclients_erasure_topic_due_timestamp_seconds'),
+    };
+    const countErasures = async () => {
+      try {
+        const open = await erasures.open();
+        for (const name of Object.keys(openErasures) as (keyof typeof open)[]) {
+          openErasures[name].set(open[name] ?? 0);
+        }
+      } catch (err) {
+        log.warn({ err }, 'could not count the receipts of erasures that are open');
+      }
+    };
     const canaryWrites = metrics.counter('topclients_canary_writes_total');
     for (const result of ['written', 'failed'] as const) canaryWrites.inc({ result }, 0);
     let canaryVersion: number | null = null;
@@ -149,6 +177,8 @@ export const role = defineRole({
       ...(config.canaryIntervalMs > 0 ? [repeat(canary, config.canaryIntervalMs, stopping.signal)] : []),
       repeat(probe, PROBE_EVERY_MS, stopping.signal),
       repeat(sweep, SWEEP_EVERY_MS, stopping.signal),
+      repeat(emptyErased, EMPTY_LOGS_EVERY_MS, stopping.signal),
+      repeat(countErasures, COUNT_ERASURES_EVERY_MS, stopping.signal),
     ]);
     releases.push('the background work', () => {
       stopping.abort();
@@ -161,7 +191,10 @@ export const role = defineRole({
     const limited = metrics.counter('topclients_rate_limited_total');
     for (const limit of ['seller', 'page', 'signed-in', 'address'] as const) limited.inc({ limit }, 0);
     const limits = openLimits(config, (limit) => limited.inc({ limit }));
-    const server = httpServer({ sellers, verifier, limits, callers, metrics, tracing, log }, config);
+    const server = httpServer(
+      { sellers, erasures, verifier, limits, callers, metrics, tracing, log },
+      config,
+    );
     const listening = await listen(server, config.port, config.host, log);
     isListening = true;
     releases.push('the HTTP server', () => drain(server));

@@ -34,6 +34,7 @@ import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
 import { seed } from '../../services/seed/seed.ts';
+import { credential } from '../support/callers.ts';
 import { identityConfig } from '../support/identity.ts';
 import { until } from '../support/pipeline.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
@@ -192,7 +193,7 @@ describe('the self-view', () => {
           databaseCaFile: undefined,
           selfViewUrl: undefined,
         },
-        identity: openCallerIdentity(null, 'self-view', context),
+        identity: openCallerIdentity(credential('self-view'), 'self-view', context),
         verifier: tokensOf(context),
       }),
     );
@@ -379,10 +380,13 @@ describe('the source of truth', () => {
       'PUT /v1/sellers/{sellerId}/clients/order': { clientIds: ids },
       'PATCH /v1/sellers/{sellerId}/clients/{clientId}': { industry: 'Headers' },
       'POST /v1/top-clients/batch-get': { sellerIds: [2] },
+      'POST /v1/erasures': { erasures: [] },
     }[asked];
     const token = await bench.issuer.token(2, { scope: 'top-clients:erase' });
     for (const as of [{ token }, {}]) {
-      const answer = await source.call(method, path, { ...as, ...(body ? { body } : {}) });
+      const headers: Record<string, string> =
+        'token' in as ? { 'top-clients-caller': credential('self-view') } : {};
+      const answer = await source.call(method, path, { ...as, headers, ...(body ? { body } : {}) });
       const isRead = method === 'GET' || asked.endsWith('/batch-get');
       if ('token' in as) expect(answer.status).toBeLessThan(300);
       // Of a seller's own history nothing is kept.

@@ -7,6 +7,7 @@ import { SignJWT } from 'jose';
 import { BatchGetAnswer, Erasures, History, SellerClients } from '../../services/contracts/api.ts';
 import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
+import { ErasureReceipt } from '../../services/contracts/erasures.ts';
 import { decodeEvent } from '../../services/contracts/events.ts';
 import {
   PROBLEM_MEDIA_TYPE,
@@ -14,9 +15,11 @@ import {
   Problem,
   type ProblemType,
 } from '../../services/contracts/problems.ts';
+import { credential } from '../support/callers.ts';
 import { type CallAnswer, type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 let bench: SourceBench;
+const AS_SELF_VIEW = { 'top-clients-caller': credential('self-view') };
 let source: Source;
 
 beforeAll(async () => {
@@ -289,6 +292,7 @@ describe('what it answers', () => {
     expect(body.openapi).toMatch(/^3\.1/);
     expect(Object.keys(body.paths).sort()).toEqual([
       '/erasures',
+      '/erasures/{erasureId}',
       '/openapi.json',
       '/sellers/{sellerId}',
       '/sellers/{sellerId}/clients',
@@ -1180,6 +1184,9 @@ describe('an erasure', () => {
       headers,
     });
 
+  const receipt = async (answer: CallAnswer) =>
+    ErasureReceipt.parse((await source.call('GET', answer.headers.get('location')!)).body);
+
   test('leaves a version and nothing that was said', async () => {
     const seller = newSeller();
     const secret = 'Secret brand';
@@ -1203,6 +1210,10 @@ describe('an erasure', () => {
       { version: 1, type: 'client-added', change: null },
       { version: 2, type: 'seller-erased', change: { type: 'seller-erased' } },
     ]);
+    await eventually(async () => {
+      const { stores } = await receipt(answer);
+      expect(stores.find(({ store }) => store === 'log')?.confirmedAt).not.toBeNull();
+    });
     const left = await source.query<{ said: string }>(
       `select (select coalesce(string_agg(s::text, ''), '') from seller s where seller_id = $1)
         || (select string_agg(e::text, '') from seller_event e where seller_id = $1)
@@ -1275,11 +1286,62 @@ describe('an erasure', () => {
   test('twice, or of a seller without a list, is done once or not at all', async () => {
     const seller = newSeller();
     await add(seller, 'A');
-    expect((await erase(seller)).body).toEqual({ sellerId: seller, version: 2 });
-    expect((await erase(seller)).body).toEqual({ sellerId: seller, version: 2 });
+    const first = await erase(seller);
+    expect(first.body).toMatchObject({ sellerId: seller, version: 2 });
+    expect((await erase(seller)).body).toEqual(first.body);
     const nobody = newSeller();
     expect(await erase(nobody)).toMatchObject({ status: 202, body: { version: 0 } });
     expect(await outbox(nobody)).toEqual([]);
+  });
+
+  test('leaves a receipt at an address that names no seller', async () => {
+    const seller = newSeller();
+    await add(seller, 'Secret brand');
+    const answer = await erase(seller);
+    const { erasureId } = answer.body as { erasureId: string };
+    expect(answer.headers.get('location')).toBe(`/v1/erasures/${erasureId}`);
+    const { stores, ...head } = await receipt(answer);
+    expect(head).toEqual({
+      id: erasureId,
+      sellerId: seller,
+      version: 2,
+      requestedAt: expect.any(String),
+      complete: false,
+      completedAt: null,
+    });
+    expect(stores.map(({ store }) => store)).toEqual(['state', 'log', 'idempotency-keys', 'outbox', 'topic']);
+    const by = new Map(stores.map((one) => [one.store, one]));
+    expect(by.get('state')).toMatchObject({ confirmedAt: head.requestedAt, openBecause: null });
+    // Nobody relays here.
+    expect(by.get('outbox')).toMatchObject({
+      confirmedAt: null,
+      openBecause: expect.stringContaining('relay'),
+    });
+    expect(JSON.stringify(stores)).not.toContain('Secret');
+    expect((await source.call('GET', answer.headers.get('location')!)).headers.get('cache-control')).toBe(
+      'no-store',
+    );
+  });
+
+  test('has no other receipt at an address that is like one', async () => {
+    expectProblem(await source.call('GET', `/v1/erasures/${randomUUID()}`), 'not-found');
+    expectProblem(await source.call('GET', '/v1/erasures/1'), 'invalid-request');
+  });
+
+  test('of a seller who never changed anything asks only those who might know better', async () => {
+    const { stores } = await receipt(await erase(newSeller()));
+    expect(stores.filter(({ confirmedAt }) => confirmedAt === null)).toEqual([]);
+  });
+
+  test('that was committed before there were receipts gets one, and its tombstone is sent again', async () => {
+    const seller = newSeller();
+    await add(seller, 'A');
+    await erase(seller);
+    await source.query('delete from erasure where seller_id = $1', [seller]);
+    await source.query('delete from outbox where seller_id = $1', [seller]);
+    const { version } = await receipt(await erase(seller));
+    expect(version).toBe(2);
+    expect(await outbox(seller)).toMatchObject([{ version: 2, type: 'seller-erased', value: null }]);
   });
 
   test('keeps its own idempotency key', async () => {
@@ -1301,7 +1363,7 @@ describe('an erasure', () => {
       await add(seller, 'back again');
     }
     const page = async (query: string) =>
-      Erasures.parse((await source.call('GET', `/v1/erasures?${query}`)).body);
+      Erasures.parse((await source.call('GET', `/v1/erasures?${query}`, { headers: AS_SELF_VIEW })).body);
     const whole = await page(`since=${since}`);
     expect(whole.next).toBeNull();
     expect(whole.erasures).toEqual(
@@ -1315,8 +1377,36 @@ describe('an erasure', () => {
     }
     expect(found).toEqual(gone);
     for (const query of ['', 'since=yesterday', `since=${since}&limit=0`, `since=${since}&limit=1001`]) {
-      expectProblem(await source.call('GET', `/v1/erasures?${query}`), 'invalid-request');
+      const asked = await source.call('GET', `/v1/erasures?${query}`, { headers: AS_SELF_VIEW });
+      expectProblem(asked, 'invalid-request');
     }
+  });
+
+  test('is told to pages of ours alone, and confirmed by the self-view alone', async () => {
+    const [seller, other] = [newSeller(), newSeller()];
+    for (const one of [seller, other]) await add(one, 'A');
+    const address = (await erase(seller)).headers.get('location')!;
+    await erase(other);
+    const confirm = (headers: Record<string, string>, body: unknown) =>
+      source.call('POST', '/v1/erasures', { headers, body });
+    const erasures = [{ sellerId: seller, version: 2 }];
+    const strangers: Record<string, string>[] = [
+      {},
+      { 'top-clients-caller': `${AS_SELF_VIEW['top-clients-caller']}0` },
+    ];
+    for (const headers of strangers) {
+      const asked = await source.call('GET', '/v1/erasures?since=2026-01-01T00:00:00Z', { headers });
+      expectProblem(asked, 'forbidden');
+      expectProblem(await confirm(headers, { erasures }), 'forbidden');
+    }
+    expectProblem(await confirm({ 'top-clients-caller': credential('gig') }, { erasures }), 'forbidden');
+    const many = Array.from({ length: 501 }, () => erasures[0]);
+    expectProblem(await confirm(AS_SELF_VIEW, { erasures: many }), 'invalid-request');
+    expect((await confirm(AS_SELF_VIEW, { erasures })).status).toBe(204);
+    const { stores } = ErasureReceipt.parse((await source.call('GET', address)).body);
+    expect(stores.find(({ store }) => store === 'changes')).toMatchObject({
+      confirmedAt: expect.any(String),
+    });
   });
 
   test('needs the scope; with it the seller may, too', async () => {
@@ -1407,6 +1497,11 @@ describe('limits', () => {
     expect(Number(refused.headers.get('retry-after'))).toBeLessThanOrEqual(60);
     expect((await write(other)).status).toBe(201);
     expect((await read(seller, limited)).version).toBe(3);
+    // Who has used up what a seller may send can be forgotten all the same.
+    const token = await bench.issuer.token('operator', { scope: 'top-clients:erase' });
+    for (const _ of [1, 2]) {
+      expect((await limited.call('DELETE', `/v1/sellers/${seller}`, { token })).status).toBe(202);
+    }
     expect(await metric(limited, 'topclients_rate_limited_total{limit="seller"}')).toBe(1);
     await limited.stop();
   });

@@ -178,10 +178,27 @@ const WHERE_VIEWS_KEEP = {
   parked: 'select count(*) from parked where value like $1',
 };
 
-/** I8: what erased sellers had told is in no table, on no page, and a tombstone stands last on the topic. */
+/** Stores of the source that have not confirmed an erasure; those of pages are told by their watchers, who may be away. */
+const NOT_CONFIRMED = `select distinct seller_id, store, open_because from erasure_store
+  join erasure on id = erasure_id where confirmed_at is null and store = any ('{state,log,idempotency-keys,outbox}')`;
+
+/**
+ * I8: what erased sellers had told is in no table, on no page, and a tombstone stands last on the topic. It is looked for
+ * once the receipts say that it is gone.
+ */
 export async function remembered(world: World, erased: ReadonlyMap<number, string>): Promise<Finding[]> {
   const findings: Finding[] = [];
   const found = (what: string) => findings.push({ promise: 'I8', what });
+  const open = async () =>
+    (
+      await world.source.query<{ seller_id: number; store: string; open_because: string | null }>(
+        NOT_CONFIRMED,
+      )
+    ).rows;
+  await until('the receipts are confirmed', async () => (await open()).length === 0).catch(() => {});
+  for (const { seller_id, store, open_because } of await open()) {
+    found(`${store} has not confirmed that seller ${seller_id} is erased: ${open_because}`);
+  }
   for (const [seller, secret] of erased) {
     for (const [table, text] of Object.entries(WHERE_SOURCE_KEEPS)) {
       const { rows } = await world.source.query<{ count: number }>(text, [`%${secret}%`]);

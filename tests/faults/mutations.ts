@@ -153,7 +153,13 @@ export const MUTATIONS: readonly Mutation[] = [
     about: 'an erasure leaves the log as it was',
     faults: ['kill-relay'],
     breaks: ['I8'],
-    patches: [{ file: SELLERS, find: 'and change is not null', replace: 'and change is not null and false' }],
+    patches: [
+      {
+        file: 'services/top-clients/adapters/postgres/erasures.ts',
+        find: 'and change is not null',
+        replace: 'and change is not null and false',
+      },
+    ],
   },
   {
     name: 'park-blocks',

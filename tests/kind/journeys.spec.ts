@@ -249,6 +249,30 @@ journey(
   },
 );
 
+journey('an erasure is confirmed by every store but the topic, and its receipt names each page', async () => {
+  const seller = 8;
+  await addClient(seller, `Erased ${Date.now()}`);
+  const { body: operator } = await visitor.ask({
+    url: `http://top-clients-issuer:8080/token?seller=${seller}&scope=top-clients:erase`,
+  });
+  const { status, headers } = await visitor.ask({
+    url: `${SOURCE}/v1/sellers/${seller}`,
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${operator.access_token}` },
+  });
+  expect(status).toBe(202);
+  type Store = { store: string; place: string | null; confirmedAt: string | null };
+  const stores = async (): Promise<Store[]> =>
+    (await visitor.ask({ url: `${SOURCE}${headers['location']}` })).body.stores;
+  await until(
+    'all but the topic have confirmed',
+    async () => (await stores()).every(({ store, confirmedAt }) => store === 'topic' || confirmedAt !== null),
+    60_000,
+  );
+  const pages = (await stores()).filter(({ store }) => store === 'view').map(({ place }) => place);
+  for (const page of PAGES) expect(pages).toContainEqual(expect.stringMatching(`^${page} `));
+});
+
 journey('each pod is killed in turn, and no page request fails', async () => {
   await withoutAFailedRequest(EVERY_PAGE, async () => {
     const pods = (await cluster.list('pods', 'app.kubernetes.io/name=top-clients')).filter(

@@ -37,16 +37,20 @@ const sellerTuple = (source: SimSource, sellerId: number) => {
 };
 const isKnown = (source: SimSource) => (sellerId: number) => source.versionOf(sellerId) > 0;
 
+function exchange(source: SimSource, [remove, , , except, held, limit, floor]: readonly unknown[]) {
+  source.remove([...idsIn(remove)]);
+  const [skipped, heldSellers] = [idsIn(except), idsIn(held)];
+  return inOrder(source)
+    .filter(({ id, sellerId }) => id >= (floor as number) && !skipped.has(id) && !heldSellers.has(sellerId))
+    .slice(0, limit as number)
+    .map((row) => outboxTuple(row, source.layout));
+}
+
 /** What the statements of outbox.ts, id-floor.ts and postgres-source.ts mean, by their names. */
 const STATEMENTS: Readonly<Record<string, Statement>> = {
-  'exchange-rows': (source, [remove, , , except, held, limit, floor]) => {
-    source.remove([...idsIn(remove)]);
-    const [skipped, heldSellers] = [idsIn(except), idsIn(held)];
-    return inOrder(source)
-      .filter(({ id, sellerId }) => id >= (floor as number) && !skipped.has(id) && !heldSellers.has(sellerId))
-      .slice(0, limit as number)
-      .map((row) => outboxTuple(row, source.layout));
-  },
+  'exchange-rows': exchange,
+  // There are no receipts here.
+  'exchange-rows-and-tell': exchange,
   'find-row': (source, [id]) => {
     const row = source.outbox.get(id as number);
     return row ? [outboxTuple(row, source.layout)] : [];

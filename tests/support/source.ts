@@ -8,6 +8,7 @@ import { type LocalPostgres, startPostgres } from '../../services/local-infra/po
 import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
+import { CALLER_KEY } from './callers.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
 import { asItsUser, makeUsers, namesOf } from './users.ts';
 
@@ -82,6 +83,7 @@ export async function startSourceBench(): Promise<SourceBench> {
           TC_JWT_ISSUER: issuer.issuer,
           TC_JWT_AUDIENCE: issuer.audience,
           TC_WRITES_PER_MINUTE: '0',
+          TC_CALLER_KEY: CALLER_KEY,
           // Tests call as strangers, from one address.
           TC_REQUESTS_PER_MINUTE: '0',
           // What a test finds in the tables shall be its own.

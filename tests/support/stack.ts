@@ -8,7 +8,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
+import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-infra/process.ts';
@@ -35,6 +35,8 @@ export interface StackOptions {
   readonly partitions?: number;
   /** Whether each view is watched, by a process `watch-<page>`; no by default. */
   readonly watch?: boolean;
+  /** Of the broker, beside the ordinary ones. */
+  readonly kafkaProperties?: KafkaOptions['properties'];
   /** Further flags of a role by the name of its process: `{ 'top-clients': { 'writes-per-minute': 5 } }`. */
   readonly flags?: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
 }
@@ -43,6 +45,8 @@ export interface StackOptions {
 export interface Stack {
   /** Public base addresses, without a trailing slash. A page that was not asked for has none. */
   readonly urls: Readonly<Record<'source' | PageName, string>>;
+  /** Where all data and logs are: `postgres/pgdata`, `kafka/data`, `<process>.log`. */
+  readonly folder: string;
   /** Signs tokens as the demo's issuer does. */
   readonly issuer: TestIssuer;
   readonly postgres: LocalPostgres;
@@ -97,7 +101,10 @@ async function start(
       running.push(one);
       return one;
     }),
-    startKafka({ dataDir: join(folder, 'kafka') }).then((one) => {
+    startKafka({
+      dataDir: join(folder, 'kafka'),
+      ...(options.kafkaProperties ? { properties: options.kafkaProperties } : {}),
+    }).then((one) => {
       running.push(one);
       return one;
     }),
@@ -262,6 +269,7 @@ async function start(
   };
   return {
     urls,
+    folder,
     issuer,
     postgres,
     kafka,

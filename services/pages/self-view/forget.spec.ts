@@ -21,6 +21,7 @@ async function run(answers: Answer<Erasures>[], rounds: number, failsFor: readon
   const stop = new AbortController();
   const asked: string[] = [];
   const erased: number[] = [];
+  const confirmed: number[][] = [];
   const forgotten: number[] = [];
   const swept: number[] = [];
   let now = NOON;
@@ -50,10 +51,14 @@ async function run(answers: Answer<Erasures>[], rounds: number, failsFor: readon
       asked.push(since);
       return answers.shift() ?? page([], null);
     },
+    async confirmErasures(some: readonly Erasure[]): Promise<Answer<undefined>> {
+      confirmed.push(some.map(({ sellerId }) => sellerId));
+      return { outcome: 'done', value: undefined };
+    },
   };
   const deps = { changes, source, forgotten: (at: number) => forgotten.push(at), log: silentLog, clock };
   await forgetChanges(deps, stop.signal);
-  return { asked, erased, forgotten, swept };
+  return { asked, confirmed, erased, forgotten, swept };
 }
 
 test('asks at first for all that may be noted, then for what overlaps the last look, page by page', async () => {
@@ -73,4 +78,9 @@ test('after a failure asks again from where the last success ended, and says not
   expect(asked).toEqual([minutesBefore(NOON, 65), from, from]);
   expect(erased).toEqual([4]);
   expect(forgotten).toEqual([NOON, NOON + 30_000]);
+});
+
+test('reports itself at the first look, and confirms each erasure once', async () => {
+  const { confirmed } = await run([page([], null), page([1, 2], null), page([1, 2, 3], null)], 4);
+  expect(confirmed).toEqual([[], [1, 2], [3]]);
 });

@@ -1,7 +1,8 @@
+import type { Erasures } from '#contracts/api.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
-import type { Forgetting } from './change-log.ts';
-import type { SourceOfTruth } from './source-of-truth.ts';
+import type { Erasure, Forgetting } from './change-log.ts';
+import type { Answer, SourceOfTruth } from './source-of-truth.ts';
 
 /** So soon an erasure reaches the record of changes. In ms. */
 const EVERY_MS = 10_000;
@@ -12,9 +13,14 @@ const AT_FIRST_MS = 65 * 60_000;
 /** Later looks overlap by so much: for clocks that differ, and transactions that commit late. In ms. */
 const OVERLAP_MS = 10 * 60_000;
 
+/** What the source takes at once. */
+const CONFIRMED_AT_A_TIME = 500;
+/** Remembered; what is forgotten is confirmed again, which changes nothing. */
+const MOST_CONFIRMED = 10_000;
+
 export interface ForgetDeps {
   readonly changes: Forgetting;
-  readonly source: Pick<SourceOfTruth, 'erasures'>;
+  readonly source: Pick<SourceOfTruth, 'erasures' | 'confirmErasures'>;
   /** Told each time everything is forgotten that has to be, as milliseconds since 1970. */
   readonly forgotten: (at: number) => void;
   readonly log: Log;
@@ -30,6 +36,9 @@ export async function forgetChanges(
   signal: AbortSignal,
 ): Promise<void> {
   let since = clock.now() - AT_FIRST_MS;
+  /** Looks overlap: what was confirmed need not be again. */
+  const confirmed = new Set<string>();
+  let hasReported = false;
   let fails = false;
   while (!signal.aborted) {
     const began = clock.now();
@@ -52,12 +61,37 @@ export async function forgetChanges(
   async function carryOut(from: string): Promise<number> {
     let deleted = 0;
     for (let next: string | null = from; next !== null; ) {
-      const answer = await source.erasures(next, AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]));
-      if (answer.outcome === 'refused') throw new Error(`the source refused: ${answer.problem.detail}`);
-      if (answer.outcome !== 'done') throw answer.cause;
-      deleted += await changes.erase(answer.value.erasures);
-      next = answer.value.next;
+      const page: Erasures = done(await source.erasures(next, soon()));
+      deleted += await changes.erase(page.erasures);
+      await confirm(page.erasures);
+      next = page.next;
     }
     return deleted;
   }
+
+  /** Has the receipts say so, once each; and, at the first time, that there is a record to wait for. */
+  async function confirm(erasures: readonly Erasure[]): Promise<void> {
+    const news: Erasure[] = [];
+    for (const { sellerId, version } of erasures) {
+      if (confirmed.has(`${sellerId}/${version}`)) continue;
+      if (await changes.isErased({ sellerId, version })) news.push({ sellerId, version });
+    }
+    for (let at = 0; at < news.length || !hasReported; at += CONFIRMED_AT_A_TIME) {
+      const some = news.slice(at, at + CONFIRMED_AT_A_TIME);
+      done(await source.confirmErasures(some, soon()));
+      hasReported = true;
+      if (confirmed.size > MOST_CONFIRMED) confirmed.clear();
+      for (const { sellerId, version } of some) confirmed.add(`${sellerId}/${version}`);
+    }
+  }
+
+  function soon(): AbortSignal {
+    return AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]);
+  }
+}
+
+function done<T>(answer: Answer<T>): T {
+  if (answer.outcome === 'refused') throw new Error(`the source refused: ${answer.problem.detail}`);
+  if (answer.outcome !== 'done') throw answer.cause;
+  return answer.value;
 }

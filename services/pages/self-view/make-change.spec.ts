@@ -69,6 +69,7 @@ function sourceInMemory() {
       write(terms, () => ({ clients: clients.filter(({ id }) => id !== clientId) })),
     reorder: (_seller, clientIds, terms) =>
       write(terms, () => ({ clients: clientIds.map((id) => clients.find((one) => one.id === id)!) })),
+    confirmErasures: async () => ({ outcome: 'done', value: undefined }),
     erasures: async () => ({ outcome: 'done', value: { erasures: [], next: null } }),
     close: async () => {},
   };

@@ -9,7 +9,7 @@ import {
 } from 'cockatiel';
 import { Agent, request } from 'undici';
 import { z } from 'zod';
-import { Erasures } from '#contracts/api.ts';
+import { Erasures, type ErasuresConfirmed } from '#contracts/api.ts';
 import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
@@ -59,6 +59,8 @@ export interface SourceOfTruth {
   reorder(sellerId: number, clientIds: readonly string[], terms: WriteTerms): Promise<Answer<Written>>;
   /** A page of the erasures committed at or after an instant, oldest first; `next` is the instant of the next page. */
   erasures(since: string, signal: AbortSignal): Promise<Answer<Erasures>>;
+  /** Reports that nothing from before these erasures, 500 at most, is left in the record of changes. */
+  confirmErasures(erasures: ErasuresConfirmed['erasures'], signal: AbortSignal): Promise<Answer<undefined>>;
   close(): Promise<void>;
 }
 
@@ -229,6 +231,8 @@ export function openSourceOfTruth(baseUrl: string, identity: CallerIdentity): So
       call({ method: 'GET', path: `/erasures?since=${encodeURIComponent(since)}`, signal }, ({ body }) =>
         Erasures.parse(body),
       ),
+    confirmErasures: (erasures, signal) =>
+      call({ method: 'POST', path: '/erasures', body: { erasures }, signal }, () => undefined),
     close: () => agent.destroy(),
   };
 }

@@ -1,9 +1,9 @@
-import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
+import type { Erasures, Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
 /**
- * Forgets what is known of a seller: the list, what earlier log entries say, and the answers kept for idempotency
- * keys. The versions stay and go on, so that a late message cannot bring anything back.
+ * Forgets what is known of a seller: the list, and the answers kept for idempotency keys; the log is hidden from then on
+ * and emptied afterwards. The versions stay and go on, so that a late message cannot bring anything back.
  */
 export const eraseSeller = (
   sellers: Sellers,
@@ -13,3 +13,9 @@ export const eraseSeller = (
     sellerId: request.sellerId,
     version,
   }));
+
+/** The id of an erasure's receipt; null for one that was committed before receipts were kept, and is only replayed. */
+export const receiptIdOf = (
+  erasures: Erasures,
+  { sellerId, version }: { sellerId: number; version: number },
+): Promise<string | null> => erasures.idOf(sellerId, version);

@@ -1,4 +1,5 @@
 import type { Client } from '#contracts/client.ts';
+import type { ErasureReceipt } from '#contracts/erasures.ts';
 import type { Change } from '#contracts/events.ts';
 import type { Rejection, Seller } from '../domain/seller.ts';
 
@@ -13,7 +14,7 @@ export interface StoredList {
   readonly clients: JsonText;
 }
 
-/** One entry of the log; `change` is null where an erasure emptied it. */
+/** One entry of the log; `change` is null below an erasure, from its commit on. */
 export interface LogEntry {
   readonly version: number;
   readonly type: string;
@@ -85,6 +86,8 @@ export interface Verdict<Answer> {
   readonly commits: readonly { readonly change: Change; readonly after: Seller }[];
   readonly decided: Decided<Answer>;
   readonly kept: Kept;
+  /** The version of an erasure, whether it is committed now or was before: a receipt is opened unless there is one. */
+  readonly erasedAt?: number;
 }
 
 /** The store of sellers, their log and their outbox. */
@@ -106,7 +109,7 @@ export interface Sellers {
     sellerIds: readonly number[],
     mostBytes: number,
   ): Promise<{ readonly lists: StoredList[]; readonly remaining: number[] }>;
-  /** Entries with a version greater than `after`, oldest first. */
+  /** Entries with a version greater than `after`, oldest first; without contents below the newest erasure. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
   /** Erasures committed at `since` or later, oldest first; those of the same instant as the last come along. */
   erasures(since: string, limit: number): Promise<LoggedErasure[]>;
@@ -114,6 +117,45 @@ export interface Sellers {
   shortenLog(sellerId: number, through: number): Promise<void>;
   /** Forgets keys older than `hours`, a bounded number at a time; resolves to how many. */
   forgetKeys(hours: number, signal: AbortSignal): Promise<number>;
+}
+
+/** Receipts that wait for a store. Instants in seconds since 1970; null where none waits. */
+export interface OpenReceipts {
+  /** For another store than the topic. */
+  readonly receipts: number;
+  /** Since when the oldest of them waits. */
+  readonly oldestSince: number | null;
+  /** For the topic. */
+  readonly topics: number;
+  /** By when the first of these should be gone from it; null as well where no tombstone was acknowledged. */
+  readonly topicDue: number | null;
+}
+
+/** A seller, and the version that the erasure led to. */
+export interface Erased {
+  readonly sellerId: number;
+  readonly version: number;
+}
+
+/** The receipts of erasures, and the logs that erasures left to be emptied. */
+export interface Erasures {
+  /** The id of the receipt of an erasure; null when there is none. */
+  idOf(sellerId: number, version: number): Promise<string | null>;
+  receipt(id: string): Promise<ErasureReceipt | null>;
+  /**
+   * Empties the next entries of some erased seller's log, `entries` at most, in one transaction that stores how far it got.
+   * @returns null when no log is left to be emptied, or others are at those that are
+   * @throws Unavailable when it took too long, or the store cannot be reached
+   */
+  emptyNextBatch(
+    entries: number,
+  ): Promise<{ readonly sellerId: number; readonly version: number; readonly isEmptied: boolean } | null>;
+  open(): Promise<OpenReceipts>;
+  /**
+   * Takes the report of self-view, which looks by itself which sellers were erased: nothing from before these erasures is
+   * left in its record of changes. Receipts wait for it from its first report on, so an empty one is a beginning.
+   */
+  confirmChanges(erasures: readonly Erased[]): Promise<void>;
 }
 
 /** One entry of the log, for rebuilding. */

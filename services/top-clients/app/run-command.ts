@@ -45,6 +45,7 @@ export async function runCommand<Answer>(
     const list = { ...after, updatedAt: commits.length > 0 ? now : updatedAt };
     return {
       commits,
+      ...(command.kind === 'erase-seller' ? { erasedAt: version } : {}),
       decided: { kind: 'done', version, answer: answer({ version, addedId, list }) },
       kept: { kind: 'done', version, addedId },
     };

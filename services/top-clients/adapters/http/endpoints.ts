@@ -5,6 +5,7 @@ import {
   BatchGetRequest,
   ClientOrder,
   EnrichmentQuery,
+  ErasuresConfirmed,
   ErasuresQuery,
   HistoryQuery,
   IdempotencyKey,
@@ -12,8 +13,10 @@ import {
   PathClientId,
   PathSellerId,
 } from '#contracts/api.ts';
+import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
+import { ErasureId } from '#contracts/erasures.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
@@ -25,14 +28,17 @@ import {
   readClient,
   readErasures,
   readHistory,
+  readReceipt,
+  receiptIdOf,
   removeClient,
   reorderClients,
   updateClient,
 } from '../../app/index.ts';
-import type { LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
+import type { Erasures, LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
 import { type Answer, answerOf } from './answers.ts';
 import { authenticate, maySeeContents, mustBe, mustBeAllowedToErase } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
+import { CALLER_FIELD, type Callers } from './callers.ts';
 import type { Limits } from './limits.ts';
 import { observedOf } from './observation.ts';
 import { etagOf, excludedVersions, expectedVersions, isKnown } from './preconditions.ts';
@@ -44,6 +50,8 @@ export type Routes = Readonly<Record<string, Partial<Record<Method, Endpoint>>>>
 
 export interface Ports {
   readonly sellers: Sellers;
+  readonly erasures: Erasures;
+  readonly callers: Callers;
   readonly verifier: TokenVerifier;
   readonly limits: Limits;
   readonly metrics: Metrics;
@@ -55,7 +63,12 @@ const PATCH_BODY = ['application/merge-patch+json', 'application/json'];
 
 /** Every address of the HTTP contract, by its template, with what answers each method. */
 export function endpoints(ports: Ports): Routes {
-  const { sellers, verifier, limits } = ports;
+  const { sellers, erasures, callers, verifier, limits } = ports;
+  const callerOf = (req: Request): Caller => {
+    const caller = callers.identify(req.headers[CALLER_FIELD]);
+    if (caller !== null && caller !== UNKNOWN_CALLER) return caller;
+    throw new Refusal('forbidden', `this is for pages of ours, which say who they are by ${CALLER_HEADER}`);
+  };
   const commands = ports.metrics.counter('topclients_commands_total');
 
   /** The order of refusals: address, token, whose token, rate, body, then what the store decides. */
@@ -71,7 +84,8 @@ export function endpoints(ports: Ports): Routes {
         `seller ${sellerId} is made up to time changes; nobody else may change it`,
       );
     }
-    await limits.write(sellerId);
+    // A seller's own budget must not stand between them and being forgotten.
+    if (may === 'change') await limits.write(sellerId);
     return sellerId;
   };
   const answer = <T>(command: string, result: WriteResult<T>, success: (answer: T) => Answer): Answer => {
@@ -163,15 +177,40 @@ export function endpoints(ports: Ports): Routes {
       delete: async (req) => {
         const sellerId = await admit(req, 'erase');
         const result = await eraseSeller(sellers, writeOf(req, sellerId));
-        return answer('erase-seller', result, (erased) => ({ status: 202, json: JSON.stringify(erased) }));
+        const id = erasedBy(result) && (await receiptIdOf(erasures, erasedBy(result)!));
+        return answer('erase-seller', result, ({ sellerId: erased, version }) => ({
+          status: 202,
+          headers: id === null ? {} : { Location: `/v1/erasures/${id}` },
+          json: JSON.stringify({ sellerId: erased, version, erasureId: id }),
+        }));
+      },
+    },
+
+    '/v1/erasures/{erasureId}': {
+      get: async (req) => {
+        const id = parse(req.params['erasureId'], ErasureId, 'path.erasureId');
+        queryOf(req, NoQuery);
+        const receipt = await readReceipt(erasures, id);
+        if (!receipt) throw new Refusal('not-found', `there is no receipt ${id}`);
+        return { status: 200, headers: PRIVATE, json: JSON.stringify(receipt) };
       },
     },
 
     '/v1/erasures': {
       get: async (req) => {
+        callerOf(req);
         const { since, limit } = queryOf(req, ErasuresQuery);
         const page = await readErasures(sellers, since, limit);
-        return { status: 200, headers: FRESH, json: JSON.stringify(page) };
+        return { status: 200, headers: PRIVATE, json: JSON.stringify(page) };
+      },
+      post: async (req) => {
+        if (callerOf(req) !== 'self-view') {
+          throw new Refusal('forbidden', 'the self-view alone confirms erasures here');
+        }
+        queryOf(req, NoQuery);
+        const { erasures: confirmed } = parseBody(readBody(req, JSON_BODY), ErasuresConfirmed);
+        await erasures.confirmChanges(confirmed);
+        return { status: 204 };
       },
     },
 
@@ -202,6 +241,12 @@ let openApi: Promise<string> | undefined;
 
 /** A cache may keep the answer but must ask every time. */
 const FRESH = { 'Cache-Control': 'no-cache' };
+/** Its address is all that protects it. */
+const PRIVATE = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
+
+/** The erasure that a command came to, also where its answer is given again. */
+const erasedBy = <T>(result: WriteResult<T>): T | null =>
+  'decided' in result && result.decided.kind === 'done' ? result.decided.answer : null;
 
 function unlessKnown(req: Request, version: number, json: () => string): Answer {
   const headers = { ETag: etagOf(version), ...FRESH };

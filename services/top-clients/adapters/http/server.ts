@@ -5,7 +5,7 @@ import { openHttpServer, type ServerLimits } from '#platform/http-server.ts';
 import type { Log } from '#platform/log.ts';
 import { proxiesOf } from '#platform/trusted-proxies.ts';
 import { send, sendProblem } from './answers.ts';
-import { CALLER_FIELD, type Callers } from './callers.ts';
+import { CALLER_FIELD } from './callers.ts';
 import { type Endpoint, endpoints, type Ports } from './endpoints.ts';
 import { limitSenders } from './limits.ts';
 import { observedOf, observer } from './observation.ts';
@@ -17,7 +17,7 @@ export interface ServerSettings extends ServerLimits {
 }
 
 /** Builds the server of the HTTP contract; the caller listens and drains. */
-export function httpServer(ports: Ports & { log: Log; callers: Callers }, settings: ServerSettings): Server {
+export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings): Server {
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');

@@ -13,9 +13,8 @@ import {
   type WriteRequest,
 } from '../../app/ports.ts';
 import type { Rejection, Seller } from '../../domain/seller.ts';
-
-/** Statement timeout, lock timeout, deadlock, serialisation, no memory: the server is up, and too busy with others. */
-const BUSY = new Set(['57014', '55P03', '40P01', '40001', '53200']);
+import { BUSY } from './busy.ts';
+import { openReceipt } from './erasures.ts';
 
 const asUnavailable = (err: unknown): unknown =>
   isUnavailable(err) || BUSY.has((err as { code?: string }).code ?? '')
@@ -67,11 +66,19 @@ export function postgresSellers(pool: Pool): Sellers {
           await rollBack();
           return { kind: verdict };
         }
-        const { commits, decided, kept } = verdict;
-        if (commits.length === 0 && !request.idempotency) await rollBack();
+        const { commits, decided, kept, erasedAt } = verdict;
+        const changesNothing = commits.length === 0 && !request.idempotency && erasedAt === undefined;
+        if (changesNothing) await rollBack();
         else {
           await Promise.all([
             ...commits.flatMap(({ change, after }) => record(tx, request, change, after, locked.now)),
+            ...(erasedAt === undefined
+              ? []
+              : [
+                  // Also of an erasure that changes nothing: keys were used since the one before.
+                  tx.query({ ...ERASE_KEYS, values: [request.sellerId] }),
+                  openReceipt(tx, request, erasedAt, commits.length > 0, locked.now),
+                ]),
             ...(request.idempotency ? [keepKey(tx, request, kept, locked.now)] : []),
             tx.query('commit'),
           ]);
@@ -177,8 +184,11 @@ interface LogRow {
 }
 const READ_LOG = {
   name: 'read-log',
-  text: `select version, type, change::text, committed_at from seller_event
-    where seller_id = $1 and version > $2 order by version limit $3`,
+  // An erasure empties the log batch by batch, and hides it from its commit on.
+  text: `select version, type, committed_at,
+      case when version >= coalesce((select max(version) from erasure where seller_id = $1), 0) then change::text end
+        as change
+    from seller_event where seller_id = $1 and version > $2 order by version limit $3`,
 };
 
 interface ErasureRow {
@@ -302,10 +312,6 @@ const ADD_TOMBSTONE = {
   text: `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
     values ($1, $2, $3, 'seller-erased', null, $4, $5)`,
 };
-const EMPTY_LOG = {
-  name: 'empty-log',
-  text: 'update seller_event set change = null where seller_id = $1 and version < $2 and change is not null',
-};
 // A key is what its caller likes, a name even: what stays of it tells only whether it comes again.
 const ERASE_KEYS = {
   name: 'erase-keys',
@@ -320,7 +326,10 @@ const KEEP_KEY = {
     values ($1, $2, $3, $4, $5)`,
 };
 
-/** Sends the statements that record a change: the state, the log, the outbox, and for an erasure what it forgets. */
+/**
+ * Sends the statements that record a change: the state, the log, the outbox, and for an erasure the tombstone and the
+ * idempotency keys. The log before it is emptied afterwards (erasures.ts): it may be longer than any transaction should be.
+ */
 function record(
   tx: PoolClient,
   { sellerId, traceparent }: WriteRequest,
@@ -349,12 +358,7 @@ function record(
     ],
   });
   if (change.type !== 'seller-erased') return [recorded];
-  return [
-    recorded,
-    tx.query({ ...ADD_TOMBSTONE, values: [bucket, sellerId, version, now, traceparent] }),
-    tx.query({ ...EMPTY_LOG, values: [sellerId, version] }),
-    tx.query({ ...ERASE_KEYS, values: [sellerId] }),
-  ];
+  return [recorded, tx.query({ ...ADD_TOMBSTONE, values: [bucket, sellerId, version, now, traceparent] })];
 }
 
 const keepKey = (

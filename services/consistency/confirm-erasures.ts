@@ -1,0 +1,172 @@
+import { placeOfView } from '#contracts/erasures.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import type { Log } from '#platform/log.ts';
+import type { Difference, ParkedSeller, Source, Topic, View } from './compare-view.ts';
+import type { ErasureBook, OpenErasure, StoreOfView, StoreReport } from './erasure-book.ts';
+import type { KeptView } from './kept-views.ts';
+import type { PageMemory } from './page-memory.ts';
+
+/** A version of a view, opened to be looked into. */
+export interface OpenView {
+  readonly view: View;
+  readonly memory: PageMemory;
+  close(): Promise<void>;
+}
+
+/** All that confirming needs of one page, opened anew after a failure. */
+export interface ErasureSession {
+  readonly book: ErasureBook;
+  readonly source: Source;
+  readonly topic: Topic;
+  /** Every version of a view that is in the page's database, shown or not. */
+  views(): Promise<readonly KeptView[]>;
+  openView(view: KeptView): Promise<OpenView>;
+  close(): Promise<void>;
+}
+
+const LOOK_EVERY_MS = 1_000;
+const RETRY_EVERY_MS = 5_000;
+/** In one look at a view; the oldest come first. */
+const ERASURES_AT_A_TIME = 500;
+
+/**
+ * Reports to the receipts of erasures what has become of them in a page's database, until the signal aborts: in every view
+ * that is there, its parked messages, and the memory of its page servers. A failure of whatever it needs is tried again.
+ */
+export async function confirmErasures(
+  page: string,
+  open: () => Promise<ErasureSession>,
+  log: Log,
+  signal: AbortSignal,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<void> {
+  let session: ErasureSession | null = null;
+  let opened = new Map<string, OpenView>();
+  const end = async () => {
+    const all = [...opened.values(), ...(session ? [session] : [])];
+    [session, opened] = [null, new Map()];
+    await Promise.allSettled(all.map((one) => one.close()));
+  };
+  let fails = false;
+  while (!signal.aborted) {
+    try {
+      session ??= await open();
+      await lookAtPage(page, session, opened);
+      if (fails) log.info('erasures are confirmed again');
+      fails = false;
+    } catch (err) {
+      if (signal.aborted) break;
+      if (!fails) log.warn({ err }, 'could not look what has become of erasures; tries again');
+      fails = true;
+      void end();
+    }
+    await clock.pause(fails ? RETRY_EVERY_MS : LOOK_EVERY_MS, signal);
+  }
+  await end();
+}
+
+/**
+ * One look at every view that a page's database has.
+ * @param opened views that are open, by their place; the others are opened when there is something to look for
+ * @throws what kept it from looking into one, after it has looked into all others
+ */
+export async function lookAtPage(
+  page: string,
+  session: ErasureSession,
+  opened: Map<string, OpenView>,
+): Promise<void> {
+  const { book } = session;
+  const known = new Set(await book.places(page));
+  const failures: unknown[] = [];
+  for (const view of await session.views()) {
+    const place = placeOfView(page, view.delivery, view.version);
+    known.delete(place);
+    await book.register(place);
+    const erasures = await book.open(place, ERASURES_AT_A_TIME);
+    if (erasures.length === 0) continue;
+    try {
+      const one = opened.get(place) ?? (await session.openView(view));
+      opened.set(place, one);
+      await book.report(place, await judgeView(erasures, session, one));
+    } catch (err) {
+      // The others are not to wait for it.
+      failures.push(
+        new Error(`cannot look into the view ${place}: ${(err as Error).message}`, { cause: err }),
+      );
+    }
+  }
+  // What is not in the database holds nothing.
+  for (const place of known) {
+    await book.gone(place);
+    const view = opened.get(place);
+    opened.delete(place);
+    await view?.close();
+  }
+  if (failures.length > 0) throw failures[0];
+}
+
+/** What to report of each erasure, for each of the view's stores that has not confirmed. */
+export async function judgeView(
+  erasures: readonly OpenErasure[],
+  { source, topic }: Pick<ErasureSession, 'source' | 'topic'>,
+  { view, memory }: Omit<OpenView, 'close'>,
+): Promise<readonly StoreReport[]> {
+  const sellers = [...new Set(erasures.map(({ sellerId }) => sellerId))];
+  // Before the rows: what stands on the topic by now has been applied when they are read, or they count for nothing.
+  const isApplied = await hasAppliedAll(view, topic);
+  const truths = await source.of(sellers);
+  const differences = new Map(
+    (await view.compareSellers(truths, sellers)).differences.map((one) => [one.sellerId, one]),
+  );
+  const parked = Map.groupBy(await view.parked(), ({ sellerId }) => sellerId);
+  const erasedNow = new Set(truths.filter(({ erased }) => erased).map(({ sellerId }) => sellerId));
+
+  const because = new Map<OpenErasure, { view: string | null; parked: string | null }>();
+  for (const erasure of erasures) {
+    const { sellerId, version, isSent, stores } = erasure;
+    const row = differences.get(sellerId) ?? null;
+    const ofView = stores.has('view')
+      ? rowIsOpen(row, version, isApplied && isSent && erasedNow.has(sellerId))
+      : null;
+    because.set(erasure, { view: ofView, parked: ofView ?? parkedIsOpen(parked.get(sellerId), version) });
+  }
+  const empty = erasures.filter((one) => one.stores.has('page-cache') && because.get(one)!.view === null);
+  const remembered = await memory.rememberedBecause(empty);
+  return erasures.flatMap((erasure) => {
+    const { view: ofView, parked: ofParked } = because.get(erasure)!;
+    const reasons: Readonly<Record<StoreOfView, string | null>> = {
+      view: ofView,
+      'parked-messages': ofParked,
+      'page-cache': ofView ?? remembered.get(erasure.id) ?? null,
+    };
+    return [...erasure.stores].map((store) => ({ id: erasure.id, store, openBecause: reasons[store] }));
+  });
+}
+
+/**
+ * Why a row may still say what was before the erasure; null when it cannot. It is compared with the source to its last
+ * byte, and the source says nothing from before.
+ * @param mayBeAbsent the view has applied everything, and the seller is erased: compaction left nothing to write
+ */
+function rowIsOpen(row: Difference | null, version: number, mayBeAbsent: boolean): string | null {
+  if (row === null || (row.held === null && mayBeAbsent)) return null;
+  if (row.held === null)
+    return 'the view has no row of the seller yet, and has not read the whole topic since';
+  if (row.held < version) return `the row is at version ${row.held} yet`;
+  return 'the row is not as the source has it';
+}
+
+/** A message is parked because it could not be read or written; an older one may hold what was before. */
+const parkedIsOpen = (parked: readonly ParkedSeller[] | undefined, erased: number): string | null =>
+  parked?.some(({ version }) => version === null || version < erased)
+    ? 'an older message of the seller is parked'
+    : null;
+
+/** Whether the view has applied all that stands on the topic at this moment. */
+async function hasAppliedAll(view: View, topic: Topic): Promise<boolean> {
+  const ends = await topic.ends();
+  const applied = await view.checkpoints();
+  return [...ends].every(
+    ([partition, { first, next }]) => next <= first || (applied.get(partition) ?? 0) >= next,
+  );
+}

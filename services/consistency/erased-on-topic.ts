@@ -1,0 +1,158 @@
+import { versionInId } from '#contracts/events.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import type { PartitionReader } from '#platform/kafka/partition-reader.ts';
+import { within } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+/** An erasure whose receipt waits for compaction. */
+export interface CompactingErasure {
+  readonly id: string;
+  readonly sellerId: number;
+  readonly version: number;
+}
+
+export interface TopicSession {
+  /** Erasures whose tombstone was acknowledged so long ago, in ms; null while another process is at it. */
+  due(afterMs: number): Promise<readonly CompactingErasure[] | null>;
+  /** Tells the receipts: null confirms, else why the topic still holds something. */
+  report(reports: ReadonlyMap<string, string | null>): Promise<void>;
+  readonly reader: Pick<PartitionReader, 'offsets' | 'read'>;
+  close(): Promise<void>;
+}
+
+export interface TopicSettings {
+  /** After the acknowledgement of a tombstone nobody looks for so long, in ms. */
+  readonly readTopicAfterMs: number;
+  /** Between two looks: each reads all of the topic. In ms. */
+  readonly readTopicEveryMs: number;
+}
+
+const READ_WITHIN_MS = 30 * 60_000;
+const LOOK_WHETHER_DUE_MS = 60_000;
+
+/**
+ * Reads the topic from end to end when compaction should have removed what erased sellers once told, and says to the
+ * receipts whether it has, until the signal aborts. A promise about somebody else's cleaner is not a confirmation.
+ */
+export async function confirmTopic(
+  open: () => Promise<TopicSession>,
+  { readTopicAfterMs, readTopicEveryMs }: TopicSettings,
+  log: Log,
+  signal: AbortSignal,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<void> {
+  let readAt = Number.NEGATIVE_INFINITY;
+  while (!signal.aborted) {
+    let session: TopicSession | null = null;
+    try {
+      if (clock.monotonic() - readAt >= readTopicEveryMs) {
+        session = await open();
+        const erasures = await session.due(readTopicAfterMs);
+        if (erasures !== null && erasures.length > 0) {
+          readAt = clock.monotonic();
+          const found = await findErased(session.reader, erasures, signal);
+          await session.report(found);
+          const still = [...found.values()].filter((because) => because !== null).length;
+          log.info({ erasures: found.size, still }, 'looked whether erased bytes have left the topic');
+        }
+      }
+    } catch (err) {
+      if (!signal.aborted) log.warn({ err }, 'could not look whether erased bytes have left the topic');
+    }
+    await session?.close().catch(() => {});
+    await clock.pause(Math.min(LOOK_WHETHER_DUE_MS, readTopicEveryMs), signal);
+  }
+}
+
+/**
+ * Reads everything that is on the topic now.
+ * @returns for each erasure null, or where there is still something from before it
+ * @throws when the topic cannot be read to its end
+ */
+export async function findErased(
+  reader: Pick<PartitionReader, 'offsets' | 'read'>,
+  erasures: readonly CompactingErasure[],
+  signal: AbortSignal,
+): Promise<ReadonlyMap<string, string | null>> {
+  const bySeller = Map.groupBy(erasures, ({ sellerId }) => String(sellerId));
+  const found = new Map<string, string | null>(erasures.map(({ id }) => [id, null]));
+  const positions = new Map<number, number>();
+  const ends = new Map<number, number>();
+  for (const [partition, offsets] of await reader.offsets()) {
+    if (offsets === null) throw new Error(`nobody tells how far partition ${partition} goes`);
+    if (offsets.lastStable <= offsets.first) continue;
+    positions.set(partition, offsets.first);
+    ends.set(partition, offsets.lastStable);
+  }
+  if (positions.size === 0) return found;
+  const over = Promise.withResolvers<void>();
+  const stop = new AbortController();
+  const reading = reader.read(
+    {
+      positions: () => positions,
+      // Nothing becomes wanted that was not from the beginning.
+      changed: () => over.promise.catch(() => {}),
+      deliver({ partition, from, next, messages }) {
+        if (positions.get(partition) !== from) return;
+        for (const message of messages) {
+          if (message.valueLength === 0) continue;
+          const before = bySeller.get(message.key?.toString('latin1') ?? '');
+          for (const { id, sellerId, version } of before ?? []) {
+            const told = versionInId(sellerId, message.header('ce_id'));
+            if (told !== null && told >= version) continue;
+            found.set(id, `partition ${partition} still has a message from before, at ${message.offset}`);
+          }
+        }
+        if (next >= ends.get(partition)!) positions.delete(partition);
+        else positions.set(partition, next);
+        if (positions.size === 0) over.resolve();
+      },
+      outOfRange: (partition, asked) =>
+        over.reject(new Error(`partition ${partition} has lost offset ${asked} meanwhile`)),
+      unreadable: (_, err) => over.reject(err),
+    },
+    AbortSignal.any([signal, stop.signal]),
+  );
+  try {
+    const aborted = reading.then(() => {
+      throw new Error('was stopped');
+    });
+    await within(READ_WITHIN_MS, 'reading the topic', Promise.race([over.promise, aborted]));
+    return found;
+  } finally {
+    over.resolve();
+    stop.abort();
+    await reading.catch(() => {});
+  }
+}
+
+// Any constant will do: who holds it reads the topic for all.
+const LOCK = 7_461_002_923;
+
+/** @param db a session of its own on the primary of the source; its end gives the lock back */
+export const postgresTopicErasures = (db: Queryable): Pick<TopicSession, 'due' | 'report'> => ({
+  async due(afterMs) {
+    const { rows: locks } = await db.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [
+      LOCK,
+    ]);
+    if (!locks[0]!.locked) return null;
+    const { rows } = await db.query<{ id: string; seller_id: number; version: number }>(
+      `select id, seller_id, version from erasure_store join erasure on id = erasure_id
+      where store = 'topic' and confirmed_at is null and exists (
+        select from erasure_store sent where sent.erasure_id = erasure.id and sent.store = 'outbox'
+          and sent.confirmed_at <= now() - $1 * interval '1 ms')`,
+      [afterMs],
+    );
+    return rows.map((row) => ({ id: row.id, sellerId: row.seller_id, version: row.version }));
+  },
+  async report(reports) {
+    await db.query(
+      `update erasure_store stored set open_because = told.open_because,
+        confirmed_at = case when told.open_because is null then clock_timestamp() end
+      from unnest($1::uuid[], $2::text[]) told (erasure_id, open_because)
+      where stored.erasure_id = told.erasure_id and stored.store = 'topic' and stored.confirmed_at is null`,
+      [[...reports.keys()], [...reports.values()]],
+    );
+  },
+});

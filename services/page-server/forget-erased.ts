@@ -1,0 +1,77 @@
+import { randomUUID } from 'node:crypto';
+import type { ListMemory } from '#pages/page.ts';
+import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
+import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import { within } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+const REPORT_EVERY_MS = 2_000;
+const TRY_AGAIN_MS = 1_000;
+const DEADLINE_MS = 2_000;
+const AT_A_TIME = 1_000;
+
+const LAST = 'select coalesce(max(id), 0) as last from erased';
+// In one statement with what there is to forget, so that who reads the one has read the other.
+const REPORT = `with report as (
+    insert into page_server (id, forgot_through) values ($1, $2)
+    on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp())
+  select id, seller_id from erased where id > $2 order by id limit ${AT_A_TIME}`;
+
+interface Erased {
+  readonly id: number;
+  readonly seller_id: number;
+}
+
+/**
+ * Forgets what this process remembers of erased sellers, and says so in the page's database (page-servers-forget.sql), until
+ * the signal aborts. While it cannot, it remembers nothing for longer than the trust time, as whoever waits for it
+ * takes for granted (page-memory.ts). So it does when it comes late: what it missed may be gone from the table.
+ * @param db whose search path begins with the view's schema
+ */
+export async function forgetErased(
+  db: Queryable,
+  memory: ListMemory,
+  signal: AbortSignal,
+  log: Log,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<void> {
+  const me = randomUUID();
+  /** The last row of `erased` that was carried out; null while that is not known. */
+  let through: number | null = null;
+  let fails = false;
+  while (!signal.aborted) {
+    let found = 0;
+    try {
+      if (through === null) {
+        const { rows } = await asked(db.query<{ last: number }>(LAST));
+        // Whatever it remembers was read before: from here on every row is seen.
+        memory.forgetUnlessAskedWithin(0);
+        through = rows[0]!.last;
+      }
+      const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, through]));
+      for (const { seller_id } of rows) memory.forgetSeller(seller_id);
+      found = rows.length;
+      through = rows.at(-1)?.id ?? through;
+      if (fails) log.info('says again what it forgot of erased sellers');
+      fails = false;
+    } catch (err) {
+      if (signal.aborted) return;
+      if (!fails) {
+        log.warn(
+          { err },
+          'cannot say what it forgot of erased sellers; remembers no list for long meanwhile',
+        );
+      }
+      fails = true;
+      through = null;
+      memory.forgetUnlessAskedWithin(LONGEST_TRUST_MS);
+    }
+    if (found === 0) await clock.pause(fails ? TRY_AGAIN_MS : REPORT_EVERY_MS, signal);
+  }
+
+  function asked<T>(query: Promise<T>): Promise<T> {
+    query.catch(() => {});
+    return within(DEADLINE_MS, 'reporting to the database of the page', query, clock);
+  }
+}

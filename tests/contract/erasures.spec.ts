@@ -1,0 +1,331 @@
+/** What the receipt of an erasure says, and what it waits for, on real databases of the source and of a page. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
+import type { SellerEvent } from '#contracts/events.ts';
+import { PAGES } from '#pages/index.ts';
+import { viewSchema } from '#pages/projection.ts';
+import { insertUserProfiles } from '#pages/user/own-data.ts';
+import { silentLog } from '#platform/log.ts';
+import { connect, openPool, type Pool } from '#platform/postgres.ts';
+import {
+  type ErasureSession,
+  lookAtPage,
+  type OpenView,
+} from '../../services/consistency/confirm-erasures.ts';
+import { postgresErasureBook } from '../../services/consistency/erasure-book.ts';
+import { viewsIn } from '../../services/consistency/kept-views.ts';
+import { postgresPageMemory } from '../../services/consistency/page-memory.ts';
+import { postgresSource } from '../../services/consistency/postgres-source.ts';
+import { postgresView } from '../../services/consistency/postgres-view.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { type OutboxRow, openOutbox, prepareSession } from '../../services/outbox-relay/outbox.ts';
+import { forgetErased } from '../../services/page-server/forget-erased.ts';
+import { ANY_VERSION } from '../../services/page-server/min-version.ts';
+import { ViewChanges } from '../../services/page-server/view-changes.ts';
+import { park } from '../../services/projector/parked.ts';
+import { seller as madeUp } from '../../services/seed/sellers.ts';
+import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
+import { until } from '../support/pipeline.ts';
+import { openWriter, type Writer } from '../support/writer.ts';
+
+const SHOWN = viewSchema('asynchronous', 1);
+const KEPT = viewSchema('hybrid', 1);
+const OF_SHOWN = 'user asynchronous-v1';
+const { projections } = PAGES.user;
+
+let folder: string;
+let postgres: LocalPostgres;
+let source: Pool;
+let writer: Writer;
+let session: ErasureSession;
+const opened = new Map<string, OpenView>();
+/** How far the topic goes, and the view has applied it. */
+let [end, applied] = [5, 5];
+
+const access = (database: string, schema?: string) => ({
+  url: postgres.url(database),
+  applicationName: 'erasures',
+  statementTimeoutMs: 10_000,
+  connectTimeoutMs: 5_000,
+  ...(schema === undefined ? {} : { searchPath: [schema, 'public'] }),
+});
+const lost = () => {};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'erasures-'));
+  postgres = await startPostgres({ dataDir: folder });
+  for (const name of ['source', 'user']) await postgres.createDatabase(name);
+  await migrateSource(postgres.url('source'), silentLog);
+  for (const delivery of ['asynchronous', 'hybrid'] as const) {
+    await migratePage('user', postgres.url('user'), { delivery, version: 1 }, silentLog);
+  }
+  source = openPool({ ...access('source'), maximum: 4 }, silentLog);
+  writer = openWriter(postgres.url('source'));
+  const [sourceDb, pageDb] = [await connect(access('source'), lost), await connect(access('user'), lost)];
+  session = {
+    book: postgresErasureBook(sourceDb),
+    source: postgresSource(sourceDb, silentLog),
+    topic: { ends: async () => new Map([[0, { first: 0, next: end }]]) },
+    views: () => viewsIn(pageDb),
+    async openView({ delivery, version }) {
+      const schema = viewSchema(delivery, version);
+      const db = await connect({ ...access('user', schema), pipeline: true }, lost);
+      const view = await postgresView(db, projections[delivery], schema);
+      return {
+        view: { ...view, checkpoints: async () => new Map([[0, applied]]) },
+        memory: postgresPageMemory(db),
+        close: () => db.end(),
+      };
+    },
+    close: async () => void (await Promise.all([sourceDb.end(), pageDb.end()])),
+  };
+  await lookAtPage('user', session, opened);
+}, 60_000);
+afterAll(async () => {
+  for (const view of opened.values()) await view.close();
+  await session?.close();
+  await writer?.close();
+  await source?.end();
+  await postgres?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+beforeEach(() => {
+  [end, applied] = [5, 5];
+});
+
+let last = 0;
+/** A seller with a client, whose erasure is requested. */
+async function erased(): Promise<{ sellerId: number; id: string; version: number }> {
+  const sellerId = ++last;
+  await writer.add(sellerId, 'Secret brand');
+  const version = await writer.erase(sellerId);
+  return { sellerId, version, id: (await postgresErasures(source).idOf(sellerId, version))! };
+}
+
+/** What the receipt says of a store: `confirmed`, or why not; undefined where it does not wait for it. */
+async function said(id: string, store: string, place: string | null = null): Promise<string | undefined> {
+  const { stores } = (await postgresErasures(source).receipt(id))!;
+  const one = stores.find((other) => other.store === store && other.place === place);
+  return one && (one.confirmedAt === null ? one.openBecause! : 'confirmed');
+}
+
+async function write(schema: string, sellerId: number, version: number, name?: string): Promise<void> {
+  const db = await connect(access('user', schema), lost);
+  const { rows } = await source.query<{ updated_at: Date }>(
+    'select updated_at from seller where seller_id = $1',
+    [sellerId],
+  );
+  const event: SellerEvent = {
+    sellerId,
+    version,
+    committedAt: rows[0]!.updated_at.toISOString(),
+    change: { type: 'seller-erased' },
+    clients:
+      name === undefined ? [] : [{ id: '01890000-0000-7000-8000-000000000001', name, logo: null } as never],
+  };
+  const projection = projections[schema === SHOWN ? 'asynchronous' : 'hybrid'];
+  await projection.upsert(db, [projection.toRow(event)]);
+  await db.end();
+}
+
+/** As the relay sends and deletes. */
+async function relay(until: (row: OutboxRow) => boolean): Promise<void> {
+  const db = await connect({ ...access('source'), pipeline: true }, lost);
+  await prepareSession(db);
+  const outbox = openOutbox(db, { index: 0, of: 1 }, silentLog);
+  const rows = await outbox.exchange({ remove: [], except: [], held: [], limit: 1_000 });
+  const sent = rows.filter(until);
+  await outbox.exchange({
+    remove: sent.map(({ id }) => id),
+    tellsErasures: sent.some(({ value }) => value === null),
+    except: [],
+    held: [],
+    limit: 0,
+  });
+  await db.end();
+}
+
+test('outbox and topic report when the tombstone was acknowledged and is deleted, and not before', async () => {
+  const { id, sellerId } = await erased();
+  const another = await erased();
+  await relay((row) => row.sellerId === sellerId && row.value !== null);
+  expect(await said(id, 'outbox')).toMatch(/relay/);
+  await relay((row) => row.sellerId === sellerId);
+  expect(await said(id, 'outbox')).toBe('confirmed');
+  expect(await said(id, 'topic')).toMatch(/compaction/);
+  expect(await said(another.id, 'outbox')).toMatch(/relay/);
+  const { stores } = (await postgresErasures(source).receipt(id))!;
+  const topic = stores.find(({ store }) => store === 'topic')!;
+  expect(Date.parse(topic.bytesUntil!) - Date.now()).toBeGreaterThan(47 * 3_600_000);
+  await relay(() => true);
+});
+
+test('a view reports once its row is as the source has it, and its memory ten seconds later', async () => {
+  const { id, sellerId, version } = await erased();
+  await write(SHOWN, sellerId, version - 1, 'Secret brand');
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('the row is at version 1 yet');
+  expect(await said(id, 'page-cache', OF_SHOWN)).toBe('the row is at version 1 yet');
+  await write(SHOWN, sellerId, version);
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
+  expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('confirmed');
+  expect(await said(id, 'page-cache', OF_SHOWN)).toMatch(/who does not report is waited for/);
+  // The other view of the page is asked for itself.
+  expect(await said(id, 'view', 'user hybrid-v1')).toMatch(/no row of the seller yet/);
+  await source.query(`select`);
+  await ageErased();
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'page-cache', OF_SHOWN)).toBe('confirmed');
+});
+
+/** As if ten seconds had passed since the rows were found empty. */
+async function ageErased(): Promise<void> {
+  const db = await connect(access('user'), lost);
+  await db.query(`update "${SHOWN}".erased set at = at - interval '11 seconds'`);
+  await db.end();
+}
+
+test('a row that says something else under the same version, or above it, does not confirm', async () => {
+  const { id, sellerId, version } = await erased();
+  await write(SHOWN, sellerId, version, 'Secret brand');
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('the row is not as the source has it');
+  await write(SHOWN, sellerId, version + 1, 'Secret brand');
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('the row is not as the source has it');
+});
+
+test('a seller who began again is confirmed by the row of the new list', async () => {
+  const { id, sellerId } = await erased();
+  const version = await writer.add(sellerId, 'New brand');
+  const db = await connect(access('user', SHOWN), lost);
+  await db.query(
+    `insert into top_clients (seller_id, version, committed_at, clients) values ($1, $2, $3, $4)`,
+    await newest(sellerId, version),
+  );
+  await db.end();
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
+});
+
+async function newest(sellerId: number, version: number): Promise<unknown[]> {
+  const { rows } = await source.query<{ clients: string; updated_at: Date }>(
+    'select clients::text, updated_at from seller where seller_id = $1',
+    [sellerId],
+  );
+  return [sellerId, version, rows[0]!.updated_at, rows[0]!.clients];
+}
+
+test('a view without a row confirms when everything that was sent has been applied, and not before', async () => {
+  const { id } = await erased();
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toMatch(/no row of the seller yet/);
+  await relay(() => true);
+  [end, applied] = [9, 8];
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toMatch(/no row of the seller yet/);
+  applied = 9;
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
+});
+
+test('an older message that is parked keeps its store open, of the same view alone', async () => {
+  const { id, sellerId, version } = await erased();
+  await write(SHOWN, sellerId, version);
+  await write(KEPT, sellerId, version);
+  const db = await connect(access('user', SHOWN), lost);
+  // One of which nobody can tell the version.
+  const message = { key: String(sellerId), type: null, value: 'Secret brand', reason: 'not JSON' };
+  await park(db, [{ ...message, partition: 0, offset: 3, sellerId, version: null }]);
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('an older message of the seller is parked');
+  expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
+  expect(await said(id, 'parked-messages', 'user hybrid-v1')).toBe('confirmed');
+  await db.query('delete from parked');
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('confirmed');
+  await db.end();
+});
+
+test('a page server that is there is waited for until it has forgotten, one that is gone is not', async () => {
+  const pool = openPool({ ...access('user', SHOWN), maximum: 2 }, silentLog);
+  const told = new ViewChanges();
+  const stop = new AbortController();
+  const reads = PAGES.user.open(told);
+  const database = {
+    query: async <Row>(statement: { text: string; values: unknown[] }) =>
+      (await pool.query(statement.text, statement.values)).rows as Row[],
+  };
+  const sellerId = ++last;
+  await insertUserProfiles(pool, [madeUp(sellerId, 3).profile]);
+  await writer.add(sellerId, 'Secret brand');
+  await write(SHOWN, sellerId, 1, 'Secret brand');
+  const forgotten: number[] = [];
+  const memory = {
+    ...told.memory,
+    forgetSeller: (seller: number) => {
+      told.memory.forgetSeller(seller);
+      forgotten.push(seller);
+    },
+  };
+  const forgetting = forgetErased(pool, memory, stop.signal, silentLog);
+  const servers = async () => (await pool.query('select from page_server')).rowCount;
+  await until('the server reports', async () => (await servers()) === 1);
+  await pool.query('insert into page_server (id, forgot_through) values (gen_random_uuid(), 0)');
+  await reads.withLists(database, sellerId as never, ANY_VERSION);
+
+  const version = await writer.erase(sellerId);
+  const id = (await postgresErasures(source).idOf(sellerId, version))!;
+  await write(SHOWN, sellerId, version);
+  await lookAtPage('user', session, opened);
+  await ageErased();
+  await until('the server has forgotten', () => forgotten.includes(sellerId));
+  await lookAtPage('user', session, opened);
+  // The other one has said nothing, and was seen just now.
+  expect(await said(id, 'page-cache', OF_SHOWN)).toMatch(/page servers have not said/);
+  await pool.query(
+    `update page_server set seen_at = seen_at - interval '11 seconds' where forgot_through = 0`,
+  );
+  await until('the memory is confirmed', async () => {
+    await lookAtPage('user', session, opened);
+    return (await said(id, 'page-cache', OF_SHOWN)) === 'confirmed';
+  });
+  stop.abort();
+  await forgetting;
+  await pool.end();
+});
+
+test('a view that comes later is waited for while the topic may have something, one that goes counts as gone', async () => {
+  const { id } = await erased();
+  await migratePage('user', postgres.url('user'), { delivery: 'asynchronous', version: 2 }, silentLog);
+  await lookAtPage('user', session, opened);
+  const place = 'user asynchronous-v2';
+  expect(await said(id, 'view', place)).toMatch(/no row of the seller yet/);
+  const db = await connect(access('user'), lost);
+  await db.query(`drop schema "${viewSchema('asynchronous', 2)}" cascade`);
+  await db.end();
+  await lookAtPage('user', session, opened);
+  expect(await said(id, 'view', place)).toBe('confirmed');
+  expect(await said((await erased()).id, 'view', place)).toBeUndefined();
+});
+
+test('a view that cannot be looked into keeps no other from confirming', async () => {
+  const { id, sellerId, version } = await erased();
+  for (const schema of [SHOWN, KEPT]) await write(schema, sellerId, version);
+  const blind: ErasureSession = {
+    ...session,
+    openView: (view) =>
+      view.delivery === 'asynchronous' ? Promise.reject(new Error('no right')) : session.openView(view),
+  };
+  const views = new Map<string, OpenView>();
+  await expect(lookAtPage('user', blind, views)).rejects.toThrow(
+    'cannot look into the view user asynchronous-v1: no right',
+  );
+  for (const view of views.values()) await view.close();
+  expect(await said(id, 'view', 'user hybrid-v1')).toBe('confirmed');
+  expect(await said(id, 'view', OF_SHOWN)).toMatch(/has not looked yet/);
+});
