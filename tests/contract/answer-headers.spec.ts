@@ -370,11 +370,13 @@ describe('the source of truth', () => {
   test.each(ADDRESSES)('%s says how long its answer may stand, for everybody and nobody', async (asked) => {
     const [method, template] = asked.split(' ') as [string, string];
     const { clients } = (await source.call('GET', '/v1/sellers/2/top-clients')).body;
+    const erasing = { token: await bench.issuer.token(3, { scope: 'top-clients:erase' }) };
+    const { erasureId } = (await source.call('DELETE', '/v1/sellers/3', erasing)).body;
     const ids = clients.map(({ id }: { id: string }) => id);
     const path =
-      template.replace('{sellerId}', '2').replace('{clientId}', ids[0]) +
+      template.replace('{sellerId}', '2').replace('{clientId}', ids[0]).replace('{erasureId}', erasureId) +
       (asked === 'GET /v1/sellers/{sellerId}/clients' ? `?ids=${ids[0]}` : '') +
-      (template === '/v1/erasures' ? '?since=2026-01-01T00:00:00Z' : '');
+      (asked === 'GET /v1/erasures' ? '?since=2026-01-01T00:00:00Z' : '');
     const body = {
       'POST /v1/sellers/{sellerId}/clients': { name: 'Of the headers' },
       'PUT /v1/sellers/{sellerId}/clients/order': { clientIds: ids },
@@ -389,9 +391,10 @@ describe('the source of truth', () => {
       const answer = await source.call(method, path, { ...as, headers, ...(body ? { body } : {}) });
       const isRead = method === 'GET' || asked.endsWith('/batch-get');
       if ('token' in as) expect(answer.status).toBeLessThan(300);
-      // Of a seller's own history nothing is kept.
-      const isOwn = asked.endsWith('/history') && 'token' in as;
-      const kept = answer.status < 300 && isRead && !isOwn ? /^(private, )?no-cache$/ : /^no-store$/;
+      // Nothing is kept of what not everybody may see.
+      const isPrivate = template.startsWith('/v1/erasures') || (asked.endsWith('/history') && 'token' in as);
+      const mayBeKept = answer.status < 300 && isRead && !isPrivate;
+      const kept = mayBeKept ? /^(private, )?no-cache$/ : /^no-store$/;
       expect(answer.headers.get('cache-control')).toMatch(kept);
     }
   });
