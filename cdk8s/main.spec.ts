@@ -51,7 +51,7 @@ test('writes the very objects that the operator applies, in the order in which t
     ...ours.workloads,
     ...theirs.flatMap((page) => page.objects.workloads),
     ...ours.seeding,
-    ...['availability', 'consistency', 'operator', 'overview', 'pipeline'].map((name) =>
+    ...['availability', 'callers', 'consistency', 'operator', 'overview', 'pipeline'].map((name) =>
       expect.objectContaining({
         kind: 'ConfigMap',
         metadata: expect.objectContaining({

@@ -1,5 +1,6 @@
 import { availability } from './availability.ts';
 import type { BoardName, BoardSpec } from './board.ts';
+import { callers } from './callers.ts';
 import { consistency } from './consistency.ts';
 import { operator } from './operator.ts';
 import { overview } from './overview.ts';
@@ -9,6 +10,7 @@ export const BOARD_SPECS: Readonly<Record<BoardName, BoardSpec>> = {
   overview,
   consistency,
   availability,
+  callers,
   pipeline,
   operator,
 };

@@ -171,6 +171,7 @@ const DOCUMENT: ZodOpenApiObject = {
   servers: [{ url: '/v1' }],
   tags: [
     { name: 'read', description: 'Open to every caller inside the platform' },
+    { name: 'page', description: 'For pages of ours, by `Top-Clients-Caller`' },
     { name: 'write', description: 'By the seller, or for an erasure by an operator' },
   ],
   components: {
@@ -308,6 +309,7 @@ const DOCUMENT: ZodOpenApiObject = {
     '/erasures': {
       get: {
         ...read('readErasures', 'Which sellers were erased, oldest first, for those who keep copies'),
+        tags: ['page'],
         description: ONLY_PAGES,
         requestParams: { query: ErasuresQuery },
         responses: {
@@ -321,6 +323,8 @@ const DOCUMENT: ZodOpenApiObject = {
       },
       post: {
         operationId: 'confirmErasures',
+        tags: ['page'],
+        security: [],
         summary: 'The self-view says of which erasures its record of changes keeps nothing any more',
         description: ONLY_PAGES,
         requestParams: {},

@@ -15,7 +15,7 @@ const algorithm = z.custom<SignatureAlgorithm>(
     error: ({ input }) =>
       SYMMETRIC.test(String(input))
         ? `${input} has no public key, so anybody could sign; name one of ${SIGNATURE_ALGORITHMS.join(', ')}`
-        : `${input} is not one of ${SIGNATURE_ALGORITHMS.join(', ')}`,
+        : `each must be one of ${SIGNATURE_ALGORITHMS.join(', ')}`,
   },
 );
 

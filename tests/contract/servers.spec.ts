@@ -9,7 +9,7 @@ import { portsFrom } from '../../services/demo/addresses.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-infra/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+import { startProcess } from '../../services/local-infra/process.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 /** Nobody listens there. */
@@ -25,7 +25,8 @@ const page = (name: string) => ({
     TC_PAGE: name,
     TC_DATABASE_URL: `postgres://${NOWHERE}/page`,
     TC_SOURCE_URL: `http://${NOWHERE}`,
-    ...(name === 'self-view' ? IDENTITY : {}),
+    // Of a demonstration, which needs no public address.
+    ...(name === 'self-view' ? { ...IDENTITY, TC_TOKEN_URL: `http://${NOWHERE}/token` } : {}),
   },
 });
 
@@ -57,28 +58,28 @@ const stops: Array<() => unknown> = [];
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'servers-'));
-  const starting = Object.entries(ROLES).map(
-    async ([name, { role, path, settings }]): Promise<ManagedProcess> => {
-      const [port, healthPort] = [await freePort(), await freePort()];
-      servers[name] = { port, path };
-      servers[`the health port of ${name}`] = { port: healthPort, path: '/livez' };
-      return startProcess({
-        name: role,
-        command: process.execPath,
-        args: [MAIN, role],
-        logFile: join(folder, `${port}.log`),
-        readyUrl: `http://127.0.0.1:${port}${path}`,
-        env: {
-          TC_PORT: String(port),
-          TC_HEALTH_PORT: String(healthPort),
-          ...(role === 'issuer' ? { TC_KEY_FILE: join(folder, 'key.jwk') } : {}),
-          TC_REQUEST_TIMEOUT_MS: '3000',
-          ...settings,
-        },
-      });
-    },
-  );
-  for (const started of await Promise.all(starting)) stops.push(() => started.stop());
+  const starting = Object.entries(ROLES).map(async ([name, { role, path, settings }]): Promise<void> => {
+    const [port, healthPort] = [await freePort(), await freePort()];
+    servers[name] = { port, path };
+    servers[`the health port of ${name}`] = { port: healthPort, path: '/livez' };
+    const started = await startProcess({
+      name: role,
+      command: process.execPath,
+      args: [MAIN, role],
+      logFile: join(folder, `${port}.log`),
+      readyUrl: `http://127.0.0.1:${port}${path}`,
+      env: {
+        TC_PORT: String(port),
+        TC_HEALTH_PORT: String(healthPort),
+        ...(role === 'issuer' ? { TC_KEY_FILE: join(folder, 'key.jwk') } : {}),
+        TC_REQUEST_TIMEOUT_MS: '3000',
+        ...settings,
+      },
+    });
+    // Also where another one does not start.
+    stops.push(() => started.stop());
+  });
+  await Promise.all(starting);
   const ports = portsFrom(await freePort());
   const lab = await openLab({
     host: '::',

@@ -38,8 +38,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: PROJECTOR,
-        find: 'this.#distrust(membership.over.reason);\n        this.#membership = null;',
-        replace: 'this.#distrust(membership.over.reason);',
+        find: 'this.#distrust(reason);\n        this.#membership = null;',
+        replace: 'this.#distrust(reason);',
       },
       {
         file: PROJECTOR,
