@@ -108,10 +108,11 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
   await exclusively(db, async () => {
     await db.query('begin');
     try {
+      const { tables, sequences } = await ownIn(db, schema);
       for (const name of new Set(grants.map((one) => one.name))) {
         const to = quoted(name);
-        await db.query(`revoke all on all tables in schema ${within} from ${to}`);
-        await db.query(`revoke all on all sequences in schema ${within} from ${to}`);
+        if (tables.length > 0) await db.query(`revoke all on table ${tables.join(', ')} from ${to}`);
+        if (sequences.length > 0) await db.query(`revoke all on sequence ${sequences.join(', ')} from ${to}`);
         await db.query(`alter default privileges in schema ${within} revoke all on tables from ${to}`);
         // Said although everybody may by default: an administrator may have taken that away.
         await db.query(`grant connect on database ${quoted(database)} to ${to}`);
@@ -130,6 +131,24 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
   });
 }
 
+/**
+ * What stands in a schema and is the owner's, quoted. An administrator may have tables, views of extensions and sequences
+ * there too: nobody but their owners can take rights away on them, and to try ends the migration.
+ */
+async function ownIn(db: Client, schema: string) {
+  const { rows } = await db.query<{ name: string; is_sequence: boolean }>(
+    `select relname as name, relkind = 'S' as is_sequence from pg_class
+    where relnamespace = to_regnamespace(quote_ident($1)) and relkind = any ('{r,p,v,m,f,S}')
+      and pg_has_role(relowner, 'usage')`,
+    [schema],
+  );
+  const names = (sequences: boolean) =>
+    rows
+      .filter(({ is_sequence }) => is_sequence === sequences)
+      .map(({ name }) => `${quoted(schema)}.${quoted(name)}`);
+  return { tables: names(false), sequences: names(true) };
+}
+
 async function grantOn(
   db: Client,
   { database, schema }: { readonly database: string; readonly schema: string },
@@ -141,7 +160,8 @@ async function grantOn(
   if (object === '*') {
     await db.query(`alter default privileges in schema ${within} grant ${privileges} on tables to ${to}`);
     const { rows } = await db.query<{ name: string }>(
-      `select tablename as name from pg_tables where schemaname = $1 and tablename <> 'schema_migration'`,
+      `select tablename as name from pg_tables
+      where schemaname = $1 and tablename <> 'schema_migration' and pg_has_role(tableowner, 'usage')`,
       [schema],
     );
     for (const { name } of rows) await db.query(`grant ${privileges} on ${within}.${quoted(name)} to ${to}`);

@@ -200,6 +200,18 @@ test('to migrate again gives back what is missing, and takes away what is not in
   await expect(ask(`select from ${VIEW}.checkpoint`)).rejects.toEqual(DENIED);
 });
 
+test('what an administrator has in a database keeps nobody from migrating, and is given to nobody', async () => {
+  const superuser = await as('postgres', 'gig');
+  await superuser('create table of_others (id bigint generated always as identity)');
+  await superuser('create view seen_by_others as select 1 as one');
+  await superuser('create sequence counted_by_others');
+  await migrateAll();
+  await expect((await signIn('page', 'gig'))('select from of_others')).rejects.toEqual(DENIED);
+  await superuser('drop view seen_by_others');
+  await superuser('drop sequence counted_by_others');
+  await superuser('drop table of_others');
+});
+
 test('an owner that is named as a user keeps what it has', async () => {
   await migrateSource(postgres.url('source', OWNER), silentLog, { users: { source: OWNER, relay: OWNER } });
   await (await as(OWNER, 'source'))('update seller set version = version');

@@ -110,6 +110,10 @@ test('every role that speaks with them does its work', async () => {
     async () => (await watcher.metric('topclients_consistency_comparison_duration_seconds_count')) > 0,
   );
   expect(await watcher.metric('topclients_consistency_divergent_sellers')).toBe(0);
+  await until('receipts of erasures wait for the view', async () => {
+    const { rows } = await pipeline.source.query('select from erasure_reporter');
+    return rows.length > 0;
+  });
   expect(await jobs('compare-views', { ...gig(), ...source() })).toContain(
     'the view is as the source has it',
   );
