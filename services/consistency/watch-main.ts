@@ -153,13 +153,14 @@ export const role = defineRole({
       const close = async () => {
         await Promise.allSettled(opened.map((one) => one()));
       };
-      const session = async (url: DatabaseUrl) => {
-        const db = await connect({ ...connection, url }, onLost);
+      const session = async (url: DatabaseUrl, caFile: string | undefined) => {
+        const db = await connect({ ...connection, url, caFile }, onLost);
         opened.push(() => db.end());
         return db;
       };
       try {
-        const [sourceDb, pageDb] = [await session(config.sourceUrl), await session(config.databaseUrl)];
+        const sourceDb = await session(config.sourceUrl, config.sourceCaFile);
+        const pageDb = await session(config.databaseUrl, config.databaseCaFile);
         const topic = openKafkaTopic(kafka, SELLER_EVENTS.topic, log);
         opened.push(() => topic.close());
         return {
@@ -190,7 +191,7 @@ export const role = defineRole({
       }
     };
     const openTopicErasures = async (): Promise<TopicSession> => {
-      const db = await connect({ ...connection, url: config.sourceUrl }, onLost);
+      const db = await connect({ ...connection, url: config.sourceUrl, caFile: config.sourceCaFile }, onLost);
       const reader = openPartitionReader(kafka, SELLER_EVENTS.topic, log);
       const close = async () => {
         await Promise.allSettled([db.end(), reader.close()]);

@@ -335,3 +335,19 @@ describe('where it listens', () => {
     await expect(listen(server, 0, 'fd00::1')).rejects.toThrow('cannot listen on [fd00::1]:0');
   });
 });
+
+test('a request that was sent ahead is not one too many beside the one before it', async () => {
+  const { port } = await serve({ requestsPerClient: 1, requestsInFlight: 1 });
+  const socket = connect(port, '127.0.0.1');
+  open.push({ close: () => socket.destroy() });
+  let told = '';
+  socket.on('data', (piece) => {
+    told += piece;
+  });
+  const one = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n';
+  socket.write(one + one);
+  while (told.split('HTTP/1.1 ').length < 3 || !told.endsWith('hello')) {
+    expect(told).not.toMatch(/429|503/);
+    await once(socket, 'data');
+  }
+});

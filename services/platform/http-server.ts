@@ -261,7 +261,10 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
 
   function serve(connection: Connection, [req, res]: Request): void {
     connection.serving = res;
+    let release = () => {};
     res.once('close', () => {
+      // Before the next one of this connection, which is not one too many beside it.
+      release();
       connection.serving = null;
       if (!connections.has(connection.socket)) return;
       const next = connection.behind.shift();
@@ -289,7 +292,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
       return;
     }
     hold(1, payer);
-    res.once('close', () => hold(-1, payer));
+    release = () => hold(-1, payer);
     handler(req, res);
   }
 
