@@ -122,3 +122,16 @@ test('a relay tells of a tombstone that one of a version before sent and told no
   expect((await storeOf(11, waiting, 'outbox')).confirmedAt).toBeNull();
   expect((await storeOf(11, waiting, 'topic')).bytesUntil).toBeNull();
 });
+
+test('a tombstone that is sent for a late receipt says when the erasure was, as the row of a view must', async () => {
+  await writer.add(12, 'Secret brand');
+  await writer.erase(12);
+  await pool.query(`update seller set updated_at = now() - interval '3 days' where seller_id = 12`);
+  await pool.query('delete from erasure where seller_id = 12');
+  await writer.erase(12);
+  const { rows } = await pool.query(
+    `select committed_at = updated_at as same from outbox join seller using (seller_id)
+    where seller_id = 12 and value is null order by id desc limit 1`,
+  );
+  expect(rows).toEqual([{ same: true }]);
+});
