@@ -61,6 +61,18 @@ test('what stands before an erasure is found in any partition, the tombstone and
   }
 });
 
+test('what stands behind an open transaction of somebody else is looked at too', async () => {
+  const behind = [
+    { key: '8', id: '8/1', length: 9 },
+    { key: '8', id: '8/2', length: 9 },
+    { key: '7', id: '7/2', length: 9 },
+    { key: '7', id: '7/3', length: 0 },
+  ];
+  expect((await findErased(topicOf({ 0: behind }, 1), [OF_7], never)).get('a')).toMatch(
+    /still has a message/,
+  );
+});
+
 test('a topic that cannot be read to its end says nothing', async () => {
   const damaged: TopicSession['reader'] = {
     ...topicOf({ 0: [{ key: '8', id: '8/1', length: 9 }] }),

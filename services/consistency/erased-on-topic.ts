@@ -81,9 +81,10 @@ export async function findErased(
   const ends = new Map<number, number>();
   for (const [partition, offsets] of await reader.offsets()) {
     if (offsets === null) throw new Error(`nobody tells how far partition ${partition} goes`);
-    if (offsets.lastStable <= offsets.first) continue;
+    // While a transaction stays open, neither a reader nor the cleaner gets beyond it: then the reading ends without a word.
+    if (offsets.highWatermark <= offsets.first) continue;
     positions.set(partition, offsets.first);
-    ends.set(partition, offsets.lastStable);
+    ends.set(partition, offsets.highWatermark);
   }
   if (positions.size === 0) return found;
   const over = Promise.withResolvers<void>();

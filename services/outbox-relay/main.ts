@@ -15,7 +15,15 @@ import { writeToEveryPartition } from './idle-partitions.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
-import { countWaiting, type LedOutbox, lookBelow, openOutbox, prepareSession, type Shard } from './outbox.ts';
+import {
+  countWaiting,
+  type LedOutbox,
+  lookBelow,
+  openOutbox,
+  prepareSession,
+  type Shard,
+  tellWhatNobodyTold,
+} from './outbox.ts';
 import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
@@ -89,6 +97,7 @@ export const role = defineRole({
           await prepareSession(db);
           const count = () => countPartitions(openKafka('outbox-relay', kafka, log), SELLER_EVENTS.topic);
           if (!(await ensureLayout(db, count, ended, log))) return;
+          await tellWhatNobodyTold(pool);
           const outbox = openOutbox(db, shard, log);
           outboxes.set(shard.index, outbox);
           const observer = tracedRelay(metrics.observer(shard.index), tracing);

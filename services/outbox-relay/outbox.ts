@@ -190,6 +190,19 @@ const EXCHANGE_AND_TELL = {
 };
 
 /**
+ * Tells the receipts whose tombstone is gone and that nobody told: a relay of a version before receipts led, as during an
+ * upgrade, and deleted it after Kafka had acknowledged it. That nothing is left on the topic or in a view is looked for
+ * there, whatever is said here.
+ */
+export const tellWhatNobodyTold = (db: Queryable): Promise<unknown> =>
+  db.query(`update erasure_store set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
+      confirmed_at = case store when 'outbox' then clock_timestamp() end,
+      bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end
+    from erasure where erasure_id = erasure.id and store in ('outbox', 'topic')
+      and confirmed_at is null and bytes_until is null and not exists (
+        select from outbox where outbox.seller_id = erasure.seller_id and outbox.version <= erasure.version)`);
+
+/**
  * Deletes what was sent and takes the oldest rows of the shard by id, in one statement: a round trip of its own for
  * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
  * under the lock of the seller's row. Every visible row is looked at each time, without a cursor, because a

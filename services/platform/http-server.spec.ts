@@ -335,3 +335,45 @@ describe('where it listens', () => {
     await expect(listen(server, 0, 'fd00::1')).rejects.toThrow('cannot listen on [fd00::1]:0');
   });
 });
+
+test('a request that was sent ahead is not one too many beside the one before it', async () => {
+  const { port } = await serve({ requestsPerClient: 1, requestsInFlight: 1 });
+  const socket = connect(port, '127.0.0.1');
+  open.push({ close: () => socket.destroy() });
+  let told = '';
+  socket.on('data', (piece) => {
+    told += piece;
+  });
+  const one = 'GET / HTTP/1.1\r\nhost: a\r\n\r\n';
+  socket.write(one + one);
+  while (told.split('HTTP/1.1 ').length < 3 || !told.endsWith('hello')) {
+    expect(told).not.toMatch(/429|503/);
+    await once(socket, 'data');
+  }
+});
+
+test('a damaged request that was sent ahead is not answered in place of the one that is served', async () => {
+  const { port, served } = await serve();
+  const socket = connect(port, '127.0.0.1');
+  open.push({ close: () => socket.destroy() });
+  let told = '';
+  socket.on('data', (piece) => {
+    told += piece;
+  });
+  socket.write('POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1no request\r\n\r\n');
+  await once(socket, 'close');
+  expect(served).toHaveLength(1);
+  expect(told).toBe('');
+});
+
+test('bodies that were sent ahead are bounded by the bytes of one', async () => {
+  const { port, ended } = await serve();
+  const socket = connect(port, '127.0.0.1');
+  open.push({ close: () => socket.destroy() });
+  socket.on('error', () => {});
+  const half = LIMITS.bodyBytes / 2;
+  const one = `POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: ${half}\r\n\r\n${'a'.repeat(half)}`;
+  socket.write(one.repeat(4));
+  await once(socket, 'close');
+  expect(await ended()).toEqual({ pipelined: 1 });
+});

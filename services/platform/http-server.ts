@@ -12,13 +12,14 @@ import {
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { z } from 'zod';
+import { LIMITS } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, type ProblemType, problem } from '#contracts/problems.ts';
 import { clientAt, plainAddress } from './client-address.ts';
 import { type Config, integer, setting } from './config.ts';
 import { ANY_ADDRESS } from './listen.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { whenComplete } from './request-body.ts';
+import { bodyOf, whenComplete } from './request-body.ts';
 import { resetConnection } from './sockets.ts';
 
 /** The settings of a role that serves users' traffic. */
@@ -151,6 +152,14 @@ function measures(metrics: Metrics, port: ServerOptions['port']) {
   return counted;
 }
 
+const bytesOf = (req: IncomingMessage): number => {
+  const body = bodyOf(req);
+  return body === 'too large' ? 0 : body.length;
+};
+/** Bodies that wait behind a request have the size of one, all together. */
+const hasRoom = (behind: readonly Request[], req: IncomingMessage): boolean =>
+  behind.reduce((sum, [one]) => sum + bytesOf(one), bytesOf(req)) <= LIMITS.bodyBytes;
+
 const byName = <N extends string, T>(names: readonly N[], make: (name: N) => T): Readonly<Record<N, T>> =>
   Object.fromEntries(names.map((name) => [name, make(name)])) as Record<N, T>;
 
@@ -254,14 +263,18 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
       if (!connections.has(req.socket)) return;
       stopWaiting(connection);
       if (connection.serving === null) serve(connection, [req, res]);
-      else if (connection.behind.length < MOST_BEHIND) connection.behind.push([req, res]);
+      else if (connection.behind.length < MOST_BEHIND && hasRoom(connection.behind, req))
+        connection.behind.push([req, res]);
       else end(connection, 'pipelined');
     });
   });
 
   function serve(connection: Connection, [req, res]: Request): void {
     connection.serving = res;
+    let release = () => {};
     res.once('close', () => {
+      // Before the next one of this connection, which is not one too many beside it.
+      release();
       connection.serving = null;
       if (!connections.has(connection.socket)) return;
       const next = connection.behind.shift();
@@ -289,7 +302,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
       return;
     }
     hold(1, payer);
-    res.once('close', () => hold(-1, payer));
+    release = () => hold(-1, payer);
     handler(req, res);
   }
 
@@ -353,7 +366,11 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     const isSilent = connections.get(socket)?.socket.bytesRead === 0;
     if (err.code === LATE) count(isSilent ? 'silent' : 'late');
     const latest = connections.get(socket)?.latest;
-    const isAnswered = latest?.headersSent && !latest.req.complete;
+    // What is said now would be taken for the answer to a request before, which may be carried out.
+    const isOwed = [connections.get(socket)?.serving, latest].some(
+      (res) => res?.req.complete && !res.writableFinished,
+    );
+    const isAnswered = isOwed || (latest?.headersSent && !latest.req.complete);
     if (err.code === 'ECONNRESET' || !socket.writable || isSilent || isAnswered) return socket.destroy();
     lastWord(socket, 'invalid-request', UNREADABLE[err.code ?? ''] ?? 'the request is not well-formed HTTP');
   });

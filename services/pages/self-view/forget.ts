@@ -1,7 +1,7 @@
 import type { Erasures } from '#contracts/api.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
-import type { Erasure, Forgetting } from './change-log.ts';
+import type { Forgetting } from './change-log.ts';
 import type { Answer, SourceOfTruth } from './source-of-truth.ts';
 
 /** So soon an erasure reaches the record of changes. In ms. */
@@ -70,18 +70,18 @@ export async function forgetChanges(
   }
 
   /** Has the receipts say so, once each; and, at the first time, that there is a record to wait for. */
-  async function confirm(erasures: readonly Erasure[]): Promise<void> {
-    const news: Erasure[] = [];
-    for (const { sellerId, version } of erasures) {
-      if (confirmed.has(`${sellerId}/${version}`)) continue;
-      if (await changes.isErased({ sellerId, version })) news.push({ sellerId, version });
+  async function confirm(erasures: Erasures['erasures']): Promise<void> {
+    const news: Erasures['erasures'] = [];
+    for (const one of erasures) {
+      if (!confirmed.has(nameOf(one)) && (await changes.isErased(one))) news.push(one);
     }
     for (let at = 0; at < news.length || !hasReported; at += CONFIRMED_AT_A_TIME) {
       const some = news.slice(at, at + CONFIRMED_AT_A_TIME);
-      done(await source.confirmErasures(some, soon()));
+      const told = some.map(({ sellerId, version }) => ({ sellerId, version }));
+      done(await source.confirmErasures(told, soon()));
       hasReported = true;
       if (confirmed.size > MOST_CONFIRMED) confirmed.clear();
-      for (const { sellerId, version } of some) confirmed.add(`${sellerId}/${version}`);
+      for (const one of some) confirmed.add(nameOf(one));
     }
   }
 
@@ -89,6 +89,10 @@ export async function forgetChanges(
     return AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]);
   }
 }
+
+/** With the time: the source tells of one that it waits for at another time, until it is confirmed. */
+const nameOf = ({ sellerId, version, erasedAt }: Erasures['erasures'][number]): string =>
+  `${sellerId}/${version}/${erasedAt}`;
 
 function done<T>(answer: Answer<T>): T {
   if (answer.outcome === 'refused') throw new Error(`the source refused: ${answer.problem.detail}`);

@@ -14,7 +14,9 @@ const OPEN_RECEIPT = {
       on conflict (seller_id, version) do nothing returning id
     ), tombstone as (
       insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
-      select $5, $1, $2, 'seller-erased', null, $3, $6 from receipt where not $4 and $2 > 0
+      -- With the time of the erasure, which the row of a view has that is made of it alone.
+      select $5, $1, $2, 'seller-erased', null, updated_at, $6 from receipt, seller
+      where not $4 and $2 > 0 and seller.seller_id = $1
     ), own as (
       insert into erasure_store (erasure_id, store, since, confirmed_at)
       select id, store, $3, case when $2 = 0 or store = any ('{state,idempotency-keys}') then $3 end

@@ -198,8 +198,13 @@ interface ErasureRow {
 }
 const READ_ERASURES = {
   name: 'read-erasures',
+  // However old it is, one that self-view is waited for comes again until it has confirmed: it may have been away, and a
+  // receipt may be opened long after the erasure, or for a seller who has no log.
   text: `select seller_id, version, committed_at from seller_event
     where type = 'seller-erased' and committed_at >= $1
+    union
+    select seller_id, version, greatest(requested_at, $1) from erasure_store join erasure on id = erasure_id
+    where store = 'changes' and confirmed_at is null
     order by committed_at fetch first ($2::bigint) rows with ties`,
 };
 
