@@ -64,3 +64,11 @@ test('a setting that others have named keeps its name, and those of their kind t
 test('help names every setting with its default', () => {
   expect(describeSettings(SETTINGS)).toMatch(/--page .*TC_PAGE .*required[\s\S]*--maximum .*default 5/);
 });
+
+test('a guest passes over the settings of whom it visits, and no flag that it does not know', () => {
+  const env = { TC_NAME: 'a', TC_OF_THE_HOST: 'x' };
+  expect(() => readConfig('spec', GUEST, [], env)).toThrow('TC_OF_THE_HOST is not a setting');
+  expect(readConfig('spec', GUEST, [], env, true)).toEqual({ name: 'a' });
+  expect(() => readConfig('spec', GUEST, ['--of-the-host', 'x'], env, true)).toThrow('is not a flag');
+});
+const GUEST = { name: setting('TC_NAME', 'a name', z.string()) };

@@ -66,6 +66,7 @@ const flagOf = (env: string) => `--${env.replace(/^TC_/, '').toLowerCase().repla
 /**
  * Reads a role's configuration once, flags before environment.
  * @param argv what follows the role on the command line: `--page gig` or `--page=gig`, `--flag` for true
+ * @param isGuest whether it runs in the surroundings of another role, whose settings it then passes over
  * @throws ConfigError naming every missing, unknown or wrong setting
  */
 export function readConfig<T extends Settings>(
@@ -73,6 +74,7 @@ export function readConfig<T extends Settings>(
   settings: T,
   argv: readonly string[],
   env: Readonly<Record<string, string | undefined>>,
+  isGuest = false,
 ): Config<T> {
   const known = new Map(Object.values(settings).map((one) => [one.env as string, one]));
   const complaints: string[] = [];
@@ -80,7 +82,7 @@ export function readConfig<T extends Settings>(
   for (const [name, value] of Object.entries(env)) {
     if (value === undefined) continue;
     if (known.has(name)) raw.set(name, value);
-    else if (name.startsWith('TC_'))
+    else if (name.startsWith('TC_') && !isGuest)
       complaints.push(`${name} is not a setting of ${role}; remove it or correct its name`);
   }
   const flags = new Map([...known.keys()].map((name) => [flagOf(name), name]));

@@ -44,6 +44,8 @@ export interface Role<S extends Readonly<Record<string, Setting>> = Readonly<Rec
   readonly name: string;
   readonly about: string;
   readonly settings: S;
+  /** Started in pods of other roles, whose settings it passes over. */
+  readonly isGuest?: true;
   /** Resolves `running` once it serves, or `done` when its work is over (migrate, seed). */
   start(config: Config<S & typeof COMMON>, context: RoleContext): Promise<'running' | 'done'>;
 }
@@ -61,7 +63,7 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
   }
   let config: Config<typeof settings>;
   try {
-    config = readConfig(role.name, settings, argv, env);
+    config = readConfig(role.name, settings, argv, env, role.isGuest);
   } catch (err) {
     if (!(err instanceof ConfigError)) throw err;
     process.stderr.write(`${withoutPasswords(err.message)}\n`);

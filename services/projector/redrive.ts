@@ -50,6 +50,7 @@ export const role = defineRole({
   name: 'redrive',
   about: 'tries the parked messages of a view again, and tells what remains',
   settings: VIEW_SETTINGS,
+  isGuest: true,
   async start({ page, delivery, viewVersion, databaseUrl, databaseCaFile }, { log, releases }) {
     const lost = new AbortController();
     const db = await connect(

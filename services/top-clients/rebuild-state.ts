@@ -10,6 +10,7 @@ const REPORT_EVERY = 10_000;
 export const role = defineRole({
   name: 'rebuild-state',
   about: 'makes the state of every seller anew from the event log alone, while the service runs',
+  isGuest: true,
   settings: {
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the source of truth', databaseUrl()),

@@ -235,6 +235,8 @@ journey('what a seller writes is at once on the self-view, and soon on every pag
 journey(
   'each program signs in to its database as its own user, and a page’s cannot read the source',
   async () => {
+    const jobs = `select 1 from pg_stat_activity where application_name in ('seed', 'migrate')`;
+    await until('the owner has left', async () => !(await database.query('postgres', jobs)).trim(), 60_000);
     const signedIn = await database.query(
       'postgres',
       `select distinct usename from pg_stat_activity where client_addr is not null and client_addr <> '127.0.0.1' order by 1`,

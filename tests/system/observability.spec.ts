@@ -91,9 +91,10 @@ async function hastyRules(): Promise<string> {
   return file;
 }
 
-/** Visitors of all pages, some of whom know of a newer version than there is, and a seller who edits. */
+/** Visitors of all pages, some of whom know of a newer version than there is, a seller who edits, and one who is erased. */
 async function visitAndEdit(stopped: AbortSignal): Promise<void> {
   const token = await stack.issuer.token(1);
+  const erasing = await stack.issuer.token(3, { scope: 'top-clients:erase' });
   const request = async (url: string, init: RequestInit = {}) => {
     const answer = await fetch(url, { ...init, signal: AbortSignal.timeout(3_000) });
     await answer.body?.cancel();
@@ -112,6 +113,12 @@ async function visitAndEdit(stopped: AbortSignal): Promise<void> {
             method: 'POST',
             headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
             body: JSON.stringify({ name: `Brand ${turn}` }),
+          })
+        : null,
+      turn % 20 === 0
+        ? request(`${source}/v1/sellers/3`, {
+            method: 'DELETE',
+            headers: { authorization: `Bearer ${erasing}` },
           })
         : null,
     ]);
@@ -249,6 +256,10 @@ test('every rule was evaluated without an error, except the one that was planted
 const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_kafka_undecodable_batches_total: 'every batch can be read',
   topclients_rate_limited_total: 'nobody asks too often',
+  topclients_http_connections_ended_total: 'no client is slow',
+  topclients_http_requests_refused_total: 'no client sends too many at once',
+  topclients_http_unsent_bytes: 'every client takes its answers',
+  topclients_page_min_version_refused_total: 'only the gig page is asked for a newer version than there is',
   topclients_outbox_missed_rows_total: 'no row is ever missed',
   topclients_relay_errors_total: 'Kafka may hang for less than the relay waits',
   topclients_relay_send_errors_total: 'Kafka may hang for less than the relay waits',

@@ -63,7 +63,7 @@ const EMPTY_BATCH = {
         confirmed_at = case when next.through = next.version - 1 then clock_timestamp() end,
         open_because = case when next.through < next.version - 1
           then format('emptied up to version %s of %s', next.through, next.version - 1) end
-      from next where erasure_id = next.id and store = 'log'
+      from next where erasure_id = next.id and store = 'log' and confirmed_at is null
     )
     select seller_id, version, through from next`,
 };
