@@ -62,8 +62,10 @@ function patternOf(minimum: number, kind: TextKind): string {
 const writtenText = (minimum: number, maximum: number, kind: TextKind) =>
   z
     .string()
-    .trim()
     .normalize()
+    // As the document says, which knows nothing of blanks at the ends.
+    .refine(fits(0, maximum), { message: `must have ${minimum} to ${maximum} characters`, abort: true })
+    .trim()
     .overwrite((value) => (kind === 'passage' ? value.replace(/\r\n?/g, '\n') : value))
     .check((ctx) => {
       const message = complaintOf(ctx.value, kind);

@@ -33,6 +33,9 @@ def map_body(context, body):
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
+    if case.path == "/erasures":
+        case.headers = case.headers or {}
+        case.headers["Top-Clients-Caller"] = os.environ["FUZZ_CALLER"]
     if not case.meta.generation.mode.is_positive:
         return
     # Random ids are never the very clients of a list: every other order is made one.

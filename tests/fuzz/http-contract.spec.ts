@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { credential } from '../support/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const SCHEMATHESIS = 'schemathesis==4.32.5';
@@ -49,6 +50,7 @@ test(`${SECONDS} s of generated requests find nothing, seed ${SEED}`, async () =
       PYTHONDONTWRITEBYTECODE: '1',
       FUZZ_TOKEN_URL: bench.issuer.tokenUrl,
       FUZZ_SOURCE_URL: source.url,
+      FUZZ_CALLER: credential('self-view'),
     },
   );
   if (code !== 0) throw new Error(`schemathesis ended with ${code}:\n${output}`);
