@@ -136,7 +136,7 @@ export const HistoryQuery = z.strictObject({
 });
 
 export const ErasuresQuery = z.strictObject({
-  since: z.iso.datetime().meta({ description: 'Erasures committed then or later, UTC' }),
+  since: z.iso.datetime({ offset: true }).meta({ description: 'Erasures committed then or later' }),
   limit: integerText(1, 1_000)
     .default(1_000)
     .meta({ description: 'Beside these, those of the same millisecond as the last' }),
