@@ -68,6 +68,8 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
                 secret('POSTGRES_PASSWORD', 'password'),
                 ...accounts().map((one) => secret(passwordOf(one.name), 'password', one.secret)),
                 { name: 'POSTGRES_DB', value: databaseOn.source },
+                // The encoding of its databases, whatever the image says: names are UTF-8.
+                { name: 'LANG', value: 'C.UTF-8' },
                 { name: 'PGDATA', value: `${DATA_FOLDER}/pgdata` },
               ],
               ports: [{ name: 'postgres', containerPort: 5432 }],
