@@ -19,7 +19,7 @@ export class Database {
   /** What PostgreSQL says to a user of it that is refused. */
   refusal(user: string, name: string, statement: string): Promise<string> {
     return this.#cluster.refusal(
-      ['exec', '--stdin', POD, '--', ...psql(name, `"${user}" --host 127.0.0.1`)],
+      ['exec', '--stdin', POD, '--', ...psql(name, `"${user}" --host localhost`, passwordOf(user))],
       `${statement};\n`,
     );
   }
@@ -43,8 +43,11 @@ export class Database {
   }
 }
 
-const psql = (name: string, user = '"$POSTGRES_USER"') => [
+/** The pod has it in its environment, to make the user by. */
+const passwordOf = (user: string) => `export PGPASSWORD="$PASSWORD_OF_${user.toUpperCase()}";`;
+
+const psql = (name: string, user = '"$POSTGRES_USER"', before = '') => [
   'sh',
   '-c',
-  `exec psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username ${user} --dbname ${name}`,
+  `${before} exec psql --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 --username ${user} --dbname ${name}`,
 ];
