@@ -32,3 +32,9 @@ export const callerCredential = (platform: Platform, caller: Caller): Environmen
 /** On pods that hold something of the secret: they start anew when keys were exchanged. */
 export const callersAnnotation = ({ callersRotated }: Platform): Readonly<Record<string, string>> =>
   callersRotated === undefined ? {} : { 'topclients.dev/callers-rotated': callersRotated };
+
+/** Whose word is taken for the address of who calls. */
+export const trustedProxies = ({ spec }: Pick<Platform, 'spec'>): readonly EnvironmentVariable[] =>
+  spec.source.trustedProxies.length > 0
+    ? [{ name: 'TC_TRUSTED_PROXIES', value: spec.source.trustedProxies.join(',') }]
+    : [];

@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import type { PageName } from '../api/page-view.ts';
 import type { Resources } from '../api/shared.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
-import { callerCredential, callersAnnotation } from './caller-access.ts';
+import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';
 import { databaseAccess } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { httpService } from './http-service.ts';
@@ -49,7 +49,7 @@ function serve(
   settings: readonly EnvironmentVariable[],
 ): void {
   const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
-  const { publicUrls, source } = platform.spec;
+  const { publicUrls } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
   const workload = { name: names.page(page), component, instance: page, replicas };
   new ApiObject(scope, `page-${page}`, {
@@ -76,9 +76,7 @@ function serve(
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
           callerCredential(platform, page),
           ...settings,
-          ...(source.trustedProxies.length > 0
-            ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
-            : []),
+          ...trustedProxies(platform),
           ...link('TC_GIG_URL', publicUrls.gig),
           ...link('TC_USER_URL', publicUrls.user),
           ...link('TC_SEARCH_URL', publicUrls.search),

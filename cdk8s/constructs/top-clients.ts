@@ -1,7 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { names, type Platform, PORTS } from '../platform.ts';
-import { callerKeys, callersAnnotation } from './caller-access.ts';
+import { callerKeys, callersAnnotation, trustedProxies } from './caller-access.ts';
 import { databaseAccess } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { httpService } from './http-service.ts';
@@ -42,9 +42,7 @@ export function topClients(scope: Construct, platform: Platform): void {
           { name: 'TC_REQUESTS_PER_MINUTE', value: String(source.requestsPerMinute) },
           { name: 'TC_PAGE_REQUESTS_PER_MINUTE', value: String(source.pageRequestsPerMinute) },
           ...callerKeys(platform),
-          ...(source.trustedProxies.length > 0
-            ? [{ name: 'TC_TRUSTED_PROXIES', value: source.trustedProxies.join(',') }]
-            : []),
+          ...trustedProxies(platform),
           ...tracing(platform),
         ],
         annotations: callersAnnotation(platform),

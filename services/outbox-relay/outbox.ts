@@ -172,6 +172,11 @@ const EXCHANGE = {
   text: `with removed as (delete from outbox where id = any ($1::bigint[])) ${TAKE_ROWS}`,
 };
 
+/** Nothing of the seller waits to be sent: from now on the topic is compaction's. */
+const TELL = `set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
+          confirmed_at = case store when 'outbox' then clock_timestamp() end,
+          bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end`;
+
 // The tombstone stands behind everything else of its seller, so that with it the last of what came before has been
 // acknowledged and deleted. Told by the transaction that deletes it: a crash undoes both, and the row is sent again. Of its
 // own, because the ordinary exchange runs hundreds of times a second.
@@ -180,9 +185,7 @@ const EXCHANGE_AND_TELL = {
   text: `with removed as (
         delete from outbox where id = any ($1::bigint[]) returning seller_id, version, type, value
       ), told as (
-        update erasure_store set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
-          confirmed_at = case store when 'outbox' then clock_timestamp() end,
-          bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end
+        update erasure_store ${TELL}
         from removed join erasure on erasure.seller_id = removed.seller_id and erasure.version <= removed.version
         where removed.type = 'seller-erased' and removed.value is null and erasure_id = erasure.id
           and store in ('outbox', 'topic') and confirmed_at is null and bytes_until is null
@@ -195,9 +198,7 @@ const EXCHANGE_AND_TELL = {
  * there, whatever is said here.
  */
 export const tellWhatNobodyTold = (db: Queryable): Promise<unknown> =>
-  db.query(`update erasure_store set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
-      confirmed_at = case store when 'outbox' then clock_timestamp() end,
-      bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end
+  db.query(`update erasure_store ${TELL}
     from erasure where erasure_id = erasure.id and store in ('outbox', 'topic')
       and confirmed_at is null and bytes_until is null and not exists (
         select from outbox where outbox.seller_id = erasure.seller_id and outbox.version <= erasure.version)`);

@@ -1,4 +1,5 @@
 import { timingSafeEqual } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { CALLER_HEADER, CALLERS, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 
@@ -8,6 +9,12 @@ export const CALLER_FIELD = CALLER_HEADER.toLowerCase();
 export interface Callers {
   /** @param given what stood in the header; nothing for those who send none */
   identify(given: string | string[] | undefined): Caller | typeof UNKNOWN_CALLER | null;
+}
+
+/** The page of ours that sent a request; null for everybody else, an unknown credential included. */
+export function pageOf(callers: Callers, { headers }: IncomingMessage): Caller | null {
+  const caller = callers.identify(headers[CALLER_FIELD]);
+  return caller === UNKNOWN_CALLER ? null : caller;
 }
 
 /**

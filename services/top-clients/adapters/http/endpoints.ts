@@ -13,7 +13,7 @@ import {
   PathClientId,
   PathSellerId,
 } from '#contracts/api.ts';
-import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
+import { CALLER_HEADER, type Caller } from '#contracts/callers.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
 import { ErasureId } from '#contracts/erasures.ts';
@@ -38,7 +38,7 @@ import type { Erasures, LogEntry, Sellers, StoredList, WriteRequest, WriteResult
 import { type Answer, answerOf } from './answers.ts';
 import { authenticate, maySeeContents, mustBe, mustBeAllowedToErase } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
-import { CALLER_FIELD, type Callers } from './callers.ts';
+import { type Callers, pageOf } from './callers.ts';
 import type { Limits } from './limits.ts';
 import { observedOf } from './observation.ts';
 import { etagOf, excludedVersions, expectedVersions, isKnown } from './preconditions.ts';
@@ -65,8 +65,8 @@ const PATCH_BODY = ['application/merge-patch+json', 'application/json'];
 export function endpoints(ports: Ports): Routes {
   const { sellers, erasures, callers, verifier, limits } = ports;
   const callerOf = (req: Request): Caller => {
-    const caller = callers.identify(req.headers[CALLER_FIELD]);
-    if (caller !== null && caller !== UNKNOWN_CALLER) return caller;
+    const caller = pageOf(callers, req);
+    if (caller !== null) return caller;
     throw new Refusal('forbidden', `this is for pages of ours, which say who they are by ${CALLER_HEADER}`);
   };
   const commands = ports.metrics.counter('topclients_commands_total');

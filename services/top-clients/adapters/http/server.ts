@@ -1,11 +1,10 @@
-import type { IncomingMessage, Server } from 'node:http';
+import type { Server } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler } from 'express';
-import { UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { openHttpServer, type ServerLimits } from '#platform/http-server.ts';
 import type { Log } from '#platform/log.ts';
 import { proxiesOf } from '#platform/trusted-proxies.ts';
 import { send, sendProblem } from './answers.ts';
-import { CALLER_FIELD } from './callers.ts';
+import { pageOf } from './callers.ts';
 import { type Endpoint, endpoints, type Ports } from './endpoints.ts';
 import { limitSenders } from './limits.ts';
 import { observedOf, observer } from './observation.ts';
@@ -45,10 +44,6 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
 
   const observe = observer(ports.log, ports.metrics, ports.tracing);
   const { isProxy, addressOf } = proxiesOf(app);
-  const isOurs = (req: IncomingMessage) => {
-    const caller = ports.callers.identify(req.headers[CALLER_FIELD]);
-    return caller !== null && caller !== UNKNOWN_CALLER;
-  };
   return openHttpServer(
     (req, res) => {
       observe(req, res);
@@ -63,7 +58,7 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
       keepAliveMs: 72_000,
       isProxy,
       // Pages of ours keep to limits of their own.
-      addressOf: (req) => (isOurs(req) ? null : addressOf(req)),
+      addressOf: (req) => (pageOf(ports.callers, req) === null ? addressOf(req) : null),
       refuse: (req, res, type, detail) => {
         observe(req, res);
         sendProblem(res, new Refusal(type, detail, { headers: { 'Retry-After': '1' } }));
