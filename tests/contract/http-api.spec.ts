@@ -1376,6 +1376,14 @@ describe('an erasure', () => {
       next = after;
     }
     expect(found).toEqual(gone);
+    for (const early of ['0000-01-01T00:00:00Z', '1885-03-14T01:20:23-18:46']) {
+      const { erasures } = await page(`since=${encodeURIComponent(early)}`);
+      expect(erasures).toEqual(expect.arrayContaining(whole.erasures));
+    }
+    for (const late of ['9999-12-31T23:59:59.999-23:59', '5885-03-14T01:20:23+23:59']) {
+      const { erasures } = await page(`since=${encodeURIComponent(late)}`);
+      expect(erasures).not.toEqual(expect.arrayContaining(whole.erasures));
+    }
     for (const query of ['', 'since=yesterday', `since=${since}&limit=0`, `since=${since}&limit=1001`]) {
       const asked = await source.call('GET', `/v1/erasures?${query}`, { headers: AS_SELF_VIEW });
       expectProblem(asked, 'invalid-request');
