@@ -474,6 +474,7 @@ export class Applier {
         // A tombstone's headers are not kept; its erasure says the same.
         value: message.value?.toString() ?? (event ? JSON.stringify(event) : null),
         reason,
+        isReadable: event !== undefined,
       })),
     );
     const kept = new Set(places.map(({ partition, offset }) => `${partition}/${offset}`));

@@ -69,6 +69,19 @@ test('an unreadable message that nothing follows is reported, and the good one b
   expect(unreadable[0]!.reason).toContain('not JSON');
 });
 
+test('of several unreadable messages the newest by version is reported, and the latest that tells none', () => {
+  const unread = (version: number) => message(1, version, { value: `{"sellerId":1,"version":${version},` });
+  const [newer, older, early, late] = [
+    unread(6),
+    unread(5),
+    message(1, 1, { value: '{' }),
+    message(1, 1, { value: '{' }),
+  ];
+  const { unreadable, superseded } = newestPerSeller([newer, early, older, late]);
+  expect(unreadable.map((one) => one.message)).toEqual([newer.message, late.message]);
+  expect(superseded).toBe(2);
+});
+
 test('only the latest of several unreadable messages of a seller is reported', () => {
   const last = message(1, 3, { value: '{' });
   const { unreadable, superseded } = newestPerSeller([message(1, 2, { value: '{' }), last]);

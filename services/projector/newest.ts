@@ -37,7 +37,7 @@ export interface Newest {
   readonly events: Applicable[];
   /** All of them, those included that something newer follows: that leaves a row above it alone. */
   readonly repairs: Repair[];
-  /** Unreadable messages that no good event of their seller follows, the latest of each seller. */
+  /** Unreadable messages that no good event of their seller follows: of each seller the newest, and the latest that tells no version. */
   readonly unreadable: Unapplicable[];
   /** Messages that a newer one of their seller supersedes. */
   readonly superseded: number;
@@ -101,16 +101,16 @@ export function newestPerSeller(received: readonly Received[]): Newest {
   for (const candidates of bySeller.values()) {
     const {
       good,
-      bad,
+      bads = [],
       copies = 0,
       ends = 0,
     } = Array.isArray(candidates) ? newestOf(candidates, repairs, endings) : judge(candidates, repairs);
     if (good) events.push(good);
-    if (bad) unreadable.push(bad);
+    unreadable.push(...bads);
     duplicates += copies;
     tombstones += ends;
     superseded +=
-      (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - (bad ? 1 : 0) - copies - ends;
+      (Array.isArray(candidates) ? candidates.length : 1) - (good ? 1 : 0) - bads.length - copies - ends;
   }
   return { events, repairs, unreadable, superseded, duplicates, tombstones, moved, unversioned };
 }
@@ -140,7 +140,7 @@ export function newestInParts(received: readonly Received[]): readonly Newest[] 
 
 interface Judgement {
   good?: Applicable;
-  bad?: Unapplicable;
+  bads?: readonly Unapplicable[];
   /** Further messages of the good one's version, as far as their texts begin with it. */
   copies?: number;
   /** Of these, tombstones that stand beside their erasure, or beside each other. */
@@ -154,7 +154,7 @@ function judge(one: Received, repairs: Repair[]): Judgement {
   if (type === REPAIR_TYPE && decoded.kind === 'event') repairs.push(toRepair(one, decoded.event.sellerId));
   if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
   if (decoded.kind !== 'unreadable') return {};
-  return { bad: { ...one, sellerId: decoded.sellerId, reason: decoded.reason } };
+  return { bads: [{ ...one, sellerId: decoded.sellerId, reason: decoded.reason }] };
 }
 
 /** A repair without a list: the source does not know the seller. */
@@ -186,27 +186,28 @@ function newestOf(
   // The last offset first among equals.
   if (trusted) order.sort((a, b) => claimed[b]! - claimed[a]! || b - a);
   let best: { at: number; good: Applicable } | undefined;
-  const bads: { at: number; bad: Unapplicable }[] = [];
+  const unread: Unread[] = [];
   for (const at of order) {
-    const { good, bad } = judge(candidates[at]!, repairs);
-    if (bad) bads.push({ at, bad });
+    const { good, bads = [] } = judge(candidates[at]!, repairs);
+    for (const bad of bads) unread.push({ at, bad, version: versionTold(bad.message, bad.sellerId) });
     if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
     // None of the others begins like a newer one.
     if (trusted && good && good.event.version === claimed[at]) break;
   }
   const version = best?.good.event.version;
-  // By version where the text tells one: after a topic has grown, or a replay, the older message may stand behind.
-  const isOpen = ({ at }: { at: number }) =>
-    best === undefined ||
-    (claimed[at]! > 0 && claimed[at] !== version ? claimed[at]! > version! : at > best.at);
-  const unread = bads
-    .filter(isOpen)
-    .reduce<(typeof bads)[number] | undefined>(
-      (latest, one) => (latest === undefined || latest.at < one.at ? one : latest),
-      undefined,
-    );
+  // By version where the message tells one: after a topic has grown, or a replay, the older message may stand behind.
+  const open = unread.filter(
+    (one) =>
+      best === undefined ||
+      (one.version !== null && one.version !== version ? one.version > version! : one.at > best.at),
+  );
+  // A list that the next program may read does not give way to what tells no version.
+  const kept = [
+    latest(open.filter((one) => one.version !== null)),
+    latest(open.filter((one) => one.version === null)),
+  ].filter((one) => one !== undefined);
   const same = candidates.filter(
-    (_, at) => at !== unread?.at && (at === best?.at || claimed[at] === version),
+    (_, at) => kept.every((one) => one.at !== at) && (at === best?.at || claimed[at] === version),
   );
   const ends = endings.size === 0 ? 0 : same.filter(({ message }) => endings.has(message)).length;
   const events = same.length - ends;
@@ -220,9 +221,20 @@ function newestOf(
     copies: Math.max(0, events - 1),
     ends: events > 0 ? ends : Math.max(0, ends - 1),
     ...(best ? { good: erasure ? { ...best.good, ...erasure } : best.good } : {}),
-    ...(unread ? { bad: unread.bad } : {}),
+    bads: kept.map(({ bad }) => bad),
   };
 }
+
+interface Unread {
+  /** Among the candidates. */
+  readonly at: number;
+  readonly bad: Unapplicable;
+  readonly version: number | null;
+}
+
+/** By version, and by offset among equals. */
+const latest = (unread: readonly Unread[]): Unread | undefined =>
+  unread.toSorted((a, b) => (a.version ?? 0) - (b.version ?? 0) || a.at - b.at).at(-1);
 
 /**
  * The version as the beginning of the value tells it, or the id of a tombstone; NaN where it is written in another way.

@@ -19,6 +19,8 @@ export interface ParkedMessage extends Place {
   readonly type: string | null;
   readonly value: string | null;
   readonly reason: string;
+  /** The view refused it. Otherwise it could not be read. */
+  readonly isReadable: boolean;
 }
 
 /** Something that was applied, and takes the place of what is parked of its seller and older. */
@@ -42,24 +44,32 @@ export interface Retried extends Place {
   readonly reason: string | null;
 }
 
-/** Keeps messages, the newest of each seller, and none that the view is beyond. @returns those that it kept */
+/**
+ * Keeps messages, of each seller the newest and the latest that tells no version, and none that the view is beyond.
+ * @returns those that it kept
+ */
 export async function park(db: Queryable, messages: readonly ParkedMessage[]): Promise<readonly Place[]> {
   const { rows } = await db.query<{ partition: number; offset: number }>(
     `with message as (
-      select message.* from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
-          as message (partition, message_offset, seller_id, version, key, type, value, reason)
+      select message.* from unnest($1::integer[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[], $9::boolean[])
+          as message (partition, message_offset, seller_id, version, key, type, value, reason, is_readable)
         left join top_clients held on held.seller_id = message.seller_id
       where coalesce(held.version < message.version, true)
         and not exists (select from parked newer
-          where newer.seller_id = message.seller_id and newer.version > message.version)),
+          where newer.seller_id = message.seller_id
+            and case when message.is_readable then newer.version > message.version
+              -- What is parked at its version may be the list itself, which the view is to take later.
+              else newer.version >= message.version end)),
     older as (
       delete from parked using message
       where parked.seller_id = message.seller_id
         and case when parked.version <> message.version then parked.version < message.version
+          -- For the same reason.
+          when message.version is null and parked.version is not null then false
           when parked.partition = message.partition then parked.message_offset < message.message_offset
           else parked.version = message.version end)
     insert into parked (partition, message_offset, seller_id, version, key, type, value, reason)
-    select * from message
+    select partition, message_offset, seller_id, version, key, type, value, reason from message
     -- Another message stands at the place of an earlier one where the topic was made anew.
     on conflict (partition, message_offset) do update
       set seller_id = excluded.seller_id, version = excluded.version, key = excluded.key, type = excluded.type,
@@ -74,6 +84,7 @@ export async function park(db: Queryable, messages: readonly ParkedMessage[]): P
       messages.map((one) => storable(one.type)),
       messages.map((one) => storable(one.value)),
       messages.map((one) => storable(one.reason)),
+      messages.map((one) => one.isReadable),
     ],
   );
   return rows;

@@ -123,7 +123,7 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (page: PageName
     expect(await store.checkpoint([{ partition: 0, known: 0, next: 4, committedAt: COMMITTED_AT }])).toEqual(
       new Map([[0, 0]]),
     );
-    const message = { key: '2', type: null, value: 'not JSON', reason: 'unreadable' };
+    const message = { key: '2', type: null, value: 'not JSON', reason: 'unreadable', isReadable: false };
     await store.park([{ partition: 0, offset: 3, sellerId: 2, version: null, ...message }]);
     expect(await store.parkedSellers()).toEqual([2]);
     expect(await store.retryParked([0], [0])).toMatchObject([{ sellerId: 2, result: 'remains' }]);

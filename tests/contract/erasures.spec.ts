@@ -239,7 +239,13 @@ test('an older message that is parked keeps its store open, of the same view alo
   await write(KEPT, sellerId, version);
   const db = await connect(access('user', SHOWN), lost);
   // One of which nobody can tell the version.
-  const message = { key: String(sellerId), type: null, value: 'Secret brand', reason: 'not JSON' };
+  const message = {
+    key: String(sellerId),
+    type: null,
+    value: 'Secret brand',
+    reason: 'not JSON',
+    isReadable: false,
+  };
   await park(db, [{ ...message, partition: 0, offset: 3, sellerId, version: null }]);
   await lookAtPage('user', session, opened);
   expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('an older message of the seller is parked');

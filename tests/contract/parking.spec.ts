@@ -238,6 +238,34 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
     expect(await versions()).toEqual({ 1: 6 });
   });
 
+  test('what tells no version takes no list away that may be applied yet', async () => {
+    await refuse(1);
+    await apply(0, message(1, 5));
+    await apply(0, unreadable(1), unreadable(1));
+    expect(await parked()).toMatchObject([
+      { offset: 0, version: 5 },
+      { offset: 2, version: null },
+    ]);
+    await apply(0, unreadable(1));
+    await accept();
+    expect(await retry([0])).toEqual([
+      [1, 'applied'],
+      [1, 'remains'],
+    ]);
+    expect(await versions()).toEqual({ 1: 5 });
+  });
+
+  test('nor does a copy of it that cannot be read', async () => {
+    await refuse(1);
+    await apply(0, message(1, 5));
+    await apply(0, unreadable(1, cloudEventId(1, 5)));
+    await apply(3, unreadable(1, cloudEventId(1, 5)));
+    expect(await parked()).toMatchObject([{ partition: 0, offset: 0, version: 5 }]);
+    await accept();
+    expect(await retry([0])).toEqual([[1, 'applied']]);
+    expect(await versions()).toEqual({ 1: 5 });
+  });
+
   test('a repair supersedes what is parked of its seller', async () => {
     await refuse(1);
     await apply(0, message(1, 5));

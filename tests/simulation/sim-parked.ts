@@ -42,15 +42,18 @@ export class SimParked {
     return [...this.#messages.values()];
   }
 
-  /** The newest of each seller, and none that the view is beyond. @returns those that it kept */
+  /** Of each seller the newest and the latest that tells no version, none that the view is beyond. @returns those that it kept */
   park(messages: readonly ParkedMessage[]): Place[] {
     const parked = this.all();
     const kept = messages.filter(
-      ({ sellerId, version }) =>
+      ({ sellerId, version, isReadable }) =>
         sellerId === null ||
         version === null ||
         ((this.#database.rows.get(sellerId)?.version ?? 0) < version &&
-          !parked.some((other) => other.sellerId === sellerId && (other.version ?? 0) > version)),
+          !parked.some(
+            (other) =>
+              other.sellerId === sellerId && (other.version ?? 0) >= (isReadable ? version + 1 : version),
+          )),
     );
     for (const message of kept) {
       this.#forget(
@@ -147,6 +150,7 @@ const isOlder = (parked: ParkedMessage, than: ParkedMessage): boolean => {
   if (parked.version !== null && than.version !== null && parked.version !== than.version) {
     return parked.version < than.version;
   }
+  if (than.version === null && parked.version !== null) return false;
   if (parked.partition === than.partition) return parked.offset < than.offset;
   return parked.version !== null && parked.version === than.version;
 };
