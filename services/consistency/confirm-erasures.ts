@@ -26,7 +26,7 @@ export interface ErasureSession {
 
 const LOOK_EVERY_MS = 1_000;
 const RETRY_EVERY_MS = 5_000;
-/** In one look at a view; the oldest come first. */
+/** In one look at a view; the next one goes on behind them, so that what cannot be confirmed keeps nobody behind it waiting. */
 const ERASURES_AT_A_TIME = 500;
 
 /**
@@ -42,6 +42,7 @@ export async function confirmErasures(
 ): Promise<void> {
   let session: ErasureSession | null = null;
   let opened = new Map<string, OpenView>();
+  const reached = new Map<string, string>();
   const end = async () => {
     const all = [...opened.values(), ...(session ? [session] : [])];
     [session, opened] = [null, new Map()];
@@ -51,7 +52,7 @@ export async function confirmErasures(
   while (!signal.aborted) {
     try {
       session ??= await open();
-      await lookAtPage(page, session, opened);
+      await lookAtPage(page, session, opened, reached);
       if (fails) log.info('erasures are confirmed again');
       fails = false;
     } catch (err) {
@@ -68,12 +69,15 @@ export async function confirmErasures(
 /**
  * One look at every view that a page's database has.
  * @param opened views that are open, by their place; the others are opened when there is something to look for
+ * @param reached the last erasure of each place that the look before came to
  * @throws what kept it from looking into one, after it has looked into all others
  */
 export async function lookAtPage(
   page: string,
   session: ErasureSession,
   opened: Map<string, OpenView>,
+  reached: Map<string, string>,
+  limit = ERASURES_AT_A_TIME,
 ): Promise<void> {
   const { book } = session;
   const known = new Set(await book.places(page));
@@ -82,7 +86,9 @@ export async function lookAtPage(
     const place = placeOfView(page, view.delivery, view.version);
     known.delete(place);
     await book.register(place);
-    const erasures = await book.open(place, ERASURES_AT_A_TIME);
+    const erasures = await book.open(place, reached.get(place) ?? null, limit);
+    if (erasures.length < limit) reached.delete(place);
+    else reached.set(place, erasures.at(-1)!.id);
     if (erasures.length === 0) continue;
     try {
       const one = opened.get(place) ?? (await session.openView(view));
@@ -100,6 +106,7 @@ export async function lookAtPage(
     await book.gone(place);
     const view = opened.get(place);
     opened.delete(place);
+    reached.delete(place);
     await view?.close();
   }
   if (failures.length > 0) throw failures[0];

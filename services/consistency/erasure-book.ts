@@ -29,8 +29,8 @@ export interface ErasureBook {
   register(place: string): Promise<void>;
   /** The places of a page's views that receipts wait for, or would. */
   places(page: string): Promise<readonly string[]>;
-  /** The oldest, `limit` at most. */
-  open(place: string, limit: number): Promise<readonly OpenErasure[]>;
+  /** The oldest after this one (by its id; null: the oldest of all), `limit` at most. */
+  open(place: string, after: string | null, limit: number): Promise<readonly OpenErasure[]>;
   report(place: string, reports: readonly StoreReport[]): Promise<void>;
   /** Says that there is no such view any more, and nothing in it. */
   gone(place: string): Promise<void>;
@@ -63,7 +63,7 @@ export const postgresErasureBook = (db: Queryable): ErasureBook => ({
     return rows.map(({ place }) => place);
   },
 
-  async open(place, limit) {
+  async open(place, after, limit) {
     const { rows } = await db.query<{
       id: string;
       seller_id: number;
@@ -79,8 +79,9 @@ export const postgresErasureBook = (db: Queryable): ErasureBook => ({
           select erasure_id, array_agg(store) as stores from erasure_store
           where store = any ($2::text[]) and place = $1 and confirmed_at is null group by erasure_id) mine
         join erasure on id = erasure_id
-        order by requested_at limit $3`,
-      values: [place, STORES_OF_VIEW, limit],
+        where $4::uuid is null or (requested_at, id) > (select requested_at, id from erasure where id = $4)
+        order by requested_at, id limit $3`,
+      values: [place, STORES_OF_VIEW, limit, after],
     });
     return rows.map((row) => ({
       id: row.id,

@@ -82,7 +82,7 @@ beforeAll(async () => {
     },
     close: async () => void (await Promise.all([sourceDb.end(), pageDb.end()])),
   };
-  await lookAtPage('user', session, opened);
+  await look();
 }, 60_000);
 afterAll(async () => {
   for (const view of opened.values()) await view.close();
@@ -95,6 +95,9 @@ afterAll(async () => {
 beforeEach(() => {
   [end, applied] = [5, 5];
 });
+
+const reached = new Map<string, string>();
+const look = (limit?: number) => lookAtPage('user', session, opened, reached, limit);
 
 let last = 0;
 /** A seller with a client, whose erasure is requested. */
@@ -166,11 +169,11 @@ test('outbox and topic report when the tombstone was acknowledged and is deleted
 test('a view reports once its row is as the source has it, and its memory ten seconds later', async () => {
   const { id, sellerId, version } = await erased();
   await write(SHOWN, sellerId, version - 1, 'Secret brand');
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('the row is at version 1 yet');
   expect(await said(id, 'page-cache', OF_SHOWN)).toBe('the row is at version 1 yet');
   await write(SHOWN, sellerId, version);
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
   expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('confirmed');
   expect(await said(id, 'page-cache', OF_SHOWN)).toMatch(/who does not report is waited for/);
@@ -178,7 +181,7 @@ test('a view reports once its row is as the source has it, and its memory ten se
   expect(await said(id, 'view', 'user hybrid-v1')).toMatch(/no row of the seller yet/);
   await source.query(`select`);
   await ageErased();
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'page-cache', OF_SHOWN)).toBe('confirmed');
 });
 
@@ -192,10 +195,10 @@ async function ageErased(): Promise<void> {
 test('a row that says something else under the same version, or above it, does not confirm', async () => {
   const { id, sellerId, version } = await erased();
   await write(SHOWN, sellerId, version, 'Secret brand');
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('the row is not as the source has it');
   await write(SHOWN, sellerId, version + 1, 'Secret brand');
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('the row is not as the source has it');
 });
 
@@ -208,7 +211,7 @@ test('a seller who began again is confirmed by the row of the new list', async (
     await newest(sellerId, version),
   );
   await db.end();
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
 });
 
@@ -222,14 +225,14 @@ async function newest(sellerId: number, version: number): Promise<unknown[]> {
 
 test('a view without a row confirms when everything that was sent has been applied, and not before', async () => {
   const { id } = await erased();
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toMatch(/no row of the seller yet/);
   await relay(() => true);
   [end, applied] = [9, 8];
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toMatch(/no row of the seller yet/);
   applied = 9;
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
 });
 
@@ -247,12 +250,12 @@ test('an older message that is parked keeps its store open, of the same view alo
     isReadable: false,
   };
   await park(db, [{ ...message, partition: 0, offset: 3, sellerId, version: null }]);
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('an older message of the seller is parked');
   expect(await said(id, 'view', OF_SHOWN)).toBe('confirmed');
   expect(await said(id, 'parked-messages', 'user hybrid-v1')).toBe('confirmed');
   await db.query('delete from parked');
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'parked-messages', OF_SHOWN)).toBe('confirmed');
   await db.end();
 });
@@ -287,17 +290,17 @@ test('a page server that is there is waited for until it has forgotten, one that
   const version = await writer.erase(sellerId);
   const id = (await postgresErasures(source).idOf(sellerId, version))!;
   await write(SHOWN, sellerId, version);
-  await lookAtPage('user', session, opened);
+  await look();
   await ageErased();
   await until('the server has forgotten', () => forgotten.includes(sellerId));
-  await lookAtPage('user', session, opened);
+  await look();
   // The other one has said nothing, and was seen just now.
   expect(await said(id, 'page-cache', OF_SHOWN)).toMatch(/page servers have not said/);
   await pool.query(
     `update page_server set seen_at = seen_at - interval '11 seconds' where forgot_through = 0`,
   );
   await until('the memory is confirmed', async () => {
-    await lookAtPage('user', session, opened);
+    await look();
     return (await said(id, 'page-cache', OF_SHOWN)) === 'confirmed';
   });
   stop.abort();
@@ -308,15 +311,27 @@ test('a page server that is there is waited for until it has forgotten, one that
 test('a view that comes later is waited for while the topic may have something, one that goes counts as gone', async () => {
   const { id } = await erased();
   await migratePage('user', postgres.url('user'), { delivery: 'asynchronous', version: 2 }, silentLog);
-  await lookAtPage('user', session, opened);
+  await look();
   const place = 'user asynchronous-v2';
   expect(await said(id, 'view', place)).toMatch(/no row of the seller yet/);
   const db = await connect(access('user'), lost);
   await db.query(`drop schema "${viewSchema('asynchronous', 2)}" cascade`);
   await db.end();
-  await lookAtPage('user', session, opened);
+  await look();
   expect(await said(id, 'view', place)).toBe('confirmed');
   expect(await said((await erased()).id, 'view', place)).toBeUndefined();
+});
+
+test('erasures that cannot be confirmed keep none behind them waiting', async () => {
+  const stuck = [await erased(), await erased()];
+  const behind = await erased();
+  await write(SHOWN, behind.sellerId, behind.version);
+  [end, applied] = [9, 5];
+  await until('it is confirmed', async () => {
+    await look(2);
+    return (await said(behind.id, 'view', OF_SHOWN)) === 'confirmed';
+  });
+  for (const { id } of stuck) expect(await said(id, 'view', OF_SHOWN)).toMatch(/no row of the seller yet/);
 });
 
 test('a view that cannot be looked into keeps no other from confirming', async () => {
@@ -328,7 +343,7 @@ test('a view that cannot be looked into keeps no other from confirming', async (
       view.delivery === 'asynchronous' ? Promise.reject(new Error('no right')) : session.openView(view),
   };
   const views = new Map<string, OpenView>();
-  await expect(lookAtPage('user', blind, views)).rejects.toThrow(
+  await expect(lookAtPage('user', blind, views, new Map())).rejects.toThrow(
     'cannot look into the view user asynchronous-v1: no right',
   );
   for (const view of views.values()) await view.close();
