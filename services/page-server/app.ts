@@ -7,6 +7,7 @@ import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import { isUnavailable } from '#platform/postgres.ts';
 import type { Tracing } from '#platform/span.ts';
+import { openHiddenProxies } from '#platform/trusted-proxies.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
 import { OwnDatabaseUnavailable } from './own-database.ts';
@@ -103,7 +104,9 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
   const { trustedProxies = [] } = options;
   app.set('trust proxy', trustedProxies.length > 0 ? [...trustedProxies] : false);
 
+  const isHidden = openHiddenProxies(log);
   const begin: RequestHandler = (req, res, next) => {
+    isHidden(req);
     const given = req.headers['x-request-id'];
     res.locals['requestId'] = typeof given === 'string' && REQUEST_ID.test(given) ? given : randomUUID();
     next();

@@ -44,5 +44,18 @@ export function openLog(role: string, level = 'info', destination?: pino.Destina
   return destination ? pino(options, destination) : pino(options);
 }
 
+/** What strangers cause is said at most once in this time, in ms: they must not fill the log. */
+const SAY_AGAIN_MS = 60_000;
+
+/** Calls through at most once a minute. */
+export function seldom<A extends unknown[]>(say: (...args: A) => void): (...args: A) => void {
+  let saidAt = Number.NEGATIVE_INFINITY;
+  return (...args) => {
+    if (performance.now() < saidAt + SAY_AGAIN_MS) return;
+    saidAt = performance.now();
+    say(...args);
+  };
+}
+
 /** For specs and benches. */
 export const silentLog: Log = pino({ level: 'silent' });

@@ -1,6 +1,8 @@
 import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import type { Request } from 'express';
 import { list, setting } from './config.ts';
+import { type Log, seldom } from './log.ts';
 
 /** Whether a text is a network like 10.0.0.0/8 or fc00::/7. */
 function isNetwork(text: string): boolean {
@@ -24,6 +26,27 @@ export const TRUSTED_PROXIES = setting(
     )
     .default([]),
 );
+
+/**
+ * Tells whether a request came through a proxy that is not trusted, so that its sender counts as one with everybody else
+ * behind that proxy. Says so in the log, once a minute at most.
+ */
+export function openHiddenProxies(log: Log): (req: Request) => boolean {
+  const warn = seldom((through: string | undefined) =>
+    log.warn(
+      { through },
+      'X-Forwarded-For came through an address that TC_TRUSTED_PROXIES does not name: all strangers behind it share one limit',
+    ),
+  );
+  return (req) => {
+    if (req.headers['x-forwarded-for'] === undefined) return false;
+    const through = req.socket.remoteAddress;
+    // Express goes to the left of the list only over proxies it trusts: then the nearest speaks for itself.
+    const isHidden = req.ip === through;
+    if (isHidden) warn(through);
+    return isHidden;
+  };
+}
 
 /** Whom an application believes, for the edge of its server. */
 export interface Proxies {

@@ -3,8 +3,9 @@ import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
 import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { LABELS } from '#contracts/metrics.ts';
 import { clientAt } from '#platform/client-address.ts';
-import type { Log } from '#platform/log.ts';
+import { type Log, seldom } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
+import { openHiddenProxies } from '#platform/trusted-proxies.ts';
 import type { TokenVerifier } from '../../../identity/verifier.ts';
 import { verdictOf } from './authentication.ts';
 import { CALLER_FIELD, type Callers } from './callers.ts';
@@ -94,9 +95,6 @@ function bounded(): (key: string | number) => string | number {
   };
 }
 
-/** What is said at most once in this time, in ms: strangers must not fill the log. */
-const SAY_AGAIN_MS = 60_000;
-
 /**
  * Lets a request in by who sends it: a page of ours by its credential, a seller by a token, everybody else by the address
  * that the trusted proxies tell. An address alone makes nobody one of us.
@@ -119,12 +117,7 @@ export function limitSenders(ports: {
       'a caller sent a credential that no key of ours made, and is limited as a stranger; see TC_CALLER_KEY, and TC_SOURCE_CREDENTIAL of pages',
     ),
   );
-  const warnProxy = seldom((through: string | undefined) =>
-    log.warn(
-      { through },
-      'X-Forwarded-For came through an address that TC_TRUSTED_PROXIES does not name: all strangers behind it share one limit',
-    ),
-  );
+  const isHidden = openHiddenProxies(log);
 
   return async (req, res, next) => {
     const caller = callers.identify(req.headers[CALLER_FIELD]);
@@ -143,22 +136,8 @@ export function limitSenders(ports: {
       await limits.request({ kind: 'signed-in', sellerId });
       return next();
     }
-    const through = req.socket.remoteAddress;
-    // Express goes to the left of the list only over proxies it trusts: then the nearest speaks for itself.
-    const isHidden = req.headers['x-forwarded-for'] !== undefined && req.ip === through;
-    if (isHidden) warnProxy(through);
-    counted[caller === UNKNOWN_CALLER ? UNKNOWN_CALLER : isHidden ? 'proxy' : 'stranger']!.inc();
+    counted[caller === UNKNOWN_CALLER ? UNKNOWN_CALLER : isHidden(req) ? 'proxy' : 'stranger']!.inc();
     await limits.request({ kind: 'address', address: req.ip ?? '' });
     next();
-  };
-}
-
-/** Calls through at most once a minute. */
-function seldom<A extends unknown[]>(say: (...args: A) => void): (...args: A) => void {
-  let saidAt = Number.NEGATIVE_INFINITY;
-  return (...args) => {
-    if (performance.now() < saidAt + SAY_AGAIN_MS) return;
-    saidAt = performance.now();
-    say(...args);
   };
 }
