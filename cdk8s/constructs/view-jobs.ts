@@ -37,9 +37,12 @@ export function compareViewJob(
   });
 }
 
-/** Removes a view that nobody reads any more from its page's database, and the offsets of its group. */
+/** Removes a view that nobody reads any more from its page's database, and has receipts of erasures not wait for it. */
 export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
-  const database = databaseAccess(platform, 'drop-view', { TC_DATABASE_URL: page });
+  const database = databaseAccess(platform, 'drop-view', {
+    TC_DATABASE_URL: page,
+    TC_SOURCE_DATABASE_URL: 'source',
+  });
   const kafka = kafkaAccess(platform, 'drop-view');
   roleJob(scope, platform, {
     name: `top-clients-drop-${projectorInstance(page, view)}`,

@@ -33,6 +33,14 @@ test('views that are kept up for a rollback are watched as well', () => {
   expect(written({})).not.toContain('TC_KEPT_VIEWS');
 });
 
+test('views that are kept up while the page shows none are watched', () => {
+  const page = pageOf('gig', { delivery: 'synchronous' });
+  const keptUp = [{ delivery: 'asynchronous', version: 2 }] as const;
+  const text = built((scope) => viewWatcher(scope, platformOf(), { ...page, keptUp }));
+  expect(text).toMatch(/TC_DELIVERY\n +value: asynchronous\n +- name: TC_VIEW_VERSION\n +value: "2"/);
+  expect(text).not.toContain('TC_KEPT_VIEWS');
+});
+
 test('while another view is built, the one that is shown is watched', () => {
   const page = pageOf('gig', { view: { version: 2 } });
   const shown = { delivery: 'asynchronous', version: 1 } as const;

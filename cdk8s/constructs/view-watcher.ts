@@ -20,7 +20,9 @@ export function viewWatcher(
   { name, spec, shown, keptUp = [] }: PagePlan,
 ): void {
   const { watch } = spec;
-  if (!watch.enabled || !('version' in shown)) return;
+  // A page that shows no view any more may have some that are kept up, and what is erased is to leave these, too.
+  const [first, ...others] = [...('version' in shown ? [shown] : []), ...keptUp];
+  if (!watch.enabled || first === undefined) return;
   const database = databaseAccess(platform, 'watch-view', {
     TC_SOURCE_DATABASE_URL: 'source',
     TC_DATABASE_URL: name,
@@ -41,12 +43,12 @@ export function viewWatcher(
         resources: watch.resources,
         semiSpaceMiB: 4,
         env: [
-          ...viewSettings(name, shown),
-          ...(keptUp.length > 0
+          ...viewSettings(name, first),
+          ...(others.length > 0
             ? [
                 {
                   name: 'TC_KEPT_VIEWS',
-                  value: keptUp.map(({ delivery, version }) => `${delivery}-v${version}`).join(','),
+                  value: others.map(({ delivery, version }) => `${delivery}-v${version}`).join(','),
                 },
               ]
             : []),

@@ -1,7 +1,10 @@
+import { placeOfView } from '#contracts/erasures.ts';
 import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { milliseconds, setting } from '#platform/config.ts';
+import { databaseUrl, milliseconds, setting } from '#platform/config.ts';
+import { databaseCaFile } from '#platform/database-tls.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { type Admin, KAFKA_SETTINGS, type Kafka, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { pause } from '#platform/lifecycle.ts';
@@ -9,6 +12,7 @@ import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { postgresErasureBook } from '../consistency/erasure-book.ts';
 import { viewScopes } from './view-scopes.ts';
 
 export interface DroppedView {
@@ -108,33 +112,45 @@ export const role = defineRole({
       'how long to wait for the last projector to be gone, in ms',
       milliseconds().default(15_000),
     ),
+    sourceUrl: setting(
+      'TC_SOURCE_DATABASE_URL',
+      'PostgreSQL address of the source of truth, whose receipts of erasures wait for the view no longer; without it they are told by the watcher of the page, where there is one',
+      databaseUrl().optional(),
+    ),
+    sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
     ...KAFKA_SETTINGS,
     // Without Kafka its consumer group stays behind, which does no harm.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
   async start(config, { log, metrics, releases }) {
     installKafkaCodecs(log, metrics);
-    const { page, delivery, viewVersion, brokers } = config;
+    const { page, delivery, viewVersion, brokers, sourceUrl } = config;
     const kafka = brokers && openKafka('drop-view', kafkaSettings({ ...config, brokers }), log);
-    const db = await connect(
-      {
-        url: config.databaseUrl,
-        caFile: config.databaseCaFile,
-        applicationName: 'drop-view',
-        statementTimeoutMs: 60_000,
-        connectTimeoutMs: 10_000,
-        primaryOnly: true,
-        // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
-        parameters: { lock_timeout: '5s' },
-      },
-      (err) => log.error({ err }, 'lost the database'),
-    );
-    releases.push('database', () => db.end());
+    const open = async (url: DatabaseUrl, caFile: string | undefined) => {
+      const db = await connect(
+        {
+          url,
+          caFile,
+          applicationName: 'drop-view',
+          statementTimeoutMs: 60_000,
+          connectTimeoutMs: 10_000,
+          primaryOnly: true,
+          // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
+          parameters: { lock_timeout: '5s' },
+        },
+        (err) => log.error({ err }, 'lost the database'),
+      );
+      releases.push('database', () => db.end());
+      return db;
+    };
+    const db = await open(config.databaseUrl, config.databaseCaFile);
+    const source = sourceUrl && (await open(sourceUrl, config.sourceCaFile));
     const view = {
       group: consumerGroup(page, delivery, viewVersion),
       schema: viewSchema(delivery, viewVersion),
     };
     const dropped = await dropView(db, kafka ?? null, view, config.waitMs, log);
+    if (source) await postgresErasureBook(source).gone(placeOfView(page, delivery, viewVersion));
     log.info({ page, delivery, viewVersion, ...dropped }, dropped.removed ? 'dropped' : 'was gone already');
     return 'done';
   },

@@ -1,7 +1,10 @@
 /** What the receipt of an erasure says, and what it waits for, on real databases of the source and of a page. */
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
@@ -31,6 +34,7 @@ import { postgresErasures } from '../../services/top-clients/adapters/postgres/e
 import { until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
+const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const SHOWN = viewSchema('asynchronous', 1);
 const KEPT = viewSchema('hybrid', 1);
 const OF_SHOWN = 'user asynchronous-v1';
@@ -320,6 +324,29 @@ test('a view that comes later is waited for while the topic may have something, 
   await look();
   expect(await said(id, 'view', place)).toBe('confirmed');
   expect(await said((await erased()).id, 'view', place)).toBeUndefined();
+});
+
+test('a view that is dropped says so itself: its page may have no watcher any more', async () => {
+  const view = { delivery: 'asynchronous', version: 3 } as const;
+  await migratePage('user', postgres.url('user'), view, silentLog);
+  await look();
+  const { id } = await erased();
+  const place = 'user asynchronous-v3';
+  expect(await said(id, 'view', place)).toMatch(/has not looked yet/);
+  await promisify(execFile)(process.execPath, [MAIN, 'drop-view'], {
+    env: {
+      PATH: process.env['PATH'],
+      TC_HEALTH_PORT: '0',
+      TC_PAGE: 'user',
+      TC_DELIVERY: view.delivery,
+      TC_VIEW_VERSION: String(view.version),
+      TC_DATABASE_URL: postgres.url('user'),
+      TC_SOURCE_DATABASE_URL: postgres.url('source'),
+    },
+  });
+  for (const store of ['view', 'parked-messages', 'page-cache']) {
+    expect(await said(id, store, place)).toBe('confirmed');
+  }
 });
 
 test('erasures that cannot be confirmed keep none behind them waiting', async () => {
