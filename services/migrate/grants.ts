@@ -8,8 +8,8 @@ const WRITE = 'select, insert, update, delete';
 const LOCK = 'select, update (updated_at)';
 
 /**
- * What a user may do, by table; also `sequence <name>`, `database`, and `*` for every table there, those of later
- * versions too.
+ * What a user may do, by table; also `sequence <name>`, `database`, `functions`, and `*` for every table there, those of
+ * later versions too.
  */
 type Rights = Readonly<Record<string, string>>;
 
@@ -50,7 +50,7 @@ export const GRANTS = {
     },
   },
   /** A page's own tables. */
-  page: { page: { '*': READ } },
+  page: { page: { '*': READ, functions: 'execute' } },
   /** Those of the self-view, which keeps what its sellers changed. */
   'self-view': { page: { '*': WRITE } },
   /** One version of a page's view, a schema of its own. */
@@ -84,11 +84,17 @@ export class UserMissing extends Error {
   override name = 'UserMissing';
 }
 
+/** The owner may not give what a user needs, of which PostgreSQL only warns; the message says who is to grant what. */
+export class GrantRefused extends Error {
+  override name = 'GrantRefused';
+}
+
 /**
  * Gives users what they need in a schema, and takes away what they do not need any more: in one transaction, so that
  * nobody who works meanwhile finds less than it needs. Safe to repeat and to run concurrently.
  * @param db signed in as the owner of the schema
  * @throws UserMissing when there is none of that name
+ * @throws GrantRefused when somebody else has to grant something
  */
 export async function grantUsers(db: Client, place: Place, schema: string, users: Users): Promise<void> {
   const rights: Readonly<Partial<Record<DatabaseUser, Rights>>> = GRANTS[place];
@@ -123,6 +129,7 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
           await grantOn(db, { database, schema }, object, privileges, quoted(name));
         }
       }
+      await expectGranted(db, { database, schema }, grants);
       await db.query('commit');
     } catch (err) {
       await db.query('rollback').catch(() => {});
@@ -167,6 +174,16 @@ async function grantOn(
     for (const { name } of rows) await db.query(`grant ${privileges} on ${within}.${quoted(name)} to ${to}`);
     return;
   }
+  if (object === 'functions') {
+    const { rows } = await db.query<{ signature: string }>(
+      `select oid::regprocedure::text as signature from pg_proc
+      where pronamespace = to_regnamespace(quote_ident($1)) and pg_has_role(proowner, 'usage')`,
+      [schema],
+    );
+    // Said although everybody may by default: an administrator may have taken that away.
+    for (const { signature } of rows) await db.query(`grant ${privileges} on routine ${signature} to ${to}`);
+    return;
+  }
   const [, sequence] = /^sequence (.+)$/.exec(object) ?? [];
   const what =
     object === 'database'
@@ -175,6 +192,39 @@ async function grantOn(
         ? `table ${within}.${quoted(object)}`
         : `sequence ${within}.${quoted(sequence)}`;
   await db.query(`grant ${privileges} on ${what} to ${to}`);
+}
+
+/** A grant on what is somebody else's is a mere warning where the owner has a right there himself. */
+async function expectGranted(
+  db: Client,
+  { database, schema }: { readonly database: string; readonly schema: string },
+  grants: readonly { readonly name: string; readonly wanted: Rights }[],
+): Promise<void> {
+  const needs = grants.flatMap(({ name, wanted }) => [
+    { name, right: 'connect', on: `database ${quoted(database)}` },
+    { name, right: 'usage', on: `schema ${quoted(schema)}` },
+    ...(wanted['database'] ?? '')
+      .split(', ')
+      .filter((right) => right !== '')
+      .map((right) => ({ name, right, on: `database ${quoted(database)}` })),
+  ]);
+  const { rows } = await db.query<{ at: number }>(
+    `select at::integer from unnest($1::text[], $2::text[], $3::boolean[]) with ordinality as need (name, privilege, on_schema, at)
+    where not case when on_schema then has_schema_privilege(name, $4, privilege)
+      else has_database_privilege(name, current_database(), privilege) end`,
+    [
+      needs.map(({ name }) => name),
+      needs.map(({ right }) => right),
+      needs.map(({ on }) => on.startsWith('schema')),
+      schema,
+    ],
+  );
+  if (rows.length === 0) return;
+  const lacking = rows.map(({ at }) => needs[at - 1]!);
+  const statements = lacking.map(({ name, right, on }) => `grant ${right} on ${on} to ${quoted(name)}`);
+  throw new GrantRefused(
+    `the owner of the tables may not give users what they need; have an administrator run: ${[...new Set(statements)].join('; ')}`,
+  );
 }
 
 async function expectUsers(

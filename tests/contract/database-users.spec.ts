@@ -9,7 +9,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
-import { GRANTS, UserMissing } from '../../services/migrate/grants.ts';
+import { GRANTS, GrantRefused, UserMissing } from '../../services/migrate/grants.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { usersIn } from '../../services/migrate/user-settings.ts';
 import { makeUsers, namesOf } from '../support/users.ts';
@@ -210,6 +210,44 @@ test('what an administrator has in a database keeps nobody from migrating, and i
   await superuser('drop view seen_by_others');
   await superuser('drop sequence counted_by_others');
   await superuser('drop table of_others');
+});
+
+test('functions are given to whom they are for, where everybody may not run them', async () => {
+  const superuser = await as('postgres', 'search');
+  await superuser('revoke execute on all functions in schema public from public');
+  const found = 'select find_listings($$a$$, 0, 1)';
+  await expect((await signIn('projector', 'search'))(found)).rejects.toEqual(DENIED);
+  await migrateAll();
+  await (await signIn('page', 'search'))(found);
+  await expect((await signIn('projector', 'search'))(found)).rejects.toEqual(DENIED);
+  await superuser('grant execute on all functions in schema public to public');
+});
+
+test('what the owner of the tables may not grant is asked for', async () => {
+  const superuser = await as('postgres', 'gig');
+  await superuser('alter database gig owner to postgres');
+  await superuser(
+    'revoke connect, temporary on database gig from public, top_clients_page_gig, top_clients_watcher',
+  );
+  await superuser(`grant connect on database gig to ${OWNER}; grant create on schema public to ${OWNER}`);
+  const asked: string[] = [];
+  for (let isDone = false; !isDone; ) {
+    try {
+      await migratePage('gig', postgres.url('gig', OWNER), VIEWS[0], silentLog, { users: namesOf('gig') });
+      isDone = true;
+    } catch (err) {
+      expect(err).toBeInstanceOf(GrantRefused);
+      const statements = (err as Error).message.split('administrator run: ')[1]!;
+      expect(asked).not.toContain(statements);
+      asked.push(statements);
+      await superuser(statements);
+    }
+  }
+  expect(asked.join()).toContain('grant connect on database "gig" to "top_clients_page_gig"');
+  expect(asked.join()).toContain('grant temporary on database "gig" to "top_clients_watcher"');
+  await superuser(`alter database gig owner to ${OWNER}`);
+  await superuser('grant connect, temporary on database gig to public');
+  await migrateAll();
 });
 
 test('an owner that is named as a user keeps what it has', async () => {
