@@ -30,10 +30,16 @@ test.each([
   [
     'a set whose controller has not seen the change',
     set,
-    { observedGeneration: 1, readyReplicas: 1 },
+    { observedGeneration: 1, readyReplicas: 1, updatedReplicas: 1 },
     '1 of 1',
   ],
-  ['a set with its pod', set, { observedGeneration: 2, readyReplicas: 1 }, null],
+  [
+    'a set whose pod is one of before',
+    set,
+    { observedGeneration: 2, readyReplicas: 1, updatedReplicas: 0 },
+    '0 of 1 pods ready',
+  ],
+  ['a set with its pod', set, { observedGeneration: 2, readyReplicas: 1, updatedReplicas: 1 }, null],
   ['a service', object('v1', 'Service'), {}, null],
   ['a Kafka of Strimzi that says nothing', object('kafka.strimzi.io/v1', 'Kafka'), {}, 'not said anything'],
   [

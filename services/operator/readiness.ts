@@ -22,10 +22,11 @@ export function storeNotReady(wanted: KubeObject, live: StoredObject | undefined
   if (!live) return `${name} is not there yet`;
   const group = wanted.apiVersion.split('/')[0];
   if (wanted.kind === 'StatefulSet') {
-    const ready = live.status?.readyReplicas ?? 0;
-    return isSeen(live) && ready >= wantedPods(live)
-      ? null
-      : `${name} has ${ready} of ${wantedPods(live)} pods ready`;
+    const { readyReplicas: ready = 0, updatedReplicas: updated = 0 } = live.status ?? {};
+    const all = wantedPods(live);
+    // A pod of before is ready until it is replaced.
+    if (isSeen(live) && updated >= all && ready >= all) return null;
+    return `${name} has ${Math.min(ready, updated)} of ${all} pods ready`;
   }
   // A pool has no condition of its own; its cluster tells.
   if (group === 'kafka.strimzi.io' && wanted.kind !== 'KafkaNodePool') return sayReady(name, live);
