@@ -11,7 +11,6 @@ import { type LocalPostgres, startPostgres } from '../../services/local-infra/po
 import { migrateSource } from '../../services/migrate/main.ts';
 import { tellWhatNobodyTold } from '../../services/outbox-relay/outbox.ts';
 import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
-import { postgresSellers } from '../../services/top-clients/adapters/postgres/sellers.ts';
 import { readErasures } from '../../services/top-clients/app/index.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
@@ -40,7 +39,7 @@ afterAll(async () => {
 /** Self-view looks so often; its record is empty. Between the looks `between` happens. */
 async function selfViewLooks(times: number, between = async () => {}): Promise<void> {
   const stop = new AbortController();
-  const [sellers, erasures] = [postgresSellers(pool), postgresErasures(pool)];
+  const erasures = postgresErasures(pool);
   let looks = 0;
   const clock: Clock = {
     ...SYSTEM_CLOCK,
@@ -52,7 +51,7 @@ async function selfViewLooks(times: number, between = async () => {}): Promise<v
   };
   const done = <T>(value: T) => ({ outcome: 'done', value }) as const;
   const source = {
-    erasures: async (since: string) => done(await readErasures(sellers, since, 1_000)),
+    erasures: async (since: string) => done(await readErasures(erasures, since, 1_000)),
     confirmErasures: async (some: never) => done((await erasures.confirmChanges(some)) as undefined),
   };
   const changes = { forgetOld: async () => {}, erase: async () => 0, isErased: async () => true };

@@ -111,8 +111,6 @@ export interface Sellers {
   ): Promise<{ readonly lists: StoredList[]; readonly remaining: number[] }>;
   /** Entries with a version greater than `after`, oldest first; without contents below the newest erasure. */
   log(sellerId: number, after: number, limit: number): Promise<LogEntry[]>;
-  /** Erasures committed at `since` or later, oldest first; those of the same instant as the last come along. */
-  erasures(since: string, limit: number): Promise<LoggedErasure[]>;
   /** Forgets the entries of a seller's log up to a version. Only for the canary, whose state nobody rebuilds. */
   shortenLog(sellerId: number, through: number): Promise<void>;
   /** Forgets keys older than `hours`, a bounded number at a time; resolves to how many. */
@@ -142,6 +140,8 @@ export interface Erasures {
   /** The id of the receipt of an erasure; null when there is none. */
   idOf(sellerId: number, version: number): Promise<string | null>;
   receipt(id: string): Promise<ErasureReceipt | null>;
+  /** Erasures committed at `since` or later, oldest first; those of the same instant as the last come along. */
+  committed(since: string, limit: number): Promise<LoggedErasure[]>;
   /**
    * Empties the next entries of some erased seller's log, `entries` at most, in one transaction that stores how far it got.
    * @returns null when no log is left to be emptied, or others are at those that are

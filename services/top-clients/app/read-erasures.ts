@@ -1,4 +1,4 @@
-import type { LoggedErasure, Sellers } from './ports.ts';
+import type { Erasures, LoggedErasure } from './ports.ts';
 
 export interface ErasuresPage {
   readonly erasures: readonly LoggedErasure[];
@@ -7,8 +7,8 @@ export interface ErasuresPage {
 }
 
 /** The erasures committed at an instant or later, oldest first; beside `limit` those of the last one's millisecond. */
-export async function readErasures(sellers: Sellers, since: string, limit: number): Promise<ErasuresPage> {
-  const erasures = await sellers.erasures(since, limit);
+export async function readErasures(store: Erasures, since: string, limit: number): Promise<ErasuresPage> {
+  const erasures = await store.committed(since, limit);
   const last = erasures.length < limit ? undefined : erasures.at(-1);
   // Instants are whole milliseconds, so that the page after this one begins with the next.
   return { erasures, next: last ? new Date(Date.parse(last.erasedAt) + 1).toISOString() : null };

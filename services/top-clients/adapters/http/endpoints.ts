@@ -200,7 +200,7 @@ export function endpoints(ports: Ports): Routes {
       get: async (req) => {
         callerOf(req);
         const { since, limit } = queryOf(req, ErasuresQuery);
-        const page = await readErasures(sellers, since, limit);
+        const page = await readErasures(erasures, since, limit);
         return { status: 200, headers: PRIVATE, json: JSON.stringify(page) };
       },
       post: async (req) => {

@@ -101,6 +101,24 @@ const CONFIRM_CHANGES = {
       where stored.confirmed_at is null`,
 };
 
+interface ErasureRow {
+  seller_id: number;
+  version: number;
+  committed_at: Date;
+}
+
+const READ_ERASURES = {
+  name: 'read-erasures',
+  // However old it is, one that self-view is waited for comes again until it has confirmed: it may have been away, and a
+  // receipt may be opened long after the erasure, or for a seller who has no log.
+  text: `select seller_id, version, committed_at from seller_event
+    where type = 'seller-erased' and committed_at >= $1
+    union
+    select seller_id, version, greatest(requested_at, $1) from erasure_store join erasure on id = erasure_id
+    where store = 'changes' and confirmed_at is null
+    order by committed_at fetch first ($2::bigint) rows with ties`,
+};
+
 interface ReceiptRow {
   seller_id: number;
   version: number;
@@ -169,6 +187,16 @@ export function postgresErasures(pool: Pool): Erasures {
       ask(async (db) => {
         const { rows } = await db.query<ReceiptRow>({ ...READ_RECEIPT, values: [id, Object.keys(WAITING)] });
         return rows.length === 0 ? null : receiptOf(id, rows);
+      }),
+
+    committed: (since, limit) =>
+      ask(async (db) => {
+        const { rows } = await db.query<ErasureRow>({ ...READ_ERASURES, values: [since, limit] });
+        return rows.map(({ seller_id, version, committed_at }) => ({
+          sellerId: seller_id,
+          version,
+          erasedAt: committed_at.toISOString(),
+        }));
       }),
 
     emptyNextBatch: (entries) =>

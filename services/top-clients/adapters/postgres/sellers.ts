@@ -124,16 +124,6 @@ export function postgresSellers(pool: Pool): Sellers {
         );
       }),
 
-    erasures: (since, limit) =>
-      read(async () => {
-        const { rows } = await pool.query<ErasureRow>({ ...READ_ERASURES, values: [since, limit] });
-        return rows.map(({ seller_id, version, committed_at }) => ({
-          sellerId: seller_id,
-          version,
-          erasedAt: committed_at.toISOString(),
-        }));
-      }),
-
     shortenLog: (sellerId, through) =>
       read(async () => {
         await pool.query({ ...SHORTEN_LOG, values: [sellerId, through] });
@@ -189,23 +179,6 @@ const READ_LOG = {
       case when version >= coalesce((select max(version) from erasure where seller_id = $1), 0) then change::text end
         as change
     from seller_event where seller_id = $1 and version > $2 order by version limit $3`,
-};
-
-interface ErasureRow {
-  seller_id: number;
-  version: number;
-  committed_at: Date;
-}
-const READ_ERASURES = {
-  name: 'read-erasures',
-  // However old it is, one that self-view is waited for comes again until it has confirmed: it may have been away, and a
-  // receipt may be opened long after the erasure, or for a seller who has no log.
-  text: `select seller_id, version, committed_at from seller_event
-    where type = 'seller-erased' and committed_at >= $1
-    union
-    select seller_id, version, greatest(requested_at, $1) from erasure_store join erasure on id = erasure_id
-    where store = 'changes' and confirmed_at is null
-    order by committed_at fetch first ($2::bigint) rows with ties`,
 };
 
 /** Keys deleted in one statement, so that a sweep never holds up the writes for long. */
