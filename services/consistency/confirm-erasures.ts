@@ -1,8 +1,8 @@
 import { placeOfView } from '#contracts/erasures.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
+import type { ErasureBook, OpenErasure, StoreOfView, StoreReport } from '../receipts/erasure-book.ts';
 import type { Difference, ParkedSeller, Source, Topic, View } from './compare-view.ts';
-import type { ErasureBook, OpenErasure, StoreOfView, StoreReport } from './erasure-book.ts';
 import type { KeptView } from './kept-views.ts';
 import type { PageMemory } from './page-memory.ts';
 

@@ -17,7 +17,6 @@ import {
   lookAtPage,
   type OpenView,
 } from '../../services/consistency/confirm-erasures.ts';
-import { postgresErasureBook } from '../../services/consistency/erasure-book.ts';
 import { viewsIn } from '../../services/consistency/kept-views.ts';
 import { postgresPageMemory } from '../../services/consistency/page-memory.ts';
 import { postgresSource } from '../../services/consistency/postgres-source.ts';
@@ -29,6 +28,7 @@ import { forgetErased } from '../../services/page-server/forget-erased.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { ViewChanges } from '../../services/page-server/view-changes.ts';
 import { park } from '../../services/projector/parked.ts';
+import { postgresErasureBook } from '../../services/receipts/erasure-book.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
 import { until } from '../support/pipeline.ts';
