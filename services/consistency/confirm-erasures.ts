@@ -96,8 +96,12 @@ export async function lookAtPage(
       await book.report(place, await judgeView(erasures, session, one));
     } catch (err) {
       // The others are not to wait for it.
-      failures.push(
-        new Error(`cannot look into the view ${place}: ${(err as Error).message}`, { cause: err }),
+      const because = `cannot look into the view ${place}: ${(err as Error).message}`;
+      failures.push(new Error(because, { cause: err }));
+      const openBecause = `the watcher of the page ${because}`;
+      await book.report(
+        place,
+        erasures.flatMap(({ id, stores }) => [...stores].map((store) => ({ id, store, openBecause }))),
       );
     }
   }

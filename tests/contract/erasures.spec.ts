@@ -375,5 +375,7 @@ test('a view that cannot be looked into keeps no other from confirming', async (
   );
   for (const view of views.values()) await view.close();
   expect(await said(id, 'view', 'user hybrid-v1')).toBe('confirmed');
-  expect(await said(id, 'view', OF_SHOWN)).toMatch(/has not looked yet/);
+  expect(await said(id, 'view', OF_SHOWN)).toBe(
+    `the watcher of the page cannot look into the view ${OF_SHOWN}: no right`,
+  );
 });
