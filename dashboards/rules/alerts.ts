@@ -287,16 +287,16 @@ export function alertRules(
         'or',
         calc(
           calc(
-            max(series('topclients_projector_topic_partitions'), 'namespace', 'page'),
+            max(series('topclients_projector_topic_partitions'), 'namespace', 'page', 'view'),
             '-',
-            sum(series('topclients_projector_partitions'), 'namespace', 'page'),
+            sum(series('topclients_projector_partitions'), 'namespace', 'page', 'view'),
           ),
           '>',
           0,
         ),
       ),
       '2m',
-      '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions up{{ end }} on the {{ $labels.page }} page',
+      '{{ with $labels.partition }}Partition {{ . }} does not move{{ else }}Nobody keeps some partitions of {{ $labels.view }} up{{ end }} on the {{ $labels.page }} page',
       '{{ if $labels.partition }}{{ $value }} messages wait and none has been applied for 3 minutes{{ else }}{{ $value }} partitions have no projector that owns them{{ end }}. Sellers of other partitions are up to date.',
     ),
     alert(

@@ -401,14 +401,14 @@ export const METRICS = {
     type: 'gauge',
     help: 'Partitions that this process owns, by what it does with them: positioning, running, releasing',
     unit: 'partitions',
-    labels: ['page', 'state'],
+    labels: ['page', 'view', 'state'],
     owner: 'projector',
   },
   topclients_projector_topic_partitions: {
     type: 'gauge',
     help: 'Partitions of the topic, as far as this process has seen; 0 before that',
     unit: 'partitions',
-    labels: ['page'],
+    labels: ['page', 'view'],
     owner: 'projector',
   },
   topclients_projector_stalled_total: {
@@ -680,7 +680,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   version: { atMost: 10 },
   page: oneOf('gig', 'user', 'search', 'self-view'),
   delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),
-  /** Views kept for a rollback within the hours that a process lives. */
+  /** As `asynchronous-v1`: views of a page within the hours that a process lives. */
   view: { atMost: 20 },
   outcome: oneOf('full', 'missing', 'stale', 'error'),
   /** Templates of addresses, never addresses. */

@@ -54,7 +54,7 @@ export const role = defineRole({
         sessionTimeoutMs,
         openStore: () => openViewStore(database, projection, sessionTimeoutMs),
       },
-      (read) => openProjectorMetrics(metrics, page, read),
+      (read) => openProjectorMetrics(metrics, { page, view: `${delivery}-v${viewVersion}` }, read),
       log,
       fail,
     );

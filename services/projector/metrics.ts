@@ -28,9 +28,14 @@ const STATES = ['positioning', 'running', 'releasing'] as const satisfies readon
 
 /**
  * The projector's metrics, every series present from the start but those of partitions, which come and go with them.
+ * @param view as `asynchronous-v1`: what another view of the page has is no part of what this one lacks
  * @param read asked at every scrape
  */
-export function openProjectorMetrics(metrics: Metrics, page: string, read: () => PartitionReading) {
+export function openProjectorMetrics(
+  metrics: Metrics,
+  { page, view }: { readonly page: string; readonly view: string },
+  read: () => PartitionReading,
+) {
   const events = metrics.counter('topclients_projector_events_total');
   const batchSize = seriesFromZero(metrics.histogram('topclients_projector_batch_size'), { page });
   const batchDuration = seriesFromZero(metrics.histogram('topclients_projector_batch_duration_seconds'), {
@@ -45,9 +50,9 @@ export function openProjectorMetrics(metrics: Metrics, page: string, read: () =>
   metrics.gauge('topclients_projector_partitions', (owned) => {
     const reading = read();
     for (const state of STATES) {
-      owned.set({ page, state }, reading.states.filter((one) => one === state).length);
+      owned.set({ page, view, state }, reading.states.filter((one) => one === state).length);
     }
-    ofTopic.set({ page }, reading.ofTopic);
+    ofTopic.set({ page, view }, reading.ofTopic);
   });
   metrics.gauge('topclients_projector_lag_records', (records) => {
     for (const gauge of [records, seconds, unstable, position]) gauge.reset();

@@ -231,7 +231,7 @@ function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000) {
       sessionTimeoutMs,
       clock,
     },
-    (read) => openProjectorMetrics(metrics, 'gig', read),
+    (read) => openProjectorMetrics(metrics, { page: 'gig', view: 'asynchronous-v1' }, read),
     silentLog,
     (err) => failures.push(err),
   );

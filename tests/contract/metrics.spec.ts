@@ -117,9 +117,9 @@ test.each<[Owner, readonly string[]]>([
       'topclients_projector_parked_sellers{page="gig"} 0',
       'topclients_projector_rebalances_total{page="gig"} 0',
       'topclients_projector_stalled_total{page="gig"} 0',
-      'topclients_projector_topic_partitions{page="gig"} 0',
+      'topclients_projector_topic_partitions{page="gig",view="asynchronous-v1"} 0',
       ...['positioning', 'running', 'releasing'].map(
-        (state) => `topclients_projector_partitions{page="gig",state="${state}"} 0`,
+        (state) => `topclients_projector_partitions{page="gig",view="asynchronous-v1",state="${state}"} 0`,
       ),
       'topclients_projector_delay_seconds_count{page="gig"} 0',
     ],
