@@ -705,7 +705,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['valid', 'invalid', 'expired', 'unavailable'],
   ),
   codec: oneOf(
-    ...['produce-request', 'fetch-response', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
+    ...['produce-request', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
     ...['none', 'unknown'],
   ),
   limit: oneOf('seller', 'page', 'signed-in', 'address'),

@@ -1,3 +1,4 @@
+import { createRequire } from 'node:module';
 import { gzipSync } from 'node:zlib';
 import { expect, test } from '@jest/globals';
 import { silentLog } from '../log.ts';
@@ -6,6 +7,7 @@ import { crc32c } from './crc32c.ts';
 import { decodeFetchResponse } from './fetch-response.ts';
 import { installKafkaCodecs } from './install.ts';
 
+const require = createRequire(import.meta.url);
 installKafkaCodecs(silentLog);
 
 const int = (size: 2 | 4 | 8, value: number): Buffer => {
@@ -65,6 +67,54 @@ async function decode(
   const [one] = await decodeFetchResponse(payload, 11, new Map([[3, from]]));
   return { ...one!, values: one!.records.map(({ offset, value }) => `${offset}:${value}`) };
 }
+
+test.each([4, 5, 6, 7, 8, 9, 10, 11])('version %i is taken apart as kafkajs does it', async (version) => {
+  const bytes = batch({
+    first: 5,
+    last: 9,
+    records: [
+      [0, 'a'],
+      [3, 'b'],
+    ],
+  });
+  const payload = Buffer.concat([
+    int(4, 0),
+    ...(version >= 7 ? [int(2, 0), int(4, 42)] : []),
+    ...[int(4, 1), int(2, 1), Buffer.from('t'), int(4, 2)],
+    ...[3, 4].flatMap((partition) => [
+      ...[int(4, partition), int(2, partition === 4 ? 6 : 0), int(8, 90), int(8, 80)],
+      ...(version >= 5 ? [int(8, 1)] : []),
+      ...[int(4, 1), int(8, 7), int(8, 2)],
+      ...(version >= 11 ? [int(4, -1)] : []),
+      ...(partition === 3 ? [int(4, bytes.length), bytes] : [int(4, 0)]),
+    ]),
+  ]);
+  const theirs = await require(`kafkajs/src/protocol/requests/fetch/v${version}/response.js`).decode(payload);
+  const ours = await decodeFetchResponse(
+    payload,
+    version,
+    new Map([
+      [3, 0],
+      [4, 0],
+    ]),
+  );
+  expect(
+    ours.map(({ partition, errorCode, highWatermark, lastStableOffset, records }) => ({
+      ...{ partition, errorCode },
+      ...{ highWatermark: String(highWatermark), lastStableOffset: String(lastStableOffset) },
+      messages: records.map(({ offset, value }) => `${offset}:${value}`),
+    })),
+  ).toEqual(
+    theirs.responses[0].partitions.map((one: Record<string, unknown>) => ({
+      ...{ partition: one['partition'], errorCode: one['errorCode'] },
+      ...{ highWatermark: one['highWatermark'], lastStableOffset: one['lastStableOffset'] },
+      messages: (one['messages'] as { offset: string; value: Buffer }[]).map(
+        ({ offset, value }) => `${offset}:${value}`,
+      ),
+    })),
+  );
+  expect(ours[0]!.records).toHaveLength(2);
+});
 
 test('records below the offset that was asked for are dropped, and one goes on behind the last batch', async () => {
   const one = batch({

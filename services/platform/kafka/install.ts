@@ -1,7 +1,7 @@
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
+import { decodeBatch, type OpenedBatch, UndecodableBatch } from './batch-decoder.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
-import { decodeBatch, type OpenedBatch, replaceFetchDecoder, UndecodableBatch } from './fetch-codec.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 import { replaceProduceEncoder } from './produce-request.ts';
 import { restRequestQueues } from './request-queue.ts';
@@ -12,8 +12,6 @@ const WRITTEN_AGAINST = '2.2.4';
 /** What is put over kafkajs' private modules, and what it means when one cannot be. */
 const REPLACEMENTS = {
   'produce-request': "kafkajs' own encoder is used: producing costs two to three times the CPU",
-  'fetch-response':
-    "kafkajs' own decoder is used: consuming costs twice the CPU, and a batch that cannot be read ends the consumer without saying which",
   'request-queue': 'every connection wakes up each millisecond, as kafkajs has it',
 } as const;
 export type KafkaCodec = keyof typeof REPLACEMENTS | Compression;
@@ -22,19 +20,17 @@ export interface InstalledCodecs {
   /** Of each, whether it is in place. */
   readonly inPlace: ReadonlyMap<KafkaCodec, boolean>;
   /** How often ours were used in this process. */
-  /** A batch that was decoded alone counts as a response. */
-  readonly used: { readonly produceRequests: number; readonly fetchResponses: number };
+  readonly used: { readonly produceRequests: number; readonly batches: number };
 }
 
-const used = { produceRequests: 0, fetchResponses: 0 };
+const used = { produceRequests: 0, batches: 0 };
 let wasCalled = false;
 let codecsInPlace: Readonly<Partial<Record<Compression, Codec>>> = {};
 /** Told of batches that cannot be read; the newest call's. */
 let tell: (batch: UndecodableBatch) => void = () => {};
 
 /**
- * Puts our encoder of produce requests, our decoder of fetches and all codecs of compression into kafkajs. To be called
- * once at the start of a process that speaks to Kafka, before {@link openKafka}; nothing happens on import. A second
+ * Puts our encoder of produce requests and all codecs of compression into kafkajs. To be called once at the start of a process that speaks to Kafka, before {@link openKafka}; nothing happens on import. A second
  * call only moves log and metrics.
  *
  * What cannot be put in place, because kafkajs is of another version or its modules look different, or because a
@@ -88,14 +84,6 @@ export function installKafkaCodecs(
       used.produceRequests += 1;
     });
   });
-  replace('fetch-response', () => {
-    replaceFetchDecoder(library, codecs, {
-      decoded() {
-        used.fetchResponses += 1;
-      },
-      undecodable: (batch) => tell(batch),
-    });
-  });
 
   codecsInPlace = codecs;
   tell = tellOf(log, metrics);
@@ -104,8 +92,7 @@ export function installKafkaCodecs(
 }
 
 /**
- * The records of one whole batch of format 2 by the codecs of this process, for a reader that does without kafkajs'
- * decoding of fetches. It is counted, and said when it cannot be read, as theirs is.
+ * The records of one whole batch of format 2 by the codecs of this process. What cannot be read is counted and said.
  * @throws UndecodableBatch
  */
 export async function decodeFetchedBatch(
@@ -115,7 +102,7 @@ export async function decodeFetchedBatch(
   expectInstalled();
   try {
     const opened = await decodeBatch(batch, where, codecsInPlace);
-    used.fetchResponses += 1;
+    used.batches += 1;
     return opened;
   } catch (err) {
     if (err instanceof UndecodableBatch) tell(err);
@@ -128,7 +115,7 @@ export function expectInstalled(): void {
   if (!wasCalled) throw new Error('installKafkaCodecs was not called at the start of this process');
 }
 
-/** For the decoders that kafkajs keeps where ours were refused, and for producers that compress. */
+/** For producers that compress, and consumers of kafkajs. */
 function register(library: Library, number: number, codec: Codec): void {
   const { CompressionCodecs } = library.module('kafkajs') as {
     CompressionCodecs: Record<number, () => object>;

@@ -10,29 +10,20 @@ export interface BatchContext {
   readonly firstOffset: string;
   readonly firstTimestamp: string;
   readonly maxTimestamp?: string;
-  readonly magicByte?: number;
-  readonly isControlBatch?: boolean;
   /** 1 where the broker stamps the messages. */
   readonly timestampType?: number;
-  readonly inTransaction?: boolean;
-  readonly producerId?: string;
-  readonly producerEpoch?: number;
-  readonly firstSequence?: number;
-  readonly lastOffsetDelta?: number;
-  readonly partitionLeaderEpoch?: number;
 }
 type Headers = Record<string, Buffer | Buffer[] | null>;
 
 const LOG_APPEND_TIME = 1;
 
 /**
- * A record of format 2, as kafkajs hands it on. It keeps where its parts are and makes them when someone asks:
+ * A record of format 2. It keeps where its parts are and makes them when someone asks:
  * thousands wait for the database at a time, and what they hold is what the garbage collector copies.
  */
 export class FetchedRecord {
-  readonly batchContext: BatchContext;
+  readonly #batch: BatchContext;
   readonly #bytes: Buffer;
-  readonly #start: number;
   readonly #age: number;
   readonly #offsetDelta: number;
   readonly #keyAt: number;
@@ -41,9 +32,8 @@ export class FetchedRecord {
   /** @param bytes which hold the record from `start` on */
   constructor(bytes: Buffer, start: number, context: BatchContext) {
     const from = { bytes, at: start + 1 };
-    this.batchContext = context;
+    this.#batch = context;
     this.#bytes = bytes;
-    this.#start = start;
     this.#age = readVarint(from);
     this.#offsetDelta = readVarint(from);
     this.#keyAt = from.at;
@@ -51,26 +41,14 @@ export class FetchedRecord {
     this.#valueAt = from.at;
   }
 
-  get magicByte(): number | undefined {
-    return this.batchContext.magicByte;
-  }
-
-  get isControlRecord(): boolean {
-    return this.batchContext.isControlBatch ?? false;
-  }
-
-  get attributes(): number {
-    return this.#bytes.readInt8(this.#start);
-  }
-
   get timestamp(): string {
-    const { timestampType, maxTimestamp, firstTimestamp } = this.batchContext;
+    const { timestampType, maxTimestamp, firstTimestamp } = this.#batch;
     if (timestampType === LOG_APPEND_TIME && maxTimestamp) return maxTimestamp;
     return String(Number(firstTimestamp) + this.#age);
   }
 
   get offset(): string {
-    return String(Number(this.batchContext.firstOffset) + this.#offsetDelta);
+    return String(Number(this.#batch.firstOffset) + this.#offsetDelta);
   }
 
   get key(): Buffer | null {
