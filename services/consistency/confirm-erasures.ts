@@ -1,6 +1,6 @@
 import { placeOfView } from '#contracts/erasures.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
-import type { Log } from '#platform/log.ts';
+import { type Log, withoutPasswords } from '#platform/log.ts';
 import type { ErasureBook, OpenErasure, StoreOfView, StoreReport } from '../receipts/erasure-book.ts';
 import type { Difference, ParkedSeller, Source, Topic, View } from './compare-view.ts';
 import type { KeptView } from './kept-views.ts';
@@ -52,7 +52,7 @@ export async function confirmErasures(
   while (!signal.aborted) {
     try {
       session ??= await open();
-      await lookAtPage(page, session, opened, reached);
+      await lookAtPage(page, session, opened, reached, signal);
       if (fails) log.info('erasures are confirmed again');
       fails = false;
     } catch (err) {
@@ -77,6 +77,7 @@ export async function lookAtPage(
   session: ErasureSession,
   opened: Map<string, OpenView>,
   reached: Map<string, string>,
+  signal: AbortSignal,
   limit = ERASURES_AT_A_TIME,
 ): Promise<void> {
   const { book } = session;
@@ -85,6 +86,8 @@ export async function lookAtPage(
   for (const view of await session.views()) {
     const place = placeOfView(page, view.delivery, view.version);
     known.delete(place);
+    // Who is to end may be the last of its page: the view is being dropped, and nobody would take this back.
+    if (signal.aborted) return;
     await book.register(place);
     const erasures = await book.open(place, reached.get(place) ?? null, limit);
     if (erasures.length < limit) reached.delete(place);
@@ -96,13 +99,14 @@ export async function lookAtPage(
       await book.report(place, await judgeView(erasures, session, one));
     } catch (err) {
       // The others are not to wait for it.
-      const because = `cannot look into the view ${place}: ${(err as Error).message}`;
+      const said = withoutPasswords((err as Error).message).replaceAll('\u0000', '');
+      const because = `cannot look into the view ${place}: ${said}`;
       failures.push(new Error(because, { cause: err }));
       const openBecause = `the watcher of the page ${because}`;
-      await book.report(
-        place,
-        erasures.flatMap(({ id, stores }) => [...stores].map((store) => ({ id, store, openBecause }))),
+      const reports = erasures.flatMap(({ id, stores }) =>
+        [...stores].map((store) => ({ id, store, openBecause })),
       );
+      await book.report(place, reports).catch((failure) => failures.push(failure));
     }
   }
   // What is not in the database holds nothing.

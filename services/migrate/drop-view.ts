@@ -102,6 +102,14 @@ function reasonOf(err: unknown, group: string): string | undefined {
   return groups?.find(({ groupId }) => groupId === group)?.error?.type;
 }
 
+async function isDatabaseOf(page: string, db: Queryable): Promise<boolean> {
+  const { rows } = await db.query<{ there: boolean }>(
+    `select exists (select from public.schema_migration where scope = $1) as there`,
+    [page],
+  );
+  return rows[0]!.there;
+}
+
 export const role = defineRole({
   name: 'drop-view',
   about: "removes one version of a page's view that nobody keeps up any more; safe to repeat",
@@ -150,7 +158,15 @@ export const role = defineRole({
       schema: viewSchema(delivery, viewVersion),
     };
     const dropped = await dropView(db, kafka ?? null, view, config.waitMs, log);
-    if (source) await postgresErasureBook(source).gone(placeOfView(page, delivery, viewVersion));
+    if (source) {
+      // In another database the view is gone as well, and that says nothing of the page's.
+      if (!dropped.removed && !(await isDatabaseOf(page, db))) {
+        throw new Error(
+          `the database that TC_DATABASE_URL leads to is not that of the ${page} page: no tables of the page were ever made there`,
+        );
+      }
+      await postgresErasureBook(source).gone(placeOfView(page, delivery, viewVersion));
+    }
     log.info({ page, delivery, viewVersion, ...dropped }, dropped.removed ? 'dropped' : 'was gone already');
     return 'done';
   },

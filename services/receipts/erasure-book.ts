@@ -57,7 +57,10 @@ export const postgresErasureBook = (db: Queryable): ErasureBook => ({
   async places(page) {
     const { rows } = await db.query<{ place: string }>({
       name: 'reporters',
-      text: `select place from erasure_reporter where store = 'view' and split_part(place, ' ', 1) = $1`,
+      text: `select place from erasure_reporter where store = 'view' and split_part(place, ' ', 1) = $1
+        union
+        select place from erasure_store
+        where store = 'view' and confirmed_at is null and split_part(place, ' ', 1) = $1`,
       values: [page],
     });
     return rows.map(({ place }) => place);
@@ -112,10 +115,15 @@ export const postgresErasureBook = (db: Queryable): ErasureBook => ({
   },
 
   async gone(place) {
+    // Two statements: the second sees erasures that were being committed while the first waited for them.
     await db.query({
-      name: 'reporter-gone',
-      text: `with gone as (delete from erasure_reporter where place = $1 and store = any ($2::text[]))
-        update erasure_store set confirmed_at = clock_timestamp(), open_because = null
+      name: 'forget-reporter',
+      text: 'delete from erasure_reporter where place = $1 and store = any ($2::text[])',
+      values: [place, STORES_OF_VIEW],
+    });
+    await db.query({
+      name: 'confirm-gone',
+      text: `update erasure_store set confirmed_at = clock_timestamp(), open_because = null
         where place = $1 and store = any ($2::text[]) and confirmed_at is null`,
       values: [place, STORES_OF_VIEW],
     });

@@ -30,7 +30,7 @@ import { ViewChanges } from '../../services/page-server/view-changes.ts';
 import { park } from '../../services/projector/parked.ts';
 import { postgresErasureBook } from '../../services/receipts/erasure-book.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
-import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
+import { openReceipt, postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
 import { until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
@@ -101,7 +101,8 @@ beforeEach(() => {
 });
 
 const reached = new Map<string, string>();
-const look = (limit?: number) => lookAtPage('user', session, opened, reached, limit);
+const going = new AbortController().signal;
+const look = (limit?: number) => lookAtPage('user', session, opened, reached, going, limit);
 
 let last = 0;
 /** A seller with a client, whose erasure is requested. */
@@ -333,20 +334,47 @@ test('a view that is dropped says so itself: its page may have no watcher any mo
   const { id } = await erased();
   const place = 'user asynchronous-v3';
   expect(await said(id, 'view', place)).toMatch(/has not looked yet/);
-  await promisify(execFile)(process.execPath, [MAIN, 'drop-view'], {
-    env: {
-      PATH: process.env['PATH'],
-      TC_HEALTH_PORT: '0',
-      TC_PAGE: 'user',
-      TC_DELIVERY: view.delivery,
-      TC_VIEW_VERSION: String(view.version),
-      TC_DATABASE_URL: postgres.url('user'),
-      TC_SOURCE_DATABASE_URL: postgres.url('source'),
-    },
-  });
+  const drop = (database: string) =>
+    promisify(execFile)(process.execPath, [MAIN, 'drop-view'], {
+      env: {
+        PATH: process.env['PATH'],
+        TC_HEALTH_PORT: '0',
+        TC_PAGE: 'user',
+        TC_DELIVERY: view.delivery,
+        TC_VIEW_VERSION: String(view.version),
+        TC_DATABASE_URL: postgres.url(database),
+        TC_SOURCE_DATABASE_URL: postgres.url('source'),
+      },
+    });
+  const refused: { stdout: string } = await drop('source').catch((err) => err);
+  expect(refused.stdout).toContain('is not that of the user page');
+  expect(await said(id, 'view', place)).toMatch(/has not looked yet/);
+  await drop('user');
   for (const store of ['view', 'parked-messages', 'page-cache']) {
     expect(await said(id, store, place)).toBe('confirmed');
   }
+});
+
+test('an erasure that is committed while a view goes is not left waiting for it', async () => {
+  const place = 'user asynchronous-v4';
+  await session.book.register(place);
+  const sellerId = ++last;
+  await writer.add(sellerId, 'Secret brand');
+  const tx = await source.connect();
+  await tx.query('begin');
+  await openReceipt(tx, { sellerId } as never, 2, true, new Date().toISOString());
+  const gone = session.book.gone(place);
+  await until('it waits for the erasure', async () => {
+    const { rows } = await source.query(
+      `select from pg_stat_activity where wait_event_type = 'Lock' and query like 'delete from erasure_reporter%'`,
+    );
+    return rows.length === 1;
+  });
+  await tx.query('commit');
+  tx.release();
+  await gone;
+  const id = (await postgresErasures(source).idOf(sellerId, 2))!;
+  expect(await said(id, 'view', place)).toBe('confirmed');
 });
 
 test('erasures that cannot be confirmed keep none behind them waiting', async () => {
@@ -367,10 +395,10 @@ test('a view that cannot be looked into keeps no other from confirming', async (
   const blind: ErasureSession = {
     ...session,
     openView: (view) =>
-      view.delivery === 'asynchronous' ? Promise.reject(new Error('no right')) : session.openView(view),
+      view.delivery === 'asynchronous' ? Promise.reject(new Error('no\u0000 right')) : session.openView(view),
   };
   const views = new Map<string, OpenView>();
-  await expect(lookAtPage('user', blind, views, new Map())).rejects.toThrow(
+  await expect(lookAtPage('user', blind, views, new Map(), going)).rejects.toThrow(
     'cannot look into the view user asynchronous-v1: no right',
   );
   for (const view of views.values()) await view.close();

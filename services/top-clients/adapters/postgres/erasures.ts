@@ -23,7 +23,9 @@ const OPEN_RECEIPT = {
       from receipt, unnest('{state,log,idempotency-keys,outbox,topic}'::text[]) store
     )
     insert into erasure_store (erasure_id, store, place, since)
-    select id, store, place, $3 from receipt, erasure_reporter`,
+    select id, store, place, $3 from receipt, erasure_reporter
+    -- Who says that a view is gone waits for this erasure, and confirms it with the others.
+    for key share of erasure_reporter`,
 };
 
 /**
