@@ -8,8 +8,8 @@ const WRITE = 'select, insert, update, delete';
 const LOCK = 'select, update (updated_at)';
 
 /**
- * What a user may do, by table; also `sequence <name>`, `database`, `functions`, and `*` for every table there, those of
- * later versions too.
+ * What a user may do, by table; also `sequence <name>`, `function <name>` where there is one, `database`, and `*` for every
+ * table there, those of later versions too.
  */
 type Rights = Readonly<Record<string, string>>;
 
@@ -50,7 +50,7 @@ export const GRANTS = {
     },
   },
   /** A page's own tables. */
-  page: { page: { '*': READ, functions: 'execute' } },
+  page: { page: { '*': READ, 'function find_listings': 'execute', 'function count_listings': 'execute' } },
   /** Those of the self-view, which keeps what its sellers changed. */
   'self-view': { page: { '*': WRITE } },
   /** One version of a page's view, a schema of its own. */
@@ -174,11 +174,12 @@ async function grantOn(
     for (const { name } of rows) await db.query(`grant ${privileges} on ${within}.${quoted(name)} to ${to}`);
     return;
   }
-  if (object === 'functions') {
+  const [, name] = /^function (.+)$/.exec(object) ?? [];
+  if (name !== undefined) {
     const { rows } = await db.query<{ signature: string }>(
       `select oid::regprocedure::text as signature from pg_proc
-      where pronamespace = to_regnamespace(quote_ident($1)) and pg_has_role(proowner, 'usage')`,
-      [schema],
+      where pronamespace = to_regnamespace(quote_ident($1)) and proname = $2 and pg_has_role(proowner, 'usage')`,
+      [schema, name],
     );
     // Said although everybody may by default: an administrator may have taken that away.
     for (const { signature } of rows) await db.query(`grant ${privileges} on routine ${signature} to ${to}`);

@@ -223,6 +223,15 @@ test('functions are given to whom they are for, where everybody may not run them
   await superuser('grant execute on all functions in schema public to public');
 });
 
+test('functions of others are given to nobody, also where a superuser migrates', async () => {
+  const superuser = await as('postgres', 'search');
+  await superuser('create function of_others() returns integer language sql as $$select 1$$');
+  await superuser('revoke execute on function of_others() from public');
+  await migratePage('search', postgres.url('search'), VIEWS[0], silentLog, { users: namesOf('search') });
+  await expect((await signIn('page', 'search'))('select of_others()')).rejects.toEqual(DENIED);
+  await superuser('drop function of_others()');
+});
+
 test('what the owner of the tables may not grant is asked for', async () => {
   const superuser = await as('postgres', 'gig');
   await superuser('alter database gig owner to postgres');
