@@ -202,10 +202,15 @@ function newestOf(
       (one.version !== null && one.version !== version ? one.version > version! : one.at > best.at),
   );
   // A list that the next program may read does not give way to what tells no version.
-  const kept = [
-    latest(open.filter((one) => one.version !== null)),
-    latest(open.filter((one) => one.version === null)),
-  ].filter((one) => one !== undefined);
+  const told = latest(open.filter((one) => one.version !== null));
+  const untold = latest(
+    // What tells a version behind it in its partition takes its place, as where both come one by one.
+    open.filter(
+      (one) =>
+        one.version === null && !(told && told.bad.partition === one.bad.partition && told.at > one.at),
+    ),
+  );
+  const kept = [told, untold].filter((one) => one !== undefined);
   const same = candidates.filter(
     (_, at) => kept.every((one) => one.at !== at) && (at === best?.at || claimed[at] === version),
   );

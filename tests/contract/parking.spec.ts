@@ -255,6 +255,25 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
     expect(await versions()).toEqual({ 1: 5 });
   });
 
+  test('what tells no version gives way to what comes behind it, taken together as one by one', async () => {
+    const later = message(1, 5, { value: Buffer.from('{"sellerId":1,"version":5,') });
+    await apply(0, unreadable(1), later);
+    expect(await parked()).toMatchObject([{ offset: 1, version: 5 }]);
+    await apply(0, unreadable(2));
+    await apply(0, message(2, 5, { value: Buffer.from('{"sellerId":2,"version":5,') }));
+    expect(await parked()).toMatchObject([
+      { seller_id: 1, version: 5 },
+      { seller_id: 2, version: 5 },
+    ]);
+  });
+
+  test('the same message delivered again is no stale one', async () => {
+    await apply(0, unreadable(1, cloudEventId(1, 5)));
+    await apply(3, unreadable(1, cloudEventId(1, 5)));
+    expect(counted).toEqual({ parked: 2 });
+    expect(await parked()).toMatchObject([{ partition: 3, version: 5 }]);
+  });
+
   test('nor does a copy of it that cannot be read', async () => {
     await refuse(1);
     await apply(0, message(1, 5));

@@ -46,13 +46,15 @@ export class SimParked {
   park(messages: readonly ParkedMessage[]): Place[] {
     const parked = this.all();
     const kept = messages.filter(
-      ({ sellerId, version, isReadable }) =>
+      ({ sellerId, version, value, isReadable }) =>
         sellerId === null ||
         version === null ||
         ((this.#database.rows.get(sellerId)?.version ?? 0) < version &&
           !parked.some(
             (other) =>
-              other.sellerId === sellerId && (other.version ?? 0) >= (isReadable ? version + 1 : version),
+              other.sellerId === sellerId &&
+              ((other.version ?? 0) > version ||
+                (!isReadable && other.version === version && other.value !== value)),
           )),
     );
     for (const message of kept) {
