@@ -113,5 +113,7 @@ test('a length that cannot be is refused', async () => {
   const lying = await batchBytes(20, 0, three);
   lying.writeInt32BE(-12, 8);
   await expect(decodeBatch(lying, WHERE, codecs)).rejects.toThrow(/says that it is 0 bytes/);
+  const short = decodeBatch(lying.subarray(0, 40), WHERE, codecs);
+  await expect(short).rejects.toMatchObject({ name: 'UndecodableBatch', offset: 20, codec: 'unknown' });
   expect(crc32c(Buffer.from('123456789'), 0, 9)).toBe(0xe306_9283);
 });

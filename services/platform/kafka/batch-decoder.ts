@@ -54,6 +54,11 @@ export async function decodeBatch(
   where: { readonly topic: string; readonly partition: number },
   codecs: Readonly<Partial<Record<Compression, Codec>>>,
 ): Promise<OpenedBatch> {
+  if (batch.length < BATCH_HEAD) {
+    const offset = batch.length < 8 ? 0 : Number(batch.readBigInt64BE(0));
+    const cause = new RangeError(`it says that it is ${batch.length} bytes long`);
+    throw new UndecodableBatch({ ...where, offset, lastOffset: offset, codec: 'unknown' }, cause);
+  }
   const { size, checksum, number, codec, context, count, lastOffset } = readHead(batch);
   try {
     if (size < BATCH_HEAD) throw new RangeError(`it says that it is ${size} bytes long`);
