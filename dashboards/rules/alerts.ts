@@ -21,7 +21,7 @@ import {
   sum,
   type Vector,
 } from '../promql.ts';
-import { pagesWithView } from './recording.ts';
+import { pagesWithoutView, pagesWithView } from './recording.ts';
 
 export interface AlertRule {
   readonly alert: AlertName;
@@ -133,7 +133,12 @@ export function alertRules(
     calc(combine(combine(pagesWithView(series), 'and', day), 'unless', reading), '*', 0);
   const late = (reading: Vector<'namespace' | 'page'>, day: Vector<'namespace' | 'page'>, limit: number) =>
     combine(
-      combine(calc(since(calc(reading, '>', 0)), '>', limit), 'or', calc(reading, '==', 0)),
+      combine(
+        combine(calc(since(calc(reading, '>', 0)), '>', limit), 'or', calc(reading, '==', 0)),
+        'unless',
+        // Views that are kept up there are watched as well, and nobody sees them.
+        pagesWithoutView(series),
+      ),
       'or',
       lost(reading, day),
     );

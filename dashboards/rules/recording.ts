@@ -24,6 +24,10 @@ export interface RecordingRule {
 export const pagesWithView = (series: Series) =>
   calc(max(series('topclients_page_view_version'), 'namespace', 'page'), '>', 0);
 
+/** Pages whose servers say that they show no view; those of which no server answers are not among them. */
+export const pagesWithoutView = (series: Series) =>
+  calc(max(series('topclients_page_view_version'), 'namespace', 'page'), '==', 0);
+
 /**
  * Good and bad events of each objective as rates over 5 minutes, in the order in which they build on each other. Sums
  * of these rates over a window weigh every event alike, for they are taken at equal distances; so the long windows
