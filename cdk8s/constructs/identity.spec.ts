@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { IDENTITY_SETTINGS } from '../../services/identity/settings.ts';
+import { IDENTITY_SETTINGS } from '../../services/auth/settings.ts';
 import type { KubeObject } from '../kube-object.ts';
 import { EXAMPLES, objectsOf, podOf, wanted } from '../testing/platforms.ts';
 

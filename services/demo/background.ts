@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
-import { endProcess } from '../local-infra/process.ts';
+import { endProcess } from '../local-stack/process.ts';
 import { runningIn } from './data-folder.ts';
 
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));

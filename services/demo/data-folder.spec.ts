@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { isAlive, startProcess, startTime } from '../local-infra/process.ts';
+import { isAlive, startProcess, startTime } from '../local-stack/process.ts';
 import { openDataFolder, runningIn } from './data-folder.ts';
 import { UsageError } from './options.ts';
 

@@ -1,9 +1,9 @@
 import { appendFile, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Locked, takeLock } from '../local-infra/folder-lock.ts';
-import { endLeftoverKafka } from '../local-infra/kafka.ts';
-import { endLeftoverPostgres } from '../local-infra/postgres.ts';
-import { endProcess, isAlive, startTime } from '../local-infra/process.ts';
+import { Locked, takeLock } from '../local-stack/folder-lock.ts';
+import { endLeftoverKafka } from '../local-stack/kafka.ts';
+import { endLeftoverPostgres } from '../local-stack/postgres.ts';
+import { endProcess, isAlive, startTime } from '../local-stack/process.ts';
 import { SEED } from '../seed/random.ts';
 import { DEFAULTS, UsageError } from './options.ts';
 

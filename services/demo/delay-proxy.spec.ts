@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { freePort } from '../local-infra/ports.ts';
+import { freePort } from '../local-stack/ports.ts';
 import { type DelayProxy, openDelayProxy } from './delay-proxy.ts';
 
 const LARGE = 'x'.repeat(3_000_000);

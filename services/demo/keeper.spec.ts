@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { isAlive, type ManagedProcess, startProcess } from '../local-infra/process.ts';
+import { isAlive, type ManagedProcess, startProcess } from '../local-stack/process.ts';
 import { Keeper } from './keeper.ts';
 
 let folder: string;

@@ -1,7 +1,7 @@
 import { pause } from '#platform/lifecycle.ts';
-import type { Exit } from '../local-infra/process.ts';
+import type { Exit } from '../local-stack/process.ts';
 
-/** Anything of local-infra that runs as a process. */
+/** Anything of local-stack that runs as a process. */
 export interface Keepable {
   readonly pid: number;
   readonly exited: Promise<Exit>;

@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
-import { findJava } from '../local-infra/kafka.ts';
-import { isPortFree } from '../local-infra/ports.ts';
+import { findJava } from '../local-stack/kafka.ts';
+import { isPortFree } from '../local-stack/ports.ts';
 import type { Ports } from './addresses.ts';
 import { UsageError } from './options.ts';
 

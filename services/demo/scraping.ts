@@ -1,5 +1,5 @@
 import { fileURLToPath } from 'node:url';
-import type { ScrapeSettings } from '../local-infra/prometheus.ts';
+import type { ScrapeSettings } from '../local-stack/prometheus.ts';
 import type { RoleProcess } from './roles.ts';
 
 /** The dashboards and the rules, as `make generate` writes them. */

@@ -8,7 +8,7 @@ import { USUAL_LIMITS } from '#platform/http-server.ts';
 import { Releases } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { freePort } from '../local-infra/ports.ts';
+import { freePort } from '../local-stack/ports.ts';
 import { role } from './main.ts';
 
 const LOCAL = { host: '127.0.0.1', healthHost: '127.0.0.1', healthPort: 0 };

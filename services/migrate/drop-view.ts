@@ -12,7 +12,7 @@ import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
-import { postgresErasureBook } from '../receipts/erasure-book.ts';
+import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
 import { viewScopes } from './view-scopes.ts';
 
 export interface DroppedView {

@@ -74,7 +74,8 @@ export const migratePage = (
   access: OwnerAccess = {},
 ): Promise<string[]> =>
   withConnection(url, log, access, async (client) => {
-    const applied = await migrate(client, folder(`pages/${page}/migrations`), log, { scope: page });
+    const own = page === 'self-view' ? 'seller-portal' : `pages/${page}`;
+    const applied = await migrate(client, folder(`${own}/migrations`), log, { scope: page });
     const users = access.users ?? {};
     await grantUsers(client, page === 'self-view' ? 'self-view' : 'page', 'public', users);
     if (view === 'none') return applied;

@@ -1,7 +1,7 @@
 import type { Clock } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
+import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { sizeOf } from './message.ts';
-import type { OutboxRow } from './outbox.ts';
 import { meaningOf, type SendFailure } from './refusals.ts';
 
 /** How often the row of a held seller is tried again. */

@@ -2,7 +2,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import { readLayout, storeFirstLayout } from '../outbox/partition-layout.ts';
+import { readLayout, storeFirstLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
 import { Pace } from './pacing.ts';
 
 /**

@@ -2,7 +2,7 @@ import type pg from 'pg';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
-import type { Shard } from './outbox.ts';
+import type { Shard } from '../top-clients/adapters/postgres/outbox.ts';
 
 /** First key of the advisory locks; any number that nobody else takes in the source's database. */
 export const LOCK_CLASS = 20_260_817;

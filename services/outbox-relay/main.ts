@@ -10,11 +10,7 @@ import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
-import { readLayout, readProgress } from '../outbox/partition-layout.ts';
-import { writeToEveryPartition } from './idle-partitions.ts';
-import { ensureLayout } from './layout.ts';
-import { acquireLease } from './lease.ts';
-import { openRelayMetrics } from './metrics.ts';
+import { writeToEveryPartition } from '../top-clients/adapters/postgres/idle-partitions.ts';
 import {
   countWaiting,
   type LedOutbox,
@@ -23,7 +19,11 @@ import {
   prepareSession,
   type Shard,
   tellWhatNobodyTold,
-} from './outbox.ts';
+} from '../top-clients/adapters/postgres/outbox.ts';
+import { readLayout, readProgress } from '../top-clients/adapters/postgres/partition-layout.ts';
+import { ensureLayout } from './layout.ts';
+import { acquireLease } from './lease.ts';
+import { openRelayMetrics } from './metrics.ts';
 import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';

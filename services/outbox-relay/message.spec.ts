@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { decodeEvent } from '#contracts/events.ts';
+import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { at, sizeOf, toMessage } from './message.ts';
-import type { OutboxRow } from './outbox.ts';
 
 const NOW = Date.parse('2026-11-24T00:00:00Z');
 const row: OutboxRow = {

@@ -8,7 +8,7 @@ import {
 } from '#contracts/events.ts';
 import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
 import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
-import type { OutboxRow } from './outbox.ts';
+import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 
 export interface Message extends ProducedMessage {
   /** Where it must go; null leaves that to its key. */

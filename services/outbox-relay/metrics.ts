@@ -1,5 +1,8 @@
 import type { Metrics } from '#platform/metrics.ts';
-import type { PartitionLayout, RepublishProgress } from '../outbox/partition-layout.ts';
+import type {
+  PartitionLayout,
+  RepublishProgress,
+} from '../top-clients/adapters/postgres/partition-layout.ts';
 import { meaningOf, REASONS } from './refusals.ts';
 import type { ShardObserver } from './shard.ts';
 

@@ -2,9 +2,9 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
+import type { Exchange, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { RETRY_EVERY_MS } from './held.ts';
 import type { Message } from './message.ts';
-import type { Exchange, OutboxRow } from './outbox.ts';
 import type { Publisher } from './publisher.ts';
 import { LIMITS, type RelayOptions, relayRows, restAfter, type ShardObserver } from './shard.ts';
 

@@ -1,9 +1,9 @@
 import { SELLER_MOVED } from '#contracts/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
+import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { HeldSellers } from './held.ts';
 import { at, type Message, sizeOf, toMessage } from './message.ts';
-import type { Outbox, OutboxRow } from './outbox.ts';
 import { Pace } from './pacing.ts';
 import type { Publisher } from './publisher.ts';
 import { failureOf, isSize, meaningOf, type SendFailure } from './refusals.ts';

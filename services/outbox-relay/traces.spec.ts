@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/span.ts';
-import type { OutboxRow } from './outbox.ts';
+import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import type { ShardObserver } from './shard.ts';
 import { tracedRelay } from './traces.ts';
 

@@ -6,8 +6,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
 import { startIssuer } from '../../tests/support/issuer.ts';
-import { freePort } from '../local-infra/ports.ts';
-import { startProcess } from '../local-infra/process.ts';
+import { freePort } from '../local-stack/ports.ts';
+import { startProcess } from '../local-stack/process.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 

@@ -27,8 +27,8 @@ import { openPool, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
-import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../identity/settings.ts';
-import { openIdentity } from '../identity/verifier.ts';
+import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
+import { openIdentity } from '../auth/verifier.ts';
 import { createPageApp } from './app.ts';
 import { ChangesToShow, watchChanges } from './changes-to-show.ts';
 import { forgetErased } from './forget-erased.ts';
@@ -148,7 +148,7 @@ export const role = defineRole({
     const viewVersion = metrics.gauge('topclients_page_view_version');
     let mount: Mount;
     if (config.page === 'self-view') {
-      const { mountSelfView } = await import('#pages/self-view/index.ts');
+      const { mountSelfView } = await import('../seller-portal/index.ts');
       const verifier = openIdentity(requireIdentity(config, 'page-server --page self-view'), {
         log,
         metrics,

@@ -1,14 +1,14 @@
 import { describe, expect, test } from '@jest/globals';
 import { isolationOf, WRITTEN } from '../../tests/support/isolation.ts';
+import { titleOf } from '../seller-portal/command.ts';
+import { newTerms, valuesOfClient } from '../seller-portal/form.ts';
+import { editPage, keptFormPage, listPage, notice, undoForm } from '../seller-portal/templates.ts';
 import type { Gig } from './gig/read.ts';
 import { gigHtml } from './gig/template.ts';
 import { isolate, sentence } from './isolate.ts';
 import { siteOf } from './layout.ts';
 import type { PageClient, Shown } from './page.ts';
 import { searchHtml } from './search/template.ts';
-import { titleOf } from './self-view/command.ts';
-import { newTerms, valuesOfClient } from './self-view/form.ts';
-import { editPage, keptFormPage, listPage, notice, undoForm } from './self-view/templates.ts';
 import type { UserProfile } from './user/read.ts';
 import { userHtml } from './user/template.ts';
 

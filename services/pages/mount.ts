@@ -5,7 +5,7 @@ import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
-import type { TokenVerifier } from '../identity/verifier.ts';
+import type { TokenVerifier } from '../auth/verifier.ts';
 import type { CallerIdentity } from './caller-identity.ts';
 import type { Site } from './layout.ts';
 

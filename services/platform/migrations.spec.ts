@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
 import { silentLog } from './log.ts';
 import { migrate } from './migrations.ts';
 import { connect, inTransaction, isUnavailable, openPool } from './postgres.ts';

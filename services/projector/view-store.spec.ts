@@ -9,7 +9,7 @@ import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { until } from '../../tests/support/pipeline.ts';
 import { makeUsers, namesOf } from '../../tests/support/users.ts';
-import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
 import { migratePage } from '../migrate/main.ts';
 import { OwnershipLost, openViewStore, type ViewStore } from './view-store.ts';
 

@@ -1,7 +1,7 @@
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import { type PartitionLayout, readLayout } from '../outbox/partition-layout.ts';
+import { type PartitionLayout, readLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
 import { beginRun, finishRun, inOneTransaction, type RunOptions } from './run.ts';
 
 /*

@@ -8,7 +8,7 @@ import {
   lockSellers,
   movedOf,
   stateOf,
-} from '../outbox/states.ts';
+} from '../top-clients/adapters/postgres/states.ts';
 
 /** What a run is started for. */
 export interface Wanted {

@@ -1,8 +1,8 @@
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { insertListings } from '#pages/search/own-data.ts';
-import { fillBrandCatalogue } from '#pages/self-view/catalogue.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { fillBrandCatalogue } from '../seller-portal/catalogue.ts';
 import { clientsOf, seller } from './sellers.ts';
 import { addClients } from './source.ts';
 

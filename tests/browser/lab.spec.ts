@@ -8,8 +8,8 @@ import { type DelayProxy, openDelayProxy } from '../../services/demo/delay-proxy
 import { Keeper } from '../../services/demo/keeper.ts';
 import { type Lab, openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
-import { isPortFree } from '../../services/local-infra/ports.ts';
-import { startProcess } from '../../services/local-infra/process.ts';
+import { isPortFree } from '../../services/local-stack/ports.ts';
+import { startProcess } from '../../services/local-stack/process.ts';
 import { graveViolationsInBothLooks } from './accessibility.ts';
 import { openBrowser } from './world.ts';
 

@@ -10,8 +10,8 @@ import { type DelayProxy, openDelayProxy } from '../../services/demo/delay-proxy
 import { type Lab, openLab } from '../../services/demo/lab/server.ts';
 import { scraping } from '../../services/demo/scraping.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
-import { isPortFree } from '../../services/local-infra/ports.ts';
-import { type LocalPrometheus, startPrometheus } from '../../services/local-infra/prometheus.ts';
+import { isPortFree } from '../../services/local-stack/ports.ts';
+import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
 import { graveViolationsInBothLooks } from './accessibility.ts';
 import { openBrowser, SIZES } from './world.ts';
 

@@ -8,7 +8,7 @@ import { SELLER_MOVED } from '#contracts/events.ts';
 import { Bell } from '#platform/bell.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
-import { type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
+import { type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
 import { toMessage } from '../../services/outbox-relay/message.ts';
 import type { Batch, Bus } from '../../services/projector/bus.ts';
 import { openKafkaBus } from '../../services/projector/kafka-bus.ts';

@@ -6,22 +6,22 @@ import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/gl
 import { PAGES } from '#pages/index.ts';
 import { type PageName, type Statement, TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { searchBrands } from '#pages/self-view/catalogue.ts';
-import { openChangeLog } from '#pages/self-view/change-log.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool, UnfitDatabase } from '#platform/postgres.ts';
-import { postgresSource } from '../../services/consistency/postgres-source.ts';
-import { postgresView } from '../../services/consistency/postgres-view.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { acquireLease } from '../../services/outbox-relay/lease.ts';
-import { openOutbox, prepareSession } from '../../services/outbox-relay/outbox.ts';
 import { redrive } from '../../services/projector/redrive.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
+import { searchBrands } from '../../services/seller-portal/catalogue.ts';
+import { openChangeLog } from '../../services/seller-portal/change-log.ts';
+import { openOutbox, prepareSession } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import { postgresSellers } from '../../services/top-clients/adapters/postgres/sellers.ts';
 import { postgresStateRepair } from '../../services/top-clients/adapters/postgres/state-repair.ts';
 import { rebuildState } from '../../services/top-clients/app/index.ts';
 import { runCommand } from '../../services/top-clients/app/run-command.ts';
+import { postgresSource } from '../../services/view-audit/postgres-source.ts';
+import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { type ForeignPostgres, SELLERS, startForeignPostgres } from '../support/foreign-postgres.ts';
 
 let postgres: ForeignPostgres;
@@ -263,7 +263,7 @@ test('nobody opens a database but the room whose settings these are', () => {
     });
   expect(opens.sort()).toEqual([
     // Of its own server on this machine, before there is any database of ours.
-    'local-infra/postgres.ts',
+    'local-stack/postgres.ts',
     'platform/postgres.ts',
   ]);
 });

@@ -7,7 +7,7 @@ import { readConfig } from '#platform/config.ts';
 import { databaseCaFile, withTls } from '#platform/database-tls.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, isUnavailable, openPool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { type Authority, makeAuthority } from '../support/authority.ts';
 

@@ -7,7 +7,7 @@ import pg from 'pg';
 import { type Database, type DatabaseUser, userName } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
 import { GRANTS, GrantRefused, UserMissing } from '../../services/migrate/grants.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';

@@ -24,7 +24,7 @@ import { silentLog } from '#platform/log.ts';
 import { type Metrics, openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
 import { NO_TRACING } from '#platform/span.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { ChangesToShow } from '../../services/page-server/changes-to-show.ts';

@@ -3,14 +3,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { forgetChanges } from '#pages/self-view/forget.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
-import { tellWhatNobodyTold } from '../../services/outbox-relay/outbox.ts';
+import { forgetChanges } from '../../services/seller-portal/forget.ts';
 import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
+import { tellWhatNobodyTold } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import { readErasures } from '../../services/top-clients/app/index.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 

@@ -12,25 +12,29 @@ import { viewSchema } from '#pages/projection.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
-import {
-  type ErasureSession,
-  lookAtPage,
-  type OpenView,
-} from '../../services/consistency/confirm-erasures.ts';
-import { viewsIn } from '../../services/consistency/kept-views.ts';
-import { postgresPageMemory } from '../../services/consistency/page-memory.ts';
-import { postgresSource } from '../../services/consistency/postgres-source.ts';
-import { postgresView } from '../../services/consistency/postgres-view.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
-import { type OutboxRow, openOutbox, prepareSession } from '../../services/outbox-relay/outbox.ts';
 import { forgetErased } from '../../services/page-server/forget-erased.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { ViewChanges } from '../../services/page-server/view-changes.ts';
 import { park } from '../../services/projector/parked.ts';
-import { postgresErasureBook } from '../../services/receipts/erasure-book.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
+import { postgresErasureBook } from '../../services/top-clients/adapters/postgres/erasure-book.ts';
 import { openReceipt, postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
+import {
+  type OutboxRow,
+  openOutbox,
+  prepareSession,
+} from '../../services/top-clients/adapters/postgres/outbox.ts';
+import {
+  type ErasureSession,
+  lookAtPage,
+  type OpenView,
+} from '../../services/view-audit/confirm-erasures.ts';
+import { viewsIn } from '../../services/view-audit/kept-views.ts';
+import { postgresPageMemory } from '../../services/view-audit/page-memory.ts';
+import { postgresSource } from '../../services/view-audit/postgres-source.ts';
+import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 

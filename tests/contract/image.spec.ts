@@ -80,7 +80,7 @@ test('neither specs nor the workbench nor documents are in the image', () => {
   expect(files).toContain('services/main.ts');
   expect(
     files.filter((file) =>
-      /\.spec\.ts$|\.md$|^(tests|bench|docs|charts)\/|\/(demo|local-infra)\//.test(file),
+      /\.spec\.ts$|\.md$|^(tests|bench|docs|charts)\/|\/(demo|local-stack)\//.test(file),
     ),
   ).toEqual([]);
 });

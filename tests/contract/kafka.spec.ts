@@ -12,8 +12,8 @@ import { openPartitionReader, type Reading } from '#platform/kafka/partition-rea
 import type { FetchedRecord } from '#platform/kafka/record-decoder.ts';
 import { ensureTopic, growTopic } from '#platform/kafka/topics.ts';
 import { type Log, silentLog } from '#platform/log.ts';
-import { brokerJars, findJava, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
-import { runToEnd } from '../../services/local-infra/process.ts';
+import { brokerJars, findJava, type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
+import { runToEnd } from '../../services/local-stack/process.ts';
 
 let folder: string;
 let broker: LocalKafka;

@@ -2,13 +2,13 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { METRICS, type MetricName } from '#contracts/metrics.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { openWatchMetrics } from '../../services/consistency/metrics.ts';
 import { openOperatorMetrics } from '../../services/operator/metrics.ts';
-import { type LonelyRoles, openLonelyRoles, SELF_VIEW } from '../support/lonely-roles.ts';
+import { openWatchMetrics } from '../../services/view-audit/metrics.ts';
+import { type IsolatedRoles, openIsolatedRoles, SELF_VIEW } from '../support/isolated-roles.ts';
 import { until } from '../support/pipeline.ts';
 
 type Owner = (typeof METRICS)[MetricName]['owner'];
-let roles: LonelyRoles;
+let roles: IsolatedRoles;
 /** What a scrape of each role says before anything has happened. */
 const scraped = new Map<Owner, string>();
 
@@ -20,7 +20,7 @@ const opened = async (open: (metrics: ReturnType<typeof openMetrics>) => unknown
 };
 
 beforeAll(async () => {
-  roles = await openLonelyRoles();
+  roles = await openIsolatedRoles();
   const [source, relay, projector, gig, selfView] = await Promise.all([
     roles.start('top-clients'),
     roles.start('outbox-relay'),

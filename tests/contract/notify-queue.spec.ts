@@ -11,7 +11,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';

@@ -8,8 +8,7 @@ import pg from 'pg';
 import type { Clock } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { postgresSource } from '../../services/consistency/postgres-source.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import {
   countWaiting,
@@ -18,7 +17,8 @@ import {
   type OutboxRow,
   openOutbox,
   prepareSession,
-} from '../../services/outbox-relay/outbox.ts';
+} from '../../services/top-clients/adapters/postgres/outbox.ts';
+import { postgresSource } from '../../services/view-audit/postgres-source.ts';
 
 const ALL = { index: 0, of: 1 };
 const LIMIT = 1_000;

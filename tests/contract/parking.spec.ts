@@ -12,7 +12,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { Applier } from '../../services/projector/applier.ts';
 import type { Message } from '../../services/projector/bus.ts';

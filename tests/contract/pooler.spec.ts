@@ -10,17 +10,17 @@ import pg from 'pg';
 import { PAGES } from '#pages/index.ts';
 import { type PageName, type Statement, TOLD_NOTHING } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { searchBrands } from '#pages/self-view/catalogue.ts';
-import { openChangeLog } from '#pages/self-view/change-log.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, SharedSession, UnfitDatabase } from '#platform/postgres.ts';
 import { acquireLease } from '../../services/outbox-relay/lease.ts';
 import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
+import { searchBrands } from '../../services/seller-portal/catalogue.ts';
+import { openChangeLog } from '../../services/seller-portal/change-log.ts';
 import { postgresSellers } from '../../services/top-clients/adapters/postgres/sellers.ts';
 import { runCommand } from '../../services/top-clients/app/run-command.ts';
 import { FOREIGN_DEFAULTS, type ForeignPostgres, startForeignPostgres } from '../support/foreign-postgres.ts';
-import { type LonelyRoles, openLonelyRoles } from '../support/lonely-roles.ts';
+import { type IsolatedRoles, openIsolatedRoles } from '../support/isolated-roles.ts';
 import { openPoolers, PGBOUNCER_IS_INSTALLED, type PoolMode } from '../support/pgbouncer.ts';
 import { until } from '../support/pipeline.ts';
 
@@ -265,9 +265,9 @@ withPooler(
     );
 
     describe('a program in transaction mode', () => {
-      let roles: LonelyRoles;
+      let roles: IsolatedRoles;
       beforeAll(async () => {
-        roles = await openLonelyRoles();
+        roles = await openIsolatedRoles();
       });
       afterAll(() => roles.stop());
 

@@ -10,7 +10,7 @@ import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 
 let folder: string;

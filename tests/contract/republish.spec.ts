@@ -9,11 +9,11 @@ import { decodeEvent } from '#contracts/events.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect as connectTo, type Queryable } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
-import { readProgress } from '../../services/outbox/partition-layout.ts';
 import { growPartitions } from '../../services/republish/growth.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
+import { readProgress } from '../../services/top-clients/adapters/postgres/partition-layout.ts';
 import { makeUsers, namesOf } from '../support/users.ts';
 
 const SELLERS = 60;

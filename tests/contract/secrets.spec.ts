@@ -10,8 +10,13 @@ import { ConfigError, readConfig } from '#platform/config.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import type { Role } from '#platform/role.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
-import { LONELY_ROLES, type LonelyRole, type LonelyRoles, openLonelyRoles } from '../support/lonely-roles.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import {
+  ISOLATED_ROLES,
+  type IsolatedRole,
+  type IsolatedRoles,
+  openIsolatedRoles,
+} from '../support/isolated-roles.ts';
 import { until } from '../support/pipeline.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
@@ -139,18 +144,18 @@ const KAFKA = {
 };
 
 describe('a program whose servers are away', () => {
-  let lonely: LonelyRoles;
+  let isolated: IsolatedRoles;
   beforeAll(async () => {
-    lonely = await openLonelyRoles();
+    isolated = await openIsolatedRoles();
   });
-  afterAll(() => lonely.stop());
+  afterAll(() => isolated.stop());
 
-  test.each(Object.keys(LONELY_ROLES) as LonelyRole[])(
+  test.each(Object.keys(ISOLATED_ROLES) as IsolatedRole[])(
     '%s says no secret in its log, its readiness and its metrics',
     async (name) => {
-      const one = await lonely.start(name, {
+      const one = await isolated.start(name, {
         TC_DATABASE_URL: NOBODY,
-        ...('TC_KAFKA_BROKERS' in LONELY_ROLES[name] ? KAFKA : {}),
+        ...('TC_KAFKA_BROKERS' in ISOLATED_ROLES[name] ? KAFKA : {}),
         OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:1',
         OTEL_EXPORTER_OTLP_HEADERS: `authorization=${SECRET}`,
       });

@@ -8,8 +8,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { portsFrom } from '../../services/demo/addresses.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
-import { freePort } from '../../services/local-infra/ports.ts';
-import { startProcess } from '../../services/local-infra/process.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
+import { startProcess } from '../../services/local-stack/process.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 /** Nobody listens there. */

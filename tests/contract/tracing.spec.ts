@@ -1,7 +1,12 @@
 /** What traces may cost a role: nothing when they are off, and little when their collector is in trouble. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { type Collector, startCollector } from '../support/collector.ts';
-import { LONELY_ROLES, type LonelyRole, type LonelyRoles, openLonelyRoles } from '../support/lonely-roles.ts';
+import {
+  ISOLATED_ROLES,
+  type IsolatedRole,
+  type IsolatedRoles,
+  openIsolatedRoles,
+} from '../support/isolated-roles.ts';
 import { until } from '../support/pipeline.ts';
 
 /**
@@ -18,18 +23,18 @@ const WATCH = `data:text/javascript,${encodeURIComponent(`
   });
 `)}`;
 
-let roles: LonelyRoles;
+let roles: IsolatedRoles;
 let collector: Collector;
 beforeAll(async () => {
-  roles = await openLonelyRoles();
+  roles = await openIsolatedRoles();
 });
 afterEach(() => (collector as Collector | undefined)?.close());
 afterAll(() => roles.stop());
 
-const start = (role: LonelyRole, env: Readonly<Record<string, string>> = {}) =>
+const start = (role: IsolatedRole, env: Readonly<Record<string, string>> = {}) =>
   roles.start(role, env, ['--import', WATCH]);
 
-test.each(Object.keys(LONELY_ROLES) as LonelyRole[])(
+test.each(Object.keys(ISOLATED_ROLES) as IsolatedRole[])(
   "%s loads nothing of OpenTelemetry's SDK until it is given an endpoint",
   async (role) => {
     const [off, empty, on] = await Promise.all([

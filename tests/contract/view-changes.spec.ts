@@ -15,7 +15,7 @@ import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';

@@ -1,6 +1,6 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { freePort } from '../../services/local-infra/ports.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
 import { until } from '../support/pipeline.ts';
 import { type Gate, openGate } from './gate.ts';
 

@@ -1,5 +1,5 @@
 /** What arrives on the topic again, late, or broken; and a view's place on it that is lost. */
-import { runToEnd } from '../../services/local-infra/process.ts';
+import { runToEnd } from '../../services/local-stack/process.ts';
 import { until } from '../support/pipeline.ts';
 import { produceByHand, readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';

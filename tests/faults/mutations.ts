@@ -27,7 +27,7 @@ export interface Mutation {
 const VIEW = 'services/pages/full-list-view.ts';
 const SELLERS = 'services/top-clients/adapters/postgres/sellers.ts';
 const MEMBERSHIP = 'services/projector/membership.ts';
-const OUTBOX = 'services/outbox-relay/outbox.ts';
+const OUTBOX = 'services/top-clients/adapters/postgres/outbox.ts';
 
 export const MUTATIONS: readonly Mutation[] = [
   {

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { brokerJars, findJava } from '../../services/local-infra/kafka.ts';
+import { brokerJars, findJava } from '../../services/local-stack/kafka.ts';
 import type { World } from './world.ts';
 
 const PROGRAM = fileURLToPath(new URL('other-client/OtherClient.java', import.meta.url));

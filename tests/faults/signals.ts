@@ -10,7 +10,7 @@ import {
   type LocalPrometheus,
   PrometheusMissing,
   startPrometheus,
-} from '../../services/local-infra/prometheus.ts';
+} from '../../services/local-stack/prometheus.ts';
 import { type PageServer, ROLE_NAMES, type RoleName, seriesIn, type World } from './world.ts';
 
 /**

@@ -2,7 +2,7 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
-import { runToEnd } from '../../services/local-infra/process.ts';
+import { runToEnd } from '../../services/local-stack/process.ts';
 import { until } from '../support/pipeline.ts';
 import { CONTENDED } from './clients.ts';
 import type { Fault } from './fault.ts';

@@ -14,8 +14,8 @@ import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { pageObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { type Platform, PORTS, settledPage } from '#cdk8s/platform.ts';
 import { pause } from '#platform/lifecycle.ts';
-import { freePort } from '../../services/local-infra/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
+import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
 import { ownerReference } from '../../services/operator/carry-out.ts';
 import {
   BUILT_IN,

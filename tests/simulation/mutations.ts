@@ -20,7 +20,7 @@ const PROJECTOR = 'services/projector/projector.ts';
 const MEMBERSHIP = 'services/projector/membership.ts';
 const APPLIER = 'services/projector/applier.ts';
 const NEWEST = 'services/projector/newest.ts';
-const OUTBOX = 'services/outbox-relay/outbox.ts';
+const OUTBOX = 'services/top-clients/adapters/postgres/outbox.ts';
 const SIM_VIEW = 'tests/simulation/sim-view-database.ts';
 const SIM_SOURCE = 'tests/simulation/sim-source.ts';
 

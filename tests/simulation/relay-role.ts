@@ -1,5 +1,5 @@
-import { openOutbox } from '../../services/outbox-relay/outbox.ts';
 import { relayRows, type ShardObserver } from '../../services/outbox-relay/shard.ts';
+import { openOutbox } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import { acquireSimLease } from './lease.ts';
 import type { SimProcess } from './process.ts';
 import { openSimPublisher } from './sim-publisher.ts';

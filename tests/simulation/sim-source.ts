@@ -1,11 +1,16 @@
 import type { Client } from '#contracts/client.ts';
 import { partitionOf } from '#contracts/partition.ts';
-import type { Difference, Truth } from '../../services/consistency/compare-view.ts';
-import { replacedBy } from '../../services/consistency/postgres-repairs.ts';
-import type { Repairs } from '../../services/consistency/watch.ts';
-import { type ExtraMessage, type LockedSeller, movedOf, stateOf } from '../../services/outbox/states.ts';
-import type { OutboxRow } from '../../services/outbox-relay/outbox.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
+import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
+import {
+  type ExtraMessage,
+  type LockedSeller,
+  movedOf,
+  stateOf,
+} from '../../services/top-clients/adapters/postgres/states.ts';
+import type { Difference, Truth } from '../../services/view-audit/compare-view.ts';
+import { replacedBy } from '../../services/view-audit/postgres-repairs.ts';
+import type { Repairs } from '../../services/view-audit/watch.ts';
 import { DatabaseServer, type Session } from './database.ts';
 import { BEGINNING } from './process.ts';
 import type { Scheduler } from './scheduler.ts';

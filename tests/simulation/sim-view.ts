@@ -1,6 +1,6 @@
-import type { Difference, Truth, View } from '../../services/consistency/compare-view.ts';
 import type { FullListRow } from '../../services/pages/full-list-view.ts';
 import { fullList } from '../../services/pages/full-list-view.ts';
+import type { Difference, Truth, View } from '../../services/view-audit/compare-view.ts';
 import type { Session } from './database.ts';
 import { digestOf, type SimViewDatabase } from './sim-view-database.ts';
 

@@ -1,5 +1,5 @@
 import type { Queryable } from '#platform/postgres.ts';
-import type { OutboxRow } from '../../services/outbox-relay/outbox.ts';
+import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import type { Session } from './database.ts';
 import type { SimSource } from './sim-source.ts';
 

@@ -1,6 +1,6 @@
-import { postgresSource } from '../../services/consistency/postgres-source.ts';
-import { type Session, type WatchSettings, watchView } from '../../services/consistency/watch.ts';
 import { randomFor } from '../../services/seed/random.ts';
+import { postgresSource } from '../../services/view-audit/postgres-source.ts';
+import { type Session, type WatchSettings, watchView } from '../../services/view-audit/watch.ts';
 import type { SimProcess } from './process.ts';
 import { simView } from './sim-view.ts';
 import { sourceDatabase } from './source-statements.ts';

@@ -1,6 +1,6 @@
-import type { Difference } from '../../services/consistency/compare-view.ts';
-import type { OutboxRow } from '../../services/outbox-relay/outbox.ts';
 import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
+import type { Difference } from '../../services/view-audit/compare-view.ts';
 
 export interface Sent {
   readonly key: string;

@@ -2,7 +2,7 @@
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { runToEnd } from '../../services/local-infra/process.ts';
+import { runToEnd } from '../../services/local-stack/process.ts';
 
 export interface Authority {
   /** PEM, to be trusted. */

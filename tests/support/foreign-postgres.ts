@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seed } from '../../services/seed/seed.ts';
 

@@ -1,4 +1,4 @@
-import { IDENTITY_SETTINGS, type IdentityConfig } from '../../services/identity/settings.ts';
+import { IDENTITY_SETTINGS, type IdentityConfig } from '../../services/auth/settings.ts';
 import { readConfig, type Setting } from '../../services/platform/config.ts';
 
 /** What a role reads when it is told of an issuer, and beyond that what `env` says. */

@@ -4,8 +4,8 @@ import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { freePort } from '../../services/local-infra/ports.ts';
-import type { LocalPostgres } from '../../services/local-infra/postgres.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
+import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from './pipeline.ts';
 
 export const PGBOUNCER_IS_INSTALLED = spawnSync('pgbouncer', ['--version']).status === 0;

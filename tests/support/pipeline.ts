@@ -10,19 +10,19 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-infra/kafka.ts';
-import { freePort } from '../../services/local-infra/ports.ts';
+import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
 import {
   type LocalPostgres,
   type PostgresOptions,
   startPostgres,
-} from '../../services/local-infra/postgres.ts';
+} from '../../services/local-stack/postgres.ts';
 import {
   type ManagedProcess,
   type RestartPolicy,
   runToEnd,
   startProcess,
-} from '../../services/local-infra/process.ts';
+} from '../../services/local-stack/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { asItsUser, makeUsers, namesOf } from './users.ts';
 

@@ -6,7 +6,7 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
-import type { LocalPostgres } from '../../services/local-infra/postgres.ts';
+import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
 import type { Users } from '../../services/migrate/grants.ts';
 
 /** The names of those who work in a database. */

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { innerUrl, type PortName, type Ports, portsFrom } from '../../services/demo/addresses.ts';
-import { isPortFree } from '../../services/local-infra/ports.ts';
-import { isAlive } from '../../services/local-infra/process.ts';
+import { isPortFree } from '../../services/local-stack/ports.ts';
+import { isAlive } from '../../services/local-stack/process.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/demo/main.ts', import.meta.url));
 const MINUTE = 60_000;

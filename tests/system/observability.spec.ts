@@ -14,7 +14,7 @@ import { type PanelQuery, panelQueries } from '../../dashboards/expressions.ts';
 import { substitute } from '../../dashboards/variables.ts';
 import { Keeper } from '../../services/demo/keeper.ts';
 import { NAMESPACE, RULES, scraping } from '../../services/demo/scraping.ts';
-import { type LocalPrometheus, startPrometheus } from '../../services/local-infra/prometheus.ts';
+import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
 import { until } from '../support/pipeline.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
-import type { Caller } from '../../../identity/claims.ts';
-import type { TokenVerifier, Verdict } from '../../../identity/verifier.ts';
+import type { Caller } from '../../../auth/claims.ts';
+import type { TokenVerifier, Verdict } from '../../../auth/verifier.ts';
 import { Refusal, unavailable } from './refusal.ts';
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */

@@ -20,7 +20,7 @@ import { ErasureId } from '#contracts/erasures.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
-import type { TokenVerifier } from '../../../identity/verifier.ts';
+import type { TokenVerifier } from '../../../auth/verifier.ts';
 import {
   addClient,
   enrichClients,

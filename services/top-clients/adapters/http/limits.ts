@@ -6,7 +6,7 @@ import { clientAt } from '#platform/client-address.ts';
 import { type Log, seldom } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import { openHiddenProxies } from '#platform/trusted-proxies.ts';
-import type { TokenVerifier } from '../../../identity/verifier.ts';
+import type { TokenVerifier } from '../../../auth/verifier.ts';
 import { verdictOf } from './authentication.ts';
 import { CALLER_FIELD, type Callers } from './callers.ts';
 import { Refusal } from './refusal.ts';

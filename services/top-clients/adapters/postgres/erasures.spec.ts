@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
 import { migrateSource } from '../../../migrate/main.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { connect, openPool, type Pool } from '../../../platform/postgres.ts';

@@ -8,7 +8,7 @@ import { type Intent, intent } from '../../../../tests/support/commands.ts';
 import { makeUsers, namesOf } from '../../../../tests/support/users.ts';
 import { CANARY_SELLER } from '../../../contracts/canary.ts';
 import { type Client, LIMITS, NewClient } from '../../../contracts/client.ts';
-import { type LocalPostgres, startPostgres } from '../../../local-infra/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
 import { migrateSource } from '../../../migrate/main.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { connect, openPool, type Pool } from '../../../platform/postgres.ts';

@@ -1,10 +1,10 @@
 import type { Response, Router } from 'express';
 import { LIMITS } from '#contracts/client.ts';
 import { HEADERS } from '#contracts/delivery.ts';
+import type { PageContext } from '#pages/mount.ts';
 import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { formOf } from '#platform/request-body.ts';
-import type { PageContext } from '../mount.ts';
 import { openAccess } from './access.ts';
 import { openAnswers } from './answers.ts';
 import { serveAsset } from './assets.ts';

@@ -1,6 +1,6 @@
 import type { Router } from 'express';
+import type { SelfViewDeps } from '#pages/mount.ts';
 import { openPool } from '#platform/postgres.ts';
-import type { SelfViewDeps } from '../mount.ts';
 import { openChangeLog } from './change-log.ts';
 import { forgetChanges } from './forget.ts';
 import { readPublicAddress } from './public-address.ts';

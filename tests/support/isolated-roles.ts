@@ -3,8 +3,8 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { freePort } from '../../services/local-infra/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-infra/process.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
+import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const NOBODY = 'postgresql://nobody@127.0.0.1:1/nothing';
@@ -12,13 +12,13 @@ const KAFKA = { TC_KAFKA_BROKERS: '127.0.0.1:1' };
 const TOKENS = { TC_JWKS_URL: 'http://127.0.0.1:1/', TC_JWT_ISSUER: 'i', TC_JWT_AUDIENCE: 'a' };
 const PAGE = { TC_PAGE: 'gig', TC_SOURCE_URL: 'http://127.0.0.1:1' };
 
-export const LONELY_ROLES = {
+export const ISOLATED_ROLES = {
   'top-clients': { ...TOKENS },
   'outbox-relay': { ...KAFKA },
   projector: { TC_PAGE: 'gig', ...KAFKA },
   'page-server': PAGE,
 } as const satisfies Record<string, Readonly<Record<string, string>>>;
-export type LonelyRole = keyof typeof LONELY_ROLES;
+export type IsolatedRole = keyof typeof ISOLATED_ROLES;
 /** The page that is another program in all but its name. */
 export const SELF_VIEW = {
   ...PAGE,
@@ -37,17 +37,17 @@ export interface Lonely {
   readiness(): Promise<string>;
 }
 
-export interface LonelyRoles {
+export interface IsolatedRoles {
   start(
-    role: LonelyRole,
+    role: IsolatedRole,
     env?: Readonly<Record<string, string>>,
     nodeFlags?: readonly string[],
   ): Promise<Lonely>;
   stop(): Promise<void>;
 }
 
-export async function openLonelyRoles(): Promise<LonelyRoles> {
-  const folder = await mkdtemp(join(tmpdir(), 'lonely-'));
+export async function openIsolatedRoles(): Promise<IsolatedRoles> {
+  const folder = await mkdtemp(join(tmpdir(), 'isolated-'));
   const running: ManagedProcess[] = [];
   return {
     async start(role, env = {}, nodeFlags = []) {
@@ -62,7 +62,7 @@ export async function openLonelyRoles(): Promise<LonelyRoles> {
           TC_HEALTH_PORT: String(healthPort),
           TC_DATABASE_URL: NOBODY,
           ...(role === 'top-clients' || role === 'page-server' ? { TC_PORT: String(port) } : {}),
-          ...LONELY_ROLES[role],
+          ...ISOLATED_ROLES[role],
           ...env,
         },
         logFile,

@@ -1,8 +1,8 @@
 import type { Request, Response } from 'express';
 import { SellerId } from '#contracts/client.ts';
+import type { PageContext } from '#pages/mount.ts';
 import type { Log } from '#platform/log.ts';
 import type { Span } from '#platform/span.ts';
-import type { PageContext } from '../mount.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import type { SessionCookie } from './session-cookie.ts';
 import type { SignIn } from './sign-in.ts';

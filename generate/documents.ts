@@ -1,10 +1,17 @@
 import { z } from 'zod';
-import { TopClientsView } from '../delivery.ts';
-import { Change, CLOUD_EVENTS, cloudEventType, MOVED_TYPE, SELLER_MOVED, SellerEvent } from '../events.ts';
-import { openApiDocument } from '../openapi.ts';
-import { Problem } from '../problems.ts';
-import { REPAIR, REPAIR_TYPE, REPLACES_HEADER } from '../repair.ts';
-import { SELLER_EVENTS } from '../topics.ts';
+import { TopClientsView } from '#contracts/delivery.ts';
+import {
+  Change,
+  CLOUD_EVENTS,
+  cloudEventType,
+  MOVED_TYPE,
+  SELLER_MOVED,
+  SellerEvent,
+} from '#contracts/events.ts';
+import { openApiDocument } from '#contracts/openapi.ts';
+import { Problem } from '#contracts/problems.ts';
+import { REPAIR, REPAIR_TYPE, REPLACES_HEADER } from '#contracts/repair.ts';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
 
 /** What is generated from the schemas: name of the file → its text. The same on every machine. */
 export function documents(): ReadonlyMap<string, string> {

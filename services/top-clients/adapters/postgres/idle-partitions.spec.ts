@@ -6,10 +6,10 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { MOVED_TYPE } from '#contracts/events.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalPostgres, startPostgres } from '../local-infra/postgres.ts';
-import { migrateSource } from '../migrate/main.ts';
+import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
+import { migrateSource } from '../../../migrate/main.ts';
+import { toMessage } from '../../../outbox-relay/message.ts';
 import { writeToEveryPartition } from './idle-partitions.ts';
-import { toMessage } from './message.ts';
 import type { OutboxRow } from './outbox.ts';
 
 let folder: string;

@@ -12,7 +12,7 @@ import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
-import { postgresErasureBook } from '../receipts/erasure-book.ts';
+import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
 import { confirmErasures, type ErasureSession } from './confirm-erasures.ts';
 import { confirmTopic, postgresTopicErasures, type TopicSession } from './erased-on-topic.ts';
 import { openKafkaTopic } from './kafka-topic.ts';

@@ -1,8 +1,8 @@
 import type { Request, Response } from 'express';
 import { HEADERS, type TopClientsView } from '#contracts/delivery.ts';
 import { isolatedText } from '#contracts/text.ts';
+import { type Html, layout, type Site } from '#pages/layout.ts';
 import type { Log } from '#platform/log.ts';
-import { type Html, layout, type Site } from '../layout.ts';
 import type { Brand } from './catalogue.ts';
 import type { Change, ChangeLog } from './change-log.ts';
 import {

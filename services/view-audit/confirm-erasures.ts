@@ -1,7 +1,12 @@
 import { placeOfView } from '#contracts/erasures.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { type Log, withoutPasswords } from '#platform/log.ts';
-import type { ErasureBook, OpenErasure, StoreOfView, StoreReport } from '../receipts/erasure-book.ts';
+import type {
+  ErasureBook,
+  OpenErasure,
+  StoreOfView,
+  StoreReport,
+} from '../top-clients/adapters/postgres/erasure-book.ts';
 import type { Difference, ParkedSeller, Source, Topic, View } from './compare-view.ts';
 import type { KeptView } from './kept-views.ts';
 import type { PageMemory } from './page-memory.ts';

@@ -1,9 +1,9 @@
 import { html, raw } from 'hono/html';
 import { type Client, LIMITS, LogoSlug } from '#contracts/client.ts';
 import { isolatedText } from '#contracts/text.ts';
-import { isolate, isolateEach, sentence } from '../isolate.ts';
-import type { Html, Site } from '../layout.ts';
-import { logo } from '../top-clients-block.ts';
+import { isolate, isolateEach, sentence } from '#pages/isolate.ts';
+import type { Html, Site } from '#pages/layout.ts';
+import { logo } from '#pages/top-clients-block.ts';
 import type { Brand } from './catalogue.ts';
 import type { Change } from './change-log.ts';
 import { MOVES, type Move } from './command.ts';

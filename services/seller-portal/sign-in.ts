@@ -1,6 +1,6 @@
 import { request } from 'undici';
 import { z } from 'zod';
-import type { TokenVerifier } from '../../identity/verifier.ts';
+import type { TokenVerifier } from '../auth/verifier.ts';
 
 /** Who a request comes from, as its token proves. */
 export type Session =

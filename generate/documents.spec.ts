@@ -1,10 +1,10 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { Change, type SellerEvent } from '../events.ts';
+import { Change, type SellerEvent } from '#contracts/events.ts';
 import { documents } from './documents.ts';
 
-const folder = new URL('../generated/', import.meta.url);
+const folder = new URL('../services/contracts/generated/', import.meta.url);
 const json = (name: string) => JSON.parse(documents().get(name)!);
 
 /** Every reference within a document, and what it points at. */

@@ -4,7 +4,7 @@ import { chartFiles } from '#cdk8s/chart-files.ts';
 import { chartDashboards, generatedFiles } from '#dashboards/files.ts';
 import { documents } from './documents.ts';
 
-const root = new URL('../../../', import.meta.url);
+const root = new URL('../', import.meta.url);
 const check = process.argv.includes('--check');
 
 /** Nothing else stands in these folders: a file that is no longer derived is removed. */
@@ -44,7 +44,7 @@ if (check) {
     const file = new URL(path, root);
     if (text === undefined) await rm(file);
     else {
-      await mkdir(new URL('.', file), { recursive: true });
+      await mkdir(new URL('./', file), { recursive: true });
       await writeFile(file, text);
     }
     process.stdout.write(`${text === undefined ? 'removed' : 'wrote'} ${path}\n`);

@@ -1,5 +1,5 @@
 import type { Queryable } from '#platform/postgres.ts';
-import { addMessages, lockSellers, stateOf } from '../outbox/states.ts';
+import { addMessages, lockSellers, stateOf } from '../top-clients/adapters/postgres/states.ts';
 import type { Difference } from './compare-view.ts';
 import type { Repairs } from './watch.ts';
 

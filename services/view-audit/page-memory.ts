@@ -1,6 +1,6 @@
 import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
 import { isUnavailable, type Queryable } from '#platform/postgres.ts';
-import type { OpenErasure } from '../receipts/erasure-book.ts';
+import type { OpenErasure } from '../top-clients/adapters/postgres/erasure-book.ts';
 
 /** The memory of the page servers that show a view. */
 export interface PageMemory {

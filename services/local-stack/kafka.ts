@@ -148,7 +148,7 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
 export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const { log = () => {} } = options;
   // Whoever starts a broker in this process speaks to it, by the codecs that production has.
-  installKafkaCodecs(openLog('local-infra', 'error'));
+  installKafkaCodecs(openLog('local-stack', 'error'));
   const java = findJava();
   await mkdir(options.dataDir, { recursive: true });
   const dataDir = await realpath(options.dataDir);
@@ -332,7 +332,7 @@ async function format(
 /** A client's own metadata request, retried until the deadline: an open port alone does not mean a broker. */
 async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void> {
   const settings = { brokers: [`127.0.0.1:${port}`], requestTimeoutMs: 2_000, retries: 0 };
-  const client = openKafka('local-infra', settings, silentLog);
+  const client = openKafka('local-stack', settings, silentLog);
   for (;;) {
     aborted.throwIfAborted();
     const admin = client.admin();

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response, Router } from 'express';
 import { ClientId, LIMITS } from '#contracts/client.ts';
-import type { PageContext } from '../mount.ts';
+import type { PageContext } from '#pages/mount.ts';
 import { type Access, type Owner, parameter } from './access.ts';
 import type { Answers, FormPlace } from './answers.ts';
 import type { Command } from './command.ts';

@@ -1,8 +1,8 @@
 import type { Request, Response, Router } from 'express';
 import { HEADERS } from '#contracts/delivery.ts';
+import type { PageContext } from '#pages/mount.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import type { PageContext } from '../mount.ts';
 import { type Access, type Owner, parameter } from './access.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import { type Brand, findBrand, searchBrands } from './catalogue.ts';

@@ -4,9 +4,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { makeUsers, namesOf } from '../../../tests/support/users.ts';
-import { type LocalPostgres, startPostgres } from '../../local-infra/postgres.ts';
-import { migratePage } from '../../migrate/main.ts';
+import { makeUsers, namesOf } from '../../tests/support/users.ts';
+import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
+import { migratePage } from '../migrate/main.ts';
 import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';
 import { CHANGES_KEPT, openChangeLog } from './change-log.ts';
 
