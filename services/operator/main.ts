@@ -5,22 +5,22 @@ import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#platform/role.ts';
-import { Applied } from './carry-out.ts';
-import { bringDefinitions } from './definitions.ts';
-import { kubeconfigAccess, serviceAccountAccess } from './kube/access.ts';
-import { openApi } from './kube/api.ts';
-import { openKube } from './kube/client.ts';
-import { openEventRecorder } from './kube/event-recorder.ts';
-import { readLag, readOverHttp } from './lag.ts';
-import { readLayout } from './layout.ts';
-import { startElection, type Term } from './leader.ts';
 import { openOperatorMetrics } from './metrics.ts';
-import { Queue } from './queue.ts';
-import { PLATFORM_KEY, reconciler } from './reconcile.ts';
-import { Watching } from './watching.ts';
+import { readLayout } from './reconcilers/partitions/layout.ts';
+import { bringDefinitions } from './reconcilers/platform/definitions.ts';
+import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
+import { readLag, readOverHttp } from './reconcilers/scaling/lag.ts';
+import { Watching } from './reconcilers/watching.ts';
+import { kubeconfigAccess, serviceAccountAccess } from './runtime/access.ts';
+import { openApi } from './runtime/api.ts';
+import { LastApplied } from './runtime/apply.ts';
+import { openKube } from './runtime/client.ts';
+import { openEventRecorder } from './runtime/event-recorder.ts';
+import { startElection, type Term } from './runtime/leader.ts';
+import { Queue } from './runtime/queue.ts';
 
 /** Bursts of changes, as of a rollout, become one reconcile. */
-const GATHER_MS = 200;
+const DEBOUNCE_MS = 200;
 /** How often to look for the kinds of others. */
 const OTHERS_MS = 60_000;
 
@@ -79,7 +79,7 @@ export const role = defineRole({
         namespace,
         log,
         onChange: (keys) => {
-          for (const key of keys) queue?.addAfter(key, GATHER_MS);
+          for (const key of keys) queue?.addAfter(key, DEBOUNCE_MS);
         },
         onRelist: (kind) => metrics.relisted(kind),
       });
@@ -122,7 +122,7 @@ export const role = defineRole({
           readLayout: (relays) => readLayout(relays, readOverHttp(PORTS.health)),
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
           // Whoever led before may have applied something else.
-          applied: new Applied(),
+          applied: new LastApplied(),
         }),
         workers: 4,
         log,

@@ -9,8 +9,8 @@ import { PageViewSpec } from '#cdk8s/api/page-view.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { FOREIGN_KINDS } from '#cdk8s/testing/foreign-kinds.ts';
-import { BUILT_IN, OF_OTHERS } from '../../services/operator/kinds.ts';
-import { collectionPath } from '../../services/operator/kube/resources.ts';
+import { BUILT_IN, OF_OTHERS } from '../../services/operator/reconcilers/kinds.ts';
+import { collectionPath } from '../../services/operator/runtime/resources.ts';
 import { Cluster, run } from './cluster.ts';
 
 const NAMESPACE = `chart-${process.pid}`;

@@ -16,21 +16,20 @@ import { type Platform, PORTS, settledPage } from '#cdk8s/platform.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
-import { ownerReference } from '../../services/operator/carry-out.ts';
 import {
   BUILT_IN,
-  nameOf,
   OF_OTHERS,
   OURS,
   POD_MONITOR,
-  refOf,
   SCALED_OBJECT,
-} from '../../services/operator/kinds.ts';
-import { kubeconfigAccess } from '../../services/operator/kube/access.ts';
-import { type Api, openApi } from '../../services/operator/kube/api.ts';
-import { openKube } from '../../services/operator/kube/client.ts';
-import type { Kube, Ref, StoredObject } from '../../services/operator/kube/kube.ts';
-import { readPageSpec, readPlatformSpec } from '../../services/operator/read-spec.ts';
+} from '../../services/operator/reconcilers/kinds.ts';
+import { readPageSpec, readPlatformSpec } from '../../services/operator/reconcilers/status/read-spec.ts';
+import { kubeconfigAccess } from '../../services/operator/runtime/access.ts';
+import { type Api, openApi } from '../../services/operator/runtime/api.ts';
+import { ownerReference } from '../../services/operator/runtime/apply.ts';
+import { openKube } from '../../services/operator/runtime/client.ts';
+import type { Kube, Ref, StoredObject } from '../../services/operator/runtime/kube.ts';
+import { nameOf, refOf } from '../../services/operator/runtime/objects.ts';
 import { type Fate, NOWHERE, PretendNodes } from './pretend-nodes.ts';
 
 const NAMESPACE = `operator-${randomBytes(4).toString('hex')}`;

@@ -4,7 +4,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import { pause } from '#platform/lifecycle.ts';
-import { type Kube, KubeError, type StoredObject } from '../../services/operator/kube/kube.ts';
+import { type Kube, KubeError, type StoredObject } from '../../services/operator/runtime/kube.ts';
 
 /** What becomes of a pod; null leaves it waiting. Services run; jobs end, with or without last words. */
 export type Fate = null | { readonly runs: true } | { readonly exits: number; readonly words?: string };

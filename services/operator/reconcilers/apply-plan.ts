@@ -1,0 +1,41 @@
+import { type ApplyOutcome, applyObjects, type LastApplied, ownerReference } from '../runtime/apply.ts';
+import type { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
+import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import { OPERATOR } from './kinds.ts';
+import type { Plan } from './plan.ts';
+import { madeSecret, rotatedSecret } from './platform/secrets.ts';
+
+/** What became of a plan's objects. */
+export interface PlanOutcome extends ApplyOutcome {
+  readonly removed: number;
+}
+
+/**
+ * Does what a plan says, in its order: secrets, objects, removals.
+ * @throws KubeError when the API server is busy or away; what was done so far stays
+ */
+export async function applyPlan(
+  kube: Pick<Kube, 'get' | 'apply' | 'create' | 'delete'>,
+  owner: StoredObject,
+  plan: Plan,
+  snapshot: ClusterSnapshot,
+  last: LastApplied,
+): Promise<PlanOutcome> {
+  let secrets = 0;
+  for (const secret of plan.secrets) {
+    try {
+      await kube.create(madeSecret(secret, owner.metadata.namespace!, ownerReference(owner)));
+      secrets += 1;
+    } catch (err) {
+      // Made by somebody since we looked: it is used as it is.
+      if (!(err instanceof KubeError) || err.code !== 409) throw err;
+    }
+  }
+  for (const { secret, live } of plan.rotated) {
+    await kube.apply(rotatedSecret(secret, live));
+    secrets += 1;
+  }
+  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR);
+  for (const { ref, uid } of plan.remove) await kube.delete(ref, { uid });
+  return { ...outcome, applied: outcome.applied + secrets, removed: plan.remove.length };
+}

@@ -1,0 +1,212 @@
+import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
+import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { projectorInstance } from '#cdk8s/constructs/projector.ts';
+import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
+import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import {
+  BUILT_IN,
+  OF_OTHERS,
+  OUR_PODS,
+  OURS,
+  PAGE_VIEW,
+  POD,
+  POD_MONITOR,
+  SCALED_OBJECT,
+  SECRET,
+  TOP_CLIENTS,
+} from './kinds.ts';
+import type { Layout } from './partitions/layout.ts';
+import {
+  isToRotate,
+  lackOf,
+  type MadeSecret,
+  rotationAsked,
+  secretsNeeded,
+  secretsToMake,
+} from './platform/secrets.ts';
+import type { Pod } from './scaling/lag.ts';
+import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
+import type { Lag, ViewMemory } from './view-switch/view-switch.ts';
+
+/** What is true of a namespace's platform, however it was asked. */
+export interface ObservedPlatform {
+  readonly now: number;
+  readonly namespace: string;
+  /** The TopClients; null when there is none. */
+  readonly object: StoredObject | null;
+  readonly snapshot: ClusterSnapshot;
+  /** What the objects are built from; null without a TopClients. */
+  readonly platform: Read<Platform> | null;
+  /** Secrets of the platform that are to be made. */
+  readonly secretsMissing: readonly string[];
+  /** Secrets of the platform that are to be exchanged, as they are now. */
+  readonly secretsToRotate: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
+  /** What is wrong with the secrets it is pointed at. */
+  readonly secretsLack: readonly string[];
+  /** What the relays tell of the partitions; null while none does. */
+  readonly layout: Layout | null;
+}
+
+export interface ObservedPage extends Omit<ObservedPlatform, 'layout'> {
+  readonly page: StoredObject;
+  readonly name: PageName;
+  readonly memory: Read<ViewMemory>;
+  readonly lag: { readonly shown: Lag | null; readonly building: Lag | null };
+}
+
+export interface GatherSettings {
+  readonly kube: Pick<Kube, 'get' | 'list' | 'serves'>;
+  readonly namespace: string;
+  /** The operator's own image, for a platform that names none. */
+  readonly image: string;
+  readonly now: () => number;
+  readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
+  readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
+}
+
+/** All that decisions about the platform need. */
+export async function gatherPlatform(settings: GatherSettings): Promise<ObservedPlatform> {
+  const { kube, namespace } = settings;
+  const [object, snapshot] = await Promise.all([
+    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
+    gatherSnapshot(settings),
+  ]);
+  const platform = object && (await readPlatform(settings, object, snapshot));
+  const built = platform && 'read' in platform ? platform.read : null;
+  const secrets = built
+    ? await gatherSecrets(settings, built, object!)
+    : { secretsMissing: [], secretsToRotate: [], secretsLack: [] };
+  const layout = built ? await settings.readLayout(runningPods(snapshot, 'outbox-relay')) : null;
+  return { now: settings.now(), namespace, object, snapshot, platform, ...secrets, layout };
+}
+
+/** All that decisions about one page need; null when there is no PageView of that name. */
+export async function gatherPage(settings: GatherSettings, name: string): Promise<ObservedPage | null> {
+  const { kube, namespace } = settings;
+  const page = await kube.get({ ...PAGE_VIEW, namespace, name });
+  if (!page) return null;
+  const [object, snapshot] = await Promise.all([
+    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
+    gatherSnapshot(settings),
+  ]);
+  const platform = object && (await readPlatform(settings, object, snapshot));
+  const status = readPageStatus(page.status);
+  const memory: Read<ViewMemory> = 'read' in status ? { read: memoryIn(status.read) } : status;
+  const lagOf = async (view: ViewId | null): Promise<Lag | null> =>
+    view && platform && 'read' in platform
+      ? settings.readLag(
+          runningPods(snapshot, 'projector', projectorInstance(name, view)),
+          partitionsOf(platform.read),
+        )
+      : null;
+  const { shown, building } = 'read' in memory ? memory.read : { shown: null, building: null };
+  const [ofShown, ofBuilding] = await Promise.all([
+    lagOf(shown && 'version' in shown ? shown : null),
+    lagOf(building),
+  ]);
+  return {
+    now: settings.now(),
+    namespace,
+    object,
+    snapshot,
+    platform,
+    secretsMissing: [],
+    secretsToRotate: [],
+    secretsLack: [],
+    page,
+    // The definition lets no other name through.
+    name: name as PageName,
+    memory,
+    lag: { shown: ofShown, building: ofBuilding },
+  };
+}
+
+async function gatherSnapshot({ kube, namespace }: GatherSettings): Promise<ClusterSnapshot> {
+  const optional = await Promise.all(
+    OF_OTHERS.map(async (kind) => ((await kube.serves(kind)) ? [kind] : [])),
+  );
+  const kinds = [...BUILT_IN, ...optional.flat()];
+  const [pods, ...objects] = await Promise.all([
+    kube.list(POD, namespace, OUR_PODS),
+    ...kinds.map((kind) => kube.list(kind, namespace, OURS)),
+  ]);
+  return new ClusterSnapshot(objects.flat(), pods, kinds);
+}
+
+async function readPlatform(
+  { kube, namespace, image }: GatherSettings,
+  object: StoredObject,
+  snapshot: ClusterSnapshot,
+): Promise<Read<Platform>> {
+  const spec = readPlatformSpec(object.spec);
+  if ('invalid' in spec) return spec;
+  const partitions = object.status?.partitions as number | undefined;
+  const callers = spec.read.source.callers.existingSecret
+    ? null
+    : await kube.get({ ...SECRET, namespace, name: names.callers });
+  // One that is yet to be made takes over what is asked for, so that its pods need not start twice.
+  const callersRotated = spec.read.source.callers.existingSecret
+    ? undefined
+    : callers
+      ? callers.metadata.annotations?.[ROTATE_CALLERS_ANNOTATION]
+      : rotationAsked(object.metadata.annotations ?? {});
+  return {
+    read: {
+      namespace,
+      spec: spec.read,
+      image: imageOf(spec.read, image),
+      capabilities: { keda: snapshot.serves(SCALED_OBJECT), monitoring: snapshot.serves(POD_MONITOR) },
+      ...(partitions === undefined ? {} : { partitions }),
+      ...(callersRotated === undefined ? {} : { callersRotated }),
+    },
+  };
+}
+
+/** The image that roles run: the platform's, else the operator's own. */
+export function imageOf({ image }: Pick<TopClientsSpec, 'image'>, own: string): string {
+  if (!image) return own;
+  if (image.digest || image.tag) return imageReference(image);
+  const tag = /:([^:/@]+)$/.exec(own)?.[1];
+  return imageReference({ ...image, tag: tag ?? 'latest' });
+}
+
+async function gatherSecrets(
+  { kube, namespace }: GatherSettings,
+  platform: Platform,
+  object: StoredObject,
+): Promise<Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretsLack'>> {
+  const missing: string[] = [];
+  const toRotate: { secret: MadeSecret; live: StoredObject }[] = [];
+  const lack: string[] = [];
+  const look = (name: string) => kube.get({ ...SECRET, namespace, name });
+  for (const secret of secretsToMake(platform, object.metadata.annotations)) {
+    const live = await look(secret.name);
+    if (!live) missing.push(secret.name);
+    else {
+      if (isToRotate(secret, live)) toRotate.push({ secret, live });
+      lack.push(...[lackOf(secret, live) ?? []].flat());
+    }
+  }
+  for (const secret of secretsNeeded(platform)) {
+    try {
+      lack.push(...[lackOf(secret, await look(secret.name)) ?? []].flat());
+    } catch (err) {
+      // Whoever narrows our rights knows what is there.
+      if (!(err instanceof KubeError) || err.code !== 403) throw err;
+    }
+  }
+  return { secretsMissing: missing, secretsToRotate: toRotate, secretsLack: lack };
+}
+
+/** Pods of a workload that can be asked. One that is leaving has given up what it had, or is about to. */
+function runningPods(snapshot: ClusterSnapshot, component: string, instance: string = component): Pod[] {
+  return snapshot.pods.flatMap(({ metadata, status }) => {
+    const { labels = {}, deletionTimestamp, name } = metadata;
+    const isOne =
+      labels['app.kubernetes.io/component'] === component &&
+      labels['app.kubernetes.io/instance'] === instance;
+    const runs = status?.phase === 'Running' && status.podIP && !deletionTimestamp;
+    return isOne && runs ? [{ name, ip: status.podIP as string }] : [];
+  });
+}

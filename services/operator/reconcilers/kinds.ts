@@ -1,0 +1,42 @@
+import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { MANAGED_BY } from '../runtime/apply.ts';
+import type { Kind } from '../runtime/kube.ts';
+
+export const TOP_CLIENTS: Kind = { apiVersion: API_VERSION, kind: 'TopClients' };
+export const PAGE_VIEW: Kind = { apiVersion: API_VERSION, kind: 'PageView' };
+export const POD: Kind = { apiVersion: 'v1', kind: 'Pod' };
+export const SECRET: Kind = { apiVersion: 'v1', kind: 'Secret' };
+export const SCALED_OBJECT: Kind = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' };
+export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };
+
+/** What the constructs build and every cluster has. A kind that is missing here is neither watched nor pruned. */
+export const BUILT_IN: readonly Kind[] = [
+  { apiVersion: 'v1', kind: 'ServiceAccount' },
+  { apiVersion: 'v1', kind: 'ConfigMap' },
+  { apiVersion: 'v1', kind: 'Service' },
+  { apiVersion: 'apps/v1', kind: 'Deployment' },
+  { apiVersion: 'apps/v1', kind: 'StatefulSet' },
+  { apiVersion: 'batch/v1', kind: 'Job' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
+  { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
+];
+
+/** What the constructs build where the API of another operator is there. */
+export const OF_OTHERS: readonly Kind[] = [
+  SCALED_OBJECT,
+  { apiVersion: 'keda.sh/v1alpha1', kind: 'TriggerAuthentication' },
+  POD_MONITOR,
+  { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' },
+  { apiVersion: 'kafka.strimzi.io/v1', kind: 'Kafka' },
+  { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaNodePool' },
+  { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaTopic' },
+  { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaUser' },
+  { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' },
+  { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Database' },
+];
+
+export const OPERATOR = 'top-clients-operator';
+/** On every object of ours. */
+export const OURS = `${MANAGED_BY}=${OPERATOR}`;
+/** On every pod of ours. */
+export const OUR_PODS = 'app.kubernetes.io/name=top-clients';

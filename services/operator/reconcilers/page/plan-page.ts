@@ -1,0 +1,372 @@
+import type { PageName, PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
+import { projectorInstance } from '#cdk8s/constructs/projector.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { compareJob, dropJob, type PageObjects, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
+import { names, type PagePlan, type Platform, wantedView } from '#cdk8s/platform.ts';
+import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
+import {
+  type Condition,
+  type ConditionValue,
+  conditionsIn,
+  no,
+  type Trouble,
+  yes,
+} from '../../runtime/conditions.ts';
+import type { StoredObject } from '../../runtime/kube.ts';
+import { refOf } from '../../runtime/objects.ts';
+import type { ObservedPage } from '../gather.ts';
+import { jobState, type Migrations, migrationsOf, retryAt, terminationMessage } from '../jobs/jobs.ts';
+import {
+  type Fact,
+  firstFact,
+  groupsUpTo,
+  lacking,
+  leaveAsItIs,
+  type Plan,
+  removal,
+  served,
+  toPrune,
+} from '../plan.ts';
+import { storesNotReady } from '../platform/plan-platform.ts';
+import { isRotating, ROTATING_MS } from '../platform/secrets.ts';
+import { planScaling } from '../scaling/plan-scaling.ts';
+import type { Recommendation } from '../scaling/scaler.ts';
+import { readPageSpec, statusOf } from '../status/read-spec.ts';
+import { type Pods, rollingOut, stuck, workloadsOf } from '../status/readiness.ts';
+import { comparisonOf, componentOf, remainsOf, serversShow } from '../view-switch/observe-view.ts';
+import {
+  type Building,
+  decideView,
+  isView,
+  type ShownView,
+  type ViewDecision,
+  type ViewMemory,
+  viewColumn,
+} from '../view-switch/view-switch.ts';
+
+type Group = keyof PageObjects;
+
+interface Situation {
+  readonly migrations: Migrations;
+  readonly workloads: readonly Pods[];
+  /** Why the platform's stores cannot be used. */
+  readonly stores: string | null;
+}
+
+const FACTS: readonly Fact<Situation, Group>[] = [
+  {
+    name: 'PlatformNotReady',
+    upTo: 'ground',
+    because: ({ migrations, stores }) => (migrations.complete ? null : stores),
+  },
+  {
+    name: 'MigrationFailed',
+    upTo: 'migrations',
+    alarming: true,
+    because: ({ migrations }) => migrations.failed.map(({ message }) => message).join('; ') || null,
+  },
+  {
+    name: 'Migrating',
+    upTo: 'migrations',
+    because: ({ migrations }) =>
+      migrations.complete ? null : `waiting for ${migrations.pending.join(', ')}`,
+  },
+  { name: 'RollingOut', upTo: 'workloads', because: ({ workloads }) => rollingOut(workloads) },
+];
+
+/** A plan, and what the built-in scaler recommended, to be told again next time. */
+export interface PagePlanned {
+  readonly plan: Plan;
+  readonly history: readonly Recommendation[];
+}
+
+/** What a page is planned from, once all of it can be read. */
+interface Inputs {
+  readonly spec: PageViewSpec;
+  readonly memory: ViewMemory;
+  readonly platform: Platform;
+}
+
+/**
+ * Decides all about one page; null when it is on its way out.
+ * @param history what the scaler recommended before
+ */
+export function planPage(observed: ObservedPage, history: readonly Recommendation[]): PagePlanned | null {
+  const { page, name, snapshot } = observed;
+  if (page.metadata.deletionTimestamp) return null;
+  const inputs = inputsOf(observed);
+  if ('reason' in inputs) return { plan: leaveAsItIs(page, conditionsIn(page), inputs), history };
+
+  const { spec, memory, platform } = inputs;
+  const decision = decideViewOf(observed, inputs);
+  const { shown } = decision.memory;
+  const running: PagePlan = {
+    name,
+    spec,
+    projected: decision.projected,
+    keptUp: decision.keptUp,
+    shown,
+  };
+  const objects = objectsOf(observed, platform, running, decision);
+  const jobs = failedJobsOf(observed, objects);
+  const scaling = planScaling(observed, spec, platform, running, history);
+  const retriedNames = new Set(jobs.retried.map(({ metadata }) => metadata.name));
+  return {
+    history: scaling.history,
+    plan: {
+      secrets: [],
+      rotated: [],
+      ensure: objects.served.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+      remove: [
+        ...jobs.retried.map(removal),
+        ...(objects.open ? toPrune(page, objects.desired, snapshot, { jobsToo: true }) : []),
+      ],
+      scaleTo: scaling.scaleTo,
+      status: statusFields(observed, inputs, decision, objects.workloads),
+      decided: remembered(decision.memory) !== remembered(memory),
+      observedGeneration: page.metadata.generation ?? 0,
+      conditions: {
+        Ready: available(name, objects.workloads, shown),
+        Progressing: progressing(objects.fact, decision),
+        AutoscalingReady: scaling.condition,
+        ViewCurrent: decision.current,
+      },
+      troubles: troublesOf(inputs, objects, jobs),
+      events: decision.events,
+      requeueAfterMs: soonest([
+        decision.requeueAfterMs,
+        // Nobody notifies of lag.
+        decision.projected.length > 0 ? spec.autoscaling.pollingSeconds * 1_000 : null,
+        objects.fact ? 15_000 : null,
+        observed.object && isRotating(platform, observed.object) ? ROTATING_MS : null,
+        ...jobs.retriesInMs,
+      ]),
+    },
+  };
+}
+
+const soonest = (waits: readonly (number | null)[]): number | null => {
+  const known = waits.filter((ms) => ms !== null);
+  return known.length > 0 ? Math.min(...known) : null;
+};
+
+/** @returns what is in the way when something cannot be read */
+function inputsOf({ page, memory, platform }: ObservedPage): Inputs | Trouble {
+  const spec = readPageSpec(page.spec);
+  if ('invalid' in spec) {
+    const message = `this operator cannot use ${spec.invalid}. What runs is left as it is`;
+    return { reason: 'InvalidSpec', message };
+  }
+  if ('invalid' in memory) {
+    const message = `this operator cannot use ${memory.invalid}. What runs is left as it is`;
+    return { reason: 'InvalidStatus', message };
+  }
+  if (!platform) {
+    const message = 'there is no TopClients in this namespace; create one named top-clients';
+    return { reason: 'PlatformMissing', message };
+  }
+  if ('invalid' in platform) {
+    const message = `the TopClients of this namespace cannot be used: ${platform.invalid}`;
+    return { reason: 'PlatformInvalid', message };
+  }
+  return { spec: spec.read, memory: memory.read, platform: platform.read };
+}
+
+function decideViewOf(observed: ObservedPage, { spec, memory, platform }: Inputs): ViewDecision {
+  const { page, name, snapshot, now, lag } = observed;
+  const at = { platform, page: name, snapshot };
+  return decideView({
+    now,
+    wanted: wantedView(spec) ?? { delivery: spec.delivery as 'synchronous' | 'off' },
+    keepMs: spec.view.keepSeconds * 1_000,
+    memory,
+    lag: lag.building ?? { unknown: 'its projectors do not run yet' },
+    comparison: memory.building ? comparisonOf(at, memory.building) : { state: 'none' },
+    remainsOf: (view) => remainsOf(at, view),
+    serversSettled: memory.shown !== null && serversShow(at, memory.shown),
+    said: conditionsIn(page).find(({ type }) => type === 'ViewCurrent') ?? null,
+  });
+}
+
+/** The objects of a page, and how far they may be applied now. */
+interface Objects {
+  readonly desired: readonly KubeObject[];
+  /** Those to apply now whose kinds the cluster serves, and the kinds that it lacks. */
+  readonly served: readonly KubeObject[];
+  readonly missing: readonly string[];
+  readonly viewJobs: readonly KubeObject[];
+  readonly migrations: Migrations;
+  readonly workloads: readonly Pods[];
+  readonly fact: ReturnType<typeof firstFact<Situation, Group>>;
+  /** Whether nothing keeps the last group back. */
+  readonly open: boolean;
+}
+
+function objectsOf(
+  { name, snapshot }: ObservedPage,
+  platform: Platform,
+  running: PagePlan,
+  { compare, drop }: ViewDecision,
+): Objects {
+  const groups = pageObjects(platform, running);
+  const viewJobs = [
+    ...(compare ? [compareJob(platform, name, compare.view, compare.attempt)] : []),
+    ...drop.map((view) => dropJob(platform, name, view)),
+  ];
+  const migrations = migrationsOf(groups.migrations, snapshot);
+  const workloads = workloadsOf(groups.workloads, snapshot);
+  const fact = firstFact(FACTS, {
+    migrations,
+    workloads,
+    stores: storesNotReady(platformObjects(platform).stores, snapshot),
+  });
+  const open = fact === null || fact.upTo === 'workloads';
+  const now = served([...groupsUpTo(groups, fact?.upTo ?? null), ...(open ? viewJobs : [])], snapshot);
+  return {
+    desired: [...Object.values(groups).flat(), ...viewJobs],
+    served: now.objects,
+    missing: now.missing,
+    viewJobs,
+    migrations,
+    workloads,
+    fact,
+    open,
+  };
+}
+
+/** Jobs that failed, and which of them are tried again now. */
+interface FailedJobs {
+  readonly degradedBefore: Condition | undefined;
+  readonly drops: readonly { readonly because: string }[];
+  readonly retried: readonly StoredObject[];
+  readonly retriesInMs: readonly number[];
+}
+
+function failedJobsOf({ page, snapshot, now }: ObservedPage, { migrations, viewJobs }: Objects): FailedJobs {
+  const degradedBefore = conditionsIn(page).find(
+    ({ type, status, reason }) => type === 'Degraded' && status === 'True' && reason === 'MigrationFailed',
+  );
+  const drops = viewJobs.flatMap((job) => {
+    const live = snapshot.find(refOf(job));
+    const state = jobState(live);
+    if (!live || state.state !== 'failed' || componentOf(live) !== 'drop-view') return [];
+    const because = terminationMessage(job.metadata.name, snapshot.pods) ?? state.because;
+    return [{ job: live, because, retryAt: retryAt(state.at, undefined) }];
+  });
+  const failed = [
+    ...migrations.failed.map(({ job, at }) => ({ job, retryAt: retryAt(at, degradedBefore) })),
+    ...drops,
+  ];
+  return {
+    degradedBefore,
+    drops,
+    retried: failed.filter((one) => now >= one.retryAt).map(({ job }) => job),
+    retriesInMs: failed.map((one) => Math.max(1_000, one.retryAt - now)),
+  };
+}
+
+function troublesOf(
+  { spec, platform }: Inputs,
+  { fact, migrations, missing, workloads }: Objects,
+  { degradedBefore, drops }: FailedJobs,
+): Trouble[] {
+  // That KEDA is not there stands in the condition of autoscaling.
+  const withoutKeda = spec.autoscaling.mode === 'keda' && !platform.capabilities.keda;
+  const lacks = missing.filter((kind) => !(withoutKeda && kind.includes('keda.sh')));
+  return [
+    ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
+    ...(degradedBefore && !fact?.alarming && !migrations.complete
+      ? [{ reason: 'MigrationFailed', message: degradedBefore.message }]
+      : []),
+    ...drops.map(({ because }) => ({
+      reason: 'DropFailed',
+      message: `the rows of a view that left could not be removed: ${because}; it is tried again`,
+    })),
+    ...(lacks.length > 0
+      ? [
+          {
+            reason: 'ApiMissing',
+            message: lacking(lacks, 'install what brings them, or turn off what needs them'),
+          },
+        ]
+      : []),
+    ...stuck(workloads),
+  ];
+}
+
+function statusFields(
+  { page, name, snapshot, lag }: ObservedPage,
+  { spec }: Inputs,
+  { memory }: ViewDecision,
+  workloads: readonly Pods[],
+): Omit<PageViewStatus, 'conditions'> {
+  const servers = workloads.find((one) => one.name === names.page(name));
+  return {
+    observedGeneration: page.metadata.generation ?? 0,
+    ready: `${servers?.ready ?? 0}/${servers?.wanted ?? spec.server.replicas}`,
+    ...replicasOf(name, snapshot, memory.shown),
+    ...(typeof lag.shown === 'number' ? { lag: lag.shown } : {}),
+    view: viewColumn(memory),
+    ...statusOf(memory),
+  };
+}
+
+const progressing = (fact: Objects['fact'], { memory, current }: ViewDecision): ConditionValue =>
+  fact
+    ? yes(fact.name, fact.message)
+    : memory.building
+      ? yes('BuildingView', current.message)
+      : no('Settled', 'everything is as the spec wants it');
+
+/** What would be lost if it were forgotten; how far a build has come is none of it. */
+function remembered({
+  shown,
+  building,
+  kept,
+}: {
+  shown: ShownView | null;
+  building: Building | null;
+  kept: readonly unknown[];
+}) {
+  const build = building && { ...building, lag: undefined, startLag: undefined };
+  return JSON.stringify([shown, build, kept]);
+}
+
+/** What the scale subresource shows: the projectors of the view that is shown. */
+function replicasOf(
+  page: PageName,
+  snapshot: ClusterSnapshot,
+  shown: ShownView,
+): Pick<PageViewStatus, 'replicas' | 'selector'> {
+  if (!isView(shown)) return { replicas: 0 };
+  const live = snapshot.find({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    name: names.projector(page, shown),
+  });
+  const labels = {
+    'app.kubernetes.io/component': 'projector',
+    'app.kubernetes.io/instance': projectorInstance(page, shown),
+    'app.kubernetes.io/name': 'top-clients',
+  };
+  return {
+    replicas: live?.status?.replicas ?? 0,
+    selector: Object.entries(labels)
+      .map(([name, value]) => `${name}=${value}`)
+      .join(','),
+  };
+}
+
+function available(page: PageName, workloads: readonly Pods[], shown: ShownView): ConditionValue {
+  const servers = workloads.find((one) => one.name === names.page(page));
+  const projectors = isView(shown)
+    ? workloads.find((one) => one.name === names.projector(page, shown))
+    : undefined;
+  if (!servers?.available) {
+    return no('NotAvailable', `${servers?.ready ?? 0} of ${servers?.wanted ?? 0} servers are available`);
+  }
+  if (isView(shown) && !projectors?.available) {
+    return no('NotProjected', 'the page is served, but no projector keeps its data up');
+  }
+  return yes('Available', `${servers.ready} of ${servers.wanted} servers are available`);
+}

@@ -1,0 +1,220 @@
+import type { Condition, TopClientsStatus } from '#cdk8s/api/page-view.ts';
+import { REPUBLISH_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { growthJob, republishJob } from '#cdk8s/manifests.ts';
+import type { Platform } from '#cdk8s/platform.ts';
+import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
+import { type ConditionValue, no, type Trouble, timestamp, yes } from '../../runtime/conditions.ts';
+import type { StoredObject } from '../../runtime/kube.ts';
+import { refOf } from '../../runtime/objects.ts';
+import { jobState, retryAt, terminationMessage } from '../jobs/jobs.ts';
+import type { Plan } from '../plan.ts';
+import type { Layout } from './layout.ts';
+
+export interface ObservedPartitions {
+  readonly now: number;
+  readonly object: StoredObject;
+  readonly platform: Platform;
+  readonly snapshot: ClusterSnapshot;
+  /** What the relays tell; null while none does. */
+  readonly layout: Layout | null;
+  /** Every relay is of this version, and what they need is migrated: each of them divides by the stored layout. */
+  readonly relaysRolledOut: boolean;
+}
+
+export interface PartitionsPlan {
+  /** Applied last, and kept while they are listed here. */
+  readonly jobs: readonly KubeObject[];
+  /** Failed ones that are to be tried again. */
+  readonly retried: readonly StoredObject[];
+  /** Of the condition PartitionsSettled. */
+  readonly condition: ConditionValue;
+  readonly troubles: readonly Trouble[];
+  readonly status: Pick<TopClientsStatus, 'partitions' | 'growth' | 'republish'>;
+  readonly events: Plan['events'];
+  readonly requeueAfterMs: number | null;
+}
+
+/** Progress is told by nobody. */
+const LOOK_EVERY_MS = 5_000;
+const LONGEST_REQUEST = 200;
+
+/**
+ * Decides what is published again: sellers who move because `kafka.partitions` was raised, and everybody when the
+ * annotation asks for it. The layout that relays read from the source's database is the truth; the jobs bring it to
+ * what the spec wants, and know themselves how far they are.
+ */
+export function planPartitions(observed: ObservedPartitions): PartitionsPlan {
+  const { object, layout, now } = observed;
+  const before = object.status as TopClientsStatus | undefined;
+  const known = layout?.partitions ?? before?.partitions;
+  const growth = growing(observed, layout);
+  const republish = republishing(observed, before?.republish);
+  const jobs = [...growth.jobs, ...republish.jobs];
+  const failed = jobs.flatMap((job) => failureOf(observed, job));
+  const retried = failed.filter(({ at }) => now >= retryAt(at, degradedIn(object)));
+  const waits = [
+    ...failed.map(({ at }) => Math.max(1_000, retryAt(at, degradedIn(object)) - now)),
+    ...(jobs.length > 0 || !layout || growth.moves ? [LOOK_EVERY_MS] : []),
+  ];
+  return {
+    jobs,
+    retried: retried.map(({ live }) => live),
+    condition: growth.condition,
+    troubles: [
+      ...growth.troubles,
+      ...failed.map(({ because }) => ({
+        reason: 'RepublishFailed',
+        message: `sellers could not be published again: ${because}; it is tried again`,
+      })),
+    ],
+    status: {
+      ...(known === undefined ? {} : { partitions: known }),
+      ...growth.status,
+      ...(republish.status ? { republish: republish.status } : {}),
+    },
+    events: republish.events,
+    requeueAfterMs: waits.length > 0 ? Math.min(...waits) : null,
+  };
+}
+
+const degradedIn = (object: StoredObject): Condition | undefined =>
+  (object.status?.conditions as Condition[] | undefined)?.find(
+    ({ type, reason }) => type === 'Degraded' && reason === 'RepublishFailed',
+  );
+
+function failureOf({ snapshot }: ObservedPartitions, job: KubeObject) {
+  const live = snapshot.find(refOf(job));
+  const state = jobState(live);
+  if (!live || state.state !== 'failed') return [];
+  return [
+    { live, at: state.at, because: terminationMessage(job.metadata.name, snapshot.pods) ?? state.because },
+  ];
+}
+
+interface Growing {
+  readonly jobs: readonly KubeObject[];
+  readonly moves: boolean;
+  readonly condition: ConditionValue;
+  readonly troubles: readonly Trouble[];
+  readonly status: Pick<TopClientsStatus, 'growth'>;
+}
+
+function growing(
+  { platform, relaysRolledOut, object, snapshot }: ObservedPartitions,
+  layout: Layout | null,
+): Growing {
+  const wanted = platform.spec.kafka.partitions;
+  const still = { jobs: [], moves: false, troubles: [], status: {} };
+  if (!layout) {
+    const growth = (object.status as TopClientsStatus | undefined)?.growth;
+    const condition = {
+      status: 'Unknown' as const,
+      reason: 'LayoutUnknown',
+      message: 'no relay has told yet by how many partitions messages are divided',
+    };
+    return { ...still, condition, status: growth ? { growth } : {} };
+  }
+  const { partitions, movedFrom, sellersDone, sellers } = layout;
+  // What has begun is ended, whatever is wanted meanwhile.
+  const job = () => growthJob(platform, Math.max(wanted, partitions));
+  if (movedFrom !== null) {
+    const percent = sellers > 0 ? Math.floor((100 * sellersDone) / sellers) : 0;
+    return {
+      ...still,
+      jobs: [job()],
+      moves: true,
+      condition: no(
+        'Growing',
+        `${movedFrom} → ${partitions} partitions: ${percent} % of sellers published again`,
+      ),
+      status: { growth: { from: movedFrom, to: partitions, sellersDone, sellers } },
+    };
+  }
+  if (wanted === partitions) {
+    return { ...still, condition: yes('Settled', `messages are divided among ${partitions} partitions`) };
+  }
+  if (wanted < partitions) {
+    const message = `messages are divided among ${partitions} partitions, and Kafka takes none away; set kafka.partitions to ${partitions}`;
+    return {
+      ...still,
+      condition: no('MoreThanWanted', message),
+      troubles: [{ reason: 'MorePartitionsThanWanted', message }],
+    };
+  }
+  return {
+    ...still,
+    moves: true,
+    jobs: relaysRolledOut ? [job()] : [],
+    condition: relaysRolledOut
+      ? no(
+          'TopicGrows',
+          `${topicGrows(platform)}; messages are still divided among ${partitions}${lastTry(snapshot, job())}`,
+        )
+      : no('WaitingForRelays', `${partitions} → ${wanted} partitions once every relay is of this version`),
+    status: { growth: { from: partitions, to: wanted, sellersDone: 0, sellers: 0 } },
+  };
+}
+
+const topicGrows = ({ spec: { kafka } }: Platform): string =>
+  kafka.mode === 'external' && !kafka.external.createTopic
+    ? `the topic is yours: give it ${kafka.partitions} partitions`
+    : `the topic gets ${kafka.partitions} partitions`;
+
+/** A Job tries many times before it has failed. */
+function lastTry(snapshot: ClusterSnapshot, job: KubeObject): string {
+  const words = terminationMessage(job.metadata.name, snapshot.pods);
+  return words === null ? '' : `; the last try ended with: ${words}`;
+}
+
+type Republish = NonNullable<TopClientsStatus['republish']>;
+
+function republishing(
+  { object, platform, snapshot, layout, relaysRolledOut, now }: ObservedPartitions,
+  before: Republish | undefined,
+): { jobs: readonly KubeObject[]; status: Republish | undefined; events: Plan['events'] } {
+  const request = object.metadata.annotations?.[REPUBLISH_ANNOTATION]?.trim().slice(0, LONGEST_REQUEST);
+  const nothing = { jobs: [], status: before, events: [] };
+  if (!request) return nothing;
+  const mine = before?.request === request ? before : undefined;
+  if (mine?.finishedAt) return nothing;
+  // What has begun goes on through an upgrade.
+  if (!relaysRolledOut && !mine) return nothing;
+  const startedAt = mine?.startedAt ?? timestamp(now);
+  const job = republishJob(platform, request);
+  if (jobState(snapshot.find(refOf(job))).state === 'complete') {
+    const message = `every seller was published again for ${request}`;
+    return {
+      // It goes once the status says that it is done.
+      jobs: [job],
+      status: { request, startedAt, finishedAt: timestamp(now) },
+      events: [{ type: 'Normal', reason: 'Republished', message }],
+    };
+  }
+  const shown = layout && layout.movedFrom === null && layout.sellers > 0;
+  return {
+    jobs: [job],
+    status: {
+      request,
+      startedAt,
+      ...(shown ? { sellersDone: layout.sellersDone, sellers: layout.sellers } : {}),
+    },
+    events: [],
+  };
+}
+
+/**
+ * A topic that is an object grows where every relay reads the layout, and not before: an older one would follow the
+ * topic at once. It is never told to shrink.
+ */
+export function heldTopic(
+  store: KubeObject,
+  { snapshot, layout, relaysRolledOut }: Pick<ObservedPartitions, 'snapshot' | 'layout' | 'relaysRolledOut'>,
+): KubeObject {
+  if (store.kind !== 'KafkaTopic') return store;
+  const now = snapshot.find(refOf(store))?.spec?.partitions as number | undefined;
+  if (now === undefined) return store;
+  const spec = store['spec'] as { readonly partitions: number };
+  const partitions = layout && relaysRolledOut ? Math.max(now, spec.partitions) : now;
+  return { ...store, spec: { ...spec, partitions } } as KubeObject;
+}

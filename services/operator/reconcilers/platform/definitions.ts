@@ -1,0 +1,41 @@
+import { customResourceDefinitions } from '#cdk8s/api/crd.ts';
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { type Kube, KubeError } from '../../runtime/kube.ts';
+import { refOf } from '../../runtime/objects.ts';
+
+// As Helm calls itself: it applies `crds/` at every install and refuses to where another name holds the fields.
+const FIELD_MANAGER = 'helm';
+
+/**
+ * Brings our two definitions to this version, and waits until they are served: Helm installs what is in `crds/` and
+ * never upgrades it. Who gives us no right to change them keeps them up to date, and that is said in the log.
+ */
+export async function bringDefinitions(
+  kube: Pick<Kube, 'apply' | 'get'>,
+  signal: AbortSignal,
+  log: Log,
+): Promise<void> {
+  for (const definition of customResourceDefinitions()) {
+    for (let waitMs = 250; !signal.aborted; waitMs = Math.min(10_000, waitMs * 2)) {
+      try {
+        await kube.apply(definition, { fieldManager: FIELD_MANAGER });
+        const conditions = (await kube.get(refOf(definition)))?.status?.conditions as
+          | { type: string; status: string }[]
+          | undefined;
+        if (conditions?.some(({ type, status }) => type === 'Established' && status === 'True')) break;
+      } catch (err) {
+        const definedAs = definition.metadata.name;
+        if (err instanceof KubeError && err.code === 403) {
+          log.warn(
+            { definedAs, because: err.message },
+            'may not bring a definition up to date; do it by hand',
+          );
+          break;
+        }
+        log.warn({ err, definedAs }, 'could not bring a definition up to date; trying again');
+      }
+      await pause(waitMs, signal);
+    }
+  }
+}

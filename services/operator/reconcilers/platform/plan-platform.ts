@@ -1,0 +1,301 @@
+import type { TopClientsStatus } from '#cdk8s/api/page-view.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { type PlatformObjects, platformObjects } from '#cdk8s/manifests.ts';
+import { names } from '#cdk8s/platform.ts';
+import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
+import { conditionsIn, no, type Trouble, yes } from '../../runtime/conditions.ts';
+import type { StoredObject } from '../../runtime/kube.ts';
+import { kindKey, refOf } from '../../runtime/objects.ts';
+import type { ObservedPlatform } from '../gather.ts';
+import { jobState, type Migrations, migrationsOf, retryAt, terminationMessage } from '../jobs/jobs.ts';
+import { heldTopic, planPartitions } from '../partitions/partitions.ts';
+import {
+  type Fact,
+  firstFact,
+  groupsUpTo,
+  lacking,
+  leaveAsItIs,
+  type Plan,
+  removal,
+  served,
+  toPrune,
+} from '../plan.ts';
+import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
+import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
+
+type Group = keyof PlatformObjects;
+
+/** What the facts are asked about. */
+interface Situation {
+  readonly observed: ObservedPlatform;
+  readonly groups: PlatformObjects;
+  readonly migrations: Migrations;
+  readonly workloads: readonly Pods[];
+  readonly seeding: Seeding;
+}
+type Seeding =
+  | { readonly state: 'none' | 'running' | 'complete' }
+  | { readonly state: 'failed'; readonly because: string };
+
+/** Kafka and PostgreSQL of a platform as far as they are ours to wait for; the page's plan asks as well. */
+export function storesNotReady(stores: readonly KubeObject[], snapshot: ClusterSnapshot): string | null {
+  const missing = stores.filter((store) => !snapshot.serves(store));
+  if (missing.length > 0) {
+    const kinds = [...new Set(missing.map(kindKey))];
+    return lacking(kinds, 'install the operator that brings them, or set kafka.mode and postgres.mode');
+  }
+  for (const store of stores) {
+    const because = storeNotReady(store, snapshot.find(refOf(store)));
+    if (because !== null) return because;
+  }
+  return null;
+}
+
+const FACTS: readonly Fact<Situation, Group>[] = [
+  {
+    name: 'StoreApiMissing',
+    upTo: 'ground',
+    alarming: true,
+    because: ({ observed, groups }) =>
+      groups.stores.every((store) => observed.snapshot.serves(store))
+        ? null
+        : storesNotReady(groups.stores, observed.snapshot),
+  },
+  {
+    name: 'SecretMissing',
+    upTo: 'ground',
+    alarming: true,
+    because: ({ observed }) => observed.secretsLack.join('; ') || null,
+  },
+  {
+    // Once migrated, a store that restarts is no reason to hold back a change of what uses it.
+    name: 'StoresNotReady',
+    upTo: 'stores',
+    because: ({ observed, groups, migrations }) =>
+      migrations.complete ? null : storesNotReady(groups.stores, observed.snapshot),
+  },
+  {
+    name: 'MigrationFailed',
+    upTo: 'migrations',
+    alarming: true,
+    because: ({ migrations }) => migrations.failed.map(({ message }) => message).join('; ') || null,
+  },
+  {
+    name: 'Migrating',
+    upTo: 'migrations',
+    because: ({ migrations }) =>
+      migrations.complete ? null : `waiting for ${migrations.pending.join(', ')}`,
+  },
+  {
+    name: 'RollingOut',
+    upTo: 'seeding',
+    because: ({ workloads }) => rollingOut(workloads),
+  },
+  {
+    name: 'SeedingFailed',
+    upTo: 'seeding',
+    alarming: true,
+    because: ({ seeding }) => (seeding.state === 'failed' ? `the demo's data: ${seeding.because}` : null),
+  },
+  {
+    name: 'Seeding',
+    upTo: 'seeding',
+    because: ({ seeding }) => (seeding.state === 'running' ? "the demo's data is being made" : null),
+  },
+];
+
+/** Decides all about the platform; null when there is none, or when it is on its way out. */
+export function planPlatform(observed: ObservedPlatform): Plan | null {
+  const { object, platform, snapshot, now } = observed;
+  if (!object || !platform || object.metadata.deletionTimestamp) return null;
+  const before = conditionsIn(object);
+  if ('invalid' in platform) {
+    return leaveAsItIs(object, before, {
+      reason: 'InvalidSpec',
+      message: `this operator cannot use ${platform.invalid}. What runs is left as it is`,
+    });
+  }
+  const built = platformObjects(platform.read);
+  const relays = workloadsOf(built.workloads, snapshot).find(({ name }) => name === names.relay);
+  const relaysRolledOut = relays?.rolledOut === true && migrationsOf(built.migrations, snapshot).complete;
+  const observedPartitions = {
+    now,
+    object,
+    platform: platform.read,
+    snapshot,
+    layout: observed.layout,
+    relaysRolledOut,
+  };
+  const [seed] = built.seeding;
+  const seeded = seed && seededBefore(seed, snapshot);
+  const groups = {
+    ...built,
+    stores: built.stores.map((store) => heldTopic(store, observedPartitions)),
+    ...(seeded ? { seeding: [] } : {}),
+  };
+  const { migrations, workloads, fact, failed, mode } = assess(observed, groups);
+
+  const degradedBefore = before.find(({ type }) => type === 'Degraded');
+  const retried = migrations.failed.filter(
+    ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
+  );
+  const partitions = planPartitions(observedPartitions);
+  const again = [...retried.map(({ job }) => job), ...partitions.retried];
+  const retriedNames = new Set(again.map(({ metadata }) => metadata.name));
+  const applied = served(
+    [...groupsUpTo(groups, fact?.upTo ?? null), ...(mode === 'open' ? partitions.jobs : [])],
+    snapshot,
+  );
+  // What tells that seeding was done stays.
+  const everything = [
+    ...Object.values(groups).flat(),
+    ...partitions.jobs,
+    ...(seeded ? [seeded] : []),
+  ] as KubeObject[];
+
+  const troubles: Trouble[] = [
+    ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
+    // A new try does not mean that it is over.
+    ...(!fact?.alarming && failed && !migrations.complete
+      ? [
+          {
+            reason: 'MigrationFailed',
+            message: degradedBefore?.message ?? 'a migration failed and is tried again',
+          },
+        ]
+      : []),
+    ...(applied.missing.length > 0 && mode === 'open'
+      ? [
+          {
+            reason: 'ApiMissing',
+            message: lacking(applied.missing, 'install what brings them, or turn off what needs them'),
+          },
+        ]
+      : []),
+    ...stuck(workloads),
+    ...partitions.troubles,
+  ];
+  const ready = workloads.filter(({ available }) => available).length;
+  const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
+  const status: Omit<TopClientsStatus, 'conditions'> = {
+    observedGeneration: object.metadata.generation ?? 0,
+    ready: `${ready}/${workloads.length}`,
+    ...imageShown(fact?.upTo ?? null, platform.read.image, object),
+    ...partitions.status,
+  };
+  const storeTrouble = storesNotReady(groups.stores, snapshot);
+  return {
+    secrets: secretsToMake(platform.read, object.metadata.annotations).filter(({ name }) =>
+      observed.secretsMissing.includes(name),
+    ),
+    rotated: observed.secretsToRotate,
+    ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+    remove: [
+      ...again.map(removal),
+      // What the new version does without may go once the new version is there.
+      ...(mode === 'open' ? toPrune(object, everything, snapshot, { jobsToo: true }) : []),
+    ],
+    scaleTo: null,
+    status,
+    decided: false,
+    observedGeneration: object.metadata.generation ?? 0,
+    conditions: {
+      Ready:
+        notAvailable.length === 0 && storeTrouble === null
+          ? yes('Available', `all ${workloads.length} workloads are available`)
+          : no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`),
+      Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
+      PartitionsSettled: partitions.condition,
+    },
+    troubles,
+    events: [
+      ...partitions.events,
+      ...observed.secretsToRotate.map(({ secret: { name } }) => ({
+        type: 'Normal' as const,
+        reason: 'SecretRotated',
+        message: `the secret ${name} was made anew; what holds something of it starts anew, and is served meanwhile`,
+      })),
+    ],
+    requeueAfterMs: [
+      requeueAfterMs(observed, migrations, fact !== null, failed),
+      partitions.requeueAfterMs,
+      isRotating(platform.read, object) ? ROTATING_MS : null,
+    ].reduce(sooner),
+  };
+}
+
+const sooner = (a: number | null, b: number | null): number | null =>
+  a === null || b === null ? (a ?? b) : Math.min(a, b);
+
+/** Where the platform stands, and whether the way is open to its end. */
+function assess(observed: ObservedPlatform, groups: PlatformObjects) {
+  const { snapshot } = observed;
+  const before = conditionsIn(observed.object!);
+  const migrations = migrationsOf(groups.migrations, snapshot);
+  const workloads = workloadsOf([...groups.stores, ...groups.workloads], snapshot);
+  const seeding = seedingOf(groups.seeding[0], snapshot);
+  const situation: Situation = { observed, groups, migrations, workloads, seeding };
+  const fact = firstFact(FACTS, situation);
+  const failed = before.some(
+    ({ type, status, reason }) => type === 'Degraded' && status === 'True' && reason === 'MigrationFailed',
+  );
+  const mode = fact === null || fact.upTo === 'seeding' ? ('open' as const) : ('held back' as const);
+  return { migrations, workloads, fact, failed, mode };
+}
+
+/** The image of the status is what workloads were told to run, so it stays while a new one is still migrating. */
+function imageShown(upTo: Group | null, image: string, object: StoredObject): { image?: string } {
+  if (upTo === null || upTo === 'seeding') return { image };
+  const before = object.status?.image as string | undefined;
+  return before ? { image: before } : {};
+}
+
+/** The job that made as many sellers already, maybe with another image: once is enough. */
+function seededBefore(wanted: KubeObject, snapshot: ClusterSnapshot): StoredObject | undefined {
+  return snapshot
+    .all()
+    .find(
+      (object) =>
+        object.kind === 'Job' &&
+        object.metadata.labels?.['app.kubernetes.io/component'] === 'seed' &&
+        jobState(object).state === 'complete' &&
+        sellersOf(object) === sellersOf(wanted),
+    );
+}
+
+const sellersOf = (job: KubeObject): string | undefined => {
+  const { template } = job['spec'] as {
+    template: { spec: { containers: { env?: { name: string; value?: string }[] }[] } };
+  };
+  return template.spec.containers[0]?.env?.find(({ name }) => name === 'TC_SELLERS')?.value;
+};
+
+function seedingOf(wanted: KubeObject | undefined, snapshot: ClusterSnapshot): Seeding {
+  if (!wanted) return { state: 'none' };
+  const state = jobState(snapshot.find(refOf(wanted)));
+  switch (state.state) {
+    case 'absent':
+    case 'running':
+      return { state: 'running' };
+    case 'complete':
+      return { state: 'complete' };
+    case 'failed':
+      return {
+        state: 'failed',
+        because: terminationMessage(wanted.metadata.name, snapshot.pods) ?? state.because,
+      };
+  }
+}
+
+/** Changes of what we own wake us; this is for what nobody tells. */
+function requeueAfterMs(
+  { now, object }: ObservedPlatform,
+  migrations: Migrations,
+  moving: boolean,
+  failed: boolean,
+): number | null {
+  const degradedBefore = failed ? conditionsIn(object!).find(({ type }) => type === 'Degraded') : undefined;
+  const retries = migrations.failed.map(({ at }) => Math.max(1_000, retryAt(at, degradedBefore) - now));
+  const waits = [...retries, ...(moving ? [15_000] : [])];
+  return waits.length > 0 ? Math.min(...waits) : null;
+}

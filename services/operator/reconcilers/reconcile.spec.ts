@@ -1,0 +1,1066 @@
+import { beforeEach, describe, expect, test } from '@jest/globals';
+import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { accounts } from '#cdk8s/constructs/database-access.ts';
+import { CALLERS } from '#contracts/callers.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
+import { silentLog } from '#platform/log.ts';
+import { LastApplied } from '../runtime/apply.ts';
+import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
+import { KubeError, type StoredObject } from '../runtime/kube.ts';
+import { OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
+import type { Layout } from './partitions/layout.ts';
+import { heldTopic } from './partitions/partitions.ts';
+import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
+import { type JobFate, settle } from './testing/controllers.ts';
+import { InMemoryKube } from './testing/in-memory-kube.ts';
+import type { Lag } from './view-switch/view-switch.ts';
+
+const NAMESPACE = 'shop';
+const VERDICT = { sellers: 50, differing: 0, examples: [], caughtUp: true };
+
+let kube: InMemoryKube;
+let now: number;
+let lag: Lag;
+let layout: Layout | null;
+let image: string;
+let fate: JobFate;
+let told: string[];
+let reconcile: ReturnType<typeof reconciler>;
+
+/** A new process: what was applied and recommended before is forgotten. */
+const restart = () => {
+  reconcile = reconciler({
+    kube,
+    namespace: NAMESPACE,
+    get image() {
+      return image;
+    },
+    now: () => now,
+    readLag: async () => lag,
+    readLayout: async () => layout,
+    events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
+    log: silentLog,
+    applied: new LastApplied(),
+  });
+};
+
+beforeEach(() => {
+  kube = new InMemoryKube();
+  now = Date.parse('2026-11-23T12:00:00Z');
+  lag = 0;
+  layout = { partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 };
+  image = 'top-clients:1';
+  fate = (job) =>
+    job.metadata.labels?.['app.kubernetes.io/component'] === 'compare-views'
+      ? { words: JSON.stringify(VERDICT) }
+      : {};
+  told = [];
+  restart();
+});
+
+const own = (kind: string, name: string, spec: object) =>
+  kube.put({ apiVersion: API_VERSION, kind, metadata: { name, namespace: NAMESPACE }, spec });
+const platform = (spec: object = {}) => own('TopClients', 'top-clients', spec);
+const gig = (spec: object = {}) => own('PageView', 'gig', spec);
+const both = async () => {
+  await reconcile(PLATFORM_KEY);
+  return reconcile(pageKey('gig'));
+};
+/** Reconciles and lets the cluster follow, so many times, or until there is nothing left to do. */
+const run = async (rounds?: number, stepMs = 2_000) => {
+  for (let i = 0; i < (rounds ?? 20); i++) {
+    const before = kube.writes.length;
+    await both();
+    if (rounds === undefined && i > 0 && kube.writes.length === before) return;
+    settle(kube, now, fate);
+    now += stepMs;
+  }
+  await both();
+};
+const conditions = (kind: string, name: string): Record<string, string> =>
+  Object.fromEntries(
+    (kube.find(kind, name)?.status?.conditions ?? []).map(
+      ({ type, status, reason }: { type: string; status: string; reason: string }) => [
+        type,
+        `${status} ${reason}`,
+      ],
+    ),
+  );
+const message = (kind: string, name: string, of: string): string =>
+  kube.find(kind, name)?.status?.conditions.find(({ type }: { type: string }) => type === of)?.message;
+const page = (): StoredObject => kube.find('PageView', 'gig')!;
+const settingsOf = (deployment: string): Record<string, string> =>
+  Object.fromEntries(
+    kube
+      .find('Deployment', deployment)
+      ?.spec.template.spec.containers[0].env.map(({ name, value }: { name: string; value: string }) => [
+        name,
+        value,
+      ]),
+  );
+
+describe('a new platform', () => {
+  test('comes up in the order in which its parts are needed', async () => {
+    platform({ demoData: { enabled: true } });
+    gig();
+    await both();
+    const ofUsers = accounts().map(({ secret }) => secret);
+    expect(ofUsers).toContain('top-clients-postgres-page-gig');
+    expect(kube.names('Secret')).toEqual([
+      'top-clients-callers',
+      'top-clients-postgres',
+      ...ofUsers,
+      'top-clients-issuer',
+    ]);
+    expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
+    expect(kube.names('Job')).toEqual([]);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'False NotAvailable',
+      Progressing: 'True StoresNotReady',
+      Degraded: 'False AsWanted',
+    });
+    expect(conditions('PageView', 'gig')).toMatchObject({ Progressing: 'True PlatformNotReady' });
+
+    settle(kube, now, () => null);
+    await both();
+    expect(kube.names('Job').map((name) => name.replace(/-[0-9a-f]{10}$/, ''))).toEqual([
+      'top-clients-migrate-topics',
+      'top-clients-migrate-source',
+      'top-clients-migrate-self-view',
+      'top-clients-migrate-gig-asynchronous-v1',
+    ]);
+    expect(kube.names('Deployment')).toEqual([]);
+
+    settle(kube, now);
+    await both();
+    expect(kube.names('Deployment')).toEqual(
+      expect.arrayContaining(['top-clients', 'top-clients-relay', 'top-clients-page-gig']),
+    );
+    expect(kube.names('Job').filter((name) => name.startsWith('top-clients-seed'))).toHaveLength(1);
+
+    settle(kube, now);
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toEqual({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+      Degraded: 'False AsWanted',
+      PartitionsSettled: 'True Settled',
+    });
+    expect(conditions('PageView', 'gig')).toEqual({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+      AutoscalingReady: 'True BuiltIn',
+      ViewCurrent: 'True Current',
+      Degraded: 'False AsWanted',
+    });
+    expect(kube.find('TopClients', 'top-clients')?.status).toMatchObject({
+      ready: '6/6',
+      image: 'top-clients:1',
+    });
+    expect(page().status).toMatchObject({
+      ready: '2/2',
+      replicas: 1,
+      lag: 0,
+      view: 'v1',
+      observedGeneration: 1,
+    });
+  });
+
+  test('once settled is left alone: nothing is written', async () => {
+    platform();
+    gig();
+    await run();
+    kube.writes.length = 0;
+    await run(3);
+    expect(kube.writes).toEqual([]);
+  });
+
+  test('is applied once as a whole by a new leader, and then left alone', async () => {
+    platform();
+    gig();
+    await run();
+    restart();
+    kube.writes.length = 0;
+    await both();
+    const first = kube.writes.length;
+    expect(first).toBeGreaterThan(20);
+    await both();
+    expect(kube.writes).toHaveLength(first);
+  });
+
+  test('owns what it made, but not the password that the data was initialised with', async () => {
+    platform();
+    gig();
+    await run();
+    const uid = kube.find('TopClients', 'top-clients')?.metadata.uid;
+    const owners = (kind: string, name: string) =>
+      kube.find(kind, name)?.metadata.ownerReferences?.map((owner) => owner.uid);
+    expect(owners('Deployment', 'top-clients')).toEqual([uid]);
+    expect(owners('Secret', 'top-clients-issuer')).toEqual([uid]);
+    expect(owners('Secret', 'top-clients-postgres')).toBeUndefined();
+    expect(owners('Deployment', 'top-clients-page-gig')).toEqual([page().metadata.uid]);
+    const { data } = kube.find('Secret', 'top-clients-issuer') as unknown as { data: Record<string, string> };
+    const key = JSON.parse(Buffer.from(data['key.jwk'] ?? '', 'base64').toString());
+    expect(key).toMatchObject({ kty: 'EC', crv: 'P-256', d: expect.any(String) });
+  });
+
+  test('takes over what was applied from the plain manifests', async () => {
+    platform();
+    await run();
+    const made = kube.find('Deployment', 'top-clients')!;
+    const { ownerReferences: _, ...metadata } = made.metadata;
+    kube.remove('Deployment', 'top-clients');
+    kube.put({ ...made, metadata });
+    await both();
+    expect(kube.find('Deployment', 'top-clients')?.metadata.ownerReferences).toHaveLength(1);
+  });
+});
+
+describe('what should not be as it is', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+  });
+
+  test('drift is corrected', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put({ ...relay, spec: { ...relay.spec, replicas: 7 } });
+    kube.remove('Service', 'top-clients-page-gig');
+    await both();
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(2);
+    expect(kube.names('Service')).toContain('top-clients-page-gig');
+  });
+
+  test('what others add is left', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put({ ...relay, metadata: { ...relay.metadata, annotations: { 'their.own/note': 'x' } } });
+    kube.writes.length = 0;
+    await both();
+    expect(kube.writes).toEqual([]);
+  });
+
+  test('what is wanted no more is removed, and what others own is not', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'ConfigMap',
+      metadata: { name: 'theirs', labels: { 'app.kubernetes.io/managed-by': 'top-clients-operator' } },
+    });
+    platform({ selfView: { enabled: false } });
+    await run(4);
+    expect(kube.names('Deployment')).not.toContain('top-clients-page-self-view');
+    expect(kube.names('Deployment')).toContain('top-clients-page-gig');
+    expect(kube.names('ConfigMap')).toContain('theirs');
+  });
+
+  test('claims and passwords are never removed', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: {
+        name: 'data-top-clients-kafka-0',
+        labels: { 'app.kubernetes.io/managed-by': 'top-clients-operator' },
+      },
+    });
+    platform({ kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } } });
+    await run(4);
+    expect(kube.names('StatefulSet')).toEqual(['top-clients-postgres']);
+    expect(kube.names('PersistentVolumeClaim')).toEqual(['data-top-clients-kafka-0']);
+    expect(kube.names('Secret')).toContain('top-clients-postgres');
+  });
+
+  test('a foreign object is refused with what to do, and nothing else suffers', async () => {
+    kube.remove('Service', 'top-clients');
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'Service',
+      metadata: { name: 'top-clients' },
+      spec: { theirs: true },
+    });
+    platform({ relay: { replicas: 3 } });
+    await both();
+    expect(kube.find('Service', 'top-clients')?.spec).toEqual({ theirs: true });
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True ForeignObject');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /Service top-clients is not touched.*label it/,
+    );
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(3);
+    expect(told).toContain('top-clients Warning ForeignObject');
+    kube.remove('Service', 'top-clients');
+    await both();
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+  });
+
+  test('an object of another owner is refused, though it has our label', async () => {
+    const made = kube.find('Service', 'top-clients-page-gig')!;
+    const ownerReferences = [{ apiVersion: 'v1', kind: 'Other', name: 'x', uid: 'x', controller: true }];
+    kube.put({ ...made, metadata: { ...made.metadata, ownerReferences } as never });
+    await both();
+    expect(message('PageView', 'gig', 'Degraded')).toContain('it belongs to Other x');
+  });
+
+  test('an object that is left of a page deleted before is waited for', async () => {
+    const { apiVersion, kind, metadata, spec } = page();
+    kube.remove('PageView', 'gig');
+    kube.put({ apiVersion, kind, metadata: { name: metadata.name, namespace: NAMESPACE }, spec });
+    const again = await both();
+    expect(again?.requeueAfterMs).toBeLessThanOrEqual(2_000);
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('False AsWanted');
+  });
+
+  test('a spec that this version cannot read changes nothing but the condition', async () => {
+    const writes = kube.writes.length;
+    platform({ kafka: { partitions: 'many' } });
+    await both();
+    expect(kube.writes.slice(writes)).toEqual(['status TopClients top-clients', 'status PageView gig']);
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('spec.kafka.partitions');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Degraded: 'True InvalidSpec',
+      Ready: 'True Available',
+    });
+    expect(kube.find('TopClients', 'top-clients')?.status).toMatchObject({
+      observedGeneration: 1,
+      image: 'top-clients:1',
+    });
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformInvalid');
+    expect(page().status.view).toBe('v1');
+  });
+
+  test('a rule that an older definition lacks is judged here', async () => {
+    gig({ autoscaling: { minReplicas: 5, maxReplicas: 2 } });
+    await both();
+    expect(message('PageView', 'gig', 'Degraded')).toContain('minReplicas must not exceed');
+  });
+
+  test('an object that the API server refuses is told, and tried again later', async () => {
+    kube.refuse = (verb, { kind, name }) => {
+      if (verb === 'apply' && kind === 'Deployment' && name === 'top-clients-relay') {
+        throw new KubeError('exceeded quota', 403, 'Forbidden');
+      }
+    };
+    platform({ relay: { replicas: 4 }, source: { replicas: 3 } });
+    const again = await reconcile(PLATFORM_KEY);
+    expect(again?.requeueAfterMs).toBeLessThanOrEqual(60_000);
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain(
+      'refuses Deployment top-clients-relay: exceeded quota',
+    );
+    expect(kube.find('Deployment', 'top-clients')?.spec.replicas).toBe(3);
+  });
+
+  test.each([409, 429, 500])('answer %d is left to the queue to try again', async (code) => {
+    kube.refuse = () => {
+      throw new KubeError('not now', code, 'Busy');
+    };
+    platform({ relay: { replicas: 4 } });
+    await expect(reconcile(PLATFORM_KEY)).rejects.toThrow('not now');
+  });
+
+  test('a platform or a page on its way out is not held up', async () => {
+    for (const [kind, name] of [
+      ['TopClients', 'top-clients'],
+      ['PageView', 'gig'],
+    ] as const) {
+      const object = kube.find(kind, name)!;
+      kube.put({
+        ...object,
+        metadata: { ...object.metadata, deletionTimestamp: '2026-11-23T12:00:00Z' } as never,
+      });
+    }
+    kube.remove('Service', 'top-clients');
+    kube.writes.length = 0;
+    await both();
+    expect(kube.writes).toEqual([]);
+  });
+});
+
+describe('secrets', () => {
+  test('that are there are never written again', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'top-clients-postgres' },
+      data: { username: 'x', password: 'y' },
+    });
+    platform();
+    await run();
+    expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
+      'create Secret top-clients-callers',
+      ...accounts().map(({ secret }) => `create Secret ${secret}`),
+      'create Secret top-clients-issuer',
+    ]);
+  });
+
+  test('that the spec names and nobody made are asked for, with their keys', async () => {
+    platform({ postgres: { mode: 'external', external: { existingSecret: 'mine' } } });
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True SecretMissing' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /the secret mine, .*external\.existingSecret.*gig-url/,
+    );
+    expect(kube.names('Job')).toEqual([]);
+  });
+});
+
+describe('by what pages say who they are', () => {
+  const secret = (): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(
+        (kube.find('Secret', 'top-clients-callers') as { data?: object } | undefined)?.data ?? {},
+      ).map(([key, text]) => [key, Buffer.from(text as string, 'base64').toString()]),
+    );
+  const rotate = (value: string) => {
+    const { status, ...live } = kube.find('TopClients', 'top-clients')!;
+    const annotations = { ...live.metadata.annotations, 'topclients.dev/rotate-callers': value };
+    kube.put({ ...live, metadata: { ...live.metadata, annotations } }, status);
+  };
+  /** The names of Deployments whose pods start anew when keys are exchanged, with what they start anew for. */
+  const held = () =>
+    Object.fromEntries(
+      ['top-clients', 'top-clients-page-gig', 'top-clients-page-self-view'].map((name) => [
+        name,
+        kube.find('Deployment', name)?.spec.template.metadata.annotations['topclients.dev/callers-rotated'],
+      ]),
+    );
+  const everywhere = (value: string | undefined) =>
+    Object.fromEntries(Object.keys(held()).map((name) => [name, value]));
+
+  test('is made once, and differs from page to page', async () => {
+    platform();
+    gig();
+    await run();
+    const made = secret();
+    expect(Object.keys(made).sort()).toEqual([...CALLERS, 'key', 'nextKey'].sort());
+    for (const caller of CALLERS) expect(made[caller]).toBe(credentialOf(made['key']!, caller));
+    expect(made['key']).not.toBe(made['nextKey']);
+    expect(made['key']!.length).toBeGreaterThanOrEqual(32);
+    await run();
+    expect(secret()).toEqual(made);
+    expect(held()).toEqual(everywhere(undefined));
+    // What anybody may read says nothing of it.
+    const readable = [...kube.objects.values()].filter(({ kind }) => kind !== 'Secret');
+    for (const hidden of Object.values(made)) expect(JSON.stringify(readable)).not.toContain(hidden);
+  });
+
+  test('is exchanged on request, once, so that servers of before and after know each other', async () => {
+    platform();
+    gig();
+    await run();
+    const before = secret();
+    rotate('monthly 1');
+    await run();
+    const after = secret();
+    expect(after).toMatchObject({ key: before['nextKey'], previousKey: before['key'] });
+    expect(after['gig']).toBe(credentialOf(before['nextKey']!, 'gig'));
+    expect([before['key'], before['nextKey']]).not.toContain(after['nextKey']);
+    expect(held()).toEqual(everywhere('monthly 1'));
+    expect(told).toContain('top-clients Normal SecretRotated');
+    await run();
+    restart();
+    await run();
+    expect(secret()).toEqual(after);
+
+    rotate('monthly 2');
+    await run();
+    expect(secret()).toMatchObject({ key: after['nextKey'], previousKey: after['key'] });
+    expect(held()).toEqual(everywhere('monthly 2'));
+  });
+
+  test('takes over a request that is older than itself, and pods need not start twice', async () => {
+    platform();
+    rotate('before');
+    gig();
+    await both();
+    expect(Object.keys(secret())).not.toContain('previousKey');
+    await run();
+    expect(held()).toEqual(everywhere('before'));
+    expect(told).not.toContain('top-clients Normal SecretRotated');
+  });
+
+  test('is asked of who names a secret of their own, and never written there', async () => {
+    platform({ source: { callers: { existingSecret: 'mine' } } });
+    rotate('no');
+    await both();
+    expect(kube.names('Secret')).not.toContain('top-clients-callers');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+      /the secret mine, .*source\.callers\.existingSecret.*key, gig, user, search, self-view, smoke/,
+    );
+    const key = Buffer.from('k'.repeat(32)).toString('base64');
+    const data = Object.fromEntries(['key', ...CALLERS].map((name) => [name, key]));
+    kube.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mine' }, data });
+    gig();
+    await run();
+    expect(kube.writes.filter((write) => write.includes('mine'))).toEqual([]);
+    expect(held()).toEqual(everywhere(undefined));
+    const env = kube.find('Deployment', 'top-clients-page-gig')!.spec.template.spec.containers[0].env;
+    expect(env).toContainEqual({
+      name: 'TC_SOURCE_CREDENTIAL',
+      valueFrom: { secretKeyRef: { name: 'mine', key: 'gig' } },
+    });
+  });
+});
+
+describe('an upgrade', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+    image = 'top-clients:2';
+  });
+  const imageOf = (name: string) => kube.find('Deployment', name)?.spec.template.spec.containers[0].image;
+
+  test('leaves workloads on the old image until the migrations of the new one are done', async () => {
+    await both();
+    settle(kube, now, () => null);
+    await both();
+    expect(imageOf('top-clients')).toBe('top-clients:1');
+    expect(imageOf('top-clients-page-gig')).toBe('top-clients:1');
+    expect(kube.find('TopClients', 'top-clients')?.status.image).toBe('top-clients:1');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Progressing: 'True Migrating',
+    });
+    await run(3);
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+    expect(imageOf('top-clients-page-gig')).toBe('top-clients:2');
+    expect(kube.find('TopClients', 'top-clients')?.status.image).toBe('top-clients:2');
+  });
+
+  test('removes the jobs of the old image', async () => {
+    await run(5);
+    const images = [...kube.objects.values()]
+      .filter(({ kind }) => kind === 'Job')
+      .map(({ spec }) => spec.template.spec.containers[0].image);
+    expect(new Set(images)).toEqual(new Set(['top-clients:2']));
+  });
+
+  test('goes on though a store restarts when its migrations are done', async () => {
+    await run(1);
+    await both();
+    const kafka = kube.find('StatefulSet', 'top-clients-kafka')!;
+    kube.put(kafka, { observedGeneration: kafka.metadata.generation, readyReplicas: 0 });
+    settle(kube, now, fate);
+    kube.put(kafka, { observedGeneration: kafka.metadata.generation, readyReplicas: 0 });
+    await both();
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+  });
+
+  test('whose migration fails says so in the words of the job, changes nothing, and is tried again', async () => {
+    const failing: JobFate = (job) =>
+      job.metadata.name.startsWith('top-clients-migrate-source')
+        ? { failed: true, words: 'column "x" does not exist' }
+        : {};
+    await both();
+    settle(kube, now, failing);
+    const again = await reconcile(PLATFORM_KEY);
+    expect(again?.requeueAfterMs).toBeLessThanOrEqual(30_000);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True MigrationFailed' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('column "x" does not exist');
+    expect(imageOf('top-clients')).toBe('top-clients:1');
+    const failed = kube.find(
+      'Job',
+      kube
+        .names('Job')
+        .filter((name) => name.includes('migrate-source'))
+        .at(-1)!,
+    )!;
+
+    now += 29_000;
+    await reconcile(PLATFORM_KEY);
+    expect(kube.find('Job', failed.metadata.name)?.metadata.uid).toBe(failed.metadata.uid);
+    now += 2_000;
+    await both();
+    await both();
+    const retried = kube.find('Job', failed.metadata.name);
+    expect(retried?.metadata.uid).not.toBe(failed.metadata.uid);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True MigrationFailed');
+    await run(3);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+    expect(imageOf('top-clients')).toBe('top-clients:2');
+  });
+
+  test('does not make the data of the demonstration again', async () => {
+    image = 'top-clients:1';
+    platform({ demoData: { enabled: true, sellers: 10 } });
+    await run();
+    image = 'top-clients:2';
+    await run();
+    const seeds = () => kube.names('Job').filter((name) => name.includes('seed'));
+    expect(seeds()).toHaveLength(1);
+    expect(conditions('TopClients', 'top-clients')['Progressing']).toBe('False Settled');
+    platform({ demoData: { enabled: true, sellers: 20 } });
+    const before = seeds();
+    await run();
+    expect(seeds()).toHaveLength(1);
+    expect(seeds()).not.toEqual(before);
+  });
+});
+
+describe('a page', () => {
+  beforeEach(async () => {
+    platform();
+    gig();
+    await run();
+    told = [];
+  });
+
+  test('builds a new view beside the old one, switches when it matches, and drops the old one later', async () => {
+    gig({ view: { version: 2, keepSeconds: 60 } });
+    lag = 40_000;
+    await run(3);
+    expect(page().status.view).toBe('v1 → v2 0 %');
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v2');
+    lag = 0;
+    await run(4);
+    expect(page().status).toMatchObject({ view: 'v2', shown: { delivery: 'asynchronous', version: 2 } });
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('2');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(told).toEqual(expect.arrayContaining(['gig Normal BuildStarted', 'gig Normal ViewSwitched']));
+    expect(kube.names('Job').filter((name) => name.includes('compare'))).toEqual([]);
+
+    now += 60_000;
+    const seen = new Set<string>();
+    for (let i = 0; i < 8; i++) {
+      await run(1);
+      for (const name of kube.names('Job')) seen.add(name.replace(/-[0-9a-f]{10}$/, ''));
+    }
+    expect(seen).toContain('top-clients-drop-gig-asynchronous-v1');
+    expect(kube.names('Deployment')).not.toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(page().status.kept).toBeUndefined();
+    expect(kube.names('Job').filter((name) => name.includes('drop') || name.includes('-v1-'))).toEqual([]);
+    expect(conditions('PageView', 'gig')['Progressing']).toBe('False Settled');
+  });
+
+  test('does not show a view that differs, and says how many sellers do', async () => {
+    const verdict = { ...VERDICT, differing: 3, examples: [4, 8, 15] };
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(verdict) } : {});
+    gig({ view: { version: 2 } });
+    await run(6);
+    expect(page().status).toMatchObject({ view: 'v1 → v2 differs', building: { differing: 3 } });
+    expect(conditions('PageView', 'gig')).toMatchObject({
+      ViewCurrent: 'False ViewDiffers',
+      Ready: 'True Available',
+    });
+    expect(message('PageView', 'gig', 'ViewCurrent')).toContain(
+      '3 of 50 sellers differ from the source, such as 4, 8, 15',
+    );
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(told).toContain('gig Warning ViewDiffers');
+    // Corrected meanwhile: the next comparison, a minute later, finds nothing.
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(VERDICT) } : {});
+    await run(4);
+    expect(page().status.view).toBe('v1 → v2 differs');
+    now += 60_000;
+    await run(6);
+    expect(page().status.view).toBe('v2');
+  });
+
+  test('watches the view it showed before, and goes back to it once it is found equal to the source', async () => {
+    gig({ view: { version: 2 } });
+    await run(8);
+    expect(page().status.view).toBe('v2');
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v1');
+    const verdict = { ...VERDICT, differing: 2, examples: [4, 8] };
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(verdict) } : {});
+    gig({ view: { version: 1 } });
+    await run(6);
+    expect(page().status).toMatchObject({ view: 'v2 → v1 differs', shown: { version: 2 } });
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('2');
+    expect(message('PageView', 'gig', 'ViewCurrent')).toContain('2 of 50 sellers differ');
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
+    expect(kube.names('Job').filter((name) => name.includes('drop'))).toEqual([]);
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v1');
+    // Repaired meanwhile.
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(VERDICT) } : {});
+    now += 60_000;
+    await run(6);
+    expect(page().status.view).toBe('v1');
+    expect(settingsOf('top-clients-page-gig')['TC_VIEW_VERSION']).toBe('1');
+    expect(settingsOf('top-clients-watch-gig')['TC_KEPT_VIEWS']).toBe('asynchronous-v2');
+  });
+
+  test('goes on with what it shows when a rollback is taken back', async () => {
+    gig({ view: { version: 2 } });
+    await run(8);
+    const { until } = page().status.kept[0];
+    fate = (job) => (job.metadata.name.includes('compare') ? { words: 'Killed' } : {});
+    gig({ view: { version: 1 } });
+    await run(4);
+    expect(page().status.building).toMatchObject({ version: 1, keptUntil: until });
+    gig({ view: { version: 2 } });
+    await run(2);
+    expect(page().status).toMatchObject({ view: 'v2', kept: [{ version: 1, until }] });
+    expect(kube.names('Deployment')).toContain('top-clients-projector-gig-asynchronous-v1');
+  });
+
+  test.each(['', 'Killed', '{"sellers":50}', '{"sellers":50,"differing":0,"caughtUp":"yes"}'])(
+    'takes last words like %p of a comparison for no verdict',
+    async (words) => {
+      fate = (job) => (job.metadata.name.includes('compare') ? { words } : {});
+      gig({ view: { version: 2 } });
+      await run(6);
+      expect(page().status.shown).toEqual({ delivery: 'asynchronous', version: 1 });
+      expect(conditions('PageView', 'gig')['ViewCurrent']).toBe('False CompareFailed');
+    },
+  );
+
+  test('that decides to switch says so before anything follows from it', async () => {
+    gig({ view: { version: 2 } });
+    while (page().status.view !== 'v2') {
+      kube.writes.length = 0;
+      await run(1);
+    }
+    const switched = kube.writes.indexOf('apply Deployment top-clients-page-gig');
+    const decided = kube.writes.indexOf('status PageView gig');
+    const removed = kube.writes.findIndex((write) => write.startsWith('delete Job top-clients-compare'));
+    expect(decided).toBeGreaterThanOrEqual(0);
+    expect(switched).toBeGreaterThan(decided);
+    expect(removed).toBeGreaterThan(decided);
+  });
+
+  test('does not act on a status that was changed since it was read', async () => {
+    gig({ view: { version: 2 } });
+    const get = kube.get.bind(kube);
+    let raced = false;
+    kube.get = async (ref) => {
+      const found = await get(ref);
+      if (ref.kind === 'PageView' && !raced) {
+        raced = true;
+        kube.put(found!, { ...found?.status, view: 'v1' });
+      }
+      return found;
+    };
+    kube.writes.length = 0;
+    await expect(reconcile(pageKey('gig'))).rejects.toMatchObject({ code: 409 });
+    expect(kube.writes).toEqual(['status PageView gig']);
+  });
+
+  test('synchronous: is switched to at once, has no projector once the time is over, and comes back verified', async () => {
+    gig({ delivery: 'synchronous', view: { keepSeconds: 10 } });
+    await both();
+    expect(page().status.view).toBe('synchronous');
+    expect(settingsOf('top-clients-page-gig')).toMatchObject({
+      TC_DELIVERY: 'synchronous',
+      TC_PARALLEL: 'true',
+    });
+    await run(6, 10_000);
+    expect(kube.names('Deployment').filter((name) => name.includes('projector'))).toEqual([]);
+    expect(conditions('PageView', 'gig')).toMatchObject({ AutoscalingReady: 'False NothingProjected' });
+    gig({ delivery: 'asynchronous' });
+    await both();
+    expect(page().status.view).toBe('synchronous → asynchronous v1 0 %');
+    expect(settingsOf('top-clients-page-gig')['TC_DELIVERY']).toBe('synchronous');
+    await run(8);
+    expect(page().status.view).toBe('v1');
+    expect(settingsOf('top-clients-page-gig')['TC_DELIVERY']).toBe('asynchronous');
+  });
+
+  test('without a platform is left as it is', async () => {
+    kube.remove('TopClients', 'top-clients');
+    const writes = kube.writes.length;
+    await reconcile(pageKey('gig'));
+    expect(kube.writes.slice(writes)).toEqual(['status PageView gig']);
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformMissing');
+  });
+});
+
+describe('projectors by lag', () => {
+  const replicas = () => kube.find('Deployment', 'top-clients-projector-gig-asynchronous-v1')?.spec.replicas;
+
+  test('are scaled by the operator where KEDA is not, through the scale subresource', async () => {
+    platform();
+    gig({ replicas: 1, autoscaling: { scaleDownStabilizationSeconds: 60 } });
+    await run();
+    lag = 3_500;
+    await run(2);
+    expect(page().spec.replicas).toBe(4);
+    expect(kube.writes).toContain('patch scale PageView gig');
+    expect(replicas()).toBe(4);
+    lag = 0;
+    await run(3, 15_000);
+    expect(replicas()).toBe(4);
+    await run(3, 15_000);
+    expect(replicas()).toBe(1);
+    expect(told).toContain('gig Normal Scaled');
+  });
+
+  test('are left as they are while the lag is not known', async () => {
+    platform();
+    gig({ replicas: 3 });
+    await run();
+    lag = { unknown: 'nobody answers' };
+    await run(8, 60_000);
+    expect(page().spec.replicas).toBe(3);
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False LagUnknown');
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toContain('nobody answers');
+  });
+
+  test('stay as the spec says without an autoscaler', async () => {
+    platform();
+    gig({ replicas: 2, autoscaling: { mode: 'none' } });
+    lag = 100_000;
+    await run();
+    expect(replicas()).toBe(2);
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False Off');
+  });
+
+  test('are KEDA’s where KEDA is, and what it says is told', async () => {
+    for (const { apiVersion, kind } of OF_OTHERS)
+      if (apiVersion.startsWith('keda')) kube.served.add(`${apiVersion} ${kind}`);
+    platform();
+    gig();
+    await run();
+    const name = 'top-clients-projector-gig-asynchronous-v1';
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False KedaNotReady');
+    expect(kube.find('Deployment', name)?.spec).not.toHaveProperty('replicas');
+    const scaled = kube.find(SCALED_OBJECT.kind, name)!;
+    kube.put(scaled, { conditions: [{ type: 'Ready', status: 'True' }] });
+    await both();
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('True Keda');
+    kube.put(scaled, { conditions: [{ type: 'Ready', status: 'False', message: 'no such topic' }] });
+    await both();
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toBe('KEDA cannot scale: no such topic');
+  });
+
+  test('say what to do when KEDA is asked for and not there', async () => {
+    platform();
+    gig({ autoscaling: { mode: 'keda' } });
+    await run();
+    expect(conditions('PageView', 'gig')).toMatchObject({
+      AutoscalingReady: 'False KedaMissing',
+      Degraded: 'False AsWanted',
+      Ready: 'True Available',
+    });
+    expect(message('PageView', 'gig', 'AutoscalingReady')).toContain('install KEDA, or set autoscaling.mode');
+  });
+});
+
+describe('stores of others', () => {
+  test('are asked for when their operator is not there', async () => {
+    platform({ kafka: { mode: 'strimzi', replication: 3 } });
+    await both();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'True StoreApiMissing' });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('kafka.strimzi.io/v1 Kafka');
+  });
+
+  test('are waited for until their operators say that they are ready', async () => {
+    for (const { apiVersion, kind } of OF_OTHERS) kube.served.add(`${apiVersion} ${kind}`);
+    platform({ kafka: { mode: 'strimzi', replication: 3 }, postgres: { mode: 'cnpg' } });
+    await run(3);
+    expect(conditions('TopClients', 'top-clients')['Progressing']).toBe('True StoresNotReady');
+    expect(kube.names('Job')).toEqual([]);
+    for (const object of [...kube.objects.values()]) {
+      if (['Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster'].includes(object.kind)) {
+        kube.put(object, { conditions: [{ type: 'Ready', status: 'True' }] });
+      }
+      if (object.kind === 'Database') kube.put(object, { applied: true });
+    }
+    await run(4);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Progressing: 'False Settled',
+    });
+  });
+});
+
+describe('partitions that are raised', () => {
+  const raise = (partitions: number, metadata: object = {}) => {
+    const before = kube.find('TopClients', 'top-clients')!;
+    const spec = { ...before.spec, kafka: { ...before.spec.kafka, partitions } };
+    kube.put({ ...before, metadata: { ...before.metadata, ...metadata }, spec });
+  };
+  const jobs = () => kube.names('Job').filter((name) => name.includes('republish'));
+  const job = () => kube.find('Job', jobs()[0]!)!;
+  const status = () => kube.find('TopClients', 'top-clients')!.status!;
+  const settled = () => [
+    conditions('TopClients', 'top-clients')['PartitionsSettled'],
+    message('TopClients', 'top-clients', 'PartitionsSettled'),
+  ];
+  const envOf = (name: string) =>
+    job().spec.template.spec.containers[0].env.find((one: { name: string }) => one.name === name)?.value;
+
+  beforeEach(async () => {
+    fate = () => ({});
+    platform();
+    gig({ replicas: 2 });
+    await run();
+  });
+
+  test('are what the topic gets by a job, with its progress told, while all goes on', async () => {
+    expect(status()['partitions']).toBe(12);
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    raise(24);
+    await run(2);
+    expect(jobs()).toHaveLength(1);
+    expect([envOf('TC_REASON'), envOf('TC_PARTITIONS'), envOf('TC_GROW_TOPIC')]).toEqual([
+      'growth',
+      '24',
+      'true',
+    ]);
+    expect(settled()).toEqual([
+      'False TopicGrows',
+      'the topic gets 24 partitions; messages are still divided among 12',
+    ]);
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 40, sellers: 100 };
+    await run(2);
+    expect(settled()).toEqual(['False Growing', '12 → 24 partitions: 40 % of sellers published again']);
+    expect(status()['growth']).toEqual({ from: 12, to: 24, sellersDone: 40, sellers: 100 });
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'False AsWanted',
+    });
+    expect(jobs()).toHaveLength(1);
+    layout = { partitions: 24, movedFrom: null, sellersDone: 0, sellers: 0 };
+    fate = () => ({});
+    await run();
+    expect(settled()[0]).toBe('True Settled');
+    expect(status()).toMatchObject({ partitions: 24 });
+    expect(status()).not.toHaveProperty('growth');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('limit projectors, and are asked for their lag, only once messages are divided among them', async () => {
+    const most = () => message('PageView', 'gig', 'AutoscalingReady');
+    own('PageView', 'gig', { autoscaling: { maxReplicas: 20 }, projector: { maxDatabaseConnections: 90 } });
+    raise(24);
+    await run(2);
+    expect(most()).toContain('and 12 projectors (the partitions of the topic)');
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 0, sellers: 100 };
+    await run(2);
+    expect(most()).toContain('and 20 projectors (autoscaling.maxReplicas)');
+  });
+
+  test('of a topic that is not ours are asked for in words, with what the last try said', async () => {
+    const before = kube.find('TopClients', 'top-clients')!;
+    const external = {
+      mode: 'external',
+      external: { brokers: ['a:9092'], createTopic: false },
+      partitions: 24,
+    };
+    kube.put({ ...before, spec: { ...before.spec, kafka: external } });
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    await run(2);
+    expect(envOf('TC_GROW_TOPIC')).toBe('false');
+    kube.put(
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: {
+          name: `${jobs()[0]}-y`,
+          labels: { 'app.kubernetes.io/name': 'top-clients', 'batch.kubernetes.io/job-name': jobs()[0]! },
+        },
+      },
+      { containerStatuses: [{ state: { terminated: { message: 'the topic has 12 partitions' } } }] },
+    );
+    await reconcile(PLATFORM_KEY);
+    expect(settled()).toEqual([
+      'False TopicGrows',
+      'the topic is yours: give it 24 partitions; messages are still divided among 12; the last try ended with: the topic has 12 partitions',
+    ]);
+  });
+
+  test('wait for relays of an earlier version, which would follow the topic at once', async () => {
+    const relay = kube.find('Deployment', 'top-clients-relay')!;
+    kube.put(relay, { ...relay.status, updatedReplicas: 1 });
+    raise(24);
+    await reconcile(PLATFORM_KEY);
+    expect(jobs()).toEqual([]);
+    expect(settled()[0]).toBe('False WaitingForRelays');
+    layout = null;
+    await reconcile(PLATFORM_KEY);
+    expect(settled()[0]).toBe('Unknown LayoutUnknown');
+  });
+
+  test('that are taken back before anything moved leave nothing to do', async () => {
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    raise(24);
+    await run(2);
+    raise(12);
+    await run(3);
+    expect(settled()[0]).toBe('True Settled');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('that have begun to move are ended first, whatever is wanted meanwhile', async () => {
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    layout = { partitions: 24, movedFrom: 12, sellersDone: 1, sellers: 100 };
+    await run(2);
+    expect(envOf('TC_PARTITIONS')).toBe('24');
+  });
+
+  test('that are fewer than there are say what to do', async () => {
+    layout = { partitions: 24, movedFrom: null, sellersDone: 0, sellers: 0 };
+    await run(2);
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'True MorePartitionsThanWanted',
+      PartitionsSettled: 'False MoreThanWanted',
+    });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain('set kafka.partitions to 24');
+    expect(jobs()).toEqual([]);
+  });
+
+  test('whose job fails are told, and tried again', async () => {
+    const words = 'the topic has 12 partitions; give it 24, and start this again';
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? { failed: true, words } : {});
+    raise(24);
+    await run(2);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True RepublishFailed');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain(words);
+    const first = job().metadata.uid;
+    now += 60_000;
+    await run(2);
+    expect(job().metadata.uid).not.toBe(first);
+  });
+
+  test('are given to a topic of Strimzi’s when every relay follows the layout, and never taken from it', () => {
+    const topic = (partitions: number) =>
+      ({
+        apiVersion: 'kafka.strimzi.io/v1',
+        kind: 'KafkaTopic',
+        metadata: { name: 'top-clients.seller.v1', namespace: NAMESPACE },
+        spec: { partitions },
+      }) as never;
+    const held = (live: number | null, wanted: number, relaysRolledOut: boolean) =>
+      (
+        heldTopic(topic(wanted), {
+          snapshot: new ClusterSnapshot(live === null ? [] : [topic(live)], [], OF_OTHERS),
+          layout,
+          relaysRolledOut,
+        }) as unknown as { spec: { partitions: number } }
+      ).spec.partitions;
+    expect(held(null, 24, false)).toBe(24);
+    expect(held(12, 24, false)).toBe(12);
+    expect(held(12, 24, true)).toBe(24);
+    expect(held(24, 12, true)).toBe(24);
+    layout = null;
+    expect(held(12, 24, true)).toBe(12);
+  });
+
+  test('an annotation has every seller published again, once for each value', async () => {
+    const ask = (value: string) => raise(12, { annotations: { 'topclients.dev/republish': value } });
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('after the loss');
+    await run(2);
+    expect(envOf('TC_REQUEST')).toBe('after the loss');
+    expect(status()['republish']).toEqual({ request: 'after the loss', startedAt: expect.any(String) });
+    layout = { partitions: 12, movedFrom: null, sellersDone: 30, sellers: 60 };
+    await run(2);
+    expect(status()['republish']).toMatchObject({ sellersDone: 30, sellers: 60 });
+    fate = () => ({});
+    await run();
+    expect(status()['republish']).toMatchObject({
+      request: 'after the loss',
+      finishedAt: expect.any(String),
+    });
+    expect(told).toContain('top-clients Normal Republished');
+    expect(jobs()).toEqual([]);
+    restart();
+    await run(3);
+    expect(jobs()).toEqual([]);
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('once more');
+    await run(2);
+    expect(envOf('TC_REQUEST')).toBe('once more');
+  });
+});

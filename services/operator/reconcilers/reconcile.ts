@@ -1,0 +1,142 @@
+import type { Log } from '#platform/log.ts';
+import type { LastApplied } from '../runtime/apply.ts';
+import { conditionsIn, conditionsOf, degraded, transitions } from '../runtime/conditions.ts';
+import type { EventRecorder, Kube, StoredObject } from '../runtime/kube.ts';
+import { refOf } from '../runtime/objects.ts';
+import { applyPlan, type PlanOutcome } from './apply-plan.ts';
+import { type GatherSettings, gatherPage, gatherPlatform } from './gather.ts';
+import { planPage } from './page/plan-page.ts';
+import type { Plan } from './plan.ts';
+import { planPlatform } from './platform/plan-platform.ts';
+import type { Recommendation } from './scaling/scaler.ts';
+
+/** What waits in the queue: the platform, or one page. */
+export const PLATFORM_KEY = 'topclients';
+export const pageKey = (name: string): string => `pageview/${name}`;
+
+export interface ReconcileSettings extends GatherSettings {
+  /** Refuses to write for who does not lead any more. */
+  readonly kube: Kube;
+  readonly events: EventRecorder;
+  readonly log: Log;
+  readonly applied: LastApplied;
+}
+
+/** While an object of our name is still going. */
+const LEAVING_MS = 2_000;
+/** A refusal may be cured by what we do not watch: a quota, a right, an admission policy. */
+const REFUSED_MS = 60_000;
+
+/**
+ * Brings one object to what its spec says: looks at all there is, decides, does it.
+ * @returns the function the queue calls with `topclients` or `pageview/<name>`
+ */
+export function reconciler(settings: ReconcileSettings) {
+  const histories = new Map<string, readonly Recommendation[]>();
+
+  return async (key: string): Promise<{ readonly requeueAfterMs: number } | undefined> => {
+    if (key === PLATFORM_KEY) {
+      const observed = await gatherPlatform(settings);
+      const plan = planPlatform(observed);
+      if (!plan) return undefined;
+      return follow(settings, observed.object!, plan, await act(settings, observed.object!, plan, observed));
+    }
+    const name = key.slice(pageKey('').length);
+    const observed = await gatherPage(settings, name);
+    const planned = observed && planPage(observed, histories.get(name) ?? []);
+    if (!planned) {
+      histories.delete(name);
+      return undefined;
+    }
+    histories.set(name, planned.history);
+    return follow(
+      settings,
+      observed.page,
+      planned.plan,
+      await act(settings, observed.page, planned.plan, observed),
+    );
+  };
+}
+
+interface Acted {
+  readonly outcome: PlanOutcome;
+  /** The object as it is after a decision was written. */
+  readonly object: StoredObject;
+}
+
+async function act(
+  { kube, applied }: ReconcileSettings,
+  object: StoredObject,
+  plan: Plan,
+  { snapshot }: { readonly snapshot: Parameters<typeof applyPlan>[3] },
+): Promise<Acted> {
+  // A view that is switched to, and only then found to be: a crash in between must not switch it back.
+  const decided = plan.decided
+    ? await writeStatus(kube, object, { ...plan.status, conditions: conditionsIn(object) })
+    : object;
+  return { outcome: await applyPlan(kube, object, plan, snapshot, applied), object: decided };
+}
+
+/** Tells what came of it: status, Events, and when to look again. */
+async function follow(
+  { kube, events, log, now }: ReconcileSettings,
+  before: StoredObject,
+  plan: Plan,
+  { outcome, object }: Acted,
+): Promise<{ readonly requeueAfterMs: number } | undefined> {
+  const generation = before.metadata.generation ?? 0;
+  const old = conditionsIn(before);
+  const troubles = [...plan.troubles, ...outcome.troubles];
+  const conditions = [
+    ...conditionsOf(old, plan.conditions, plan.observedGeneration, now()),
+    ...conditionsOf(old, { Degraded: degraded(troubles) }, generation, now()),
+  ];
+  const status = { ...plan.status, conditions };
+  if (!equal(status, object.status)) await writeStatus(kube, object, status);
+  for (const { type, reason, message } of [
+    ...plan.events,
+    ...transitions(old, conditions, ['ViewCurrent']),
+  ]) {
+    events.event(before, type, reason, message);
+  }
+  // Last, for it changes the version that the status is written against.
+  if (plan.scaleTo !== null) {
+    await kube.patch(refOf(before), { spec: { replicas: plan.scaleTo } }, 'scale');
+    events.event(before, 'Normal', 'Scaled', `${before.spec?.replicas} → ${plan.scaleTo} projectors`);
+  }
+  if (outcome.applied + outcome.removed > 0) {
+    log.info({ object: before.metadata.name, ...outcome, troubles: troubles.length }, 'reconciled');
+  }
+  const waits = [
+    plan.requeueAfterMs,
+    outcome.waits ? LEAVING_MS : null,
+    outcome.troubles.length > 0 ? REFUSED_MS : null,
+  ].filter((ms) => ms !== null);
+  return waits.length > 0 ? { requeueAfterMs: Math.min(...waits) } : undefined;
+}
+
+/** Against the version that was read: who decided on an older one decides again. */
+function writeStatus(kube: Kube, object: StoredObject, status: object): Promise<StoredObject> {
+  const { apiVersion, kind } = object;
+  const { name, namespace, resourceVersion } = object.metadata;
+  const metadata = { name, resourceVersion, ...(namespace === undefined ? {} : { namespace }) };
+  return kube.applyStatus({ apiVersion, kind, metadata, status });
+}
+
+/** Whatever the order of fields; `undefined` is not there. */
+function equal(a: unknown, b: unknown): boolean {
+  const sorted = (value: unknown): unknown =>
+    Array.isArray(value)
+      ? value.map(sorted)
+      : typeof value === 'object' && value !== null
+        ? Object.entries(value)
+            .filter(([, one]) => one !== undefined)
+            .sort(([x], [y]) => (x < y ? -1 : 1))
+            .map(([name, one]) => [name, sorted(one)])
+        : value;
+  const byType = (status: unknown) => {
+    const { conditions = [], ...rest } = (status ?? {}) as { conditions?: { type: string }[] };
+    return { ...rest, conditions: [...conditions].sort((x, y) => (x.type < y.type ? -1 : 1)) };
+  };
+  return JSON.stringify(sorted(byType(a))) === JSON.stringify(sorted(byType(b)));
+}

@@ -1,0 +1,76 @@
+import type { Lag } from '../view-switch/view-switch.ts';
+
+/** A pod that is asked for its metrics. */
+export interface Pod {
+  readonly name: string;
+  readonly ip: string;
+}
+
+const METRIC = 'topclients_projector_lag_records';
+
+/** Answers what a pod exports, or rejects; the deadline is the caller's signal. */
+export type ReadMetrics = (pod: Pod, signal: AbortSignal) => Promise<string>;
+
+/** Reads /metrics of a pod over HTTP. */
+export const readOverHttp =
+  (port: number): ReadMetrics =>
+  async ({ ip }, signal) => {
+    const response = await fetch(`http://${ip.includes(':') ? `[${ip}]` : ip}:${port}/metrics`, { signal });
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    return response.text();
+  };
+
+/**
+ * Records that a view is behind, over all partitions. It is known only when every pod answered and every partition
+ * was reported: a projector that has not been assigned its partitions yet reports none, and is not at 0.
+ * @param deadlineMs for all pods together
+ */
+export async function readLag(
+  pods: readonly Pod[],
+  partitions: number,
+  read: ReadMetrics,
+  deadlineMs = 2_000,
+): Promise<Lag> {
+  if (pods.length === 0) return { unknown: 'no projector runs yet' };
+  const signal = AbortSignal.timeout(deadlineMs);
+  const answers = await Promise.allSettled(pods.map((pod) => read(pod, signal)));
+  const worst = new Map<number, number>();
+  for (const [i, answer] of answers.entries()) {
+    if (answer.status === 'rejected') {
+      const because = signal.aborted ? `no answer within ${deadlineMs} ms` : (answer.reason as Error).message;
+      return { unknown: `${pods[i]!.name} cannot be asked: ${because}` };
+    }
+    // While a partition changes hands two may report it; the one that is further behind is not wrong.
+    for (const [partition, records] of lagByPartition(answer.value)) {
+      worst.set(partition, Math.max(records, worst.get(partition) ?? 0));
+    }
+  }
+  const reported = Array.from({ length: partitions }, (_, partition) => worst.has(partition)).filter(
+    Boolean,
+  ).length;
+  if (reported < partitions) {
+    return {
+      unknown: `its projectors report ${reported} of ${partitions} partitions; they are being assigned`,
+    };
+  }
+  let sum = 0;
+  for (const records of worst.values()) sum += records;
+  return sum;
+}
+
+/** Reads the gauge out of the Prometheus text format. */
+export function lagByPartition(text: string): Map<number, number> {
+  const found = new Map<number, number>();
+  for (const line of text.split('\n')) {
+    if (!line.startsWith(`${METRIC}{`)) continue;
+    const partition = /[{,]partition="(\d+)"/.exec(line)?.[1];
+    const value = Number(
+      line
+        .slice(line.lastIndexOf('}') + 1)
+        .trim()
+        .split(' ')[0],
+    );
+    if (partition !== undefined && Number.isFinite(value)) found.set(Number(partition), value);
+  }
+  return found;
+}

@@ -1,0 +1,102 @@
+import type { PageViewSpec } from '#cdk8s/api/page-view.ts';
+import { scalesByKeda } from '#cdk8s/constructs/scaling.ts';
+import { names, type PagePlan, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
+import type { StoredObject } from '../../runtime/kube.ts';
+import type { ObservedPage } from '../gather.ts';
+import { SCALED_OBJECT } from '../kinds.ts';
+import { lacking } from '../plan.ts';
+import { isView, type Lag } from '../view-switch/view-switch.ts';
+import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
+
+/** What is to be done about the number of projectors, and what is said of it. */
+export interface Scaling {
+  readonly condition: ConditionValue;
+  readonly scaleTo: number | null;
+  readonly history: readonly Recommendation[];
+}
+
+/** Who decides how many projectors there are, and how many they are to be where that is us. */
+export function planScaling(
+  { lag, snapshot, name, now }: ObservedPage,
+  spec: PageViewSpec,
+  platform: Platform,
+  { projected, shown }: PagePlan,
+  history: readonly Recommendation[],
+): Scaling {
+  const { autoscaling, projector, replicas } = spec;
+  const leave = (condition: ConditionValue): Scaling => ({ condition, scaleTo: null, history: [] });
+  if (projected.length === 0) {
+    return leave(no('NothingProjected', `delivery ${spec.delivery} has no projectors`));
+  }
+  if (autoscaling.mode === 'none') {
+    return leave(no('Off', `autoscaling.mode is none; spec.replicas decides, which is ${replicas}`));
+  }
+  if (scalesByKeda(platform, spec)) {
+    if (!platform.capabilities.keda) {
+      const remedy = 'install KEDA, or set autoscaling.mode to auto or builtin';
+      return leave(no('KedaMissing', lacking(['keda.sh/v1alpha1'], remedy)));
+    }
+    const [view] = projected;
+    const scaled = snapshot.find({ ...SCALED_OBJECT, name: names.projector(name, view!) });
+    return leave(kedaSays(scaled));
+  }
+  const limits = {
+    maxReplicas: autoscaling.maxReplicas,
+    partitions: partitionsOf(platform),
+    maxDatabaseConnections: projector.maxDatabaseConnections,
+  };
+  // A view that is being built shares the number with the one that is shown: whichever is further behind counts.
+  const known = worse(isView(shown) ? lag.shown : lag.building, lag.building);
+  if (typeof known !== 'number') {
+    const because = known?.unknown ?? 'nobody was asked yet';
+    return {
+      condition: no('LagUnknown', `how far the view is behind is not known: ${because}`),
+      scaleTo: null,
+      history,
+    };
+  }
+  const decided = decideReplicas({
+    ...limits,
+    now,
+    lag: known,
+    current: replicas,
+    lagThreshold: autoscaling.lagThreshold,
+    minReplicas: autoscaling.minReplicas,
+    scaleDownStabilizationMs: autoscaling.scaleDownStabilizationSeconds * 1_000,
+    history,
+  });
+  const most = mostProjectors(limits);
+  const why = autoscaling.mode === 'auto' ? 'KEDA is not here' : 'autoscaling.mode is builtin';
+  return {
+    condition: yes(
+      'BuiltIn',
+      `the operator scales between ${Math.min(autoscaling.minReplicas, most.replicas)} and ${most.replicas} ` +
+        `projectors (${most.because}), for ${why}`,
+    ),
+    scaleTo: decided.replicas === replicas ? null : decided.replicas,
+    history: decided.history,
+  };
+}
+
+const worse = (a: Lag | null, b: Lag | null): Lag | null =>
+  typeof a === 'number' && typeof b === 'number' ? Math.max(a, b) : a;
+
+/** What KEDA says of its object. */
+function kedaSays(scaled: StoredObject | undefined): ConditionValue {
+  if (!scaled) return no('KedaNotReady', 'KEDA has not been told yet');
+  const conditions = (scaled.status?.conditions ?? []) as {
+    type: string;
+    status: string;
+    reason?: string;
+    message?: string;
+  }[];
+  const find = (type: string) => conditions.find((one) => one.type === type);
+  const ready = find('Ready');
+  const words = ready?.message ?? ready?.reason ?? 'it has not said anything yet';
+  if (find('Paused')?.status === 'True') return no('KedaPaused', 'KEDA was told to pause this ScaledObject');
+  if (ready?.status !== 'True') return no('KedaNotReady', `KEDA cannot scale: ${words}`);
+  if (find('Fallback')?.status === 'True')
+    return no('KedaFallback', 'KEDA cannot read the lag, and keeps its fallback');
+  return yes('Keda', 'KEDA scales by the lag of the consumer group');
+}

@@ -1,0 +1,65 @@
+import type { z } from 'zod';
+import { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
+import { brokenRules } from '#cdk8s/api/rules.ts';
+import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { isView, type ShownView, type ViewMemory } from '../view-switch/view-switch.ts';
+
+/** What was read, or which field cannot be and why. */
+export type Read<T> = { readonly read: T } | { readonly invalid: string };
+
+/**
+ * Judges by a schema and its rules. The API server does so by its definition; one that is older than this operator
+ * lets other things through. Judging takes longer than all that is decided from it, and what is judged rarely changes:
+ * the newest few answers are kept.
+ */
+function judging<S extends z.ZodType>(schema: S, at: string): (value: unknown) => Read<z.output<S>> {
+  const known = new Map<string, Read<z.output<S>>>();
+  return (value) => {
+    const text = JSON.stringify(value ?? {});
+    const before = known.get(text);
+    if (before) return before;
+    const judgement = judge(schema, at, value);
+    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
+    known.set(text, judgement);
+    return judgement;
+  };
+}
+const MOST_KNOWN = 8;
+
+function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read<z.output<S>> {
+  const parsed = schema.safeParse(value ?? {});
+  const complaints = parsed.success
+    ? brokenRules(schema, parsed.data, [at])
+    : parsed.error.issues.map(({ path, message }) => `${[at, ...path].join('.')}: ${message}`);
+  return parsed.success && complaints.length === 0
+    ? { read: parsed.data }
+    : { invalid: complaints.slice(0, 5).join('; ') };
+}
+
+export const readPlatformSpec: (spec: unknown) => Read<TopClientsSpec> = judging(TopClientsSpec, 'spec');
+export const readPageSpec: (spec: unknown) => Read<PageViewSpec> = judging(PageViewSpec, 'spec');
+/** Fields that a newer operator wrote are passed over. */
+export const readPageStatus: (status: unknown) => Read<PageViewStatus> = judging(
+  PageViewStatus.strip(),
+  'status',
+);
+
+/** What a status remembers of views. A delivery without a view stands in the column alone. */
+export function memoryIn({ shown, building, kept, view }: PageViewStatus): ViewMemory {
+  const column = view?.split(' ')[0];
+  const without: ShownView | null =
+    column === 'synchronous' || column === 'off' ? { delivery: column } : null;
+  return { shown: shown ?? without, building: building ?? null, kept: kept ?? [] };
+}
+
+export function statusOf({
+  shown,
+  building,
+  kept,
+}: ViewMemory): Pick<PageViewStatus, 'shown' | 'building' | 'kept'> {
+  return {
+    ...(shown && isView(shown) ? { shown } : {}),
+    ...(building ? { building } : {}),
+    ...(kept.length > 0 ? { kept: [...kept] } : {}),
+  };
+}

@@ -1,0 +1,86 @@
+import type { StoredObject } from '../../runtime/kube.ts';
+import type { InMemoryKube } from './in-memory-kube.ts';
+
+/** What becomes of a Job, or null while it runs; with the last words of its pod. */
+export type JobFate = (job: StoredObject) => { readonly failed?: boolean; readonly words?: string } | null;
+
+/**
+ * Kubernetes' own controllers, and nodes on which every pod runs: what was applied becomes ready.
+ * @param at ms since the epoch, told as when Jobs ended
+ */
+export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({})): void {
+  for (const object of [...kube.objects.values()]) {
+    const { kind, metadata, spec } = object;
+    const replicas = spec?.replicas ?? 1;
+    const all = { observedGeneration: metadata.generation, replicas, updatedReplicas: replicas };
+    switch (kind) {
+      case 'Deployment': {
+        kube.put(object, {
+          ...all,
+          availableReplicas: replicas,
+          readyReplicas: replicas,
+          conditions: [{ type: 'Available', status: 'True' }],
+        });
+        pods(kube, object, replicas);
+        break;
+      }
+      case 'StatefulSet':
+        kube.put(object, { ...all, readyReplicas: replicas });
+        break;
+      case 'Job': {
+        if (object.status?.conditions) break;
+        const end = fate(object);
+        if (!end) break;
+        const condition = {
+          type: end.failed ? 'Failed' : 'Complete',
+          status: 'True',
+          message: end.failed ? 'Job has reached the specified backoff limit' : undefined,
+          lastTransitionTime: new Date(at).toISOString(),
+        };
+        kube.put(object, { conditions: [condition] });
+        kube.put(
+          {
+            apiVersion: 'v1',
+            kind: 'Pod',
+            metadata: {
+              name: `${metadata.name}-x`,
+              labels: { ...spec.template.metadata.labels, 'batch.kubernetes.io/job-name': metadata.name },
+            },
+          },
+          {
+            phase: end.failed ? 'Failed' : 'Succeeded',
+            containerStatuses: [
+              { state: { terminated: { finishedAt: new Date(at).toISOString(), message: end.words } } },
+            ],
+          },
+        );
+      }
+    }
+  }
+  collect(kube);
+}
+
+/** Pods of a Deployment, all of its newest kind. */
+function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: number): void {
+  for (const name of kube.names('Pod').filter((one) => one.startsWith(`${metadata.name}-`)))
+    kube.remove('Pod', name);
+  for (let i = 0; i < replicas; i++) {
+    kube.put(
+      {
+        apiVersion: 'v1',
+        kind: 'Pod',
+        metadata: { name: `${metadata.name}-${i}`, labels: spec.template.metadata.labels },
+        spec: spec.template.spec,
+      },
+      { phase: 'Running', podIP: '10.0.0.1' },
+    );
+  }
+}
+
+/** Pods whose workload or Job is gone go as well. */
+function collect(kube: InMemoryKube): void {
+  const owners = [...kube.names('Deployment'), ...kube.names('Job')];
+  for (const name of kube.names('Pod')) {
+    if (!owners.some((owner) => name.startsWith(`${owner}-`))) kube.remove('Pod', name);
+  }
+}

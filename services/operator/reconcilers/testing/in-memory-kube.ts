@@ -1,0 +1,128 @@
+import { randomUUID } from 'node:crypto';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from '../../runtime/kube.ts';
+import { kindKey, objectKey, refOf } from '../../runtime/objects.ts';
+import { OF_OTHERS } from '../kinds.ts';
+
+type Mutable = { -readonly [K in keyof StoredObject]: StoredObject[K] };
+
+/** An API server as far as specs of the operator need one: versions, generations, labels, owners. One namespace. */
+export class InMemoryKube implements Kube {
+  readonly objects = new Map<string, StoredObject>();
+  /** Every write, as `apply Deployment top-clients`. */
+  readonly writes: string[] = [];
+  /** Kinds of others that are served. */
+  readonly served = new Set<string>();
+  /** Asked before each write; throws what the API server would refuse it with. */
+  refuse: (verb: string, object: Ref) => void = () => {};
+  #version = 0;
+
+  constructor(served: readonly Kind[] = []) {
+    for (const kind of served) this.served.add(kindKey(kind));
+  }
+
+  find(kind: string, name: string): StoredObject | undefined {
+    return [...this.objects.values()].find((object) => object.kind === kind && object.metadata.name === name);
+  }
+  names(kind: string): string[] {
+    return [...this.objects.values()]
+      .filter((object) => object.kind === kind)
+      .map(({ metadata }) => metadata.name);
+  }
+  /** As a controller or a person would, past the operator. */
+  put(object: KubeObject, status?: unknown): StoredObject {
+    return this.#store(object, status);
+  }
+  remove(kind: string, name: string): void {
+    for (const [key, object] of this.objects) {
+      if (object.kind === kind && object.metadata.name === name) this.objects.delete(key);
+    }
+  }
+
+  async get(ref: Ref): Promise<StoredObject | null> {
+    return structuredClone(this.objects.get(objectKey(ref)) ?? null);
+  }
+  async list(
+    { apiVersion, kind }: Kind,
+    _namespace: string | null,
+    selector?: string,
+  ): Promise<StoredObject[]> {
+    const [label, value] = selector?.split('=') ?? [];
+    return [...this.objects.values()]
+      .filter((object) => object.apiVersion === apiVersion && object.kind === kind)
+      .filter(({ metadata }) => label === undefined || metadata.labels?.[label] === value)
+      .map((object) => structuredClone(object));
+  }
+  async apply(object: KubeObject): Promise<StoredObject> {
+    this.#write('apply', refOf(object));
+    if (OF_OTHERS.map(kindKey).includes(kindKey(object)) && !this.served.has(kindKey(object))) {
+      throw new KubeError(`the server could not find the requested resource`, 404, 'NotFound');
+    }
+    return this.#store(object);
+  }
+  async applyStatus(object: KubeObject): Promise<StoredObject> {
+    this.#write('status', refOf(object));
+    const live = this.objects.get(objectKey(refOf(object)));
+    const { resourceVersion } = object.metadata as { resourceVersion?: string };
+    if (!live || (resourceVersion && resourceVersion !== live.metadata.resourceVersion)) {
+      throw new KubeError('the object has been modified', 409, 'Conflict');
+    }
+    return this.#store(live, object['status']);
+  }
+  async create(object: KubeObject): Promise<StoredObject> {
+    this.#write('create', refOf(object));
+    if (this.objects.has(objectKey(refOf(object))))
+      throw new KubeError('already exists', 409, 'AlreadyExists');
+    return this.#store(object);
+  }
+  async patch(ref: Ref, patch: unknown, subresource = ''): Promise<StoredObject> {
+    this.#write(`patch ${subresource}`.trim(), ref);
+    const live = this.objects.get(objectKey(ref))!;
+    return this.#store({ ...live, spec: { ...live.spec, ...(patch as { spec: object }).spec } });
+  }
+  async replace(object: StoredObject): Promise<StoredObject> {
+    this.#write('replace', refOf(object));
+    return this.#store(object);
+  }
+  async delete(ref: Ref, options?: { readonly uid?: string }): Promise<void> {
+    this.#write('delete', ref);
+    const live = this.objects.get(objectKey(ref));
+    if (live && (!options?.uid || options.uid === live.metadata.uid)) this.objects.delete(objectKey(ref));
+  }
+  async serves(kind: Kind): Promise<boolean> {
+    return this.served.has(kindKey(kind));
+  }
+
+  #write(verb: string, ref: Ref): void {
+    this.refuse(verb, ref);
+    this.writes.push(`${verb} ${ref.kind} ${ref.name}`);
+  }
+
+  #store(object: KubeObject, status?: unknown): StoredObject {
+    const key = objectKey(refOf(object));
+    const before = this.objects.get(key);
+    const { status: _, stringData, ...wanted } = structuredClone(object) as Mutable & { stringData?: object };
+    if (stringData) {
+      const encoded = Object.entries(stringData).map(([name, text]) => [
+        name,
+        Buffer.from(text).toString('base64'),
+      ]);
+      Object.assign(wanted, { data: Object.fromEntries(encoded) });
+    }
+    const changed = JSON.stringify(before?.spec) !== JSON.stringify(wanted.spec);
+    const stored: StoredObject = {
+      ...wanted,
+      metadata: {
+        ...before?.metadata,
+        ...wanted.metadata,
+        uid: before?.metadata.uid ?? randomUUID(),
+        creationTimestamp: before?.metadata.creationTimestamp ?? '2026-11-23T12:00:00Z',
+        generation: (before?.metadata.generation ?? 0) + (changed ? 1 : 0),
+        resourceVersion: String(++this.#version),
+      },
+      status: structuredClone(status ?? before?.status),
+    };
+    this.objects.set(key, stored);
+    return structuredClone(stored);
+  }
+}

@@ -1,0 +1,124 @@
+import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
+import { projectorInstance } from '#cdk8s/constructs/projector.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { compareJob, dropJob } from '#cdk8s/manifests.ts';
+import { names, type Platform } from '#cdk8s/platform.ts';
+import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
+import type { StoredObject } from '../../runtime/kube.ts';
+import { refOf } from '../../runtime/objects.ts';
+import { jobState, terminationMessage } from '../jobs/jobs.ts';
+import {
+  attemptOf,
+  type Building,
+  type Comparison,
+  type ComparisonVerdict,
+  type ShownView,
+  same,
+  type ViewRemains,
+} from './view-switch.ts';
+
+/** One page as the cluster has it. */
+export interface ObservedWorkloads {
+  readonly platform: Platform;
+  readonly page: PageName;
+  readonly snapshot: ClusterSnapshot;
+}
+
+const labelOf = (object: { readonly metadata: KubeObject['metadata'] }, label: string): string | undefined =>
+  object.metadata.labels?.[`app.kubernetes.io/${label}`];
+export const componentOf = (object: StoredObject) => labelOf(object, 'component');
+
+/** How the comparison of the current attempt stands. */
+export function comparisonOf(
+  { platform, page, snapshot }: ObservedWorkloads,
+  building: Building,
+): Comparison {
+  const { delivery, version } = building;
+  const job = compareJob(platform, page, { delivery, version }, attemptOf(building));
+  const state = jobState(snapshot.find(refOf(job)));
+  const words = terminationMessage(job.metadata.name, snapshot.pods);
+  switch (state.state) {
+    case 'absent':
+      return { state: 'none' };
+    case 'running':
+      return { state: 'running' };
+    case 'failed':
+      return { state: 'failed', because: words ?? state.because };
+    case 'complete': {
+      const verdict = readVerdict(words);
+      return verdict
+        ? { state: 'ended', verdict }
+        : { state: 'failed', because: `its job left no verdict but ${words ? `"${words}"` : 'nothing'}` };
+    }
+  }
+}
+
+/** A verdict that cannot be read is none: nothing is switched to on a guess. */
+export function readVerdict(words: string | null): ComparisonVerdict | null {
+  try {
+    const { sellers, differing, examples, caughtUp } = JSON.parse(words ?? '') as Partial<ComparisonVerdict>;
+    if (!Number.isInteger(sellers) || !Number.isInteger(differing) || typeof caughtUp !== 'boolean')
+      return null;
+    return {
+      sellers: sellers!,
+      differing: differing!,
+      caughtUp,
+      examples: Array.isArray(examples) ? examples : [],
+    };
+  } catch {
+    return null;
+  }
+}
+
+/** What is left of a view: its projectors to the last pod, and any job that removes its rows, of any image. */
+export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view: ViewId): ViewRemains {
+  const instance = projectorInstance(page, view);
+  const isOf = (component: string) => (object: StoredObject) =>
+    componentOf(object) === component && labelOf(object, 'instance') === instance;
+  const deployment = snapshot.find({
+    apiVersion: 'apps/v1',
+    kind: 'Deployment',
+    name: names.projector(page, view),
+  });
+  const current = dropJob(platform, page, view).metadata.name;
+  const jobs = snapshot
+    .all()
+    .filter(({ kind }) => kind === 'Job')
+    .filter(isOf('drop-view'));
+  const job = jobs.find(({ metadata }) => metadata.name === current);
+  const state = jobState(job).state;
+  return {
+    projector: deployment !== undefined || snapshot.pods.some(isOf('projector')),
+    drop:
+      jobs.length === 0 ? 'none' : state === 'complete' ? 'done' : state === 'failed' ? 'failed' : 'running',
+  };
+}
+
+/** Whether every pod that may still answer for the page reads what is shown, and none of another kind will come. */
+export function serversShow({ page, snapshot }: ObservedWorkloads, shown: ShownView): boolean {
+  const name = names.page(page);
+  const deployment = snapshot.find({ apiVersion: 'apps/v1', kind: 'Deployment', name });
+  if (!deployment) return false;
+  const { status, metadata, spec } = deployment;
+  const seen = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
+  const renewed = (status?.updatedReplicas ?? 0) === (status?.replicas ?? 0);
+  const pods = snapshot.pods.filter(
+    (pod) => componentOf(pod) === 'page-server' && labelOf(pod, 'instance') === page,
+  );
+  return (
+    seen &&
+    renewed &&
+    [spec?.template?.spec, ...pods.map((pod) => pod.spec)].every((one) => reads(one, shown))
+  );
+}
+
+function reads(
+  pod: { containers?: { env?: { name: string; value?: string }[] }[] } | undefined,
+  shown: ShownView,
+) {
+  const env = pod?.containers?.flatMap((container) => container.env ?? []) ?? [];
+  const value = (name: string) => env.find((one) => one.name === name)?.value;
+  const delivery = value('TC_DELIVERY');
+  if (delivery !== 'asynchronous' && delivery !== 'hybrid') return delivery === shown.delivery;
+  return same({ delivery, version: Number(value('TC_VIEW_VERSION')) }, shown);
+}

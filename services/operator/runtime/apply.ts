@@ -1,0 +1,161 @@
+import { fingerprint } from '#cdk8s/constructs/fingerprint.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import type { ClusterSnapshot } from './cluster-snapshot.ts';
+import type { Trouble } from './conditions.ts';
+import { type Kube, KubeError, type OwnerReference, type StoredObject } from './kube.ts';
+import { matchesDesired } from './matches-desired.ts';
+import { nameOf, objectKey, refOf } from './objects.ts';
+
+/** The label that says whose an object is. */
+export const MANAGED_BY = 'app.kubernetes.io/managed-by';
+
+/** What became of desired objects. */
+export interface ApplyOutcome {
+  readonly applied: number;
+  readonly troubles: readonly Trouble[];
+  /** Something of our name is on its way out and must be gone first. */
+  readonly waits: boolean;
+}
+
+/** What was applied last to each object, so that a reconcile of a settled system writes nothing. Lives with a term. */
+export class LastApplied {
+  readonly #fingerprints = new Map<string, string>();
+
+  isLast(object: KubeObject, live: StoredObject): boolean {
+    return (
+      this.#fingerprints.get(this.#key(object, live)) === fingerprint(object) && matchesDesired(live, object)
+    );
+  }
+  remember(object: KubeObject, live: StoredObject): void {
+    this.#fingerprints.set(this.#key(object, live), fingerprint(object));
+  }
+
+  #key(object: KubeObject, live: StoredObject): string {
+    return `${objectKey(refOf(object))} ${live.metadata.uid}`;
+  }
+}
+
+export const ownerReference = (owner: StoredObject): OwnerReference => ({
+  apiVersion: owner.apiVersion,
+  kind: owner.kind,
+  name: owner.metadata.name,
+  uid: owner.metadata.uid,
+  controller: true,
+  blockOwnerDeletion: true,
+});
+
+export type Ownership = 'ours' | 'foreign' | 'leaving';
+
+/**
+ * Whose an object of a wanted name is. With our label and without a controller it was made from the plain manifests,
+ * and is taken over. One of an owner that was there before under the same name goes with that owner.
+ */
+export function ownershipOf(live: StoredObject, owner: StoredObject, manager: string): Ownership {
+  const { ownerReferences = [], labels, deletionTimestamp } = live.metadata;
+  if (ownerReferences.some(({ uid }) => uid === owner.metadata.uid))
+    return deletionTimestamp ? 'leaving' : 'ours';
+  const controller = ownerReferences.find((reference) => reference.controller);
+  if (controller) {
+    return controller.kind === owner.kind && controller.name === owner.metadata.name ? 'leaving' : 'foreign';
+  }
+  if (labels?.[MANAGED_BY] !== manager) return 'foreign';
+  return deletionTimestamp ? 'leaving' : 'ours';
+}
+
+/** Refused for good: the same request will be refused again, whereas all else is tried again later. */
+const isRefusal = (err: unknown): err is KubeError =>
+  err instanceof KubeError && [400, 403, 404, 405, 413, 415, 422].includes(err.code);
+
+/**
+ * Applies objects in their order, by server-side apply, and only what has drifted or is desired otherwise than before.
+ * One object that is refused keeps none of the others back.
+ * @param manager the value of `MANAGED_BY` on objects of ours
+ * @throws KubeError when the API server is busy or away; what was done so far stays
+ */
+export async function applyObjects(
+  kube: Pick<Kube, 'get' | 'apply'>,
+  owner: StoredObject,
+  objects: readonly KubeObject[],
+  snapshot: ClusterSnapshot,
+  last: LastApplied,
+  manager: string,
+): Promise<ApplyOutcome> {
+  const troubles: Trouble[] = [];
+  const reference = ownerReference(owner);
+  let applied = 0;
+  let waits = false;
+  for (const object of objects) {
+    const owned = { ...object, metadata: { ...object.metadata, ownerReferences: [reference] } };
+    try {
+      // Without our label it is in no list of ours.
+      const live = snapshot.find(refOf(object)) ?? (await kube.get(refOf(object)));
+      if (live) {
+        const ownership = ownershipOf(live, owner, manager);
+        if (ownership === 'foreign') {
+          troubles.push(foreign(object, live, manager));
+          continue;
+        }
+        if (ownership === 'leaving') {
+          waits = true;
+          continue;
+        }
+        if (last.isLast(owned, live)) continue;
+        await leaveReplicas(kube, owned, live, manager);
+      }
+      last.remember(owned, await kube.apply(owned));
+      applied += 1;
+    } catch (err) {
+      if (!isRefusal(err)) throw err;
+      troubles.push({
+        reason: 'ApplyFailed',
+        message: `the API server refuses ${nameOf(refOf(object))}: ${err.message}`,
+      });
+    }
+  }
+  return { applied, troubles, waits };
+}
+
+/** In whose name a number of replicas stays that we do not decide any more, until an autoscaler writes its own. */
+const replicasLeftBy = (manager: string) => `${manager}-replicas`;
+
+/**
+ * A field that its only owner stops applying is removed, and `replicas` would fall to the default of 1 on the way to
+ * an autoscaler. Owned by a second name it stays as it is.
+ */
+async function leaveReplicas(
+  kube: Pick<Kube, 'apply'>,
+  wanted: KubeObject & { readonly spec?: { readonly replicas?: number } },
+  live: StoredObject,
+  manager: string,
+): Promise<void> {
+  const { replicas } = live.spec ?? {};
+  if (wanted.kind !== 'Deployment' || wanted.spec?.replicas !== undefined || replicas === undefined) return;
+  const { apiVersion, kind, metadata } = wanted;
+  const { name, namespace } = metadata;
+  const held = {
+    apiVersion,
+    kind,
+    metadata: { name, ...(namespace ? { namespace } : {}) },
+    spec: { replicas },
+  };
+  try {
+    await kube.apply(held, { fieldManager: replicasLeftBy(manager), force: false });
+  } catch (err) {
+    // An autoscaler has it already, with a number that is newer than what we know.
+    if (!(err instanceof KubeError) || err.code !== 409) throw err;
+  }
+}
+
+function foreign(object: KubeObject, live: StoredObject, manager: string): Trouble {
+  const name = nameOf(refOf(object));
+  const controller = live.metadata.ownerReferences?.find((reference) => reference.controller);
+  const whose = controller
+    ? `it belongs to ${controller.kind} ${controller.name}`
+    : 'this operator did not make it';
+  return {
+    reason: 'ForeignObject',
+    message:
+      `${name} is not touched, for ${whose}; remove or rename it, ` +
+      `or label it ${MANAGED_BY}=${manager} to have it taken over`,
+  };
+}

@@ -1,0 +1,275 @@
+import { pause } from '#platform/lifecycle.ts';
+import type { Log } from '#platform/log.ts';
+import { type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
+
+/** One leadership, from winning the lease to losing or releasing it. */
+export interface Term {
+  /** Begin nothing new: the process stops, or the lease is lost. */
+  readonly ending: AbortSignal;
+  /** Break off what is in flight: others may act soon. */
+  readonly lost: AbortSignal;
+  /** Asks the clock, for a process that slept through its timers. Ask right before every act. */
+  isHeld(): boolean;
+}
+
+export interface ElectionSettings {
+  /** With a deadline of `renewEveryMs` at most: two renewals that hang then leave time for a third in `validMs`. */
+  readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
+  readonly namespace: string;
+  readonly name: string;
+  /** Names this process among the candidates; never used by another, nor by a later start of the same. */
+  readonly identity: string;
+  /**
+   * Does the work of a leader until `term.ending`, and resolves when all of it has ended. The election stands again
+   * only after that; a throw gives the lease back, for another candidate may be luckier.
+   */
+  readonly lead: (term: Term) => Promise<void>;
+  readonly onLeads?: (leads: boolean) => void;
+  readonly log: Log;
+  readonly timing?: Partial<Timing>;
+}
+
+interface Timing {
+  /** Others take the lease when they have not seen it change for this long, in whole seconds. */
+  readonly leaseMs: number;
+  /**
+   * The leader itself stops earlier, counted from before it asked for its last renewal. The difference to `leaseMs`
+   * is for calls that are under way.
+   */
+  readonly validMs: number;
+  readonly renewEveryMs: number;
+  /** How often a candidate looks; bounds how long a released lease lies about. */
+  readonly tryEveryMs: number;
+  /** How long the work may take to end by itself before it is broken off. */
+  readonly endMs: number;
+}
+// Three renewals may be slow or lost before the leadership is: on a node with both cores taken the API server needed
+// more than a second for one, and with 6 s a leader lost its lease three times during an install.
+export const TIMING: Timing = {
+  leaseMs: 10_000,
+  validMs: 7_500,
+  renewEveryMs: 2_000,
+  tryEveryMs: 500,
+  endMs: 1_000,
+};
+
+export interface Election {
+  isLeader(): boolean;
+  /** Ends the term if there is one, and gives the lease back for another to take at once. */
+  stop(): Promise<void>;
+}
+
+interface LeaseSpec {
+  readonly holderIdentity?: string;
+  readonly leaseDurationSeconds?: number;
+  readonly leaseTransitions?: number;
+  readonly acquireTime?: string;
+}
+
+/** Kubernetes wants exactly six digits. */
+const microTime = () => new Date().toISOString().replace('Z', '000Z');
+
+/** An instant on both clocks. The monotonic one stands still while a machine sleeps, the other can be set. */
+interface Instant {
+  readonly monotonic: number;
+  readonly wall: number;
+}
+const instant = (): Instant => ({ monotonic: performance.now(), wall: Date.now() });
+/** Never less than what has passed, unless the wall clock is set back during a sleep. */
+const atMostSince = (then: Instant) => Math.max(performance.now() - then.monotonic, Date.now() - then.wall);
+
+/**
+ * Stands for the lease until stopped, and leads whenever it holds it. What moves it is compare-and-swap by
+ * `resourceVersion`; times written by others are never compared with a clock here, only how long ago this process saw
+ * the lease change.
+ */
+export function startElection(settings: ElectionSettings): Election {
+  const { kube, namespace, name, identity, lead, log } = settings;
+  const timing = { ...TIMING, ...settings.timing };
+  const ref: Ref = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace, name };
+  const stopping = new AbortController();
+  let term: Term | null = null;
+
+  const spec = (before: LeaseSpec): LeaseSpec & { renewTime: string } => {
+    const mine = before.holderIdentity === identity;
+    const now = microTime();
+    return {
+      holderIdentity: identity,
+      leaseDurationSeconds: Math.ceil(timing.leaseMs / 1_000),
+      acquireTime: mine ? (before.acquireTime ?? now) : now,
+      renewTime: now,
+      leaseTransitions: (before.leaseTransitions ?? 0) + (mine ? 0 : 1),
+    };
+  };
+  const write = (lease: StoredObject): Promise<StoredObject> =>
+    kube.replace({ ...lease, spec: spec(lease.spec ?? {}) });
+  const create = (): Promise<StoredObject> => {
+    const { apiVersion, kind } = ref;
+    return kube.create({ apiVersion, kind, metadata: { name, namespace }, spec: spec({}) });
+  };
+
+  /** The version of the lease seen last, and since when it has been that; '' is absent. */
+  let seen: { readonly version: string; readonly at: number } | null = null;
+
+  /** One try. @returns the lease and when it was asked for, null while another holds it */
+  async function tryToTake(): Promise<{ lease: StoredObject; askedAt: Instant } | null> {
+    const lease = await kube.get(ref);
+    const version = lease?.metadata.resourceVersion ?? '';
+    const firstLook = seen === null;
+    if (seen?.version !== version) seen = { version, at: performance.now() };
+    const unchangedMs = performance.now() - seen.at;
+    const askedAt = instant();
+    if (lease === null) {
+      // A lease that somebody deleted has a leader who does not know it yet.
+      if (!firstLook && unchangedMs <= timing.leaseMs) return null;
+      return { lease: await create(), askedAt };
+    }
+    const { holderIdentity, leaseDurationSeconds } = (lease.spec ?? {}) as LeaseSpec;
+    const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1_000 : timing.leaseMs;
+    // Held by us already: a call of ours had no answer.
+    const held = holderIdentity && holderIdentity !== identity;
+    if (held && unchangedMs <= promisedMs) return null;
+    return { lease: await write(lease), askedAt };
+  }
+
+  /** @returns the lease as it is now, null when another holds it */
+  async function renew(lease: StoredObject): Promise<StoredObject | null> {
+    try {
+      return await write(lease);
+    } catch (err) {
+      if (!(err instanceof KubeError) || (err.code !== 409 && err.code !== 404)) throw err;
+      // Somebody wrote to it, which may have been us, in a call without an answer; or somebody deleted it.
+      const found = await kube.get(ref);
+      if (found === null) return create();
+      return found.spec?.holderIdentity === identity ? write(found) : null;
+    }
+  }
+
+  /** Leads from a lease just taken until the term ends; resolves when all work has ended and the lease is given back. */
+  async function serve(taken: { lease: StoredObject; askedAt: Instant }): Promise<void> {
+    let { lease, askedAt: provenAt } = taken;
+    const ending = new AbortController();
+    const lost = new AbortController();
+    const current: Term = {
+      ending: ending.signal,
+      lost: lost.signal,
+      isHeld: () => !ending.signal.aborted && atMostSince(provenAt) < timing.validMs,
+    };
+    const lose = (why: string) => {
+      if (ending.signal.aborted) return;
+      log.warn({ lease: name, why }, 'lost the leadership');
+      ending.abort();
+      lost.abort();
+    };
+    const expire = () => lose(`no renewal reached the API server for ${timing.validMs} ms`);
+    let expiry: NodeJS.Timeout | undefined;
+    const extend = (askedAt: Instant) => {
+      provenAt = askedAt;
+      clearTimeout(expiry);
+      expiry = setTimeout(expire, timing.validMs - atMostSince(provenAt));
+    };
+    extend(provenAt);
+    const end = () => ending.abort();
+    stopping.signal.addEventListener('abort', end);
+    ending.signal.addEventListener('abort', () => {
+      clearTimeout(expiry);
+      settings.onLeads?.(false);
+    });
+
+    term = current;
+    settings.onLeads?.(true);
+    log.info({ lease: name, identity }, 'leads');
+    let failed = false;
+    const work = Promise.resolve(current)
+      .then(lead)
+      .catch((err: unknown) => {
+        failed = !ending.signal.aborted;
+        log[failed ? 'error' : 'debug']({ err }, 'the work of the leader failed');
+      })
+      .finally(end);
+
+    let waitMs = timing.renewEveryMs;
+    while (!ending.signal.aborted) {
+      await pause(waitMs, ending.signal);
+      if (ending.signal.aborted) break;
+      const askedAt = instant();
+      try {
+        const renewed = await renew(lease);
+        if (renewed === null) lose('another holds the lease');
+        else {
+          lease = renewed;
+          if (!ending.signal.aborted) extend(askedAt);
+        }
+        waitMs = timing.renewEveryMs;
+      } catch (err) {
+        waitMs = Math.max(timing.renewEveryMs / 6, (err instanceof KubeError && err.retryAfterMs) || 0);
+        log.warn({ err, lease: name }, 'could not renew the lease; trying again');
+      }
+    }
+
+    const wasLost = lost.signal.aborted;
+    const breakOff = setTimeout(() => lost.abort(), timing.endMs);
+    const slow = setTimeout(() => {
+      log.error({ lease: name }, 'the work of a leader goes on after its term; not standing until it ends');
+    }, 10 * timing.endMs);
+    await work;
+    clearTimeout(breakOff);
+    clearTimeout(slow);
+    stopping.signal.removeEventListener('abort', end);
+    term = null;
+    // Only now: whoever takes it may act at once.
+    if (!wasLost) await release(lease);
+    if (failed) await pause(timing.leaseMs, stopping.signal);
+  }
+
+  async function release(lease: StoredObject): Promise<void> {
+    const given = (from: StoredObject) => {
+      const { holderIdentity: _, ...rest } = from.spec as LeaseSpec;
+      return kube.replace({ ...from, spec: { ...rest, leaseDurationSeconds: 1, renewTime: microTime() } });
+    };
+    try {
+      await given(lease).catch(async (err: unknown) => {
+        // The last renewal may have had no answer.
+        const found = err instanceof KubeError && err.code === 409 ? await kube.get(ref) : null;
+        if (found?.spec?.holderIdentity !== identity) throw err;
+        return given(found);
+      });
+      log.info({ lease: name }, 'gave the lease back');
+    } catch (err) {
+      log.warn({ err, lease: name }, 'could not give the lease back; it runs out by itself');
+    }
+  }
+
+  async function run(): Promise<void> {
+    let trouble = '';
+    while (!stopping.signal.aborted) {
+      let waitMs = timing.tryEveryMs;
+      try {
+        const taken = await tryToTake();
+        trouble = '';
+        if (taken !== null) {
+          await (stopping.signal.aborted ? release(taken.lease) : serve(taken));
+          continue;
+        }
+      } catch (err) {
+        const { code, retryAfterMs, message } = err as KubeError;
+        waitMs = Math.max(waitMs, retryAfterMs ?? 0);
+        // Another candidate was faster: nothing is wrong.
+        if (code !== 409 && message !== trouble) {
+          trouble = message;
+          log.warn({ err, lease: name }, 'could not look at the lease; trying again');
+        }
+      }
+      await pause(waitMs * (0.75 + Math.random() / 4), stopping.signal);
+    }
+  }
+  const running = run();
+
+  return {
+    isLeader: () => term?.isHeld() ?? false,
+    async stop() {
+      stopping.abort();
+      await running;
+    },
+  };
+}
