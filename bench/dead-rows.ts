@@ -7,7 +7,7 @@
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import {
-  exchangeRows,
+  ackAndFetchRows,
   openOutbox,
   prepareSession,
 } from '../services/top-clients/adapters/postgres/outbox.ts';
@@ -141,11 +141,11 @@ async function timeLooks(pipeline: Pipeline) {
       return performance.now() - startedAt;
     };
     const fromStart: number[] = [];
-    for (let i = 0; i < 3; i++) fromStart.push(await time(() => exchangeRows(db, ALL, NOTHING, 0)));
+    for (let i = 0; i < 3; i++) fromStart.push(await time(() => ackAndFetchRows(db, ALL, NOTHING, 0)));
     const outbox = openOutbox(db, ALL, silentLog);
     const fromFloor: number[] = [];
     for (let i = 0; i < LOOKS + 20; i++) {
-      const tookMs = await time(() => outbox.exchange(NOTHING));
+      const tookMs = await time(() => outbox.ackAndFetch(NOTHING));
       if (i >= 20) fromFloor.push(tookMs);
     }
     return { fromStart, fromFloor };

@@ -190,14 +190,14 @@ export const consistency: BoardSpec = {
       ],
     },
     {
-      title: 'Are servers told of changes?',
+      title: 'Are page caches invalidated?',
       height: 6,
       panels: [
         {
           kind: 'lines',
           title: 'Outages of change notifications',
           description:
-            "Times a projector found the database's queue of notifications full and wrote without telling page servers, who are told that anything may have changed once it has room.",
+            "Times a projector found the database's queue of notifications full and wrote without notifying page servers. Once it has room they are notified that anything may have changed.",
           unit: rateUnitOf('topclients_projector_notification_outages_total'),
           queries: [
             {
@@ -211,19 +211,21 @@ export const consistency: BoardSpec = {
         },
         {
           kind: 'states',
-          title: 'Servers told of changes',
+          title: 'Cache invalidation connected',
           description:
-            'By the database of the page, so that what they remember is shown without asking. Asks: at least one server is not told and asks at every visit, which is as right and slower; look at its log for why.',
-          unit: unitOf('topclients_page_told_of_changes'),
-          words: { 0: 'asks', 1: 'told', good: 1 },
-          queries: [{ expr: min(series('topclients_page_told_of_changes'), 'page'), legend: '{{page}}' }],
+            'Change notifications of the database reach the servers of the page, so that a cached list is shown without asking the view. Asks: at least one server is not connected and asks at every visit, which is as right and slower; look at its log for why.',
+          unit: unitOf('topclients_page_cache_invalidation_connected'),
+          words: { 0: 'asks', 1: 'connected', good: 1 },
+          queries: [
+            { expr: min(series('topclients_page_cache_invalidation_connected'), 'page'), legend: '{{page}}' },
+          ],
           emptyWhen: 'no page of one seller is asynchronous',
         },
         {
           kind: 'lines',
           title: 'Queue of notifications',
           description:
-            "Of each page's database server, shared with whatever else is on it. It grows while a session that listens stays in a transaction. Above 40 % servers ask at every visit, above 50 % nobody is told.",
+            "Of each page's database server, shared with whatever else is on it. It grows while a session that listens stays in a transaction. Above 40 % servers ask at every visit, above 50 % nobody is notified.",
           unit: unitOf('topclients_page_notify_queue_used_ratio'),
           queries: [
             { expr: max(series('topclients_page_notify_queue_used_ratio'), 'page'), legend: '{{page}}' },

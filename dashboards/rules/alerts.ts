@@ -412,7 +412,7 @@ export function alertRules(
       ),
       '5m',
       'A session keeps the notifications of the database server of the {{ $labels.page }} page from being cleared',
-      `{{ $value | humanizePercentage }} of the queue is taken; above 50 % page servers are told of nothing and ask for each list at every visit, and whatever else sends notifications on that server fails once it is full. Nothing of ours stops.`,
+      `{{ $value | humanizePercentage }} of the queue is taken; above 50 % page servers are notified of nothing and ask for each list at every visit, and whatever else sends notifications on that server fails once it is full. Nothing of ours stops.`,
     ),
     alert(
       'TopClientsPageUnknownToSource',

@@ -239,7 +239,7 @@ export const METRICS = {
   },
   topclients_relay_errors_total: {
     type: 'counter',
-    help: 'Failures by step: lead (get or keep a shard), exchange (with the outbox), send (to Kafka)',
+    help: 'Failures by step: lead (get or keep a shard), ack_and_fetch (in the outbox), send (to Kafka)',
     unit: 'errors',
     labels: ['step'],
     owner: 'outbox-relay',
@@ -498,16 +498,16 @@ export const METRICS = {
     labels: ['page'],
     owner: 'page-server',
   },
-  topclients_page_told_of_changes: {
+  topclients_page_cache_invalidation_connected: {
     type: 'gauge',
-    help: '1 while the database tells this process of changes of its view; 0: the process asks at every visit',
+    help: '1 while change notifications of the view reach this process, so that cache entries are hits; 0: the process asks the view at every visit',
     unit: 'bool',
     labels: ['page'],
     owner: 'page-server',
   },
   topclients_page_notify_queue_used_ratio: {
     type: 'gauge',
-    help: "Share of the queue of notifications of the page's database server that is taken; above one half nothing is told; 0 while not connected",
+    help: "Share of the queue of notifications of the page's database server that is taken; above one half nobody is notified; 0 while not connected",
     unit: 'ratio',
     labels: ['page'],
     owner: 'page-server',
@@ -717,7 +717,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['unavailable', 'too-many-requests'],
   ),
   shard: { atMost: 64 },
-  step: oneOf('lead', 'exchange', 'send'),
+  step: oneOf('lead', 'ack_and_fetch', 'send'),
   partition: { atMost: 1_000 },
   /** Of a partition that a process owns. */
   state: oneOf('positioning', 'running', 'releasing'),

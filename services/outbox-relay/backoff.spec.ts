@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
-import { Pace } from './pacing.ts';
+import { Backoff } from './backoff.ts';
 
 test('waits grow from the shortest to the longest, and begin anew when there was something to do', () => {
-  const pace = new Pace(2, 20, 2);
+  const pace = new Backoff(2, 20, 2);
   expect([pace.next(), pace.next(), pace.next(), pace.next(), pace.next(), pace.next()]).toEqual([
     2, 4, 8, 16, 20, 20,
   ]);

@@ -1,5 +1,5 @@
 /** How long to wait, in ms, before looking again: short while rows come, longer the longer none came. */
-export class Pace {
+export class Backoff {
   readonly #shortest: number;
   readonly #longest: number;
   readonly #growth: number;

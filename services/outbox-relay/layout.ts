@@ -3,7 +3,7 @@ import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { readLayout, storeFirstLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
-import { Pace } from './pacing.ts';
+import { Backoff } from './backoff.ts';
 
 /**
  * Sees to it that the source's database says by how many partitions messages are divided: by as many as the topic has
@@ -18,7 +18,7 @@ export async function ensureLayout(
   ended: AbortSignal,
   log: Log,
 ): Promise<boolean> {
-  const backOff = new Pace(50, 2_000, 2);
+  const backOff = new Backoff(50, 2_000, 2);
   while (!ended.aborted) {
     if (await readLayout(db)) return true;
     const partitions = await countPartitions().catch((err: unknown) => {

@@ -16,11 +16,15 @@ const SERVER_PATIENCE_MS = 5_000;
 /** The leader itself stops earlier, counted from before its last successful sign of life. */
 const LEASE_MS = 3_000;
 
-/** Leadership over a shard, for as long as `lost` has not been aborted. */
-export interface Lease {
-  readonly lost: AbortSignal;
+/** Keeps a deposed leader, a zombie, from acting: asked before each act. */
+export interface Fence {
   /** Asks the clock, for a process that slept through its timers. */
-  isValid(): boolean;
+  isHeld(): boolean;
+}
+
+/** Leadership over a shard, for as long as `lost` has not been aborted. */
+export interface Lease extends Fence {
+  readonly lost: AbortSignal;
   /** Gives the leadership back at once. */
   release(): Promise<void>;
 }
@@ -118,7 +122,7 @@ function holdLease(db: pg.Client, backend: number, lost: AbortController, since:
   lost.signal.addEventListener('abort', onLost);
   return {
     lost: lost.signal,
-    isValid: () => !lost.signal.aborted && Date.now() < validUntil,
+    isHeld: () => !lost.signal.aborted && Date.now() < validUntil,
     async release() {
       lost.signal.removeEventListener('abort', onLost);
       await rest();

@@ -21,10 +21,10 @@ import {
   tellWhatNobodyTold,
 } from '../top-clients/adapters/postgres/outbox.ts';
 import { readLayout, readProgress } from '../top-clients/adapters/postgres/partition-layout.ts';
+import { Backoff } from './backoff.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
-import { Pace } from './pacing.ts';
 import { openPublisher } from './publisher.ts';
 import { relayRows } from './shard.ts';
 import { tracedRelay } from './traces.ts';
@@ -83,7 +83,7 @@ export const role = defineRole({
       log.info({ shard: shard.index, of: shard.of }, 'leads the shard');
       const term = new AbortController();
       const ended = AbortSignal.any([stop.signal, lease.lost, term.signal]);
-      const publisher = openPublisher('outbox-relay', kafka, log, () => lease.isValid());
+      const publisher = openPublisher('outbox-relay', kafka, log, lease);
       metrics.leads(shard.index, true);
       lease.lost.addEventListener('abort', () => {
         metrics.leads(shard.index, false);
@@ -104,11 +104,11 @@ export const role = defineRole({
           await relayRows(
             {
               ...outbox,
-              exchange: async (exchange) => {
+              ackAndFetch: async (one) => {
                 try {
-                  return await outbox.exchange(exchange);
+                  return await outbox.ackAndFetch(one);
                 } catch (err) {
-                  metrics.failed('exchange');
+                  metrics.failed('ack_and_fetch');
                   throw err;
                 }
               },
@@ -123,7 +123,7 @@ export const role = defineRole({
               },
             },
             ended,
-            () => !ended.aborted && lease.isValid(),
+            { isHeld: () => !ended.aborted && lease.isHeld() },
             log,
           );
         } finally {
@@ -139,7 +139,7 @@ export const role = defineRole({
     };
 
     const serveShard = async (shard: Shard): Promise<void> => {
-      const backOff = new Pace(100, 1_000, 2);
+      const backOff = new Backoff(100, 1_000, 2);
       while (!stop.signal.aborted) {
         const startedAt = performance.now();
         try {

@@ -6,7 +6,7 @@ import type {
 import { meaningOf, REASONS } from './refusals.ts';
 import type { ShardObserver } from './shard.ts';
 
-type Step = 'lead' | 'exchange' | 'send';
+type Step = 'lead' | 'ack_and_fetch' | 'send';
 
 /** The relay's metrics, every series present from the start. */
 export function openRelayMetrics(metrics: Metrics, shards: number) {
@@ -28,7 +28,7 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const republished = metrics.gauge('topclients_republish_done_sellers');
   const progressed = metrics.gauge('topclients_republish_progress_timestamp_seconds');
   const led = new Set<number>();
-  for (const step of ['lead', 'exchange', 'send'] as const) errors.inc({ step }, 0);
+  for (const step of ['lead', 'ack_and_fetch', 'send'] as const) errors.inc({ step }, 0);
   for (const reason of REASONS) sendErrors.inc({ kind: meaningOf(reason).kind, reason }, 0);
   for (let shard = 0; shard < shards; shard++) {
     leader.set({ shard }, 0);

@@ -4,6 +4,7 @@ import { type KafkaSettings, openKafka, openSocket, type Producer } from '#platf
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
+import type { Fence } from './lease.ts';
 import type { Message } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
 import { failureOf, PRODUCER_LOST } from './refusals.ts';
@@ -37,15 +38,10 @@ const SETTLE_MS = 1_000;
  * that another broker has not answered yet must not arrive behind that, so the old producer's requests are settled
  * first, and its connections reset.
  *
- * @param mayWrite asked at every write to a socket; a process that was asleep while its leadership went to another
+ * @param fence asked at every write to a socket; a process that was asleep while its leadership went to another
  * must not send what it was about to
  */
-export function openPublisher(
-  clientId: string,
-  settings: KafkaSettings,
-  log: Log,
-  mayWrite: () => boolean,
-): Publisher {
+export function openPublisher(clientId: string, settings: KafkaSettings, log: Log, fence: Fence): Publisher {
   const sockets = new Set<Socket>();
   const kafka = openKafka(clientId, settings, log, (args) => {
     const socket = openSocket(args);
@@ -53,7 +49,7 @@ export function openPublisher(
     socket.once('close', () => sockets.delete(socket));
     const write = socket.write.bind(socket);
     socket.write = ((...message: Parameters<typeof write>) => {
-      if (!cut && mayWrite()) return write(...message);
+      if (!cut && fence.isHeld()) return write(...message);
       resetConnection(socket);
       return false;
     }) as typeof write;

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
-import type { Exchange, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import type { AckAndFetch, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { RETRY_EVERY_MS } from './held.ts';
 import type { Message } from './message.ts';
 import type { Publisher } from './publisher.ts';
@@ -72,7 +72,7 @@ function rig(
     end() {},
   };
   const outbox = {
-    async exchange({ remove, except, held, limit }: Exchange) {
+    async ackAndFetch({ remove, except, held, limit }: AckAndFetch) {
       for (const id of remove) {
         waiting.splice(
           waiting.findIndex((one) => one.id === id),
@@ -97,21 +97,21 @@ function rig(
     held: (sellers) => void told.push(`${sellers} held`),
   };
   const run = () =>
-    relayRows(outbox, publisher, observer, ended.signal, () => !ended.signal.aborted, silentLog, {
+    relayRows(outbox, publisher, observer, ended.signal, { isHeld: () => !ended.signal.aborted }, silentLog, {
       prefetchFrom,
       clock,
     });
   return { run, attempts, acknowledged, waiting, ended, outbox, told, released };
 }
 
-test('an exchange that removes the tombstone of an erasure tells of it, and no other does', async () => {
+test('an ack that removes the tombstone of an erasure confirms it, and no other does', async () => {
   const tombstone = { ...row(2, 7, 2), type: 'seller-erased', value: null };
   const { run, outbox } = rig([row(1, 7, 1), tombstone, row(3, 8, 1)]);
   const tells: unknown[] = [];
-  const { exchange } = outbox;
-  outbox.exchange = (one) => {
-    if (one.remove.length > 0) tells.push([one.remove, one.tellsErasures]);
-    return exchange(one);
+  const { ackAndFetch } = outbox;
+  outbox.ackAndFetch = (one) => {
+    if (one.remove.length > 0) tells.push([one.remove, one.endsErasures]);
+    return ackAndFetch(one);
   };
   await run();
   expect(tells).toEqual([[[1, 2, 3], true]]);
@@ -411,10 +411,10 @@ test('a deletion that fails ends the loop before a later row is deleted', async 
   const { run, outbox, waiting } = rig(
     Array.from({ length: LIMITS.rowsPerBatch * 2 }, (_, i) => row(i + 1, 1, i + 1)),
   );
-  const { exchange } = outbox;
-  outbox.exchange = async (one) => {
+  const { ackAndFetch } = outbox;
+  outbox.ackAndFetch = async (one) => {
     if (one.remove.length > 0) throw new Error('statement timeout');
-    return exchange(one);
+    return ackAndFetch(one);
   };
   await expect(run()).rejects.toThrow('statement timeout');
   expect(waiting).toHaveLength(LIMITS.rowsPerBatch * 2);
@@ -429,10 +429,10 @@ test('under a backlog the next batch is taken while one is on its way, without w
     exchanges.push(exchanged);
   });
   let exchanged = 0;
-  const { exchange } = outbox;
-  outbox.exchange = (one) => {
+  const { ackAndFetch } = outbox;
+  outbox.ackAndFetch = (one) => {
     exchanged += 1;
-    return exchange(one);
+    return ackAndFetch(one);
   };
   await run();
   // One before the first batch; each of the batches finds the next one taken by the time it arrives.
@@ -479,8 +479,8 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
           // So that batches taken ahead and others follow one another.
           { prefetchFrom: 3, clock: virtualClock() },
         );
-        const { exchange } = outbox;
-        outbox.exchange = async (one) => {
+        const { ackAndFetch } = outbox;
+        outbox.ackAndFetch = async (one) => {
           for (let i = chance(); i > 0 && later.length > 0; i--) {
             const { sellerId } = later[chance() % later.length]!;
             const [first] = later.splice(
@@ -489,7 +489,7 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
             );
             waiting.push(first!);
           }
-          return exchange(one);
+          return ackAndFetch(one);
         };
         await run();
         for (const seller of versions.keys()) {

@@ -2,9 +2,10 @@ import { SELLER_MOVED } from '#contracts/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import { Backoff } from './backoff.ts';
 import { HeldSellers } from './held.ts';
+import type { Fence } from './lease.ts';
 import { at, type Message, sizeOf, toMessage } from './message.ts';
-import { Pace } from './pacing.ts';
 import type { Publisher } from './publisher.ts';
 import { failureOf, isSize, meaningOf, type SendFailure } from './refusals.ts';
 
@@ -60,7 +61,7 @@ interface Batch {
  * A batch of which a record is refused for good is halved until that record is found; its seller is held, and everyone
  * else goes on.
  *
- * @param mayRun asked before every attempt; false ends the loop (the leadership is gone)
+ * @param fence asked before every attempt; no longer held, it ends the loop
  * @throws whatever the database throws; the caller starts anew, and what was sent and not deleted is sent again
  */
 export async function relayRows(
@@ -68,14 +69,14 @@ export async function relayRows(
   publisher: Publisher,
   observer: ShardObserver,
   ended: AbortSignal,
-  mayRun: () => boolean,
+  fence: Fence,
   log: Log,
   { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK, pacing = IDLE }: RelayOptions = {},
 ): Promise<void> {
-  const idle = new Pace(pacing.shortestMs, pacing.longestMs, pacing.growth);
+  const idle = new Backoff(pacing.shortestMs, pacing.longestMs, pacing.growth);
   const size = new BatchSize();
   const held = new HeldSellers(log, clock);
-  const sender = new Sender(publisher, observer, ended, mayRun, log, clock);
+  const sender = new Sender(publisher, observer, ended, fence, log, clock);
   const hold = (row: OutboxRow, failure: SendFailure) => {
     held.hold(row, failure);
     observer.held(held.size);
@@ -116,11 +117,11 @@ export async function relayRows(
 
   /** Acknowledged, and not deleted yet. */
   let sent: readonly number[] = [];
-  let tellsErasures = false;
-  const exchange = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
-    const rows = outbox.exchange({ remove: sent, tellsErasures, except, held: held.list(), limit });
+  let endsErasures = false;
+  const ackAndFetch = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
+    const rows = outbox.ackAndFetch({ remove: sent, endsErasures, except, held: held.list(), limit });
     sent = [];
-    tellsErasures = false;
+    endsErasures = false;
     rows.catch(() => {}); // Awaited later, perhaps after something else has failed.
     return rows;
   };
@@ -132,7 +133,7 @@ export async function relayRows(
       // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
       // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
       sent = [...sent, ...idsOf(batch)];
-      tellsErasures ||= batch.rows.some(endsErasure);
+      endsErasures ||= batch.rows.some(endsErasure);
     }
     return outcome;
   };
@@ -187,28 +188,28 @@ export async function relayRows(
     return true;
   };
 
-  let rows = await exchange([]);
-  while (mayRun()) {
+  let rows = await ackAndFetch([]);
+  while (fence.isHeld()) {
     const due = held.due();
     if (due !== null && !(await tryHeld(due))) break;
     const batch = batchOf(size.cut(rows));
     if (batch.rows.length === 0) {
       // There may be rows, all of sellers who are held only now.
       if (rows.length === 0) await clock.pause(idle.next(), ended);
-      if (mayRun()) rows = await exchange([]);
+      if (fence.isHeld()) rows = await ackAndFetch([]);
       continue;
     }
     idle.reset();
     const startedAt = clock.monotonic();
     const sending = send(batch, batch.rows.length > 1 || held.hasRoom());
-    const following = batch.rows.length >= prefetchFrom ? exchange(idsOf(batch)) : null;
+    const following = batch.rows.length >= prefetchFrom ? ackAndFetch(idsOf(batch)) : null;
     const outcome = await sending;
     if (outcome === 'ended') break;
     if (outcome !== 'sent') {
       // What was taken ahead may be of a seller who will be held.
       await following;
       if (!(await sendInParts(outcome))) break;
-      if (mayRun()) rows = await exchange([]);
+      if (fence.isHeld()) rows = await ackAndFetch([]);
       continue;
     }
     size.grow();
@@ -217,10 +218,10 @@ export async function relayRows(
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       await clock.pause(restAfter(clock.monotonic() - startedAt), ended);
-      if (mayRun()) rows = await exchange([]);
+      if (fence.isHeld()) rows = await ackAndFetch([]);
     }
   }
-  if (sent.length > 0) await exchange([], 0);
+  if (sent.length > 0) await ackAndFetch([], 0);
 }
 
 /**
@@ -244,7 +245,7 @@ class Sender {
   readonly #publisher: Publisher;
   readonly #observer: ShardObserver;
   readonly #ended: AbortSignal;
-  readonly #mayRun: () => boolean;
+  readonly #fence: Fence;
   readonly #log: Log;
   readonly #clock: Clock;
   #blockedBy: SendFailure['reason'] | null = null;
@@ -254,14 +255,14 @@ class Sender {
     publisher: Publisher,
     observer: ShardObserver,
     ended: AbortSignal,
-    mayRun: () => boolean,
+    fence: Fence,
     log: Log,
     clock: Clock,
   ) {
     this.#publisher = publisher;
     this.#observer = observer;
     this.#ended = ended;
-    this.#mayRun = mayRun;
+    this.#fence = fence;
     this.#log = log;
     this.#clock = clock;
   }
@@ -277,9 +278,9 @@ class Sender {
       late = true;
       this.#isBlocked(last, batch);
     });
-    const backOff = new Pace(50, 2_000, 2);
+    const backOff = new Backoff(50, 2_000, 2);
     try {
-      while (this.#mayRun()) {
+      while (this.#fence.isHeld()) {
         try {
           await this.#publisher.send(going.messages);
           this.#goesOn();

@@ -76,18 +76,18 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
     res.locals['requestId'] as string,
     ...security,
   ];
-  const setCommonHeaders = (res: Response): void => {
+  const writeCommonHeaders = (res: Response): void => {
     const headers = commonHeaders(res);
     for (let i = 0; i < headers.length; i += 2) res.setHeader(headers[i]!, headers[i + 1]!);
   };
-  const refuse = refuseWith(site, setCommonHeaders);
-  const dress: RequestHandler = (_req, res, next) => {
-    setCommonHeaders(res);
+  const refuse = refuseWith(site, writeCommonHeaders);
+  const setCommonHeaders: RequestHandler = (_req, res, next) => {
+    writeCommonHeaders(res);
     next();
   };
   const context: PageContext = {
     commonHeaders,
-    dress,
+    setCommonHeaders,
     site,
     log,
     metrics: options.metrics,
@@ -113,8 +113,8 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
   };
   app.use(begin);
 
-  app.get('/assets/:name', dress, assets.serve);
-  app.get('/logos/:file', dress, serveLogos());
+  app.get('/assets/:name', setCommonHeaders, assets.serve);
+  app.get('/logos/:file', setCommonHeaders, serveLogos());
   app.use(traceRequests(options.tracing));
   const router = express.Router();
   options.mount(router, context);

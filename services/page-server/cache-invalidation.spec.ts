@@ -1,11 +1,11 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { ViewChanges } from './view-changes.ts';
+import { ChangeNotifications } from './cache-invalidation.ts';
 
 /** A clock by hand, and changes on it. */
 function rig() {
   let now = 0;
-  return { changes: new ViewChanges({ monotonic: () => now }), later: () => (now += 1) };
+  return { changes: new ChangeNotifications({ monotonic: () => now }), later: () => (now += 1) };
 }
 
 test('nothing is known before it listens, after it was lost, and of what was read before it listened again', () => {
@@ -23,7 +23,7 @@ test('nothing is known before it listens, after it was lost, and of what was rea
   expect(changes.isUnchanged(1, later())).toBe(true);
 });
 
-test('a seller who was told of is changed for what was asked before, and the others are not', () => {
+test('a seller whose row changed is invalidated for what was asked before, and the others are not', () => {
   const { changes, later } = rig();
   changes.begin();
   const before = later();
@@ -32,8 +32,8 @@ test('a seller who was told of is changed for what was asked before, and the oth
   const after = later();
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, before))).toEqual([false, false, true]);
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([true, true, true]);
-  expect([3, 14, 4].map((id) => changes.hasChanged(id, before))).toEqual([true, true, false]);
-  expect([3, 14, 4].map((id) => changes.hasChanged(id, after))).toEqual([false, false, false]);
+  expect([3, 14, 4].map((id) => changes.isInvalidated(id, before))).toEqual([true, true, false]);
+  expect([3, 14, 4].map((id) => changes.isInvalidated(id, after))).toEqual([false, false, false]);
   changes.note('*');
   expect([3, 14, 4].map((id) => changes.isUnchanged(id, after))).toEqual([false, false, false]);
 });
@@ -47,15 +47,15 @@ test('what comes after it was lost does not make it know again', () => {
   expect(changes.isUnchanged(2, later())).toBe(false);
 });
 
-test('what was told at the very instant of a question has changed for it', () => {
+test('a notification at the very instant of a question invalidates its answer', () => {
   const { changes, later } = rig();
   changes.begin();
   const asked = later();
   changes.note('1');
-  expect([changes.isUnchanged(1, asked), changes.hasChanged(1, asked)]).toEqual([false, true]);
+  expect([changes.isUnchanged(1, asked), changes.isInvalidated(1, asked)]).toEqual([false, true]);
 });
 
-test('memory is bounded: more sellers than are remembered count as changed, all of them', () => {
+test('memory is bounded: beyond the most sellers that are kept, every entry is invalidated', () => {
   const { changes, later } = rig();
   changes.begin();
   const since = later();
@@ -66,7 +66,7 @@ test('memory is bounded: more sellers than are remembered count as changed, all 
   expect(changes.isUnchanged(999_999, later())).toBe(true);
 });
 
-test('whatever is told in whatever order, no list that changed after it was read is unchanged', () => {
+test('whatever order notifications come in, no list that changed after it was read is unchanged', () => {
   const step = fc.oneof(
     fc.record({ do: fc.constant('change' as const), seller: fc.integer({ min: 1, max: 4 }) }),
     fc.record({ do: fc.constant('read' as const), seller: fc.integer({ min: 1, max: 4 }) }),

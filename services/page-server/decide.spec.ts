@@ -106,7 +106,7 @@ describe('after the source of truth was asked', () => {
   });
 });
 
-test('whatever is held, asked for and answered: full means at least the version asked for, and missing shows nothing', () => {
+test('whatever is held, asked for and answered: full means at minVersion the version asked for, and missing shows nothing', () => {
   const version = fc.nat({ max: 5 });
   const held = fc.option(version, { nil: undefined });
   fc.assert(
@@ -116,29 +116,29 @@ test('whatever is held, asked for and answered: full means at least the version 
       fc.boolean(),
       version,
       fc.option(version, { nil: null }),
-      (kind, heldVersion, empty, least, answered) => {
+      (kind, heldVersion, empty, minVersion, answered) => {
         const decision =
           kind === 'nothing'
             ? decideWithNothing()
             : kind === 'lists'
               ? decideWithList(
                   heldVersion === undefined ? undefined : listAt(heldVersion, empty ? [] : [spotify]),
-                  least,
+                  minVersion,
                 )
               : decideWithIds(
                   heldVersion === undefined ? undefined : idsAt(heldVersion, empty ? [] : ['1']),
-                  least,
+                  minVersion,
                 );
         const answer = answered === null ? null : listAt(answered);
-        if (decision.do !== 'show' && isBeyond(decision, answer, least)) {
-          return expect(least).toBeGreaterThan(
+        if (decision.do !== 'show' && isBeyond(decision, answer, minVersion)) {
+          return expect(minVersion).toBeGreaterThan(
             Math.max(kind === 'nothing' ? 0 : (heldVersion ?? 0), answered!),
           );
         }
-        const shown = decision.do === 'show' ? decision.shown : settle(decision, answer, least);
+        const shown = decision.do === 'show' ? decision.shown : settle(decision, answer, minVersion);
         if (shown.outcome === 'stale') expect(answered).toBeNull();
         if (shown.outcome === 'missing') expect(shown.list).toBeNull();
-        else expect(shown.list!.version >= least).toBe(shown.outcome === 'full');
+        else expect(shown.list!.version >= minVersion).toBe(shown.outcome === 'full');
       },
     ),
   );

@@ -21,27 +21,27 @@ export const MISSING: Shown = { outcome: 'missing', list: null };
  */
 const NEVER: ClientList = { version: 0, committedAt: null, clients: [], total: 0 };
 
-const shownAt = (list: ClientList, least: number): Shown => ({
-  outcome: list.version >= least ? 'full' : 'stale',
+const shownAt = (list: ClientList, minVersion: number): Shown => ({
+  outcome: list.version >= minVersion ? 'full' : 'stale',
   list,
 });
 
 /** The page holds whole lists: the source of truth is only asked when the reader has seen a newer version. */
-export function decideWithList(held: ClientList | undefined, least: number): Decision {
+export function decideWithList(held: ClientList | undefined, minVersion: number): Decision {
   const list = held ?? NEVER;
-  const shown = shownAt(list, least);
+  const shown = shownAt(list, minVersion);
   return shown.outcome === 'full'
     ? { do: 'show', shown }
     : { do: 'ask for the list', known: list.version, otherwise: shown };
 }
 
 /** The page holds ids: the source of truth is asked for sellers who have clients, and spared for the others. */
-export function decideWithIds(held: ClientIds | undefined, least: number): Decision {
+export function decideWithIds(held: ClientIds | undefined, minVersion: number): Decision {
   if (held === undefined || held.clientIds.length === 0) {
     const { version, committedAt } = held ?? NEVER;
-    return decideWithList({ version, committedAt, clients: [], total: 0 }, least);
+    return decideWithList({ version, committedAt, clients: [], total: 0 }, minVersion);
   }
-  return held.version >= least
+  return held.version >= minVersion
     ? { do: 'ask for clients', held, otherwise: MISSING }
     : { do: 'ask for the list', known: held.version, otherwise: MISSING };
 }
@@ -56,9 +56,11 @@ export const decideWithNothing = (): Decision => ({ do: 'ask for the list', know
 export const isBeyond = (
   decision: Exclude<Decision, { do: 'show' }>,
   answer: ClientList | null,
-  least: number,
+  minVersion: number,
 ): answer is ClientList =>
-  decision.do === 'ask for the list' && answer !== null && least > Math.max(answer.version, decision.known);
+  decision.do === 'ask for the list' &&
+  answer !== null &&
+  minVersion > Math.max(answer.version, decision.known);
 
 /**
  * What is shown after the source of truth was asked. A list is the newest there is; should it still be older than what
@@ -68,12 +70,12 @@ export const isBeyond = (
 export function settle(
   decision: Exclude<Decision, { do: 'show' }>,
   answer: ClientList | null,
-  least: number,
+  minVersion: number,
 ): Shown {
   if (answer === null) return decision.otherwise;
-  if (decision.do === 'ask for the list') return shownAt(answer, least);
+  if (decision.do === 'ask for the list') return shownAt(answer, minVersion);
   const { version, committedAt } = decision.held;
-  return shownAt({ ...answer, version, committedAt }, least);
+  return shownAt({ ...answer, version, committedAt }, minVersion);
 }
 
 const RANK: Readonly<Record<Outcome, number>> = { full: 0, stale: 1, missing: 2 };

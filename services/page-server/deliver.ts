@@ -9,7 +9,7 @@ import {
   settle,
   worst,
 } from './decide.ts';
-import type { LeastVersion } from './min-version.ts';
+import type { MinVersion } from './min-version.ts';
 import type { Call, Source } from './source-client.ts';
 
 export interface Delivered {
@@ -40,7 +40,7 @@ export interface DeliverySettings {
 /** What one request brings along. */
 export interface DeliveryRequest {
   readonly address: unknown;
-  readonly least: LeastVersion;
+  readonly minVersion: MinVersion;
   readonly db: PageDatabase;
   /** The call to the source of truth that may be made now; its deadline shrinks with what is left for the page. */
   readonly call: () => Call;
@@ -60,7 +60,7 @@ export async function deliver(
   settings: DeliverySettings,
   request: DeliveryRequest,
 ): Promise<Delivered | Undelivered | null> {
-  const { address, db, least } = request;
+  const { address, db, minVersion } = request;
   const began = performance.now();
   const elapsed = () => performance.now() - began;
 
@@ -70,13 +70,13 @@ export async function deliver(
       return own === null ? null : { own, shown: null, outcome: null, ownMs: elapsed(), sourceMs: 0 };
     }
     case 'asynchronous': {
-      const read = await reads.withLists(db, address, least);
+      const read = await reads.withLists(db, address, minVersion);
       if (read === null) return null;
       const ownMs = elapsed();
       return finish(
         read.own,
         page.sellersOf(read.own),
-        (id) => decideWithList(read.held.get(id), least(id)),
+        (id) => decideWithList(read.held.get(id), minVersion(id)),
         ownMs,
       );
     }
@@ -87,7 +87,7 @@ export async function deliver(
       return finish(
         read.own,
         page.sellersOf(read.own),
-        (id) => decideWithIds(read.held.get(id), least(id)),
+        (id) => decideWithIds(read.held.get(id), minVersion(id)),
         ownMs,
       );
     }
@@ -141,7 +141,8 @@ export async function deliver(
       const isCaused =
         settings.delivery !== 'synchronous' &&
         asking.some(
-          ({ sellerId, decision }) => decision.do === 'ask for the list' && least(sellerId) > decision.known,
+          ({ sellerId, decision }) =>
+            decision.do === 'ask for the list' && minVersion(sellerId) > decision.known,
         );
       const may = isCaused ? request.mayCauseCall() : 'yes';
       if (may !== 'yes') return { undelivered: 'limited', ...may };
@@ -150,10 +151,10 @@ export async function deliver(
       sourceMs = performance.now() - asked;
       for (const { sellerId, decision } of asking) {
         const answer = answers(sellerId);
-        if (isBeyond(decision, answer, least(sellerId))) {
+        if (isBeyond(decision, answer, minVersion(sellerId))) {
           return { undelivered: 'beyond', sellerId, version: answer.version };
         }
-        shown.set(sellerId, settle(decision, answer, least(sellerId)));
+        shown.set(sellerId, settle(decision, answer, minVersion(sellerId)));
       }
     }
     const outcome = worst(shown.values());

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import type { ListMemory } from '#pages/page.ts';
-import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
+import { CACHE_TTL_MS } from '#pages/list-cache.ts';
+import type { EvictableCache } from '#pages/page.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -12,7 +12,7 @@ const DEADLINE_MS = 2_000;
 const AT_A_TIME = 1_000;
 
 const LAST = 'select coalesce(max(id), 0) as last from erased';
-// In one statement with what there is to forget, so that who reads the one has read the other.
+// In one statement with whom to evict, so that who reads the one has read the other.
 const REPORT = `with report as (
     insert into page_server (id, forgot_through) values ($1, $2)
     on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp())
@@ -24,14 +24,14 @@ interface Erased {
 }
 
 /**
- * Forgets what this process remembers of erased sellers, and says so in the page's database (page-servers-forget.sql), until
- * the signal aborts. While it cannot, it remembers nothing for longer than the trust time, as whoever waits for it
- * takes for granted (page-memory.ts). So it does when it comes late: what it missed may be gone from the table.
+ * Evicts erased sellers from this process's cache, and reports it in the page's database (page-servers-forget.sql), until
+ * the signal aborts. While it cannot, it caches nothing for longer than the TTL, as whoever waits for its report
+ * takes for granted (page-caches.ts). So it does when it comes late: what it missed may be gone from the table.
  * @param db whose search path begins with the view's schema
  */
-export async function forgetErased(
+export async function evictErased(
   db: Queryable,
-  memory: ListMemory,
+  cache: EvictableCache,
   signal: AbortSignal,
   log: Log,
   clock: Clock = SYSTEM_CLOCK,
@@ -45,27 +45,24 @@ export async function forgetErased(
     try {
       if (through === null) {
         const { rows } = await asked(db.query<{ last: number }>(LAST));
-        // Whatever it remembers was read before: from here on every row is seen.
-        memory.forgetUnlessAskedWithin(0);
+        // What is cached was read before: from here on every row is seen.
+        cache.evictOlderThan(0);
         through = rows[0]!.last;
       }
       const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, through]));
-      for (const { seller_id } of rows) memory.forgetSeller(seller_id);
+      for (const { seller_id } of rows) cache.evictSeller(seller_id);
       found = rows.length;
       through = rows.at(-1)?.id ?? through;
-      if (fails) log.info('says again what it forgot of erased sellers');
+      if (fails) log.info('reports again that erased sellers are evicted');
       fails = false;
     } catch (err) {
       if (signal.aborted) return;
       if (!fails) {
-        log.warn(
-          { err },
-          'cannot say what it forgot of erased sellers; remembers no list for long meanwhile',
-        );
+        log.warn({ err }, 'cannot report that erased sellers are evicted; caches no list for long meanwhile');
       }
       fails = true;
       through = null;
-      memory.forgetUnlessAskedWithin(LONGEST_TRUST_MS);
+      cache.evictOlderThan(CACHE_TTL_MS);
     }
     if (found === 0) await clock.pause(fails ? TRY_AGAIN_MS : REPORT_EVERY_MS, signal);
   }

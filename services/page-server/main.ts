@@ -3,7 +3,7 @@ import { Delivery } from '#contracts/delivery.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
-import { TOLD_NOTHING } from '#pages/page.ts';
+import { NO_INVALIDATION_FEED } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import {
@@ -30,13 +30,13 @@ import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
 import { openIdentity } from '../auth/verifier.ts';
 import { createPageApp } from './app.ts';
-import { ChangesToShow, watchChanges } from './changes-to-show.ts';
-import { forgetErased } from './forget-erased.ts';
+import { ChangeNotifications, followChangeNotifications } from './cache-invalidation.ts';
+import { evictErased } from './evict-erased.ts';
 import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
 import { openSource } from './source-client.ts';
-import { followViewChanges, ViewChanges } from './view-changes.ts';
+import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
  * Encoded pages share buffers of this many bytes; one of its own for each page costs 2 to 3 µs more, and the larger the
@@ -71,7 +71,7 @@ export const role = defineRole({
     databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", databaseUrl()),
     databasePool: setting(
       'TC_DATABASE_POOL',
-      'connections to it, at most, beside the one that is told of changes',
+      'connections to it, at most, beside the one that listens to change notifications',
       integer(1, 500).default(10),
     ),
     sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
@@ -184,9 +184,9 @@ export const role = defineRole({
         { log, metrics },
       );
       releases.push('source', source.close);
-      const changes = new ChangesToShow();
-      const told = new ViewChanges();
-      mount = mountPage(page, { ...config, database, source, told, changes });
+      const traceLinks = new TraceLinks();
+      const feed = new ChangeNotifications();
+      mount = mountPage(page, { ...config, database, source, feed, traceLinks });
       viewVersion.set({ page: page.name, delivery }, schema === null ? 0 : config.viewVersion);
 
       const unread = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
@@ -194,36 +194,38 @@ export const role = defineRole({
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
       if (schema !== null && tracing.isOn) {
-        const watching = watchChanges(pool, changes, abort.signal, log);
-        releases.push('looking for changes', () => {
+        const watching = followTraceLinks(pool, traceLinks, abort.signal, log);
+        releases.push('trace links', () => {
           abort.abort();
           return watching;
         });
       }
-      // A page of many sellers remembers no lists.
+      // A page of many sellers caches no lists.
       if (schema !== null && delivery === 'asynchronous' && page.shows === 'one seller') {
-        const isTold = metrics.gauge('topclients_page_told_of_changes').labels({ page: page.name });
+        const isConnected = metrics
+          .gauge('topclients_page_cache_invalidation_connected')
+          .labels({ page: page.name });
         const queueUsed = metrics
           .gauge('topclients_page_notify_queue_used_ratio')
           .labels({ page: page.name });
-        isTold.set(0);
+        isConnected.set(0);
         queueUsed.set(0);
-        const following = followViewChanges(
+        const following = followChangeNotifications(
           access,
           schema,
-          told,
-          { told: (is) => isTold.set(is ? 1 : 0), queueUsed: (share) => queueUsed.set(share) },
+          feed,
+          { connected: (is) => isConnected.set(is ? 1 : 0), queueUsed: (share) => queueUsed.set(share) },
           abort.signal,
           log,
         );
-        const forgetting = forgetErased(pool, told.memory, abort.signal, log);
-        releases.push('being told of changes and erasures', () => {
+        const evicting = evictErased(pool, feed.cache, abort.signal, log);
+        releases.push('cache invalidation', () => {
           abort.abort();
-          return Promise.all([following, forgetting]);
+          return Promise.all([following, evicting]);
         });
       }
       const look = async () => {
-        const reads = page.open(TOLD_NOTHING);
+        const reads = page.open(NO_INVALIDATION_FEED);
         const read = {
           asynchronous: reads.withLists,
           hybrid: reads.withIds,

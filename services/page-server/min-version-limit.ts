@@ -3,11 +3,11 @@ const WINDOW_MS = 60_000;
 const CLIENTS = 10_000;
 
 /**
- * How often clients may have the source of truth asked because they want a version that the page does not have. Anybody
- * can want one, and a page that never asks the source must not become a way to it. Counts in this process's memory: with n
+ * Rate limit of `minVersion`: how often clients may have the source of truth asked because they want a version that the
+ * page does not have. Anybody can want one, and a page that never asks the source must not become a way to it. Counts in this process's memory: with n
  * servers behind a balancer a client may get n times as far.
  */
-export interface VersionCalls {
+export interface MinVersionLimit {
   /** Takes one call of a client's minute; when it is used up, how many seconds there are to wait. */
   take(client: string): 'yes' | { readonly waitSeconds: number };
 }
@@ -16,7 +16,7 @@ export interface VersionCalls {
  * @param perMinute calls of one client; 0 for any number
  * @param now milliseconds that only go forward
  */
-export function openVersionCalls(perMinute: number, now = () => performance.now()): VersionCalls {
+export function openMinVersionLimit(perMinute: number, now = () => performance.now()): MinVersionLimit {
   if (perMinute === 0) return { take: () => 'yes' };
   const taken = new Map<string, number>();
   let until = 0;

@@ -1,9 +1,9 @@
 import type { Page } from '#pages/page.ts';
 
 /** The version a reader has seen already and must not fall behind; 0 for sellers nobody named. */
-export type LeastVersion = (sellerId: number) => number;
+export type MinVersion = (sellerId: number) => number;
 
-export const ANY_VERSION: LeastVersion = () => 0;
+export const ANY_VERSION: MinVersion = () => 0;
 
 const NUMBER = /^(0|[1-9]\d{0,15})$/;
 const PAIR = /^([1-9]\d{0,15}):(0|[1-9]\d{0,15})$/;
@@ -16,28 +16,28 @@ const PAIR = /^([1-9]\d{0,15}):(0|[1-9]\d{0,15})$/;
 export function readMinVersion(
   text: string | undefined,
   shows: Page['shows'],
-): { readonly least: LeastVersion } | { readonly refused: string } {
-  if (text === undefined) return { least: ANY_VERSION };
+): { readonly minVersion: MinVersion } | { readonly refused: string } {
+  if (text === undefined) return { minVersion: ANY_VERSION };
   if (shows === 'one seller') {
     const version = NUMBER.test(text) ? Number(text) : Number.NaN;
     return Number.isSafeInteger(version)
-      ? { least: () => version }
+      ? { minVersion: () => version }
       : { refused: 'minVersion must be a version of the list, a whole number such as 7.' };
   }
-  const least = new Map<number, number>();
+  const minVersion = new Map<number, number>();
   for (const part of text.split(',')) {
     const [, seller, version] = PAIR.exec(part.trim()) ?? [];
     if (
       !Number.isSafeInteger(Number(seller)) ||
       !Number.isSafeInteger(Number(version)) ||
-      least.size >= 100
+      minVersion.size >= 100
     ) {
       return {
         refused:
           'minVersion on a page of many sellers must be pairs of a seller and a version, such as 12:7, separated by commas, 100 at most.',
       };
     }
-    least.set(Number(seller), Math.max(least.get(Number(seller)) ?? 0, Number(version)));
+    minVersion.set(Number(seller), Math.max(minVersion.get(Number(seller)) ?? 0, Number(version)));
   }
-  return { least: (sellerId) => least.get(sellerId) ?? 0 };
+  return { minVersion: (sellerId) => minVersion.get(sellerId) ?? 0 };
 }

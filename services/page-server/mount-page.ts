@@ -4,25 +4,25 @@ import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
-import { type AddressRefused, ageOf, type Page, type Shown, type ToldOfChanges } from '#pages/page.ts';
+import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type Shown } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
-import type { ChangesToShow } from './changes-to-show.ts';
 import { MISSING } from './decide.ts';
 import { type Delivered, type DeliverySettings, deliver, type Undelivered } from './deliver.ts';
 import { ANY_VERSION, readMinVersion } from './min-version.ts';
+import { openMinVersionLimit } from './min-version-limit.ts';
 import type { OwnDatabase } from './own-database.ts';
 import { representation } from './refusals.ts';
 import type { Call, Source } from './source-client.ts';
+import type { TraceLinks } from './trace-links.ts';
 import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
-import { openVersionCalls } from './version-calls.ts';
 
 export interface PageDeps extends DeliverySettings {
   readonly database: OwnDatabase;
   readonly source: Source;
-  readonly told: ToldOfChanges;
+  readonly feed: InvalidationFeed;
   /** Empty where traces are off. */
-  readonly changes: ChangesToShow;
+  readonly traceLinks: TraceLinks;
   readonly sourceDeadlineMs: number;
   readonly pageDeadlineMs: number;
   /** Calls to the source of truth that a client may cause in a minute by asking for versions; 0 for any number. */
@@ -39,9 +39,9 @@ const isRefused = (address: unknown): address is AddressRefused =>
 export function mountPage(page: Page, deps: PageDeps) {
   return (router: Router, context: PageContext): void => {
     const { site, commonHeaders, refuse, tracing } = context;
-    const reads = page.open(deps.told);
+    const reads = page.open(deps.feed);
     const measure = measures(page, deps.delivery, context);
-    const versionCalls = openVersionCalls(deps.versionCallsPerMinute);
+    const versionCalls = openMinVersionLimit(deps.versionCallsPerMinute);
     // The page waits for its own database first, and for the source of truth with what is left.
     const ownMs = deps.pageDeadlineMs - deps.sourceDeadlineMs - RENDER_MS;
 
@@ -56,7 +56,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       const address = page.address(req.params as Record<string, string>, query);
       if (isRefused(address)) return refuse(req, res, address.refused, address.detail);
       const asked = query['minVersion'] ?? (req.headers[MIN_VERSION] as string | undefined);
-      const min = asked === undefined ? { least: ANY_VERSION } : readMinVersion(asked, page.shows);
+      const min = asked === undefined ? { minVersion: ANY_VERSION } : readMinVersion(asked, page.shows);
       if ('refused' in min) {
         return refuse(req, res, 'invalid-request', min.refused, [{ at: 'minVersion', message: min.refused }]);
       }
@@ -73,7 +73,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       try {
         delivered = await deliver(page, reads, deps.source, deps, {
           address,
-          least: min.least,
+          minVersion: min.minVersion,
           db: deps.database.until(began + ownMs),
           call,
           mayCauseCall: () => versionCalls.take(clientAt(req.ip ?? '')),
@@ -140,7 +140,7 @@ export function mountPage(page: Page, deps: PageDeps) {
 
     /** What the span of a render says; the answer is on its way already. */
     function trace(req: Request, res: Response, { shown, outcome }: Delivered, began: number): void {
-      const links = shown === null || deps.changes.isEmpty ? NO_LINKS : linksOf(shown, deps.changes);
+      const links = shown === null || deps.traceLinks.isEmpty ? NO_LINKS : linksOf(shown, deps.traceLinks);
       if (links.length === 0 && !spanOf(res).isRecorded) return;
       describeSpan(res, {
         [SPAN.page]: page.name,
@@ -151,7 +151,7 @@ export function mountPage(page: Page, deps: PageDeps) {
     }
 
     router.get(page.path, answer);
-    router.use(context.dress);
+    router.use(context.setCommonHeaders);
     router.all(page.path, (req, res) => {
       res.set('allow', 'GET, HEAD');
       refuse(req, res, 'method-not-allowed', 'This page takes GET and HEAD.');
@@ -166,7 +166,7 @@ export function mountPage(page: Page, deps: PageDeps) {
 const NO_LINKS: readonly string[] = [];
 
 /** The traces of the changes that a render is the first to show. */
-function linksOf(shown: ReadonlyMap<number, Shown>, changes: ChangesToShow): readonly string[] {
+function linksOf(shown: ReadonlyMap<number, Shown>, changes: TraceLinks): readonly string[] {
   const links: string[] = [];
   for (const [sellerId, { list }] of shown) {
     const link = list === null ? null : changes.shownBy(sellerId, list.version);

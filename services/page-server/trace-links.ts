@@ -14,15 +14,15 @@ interface Awaited {
   traceparent: string | null;
 }
 
-/** Sellers remembered, at most: the oldest make room. */
-const LONGEST = 10_000;
+/** Most sellers that are kept: the oldest are evicted. */
+const MOST_SELLERS = 10_000;
 const LOOK_EVERY_MS = 250;
 /** How much further back than the last look each one goes: what is noted now may be committed a little later. */
 const OVERLAP_MS = 2_000;
 const AT_ONCE = 1_000;
 
-/** Changes of recorded traces that the page's database holds and no render of this process has shown yet. */
-export class ChangesToShow {
+/** Links renders to the traces of the changes they show first: recorded changes that no render of this process has shown yet. */
+export class TraceLinks {
   readonly #bySeller = new Map<number, Awaited>();
 
   /** Whether anything was ever noted: nobody needs to look further before. */
@@ -31,11 +31,11 @@ export class ChangesToShow {
   }
 
   note({ seller_id: sellerId, version, traceparent }: NotedChange): void {
-    // Looks overlap, so what was shown already comes again, and is remembered to be told.
+    // Looks overlap, so what was shown already comes again, and is known by its version.
     if ((this.#bySeller.get(sellerId)?.version ?? 0) >= version) return;
     this.#bySeller.delete(sellerId);
     this.#bySeller.set(sellerId, { version, traceparent });
-    if (this.#bySeller.size > LONGEST) this.#bySeller.delete(this.#bySeller.keys().next().value!);
+    if (this.#bySeller.size > MOST_SELLERS) this.#bySeller.delete(this.#bySeller.keys().next().value!);
   }
 
   /** @returns the trace of the change that this version is the first to show; null when there is none */
@@ -49,9 +49,9 @@ export class ChangesToShow {
 }
 
 /** Looks for noted changes until the signal. A failure is only a link less, and the next look tries again. */
-export async function watchChanges(
+export async function followTraceLinks(
   db: Queryable,
-  changes: ChangesToShow,
+  changes: TraceLinks,
   signal: AbortSignal,
   log: Log,
 ): Promise<void> {
@@ -60,7 +60,7 @@ export async function watchChanges(
     const began = performance.now();
     try {
       const { rows } = await db.query<NotedChange>({
-        name: 'changes-to-show',
+        name: 'trace-links',
         text: `select seller_id, version, traceparent from trace
           where noted_at > now() - $1 * interval '1 ms' order by noted_at limit $2`,
         values: [Math.ceil(began - lookedAt) + OVERLAP_MS, AT_ONCE],

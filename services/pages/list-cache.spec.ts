@@ -1,22 +1,22 @@
 import { expect, test } from '@jest/globals';
-import { TOLD_NOTHING, type ToldOfChanges } from './page.ts';
-import { LONGEST_TRUST_MS, RecentLists } from './recent-lists.ts';
+import { CACHE_TTL_MS, ListCache } from './list-cache.ts';
+import { type InvalidationFeed, NO_INVALIDATION_FEED } from './page.ts';
 
 const answer = (version: number, name?: string) =>
   `-7${version} ${version} 1.000500 ${JSON.stringify(name === undefined ? [] : [{ id: '1', name, logo: null }])}`;
 
 /** Lists of gigs whose numbers are those of their sellers, and what is asked of them at the same instant. */
-function rig(told: ToldOfChanges = TOLD_NOTHING, capacity?: number) {
-  const recent = new RecentLists(told, undefined, capacity);
+function rig(feed: InvalidationFeed = NO_INVALIDATION_FEED, capacity?: number) {
+  const cache = new ListCache(feed, undefined, capacity);
   return {
-    recent,
-    get: (id: number) => recent.get(id),
-    isCurrent: (id: number, least = 0) => recent.isCurrent(recent.get(id)!, least),
-    read: (id: number, text: string | null, remembered = recent.get(id), askedAt = performance.now()) =>
-      recent.read(id, id, text, remembered, askedAt),
+    cache,
+    get: (id: number) => cache.get(id),
+    isCurrent: (id: number, minVersion = 0) => cache.isCurrent(cache.get(id)!, minVersion),
+    read: (id: number, text: string | null, cached = cache.get(id), askedAt = performance.now()) =>
+      cache.read(id, id, text, cached, askedAt),
   };
 }
-const TOLD_ALL: ToldOfChanges = { isUnchanged: () => true, hasChanged: () => false };
+const TOLD_ALL: InvalidationFeed = { isUnchanged: () => true, isInvalidated: () => false };
 
 test('the same list object comes back until the view answers with another version', () => {
   const { get, read } = rig();
@@ -43,7 +43,7 @@ test('a list that another request replaced meanwhile is still the answer to this
   expect(get(1)?.list?.version).toBe(2);
 });
 
-test('a row that is gone is remembered as gone', () => {
+test('a row that is gone is cached as gone', () => {
   const { get, read } = rig();
   read(1, answer(1));
   expect(read(1, null)).toBeNull();
@@ -51,7 +51,7 @@ test('a row that is gone is remembered as gone', () => {
 });
 
 test('what was read longest ago goes first when there is no room, and empty lists take room too', () => {
-  const { get, read } = rig(TOLD_NOTHING, 3 * (200 + answer(1).length));
+  const { get, read } = rig(NO_INVALIDATION_FEED, 3 * (200 + answer(1).length));
   for (const id of [1, 2, 3]) read(id, answer(1));
   get(1);
   read(4, answer(1));
@@ -61,13 +61,13 @@ test('what was read longest ago goes first when there is no room, and empty list
 });
 
 test('replacing gives its room back', () => {
-  const { get, read } = rig(TOLD_NOTHING, 2 * 300);
+  const { get, read } = rig(NO_INVALIDATION_FEED, 2 * 300);
   for (let i = 0; i < 100; i++) read(1, answer(i, 'Spotify'));
   read(2, answer(1, 'Nike'));
   expect(get(1)).toBeDefined();
 });
 
-test('who is told nothing has to ask each time', () => {
+test('without notifications the view is asked each time', () => {
   const { read, isCurrent } = rig();
   read(1, answer(1));
   expect(isCurrent(1)).toBe(false);
@@ -92,7 +92,7 @@ test('changes are asked about since the statement that read the list was sent, o
       asked.push(about);
       return true;
     },
-    hasChanged: () => false,
+    isInvalidated: () => false,
   });
   const now = performance.now();
   read(7, answer(3), undefined, now - 20);
@@ -107,9 +107,9 @@ test('changes are asked about since the statement that read the list was sent, o
   ]);
 });
 
-test('what somebody told of is forgotten, so that the whole list is asked for', () => {
+test('an invalidated entry is evicted, so that the whole list is asked for', () => {
   let hasChanged = false;
-  const { get, read } = rig({ isUnchanged: () => false, hasChanged: () => hasChanged });
+  const { get, read } = rig({ isUnchanged: () => false, isInvalidated: () => hasChanged });
   read(1, answer(3));
   expect(get(1)?.digest).toBe('-73');
   hasChanged = true;
@@ -118,7 +118,7 @@ test('what somebody told of is forgotten, so that the whole list is asked for', 
   expect(get(1)).toBeUndefined();
 });
 
-test('an answer that comes behind that to a later question is not remembered', () => {
+test('an answer that comes behind that to a later question is not cached', () => {
   const { get, read } = rig();
   const asked = performance.now();
   read(1, answer(3), undefined, asked);
@@ -136,21 +136,21 @@ test('a row that took the place of another at the same version is told by its di
   expect(get(1)).toMatchObject({ digest: null, list: null });
 });
 
-test('after the trust time it is asked again, whatever nobody told', () => {
+test('after its TTL it is asked again, though no notification came', () => {
   let now = 1_000;
-  const recent = new RecentLists(TOLD_ALL, { monotonic: () => now });
-  recent.read(1, 1, answer(1), undefined, recent.now());
-  now += LONGEST_TRUST_MS - 1;
-  expect(recent.isCurrent(recent.get(1)!, 0)).toBe(true);
+  const cache = new ListCache(TOLD_ALL, { monotonic: () => now });
+  cache.read(1, 1, answer(1), undefined, cache.now());
+  now += CACHE_TTL_MS - 1;
+  expect(cache.isCurrent(cache.get(1)!, 0)).toBe(true);
   now += 1;
-  expect(recent.isCurrent(recent.get(1)!, 0)).toBe(false);
+  expect(cache.isCurrent(cache.get(1)!, 0)).toBe(false);
 });
 
-test('an erased seller is forgotten, and not remembered from an answer that was on its way', () => {
-  const { recent, get, read } = rig();
+test('an erased seller is evicted, and not cached from an answer that was on its way', () => {
+  const { cache, get, read } = rig();
   const before = performance.now();
   for (const id of [1, 2]) read(id, answer(1, 'Secret'));
-  recent.forgetSeller(1);
+  cache.evictSeller(1);
   expect([1, 2].map((id) => get(id) !== undefined)).toEqual([false, true]);
   // Right for who asked before.
   expect(read(1, answer(1, 'Secret'), undefined, before)?.clients).toHaveLength(1);
@@ -159,20 +159,20 @@ test('an erased seller is forgotten, and not remembered from an answer that was 
   expect(get(1)?.list?.version).toBe(2);
 });
 
-test('who cannot report remembers nothing for longer than it is trusted', () => {
-  const { recent, get, read } = rig();
+test('who cannot report caches nothing for longer than its TTL', () => {
+  const { cache, get, read } = rig();
   const now = performance.now();
-  read(1, answer(1), undefined, now - LONGEST_TRUST_MS - 1);
+  read(1, answer(1), undefined, now - CACHE_TTL_MS - 1);
   read(2, answer(1), undefined, now);
-  recent.forgetUnlessAskedWithin(LONGEST_TRUST_MS);
+  cache.evictOlderThan(CACHE_TTL_MS);
   expect([1, 2].map((id) => get(id) !== undefined)).toEqual([false, true]);
-  recent.forgetUnlessAskedWithin(0);
+  cache.evictOlderThan(0);
   read(2, answer(1), undefined, now);
   expect(get(2)).toBeUndefined();
 });
 
-test('whoever remembers lists can be told to forget', () => {
-  const remembering: unknown[] = [];
-  const { recent } = rig({ ...TOLD_NOTHING, remembering: (memory) => remembering.push(memory) });
-  expect(remembering).toEqual([recent]);
+test('a cache registers with the feed, to be evicted from', () => {
+  const registered: unknown[] = [];
+  const { cache } = rig({ ...NO_INVALIDATION_FEED, register: (one) => registered.push(one) });
+  expect(registered).toEqual([cache]);
 });

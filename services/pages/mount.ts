@@ -20,7 +20,7 @@ export interface PageContext {
    * them or hands them to one `writeHead` with all of its own, which is about 1 µs cheaper.
    */
   readonly commonHeaders: (res: Response) => string[];
-  readonly dress: RequestHandler;
+  readonly setCommonHeaders: RequestHandler;
   readonly log: Log;
   readonly metrics: Metrics;
   readonly tracing: Tracing;

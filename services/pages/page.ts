@@ -53,12 +53,12 @@ export interface Reads<Params, Own> {
   own(db: PageDatabase, params: Params): Promise<Own | null>;
   /**
    * A seller that is not in `held` has no row in the view.
-   * @param least the version a reader has seen already: an older one must not be shown from memory
+   * @param minVersion the version a reader has seen already: an older one must not be shown from the cache
    */
   withLists(
     db: PageDatabase,
     params: Params,
-    least: (sellerId: number) => number,
+    minVersion: (sellerId: number) => number,
   ): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null>;
   withIds(
     db: PageDatabase,
@@ -74,30 +74,33 @@ export interface Reads<Params, Own> {
   ): Promise<{ sellers: readonly number[]; own: () => Promise<Own | null> } | null>;
 }
 
-/** What a process remembers of lists. */
-export interface ListMemory {
-  /** Forgets a seller's list, also where it was read before and is still on its way. */
-  forgetSeller(sellerId: number): void;
-  /** Forgets what the view was not asked for in so long a time, in ms. */
-  forgetUnlessAskedWithin(ms: number): void;
+/** A process's cache of lists, as invalidation and erasures see it. */
+export interface EvictableCache {
+  /** Evicts a seller's list, also where it was read before and is still on its way. */
+  evictSeller(sellerId: number): void;
+  /** Evicts what the view was not asked for in so long a time, in ms. */
+  evictOlderThan(ms: number): void;
 }
 
-/** Tells whether what was read from the view is still so, without asking the view. */
-export interface ToldOfChanges {
-  /** Takes whoever remembers lists, to have them forget. */
-  readonly remembering?: (memory: ListMemory) => void;
+/** Invalidates cached lists: says whether what was read from the view is still so, without asking the view. */
+export interface InvalidationFeed {
+  /** Takes a cache, so that erased sellers can be evicted from it. */
+  readonly register?: (cache: EvictableCache) => void;
   /**
-   * Whether the seller's row is what it was, as far as a process can know that is told of every change a moment after it
-   * was committed.
+   * Whether the seller's row is what it was, as far as a process can know that is notified of every change a moment
+   * after it was committed.
    * @param since when the statement that read it was sent, on the monotonic clock of the process
    */
   isUnchanged(sellerId: number, since: number): boolean;
-  /** Whether somebody told of a change of the seller's row since then. Neither this nor the other: nobody knows. */
-  hasChanged(sellerId: number, since: number): boolean;
+  /** Whether the seller's row changed since then. Neither this nor the other: nobody knows. */
+  isInvalidated(sellerId: number, since: number): boolean;
 }
 
-/** Who is told nothing has to ask each time. */
-export const TOLD_NOTHING: ToldOfChanges = { isUnchanged: () => false, hasChanged: () => false };
+/** Without notifications the view is asked each time. */
+export const NO_INVALIDATION_FEED: InvalidationFeed = {
+  isUnchanged: () => false,
+  isInvalidated: () => false,
+};
 
 /** Why an address is refused before anything is read. */
 export interface AddressRefused {
@@ -122,10 +125,10 @@ export interface Page<Params = unknown, Own = unknown> {
   /** An address to try the page's database with, before the first request; it need not lead to anything. */
   readonly probe: Params;
   /**
-   * Called once a process: what it returns may remember things between requests.
-   * @param clock the one of whoever tells; absent: the process's own
+   * Called once a process: what it returns may cache lists between requests.
+   * @param clock the one of the feed; absent: the process's own
    */
-  open(told: ToldOfChanges, clock?: Clock): Reads<Params, Own>;
+  open(feed: InvalidationFeed, clock?: Clock): Reads<Params, Own>;
   sellersOf(own: Own): readonly number[];
   html(own: Own, shown: ShownOf, site: Site): string;
   /** The page's data, with `topClients` beside each seller's part unless `shown` is null. */

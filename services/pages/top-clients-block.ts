@@ -47,7 +47,7 @@ function block(list: readonly PageClient[], site: Site, form: 'tiles' | 'stories
 ${others.length > 0 ? html`<details class="more-brands"><summary>${plural(others.length, 'more brand', 'more brands')}</summary><ul class="plain brands ${form}">${others.map((client) => one(client, site))}</ul></details>` : ''}` as Html;
 }
 
-// Rendered once for each list that is remembered: by the object and not by its version, which a repair keeps. The same
+// Rendered once for each list that is cached: by the object and not by its version, which a repair keeps. The same
 // object comes back until the view says something else.
 const rendered = {
   tiles: new WeakMap<object, { seller: string; section: Html }>(),

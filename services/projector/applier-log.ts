@@ -40,7 +40,7 @@ export function loggedApplier(
         log.warn(
           'the queue of notifications of the database is full: writes without telling page servers until it has room; see which session listens and does not read',
         );
-      } else log.info('tells page servers of changes again');
+      } else log.info('notifies page servers of changes again');
     },
   };
 }

@@ -16,7 +16,9 @@ import { openSessionCookie } from './session-cookie.ts';
 import type { SignIn } from './sign-in.ts';
 import { addSignInRoutes } from './sign-in-routes.ts';
 
-export interface RouteDeps extends Pick<PageContext, 'site' | 'dress' | 'refuse' | 'metrics'>, Changing {
+export interface RouteDeps
+  extends Pick<PageContext, 'site' | 'setCommonHeaders' | 'refuse' | 'metrics'>,
+    Changing {
   readonly db: Queryable;
   readonly signIn: SignIn;
   readonly address: PublicAddress;
@@ -27,7 +29,7 @@ export interface RouteDeps extends Pick<PageContext, 'site' | 'dress' | 'refuse'
 export function addRoutes(router: Router, deps: RouteDeps): void {
   const { signIn, address, refuse } = deps;
   const cookie = openSessionCookie(address);
-  router.use(deps.dress);
+  router.use(deps.setCommonHeaders);
   const answers = openAnswers({
     ...deps,
     canIssue: signIn.canIssue,

@@ -9,12 +9,12 @@ import type {
 } from '../top-clients/adapters/postgres/erasure-book.ts';
 import type { Difference, ParkedSeller, Source, Topic, View } from './compare-view.ts';
 import type { KeptView } from './kept-views.ts';
-import type { PageMemory } from './page-memory.ts';
+import type { PageCaches } from './page-caches.ts';
 
 /** A version of a view, opened to be looked into. */
 export interface OpenView {
   readonly view: View;
-  readonly memory: PageMemory;
+  readonly memory: PageCaches;
   close(): Promise<void>;
 }
 
@@ -151,7 +151,7 @@ export async function judgeView(
     because.set(erasure, { view: ofView, parked: ofView ?? parkedIsOpen(parked.get(sellerId), version) });
   }
   const empty = erasures.filter((one) => one.stores.has('page-cache') && because.get(one)!.view === null);
-  const remembered = await memory.rememberedBecause(empty);
+  const remembered = await memory.cachedBecause(empty);
   return erasures.flatMap((erasure) => {
     const { view: ofView, parked: ofParked } = because.get(erasure)!;
     const reasons: Readonly<Record<StoreOfView, string | null>> = {

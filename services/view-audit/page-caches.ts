@@ -1,26 +1,26 @@
-import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
+import { CACHE_TTL_MS } from '#pages/list-cache.ts';
 import { isUnavailable, type Queryable } from '#platform/postgres.ts';
 import type { OpenErasure } from '../top-clients/adapters/postgres/erasure-book.ts';
 
-/** The memory of the page servers that show a view. */
-export interface PageMemory {
+/** The caches of the page servers that show a view. */
+export interface PageCaches {
   /**
-   * Asks the page servers to forget these sellers, whose rows were found empty, and tells what they said.
-   * @returns why something may still be remembered, by the erasure's id; nothing for one that is forgotten everywhere
+   * Asks the page servers to evict these sellers, whose rows were found empty, and says what they reported.
+   * @returns why an entry may still be cached, by the erasure's id; nothing for one that is evicted everywhere
    */
-  rememberedBecause(erasures: readonly OpenErasure[]): Promise<ReadonlyMap<string, string>>;
+  cachedBecause(erasures: readonly OpenErasure[]): Promise<ReadonlyMap<string, string>>;
 }
 
 /**
  * Who has not been seen for so long is gone, or has forgotten by itself whatever it did not ask for within the trust time;
  * and who was never seen, in as long a time since the row was found empty. In ms.
  */
-export const GONE_AFTER_MS = 2 * LONGEST_TRUST_MS;
+export const GONE_AFTER_MS = 2 * CACHE_TTL_MS;
 const TABLES_ARE_MISSING = '42P01';
 
 /** @param db a session with the view's schema in its search path */
-export const postgresPageMemory = (db: Queryable): PageMemory => ({
-  async rememberedBecause(erasures) {
+export const postgresPageCaches = (db: Queryable): PageCaches => ({
+  async cachedBecause(erasures) {
     if (erasures.length === 0) return new Map();
     const ids = erasures.map(({ id }) => id);
     try {

@@ -18,7 +18,7 @@ import { confirmTopic, postgresTopicErasures, type TopicSession } from './erased
 import { openKafkaTopic } from './kafka-topic.ts';
 import { type KeptView, keptView, viewsIn } from './kept-views.ts';
 import { openWatchMetrics } from './metrics.ts';
-import { postgresPageMemory } from './page-memory.ts';
+import { postgresPageCaches } from './page-caches.ts';
 import { postgresRepairs } from './postgres-repairs.ts';
 import { postgresSource } from './postgres-source.ts';
 import { postgresView } from './postgres-view.ts';
@@ -175,7 +175,7 @@ export const role = defineRole({
             try {
               return {
                 view: await postgresView(db, PAGES[page].projections[view.delivery], schema),
-                memory: postgresPageMemory(db),
+                memory: postgresPageCaches(db),
                 close: end,
               };
             } catch (err) {

@@ -13,7 +13,7 @@ import { openApiDocument } from '#contracts/openapi.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount, PageContext } from '#pages/mount.ts';
-import { TOLD_NOTHING } from '#pages/page.ts';
+import { NO_INVALIDATION_FEED } from '#pages/page.ts';
 import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, USUAL_LIMITS } from '#platform/http-server.ts';
 import { Releases } from '#platform/lifecycle.ts';
@@ -28,10 +28,10 @@ import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
-import { ChangesToShow } from '../../services/page-server/changes-to-show.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
+import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seed } from '../../services/seed/seed.ts';
 import { mountSelfView } from '../../services/seller-portal/index.ts';
 import { credential } from '../support/callers.ts';
@@ -315,8 +315,8 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (name) => {
         parallel: true,
         database,
         source: asking,
-        told: TOLD_NOTHING,
-        changes: new ChangesToShow(),
+        feed: NO_INVALIDATION_FEED,
+        traceLinks: new TraceLinks(),
         sourceDeadlineMs: 2_000,
         pageDeadlineMs: 5_000,
         versionCallsPerMinute: 0,

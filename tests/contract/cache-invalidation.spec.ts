@@ -1,4 +1,4 @@
-/** How a page that remembers lists is told of changes of its view, by a real database. */
+/** Change notifications of a view invalidate the cache of a page, by a real database. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -8,17 +8,20 @@ import type pg from 'pg';
 import type { SellerEvent } from '#contracts/events.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
-import { type PageDatabase, TOLD_NOTHING, type ToldOfChanges } from '#pages/page.ts';
+import { CACHE_TTL_MS } from '#pages/list-cache.ts';
+import { type InvalidationFeed, NO_INVALIDATION_FEED, type PageDatabase } from '#pages/page.ts';
 import { rowDigest, viewSchema } from '#pages/projection.ts';
-import { LONGEST_TRUST_MS } from '#pages/recent-lists.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
+import {
+  ChangeNotifications,
+  followChangeNotifications,
+} from '../../services/page-server/cache-invalidation.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
-import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { until } from '../support/pipeline.ts';
@@ -29,14 +32,14 @@ let postgres: LocalPostgres;
 
 const accessTo = (page: 'gig' | 'user') => ({
   url: postgres.url(page),
-  applicationName: 'view-changes',
+  applicationName: 'cache-invalidation',
   statementTimeoutMs: 5_000,
   connectTimeoutMs: 5_000,
   searchPath: [SCHEMA, 'public'],
 });
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'view-changes-'));
+  folder = await mkdtemp(join(tmpdir(), 'cache-invalidation-'));
   postgres = await startPostgres({ dataDir: folder });
   for (const page of ['gig', 'user'] as const) {
     await postgres.createDatabase(page);
@@ -61,7 +64,7 @@ const event = (sellerId: number, version: number, name?: string): SellerEvent =>
 describe.each(['gig', 'user'] as const)('the %s page', (page) => {
   const { projections, open } = PAGES[page];
   const projection = projections.asynchronous;
-  const changes = new ViewChanges();
+  const changes = new ChangeNotifications();
   const stop = new AbortController();
   let listens = false;
   let pool: pg.Pool;
@@ -93,12 +96,12 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
         pool,
         made.map((one) => one.profile),
       );
-    following = followViewChanges(
+    following = followChangeNotifications(
       accessTo(page),
       SCHEMA,
       changes,
       {
-        told: (is) => {
+        connected: (is) => {
           listens = is;
         },
         queueUsed: () => {},
@@ -190,7 +193,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       (await pool.query(statement)).rows as Row[],
   };
   /** What a page shows of a seller: version and name of the one client. */
-  const shownBy = (told: ToldOfChanges, clock?: Parameters<typeof open>[1]) => {
+  const shownBy = (told: InvalidationFeed, clock?: Parameters<typeof open>[1]) => {
     const reads = open(told, clock);
     return async (sellerId: number) => {
       const list = (await reads.withLists(database, sellerId as never, ANY_VERSION))?.held.get(sellerId);
@@ -234,14 +237,16 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     });
 
     test('is shown by the next read of who is not told', async () => {
-      const shown = shownBy(TOLD_NOTHING);
+      const shown = shownBy(NO_INVALIDATION_FEED);
       await writeWrong();
       expect([await shown(1), await shown(1)]).toEqual(['10 Wrong', '10 Wrong']);
       await repair(1, 10, 'Right');
       expect([await shown(1), await shown(1)]).toEqual(['10 Right', '10 Right']);
       // The time of the change alone is content as well: the page tells by it how old a list is.
       await pool.query(`update top_clients set committed_at = '2026-11-24'`);
-      const list = (await open(TOLD_NOTHING).withLists(database, 1 as never, ANY_VERSION))?.held.get(1);
+      const list = (await open(NO_INVALIDATION_FEED).withLists(database, 1 as never, ANY_VERSION))?.held.get(
+        1,
+      );
       expect(list?.committedAt).toBe(
         (await pool.query('select committed_at from top_clients')).rows[0].committed_at.getTime(),
       );
@@ -272,7 +277,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
         fc.asyncProperty(fc.array(step, { maxLength: 25 }), async (steps) => {
           let ahead = 0;
           const clock = { ...SYSTEM_CLOCK, monotonic: () => performance.now() + ahead };
-          const heard = new ViewChanges(clock);
+          const heard = new ChangeNotifications(clock);
           heard.begin();
           let hears = true;
           const listener = await pool.connect();
@@ -286,7 +291,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
               const id = one.seller;
               if (one.do === 'read') await shown(id);
               else if (one.do === 'trust ends') {
-                ahead += LONGEST_TRUST_MS;
+                ahead += CACHE_TTL_MS;
                 for (const each of [1, 2, 3]) expect(await shown(each)).toBe(await heldOf(each));
               } else if (one.do === 'lose') {
                 hears = false;
@@ -310,7 +315,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
                 }
               }
             }
-            ahead += LONGEST_TRUST_MS;
+            ahead += CACHE_TTL_MS;
             for (const each of [1, 2, 3]) expect(await shown(each)).toBe(await heldOf(each));
           } finally {
             listener.release(true);
@@ -343,21 +348,21 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     }
   });
 
-  test('asks each time where the database cannot tell', async () => {
+  test('asks each time where the view sends no change notifications', async () => {
     await pool.query(
-      'alter table top_clients disable trigger all; drop trigger tell_of_updates on top_clients',
+      'alter table top_clients disable trigger all; drop trigger notify_of_updates on top_clients',
     );
-    const untold = new ViewChanges();
+    const deaf = new ChangeNotifications();
     const ended = new AbortController();
     const warnings: string[] = [];
     const log = Object.assign(Object.create(silentLog), { warn: (text: string) => warnings.push(text) });
     let everListened = false;
-    const trying = followViewChanges(
+    const trying = followChangeNotifications(
       accessTo(page),
       SCHEMA,
-      untold,
+      deaf,
       {
-        told: (is) => {
+        connected: (is) => {
           everListened ||= is;
         },
         queueUsed: () => {},
@@ -365,8 +370,8 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       ended.signal,
       log,
     );
-    await until('it says so', () => warnings.some((text) => text.includes('cannot tell')));
-    expect([everListened, untold.isUnchanged(1, performance.now())]).toEqual([false, false]);
+    await until('it says so', () => warnings.some((text) => text.includes('sends no change notifications')));
+    expect([everListened, deaf.isUnchanged(1, performance.now())]).toEqual([false, false]);
     ended.abort();
     await trying;
   });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { PAGES } from '#pages/index.ts';
-import { type PageName, type Statement, TOLD_NOTHING } from '#pages/page.ts';
+import { NO_INVALIDATION_FEED, type PageName, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool, UnfitDatabase } from '#platform/postgres.ts';
@@ -89,15 +89,15 @@ test('the relay leads, sees what waits and since when, and stays in its session'
   const db = await session('source', { pipeline: true });
   await prepareSession(db);
   const outbox = openOutbox(db, { index: 0, of: 1 }, silentLog);
-  const rows = await outbox.exchange({ remove: [], except: [], held: [], limit: 1_000 });
+  const rows = await outbox.ackAndFetch({ remove: [], except: [], held: [], limit: 1_000 });
   expect(rows.length).toBeGreaterThan(SELLERS);
   const [row] = rows;
   const { committedAt } = JSON.parse(row!.value!) as { committedAt: string };
   expect(row!.committedAt).toBeCloseTo(Date.parse(committedAt), -1);
   // Longer than the server lets a session rest.
   await new Promise((resolve) => setTimeout(resolve, 700));
-  expect(lease!.isValid()).toBe(true);
-  await outbox.exchange({ remove: [], except: [], held: [], limit: 1 });
+  expect(lease!.isHeld()).toBe(true);
+  await outbox.ackAndFetch({ remove: [], except: [], held: [], limit: 1 });
 });
 
 /** A time of which other date styles make another day, or none. */
@@ -130,7 +130,7 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (page: PageName
     const db = await session(page, { searchPath });
     expect(await redrive(db, projection, silentLog)).toMatchObject({ applied: 0, superseded: 0 });
 
-    const reads = PAGES[page].open(TOLD_NOTHING);
+    const reads = PAGES[page].open(NO_INVALIDATION_FEED);
     const pages = pool(page, { searchPath });
     const database = { query: async (one: Statement) => (await pages.query(one)).rows as never };
     const at = page === 'search' ? { query: '', page: 1 } : 1;

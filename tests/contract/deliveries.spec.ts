@@ -14,7 +14,7 @@ import type { SellerEvent } from '#contracts/events.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
-import { type PageName, TOLD_NOTHING } from '#pages/page.ts';
+import { NO_INVALIDATION_FEED, type PageName } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
@@ -27,10 +27,10 @@ import { NO_TRACING } from '#platform/span.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
-import { ChangesToShow } from '../../services/page-server/changes-to-show.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
+import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { makeUsers, namesOf } from '../support/users.ts';
 
@@ -221,8 +221,8 @@ async function serve(
       parallel,
       database: new OwnDatabase(pool, silentLog),
       source: client,
-      told: TOLD_NOTHING,
-      changes: new ChangesToShow(),
+      feed: NO_INVALIDATION_FEED,
+      traceLinks: new TraceLinks(),
       sourceDeadlineMs: SOURCE_DEADLINE_MS,
       pageDeadlineMs: PAGE_DEADLINE_MS,
       versionCallsPerMinute: over.versionCallsPerMinute ?? 0,

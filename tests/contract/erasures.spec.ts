@@ -14,9 +14,9 @@ import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
-import { forgetErased } from '../../services/page-server/forget-erased.ts';
+import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
+import { evictErased } from '../../services/page-server/evict-erased.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
-import { ViewChanges } from '../../services/page-server/view-changes.ts';
 import { park } from '../../services/projector/parked.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { postgresErasureBook } from '../../services/top-clients/adapters/postgres/erasure-book.ts';
@@ -32,7 +32,7 @@ import {
   type OpenView,
 } from '../../services/view-audit/confirm-erasures.ts';
 import { viewsIn } from '../../services/view-audit/kept-views.ts';
-import { postgresPageMemory } from '../../services/view-audit/page-memory.ts';
+import { postgresPageCaches } from '../../services/view-audit/page-caches.ts';
 import { postgresSource } from '../../services/view-audit/postgres-source.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
@@ -84,7 +84,7 @@ beforeAll(async () => {
       const view = await postgresView(db, projections[delivery], schema);
       return {
         view: { ...view, checkpoints: async () => new Map([[0, applied]]) },
-        memory: postgresPageMemory(db),
+        memory: postgresPageCaches(db),
         close: () => db.end(),
       };
     },
@@ -148,11 +148,11 @@ async function relay(until: (row: OutboxRow) => boolean): Promise<void> {
   const db = await connect({ ...access('source'), pipeline: true }, lost);
   await prepareSession(db);
   const outbox = openOutbox(db, { index: 0, of: 1 }, silentLog);
-  const rows = await outbox.exchange({ remove: [], except: [], held: [], limit: 1_000 });
+  const rows = await outbox.ackAndFetch({ remove: [], except: [], held: [], limit: 1_000 });
   const sent = rows.filter(until);
-  await outbox.exchange({
+  await outbox.ackAndFetch({
     remove: sent.map(({ id }) => id),
-    tellsErasures: sent.some(({ value }) => value === null),
+    endsErasures: sent.some(({ value }) => value === null),
     except: [],
     held: [],
     limit: 0,
@@ -271,7 +271,7 @@ test('an older message that is parked keeps its store open, of the same view alo
 
 test('a page server that is there is waited for until it has forgotten, one that is gone is not', async () => {
   const pool = openPool({ ...access('user', SHOWN), maximum: 2 }, silentLog);
-  const told = new ViewChanges();
+  const told = new ChangeNotifications();
   const stop = new AbortController();
   const reads = PAGES.user.open(told);
   const database = {
@@ -284,13 +284,13 @@ test('a page server that is there is waited for until it has forgotten, one that
   await write(SHOWN, sellerId, 1, 'Secret brand');
   const forgotten: number[] = [];
   const memory = {
-    ...told.memory,
+    ...told.cache,
     forgetSeller: (seller: number) => {
-      told.memory.forgetSeller(seller);
+      told.cache.evictSeller(seller);
       forgotten.push(seller);
     },
   };
-  const forgetting = forgetErased(pool, memory, stop.signal, silentLog);
+  const forgetting = evictErased(pool, memory, stop.signal, silentLog);
   const servers = async () => (await pool.query('select from page_server')).rowCount;
   await until('the server reports', async () => (await servers()) === 1);
   await pool.query('insert into page_server (id, forgot_through) values (gen_random_uuid(), 0)');

@@ -101,7 +101,7 @@ test.each<[Owner, readonly string[]]>([
       'topclients_relay_leader{shard="0"} 0',
       'topclients_relay_sent_total{shard="0"} 0',
       'topclients_relay_batch_size_count 0',
-      ...['exchange', 'send'].map((step) => `topclients_relay_errors_total{step="${step}"} 0`),
+      ...['ack_and_fetch', 'send'].map((step) => `topclients_relay_errors_total{step="${step}"} 0`),
     ],
   ],
   [

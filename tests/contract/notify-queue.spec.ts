@@ -13,8 +13,11 @@ import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
+import {
+  ChangeNotifications,
+  followChangeNotifications,
+} from '../../services/page-server/cache-invalidation.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
-import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller } from '../../services/seed/sellers.ts';
 import { until } from '../support/pipeline.ts';
@@ -112,18 +115,18 @@ test('who sets top_clients.notify to off tells nothing', async () => {
 });
 
 test('a full queue stops no write and no repair, pages show the view, and are told again once it is empty', async () => {
-  const changes = new ViewChanges();
+  const changes = new ChangeNotifications();
   const said: string[] = [];
   const shares: number[] = [];
   let isTold = false;
   const stop = new AbortController();
   const warn = (_: unknown, text: string) => said.push(text);
-  const following = followViewChanges(
+  const following = followChangeNotifications(
     access(),
     SCHEMA,
     changes,
     {
-      told: (is) => {
+      connected: (is) => {
         isTold = is;
       },
       queueUsed: (share) => shares.push(share),
@@ -169,7 +172,7 @@ test('a full queue stops no write and no repair, pages show the view, and are to
     await shown();
     const before = performance.now();
     await write(6);
-    await until('it was told', () => changes.hasChanged(1, before), 1_000);
+    await until('it was told', () => changes.isInvalidated(1, before), 1_000);
     expect(await shown()).toBe(6);
   } finally {
     await endTransaction().catch(() => {});

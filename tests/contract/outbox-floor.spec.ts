@@ -86,7 +86,7 @@ const insert = (client: pg.Client, sellerId: number, count = 1, bucket = sellerI
     [bucket, sellerId, count],
   );
 const exchange = (remove: readonly number[] = [], held: readonly number[] = [], of = outbox) =>
-  of.exchange({ remove, except: [], held, limit: LIMIT });
+  of.ackAndFetch({ remove, except: [], held, limit: LIMIT });
 const idsOf = (rows: readonly OutboxRow[]) => rows.map(({ id }) => id);
 const lastId = async () => {
   const { rows } = await admin.query<{ last: number }>('select last_value as last from outbox_id_seq');

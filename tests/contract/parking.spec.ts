@@ -404,14 +404,14 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
   test('a full queue of notifications neither stops nor parks a write, and page servers are told of all afterwards', async () => {
     const schema = viewSchema(delivery, 1);
     // It does not look how full the queue is, as a trigger of the page's own would not.
-    await view.query(`create or replace function tell_of_changes() returns trigger language plpgsql as $$ begin
+    await view.query(`create or replace function notify_of_changes() returns trigger language plpgsql as $$ begin
       if current_setting('top_clients.notify', true) is distinct from 'off' then
         perform pg_notify('${schema}', 'a change');
       end if;
       return null;
     end $$`);
     await view.query(
-      'create trigger heedless after insert or update on top_clients for each statement execute function tell_of_changes()',
+      'create trigger heedless after insert or update on top_clients for each statement execute function notify_of_changes()',
     );
     const told: string[] = [];
     const deaf = await connect(settings(), () => {});

@@ -8,12 +8,15 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
 import { PAGES } from '#pages/index.ts';
-import { type PageName, type Statement, TOLD_NOTHING } from '#pages/page.ts';
+import { NO_INVALIDATION_FEED, type PageName, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, SharedSession, UnfitDatabase } from '#platform/postgres.ts';
 import { acquireLease } from '../../services/outbox-relay/lease.ts';
-import { followViewChanges, ViewChanges } from '../../services/page-server/view-changes.ts';
+import {
+  ChangeNotifications,
+  followChangeNotifications,
+} from '../../services/page-server/cache-invalidation.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
 import { searchBrands } from '../../services/seller-portal/catalogue.ts';
 import { openChangeLog } from '../../services/seller-portal/change-log.ts';
@@ -92,7 +95,7 @@ withPooler(
       const read = async (page: PageName, delivery: 'asynchronous' | 'hybrid', url: string) => {
         const db = pool(url, { searchPath: [viewSchema(delivery, 1), 'public'] });
         const database = { query: async (one: Statement) => (await db.query(one)).rows as never };
-        const reads = PAGES[page].open(TOLD_NOTHING);
+        const reads = PAGES[page].open(NO_INVALIDATION_FEED);
         const at = page === 'search' ? { query: '', page: 1 } : 1;
         const answers = await Promise.all(
           // More than there are sessions, and each more than once, so that statements meet sessions of others.
@@ -141,12 +144,12 @@ withPooler(
           const stopping = new AbortController();
           const told: boolean[] = [];
           const schema = viewSchema('asynchronous', 1);
-          const changes = new ViewChanges();
-          const following = followViewChanges(
+          const changes = new ChangeNotifications();
+          const following = followChangeNotifications(
             { ...settings(await poolers.url('gig', mode)), searchPath: [schema, 'public'] },
             schema,
             changes,
-            { told: (is) => told.push(is), queueUsed: () => {} },
+            { connected: (is) => told.push(is), queueUsed: () => {} },
             stopping.signal,
             Object.assign(Object.create(silentLog) as typeof silentLog, {
               warn: ({ err }: { err?: Error }) => {
@@ -159,7 +162,7 @@ withPooler(
           if (told[0]) {
             const db = pool(postgres.url('gig'), { searchPath: [schema, 'public'] });
             await db.query('update top_clients set version = version where seller_id = 1');
-            await until('it hears of the change', () => changes.hasChanged(1, since));
+            await until('it hears of the change', () => changes.isInvalidated(1, since));
           }
           stopping.abort();
           await following;
@@ -279,7 +282,7 @@ withPooler(
         expect(answer.status).toBe(200);
         expect(answer.headers.get('top-clients')).toBe('full');
         const metrics = (await server.metrics()).split('\n');
-        expect(metrics).toContain('topclients_page_told_of_changes{page="gig"} 0');
+        expect(metrics).toContain('topclients_page_cache_invalidation_connected{page="gig"} 0');
         expect(await server.log()).toMatch(WORDS);
       });
 

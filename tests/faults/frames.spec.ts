@@ -35,13 +35,13 @@ test('messages of a PostgreSQL client are told apart, the first one without a ty
   const bytes = Buffer.concat([
     startup,
     typed('Q', text('commit')),
-    bind('exchange-rows', '{1,2}'),
+    bind('ack-and-fetch', '{1,2}'),
     typed('S'),
   ]);
   expect(reader.read(bytes).map(({ label }) => label)).toEqual([
     '',
     'Q commit',
-    'B exchange-rows {1,2}',
+    'B ack-and-fetch {1,2}',
     'S',
   ]);
 });

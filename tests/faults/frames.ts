@@ -4,7 +4,7 @@
 export interface Frame {
   readonly bytes: Buffer;
   /**
-   * PostgreSQL: `Q commit` for a simple query, `B exchange-rows {1,2}` for a run of a prepared statement with its first
+   * PostgreSQL: `Q commit` for a simple query, `B ack-and-fetch {1,2}` for a run of a prepared statement with its first
    * parameter, `S`, `C COMMIT`, `Z`. Kafka: `produce`, `fetch`, `offset-commit`, or the number of the API. Else empty.
    */
   readonly label: string;

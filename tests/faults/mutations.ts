@@ -54,8 +54,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: OUTBOX,
-        find: 'export async function exchangeRows(',
-        replace: 'let cursor = 0;\nexport async function exchangeRows(',
+        find: 'export async function ackAndFetchRows(',
+        replace: 'let cursor = 0;\nexport async function ackAndFetchRows(',
       },
       {
         file: OUTBOX,

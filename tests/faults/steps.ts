@@ -50,7 +50,7 @@ const STEPS: readonly Step[] = [
     RELAYS,
     'db',
     'before',
-    /^B exchange-rows(-and-tell)? \{\d/,
+    /^B ack-and-fetch(-with-receipts)? \{\d/,
   ),
   step(
     'relay-after-delete',
@@ -58,7 +58,7 @@ const STEPS: readonly Step[] = [
     RELAYS,
     'db',
     'after',
-    /^B exchange-rows(-and-tell)? \{\d/,
+    /^B ack-and-fetch(-with-receipts)? \{\d/,
   ),
   step('projector-before-rows', 'before the rows are written', PROJECTORS, 'db', 'before', UPSERT),
   step('projector-after-rows', 'after the rows, before the answer', PROJECTORS, 'db', 'after', UPSERT),

@@ -12,7 +12,7 @@ const LOCK = 'shard 0';
 export interface SimLease {
   readonly lost: AbortSignal;
   /** Asks the clock, for a process that slept through its timers. */
-  isValid(): boolean;
+  isHeld(): boolean;
   release(): Promise<void>;
 }
 
@@ -64,7 +64,7 @@ function hold(session: Session, lost: AbortController, since: number, { clock }:
   lost.signal.addEventListener('abort', end);
   return {
     lost: lost.signal,
-    isValid: () => !lost.signal.aborted && clock.monotonic() < validUntil,
+    isHeld: () => !lost.signal.aborted && clock.monotonic() < validUntil,
     async release() {
       lost.signal.removeEventListener('abort', end);
       await session.end();

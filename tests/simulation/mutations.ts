@@ -105,20 +105,20 @@ export const MUTATIONS: readonly Mutation[] = [
         replace: 'const digest = String(row.version);',
       },
       {
-        file: 'services/pages/recent-lists.ts',
-        find: 'if (this.#told.hasChanged(known.sellerId, known.askedAt)) {',
+        file: 'services/pages/list-cache.ts',
+        find: 'if (this.#feed.isInvalidated(known.sellerId, known.askedAt)) {',
         replace: 'if (known.sellerId < 0) {',
       },
     ],
   },
   {
-    name: 'trust-for-ever',
+    name: 'cache-without-ttl',
     about: 'a page believes that it is told of every change',
     breaks: ['page shows the view'],
     patches: [
       {
-        file: 'services/pages/recent-lists.ts',
-        find: 'this.now() - askedAt < LONGEST_TRUST_MS &&',
+        file: 'services/pages/list-cache.ts',
+        find: 'this.now() - askedAt < CACHE_TTL_MS &&',
         replace: 'this.now() >= askedAt &&',
       },
     ],
@@ -204,8 +204,8 @@ export const MUTATIONS: readonly Mutation[] = [
       { file: OUTBOX, find: '  let below: Below =', replace: '  let cursor = 0;\n  let below: Below =' },
       {
         file: OUTBOX,
-        find: 'exchangeRows(db, shard, exchange, look.from);',
-        replace: 'exchangeRows(db, shard, exchange, Math.max(look.from, cursor + 1));',
+        find: 'ackAndFetchRows(db, shard, request, look.from);',
+        replace: 'ackAndFetchRows(db, shard, request, Math.max(look.from, cursor + 1));',
       },
       {
         file: OUTBOX,
@@ -283,8 +283,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'tests/simulation/sim-publisher.ts',
-        find: 'if (isCut || !mayWrite())',
-        replace: 'if (mayWrite === null)',
+        find: 'if (isCut || !fence.isHeld())',
+        replace: 'if (fence === null)',
       },
     ],
   },

@@ -1,6 +1,6 @@
+import { ListCache, readThroughCache } from '#pages/list-cache.ts';
 import type { ClientList } from '#pages/page.ts';
-import { RecentLists, readWithList } from '#pages/recent-lists.ts';
-import { ViewChanges } from '../../services/page-server/view-changes.ts';
+import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
 import type { FullListRow } from '../../services/pages/full-list-view.ts';
 import type { Session } from './database.ts';
 import type { SimProcess } from './process.ts';
@@ -14,15 +14,15 @@ const TRY_AGAIN_MS = 1_000;
 export class PageServer {
   readonly #world: Stage;
   readonly #process: SimProcess;
-  readonly #changes: ViewChanges;
-  readonly #recent: RecentLists;
+  readonly #changes: ChangeNotifications;
+  readonly #recent: ListCache;
   #session: Promise<Session> | null = null;
 
   constructor(world: Stage, process: SimProcess) {
     this.#world = world;
     this.#process = process;
-    this.#changes = new ViewChanges(process.clock);
-    this.#recent = new RecentLists(this.#changes, process.clock);
+    this.#changes = new ChangeNotifications(process.clock);
+    this.#recent = new ListCache(this.#changes, process.clock);
   }
 
   /** As `followViewChanges`: on a connection of its own, again and again. */
@@ -52,7 +52,7 @@ export class PageServer {
     let shown: ClientList | null;
     try {
       const session = await this.#open();
-      const read = await readWithList(
+      const read = await readThroughCache(
         this.#recent,
         sellerId,
         () => 0,

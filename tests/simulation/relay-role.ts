@@ -36,7 +36,7 @@ async function serveTerm(world: Stage, process: SimProcess): Promise<void> {
   const lease = await acquireSimLease(world.source.server, process);
   world.judge.note(process.name, () => 'leads');
   const ended = new AbortController();
-  const publisher = openSimPublisher(world.topic, process, () => lease.isValid());
+  const publisher = openSimPublisher(world.topic, process, lease);
   lease.lost.addEventListener('abort', () => {
     publisher.end();
     ended.abort(lease.lost.reason);
@@ -53,7 +53,7 @@ async function serveTerm(world: Stage, process: SimProcess): Promise<void> {
         publisher,
         NOTHING_OBSERVED,
         ended.signal,
-        () => !ended.signal.aborted && lease.isValid(),
+        { isHeld: () => !ended.signal.aborted && lease.isHeld() },
         log,
         { prefetchFrom: 3, clock, pacing: PACING },
       );

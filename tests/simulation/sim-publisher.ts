@@ -1,4 +1,5 @@
 import { partitionOf } from '#contracts/partition.ts';
+import type { Fence } from '../../services/outbox-relay/lease.ts';
 import type { Message } from '../../services/outbox-relay/message.ts';
 import type { Publisher } from '../../services/outbox-relay/publisher.ts';
 import { failureOf, PRODUCER_LOST } from '../../services/outbox-relay/refusals.ts';
@@ -12,14 +13,14 @@ const RETRY_MS = 60;
  * As `openPublisher` does it with kafkajs: a batch is one request a partition; the numbers of a batch that failed are
  * given to what is sent next, so that the same batch is known again; a batch of which a record is refused ends the
  * producer, once all of its requests are settled.
- * @param mayWrite asked at the moment of writing
+ * @param fence asked at the moment of writing
  */
-export function openSimPublisher(topic: SimTopic, process: SimProcess, mayWrite: () => boolean): Publisher {
+export function openSimPublisher(topic: SimTopic, process: SimProcess, fence: Fence): Publisher {
   let producer = topic.nextProducer(process);
   let sequences = new Map<number, number>();
   let isCut = false;
   const produce = async (partition: number, batch: readonly Message[]): Promise<void> => {
-    if (isCut || !mayWrite()) throw new BrokerError('NETWORK_EXCEPTION');
+    if (isCut || !fence.isHeld()) throw new BrokerError('NETWORK_EXCEPTION');
     const first = sequences.get(partition) ?? 0;
     const [of, by] = [sequences, producer];
     await topic.call(

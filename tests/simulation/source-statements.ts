@@ -37,7 +37,7 @@ const sellerTuple = (source: SimSource, sellerId: number) => {
 };
 const isKnown = (source: SimSource) => (sellerId: number) => source.versionOf(sellerId) > 0;
 
-function exchange(source: SimSource, [remove, , , except, held, limit, floor]: readonly unknown[]) {
+function ackAndFetch(source: SimSource, [remove, , , except, held, limit, floor]: readonly unknown[]) {
   source.remove([...idsIn(remove)]);
   const [skipped, heldSellers] = [idsIn(except), idsIn(held)];
   return inOrder(source)
@@ -48,9 +48,9 @@ function exchange(source: SimSource, [remove, , , except, held, limit, floor]: r
 
 /** What the statements of outbox.ts, id-floor.ts and postgres-source.ts mean, by their names. */
 const STATEMENTS: Readonly<Record<string, Statement>> = {
-  'exchange-rows': exchange,
+  'ack-and-fetch': ackAndFetch,
   // There are no receipts here.
-  'exchange-rows-and-tell': exchange,
+  'ack-and-fetch-with-receipts': ackAndFetch,
   'find-row': (source, [id]) => {
     const row = source.outbox.get(id as number);
     return row ? [outboxTuple(row, source.layout)] : [];

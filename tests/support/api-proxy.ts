@@ -9,7 +9,7 @@ import {
 import { request as httpsRequest } from 'node:https';
 import type { Socket } from 'node:net';
 import { listen } from '#platform/listen.ts';
-import type { Access } from '../../services/operator/kube/access.ts';
+import type { Access } from '../../services/operator/runtime/access.ts';
 
 /** What happens to a request instead of being passed on in peace. */
 export type Fault =

@@ -51,7 +51,7 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'objects-are-the-operators': [['services/projector/k.ts', "export * from '../../cdk8s/y.ts';"]],
   'objects-know-only-contracts': [['cdk8s/x.ts', "export * from '../services/platform/y.ts';"]],
   'dashboards-know-only-contracts': [['dashboards/x.ts', "export * from '../services/platform/y.ts';"]],
-  'kube-knows-no-reconciler': [['services/operator/kube/x.ts', "export * from '../y.ts';"]],
+  'runtime-knows-no-reconciler': [['services/operator/runtime/x.ts', "export * from '../y.ts';"]],
   'only-its-room-knows-the-kafka-client': [
     ['services/projector/q.ts', "import type { Kafka } from 'kafkajs';\nexport type K = Kafka;"],
   ],

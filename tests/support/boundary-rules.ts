@@ -74,10 +74,12 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { path: '^(services/(?!contracts/)|cdk8s/|tests/|bench/)' },
   ),
   rule(
-    'kube-knows-no-reconciler',
-    'How the operator speaks to the API server does not depend on what it says.',
-    { path: '^services/operator/kube/', pathNot: SPECS },
-    { path: '^(services/(?!operator/kube/|platform/)|cdk8s/(?!kube-object\\.ts$))' },
+    'runtime-knows-no-reconciler',
+    'How the operator works with the API server does not depend on what it makes there.',
+    { path: '^services/operator/runtime/', pathNot: SPECS },
+    {
+      path: '^(services/(?!operator/runtime/|platform/)|cdk8s/(?!(kube-object|constructs/fingerprint)\\.ts$))',
+    },
   ),
   rule(
     'only-its-room-knows-the-kafka-client',

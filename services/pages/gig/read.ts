@@ -1,6 +1,6 @@
 import type { Clock } from '#platform/clock.ts';
-import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
-import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
+import { ListCache, listIfNewer, readThroughCache } from '../list-cache.ts';
+import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { GigRow } from './own-data.ts';
 
 export interface RelatedGig {
@@ -29,12 +29,12 @@ const own = (gigId: number) => ({
   values: [gigId],
 });
 
-/** @param remembered digest of the list that need not be sent again */
-const withList = (gigId: number, remembered: string | null) => ({
+/** @param cached digest of the cached list, which need not be sent again */
+const withList = (gigId: number, cached: string | null) => ({
   name: 'gig-with-list',
   text: `select gig_id, seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
       seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
-      ${listUnless('gig.seller_id', '$2')} as held
+      ${listIfNewer('gig.seller_id', '$2')} as held
     from gig,
       lateral (
         select coalesce(json_agg(json_build_object(
@@ -43,7 +43,7 @@ const withList = (gigId: number, remembered: string | null) => ({
         from gig as other where other.gig_id = any(gig.related_gig_ids)
       ) as others
     where gig_id = $1`,
-  values: [gigId, remembered],
+  values: [gigId, cached],
 });
 
 const withIds = (gigId: number) => ({
@@ -77,8 +77,8 @@ interface HeldIds {
 /** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
 const OWNERS = 100_000;
 
-export function openGigReads(told: ToldOfChanges, clock?: Clock): Reads<number, Gig> {
-  const recent = new RecentLists(told, clock);
+export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<number, Gig> {
+  const cache = new ListCache(feed, clock);
   const owners = new Map<number, number>();
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {
@@ -97,13 +97,13 @@ export function openGigReads(told: ToldOfChanges, clock?: Clock): Reads<number, 
   return {
     own: readOwn,
 
-    withLists: (db, gigId, least) =>
-      readWithList(
-        recent,
+    withLists: (db, gigId, minVersion) =>
+      readThroughCache(
+        cache,
         gigId,
-        least,
+        minVersion,
         () => readOwn(db, gigId),
-        (remembered) => db.query(withList(gigId, remembered)),
+        (cached) => db.query(withList(gigId, cached)),
       ),
 
     async withIds(db, gigId) {

@@ -1,6 +1,6 @@
 import type { Clock } from '#platform/clock.ts';
-import type { ClientIds, PageDatabase, Reads, ToldOfChanges } from '../page.ts';
-import { listUnless, RecentLists, readWithList } from '../recent-lists.ts';
+import { ListCache, listIfNewer, readThroughCache } from '../list-cache.ts';
+import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { UserProfileRow } from './own-data.ts';
 
 export type UserProfile = UserProfileRow;
@@ -14,15 +14,15 @@ const own = (sellerId: number) => ({
   values: [sellerId],
 });
 
-/** @param remembered digest of the list that need not be sent again */
-const withList = (sellerId: number, remembered: string | null) => ({
+/** @param cached digest of the cached list, which need not be sent again */
+const withList = (sellerId: number, cached: string | null) => ({
   name: 'user-with-list',
   text: `select seller_id, display_name, headline, bio, country, city, languages, skills,
       to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
       hue, gigs, recent_reviews,
-      ${listUnless('user_profile.seller_id', '$2')} as held
+      ${listIfNewer('user_profile.seller_id', '$2')} as held
     from user_profile where seller_id = $1`,
-  values: [sellerId, remembered],
+  values: [sellerId, cached],
 });
 
 const withIds = (sellerId: number) => ({
@@ -41,20 +41,20 @@ interface HeldIds {
   readonly held_client_ids: string[] | null;
 }
 
-export function openUserReads(told: ToldOfChanges, clock?: Clock): Reads<number, UserProfile> {
-  const recent = new RecentLists(told, clock);
+export function openUserReads(feed: InvalidationFeed, clock?: Clock): Reads<number, UserProfile> {
+  const cache = new ListCache(feed, clock);
   const readOwn = async (db: PageDatabase, sellerId: number): Promise<UserProfile | null> =>
     (await db.query<UserProfile>(own(sellerId)))[0] ?? null;
   return {
     own: readOwn,
 
-    withLists: (db, sellerId, least) =>
-      readWithList(
-        recent,
+    withLists: (db, sellerId, minVersion) =>
+      readThroughCache(
+        cache,
         sellerId,
-        least,
+        minVersion,
         () => readOwn(db, sellerId),
-        (remembered) => db.query(withList(sellerId, remembered)),
+        (cached) => db.query(withList(sellerId, cached)),
       ),
 
     async withIds(db, sellerId) {

@@ -42,12 +42,12 @@ type Tuple = [
   number | null,
 ];
 
-/** One exchange with the outbox. */
-export interface Exchange {
+/** Acks what was sent, and fetches what follows. */
+export interface AckAndFetch {
   /** Ids that Kafka acknowledged: they are deleted. */
   readonly remove: readonly number[];
   /** Whether there are tombstones of erasures among them, whose receipts are to be told. */
-  readonly tellsErasures?: boolean;
+  readonly endsErasures?: boolean;
   /** Ids that are on their way to Kafka: they stay, and are not taken again. */
   readonly except: readonly number[];
   /** Sellers whose rows stay where they are for now. */
@@ -59,7 +59,7 @@ export interface Exchange {
 /** What a leader's loop needs of the database. */
 export interface Outbox {
   /** Deletes what was sent and takes what follows, oldest first. One at a time. */
-  exchange(exchange: Exchange): Promise<OutboxRow[]>;
+  ackAndFetch(request: AckAndFetch): Promise<OutboxRow[]>;
   /** A row of a seller that is held, as it is now; null when it is gone. */
   find(id: number): Promise<OutboxRow | null>;
   /** The seller of that row is held no more: its rows, from this one on, are taken again. */
@@ -76,7 +76,7 @@ export interface Below {
 /** The outbox as the leader of a shard sees it during its term. */
 export interface LedOutbox extends Outbox {
   below(): Below;
-  /** There was a row below the floor all the same: the next exchange looks at every row again. */
+  /** There was a row below the floor all the same: the next fetch looks at every row again. */
   distrust(): void;
 }
 
@@ -88,11 +88,11 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
   let below: Below = { floor: 0, held: [] };
   let warned = false;
   return {
-    async exchange(exchange) {
+    async ackAndFetch(request) {
       const look = floor.look();
-      if (exchange.remove.length > 0) floor.flows();
-      const taken = exchangeRows(db, shard, exchange, look.from);
-      // Behind the exchange on the same connection, so that nothing waits for it.
+      if (request.remove.length > 0) floor.flows();
+      const taken = ackAndFetchRows(db, shard, request, look.from);
+      // Behind it on the same connection, so that nothing waits for it.
       floor.prove().then(
         () => {
           warned = false;
@@ -104,12 +104,12 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
         },
       );
       const rows = await taken;
-      if (exchange.limit > 0) {
+      if (request.limit > 0) {
         // What is on its way stays visible until it is removed.
-        const lowest = Math.min(rows[0]?.id ?? Number.POSITIVE_INFINITY, ...exchange.except);
+        const lowest = Math.min(rows[0]?.id ?? Number.POSITIVE_INFINITY, ...request.except);
         look.saw(lowest === Number.POSITIVE_INFINITY ? null : lowest);
       }
-      below = { floor: floor.from, held: exchange.held };
+      below = { floor: floor.from, held: request.held };
       return rows;
     },
     async find(id) {
@@ -168,7 +168,7 @@ const TAKE_ROWS = `select ${COLUMNS}
       limit $6::integer`;
 
 const EXCHANGE = {
-  name: 'exchange-rows',
+  name: 'ack-and-fetch',
   text: `with removed as (delete from outbox where id = any ($1::bigint[])) ${TAKE_ROWS}`,
 };
 
@@ -179,9 +179,9 @@ const TELL = `set open_because = case store when 'topic' then '${UNTIL_COMPACTED
 
 // The tombstone stands behind everything else of its seller, so that with it the last of what came before has been
 // acknowledged and deleted. Told by the transaction that deletes it: a crash undoes both, and the row is sent again. Of its
-// own, because the ordinary exchange runs hundreds of times a second.
+// own, because the ordinary one runs hundreds of times a second.
 const EXCHANGE_AND_TELL = {
-  name: 'exchange-rows-and-tell',
+  name: 'ack-and-fetch-with-receipts',
   text: `with removed as (
         delete from outbox where id = any ($1::bigint[]) returning seller_id, version, type, value
       ), told as (
@@ -218,14 +218,14 @@ export const tellWhatNobodyTold = (db: Queryable): Promise<unknown> =>
  *
  * @param floor an id below which there is no row of the shard but of sellers who are held, and never will be: `IdFloor`
  */
-export async function exchangeRows(
+export async function ackAndFetchRows(
   db: Queryable,
   shard: Shard,
-  { remove, tellsErasures = false, except, held, limit }: Exchange,
+  { remove, endsErasures = false, except, held, limit }: AckAndFetch,
   floor: number,
 ): Promise<OutboxRow[]> {
   const { rows } = await db.query<Tuple>({
-    ...(tellsErasures ? EXCHANGE_AND_TELL : EXCHANGE),
+    ...(endsErasures ? EXCHANGE_AND_TELL : EXCHANGE),
     rowMode: 'array',
     values: [
       arrayLiteral(remove),
@@ -283,7 +283,7 @@ export async function lookBelow(
   return rows[0]!;
 }
 
-/** What the connection of `exchangeRows` needs to be told once. */
+/** What the connection of `ackAndFetchRows` needs to be told once. */
 export async function prepareSession(db: Queryable): Promise<void> {
   // Deleting need not wait for the disk: after a crash the rows are sent again, in the same order. And the plan must
   // stay a walk along the ids: a table that is empty most of the time has no useful statistics.
