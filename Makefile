@@ -117,11 +117,11 @@ bench-scale: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
 	$(NODE) bench/scale/main.ts $(if $(QUICK),--quick) $(ARGS)
 
-## bench-report: the tables and plots of the last results into docs/comparison.md and docs/scale.md
+## bench-report: keeps the last results, and puts tables and plots into bench/README.md, docs/comparison.md, docs/scale.md
 bench-report: $(INSTALLED)
-	@for one in comparison scale; do \
-	  [ ! -e bench/results/$$one/results.json ] || $(NODE) bench/$$one/render.ts; \
-	done
+	@$(NODE) bench/render.ts
+	@$(NODE) bench/comparison/render.ts
+	@[ ! -e bench/results/scale/results.json ] || $(NODE) bench/scale/render.ts
 
 # --- On a cluster. CLUSTER=kind (the default) makes one with kind; CLUSTER=existing takes that of KUBECONFIG, whose
 # nodes have the image already.

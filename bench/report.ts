@@ -23,7 +23,8 @@ export function isReached({ target, values }: Figure): boolean | null {
   return value >= (target.least ?? -Infinity) && value <= (target.most ?? Infinity);
 }
 
-const show = (value: number) =>
+/** Three digits, or all before the point. */
+export const show = (value: number) =>
   value >= 1_000
     ? Math.round(value).toLocaleString('en-US')
     : value >= 100
@@ -32,10 +33,18 @@ const show = (value: number) =>
         ? value.toFixed(1)
         : value.toFixed(2);
 
+/** `≤ 5`; nothing where there is no target. */
+export const targetOf = ({ target }: Pick<Figure, 'target'>): string =>
+  target?.most !== undefined
+    ? `≤ ${target.most.toLocaleString('en-US')}`
+    : target?.least !== undefined
+      ? `≥ ${target.least.toLocaleString('en-US')}`
+      : '';
+
 /** A Markdown table. */
 export function table(figures: readonly Figure[]): string {
   const rows = figures.map((figure) => {
-    const { name, unit, target, debezium = '', values } = figure;
+    const { name, unit, debezium = '', values } = figure;
     const reached = isReached(figure);
     return [
       name,
@@ -43,7 +52,7 @@ export function table(figures: readonly Figure[]): string {
       show(Math.min(...values)),
       show(median(values)),
       show(Math.max(...values)),
-      target === null ? '' : target.most === undefined ? `≥ ${target.least}` : `≤ ${target.most}`,
+      targetOf(figure),
       debezium,
       reached === null ? '' : reached ? 'reached' : 'MISSED',
     ];

