@@ -2,7 +2,16 @@ import { expect, test } from '@jest/globals';
 import { readOptions } from './options.ts';
 import { logTicks, plots } from './plots.ts';
 import { disturbance, quantile, type Results, type Run, spread } from './results.ts';
-import { bytesTable, costTable, faultTable, healthyTable, markdown } from './tables.ts';
+import {
+  bytesTable,
+  costSummary,
+  costTable,
+  faultSummary,
+  faultTable,
+  healthySummary,
+  healthyTable,
+  markdown,
+} from './tables.ts';
 
 const run = (of: Partial<Run>): Run => ({
   page: 'gig',
@@ -74,6 +83,20 @@ test('one share does not mix with another, nor a fault with a healthy system', (
   expect(costTable(all)).toContain('| 90 % | gig | hybrid | 0.90 |');
   expect(faultTable(all)).toContain('| source of truth killed | gig | hybrid | 67.0 | 33.0 | 0 | 10.0 |');
   expect(faultTable(all)).toContain('| 3 of 4 |');
+});
+
+test('the summary has a column a variant, and a dash where one was not measured', () => {
+  const all = results(
+    run({}),
+    run({ variant: 'off', staleness: null, callsPerRender: 0 }),
+    run({ share: 90, callsPerRender: 0.9 }),
+    run({ condition: 'source-killed', outcomes: { full: 0.67, missing: 0.33, stale: 0, error: 0 } }),
+  );
+  expect(healthySummary(all)).toContain('| page | figure | off | hybrid |');
+  expect(healthySummary(all)).toContain('| gig | p50, p99, ms | 2.00, 8.00 | 2.00, 8.00 |');
+  expect(costSummary(all, 'gig')).toContain('| 33 % | 0, 1.00, 0.50, 0.25 | 0.33, 1.00, 0.50, 0.25 |');
+  expect(costSummary(all, 'gig')).toContain('| 90 % | – | 0.90, 1.00, 0.50, 0.25 |');
+  expect(faultSummary(all, 'gig')).toContain('| source of truth killed | – | 67.0 %, 8.00, 0 of 3 |');
 });
 
 test('bytes are those of a seller who has clients, smallest share first', () => {

@@ -1,6 +1,13 @@
 /** Results as Markdown. Pure. */
 import { disturbance, quantile, type Results, type Run, spread } from './results.ts';
-import { CONDITION_NAMES, type ConditionName, PAGE_NAMES, SLOW_MS, VARIANT_NAMES } from './variants.ts';
+import {
+  CONDITION_NAMES,
+  type ConditionName,
+  PAGE_NAMES,
+  type PageName,
+  SLOW_MS,
+  VARIANT_NAMES,
+} from './variants.ts';
 
 export const CONDITIONS_IN_WORDS: Readonly<Record<ConditionName, string>> = {
   healthy: 'nothing is wrong',
@@ -162,6 +169,88 @@ export function faultTable({ runs }: Results): string {
   );
 }
 
+/** A row a figure, a column a variant: for a page that is to be read, where the tables above are to be looked up. */
+function byVariant(
+  runs: readonly Run[],
+  head: readonly string[],
+  rows: readonly {
+    readonly head: readonly string[];
+    readonly of: (run: Run) => boolean;
+    readonly cell: (runs: readonly Run[]) => string;
+  }[],
+): string {
+  const variants = VARIANT_NAMES.filter((variant) => runs.some((run) => run.variant === variant));
+  return table(
+    [...head, ...variants],
+    rows.map((row) => [
+      ...row.head,
+      ...variants.map((variant) => {
+        const of = runs.filter((run) => run.variant === variant && row.of(run));
+        return of.length === 0 ? '–' : row.cell(of);
+      }),
+    ]),
+  );
+}
+const middle = (values: readonly (number | null)[]): string => {
+  const of = spread(values);
+  return of === null ? '–' : show(of.median);
+};
+const p50AndP99 = (runs: readonly Run[]) =>
+  `${middle(runs.map((run) => run.latencyMs.p50))}, ${middle(runs.map((run) => run.latencyMs.p99))}`;
+
+/** Nothing is wrong, the first share of visits, each page. */
+export function healthySummary({ runs, options }: Results): string {
+  const healthy = runs.filter((run) => run.condition === 'healthy' && run.share === options.shares[0]);
+  return byVariant(
+    healthy,
+    ['page', 'figure'],
+    PAGE_NAMES.filter((page) => healthy.some((run) => run.page === page)).flatMap((page) => {
+      const of = (run: Run) => run.page === page;
+      const saturated = (all: readonly Run[]) => cell(all.map((run) => run.saturationPerSecond));
+      return [
+        { head: [page, 'renders/s, at most'], of, cell: saturated },
+        { head: [page, 'p50, p99, ms'], of, cell: p50AndP99 },
+        { head: [page, 'write → shown, p50, ms'], of, cell: (all: readonly Run[]) => shown(all).p50 },
+      ];
+    }),
+  );
+}
+
+/** What one page costs at each share of visits that meet clients. */
+export function costSummary({ runs, options }: Results, page: PageName): string {
+  return byVariant(
+    runs.filter((run) => run.condition === 'healthy' && run.page === page),
+    ['visits that meet clients'],
+    options.shares
+      .toSorted((a, b) => a - b)
+      .map((share) => ({
+        head: [`${share} %`],
+        of: (run: Run) => run.share === share,
+        cell: (all: readonly Run[]) =>
+          [
+            middle(all.map((run) => run.callsPerRender)),
+            ...(['page', 'source', 'postgres'] as const).map((part) =>
+              middle(all.map((run) => run.cpuSecondsPerThousand[part])),
+            ),
+          ].join(', '),
+      })),
+  );
+}
+
+/** What one page shows under each fault. */
+export function faultSummary({ runs }: Results, page: PageName): string {
+  return byVariant(
+    runs.filter((run) => run.page === page),
+    ['meanwhile'],
+    CONDITION_NAMES.filter((condition) => condition !== 'healthy').map((condition) => ({
+      head: [CONDITIONS_IN_WORDS[condition]],
+      of: (run: Run) => run.condition === condition,
+      cell: (all: readonly Run[]) =>
+        `${middle(all.map((run) => run.outcomes.full * 100))} %, ${middle(all.map((run) => run.latencyMs.p99))}, ${shown(all).never}`,
+    })),
+  );
+}
+
 export function bytesTable({ bytes }: Results): string {
   const names = Object.keys(bytes[0]?.tables ?? {});
   const ordered = bytes.toSorted((a, b) => a.share - b.share);
@@ -179,8 +268,7 @@ export function circumstances(results: Results): string {
   const { environment, options } = results;
   const versions = Object.entries(environment.versions).map(([name, version]) => `${name} ${version}`);
   return [
-    `${environment.at.slice(0, 16).replace('T', ' ')} UTC, commit ${environment.commit}: ${environment.cores} cores of ${environment.cpu}, ${environment.memoryGb} GB, Linux ${environment.kernel}; ${versions.join(', ')}; load before the start ${environment.loadAtStart.join(' ')}.`,
-    `\`${environment.command}\``,
+    `${environment.at.slice(0, 16).replace('T', ' ')} UTC, commit ${environment.commit}: ${environment.cores} cores of ${environment.cpu}, ${environment.memoryGb} GB, Linux ${environment.kernel}; ${versions.join(', ')}; load before the start ${environment.loadAtStart.join(' ')}. \`${environment.command}\``,
     `${options.rounds} round${options.rounds === 1 ? '' : 's'}, ${options.seconds} s each at the fixed rate and ${options.saturationSeconds} s saturated, ${options.sellers.toLocaleString('en-US')} sellers visited, ${options.writesPerSecond} writes a second meanwhile, seed ${options.seed}. Figures are medians over the rounds, in brackets least and greatest.`,
     disturbance(results),
   ].join('\n\n');
