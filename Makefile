@@ -138,6 +138,31 @@ image:
 	@bash tests/support/require.sh docker
 	docker build --tag $(IMAGE) .
 
+# --- A release: .github/workflows/release.yml calls these, for a tag v<version>.
+
+## release-version: refuses a tag that is not the version of the packages and of the chart; TAG=v0.1.0
+release-version:
+	@version=$$(sed -nE 's/^  "version": "(.*)",/\1/p' package.json); \
+	chart=$$(sed -nE 's/^version: (.*)/\1/p' charts/top-clients/Chart.yaml); \
+	app=$$(sed -nE 's/^appVersion: (.*)/\1/p' charts/top-clients/Chart.yaml); \
+	[ "$(TAG) $(TAG) $(TAG)" = "v$$version v$$chart v$$app" ] || { \
+	  echo "the tag is '$(TAG)', package.json is $$version, the chart $$chart of the app $$app: make them one version" >&2; exit 1; }
+
+## image-publish: builds the image and pushes it with its SBOM and provenance; IMAGE=registry/name:0.1.0 REVISION=commit
+image-publish:
+	@bash tests/support/require.sh docker
+	@mkdir -p dist
+	docker buildx build --push --sbom=true --provenance=mode=max --metadata-file dist/image.json \
+	  --build-arg VERSION=$(IMAGE_TAG) --build-arg REVISION=$(REVISION) --tag $(IMAGE) .
+	@sed -nE 's/.*"containerimage\.digest": "(sha256:[0-9a-f]{64})".*/\1/p' dist/image.json > dist/image.digest && [ -s dist/image.digest ]
+
+## chart-publish: packs the chart and pushes it as an OCI artifact; REGISTRY=registry/charts
+chart-publish:
+	@bash tests/support/require.sh helm
+	helm package charts/top-clients --destination dist
+	@helm push dist/top-clients-$$(sed -nE 's/^version: (.*)/\1/p' charts/top-clients/Chart.yaml).tgz oci://$(REGISTRY) 2>&1 | tee dist/chart.push
+	@sed -nE 's/.*Digest: (sha256:[0-9a-f]{64}).*/\1/p' dist/chart.push > dist/chart.digest && [ -s dist/chart.digest ]
+
 ## kind-up: a cluster in containers on this machine; nothing to do with CLUSTER=existing
 kind-up:
 ifeq ($(CLUSTER),kind)
@@ -177,4 +202,4 @@ ifeq ($(CLUSTER),kind)
 endif
 
 .PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
-  image kind-up kind-load deploy e2e kind-down
+  image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
