@@ -6,7 +6,7 @@ import { LIMITS } from './client.ts';
  * property holds the two together.
  *
  * One expression looks over the text and nothing is parsed before someone asks for it: a view that keeps whole lists
- * takes them as text. On the machine in bench/README.md an event of 600 bytes costs about 1.5 µs this way, 8 µs with
+ * takes them as text. On the machine in bench/HISTORY.md an event of 600 bytes costs about 1.5 µs this way, 8 µs with
  * `JSON.parse` and checks of the members, 22 µs with the schema, garbage not counted.
  */
 export function readPlainSellerEvent(text: string): PlainSellerEvent | null {

@@ -40,7 +40,7 @@ import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
  * Encoded pages share buffers of this many bytes; one of its own for each page costs 2 to 3 µs more, and the larger the
- * page the more (bench/README.md).
+ * page the more (bench/HISTORY.md).
  */
 const PAGES_BUFFER_BYTES = 256 * 1024;
 

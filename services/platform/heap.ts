@@ -3,7 +3,7 @@ import v8 from 'node:v8';
 /**
  * Suits V8's heap to a service: nearly all that it allocates is garbage some milliseconds later, and its memory is as
  * small as a pod's. V8 reads these flags as it goes, so that they may be set in a running process; `NODE_OPTIONS` does not
- * take them. What each is worth stands in bench/README.md.
+ * take them. What each is worth stands in bench/HISTORY.md.
  */
 export function tuneHeap(): void {
   // The heap may grow to three times of what is alive before V8 looks through all of it again, up to
