@@ -18,9 +18,9 @@ const CLIENTS = {
     new Pool('http://127.0.0.1:1');
   },
   ours: async () => {
-    const { openApi } = await import('../services/operator/kube/api.ts');
-    const { openKube } = await import('../services/operator/kube/client.ts');
-    const { startInformer } = await import('../services/operator/kube/informer.ts');
+    const { openApi } = await import('../services/operator/runtime/api.ts');
+    const { openKube } = await import('../services/operator/runtime/client.ts');
+    const { startInformer } = await import('../services/operator/runtime/informer.ts');
     openKube(openApi({ server: new URL('http://127.0.0.1:1'), tls: {}, headers: async () => ({}) }));
     return startInformer;
   },
