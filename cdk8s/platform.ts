@@ -1,4 +1,4 @@
-import type { PageName, PageViewSpec, ViewId } from './api/page-view.ts';
+import { PAGE_NAMES, type PageName, type PageViewSpec, type ViewId } from './api/page-view.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
 /** Which foreign APIs the cluster has; what needs one that is absent is left out. */
@@ -78,5 +78,5 @@ export const names = {
 /** The port of pages and API, and that of /livez, /readyz and /metrics, in every pod of ours. */
 export const PORTS = { http: 8080, health: 9090 } as const;
 
-export const DATABASES = ['source', 'gig', 'user', 'search', 'selfView'] as const;
+export const DATABASES = ['source', ...PAGE_NAMES, 'selfView'] as const;
 export type DatabaseName = (typeof DATABASES)[number];

@@ -1,9 +1,8 @@
 import { z } from 'zod';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import { replicas, resources, rules, section } from './shared.ts';
 
-/** The pages the image knows; `services/pages/index.ts` is held equal to it by a spec. */
-export const PAGE_NAMES = ['gig', 'user', 'search'] as const;
-export type PageName = (typeof PAGE_NAMES)[number];
+export { PAGE_NAMES, type PageName };
 
 /** One page: how it gets the data, and what serves and projects it. Its name is the page's. */
 export const PageViewSpec = section({

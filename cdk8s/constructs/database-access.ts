@@ -6,15 +6,14 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import { DATABASES, type DatabaseName, names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
 export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
   source: 'source',
-  gig: 'gig',
-  user: 'user',
-  search: 'search',
+  ...(Object.fromEntries(PAGE_NAMES.map((page) => [page, page])) as Record<PageName, PageName>),
   selfView: 'self_view',
 };
 

@@ -1,4 +1,5 @@
 import type { Construct } from 'constructs';
+import { PAGE_NAMES, SERVED_PAGES } from '#contracts/pages.ts';
 import type { Platform } from '../platform.ts';
 import { databaseAccess } from './database-access.ts';
 import { databaseSettings } from './migration-job.ts';
@@ -13,16 +14,14 @@ export function demoData(scope: Construct, platform: Platform): void {
   if (!wanted.enabled) return;
   const database = databaseAccess(platform, 'seed', {
     TC_SOURCE_DATABASE_URL: 'source',
-    TC_GIG_DATABASE_URL: 'gig',
-    TC_USER_DATABASE_URL: 'user',
-    TC_SEARCH_DATABASE_URL: 'search',
+    ...Object.fromEntries(PAGE_NAMES.map((page) => [`TC_${page.toUpperCase()}_DATABASE_URL`, page] as const)),
     TC_SELF_VIEW_DATABASE_URL: 'selfView',
   });
   roleJob(scope, platform, {
     name: 'top-clients-seed',
     role: 'seed',
     component: 'seed',
-    after: (['source', 'gig', 'user', 'search', 'self-view'] as const).map((target) => ({
+    after: (['source', ...SERVED_PAGES] as const).map((target) => ({
       role: 'migrate',
       env: [
         ...databaseSettings(platform, target),

@@ -1,5 +1,7 @@
+import { SERVED_PAGES } from './pages.ts';
+
 /** Who of ours calls the source of truth over HTTP, beside sellers and strangers. */
-export const CALLERS = ['gig', 'user', 'search', 'self-view', 'smoke'] as const;
+export const CALLERS = [...SERVED_PAGES, 'smoke'] as const;
 export type Caller = (typeof CALLERS)[number];
 
 /**

@@ -1,3 +1,5 @@
+import type { PageName } from './pages.ts';
+
 /**
  * The users of PostgreSQL, each with what it needs and no more: whoever has the password of a page cannot read the
  * source, nor write the view that the page shows. What each may do is in `services/migrate/grants.ts`.
@@ -8,19 +10,17 @@ export const DATABASE_USERS = ['source', 'relay', 'republish', 'watcher', 'page'
 export type DatabaseUser = (typeof DATABASE_USERS)[number];
 
 /** Databases as they are called on a server of ours. */
-export type Database = 'source' | 'gig' | 'user' | 'search' | 'self_view';
+export type Database = 'source' | PageName | 'self_view';
 
 /** Who works in a database. */
 export function usersOf(database: Database): readonly DatabaseUser[] {
   switch (database) {
     case 'source':
       return ['source', 'relay', 'republish', 'watcher'];
-    case 'gig':
-    case 'user':
-    case 'search':
-      return ['page', 'projector', 'watcher'];
     case 'self_view':
       return ['page'];
+    default:
+      return ['page', 'projector', 'watcher'];
   }
 }
 

@@ -1,4 +1,5 @@
 import { CALLERS } from './callers.ts';
+import { SERVED_PAGES } from './pages.ts';
 
 /**
  * The catalogue of metrics: each one once, with all that a dashboard, an alert or a reader needs. Roles can only
@@ -678,7 +679,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   role: { atMost: 20 },
   /** An upgrade and what it replaces, some of them within the hours that a series is kept in memory. */
   version: { atMost: 10 },
-  page: oneOf('gig', 'user', 'search', 'self-view'),
+  page: oneOf(...SERVED_PAGES),
   delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),
   /** As `asynchronous-v1`: views of a page within the hours that a process lives. */
   view: { atMost: 20 },

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { SERVED_PAGES } from '#contracts/pages.ts';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
@@ -98,15 +99,13 @@ const required = <T>(value: T | undefined, name: string, target: string): T => {
   return value;
 };
 
+const TARGETS = ['source', 'topics', ...SERVED_PAGES] as const;
+
 export const role = defineRole({
   name: 'migrate',
   about: 'brings a database or the topics to this version; safe to repeat and to run concurrently',
   settings: {
-    target: setting(
-      'TC_TARGET',
-      'what to migrate: source, topics, gig, user, search or self-view',
-      z.enum(['source', 'topics', 'gig', 'user', 'search', 'self-view']),
-    ),
+    target: setting('TC_TARGET', `what to migrate: ${TARGETS.join(', ')}`, z.enum(TARGETS)),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     ...USER_SETTINGS,
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the target', databaseUrl().optional()),

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
+import { SERVED_PAGES } from '#contracts/pages.ts';
 import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
@@ -51,11 +52,7 @@ export const role = defineRole({
   name: 'page-server',
   about: 'serves one page, with top clients by one delivery',
   settings: {
-    page: setting(
-      'TC_PAGE',
-      'gig, user, search or self-view',
-      z.enum(['gig', 'user', 'search', 'self-view']),
-    ),
+    page: setting('TC_PAGE', `which: ${SERVED_PAGES.join(', ')}`, z.enum(SERVED_PAGES)),
     delivery: setting(
       'TC_DELIVERY',
       'how the page gets the data: asynchronous, hybrid, synchronous, or off',

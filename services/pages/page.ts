@@ -1,10 +1,11 @@
 import type { Client } from '#contracts/client.ts';
 import type { Outcome, TopClientsView } from '#contracts/delivery.ts';
+import type { PageName } from '#contracts/pages.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Site } from './layout.ts';
 import type { Projection } from './projection.ts';
 
-export type PageName = 'gig' | 'user' | 'search';
+export type { PageName };
 export type SellerLevel = 'new' | 'rising' | 'expert' | 'master';
 
 /** A client as a page may know it: a search card has no more than these members. */
