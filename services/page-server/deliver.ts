@@ -1,5 +1,7 @@
 import type { Delivery, Outcome } from '#contracts/delivery.ts';
 import type { ClientList, Page, PageDatabase, Reads, Shown } from '#pages/page.ts';
+import type { PageReads } from '../source-client/page-reads.ts';
+import type { Call } from '../source-client/transport.ts';
 import {
   type Decision,
   decideWithIds,
@@ -10,7 +12,6 @@ import {
   worst,
 } from './decide.ts';
 import type { MinVersion } from './min-version.ts';
-import type { Call, Source } from './source-client.ts';
 
 export interface Delivered {
   readonly own: unknown;
@@ -56,7 +57,7 @@ export interface DeliveryRequest {
 export async function deliver(
   page: Page,
   reads: Reads<unknown, unknown>,
-  source: Source,
+  source: PageReads,
   settings: DeliverySettings,
   request: DeliveryRequest,
 ): Promise<Delivered | Undelivered | null> {
@@ -170,13 +171,13 @@ export async function deliver(
         asking.map(({ sellerId }) => sellerId),
         request.call(),
       );
-      return (sellerId) => (answer.result === 'ok' ? (answer.value.get(sellerId) ?? null) : null);
+      return (sellerId) => (answer.outcome === 'ok' ? (answer.value.get(sellerId) ?? null) : null);
     }
     const { sellerId, decision } = asking[0]!;
     const answer =
       decision.do === 'ask for clients'
         ? await source.clients(sellerId, decision.held.clientIds, request.call())
         : await source.list(sellerId, request.call());
-    return () => (answer.result === 'ok' ? answer.value : null);
+    return () => (answer.outcome === 'ok' ? answer.value : null);
   }
 }

@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
 import { SERVED_PAGES } from '#contracts/pages.ts';
-import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
@@ -30,13 +29,16 @@ import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
 import { openIdentity } from '../auth/verifier.ts';
+import { openCallerIdentity } from '../source-client/caller-identity.ts';
+import { openPageReads } from '../source-client/page-reads.ts';
+import { observePage } from '../source-client/source-metrics.ts';
+import { openTransport } from '../source-client/transport.ts';
 import { createPageApp } from './app.ts';
 import { ChangeNotifications, followChangeNotifications } from './cache-invalidation.ts';
 import { evictErased } from './evict-erased.ts';
 import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
-import { openSource } from './source-client.ts';
 import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
@@ -175,12 +177,13 @@ export const role = defineRole({
       const pool = openPool({ ...access, maximum: config.databasePool }, log);
       releases.push('database', () => pool.end());
       const database = new OwnDatabase(pool, log);
-      const source = openSource(
+      const transport = openTransport(
         { url: config.sourceUrl, concurrency: config.sourceConcurrency, breakMs: 500, identity },
-        config.page,
-        { log, metrics },
+        log.child({ page: config.page }),
+        observePage(config.page, metrics),
       );
-      releases.push('source', source.close);
+      releases.push('source', transport.close);
+      const source = openPageReads(transport);
       const traceLinks = new TraceLinks();
       const feed = new ChangeNotifications();
       mount = mountPage(page, { ...config, database, source, feed, traceLinks });

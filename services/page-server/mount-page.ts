@@ -7,19 +7,20 @@ import type { PageContext } from '#pages/mount.ts';
 import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type Shown } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
+import type { PageReads } from '../source-client/page-reads.ts';
+import type { Call } from '../source-client/transport.ts';
 import { MISSING } from './decide.ts';
 import { type Delivered, type DeliverySettings, deliver, type Undelivered } from './deliver.ts';
 import { ANY_VERSION, readMinVersion } from './min-version.ts';
 import { openMinVersionLimit } from './min-version-limit.ts';
 import type { OwnDatabase } from './own-database.ts';
 import { representation } from './refusals.ts';
-import type { Call, Source } from './source-client.ts';
 import type { TraceLinks } from './trace-links.ts';
 import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
 
 export interface PageDeps extends DeliverySettings {
   readonly database: OwnDatabase;
-  readonly source: Source;
+  readonly source: PageReads;
   readonly feed: InvalidationFeed;
   /** Empty where traces are off. */
   readonly traceLinks: TraceLinks;

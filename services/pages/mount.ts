@@ -1,12 +1,9 @@
 import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ProblemType } from '#contracts/problems.ts';
-import type { DatabaseUrl } from '#platform/database-url.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
-import type { TokenVerifier } from '../auth/verifier.ts';
-import type { CallerIdentity } from './caller-identity.ts';
 import type { Site } from './layout.ts';
 
 /**
@@ -44,22 +41,3 @@ export interface PageContext {
  * else with 500. The id of the request is in `res.locals.requestId`, its span in `res.locals.span`, which ends by itself.
  */
 export type Mount = (router: Router, context: PageContext) => void;
-
-/** The settings of the self-view: `mountSelfView(router, deps)` is exported by `self-view/index.ts`. */
-export interface SelfViewDeps extends PageContext {
-  readonly identity: CallerIdentity;
-  readonly config: {
-    readonly databaseCaFile: string | undefined;
-    readonly databaseUrl: string | DatabaseUrl;
-    readonly databasePool: number;
-    /** Base of the source of truth, without `/v1`. */
-    readonly sourceUrl: string;
-    readonly sourceDeadlineMs: number;
-    readonly pageDeadlineMs: number;
-    /** The demo issuer's `/token`; without it there is no sign-in form. */
-    readonly tokenUrl: string | undefined;
-    /** Where browsers find it. */
-    readonly selfViewUrl: string | undefined;
-  };
-  readonly verifier: TokenVerifier;
-}

@@ -1,6 +1,9 @@
 import type { Router } from 'express';
-import type { SelfViewDeps } from '#pages/mount.ts';
+import type { PageContext } from '#pages/mount.ts';
+import type { DatabaseUrl } from '#platform/database-url.ts';
 import { openPool } from '#platform/postgres.ts';
+import type { TokenVerifier } from '../auth/verifier.ts';
+import type { CallerIdentity } from '../source-client/caller-identity.ts';
 import { openChangeLog } from './change-log.ts';
 import { forgetChanges } from './forget.ts';
 import { readPublicAddress } from './public-address.ts';
@@ -8,6 +11,25 @@ import { addRoutes } from './routes.ts';
 import { openSignIn } from './sign-in.ts';
 import { openSourceOfTruth } from './source-of-truth.ts';
 import { openTruthReader } from './truth.ts';
+
+/** What the page server gives to the self-view beside what every page gets. */
+export interface SelfViewDeps extends PageContext {
+  readonly identity: CallerIdentity;
+  readonly config: {
+    readonly databaseCaFile: string | undefined;
+    readonly databaseUrl: string | DatabaseUrl;
+    readonly databasePool: number;
+    /** Base of the source of truth, without `/v1`. */
+    readonly sourceUrl: string;
+    readonly sourceDeadlineMs: number;
+    readonly pageDeadlineMs: number;
+    /** The demo issuer's `/token`; without it there is no sign-in form. */
+    readonly tokenUrl: string | undefined;
+    /** Where browsers find it. */
+    readonly selfViewUrl: string | undefined;
+  };
+  readonly verifier: TokenVerifier;
+}
 
 /**
  * Adds the self-view: a seller's own list, read from the source of truth at every request, and its forms.

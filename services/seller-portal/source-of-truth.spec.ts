@@ -1,11 +1,11 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { afterEach, expect, test } from '@jest/globals';
 import { problem } from '#contracts/problems.ts';
-import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import { listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
+import { openCallerIdentity } from '../source-client/caller-identity.ts';
 import { openSourceOfTruth, type SourceOfTruth, type WriteTerms } from './source-of-truth.ts';
 
 const CREDENTIAL = credentialOf('k'.repeat(32), 'self-view');

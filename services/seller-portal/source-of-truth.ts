@@ -13,8 +13,8 @@ import { Erasures, type ErasuresConfirmed } from '#contracts/api.ts';
 import { Client, type NewClient } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
-import type { CallerIdentity } from '#pages/caller-identity.ts';
 import { NO_SPAN, type Span } from '#platform/span.ts';
+import type { CallerIdentity } from '../source-client/caller-identity.ts';
 
 /** The list as the source of truth has it. */
 const SellerList = z.object({

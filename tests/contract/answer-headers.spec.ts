@@ -10,7 +10,6 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Express } from 'express';
 import { openApiDocument } from '#contracts/openapi.ts';
-import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount, PageContext } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
@@ -30,10 +29,12 @@ import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
-import { openSource } from '../../services/page-server/source-client.ts';
 import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seed } from '../../services/seed/seed.ts';
 import { mountSelfView } from '../../services/seller-portal/index.ts';
+import { openCallerIdentity } from '../../services/source-client/caller-identity.ts';
+import { openPageReads } from '../../services/source-client/page-reads.ts';
+import { openTransport } from '../../services/source-client/transport.ts';
 import { credential } from '../support/callers.ts';
 import { identityConfig } from '../support/identity.ts';
 import { until } from '../support/pipeline.ts';
@@ -305,16 +306,15 @@ describe.each(['gig', 'user', 'search'] as const)('the %s page', (name) => {
   beforeAll(async () => {
     const database = new OwnDatabase(open(name), silentLog);
     page = await serve((router, context) => {
-      const { metrics } = context;
       const identity = openCallerIdentity(null, name, context);
       const settings = { url: source.url, concurrency: 4, breakMs: 500, identity };
-      const asking = openSource(settings, name, { log: silentLog, metrics });
-      releases.push('the source', asking.close);
+      const transport = openTransport(settings, silentLog);
+      releases.push('the source', transport.close);
       mountPage(PAGES[name], {
         delivery: 'synchronous',
         parallel: true,
         database,
-        source: asking,
+        source: openPageReads(transport),
         feed: NO_INVALIDATION_FEED,
         traceLinks: new TraceLinks(),
         sourceDeadlineMs: 2_000,

@@ -2,14 +2,15 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { CALLERS, type Caller } from '#contracts/callers.ts';
-import { type CallerIdentity, openCallerIdentity } from '#pages/caller-identity.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
-import { openSource } from '../../services/page-server/source-client.ts';
 import { openSourceOfTruth } from '../../services/seller-portal/source-of-truth.ts';
 import { openMarketplace } from '../../services/smoke/marketplace.ts';
+import { type CallerIdentity, openCallerIdentity } from '../../services/source-client/caller-identity.ts';
+import { openPageReads } from '../../services/source-client/page-reads.ts';
+import { openTransport } from '../../services/source-client/transport.ts';
 import { CALLER_KEY, credential } from '../support/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
@@ -191,13 +192,9 @@ describe('every caller of ours says who it is', () => {
     return { identity: openCallerIdentity(sent, caller, { log: silentLog, metrics }), known };
   };
   const pageSource = (identity: CallerIdentity) => {
-    const metrics = openMetrics({ processMetrics: false });
-    const source = openSource({ url: proxied.url, concurrency: 4, breakMs: 50, identity }, 'gig', {
-      log: silentLog,
-      metrics,
-    });
-    ends.push(() => source.close());
-    return source;
+    const transport = openTransport({ url: proxied.url, concurrency: 4, breakMs: 50, identity }, silentLog);
+    ends.push(() => transport.close());
+    return openPageReads(transport);
   };
   const call = () => ({ deadlineMs: 5_000, requestId: 'r', span: NO_SPAN });
 
@@ -211,7 +208,7 @@ describe('every caller of ours says who it is', () => {
         await source.clients(1, ['0f8d1a3e-6d3c-4b4e-9f3c-1f6d4f0a7f52'], call()),
         await source.lists([1, 2], call()),
       ];
-      expect(answers.map(({ result }) => result)).toEqual(['ok', 'ok', 'ok']);
+      expect(answers.map(({ outcome }) => outcome)).toEqual(['ok', 'ok', 'ok']);
     }
     expect(await asked('gig')).toBe(before + 3 * FEW);
     expect(await known()).toBe('topclients_page_known_to_source{page="gig"} 1');
@@ -221,9 +218,9 @@ describe('every caller of ours says who it is', () => {
     const headers = { 'top-clients-caller': credentialOf(FOREIGN!, 'gig') };
     const { identity, known } = identityOf('gig', credential('gig'));
     const swapped = { ...identity, headers };
-    expect((await pageSource(swapped).list(1, call())).result).toBe('ok');
+    expect((await pageSource(swapped).list(1, call())).outcome).toBe('ok');
     expect(await known()).toBe('topclients_page_known_to_source{page="gig"} 0');
-    expect((await pageSource(identity).list(1, call())).result).toBe('ok');
+    expect((await pageSource(identity).list(1, call())).outcome).toBe('ok');
     expect(await known()).toBe('topclients_page_known_to_source{page="gig"} 1');
     const without = identityOf('user', null);
     expect(await without.known()).toBe('topclients_page_known_to_source{page="user"} 0');

@@ -11,7 +11,6 @@ import pg from 'pg';
 import { userName } from '#contracts/database-users.ts';
 import { TopClientsView } from '#contracts/delivery.ts';
 import type { SellerEvent } from '#contracts/events.ts';
-import { openCallerIdentity } from '#pages/caller-identity.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type PageName } from '#pages/page.ts';
@@ -29,9 +28,11 @@ import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';
-import { openSource } from '../../services/page-server/source-client.ts';
 import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
+import { openCallerIdentity } from '../../services/source-client/caller-identity.ts';
+import { openPageReads } from '../../services/source-client/page-reads.ts';
+import { openTransport } from '../../services/source-client/transport.ts';
 import { makeUsers, namesOf } from '../support/users.ts';
 
 const DELIVERIES = {
@@ -199,15 +200,14 @@ async function serve(
   const metrics = openMetrics({ processMetrics: false });
   const deps = { log: silentLog, metrics };
   const pool = openDatabase(page, held, over.databaseUrl ?? postgres.url(page, userName('page', page)));
-  const client = openSource(
+  const transport = openTransport(
     {
       url: over.sourceUrl ?? `http://127.0.0.1:${sourcePort}`,
       concurrency: 16,
       breakMs: 20,
       identity: openCallerIdentity(null, page, deps),
     },
-    page,
-    deps,
+    silentLog,
   );
   const app = await createPageApp({
     links: {},
@@ -220,7 +220,7 @@ async function serve(
       delivery,
       parallel,
       database: new OwnDatabase(pool, silentLog),
-      source: client,
+      source: openPageReads(transport),
       feed: NO_INVALIDATION_FEED,
       traceLinks: new TraceLinks(),
       sourceDeadlineMs: SOURCE_DEADLINE_MS,
@@ -233,7 +233,7 @@ async function serve(
   running.push(async () => {
     server.closeAllConnections();
     await drain(server);
-    await client.close();
+    await transport.close();
     await pool.end();
   });
   const get = async (path = address[page], init: RequestInit = {}) => {

@@ -244,7 +244,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: ['I5'],
     patches: [
       {
-        file: 'services/page-server/source-client.ts',
+        file: 'services/source-client/transport.ts',
         find: 'Math.max(0, call.deadlineMs),',
         replace: '60_000,',
       },
