@@ -123,7 +123,7 @@ const OWN = {
   'the list': () =>
     listPage(site, {
       sellerId: 1,
-      list: { version: 1, clients, updatedAt: null },
+      list: { sellerId: 1, version: 1, clients, updatedAt: null },
       form,
       formIsInUse: true,
       notice: { tone: 'done', title: change.title },

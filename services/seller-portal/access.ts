@@ -3,6 +3,7 @@ import { SellerId } from '#contracts/client.ts';
 import type { PageContext } from '#pages/mount.ts';
 import type { Log } from '#platform/log.ts';
 import type { Span } from '#platform/span.ts';
+import type { Call } from '../source-client/transport.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import type { SessionCookie } from './session-cookie.ts';
 import type { SignIn } from './sign-in.ts';
@@ -11,10 +12,8 @@ import type { SignIn } from './sign-in.ts';
 export interface Owner {
   readonly sellerId: number;
   readonly token: string;
-  /** Aborts in time to answer the page within its deadline. */
-  readonly signal: AbortSignal;
-  /** Of the page's request. */
-  readonly span: Span;
+  /** The call to the source that may be made now: its deadline leaves time to answer the page within its own. */
+  readonly call: () => Call;
 }
 
 /** Kept back from the page's deadline for the page's own queries and its template. In ms. */
@@ -50,7 +49,7 @@ export function openAccess(
 ): Access {
   return {
     async owner(req, res, returnTo, keep) {
-      const signal = AbortSignal.timeout(Math.max(FOR_THE_PAGE_MS, pageDeadlineMs - FOR_THE_PAGE_MS));
+      const until = performance.now() + Math.max(FOR_THE_PAGE_MS, pageDeadlineMs - FOR_THE_PAGE_MS);
       const sellerId = sellerIdIn(parameter(req, 'sellerId'));
       if (sellerId === undefined) {
         refuse(req, res, 'not-found', 'There is no seller of that number.');
@@ -60,7 +59,12 @@ export function openAccess(
       switch (session.state) {
         case 'signed-in':
           if (session.sellerId === sellerId) {
-            return { sellerId, token: session.token, signal, span: res.locals['span'] as Span };
+            const call = (): Call => ({
+              deadlineMs: until - performance.now(),
+              requestId: res.locals['requestId'] as string,
+              span: res.locals['span'] as Span,
+            });
+            return { sellerId, token: session.token, call };
           }
           if (wantsJson(req)) refuse(req, res, 'forbidden', 'The token is another seller’s.');
           else answers.notYours(res, session.sellerId, sellerId);

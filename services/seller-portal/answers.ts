@@ -1,4 +1,5 @@
 import type { Request, Response } from 'express';
+import type { SellerClients } from '#contracts/api.ts';
 import { HEADERS, type TopClientsView } from '#contracts/delivery.ts';
 import { isolatedText } from '#contracts/text.ts';
 import { type Html, layout, type Site } from '#pages/layout.ts';
@@ -13,7 +14,7 @@ import {
   type Terms,
   type Values,
 } from './form.ts';
-import type { SellerList } from './source-of-truth.ts';
+import type { NotAcknowledged } from './make-change.ts';
 import {
   type ClientForm,
   editPage,
@@ -42,10 +43,10 @@ export interface Answers {
     res: Response,
     status: number,
     sellerId: number,
-    list: SellerList,
+    list: SellerClients,
     more?: { notice?: Notice | undefined; values?: Values; errors?: FieldErrors; brands?: Brand[] | null },
   ): Promise<void>;
-  json(res: Response, sellerId: number, list: SellerList): Promise<void>;
+  json(res: Response, sellerId: number, list: SellerClients): Promise<void>;
   edit(
     res: Response,
     status: number,
@@ -54,19 +55,13 @@ export interface Answers {
   /** The list cannot be had. */
   down(req: Request, res: Response): void;
   /** A form was not acknowledged: it comes back with all that was typed, under the same key. */
-  keptForm(
-    res: Response,
-    place: FormPlace,
-    values: Values,
-    terms: Terms,
-    outcome: 'unreachable' | 'unknown',
-  ): void;
+  keptForm(res: Response, place: FormPlace, values: Values, terms: Terms, outcome: NotAcknowledged): void;
   /** A change without fields was not acknowledged: a button repeats it under the same key. */
   keptChange(
     res: Response,
     sellerId: number,
     again: { action: string; sent: Record<string, string>; label: string },
-    outcome: 'unreachable' | 'unknown',
+    outcome: NotAcknowledged,
   ): void;
   askToSignIn(
     res: Response,

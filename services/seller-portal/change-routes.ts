@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Request, Response, Router } from 'express';
+import type { SellerClients } from '#contracts/api.ts';
 import { ClientId, LIMITS } from '#contracts/client.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type Access, type Owner, parameter } from './access.ts';
@@ -21,7 +22,6 @@ import {
   valuesOfClient,
 } from './form.ts';
 import { type Acknowledged, type Changing, makeChange, type Result } from './make-change.ts';
-import type { SellerList } from './source-of-truth.ts';
 import type { Notice } from './templates.ts';
 import { explain, type Refusal } from './words.ts';
 
@@ -44,7 +44,7 @@ const TOO_LATE: Notice = {
 
 /** The forms: each becomes one command to the source of truth, and is answered by a redirect to the list. */
 export function addChangeRoutes(router: Router, deps: Deps): void {
-  const { access, answers, changes, refuse, truth } = deps;
+  const { access, answers, changes, refuse, reads } = deps;
   const own = (req: Request) => `/sellers/${parameter(req, 'sellerId')}`;
 
   router.post('/sellers/:sellerId/clients', async (req, res) => {
@@ -53,7 +53,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     if (!terms) return;
     const returnTo = addressWith(own(req), values);
     const who = await access.owner(req, res, returnTo, (sellerId) =>
-      answers.keptForm(res, { sellerId }, values, terms, 'unreachable'),
+      answers.keptForm(res, { sellerId }, values, terms, 'not-sent'),
     );
     if (!who) return;
     const command: Command = { kind: 'add', client: clientOf(values) };
@@ -71,7 +71,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     const client = { id: clientId, name: values.name };
     const returnTo = addressWith(`${own(req)}/clients/${clientId}/edit`, values);
     const who = await access.owner(req, res, returnTo, (sellerId) =>
-      answers.keptForm(res, { sellerId, client }, values, terms, 'unreachable'),
+      answers.keptForm(res, { sellerId, client }, values, terms, 'not-sent'),
     );
     if (!who) return;
     const command: Command = { kind: 'update', clientId, client: clientOf(values) };
@@ -110,8 +110,8 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     if (!who || !terms) return;
     const change = await changes.find(who.sellerId, terms.version);
     if (!change?.inverse) {
-      const answer = await truth.read(who.sellerId, who.signal, who.span);
-      if (answer.outcome !== 'done') return answers.down(req, res);
+      const answer = await reads.list(who.sellerId, who.call);
+      if (answer.outcome !== 'ok') return answers.down(req, res);
       return answers.list(res, 409, who.sellerId, answer.value, { notice: TOO_LATE });
     }
     const result = await makeChange(
@@ -158,7 +158,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     result: Result,
     { values, terms, returnTo }: { values: Values; terms: Terms; returnTo: string },
     client: FormPlace['client'],
-    refused: (list: SellerList, refusal: Refusal) => Promise<void>,
+    refused: (list: SellerClients, refusal: Refusal) => Promise<void>,
   ): Promise<void> {
     const { sellerId } = who;
     if ('version' in result) return redirect(res, sellerId, result);
@@ -168,9 +168,9 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     if (result.problem.status === 401) {
       return answers.askToSignIn(res, 401, { state: 'expired', returnTo, sellerId });
     }
-    const list = await truth.read(sellerId, who.signal, who.span);
-    if (list.outcome === 'done') return refused(list.value, result);
-    return answers.keptForm(res, { sellerId, client }, values, terms, 'unreachable');
+    const list = await reads.list(sellerId, who.call);
+    if (list.outcome === 'ok') return refused(list.value, result);
+    return answers.keptForm(res, { sellerId, client }, values, terms, 'not-sent');
   }
 
   /** The answer to a form that is only a button. */
@@ -189,18 +189,18 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
       if (result.problem.status === 401) {
         return answers.askToSignIn(res, 401, { state: 'expired', returnTo: own(req), sellerId });
       }
-      const list = await truth.read(sellerId, who.signal, who.span);
-      if (list.outcome === 'done') return refusedList(res, who, list.value, result, NOTHING_TYPED);
+      const list = await reads.list(sellerId, who.call);
+      if (list.outcome === 'ok') return refusedList(res, who, list.value, result, NOTHING_TYPED);
     }
     const sent = { version: String(terms.version), key: terms.key, ...more };
-    const outcome = result.outcome === 'unknown' ? 'unknown' : 'unreachable';
+    const outcome = result.outcome === 'unknown' ? 'unknown' : 'not-sent';
     answers.keptChange(res, sellerId, { action: req.path, sent, label }, outcome);
   }
 
   async function refusedList(
     res: Response,
     who: Owner,
-    list: SellerList,
+    list: SellerClients,
     refusal: Refusal,
     values: Values,
   ): Promise<void> {
@@ -212,7 +212,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
   async function refusedEdit(
     res: Response,
     who: Owner,
-    list: SellerList,
+    list: SellerClients,
     refusal: Refusal,
     clientId: string,
     values: Values,

@@ -2,14 +2,14 @@ import { expect, test } from '@jest/globals';
 import type { Erasures } from '#contracts/api.ts';
 import type { Clock } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
+import type { SourceAnswer } from '../source-client/answer.ts';
 import type { Erasure } from './change-log.ts';
 import { forgetChanges } from './forget.ts';
-import type { Answer } from './source-of-truth.ts';
 
 const NOON = Date.parse('2026-11-28T12:00:00.000Z');
 const minutesBefore = (now: number, minutes: number) => new Date(now - minutes * 60_000).toISOString();
-const page = (sellers: number[], next: string | null): Answer<Erasures> => ({
-  outcome: 'done',
+const page = (sellers: number[], next: string | null): SourceAnswer<Erasures> => ({
+  outcome: 'ok',
   value: {
     erasures: sellers.map((sellerId) => ({ sellerId, version: 2, erasedAt: '2026-11-28T11:59:00.000Z' })),
     next,
@@ -17,7 +17,7 @@ const page = (sellers: number[], next: string | null): Answer<Erasures> => ({
 });
 
 /** Runs as many rounds as there are answers left; each round's pause moves the clock. */
-async function run(answers: Answer<Erasures>[], rounds: number, failsFor: readonly number[] = []) {
+async function run(answers: SourceAnswer<Erasures>[], rounds: number, failsFor: readonly number[] = []) {
   const stop = new AbortController();
   const asked: string[] = [];
   const erased: number[] = [];
@@ -51,9 +51,9 @@ async function run(answers: Answer<Erasures>[], rounds: number, failsFor: readon
       asked.push(since);
       return answers.shift() ?? page([], null);
     },
-    async confirmErasures(some: readonly Erasure[]): Promise<Answer<undefined>> {
+    async confirmErasures(some: readonly Erasure[]): Promise<SourceAnswer<undefined>> {
       confirmed.push(some.map(({ sellerId }) => sellerId));
-      return { outcome: 'done', value: undefined };
+      return { outcome: 'ok', value: undefined };
     },
   };
   const deps = { changes, source, forgotten: (at: number) => forgotten.push(at), log: silentLog, clock };
@@ -71,7 +71,11 @@ test('asks at first for all that may be noted, then for what overlaps the last l
 });
 
 test('after a failure asks again from where the last success ended, and says nothing of success', async () => {
-  const lost: Answer<Erasures> = { outcome: 'unreachable', cause: new Error('down') };
+  const lost: SourceAnswer<Erasures> = {
+    outcome: 'unreachable',
+    mayHaveArrived: false,
+    cause: new Error('down'),
+  };
   const { asked, erased, forgotten } = await run([page([], null), lost, page([4], null)], 4, [2]);
   const from = minutesBefore(NOON, 10);
   // The third round never came to ask.

@@ -1,8 +1,9 @@
 import type { Erasures } from '#contracts/api.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
+import type { SourceAnswer } from '../source-client/answer.ts';
+import type { SourceApi } from '../source-client/source-api.ts';
 import type { Forgetting } from './change-log.ts';
-import type { Answer, SourceOfTruth } from './source-of-truth.ts';
 
 /** So soon an erasure reaches the record of changes. In ms. */
 const EVERY_MS = 10_000;
@@ -20,7 +21,7 @@ const MOST_CONFIRMED = 10_000;
 
 export interface ForgetDeps {
   readonly changes: Forgetting;
-  readonly source: Pick<SourceOfTruth, 'erasures' | 'confirmErasures'>;
+  readonly source: Pick<SourceApi, 'erasures' | 'confirmErasures'>;
   /** Told each time everything is forgotten that has to be, as milliseconds since 1970. */
   readonly forgotten: (at: number) => void;
   readonly log: Log;
@@ -40,6 +41,7 @@ export async function forgetChanges(
   const confirmed = new Set<string>();
   let hasReported = false;
   let fails = false;
+  const call = { deadlineMs: DEADLINE_MS, signal };
   while (!signal.aborted) {
     const began = clock.now();
     try {
@@ -61,7 +63,7 @@ export async function forgetChanges(
   async function carryOut(from: string): Promise<number> {
     let deleted = 0;
     for (let next: string | null = from; next !== null; ) {
-      const page: Erasures = done(await source.erasures(next, soon()));
+      const page: Erasures = done(await source.erasures(next, call));
       deleted += await changes.erase(page.erasures);
       await confirm(page.erasures);
       next = page.next;
@@ -78,15 +80,11 @@ export async function forgetChanges(
     for (let at = 0; at < news.length || !hasReported; at += CONFIRMED_AT_A_TIME) {
       const some = news.slice(at, at + CONFIRMED_AT_A_TIME);
       const told = some.map(({ sellerId, version }) => ({ sellerId, version }));
-      done(await source.confirmErasures(told, soon()));
+      done(await source.confirmErasures(told, call));
       hasReported = true;
       if (confirmed.size > MOST_CONFIRMED) confirmed.clear();
       for (const one of some) confirmed.add(nameOf(one));
     }
-  }
-
-  function soon(): AbortSignal {
-    return AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]);
   }
 }
 
@@ -94,8 +92,8 @@ export async function forgetChanges(
 const nameOf = ({ sellerId, version, erasedAt }: Erasures['erasures'][number]): string =>
   `${sellerId}/${version}/${erasedAt}`;
 
-function done<T>(answer: Answer<T>): T {
+function done<T>(answer: SourceAnswer<T>): T {
   if (answer.outcome === 'refused') throw new Error(`the source refused: ${answer.problem.detail}`);
-  if (answer.outcome !== 'done') throw answer.cause;
+  if (answer.outcome !== 'ok') throw answer.cause;
   return answer.value;
 }

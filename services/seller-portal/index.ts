@@ -4,13 +4,14 @@ import type { DatabaseUrl } from '#platform/database-url.ts';
 import { openPool } from '#platform/postgres.ts';
 import type { TokenVerifier } from '../auth/verifier.ts';
 import type { CallerIdentity } from '../source-client/caller-identity.ts';
+import { openSourceApi } from '../source-client/source-api.ts';
+import { openTransport } from '../source-client/transport.ts';
 import { openChangeLog } from './change-log.ts';
 import { forgetChanges } from './forget.ts';
 import { readPublicAddress } from './public-address.ts';
+import { openReadYourWrites } from './read-your-writes.ts';
 import { addRoutes } from './routes.ts';
 import { openSignIn } from './sign-in.ts';
-import { openSourceOfTruth } from './source-of-truth.ts';
-import { openTruthReader } from './truth.ts';
 
 /** What the page server gives to the self-view beside what every page gets. */
 export interface SelfViewDeps extends PageContext {
@@ -30,6 +31,11 @@ export interface SelfViewDeps extends PageContext {
   };
   readonly verifier: TokenVerifier;
 }
+
+/** To the source of truth. Sellers who edit are few beside buyers who look. */
+const CALLS_AT_ONCE = 32;
+/** For so long the source is left alone once the circuit breaker is open. */
+const BREAK_MS = 1_000;
 
 /**
  * Adds the self-view: a seller's own list, read from the source of truth at every request, and its forms.
@@ -54,8 +60,12 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
     log,
   );
   releases.push('database of the self-view', () => db.end());
-  const source = openSourceOfTruth(config.sourceUrl, identity);
-  releases.push('connections to the source of truth', () => source.close());
+  const transport = openTransport(
+    { url: config.sourceUrl, concurrency: CALLS_AT_ONCE, breakMs: BREAK_MS, identity },
+    log,
+  );
+  releases.push('connections to the source of truth', transport.close);
+  const source = openSourceApi(transport);
   const changes = openChangeLog(db, config.pageDeadlineMs);
   const forgotten = metrics.gauge('topclients_self_view_forgotten_timestamp_seconds');
   const stopping = new AbortController();
@@ -75,7 +85,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
     address,
     source,
     changes,
-    truth: openTruthReader(source, changes, violations, log),
+    reads: openReadYourWrites(source, changes, violations, log),
     pageDeadlineMs: config.pageDeadlineMs,
   });
 }

@@ -1,4 +1,5 @@
 import type { Request, Response, Router } from 'express';
+import type { SellerClients } from '#contracts/api.ts';
 import { HEADERS } from '#contracts/delivery.ts';
 import type { PageContext } from '#pages/mount.ts';
 import type { Log } from '#platform/log.ts';
@@ -7,16 +8,15 @@ import { type Access, type Owner, parameter } from './access.ts';
 import { type Answers, wantsJson } from './answers.ts';
 import { type Brand, findBrand, searchBrands } from './catalogue.ts';
 import { NOTHING_TYPED, newTerms, type Sent, textOf, type Values, valuesOf, valuesOfClient } from './form.ts';
+import type { ReadYourWrites } from './read-your-writes.ts';
 import type { SessionCookie } from './session-cookie.ts';
 import type { SignIn } from './sign-in.ts';
-import type { SellerList } from './source-of-truth.ts';
 import { type Notice, undoForm } from './templates.ts';
-import type { TruthReader } from './truth.ts';
 
 interface Deps {
   readonly access: Access;
   readonly answers: Answers;
-  readonly truth: TruthReader;
+  readonly reads: ReadYourWrites;
   readonly signIn: SignIn;
   readonly cookie: SessionCookie;
   readonly db: Queryable;
@@ -26,13 +26,13 @@ interface Deps {
 
 /** The list, one client's form, and the catalogue: all that is only looked at. */
 export function addListRoutes(router: Router, deps: Deps): void {
-  const { access, answers, truth, signIn, cookie, db, refuse, log } = deps;
+  const { access, answers, reads, signIn, cookie, db, refuse, log } = deps;
 
-  const read = async (req: Request, res: Response, who: Owner): Promise<SellerList | undefined> => {
+  const read = async (req: Request, res: Response, who: Owner): Promise<SellerClients | undefined> => {
     const began = performance.now();
-    const answer = await truth.read(who.sellerId, who.signal, who.span);
+    const answer = await reads.list(who.sellerId, who.call);
     res.append('server-timing', `source;dur=${(performance.now() - began).toFixed(1)}`);
-    if (answer.outcome === 'done') return answer.value;
+    if (answer.outcome === 'ok') return answer.value;
     if (answer.outcome === 'refused') log.error({ problem: answer.problem.type }, 'a read was refused');
     else log.warn({ err: answer.cause }, 'the list could not be read');
     if (wantsJson(req)) {
@@ -122,7 +122,11 @@ export function addListRoutes(router: Router, deps: Deps): void {
   }
 
   /** What to say about the change after which the browser was sent here. */
-  async function announcement(sellerId: number, list: SellerList, sent: Sent): Promise<Notice | undefined> {
+  async function announcement(
+    sellerId: number,
+    list: SellerClients,
+    sent: Sent,
+  ): Promise<Notice | undefined> {
     if (sent['unchanged'] !== undefined) return { tone: 'done', title: 'Your list is like that already' };
     const version = Number(textOf(sent, 'changed'));
     if (!(version >= 1 && version <= list.version)) return undefined;

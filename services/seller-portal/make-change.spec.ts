@@ -3,11 +3,12 @@ import type { Client, NewClient } from '#contracts/client.ts';
 import { problem } from '#contracts/problems.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
+import type { SourceAnswer } from '../source-client/answer.ts';
+import type { SourceApi, WriteTerms, Written } from '../source-client/source-api.ts';
 import type { Change, ChangeLog } from './change-log.ts';
 import type { Command } from './command.ts';
 import { makeChange } from './make-change.ts';
-import type { Answer, SourceOfTruth, WriteTerms, Written } from './source-of-truth.ts';
-import { openTruthReader } from './truth.ts';
+import { openReadYourWrites } from './read-your-writes.ts';
 
 const SELLER = 7;
 const spotify: NewClient = {
@@ -18,6 +19,7 @@ const spotify: NewClient = {
   from: null,
   to: null,
 };
+const call = () => ({ deadlineMs: 5_000 });
 const named = (name: string): NewClient => ({ ...spotify, name });
 
 /** A source of one seller, as the contract describes it; `next` says what happens to the answers of coming writes. */
@@ -26,14 +28,14 @@ function sourceInMemory() {
   let version = 0;
   const first = new Map<string, Written>();
   const next: ('lose the answer' | 'refuse' | 'answer an old list')[] = [];
-  const reads: number[] = [];
+  const versionsRead: number[] = [];
   const write = async (
     { ifMatch, idempotencyKey }: WriteTerms,
     change: () => { clients: Client[]; id?: string },
-  ): Promise<Answer<Written>> => {
+  ): Promise<SourceAnswer<Written>> => {
     const fate = next.shift();
-    const known = first.get(idempotencyKey);
-    if (known) return { outcome: 'done', value: known };
+    const known = first.get(idempotencyKey!);
+    if (known) return { outcome: 'ok', value: known };
     if (fate === 'refuse' || ifMatch !== version) {
       return {
         outcome: 'refused',
@@ -45,35 +47,37 @@ function sourceInMemory() {
     clients = after.clients;
     version += 1;
     const written = { version, id: after.id ?? null };
-    first.set(idempotencyKey, written);
-    return fate ? { outcome: 'unknown', cause: new Error(fate) } : { outcome: 'done', value: written };
+    first.set(idempotencyKey!, written);
+    return fate
+      ? { outcome: 'unknown', mayHaveArrived: true, cause: new Error(fate) }
+      : { outcome: 'ok', value: written };
   };
-  const source: SourceOfTruth = {
-    async read() {
-      reads.push(version);
+  const source: SourceApi = {
+    async list(sellerId) {
+      versionsRead.push(version);
       const isOld = next[0] === 'answer an old list';
       if (isOld) next.shift();
-      return { outcome: 'done', value: { version: isOld ? version - 1 : version, clients, updatedAt: null } };
+      const shown = isOld ? version - 1 : version;
+      return { outcome: 'ok', value: { sellerId, version: shown, clients, updatedAt: null } };
     },
     add: (_seller, client, terms) =>
       write(terms, () => {
         const id = `id-${version + 1}`;
-        return { clients: [...clients, { id, ...client }], id };
+        return { clients: [...clients, { ...spotify, ...client, id }], id };
       }),
     update: (_seller, clientId, client, terms) =>
       write(terms, () => ({
-        clients: clients.map((one) => (one.id === clientId ? { id: one.id, ...client } : one)),
+        clients: clients.map((one) => (one.id === clientId ? { ...one, ...(client as NewClient) } : one)),
         id: clientId,
       })),
     remove: (_seller, clientId, terms) =>
       write(terms, () => ({ clients: clients.filter(({ id }) => id !== clientId) })),
     reorder: (_seller, clientIds, terms) =>
       write(terms, () => ({ clients: clientIds.map((id) => clients.find((one) => one.id === id)!) })),
-    confirmErasures: async () => ({ outcome: 'done', value: undefined }),
-    erasures: async () => ({ outcome: 'done', value: { erasures: [], next: null } }),
-    close: async () => {},
+    confirmErasures: async () => ({ outcome: 'ok', value: undefined }),
+    erasures: async () => ({ outcome: 'ok', value: { erasures: [], next: null } }),
   };
-  return { source, next, reads, names: () => clients.map(({ name }) => name), version: () => version };
+  return { source, next, versionsRead, names: () => clients.map(({ name }) => name), version: () => version };
 }
 
 function changesInMemory(): ChangeLog {
@@ -100,11 +104,11 @@ function bench() {
   const changes = changesInMemory();
   const metrics = openMetrics({ processMetrics: false });
   const violations = metrics.counter('topclients_self_view_violations_total');
-  const truth = openTruthReader(memory.source, changes, violations, silentLog);
-  const by = { token: 'token', signal: AbortSignal.timeout(5_000) };
+  const reads = openReadYourWrites(memory.source, changes, violations, silentLog);
+  const by = { token: 'token', call };
   const make = (command: Command, key: string, version = memory.version()) =>
     makeChange(
-      { source: memory.source, truth, changes, log: silentLog },
+      { source: memory.source, reads, changes, log: silentLog },
       SELLER,
       command,
       { version, key },
@@ -112,7 +116,7 @@ function bench() {
     );
   const undo = async (key: string) => make((await changes.find(SELLER, memory.version()))!.inverse!, key);
   const counted = async () => (await violations.get()).values[0]?.value ?? 0;
-  return { ...memory, changes, truth, make, undo, counted };
+  return { ...memory, changes, reads, make, undo, counted };
 }
 
 const add = (name: string): Command => ({ kind: 'add', client: named(name) });
@@ -178,16 +182,16 @@ test('a change made for an older list is refused, and leaves no undo', async () 
 });
 
 test('an old list is counted and asked for again, and never handed out', async () => {
-  const { make, truth, next, counted, reads } = bench();
+  const { make, reads, next, counted, versionsRead } = bench();
   await make(add('A'), 'a');
   expect(await counted()).toBe(0);
-  const before = reads.length;
+  const before = versionsRead.length;
   next.push('answer an old list');
-  const read = await truth.read(SELLER, AbortSignal.timeout(1_000));
-  expect(read.outcome === 'done' && read.value.version).toBe(1);
-  expect([await counted(), reads.length - before]).toEqual([1, 2]);
+  const read = await reads.list(SELLER, call);
+  expect(read.outcome === 'ok' && read.value.version).toBe(1);
+  expect([await counted(), versionsRead.length - before]).toEqual([1, 2]);
   next.push('answer an old list', 'answer an old list');
-  expect((await truth.read(SELLER, AbortSignal.timeout(1_000))).outcome).toBe('unreachable');
+  expect((await reads.list(SELLER, call)).outcome).toBe('unknown');
   expect(await counted()).toBe(3);
 });
 
@@ -197,10 +201,10 @@ test('a database that is out of reach costs the undo and not the change', async 
   const changes: ChangeLog = { begin: fail, acknowledge: fail, find: fail, acknowledgedVersion: fail };
   const metrics = openMetrics({ processMetrics: false });
   const violations = metrics.counter('topclients_self_view_violations_total');
-  const truth = openTruthReader(source, changes, violations, silentLog);
-  const by = { token: 'token', signal: AbortSignal.timeout(5_000) };
+  const reads = openReadYourWrites(source, changes, violations, silentLog);
+  const by = { token: 'token', call };
   const result = await makeChange(
-    { source, truth, changes, log: silentLog },
+    { source, reads, changes, log: silentLog },
     SELLER,
     add('A'),
     { version: 0, key: 'k' },

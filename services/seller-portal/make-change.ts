@@ -1,16 +1,17 @@
 import type { Client } from '#contracts/client.ts';
 import type { Problem } from '#contracts/problems.ts';
 import type { Log } from '#platform/log.ts';
-import type { Span } from '#platform/span.ts';
+import type { SourceAnswer } from '../source-client/answer.ts';
+import type { SourceApi, WriteTerms, Written } from '../source-client/source-api.ts';
+import type { Call } from '../source-client/transport.ts';
 import type { ChangeLog } from './change-log.ts';
 import { type Command, inverseOf, titleOf } from './command.ts';
 import type { Terms } from './form.ts';
-import type { Answer, SourceOfTruth, WriteTerms, Written } from './source-of-truth.ts';
-import type { TruthReader } from './truth.ts';
+import type { ReadYourWrites } from './read-your-writes.ts';
 
 export interface Changing {
-  readonly source: SourceOfTruth;
-  readonly truth: TruthReader;
+  readonly source: Pick<SourceApi, 'add' | 'update' | 'remove' | 'reorder'>;
+  readonly reads: ReadYourWrites;
   readonly changes: ChangeLog;
   readonly log: Log;
 }
@@ -22,7 +23,9 @@ export interface Changing {
 export type Result =
   | Acknowledged
   | { readonly outcome: 'refused'; readonly problem: Problem; readonly retryAfterSeconds: number | null }
-  | { readonly outcome: 'unreachable' | 'unknown' };
+  | { readonly outcome: NotAcknowledged };
+/** `unknown`: no answer came, so the change may have been made or not. */
+export type NotAcknowledged = 'not-sent' | 'unknown';
 export interface Acknowledged {
   readonly outcome: 'changed' | 'unchanged' | 'misplaced';
   readonly version: number;
@@ -34,18 +37,18 @@ export interface Acknowledged {
  * @param saying replaces the words that announce the change
  */
 export async function makeChange(
-  { source, truth, changes, log }: Changing,
+  { source, reads, changes, log }: Changing,
   sellerId: number,
   command: Command,
   terms: Terms,
-  by: { readonly token: string; readonly signal: AbortSignal; readonly span?: Span },
+  by: { readonly token: string; readonly call: () => Call },
   saying?: (title: string) => string,
 ): Promise<Result> {
-  const before = await truth.read(sellerId, by.signal, by.span);
-  if (before.outcome !== 'done') {
+  const before = await reads.list(sellerId, by.call);
+  if (before.outcome !== 'ok') {
     if (before.outcome === 'refused') return before;
     log.warn({ err: before.cause, sellerId }, 'a change was not sent: the list could not be read');
-    return { outcome: 'unreachable' };
+    return { outcome: 'not-sent' };
   }
   // On a repetition the list has moved on already: what was noted then stands, and nothing new is known.
   const isSeenList = before.value.version === terms.version;
@@ -60,17 +63,12 @@ export async function makeChange(
   };
   await remember('note a change before it is sent', changes.begin(sellerId, terms.key, note));
 
-  const sent = await send(source, sellerId, command, before.value.clients, {
-    token: by.token,
-    ifMatch: terms.version,
-    idempotencyKey: terms.key,
-    signal: by.signal,
-    span: by.span,
-  });
-  if (sent.outcome !== 'done') {
+  const safe = { token: by.token, ifMatch: terms.version, idempotencyKey: terms.key };
+  const sent = await send(source, sellerId, command, before.value.clients, safe, by.call);
+  if (sent.outcome !== 'ok') {
     if (sent.outcome === 'refused') return sent;
     log.warn({ err: sent.cause, sellerId, outcome: sent.outcome }, 'a change was not acknowledged');
-    return { outcome: sent.outcome };
+    return { outcome: sent.mayHaveArrived ? 'unknown' : 'not-sent' };
   }
   const { version, id, isMisplaced } = sent.value;
   // Only the id of what was added is news: the rest was known before, and on a repetition the list is another one.
@@ -81,48 +79,50 @@ export async function makeChange(
   return { outcome: isMisplaced ? 'misplaced' : 'changed', version };
 }
 
+/** What makes a write safe to repeat is never left out here. */
+type SafeTerms = Required<WriteTerms>;
 type Sent = Written & { readonly isMisplaced?: boolean };
 
 function send(
-  source: SourceOfTruth,
+  source: Changing['source'],
   sellerId: number,
   command: Command,
   before: readonly Client[],
-  terms: WriteTerms,
-): Promise<Answer<Sent>> {
+  terms: SafeTerms,
+  call: () => Call,
+): Promise<SourceAnswer<Sent>> {
   switch (command.kind) {
     case 'add':
-      return source.add(sellerId, command.client, terms);
+      return source.add(sellerId, command.client, terms, call());
     case 'update':
-      return source.update(sellerId, command.clientId, command.client, terms);
+      return source.update(sellerId, command.clientId, command.client, terms, call());
     case 'remove':
-      return source.remove(sellerId, command.clientId, terms);
+      return source.remove(sellerId, command.clientId, terms, call());
     case 'reorder':
-      return source.reorder(sellerId, command.clientIds, terms);
+      return source.reorder(sellerId, command.clientIds, terms, call());
     case 'restore':
-      return restore(source, sellerId, command, before, terms);
+      return restore(source, sellerId, command, before, terms, call);
   }
 }
 
 /** Two commands, for the source adds at the end only; each has a key of its own, so that both can be repeated. */
 async function restore(
-  source: SourceOfTruth,
+  source: Changing['source'],
   sellerId: number,
   { client, position }: Command & { kind: 'restore' },
   before: readonly Client[],
-  terms: WriteTerms,
-): Promise<Answer<Sent>> {
-  const added = await source.add(sellerId, client, terms);
-  if (added.outcome !== 'done') return added;
+  terms: SafeTerms,
+  call: () => Call,
+): Promise<SourceAnswer<Sent>> {
+  const added = await source.add(sellerId, client, terms, call());
+  if (added.outcome !== 'ok') return added;
   const { id, version } = added.value;
   const others = before.map((one) => one.id).filter((one) => one !== id);
   if (id === null || position >= others.length) return added;
-  const placed = await source.reorder(sellerId, others.toSpliced(position, 0, id), {
-    ...terms,
-    ifMatch: version,
-    idempotencyKey: `${terms.idempotencyKey}.place`,
-  });
-  if (placed.outcome === 'done') return { outcome: 'done', value: { version: placed.value.version, id } };
-  if (placed.outcome === 'unknown') return placed;
-  return { outcome: 'done', value: { version, id, isMisplaced: true } };
+  const key = `${terms.idempotencyKey}.place`;
+  const placing = { ...terms, ifMatch: version, idempotencyKey: key };
+  const placed = await source.reorder(sellerId, others.toSpliced(position, 0, id), placing, call());
+  if (placed.outcome === 'ok') return { outcome: 'ok', value: { version: placed.value.version, id } };
+  if (placed.outcome !== 'refused' && placed.mayHaveArrived) return placed;
+  return { outcome: 'ok', value: { version, id, isMisplaced: true } };
 }

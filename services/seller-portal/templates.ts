@@ -1,4 +1,5 @@
 import { html, raw } from 'hono/html';
+import type { SellerClients } from '#contracts/api.ts';
 import { type Client, LIMITS, LogoSlug } from '#contracts/client.ts';
 import { isolatedText } from '#contracts/text.ts';
 import { isolate, isolateEach, sentence } from '#pages/isolate.ts';
@@ -8,7 +9,6 @@ import type { Brand } from './catalogue.ts';
 import type { Change } from './change-log.ts';
 import { MOVES, type Move } from './command.ts';
 import { type Field, type FieldErrors, LABELS, type Terms, type Values } from './form.ts';
-import type { SellerList } from './source-of-truth.ts';
 
 /** What happened, above everything else on the page. */
 export interface Notice {
@@ -121,7 +121,7 @@ ${
 </li>` as Html;
 }
 
-function listOf(site: Site, sellerId: number, list: SellerList, terms: Terms): Html {
+function listOf(site: Site, sellerId: number, list: SellerClients, terms: Terms): Html {
   const { clients } = list;
   if (clients.length === 0) {
     return html`<div class="empty card">
@@ -264,7 +264,7 @@ export function listPage(
   site: Site,
   page: {
     readonly sellerId: number;
-    readonly list: SellerList;
+    readonly list: SellerClients;
     readonly form: ClientForm;
     /** True while something is typed or asked for: then the form stays, however full the list is. */
     readonly formIsInUse: boolean;

@@ -1,5 +1,6 @@
 import type { Problem } from '#contracts/problems.ts';
 import { type FieldErrors, fieldErrors, isAnythingTyped, type Values } from './form.ts';
+import type { NotAcknowledged } from './make-change.ts';
 import type { Notice } from './templates.ts';
 
 /** What a seller reads when something did not go through, and what to do then. */
@@ -18,8 +19,8 @@ function duration(seconds: number): string {
 }
 
 /** No answer, or nobody to ask. Whether it was saved is only open when an answer is missing. */
-export const notAcknowledged = (outcome: 'unreachable' | 'unknown'): Notice =>
-  outcome === 'unreachable'
+export const notAcknowledged = (outcome: NotAcknowledged): Notice =>
+  outcome === 'not-sent'
     ? {
         tone: 'problem',
         title: DOWN,

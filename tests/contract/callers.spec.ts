@@ -6,10 +6,10 @@ import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
-import { openSourceOfTruth } from '../../services/seller-portal/source-of-truth.ts';
 import { openMarketplace } from '../../services/smoke/marketplace.ts';
 import { type CallerIdentity, openCallerIdentity } from '../../services/source-client/caller-identity.ts';
 import { openPageReads } from '../../services/source-client/page-reads.ts';
+import { openSourceApi } from '../../services/source-client/source-api.ts';
 import { openTransport } from '../../services/source-client/transport.ts';
 import { CALLER_KEY, credential } from '../support/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
@@ -191,11 +191,12 @@ describe('every caller of ours says who it is', () => {
         .find((line) => line.startsWith('topclients_page_known_to_source{'));
     return { identity: openCallerIdentity(sent, caller, { log: silentLog, metrics }), known };
   };
-  const pageSource = (identity: CallerIdentity) => {
+  const transportOf = (identity: CallerIdentity) => {
     const transport = openTransport({ url: proxied.url, concurrency: 4, breakMs: 50, identity }, silentLog);
     ends.push(() => transport.close());
-    return openPageReads(transport);
+    return transport;
   };
+  const pageSource = (identity: CallerIdentity) => openPageReads(transportOf(identity));
   const call = () => ({ deadlineMs: 5_000, requestId: 'r', span: NO_SPAN });
 
   test('a page for buyers, with each of its calls', async () => {
@@ -228,15 +229,13 @@ describe('every caller of ours says who it is', () => {
 
   test('the self-view, reading and writing', async () => {
     const { identity, known } = identityOf('self-view', credential('self-view'));
-    const source = openSourceOfTruth(proxied.url, identity);
-    ends.push(() => source.close());
+    const source = openSourceApi(transportOf(identity));
     const before = await asked('self-view');
-    const signal = AbortSignal.timeout(10_000);
-    for (let i = 0; i < 2 * FEW; i++) expect((await source.read(900, signal)).outcome).toBe('done');
+    for (let i = 0; i < 2 * FEW; i++) expect((await source.list(900, call())).outcome).toBe('ok');
     const client = { name: 'Nike', industry: '', description: '', logo: null, from: null, to: null };
     const token = await bench.issuer.token(900);
-    const written = await source.add(900, client, { token, ifMatch: 0, idempotencyKey: 'one', signal });
-    expect(written.outcome).toBe('done');
+    const terms = { token, ifMatch: 0, idempotencyKey: 'one' };
+    expect((await source.add(900, client, terms, call())).outcome).toBe('ok');
     expect(await asked('self-view')).toBe(before + 2 * FEW + 1);
     expect(await known()).toBe('topclients_page_known_to_source{page="self-view"} 1');
   });
