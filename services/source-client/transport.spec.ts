@@ -129,6 +129,15 @@ test.each<[string, Answers]>([
   expect(performance.now() - began).toBeGreaterThanOrEqual(55);
 });
 
+test('a call without time left is not sent, and not held against the source', async () => {
+  await against(json({}));
+  for (const deadlineMs of [0, -5, 0, 0, 0, 0]) {
+    expect(await ask(deadlineMs)).toMatchObject({ outcome: 'timeout', mayHaveArrived: false });
+  }
+  expect(calls).toBe(0);
+  expect((await ask()).outcome).toBe('ok');
+});
+
 test('calls beyond the limit wait in a short queue within their deadline, and those beyond that are rejected', async () => {
   await against(() => {}, { concurrency: 2 });
   const answers = await Promise.all([120, 120, 60, 60, 60, 60, 60].map((deadlineMs) => ask(deadlineMs)));

@@ -198,6 +198,7 @@ export function openTransport(
       const progress: Progress = { isSent: false, status: null };
       const abort = new AbortController();
       let hasEnded = false;
+      let timer: NodeJS.Timeout | undefined;
       const end = (answer: SourceAnswer<T>) => {
         if (hasEnded) return;
         hasEnded = true;
@@ -221,21 +222,20 @@ export function openTransport(
         }
         resolve(answer);
       };
-      const giveUp = (why: string) => {
+      const giveUp = (when: string) => {
         abort.abort();
         end({
           outcome: 'timeout',
           mayHaveArrived: progress.isSent,
-          cause: new GivenUp(`${request.path} was not answered ${why}`),
+          cause: new GivenUp(`${request.path} was not answered ${when}`),
         });
       };
-      const cancel = () => giveUp('when the caller gave up');
-      const timer = setTimeout(
-        () => giveUp(`within ${Math.round(call.deadlineMs)} ms`),
-        Math.max(0, call.deadlineMs),
-      );
+      const cancel = () => giveUp('before the caller gave up');
+      // A call without time is not sent: its certain failure would be held against the source.
+      if (call.deadlineMs <= 0) return giveUp('because there was no time left for it');
       if (call.signal?.aborted) return cancel();
       call.signal?.addEventListener('abort', cancel, { once: true });
+      timer = setTimeout(() => giveUp(`within ${Math.round(call.deadlineMs)} ms`), call.deadlineMs);
       slots
         .execute(() => {
           // One call tries an open circuit; the library would let the others wait for what becomes of it.

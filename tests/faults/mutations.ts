@@ -245,8 +245,8 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: 'services/source-client/transport.ts',
-        find: 'Math.max(0, call.deadlineMs),',
-        replace: '60_000,',
+        find: ' ms`), call.deadlineMs);',
+        replace: ' ms`), 60_000);',
       },
     ],
   },
