@@ -27,12 +27,13 @@ export const role = defineRole({
     ),
     deadlineMs: setting('TC_DEADLINE_MS', 'for all of it, in ms', milliseconds().default(60_000)),
   },
-  async start(config, { log }) {
+  async start(config, { log, releases }) {
     const marketplace = openMarketplace({
       ...config,
       sourceCredential: callerCredential('TC_SOURCE_CREDENTIAL', config.sourceCredential),
       callDeadlineMs: 5_000,
     });
+    releases.push('connections to the source of truth', marketplace.close);
     const { failedBecause, seen } = await smoke(marketplace, {
       deadlineMs: config.deadlineMs,
       betweenLooksMs: 250,

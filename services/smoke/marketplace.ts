@@ -1,14 +1,16 @@
 import { z } from 'zod';
-import { SellerClients } from '#contracts/api.ts';
-import { CALLER_HEADER } from '#contracts/callers.ts';
-import { Client } from '#contracts/client.ts';
 import { TopClientsView } from '#contracts/delivery.ts';
 import { Problem } from '#contracts/problems.ts';
+import { silentLog } from '#platform/log.ts';
+import { NotTheContract, type SourceAnswer } from '../source-client/answer.ts';
+import { plainIdentity } from '../source-client/caller-identity.ts';
+import { openSourceApi } from '../source-client/source-api.ts';
+import { openTransport } from '../source-client/transport.ts';
 
 /** `not yet` may be different in a moment; `refused` stays so until somebody changes something. */
 export type Answered<T> =
   | { readonly kind: 'answer'; readonly value: T }
-  | { readonly kind: 'not yet' | 'refused'; readonly because: string; readonly status?: number };
+  | { readonly kind: 'not yet' | 'refused'; readonly because: string };
 
 export interface ShownClient {
   readonly id: string;
@@ -52,16 +54,16 @@ export interface Addresses {
 const Token = z.object({ access_token: z.string() });
 const PageAnswer = z.object({ topClients: TopClientsView.optional() });
 
-export function openMarketplace(to: Addresses): Marketplace {
-  const identity: Readonly<Record<string, string>> =
-    to.sourceCredential === null ? {} : { [CALLER_HEADER]: to.sourceCredential };
-  const seller = `${to.sourceUrl.replace(/\/+$/, '')}/v1/sellers/${to.sellerId}`;
+export function openMarketplace(to: Addresses): Marketplace & { close(): Promise<void> } {
+  const identity = plainIdentity(to.sourceCredential);
+  // One call after the other, each a try of its own: an open circuit breaker would only hide why the last one failed.
+  const settings = { url: to.sourceUrl, concurrency: 1, breakMs: 0, identity };
+  const transport = openTransport(settings, silentLog);
+  const source = openSourceApi(transport);
+  const call = { deadlineMs: to.callDeadlineMs };
 
-  async function call<T>(
-    url: string,
-    schema: z.ZodType<T> | null,
-    init: RequestInit = {},
-  ): Promise<Answered<T>> {
+  /** Asks who is not the source: a page, or the issuer. */
+  async function get<T>(url: string, schema: z.ZodType<T>, init: RequestInit = {}): Promise<Answered<T>> {
     let answer: Response;
     let text: string;
     try {
@@ -72,8 +74,7 @@ export function openMarketplace(to: Addresses): Marketplace {
       const because = cause instanceof Error ? `${message} (${cause.message})` : message;
       return { kind: 'not yet', because: `${url} cannot be reached: ${because}` };
     }
-    if (!answer.ok) return judgeStatus(url, answer.status, text);
-    if (schema === null) return { kind: 'answer', value: null as T };
+    if (!answer.ok) return judgeStatus(url, answer.status, Problem.safeParse(json(text)).data?.detail);
     const read = schema.safeParse(json(text));
     if (read.success) return { kind: 'answer', value: read.data };
     return {
@@ -82,40 +83,37 @@ export function openMarketplace(to: Addresses): Marketplace {
     };
   }
 
-  async function signedIn<T>(send: (authorization: string) => Promise<Answered<T>>): Promise<Answered<T>> {
-    if (to.token !== undefined) return send(`Bearer ${to.token}`);
-    const token = await call(`${to.tokenUrl}?seller=${to.sellerId}`, Token);
-    return token.kind === 'answer' ? send(`Bearer ${token.value.access_token}`) : token;
+  async function signedIn<T>(send: (token: string) => Promise<Answered<T>>): Promise<Answered<T>> {
+    if (to.token !== undefined) return send(to.token);
+    const token = await get(`${to.tokenUrl}?seller=${to.sellerId}`, Token);
+    return token.kind === 'answer' ? send(token.value.access_token) : token;
   }
 
   return {
     mayWrite: to.token !== undefined || to.tokenUrl !== undefined,
     hasPage: to.pageUrl !== undefined,
-    list: () => call(`${seller}/top-clients`, SellerClients, { headers: identity }),
+    list: async () => judgeAnswer(to.sourceUrl, await source.list(to.sellerId, call)),
     add: (name) =>
-      signedIn((authorization) =>
-        call(`${seller}/clients`, Client, {
-          method: 'POST',
-          headers: {
-            ...identity,
-            authorization,
-            'content-type': 'application/json',
-            // The name is new in every run, so a repeated try is the same write.
-            'idempotency-key': name.replaceAll(' ', '-'),
-          },
-          body: JSON.stringify({ name, description: 'Written by a test, gone in a moment' }),
-        }),
-      ),
-    remove: (clientId) =>
-      signedIn(async (authorization) => {
-        const gone = await call<null>(`${seller}/clients/${clientId}`, null, {
-          method: 'DELETE',
-          headers: { ...identity, authorization },
-        });
-        return gone.kind !== 'answer' && gone.status === 404 ? { kind: 'answer', value: null } : gone;
+      signedIn(async (token) => {
+        const client = { name, description: 'Written by a test, gone in a moment' };
+        // The name is new in every run, so a repeated try is the same write.
+        const terms = { token, idempotencyKey: name.replaceAll(' ', '-') };
+        const added = judgeAnswer(to.sourceUrl, await source.add(to.sellerId, client, terms, call));
+        if (added.kind !== 'answer') return added;
+        const { id } = added.value;
+        return id === null
+          ? { kind: 'refused', because: `${to.sourceUrl} did not say the id of what was added` }
+          : { kind: 'answer', value: { id, name } };
       }),
+    remove: (clientId) =>
+      signedIn(async (token) => {
+        const gone = await source.remove(to.sellerId, clientId, { token }, call);
+        const isGone = gone.outcome === 'ok' || (gone.outcome === 'refused' && gone.problem.status === 404);
+        return isGone ? { kind: 'answer', value: null } : judgeAnswer(to.sourceUrl, gone);
+      }),
+    close: transport.close,
     async page() {
-      const answer = await call(to.pageUrl!, PageAnswer, { headers: { accept: 'application/json' } });
+      const answer = await get(to.pageUrl!, PageAnswer, { headers: { accept: 'application/json' } });
       return answer.kind === 'answer'
         ? { kind: 'answer', value: { topClients: answer.value.topClients ?? null } }
         : answer;
@@ -123,25 +121,45 @@ export function openMarketplace(to: Addresses): Marketplace {
   };
 }
 
-/** What an answer that is no success means for trying again; a problem document says why. */
+/** What became of a call to the source, for trying again. */
+export function judgeAnswer<T>(url: string, answer: SourceAnswer<T>): Answered<T> {
+  switch (answer.outcome) {
+    case 'ok':
+      return { kind: 'answer', value: answer.value };
+    case 'refused':
+      return judgeStatus(url, answer.problem.status, answer.problem.detail);
+    case 'timeout':
+    case 'unreachable':
+    case 'unknown':
+    case 'rejected':
+    case 'open': {
+      const { message, code } = answer.cause as Error & { code?: unknown };
+      const why = `${answer.outcome}, ${message || String(code)}`;
+      // What does not fit the contract now will not do so in a moment.
+      return answer.cause instanceof NotTheContract
+        ? { kind: 'refused', because: `${url} answered what does not fit the contract: ${message}` }
+        : { kind: 'not yet', because: `${url} gave no answer: ${why}` };
+    }
+  }
+}
+
+/** What an answer that is no success means for trying again. @param detail of its problem document */
 export function judgeStatus(
   url: string,
   status: number,
-  text: string,
+  detail: string | undefined,
 ): Exclude<Answered<never>, { kind: 'answer' }> {
-  const problem = Problem.safeParse(json(text));
-  const because = `${url} answered ${status}${problem.success ? `: ${problem.data.detail.replace(/\.$/, '')}` : ''}`;
+  const because = `${url} answered ${status}${detail === undefined ? '' : `: ${detail.replace(/\.$/, '')}`}`;
   // Overload, and what is not up yet; everything else is about what was asked.
-  if (status >= 500 || status === 429) return { kind: 'not yet', status, because };
+  if (status >= 500 || status === 429) return { kind: 'not yet', because };
   if (status === 404) {
     return {
       // The data of a demonstration comes after the page itself.
       kind: 'not yet',
-      status,
       because: `${because}. The test needs a seller and a gig that are there: see test.sellerId and test.gigId`,
     };
   }
-  return { kind: 'refused', status, because };
+  return { kind: 'refused', because };
 }
 
 function json(text: string): unknown {

@@ -1,6 +1,9 @@
 import { expect, test } from '@jest/globals';
+import { problem } from '#contracts/problems.ts';
+import { NotTheContract } from '../source-client/answer.ts';
 import {
   type Answered,
+  judgeAnswer,
   judgeStatus,
   type Marketplace,
   type ShownClient,
@@ -121,15 +124,29 @@ test.each([
   [401, 'refused'],
   [404, 'not yet'],
 ] as const)('%d is worth another try: %s', (status, kind) => {
-  expect(judgeStatus('http://x/', status, '').kind).toBe(kind);
+  expect(judgeStatus('http://x/', status, undefined).kind).toBe(kind);
 });
 
 test('a problem document says why; a gig that is not there says which values to change', () => {
-  const problem = JSON.stringify({ type: 't', title: 'T', status: 409, detail: 'the list has 20 clients' });
-  expect(judgeStatus('http://x/', 409, problem).because).toBe(
-    'http://x/ answered 409: the list has 20 clients',
-  );
-  expect(judgeStatus('http://x/', 404, '<html>').because).toContain('see test.sellerId and test.gigId');
+  const full = problem('too-many-clients', 'the list has 20 clients.');
+  expect(judgeAnswer('http://x/', { outcome: 'refused', problem: full, retryAfterSeconds: null })).toEqual({
+    kind: 'refused',
+    because: 'http://x/ answered 409: the list has 20 clients',
+  });
+  expect(judgeStatus('http://x/', 404, undefined).because).toContain('see test.sellerId and test.gigId');
+});
+
+test('no answer is worth another try, unless it is one that breaks the contract', () => {
+  const cause = new Error('/erasures answered 503: starting');
+  expect(judgeAnswer('http://x/', { outcome: 'unknown', mayHaveArrived: true, cause })).toEqual({
+    kind: 'not yet',
+    because: 'http://x/ gave no answer: unknown, /erasures answered 503: starting',
+  });
+  const broken = { outcome: 'unknown', mayHaveArrived: true, cause: new NotTheContract('no JSON') } as const;
+  expect(judgeAnswer('http://x/', broken)).toEqual({
+    kind: 'refused',
+    because: 'http://x/ answered what does not fit the contract: no JSON',
+  });
 });
 
 test('a page is judged by the ids it shows', () => {

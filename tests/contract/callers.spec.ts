@@ -249,6 +249,7 @@ describe('every caller of ours says who it is', () => {
       sourceCredential: credential('smoke'),
       callDeadlineMs: 5_000,
     });
+    ends.push(() => marketplace.close());
     for (let i = 0; i < FEW; i++) expect((await marketplace.list()).kind).toBe('answer');
     const added = await marketplace.add('Smoke test 1');
     expect(added.kind).toBe('answer');
