@@ -1,8 +1,12 @@
 // Its own fetch: that of Node takes only dispatchers of the version it was built with.
-import { Agent, fetch, type RequestInit, type Response } from 'undici';
+import { Agent, fetch } from 'undici';
 import { pause } from '#platform/lifecycle.ts';
+import { silentLog } from '#platform/log.ts';
 import type { Issuer } from '../issuer/issuer.ts';
 import { randomFor, zipf } from '../seed/random.ts';
+import { plainIdentity } from '../source-client/caller-identity.ts';
+import { openSourceApi } from '../source-client/source-api.ts';
+import { openTransport } from '../source-client/transport.ts';
 import { innerUrl, type Ports } from './addresses.ts';
 
 const REQUESTS_PER_SECOND = 20;
@@ -26,44 +30,37 @@ export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () 
   const popular = zipf(sellers, 1);
   let atOnce = 0;
 
-  const request = (url: string, init: RequestInit = {}): Promise<Response> =>
-    fetch(url, {
-      ...init,
-      dispatcher: agent,
-      signal: AbortSignal.any([stopping.signal, AbortSignal.timeout(DEADLINE_MS)]),
-    });
   const visit = async (url: string) => {
-    const answer = await request(url);
+    const signal = AbortSignal.any([stopping.signal, AbortSignal.timeout(DEADLINE_MS)]);
+    const answer = await fetch(url, { dispatcher: agent, signal });
     await answer.body?.cancel();
   };
 
-  const edit = async (sellerId: number) => {
-    const base = `${innerUrl(ports['top-clients'])}/v1/sellers/${sellerId}`;
-    const list = (await (await request(`${base}/top-clients`)).json()) as {
-      clients: { id: string; name: string; description: string }[];
-    };
-    if (list.clients.length === 0) return;
-    const { access_token } = await issuer.token(sellerId);
-    const send = async (method: string, path: string, body: unknown) => {
-      const answer = await request(base + path, {
-        method,
-        headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-      });
-      await answer.body?.cancel();
-    };
-    const ids = list.clients.map(({ id }) => id);
-    if (ids.length > 1 && random.chance(0.6))
-      return send('PUT', '/clients/order', { clientIds: [...ids.slice(1), ids[0]] });
-    const client = random.pick(list.clients);
+  const transport = openTransport(
+    { url: innerUrl(ports['top-clients']), concurrency: 4, breakMs: 1_000, identity: plainIdentity(null) },
+    silentLog,
+  );
+  const source = openSourceApi(transport);
+  const call = { deadlineMs: DEADLINE_MS, signal: stopping.signal };
+  // What becomes of an edit is measured elsewhere.
+  const edit = async (sellerId: number): Promise<unknown> => {
+    const list = await source.list(sellerId, call);
+    if (list.outcome !== 'ok' || list.value.clients.length === 0) return;
+    const { clients } = list.value;
+    const token = (await issuer.token(sellerId)).access_token;
+    const [first, ...others] = clients.map(({ id }) => id);
+    if (others.length > 0 && random.chance(0.6)) {
+      return source.reorder(sellerId, [...others, first!], { token }, call);
+    }
+    const client = random.pick(clients);
     const mark = ' (and more to come)';
     const description = client.description.endsWith(mark)
       ? client.description.slice(0, -mark.length)
       : client.description.slice(0, 400) + mark;
-    return send('PATCH', `/clients/${client.id}`, { description });
+    return source.update(sellerId, client.id, { description }, { token }, call);
   };
 
-  const one = (): Promise<void> => {
+  const one = (): Promise<unknown> => {
     const seller = 1 + popular(random);
     const lot = random.fraction();
     if (lot < 0.05) return seller > LEFT_ALONE ? edit(seller) : Promise.resolve();
@@ -90,6 +87,6 @@ export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () 
   return async () => {
     stopping.abort();
     await running;
-    await agent.destroy();
+    await Promise.all([agent.destroy(), transport.close()]);
   };
 }

@@ -1,5 +1,10 @@
 import { pause } from '#platform/lifecycle.ts';
+import { silentLog } from '#platform/log.ts';
 import type { Issuer } from '../../issuer/issuer.ts';
+import type { Refused } from '../../source-client/answer.ts';
+import { plainIdentity } from '../../source-client/caller-identity.ts';
+import { openSourceApi } from '../../source-client/source-api.ts';
+import { openTransport } from '../../source-client/transport.ts';
 import { innerUrl, type Ports } from '../addresses.ts';
 import type { Measurements } from './measurements.ts';
 import { type Ask, WATCHED } from './probe.ts';
@@ -59,25 +64,34 @@ export async function writeNow(
 
 /** @returns the version written, or a sentence about why none was */
 async function edit(ports: Ports, issuer: Issuer, signal: AbortSignal): Promise<number | string> {
-  const base = `${innerUrl(ports['top-clients'])}/v1/sellers/${WATCHED.sellerId}`;
-  const request = (path: string, init: RequestInit = {}) =>
-    fetch(`${base}${path}`, { ...init, signal: AbortSignal.any([signal, AbortSignal.timeout(DEADLINE_MS)]) });
+  const transport = openTransport(
+    { url: innerUrl(ports['top-clients']), concurrency: 1, breakMs: 0, identity: plainIdentity(null) },
+    silentLog,
+  );
+  const source = openSourceApi(transport);
+  const call = { deadlineMs: DEADLINE_MS, signal };
+  const { sellerId } = WATCHED;
   try {
-    const { access_token } = await issuer.token(WATCHED.sellerId);
-    const { clients } = (await (await request('/top-clients')).json()) as { clients: { id: string }[] };
-    const [first, ...others] = clients.map(({ id }) => id);
+    const list = await source.list(sellerId, call);
+    if (list.outcome === 'refused') return refusal(list);
+    if (list.outcome !== 'ok') return DOWN;
+    const [first, ...others] = list.value.clients.map(({ id }) => id);
     if (others.length === 0) {
       return 'The seller has fewer than two clients, so there is nothing to reorder: add one in the self-view.';
     }
-    const answer = await request('/clients/order', {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${access_token}`, 'content-type': 'application/json' },
-      body: JSON.stringify({ clientIds: [...others, first] }),
-    });
-    if (answer.ok) return Number(answer.headers.get('etag')?.replaceAll('"', ''));
-    const { detail = '' } = (await answer.json()) as { detail?: string };
-    return `The source refused the write (${answer.status}): ${detail}`;
-  } catch {
-    return 'The source did not take the write: it is down. Nothing was changed, and nothing pretends it was.';
+    const token = (await issuer.token(sellerId)).access_token;
+    const written = await source.reorder(sellerId, [...others, first!], { token }, call);
+    if (written.outcome === 'refused') return refusal(written);
+    if (written.outcome === 'ok') return written.value.version;
+    return written.mayHaveArrived ? NOT_ANSWERED : DOWN;
+  } finally {
+    await transport.close();
   }
 }
+
+const DOWN =
+  'The source did not take the write: it is down. Nothing was changed, and nothing pretends it was.';
+const NOT_ANSWERED =
+  'The source did not answer the write in time: it may have been made or not, and nothing pretends to know.';
+const refusal = ({ problem }: Refused) =>
+  `The source refused the write (${problem.status}): ${problem.detail}`;
