@@ -1,4 +1,3 @@
-import { request } from 'undici';
 import { z } from 'zod';
 import type { TokenVerifier } from '../auth/verifier.ts';
 
@@ -54,10 +53,10 @@ export function openSignIn(verifier: TokenVerifier, tokenUrl?: string): SignIn {
       const url = new URL(tokenUrl);
       url.searchParams.set('seller', String(sellerId));
       try {
-        const response = await request(url, { signal: AbortSignal.timeout(ISSUER_DEADLINE_MS) });
-        const body = await response.body.json();
+        const response = await fetch(url, { signal: AbortSignal.timeout(ISSUER_DEADLINE_MS) });
+        const body: unknown = await response.json();
         const issued = z.object({ access_token: z.string() }).safeParse(body);
-        return response.statusCode === 200 && issued.success
+        return response.status === 200 && issued.success
           ? { outcome: 'issued', token: issued.data.access_token }
           : { outcome: 'refused' };
       } catch {

@@ -1,4 +1,7 @@
-/** Sellers at work on the source of truth: they read and change their lists all the time, whatever breaks. */
+/**
+ * Sellers at work on the source of truth: they read and change their lists all the time, whatever breaks. Raw HTTP, not
+ * the client of our services: a history is made of single attempts, each with its exact beginning and end.
+ */
 import { randomUUID } from 'node:crypto';
 import { pause } from '#platform/lifecycle.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';

@@ -59,6 +59,10 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
     ['services/page-server/j.ts', "import type { JWTPayload } from 'jose';\nexport type J = JWTPayload;"],
   ],
   'auth-knows-no-service': [['services/auth/x.ts', "export * from '../projector/y.ts';"]],
+  'source-client-knows-no-service': [['services/source-client/x.ts', "export * from '../projector/y.ts';"]],
+  'one-client-of-the-source': [
+    ['services/seller-portal/u.ts', "import { Agent } from 'undici';\nexport const a = new Agent();"],
+  ],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-stack/y.ts';"]],
   'production-needs-no-development-package': [
     ['services/projector/d.ts', "import fc from 'fast-check';\nexport default fc;"],

@@ -99,6 +99,18 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { path: '^services/auth/', pathNot: SPECS },
     { path: '^services/(?!auth/|contracts/|platform/)' },
   ),
+  rule(
+    'source-client-knows-no-service',
+    'Whoever calls the source of truth brings what he needs: the client knows the contract, and no page.',
+    { path: '^services/source-client/', pathNot: SPECS },
+    { path: '^services/(?!source-client/|contracts/|platform/)' },
+  ),
+  rule(
+    'one-client-of-the-source',
+    'A second client would drift from the first. Beside it only the operator has one, of the API server; who asks others now and then takes fetch.',
+    { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/(source-client|operator)/` },
+    { path: '^node_modules/undici/' },
+  ),
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,
   }),
