@@ -124,7 +124,8 @@ export const availability: BoardSpec = {
         {
           kind: 'lines',
           title: 'Time of a call, 99 of 100',
-          description: 'Pages give up at 150 ms and go on without.',
+          description:
+            'Pages give up at 150 ms and go on without. The self-view has no list without, and waits longer.',
           unit: unitOf('topclients_page_source_request_duration_seconds'),
           limits: { bad: 0.15 },
           queries: [

@@ -5,6 +5,7 @@ import { openPool } from '#platform/postgres.ts';
 import type { TokenVerifier } from '../auth/verifier.ts';
 import type { CallerIdentity } from '../source-client/caller-identity.ts';
 import { openSourceApi } from '../source-client/source-api.ts';
+import { observePage } from '../source-client/source-metrics.ts';
 import { openTransport } from '../source-client/transport.ts';
 import { openChangeLog } from './change-log.ts';
 import { forgetChanges } from './forget.ts';
@@ -63,6 +64,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const transport = openTransport(
     { url: config.sourceUrl, concurrency: CALLS_AT_ONCE, breakMs: BREAK_MS, identity },
     log,
+    observePage('self-view', metrics),
   );
   releases.push('connections to the source of truth', transport.close);
   const source = openSourceApi(transport);

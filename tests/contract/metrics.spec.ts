@@ -138,6 +138,10 @@ test.each<[Owner, readonly string[]]>([
       ...['ok', 'error', 'timeout', 'rejected', 'open'].map(
         (result) => `topclients_page_source_requests_total{page="gig",result="${result}"} 0`,
       ),
+      ...['ok', 'error', 'timeout', 'rejected', 'open'].map(
+        (result) => `topclients_page_source_requests_total{page="self-view",result="${result}"} 0`,
+      ),
+      'topclients_page_breaker_open{page="self-view"} 0',
       ...['beyond', 'limited'].map(
         (result) => `topclients_page_min_version_refused_total{page="gig",result="${result}"} 0`,
       ),
