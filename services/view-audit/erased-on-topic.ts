@@ -3,7 +3,6 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { PartitionReader } from '#platform/kafka/partition-reader.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { Queryable } from '#platform/postgres.ts';
 
 /** An erasure whose receipt waits for compaction. */
 export interface CompactingErasure {
@@ -127,33 +126,3 @@ export async function findErased(
     await reading.catch(() => {});
   }
 }
-
-// Any constant will do: who holds it reads the topic for all.
-const LOCK = 7_461_002_923;
-
-/** @param db a session of its own on the primary of the source; its end gives the lock back */
-export const postgresTopicErasures = (db: Queryable): Pick<TopicSession, 'due' | 'report'> => ({
-  async due(afterMs) {
-    const { rows: locks } = await db.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [
-      LOCK,
-    ]);
-    if (!locks[0]!.locked) return null;
-    const { rows } = await db.query<{ id: string; seller_id: number; version: number }>(
-      `select id, seller_id, version from erasure_store join erasure on id = erasure_id
-      where store = 'topic' and confirmed_at is null and exists (
-        select from erasure_store sent where sent.erasure_id = erasure.id and sent.store = 'outbox'
-          and sent.confirmed_at <= now() - $1 * interval '1 ms')`,
-      [afterMs],
-    );
-    return rows.map((row) => ({ id: row.id, sellerId: row.seller_id, version: row.version }));
-  },
-  async report(reports) {
-    await db.query(
-      `update erasure_store stored set open_because = told.open_because,
-        confirmed_at = case when told.open_because is null then clock_timestamp() end
-      from unnest($1::uuid[], $2::text[]) told (erasure_id, open_because)
-      where stored.erasure_id = told.erasure_id and stored.store = 'topic' and stored.confirmed_at is null`,
-      [[...reports.keys()], [...reports.values()]],
-    );
-  },
-});

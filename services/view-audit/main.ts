@@ -12,9 +12,9 @@ import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#platform/role.ts';
+import { postgresSource } from '../top-clients/adapters/postgres/audit-source.ts';
 import { compareView } from './compare-view.ts';
 import { openKafkaTopic } from './kafka-topic.ts';
-import { postgresSource } from './postgres-source.ts';
 import { postgresView } from './postgres-view.ts';
 
 /** Where Kubernetes takes the last words of a container from. */

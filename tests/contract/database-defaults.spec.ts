@@ -15,12 +15,12 @@ import { openViewStore } from '../../services/projector/view-store.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
 import { searchBrands } from '../../services/seller-portal/catalogue.ts';
 import { openChangeLog } from '../../services/seller-portal/change-log.ts';
+import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import { openOutbox, prepareSession } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import { postgresSellers } from '../../services/top-clients/adapters/postgres/sellers.ts';
 import { postgresStateRepair } from '../../services/top-clients/adapters/postgres/state-repair.ts';
 import { rebuildState } from '../../services/top-clients/app/index.ts';
 import { runCommand } from '../../services/top-clients/app/run-command.ts';
-import { postgresSource } from '../../services/view-audit/postgres-source.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { type ForeignPostgres, SELLERS, startForeignPostgres } from '../support/foreign-postgres.ts';
 

@@ -19,6 +19,7 @@ import { evictErased } from '../../services/page-server/evict-erased.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { park } from '../../services/projector/parked.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
+import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import { postgresErasureBook } from '../../services/top-clients/adapters/postgres/erasure-book.ts';
 import { openReceipt, postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
 import {
@@ -33,7 +34,6 @@ import {
 } from '../../services/view-audit/confirm-erasures.ts';
 import { viewsIn } from '../../services/view-audit/kept-views.ts';
 import { postgresPageCaches } from '../../services/view-audit/page-caches.ts';
-import { postgresSource } from '../../services/view-audit/postgres-source.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';

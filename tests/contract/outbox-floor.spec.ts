@@ -10,6 +10,7 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
+import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import {
   countWaiting,
   type LedOutbox,
@@ -18,7 +19,6 @@ import {
   openOutbox,
   prepareSession,
 } from '../../services/top-clients/adapters/postgres/outbox.ts';
-import { postgresSource } from '../../services/view-audit/postgres-source.ts';
 
 const ALL = { index: 0, of: 1 };
 const LIMIT = 1_000;

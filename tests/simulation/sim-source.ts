@@ -2,6 +2,7 @@ import type { Client } from '#contracts/client.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
+import { replacedBy } from '../../services/top-clients/adapters/postgres/repairs.ts';
 import {
   type ExtraMessage,
   type LockedSeller,
@@ -9,7 +10,6 @@ import {
   stateOf,
 } from '../../services/top-clients/adapters/postgres/states.ts';
 import type { Difference, Truth } from '../../services/view-audit/compare-view.ts';
-import { replacedBy } from '../../services/view-audit/postgres-repairs.ts';
 import type { Repairs } from '../../services/view-audit/watch.ts';
 import { DatabaseServer, type Session } from './database.ts';
 import { BEGINNING } from './process.ts';

@@ -46,7 +46,7 @@ function ackAndFetch(source: SimSource, [remove, , , except, held, limit, floor]
     .map((row) => outboxTuple(row, source.layout));
 }
 
-/** What the statements of outbox.ts, id-floor.ts and postgres-source.ts mean, by their names. */
+/** What the statements of outbox.ts, id-floor.ts and audit-source.ts mean, by their names. */
 const STATEMENTS: Readonly<Record<string, Statement>> = {
   'ack-and-fetch': ackAndFetch,
   // There are no receipts here.

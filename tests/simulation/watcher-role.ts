@@ -1,5 +1,5 @@
 import { randomFor } from '../../services/seed/random.ts';
-import { postgresSource } from '../../services/view-audit/postgres-source.ts';
+import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import { type Session, type WatchSettings, watchView } from '../../services/view-audit/watch.ts';
 import type { SimProcess } from './process.ts';
 import { simView } from './sim-view.ts';

@@ -3,11 +3,32 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import type { Source, Truth } from './compare-view.ts';
+
+/** What the source says of a seller who has changed something at least once. */
+interface SellerTruth {
+  readonly sellerId: number;
+  readonly version: number;
+  /** When that version was committed, as the event says it. */
+  readonly committedAt: string;
+  readonly clients: readonly Client[];
+  readonly erased: boolean;
+}
+
+/** What a view is compared with. */
+interface AuditSource {
+  /** Sellers above `after`, by id, `limit` at most. */
+  next(after: number, limit: number): Promise<readonly SellerTruth[]>;
+  /** Those of the sellers that are known. */
+  of(sellerIds: readonly number[]): Promise<readonly SellerTruth[]>;
+  /** Marks the youngest message that waits to be sent; null when none does. */
+  newestUnsent(): Promise<number | null>;
+  /** Whether every message up to the mark has been sent. */
+  isSentUpTo(mark: number): Promise<boolean>;
+}
 
 type Row = [sellerId: number, version: number, clients: string, erased: boolean, updatedAt: number];
 
-const toTruth = ([sellerId, version, clients, erased, updatedAt]: Row): Truth => ({
+const toTruth = ([sellerId, version, clients, erased, updatedAt]: Row): SellerTruth => ({
   sellerId,
   version,
   committedAt: new Date(updatedAt).toISOString(),
@@ -27,7 +48,7 @@ const inOrder = ({ id, name, industry, description, logo, from, to }: Client): C
 });
 
 /** The tables of the source of truth, only read. Must be the primary: a replica may be behind what a view has. */
-export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CLOCK): Source {
+export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CLOCK): AuditSource {
   const floor = new IdFloor(db, 'outbox', log, clock);
   const truths = async (name: string, text: string, values: unknown[]) => {
     // Rows as arrays: pg has no type for that beside values.

@@ -1,7 +1,21 @@
 import type { Queryable } from '#platform/postgres.ts';
-import { addMessages, lockSellers, stateOf } from '../top-clients/adapters/postgres/states.ts';
-import type { Difference } from './compare-view.ts';
-import type { Repairs } from './watch.ts';
+import { addMessages, lockSellers, stateOf } from './states.ts';
+
+/** A seller whose row in a view is not as the source has it. */
+interface WrongSeller {
+  readonly sellerId: number;
+  /** The view's version; null when it has no row. */
+  readonly held: number | null;
+  readonly digests: { readonly held: bigint };
+}
+
+interface Repairs {
+  /**
+   * Sends the state of these sellers again, in one transaction.
+   * @returns those it could send: one whose log is damaged is left out
+   */
+  send<T extends WrongSeller>(wrongSellers: readonly T[]): Promise<readonly T[]>;
+}
 
 /**
  * Sends sellers' states again through the outbox of the source, under the locks of their rows: nothing of them can be
@@ -10,8 +24,8 @@ import type { Repairs } from './watch.ts';
  */
 export function postgresRepairs(db: Queryable): Repairs {
   return {
-    async send(differences) {
-      const wrong = new Map(differences.map((one) => [one.sellerId, one]));
+    async send(wrongSellers) {
+      const wrong = new Map(wrongSellers.map((one) => [one.sellerId, one]));
       const sellerIds = [...wrong.keys()].sort((a, b) => a - b);
       await db.query('begin');
       try {
@@ -45,5 +59,5 @@ async function admit(db: Queryable, sellerIds: readonly number[]): Promise<void>
 }
 
 /** An older row, or none, needs no more than the version, whatever the seller changed since the row was found. */
-export const replacedBy = ({ held, digests }: Difference, version: number) =>
+export const replacedBy = ({ held, digests }: WrongSeller, version: number) =>
   held !== null && held >= version ? { version: held, digest: String(digests.held) } : null;
