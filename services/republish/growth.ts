@@ -1,7 +1,12 @@
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import { type PartitionLayout, readLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
+import {
+  changeLayout,
+  type PartitionLayout,
+  readLayout,
+} from '../top-clients/adapters/postgres/partition-layout.ts';
+import { removeRun } from '../top-clients/adapters/postgres/republish-runs.ts';
 import { beginRun, finishRun, inOneTransaction, type RunOptions } from './run.ts';
 
 /*
@@ -137,12 +142,9 @@ export async function growPartitions(
 /** Step 2. */
 const begin = (db: Queryable, from: number, to: number): Promise<void> =>
   inOneTransaction(db, async () => {
-    await db.query(
-      'update partition_layout set partitions = $2, moved_from = $1, changed_at = clock_timestamp()',
-      [from, to],
-    );
+    await changeLayout(db, from, to);
     // One of this name was finished if it is there: a layout that was restored, or a cure that is repeated.
-    await db.query('delete from republish where request = $1', [runOf(from, to)]);
+    await removeRun(db, runOf(from, to));
     await beginRun(db, { request: runOf(from, to), ...EVERYBODY }, from);
   });
 

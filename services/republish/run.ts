@@ -1,6 +1,16 @@
 import { partitionOf } from '#contracts/partition.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { endMove } from '../top-clients/adapters/postgres/partition-layout.ts';
+import {
+  addRun,
+  advanceRun,
+  endRunsWithin,
+  isOutboxLongerThan,
+  type LockedRun,
+  lockRun,
+  nextSellers,
+} from '../top-clients/adapters/postgres/republish-runs.ts';
 import {
   addMessages,
   type ExtraMessage,
@@ -44,30 +54,8 @@ export async function beginRun(
   { request, first, last }: Wanted,
   movedFrom: number | null = null,
 ): Promise<void> {
-  await db.query(
-    `insert into republish (request, first_seller, last_seller, moved_from, through, sellers)
-    select $1, $2, $3, $4, $2::bigint - 1, count(*) from seller where seller_id between $2 and $3
-    on conflict do nothing`,
-    [request, first, last, movedFrom],
-  );
-  if (movedFrom !== null) return;
-  await db.query(
-    `update republish older set finished_at = clock_timestamp()
-    from republish this
-    where this.request = $1 and older.started_at < this.started_at and older.finished_at is null
-      and older.moved_from is null and older.first_seller >= this.first_seller and older.last_seller <= this.last_seller`,
-    [request],
-  );
-}
-
-interface Run {
-  readonly through: number;
-  readonly last_seller: number;
-  readonly moved_from: number | null;
-  readonly sellers_done: number;
-  readonly sellers: number;
-  readonly finished: boolean;
-  readonly partitions: number | null;
+  await addRun(db, { request, first, last, movedFrom });
+  if (movedFrom === null) await endRunsWithin(db, request);
 }
 
 /**
@@ -82,7 +70,7 @@ export async function finishRun(db: Queryable, request: string, options: RunOpti
   for (;;) {
     signal?.throwIfAborted();
     const since = clock.monotonic();
-    if (await isFull(db, mostWaiting)) {
+    if (await isOutboxLongerThan(db, mostWaiting)) {
       await clock.pause(LOOK_EVERY_MS, signal);
       continue;
     }
@@ -96,48 +84,29 @@ export async function finishRun(db: Queryable, request: string, options: RunOpti
   }
 }
 
-async function isFull(db: Queryable, mostWaiting: number): Promise<boolean> {
-  const { rows } = await db.query<{ waiting: number }>(
-    'select count(*) as waiting from (select from outbox limit $1) waiting',
-    [mostWaiting + 1],
-  );
-  return rows[0]!.waiting > mostWaiting;
-}
-
 async function goOn(db: Queryable, request: string, limit: number) {
-  const { rows } = await db.query<Run>(
-    `select through, last_seller, republish.moved_from, sellers_done, sellers, finished_at is not null as finished,
-      partitions
-    from republish left join partition_layout on true where request = $1 for update of republish`,
-    [request],
-  );
-  const run = rows[0];
+  const run = await lockRun(db, request);
   if (!run) throw new Error(`there is no run ${request}`);
-  const { sellers_done: before, sellers } = run;
+  const { sellersDone: before, sellers } = run;
   if (run.finished) return { done: before, sellers, published: 0, finished: true };
-  const some = await db.query<{ seller_id: number }>(
-    'select seller_id from seller where seller_id > $1 and seller_id <= $2 order by seller_id limit $3',
-    [run.through, run.last_seller, limit],
-  );
-  const sellerIds = some.rows.map(({ seller_id }) => seller_id);
+  const sellerIds = await nextSellers(db, run.through, run.lastSeller, limit);
   const left = leaves(run);
-  const moving = sellerIds.filter((sellerId) => left(sellerId) !== null || run.moved_from === null);
+  const moving = sellerIds.filter((sellerId) => left(sellerId) !== null || run.movedFrom === null);
   const messages =
     moving.length === 0 ? [] : (await lockSellers(db, moving)).map((seller) => messagesOf(seller, left));
   await addMessages(db, messages.flat());
   const finished = sellerIds.length < limit;
-  await db.query(
-    `update republish set through = $2, sellers_done = sellers_done + $3, progressed_at = clock_timestamp(),
-      finished_at = case when $4 then clock_timestamp() end
-    where request = $1`,
-    [request, sellerIds.at(-1) ?? run.through, sellerIds.length, finished],
-  );
-  if (finished && run.moved_from !== null) await db.query('update partition_layout set moved_from = null');
+  await advanceRun(db, request, {
+    through: sellerIds.at(-1) ?? run.through,
+    sellers: sellerIds.length,
+    finished,
+  });
+  if (finished && run.movedFrom !== null) await endMove(db);
   return { done: before + sellerIds.length, sellers, published: moving.length, finished };
 }
 
 /** Which partition a seller leaves; null for one that stays. */
-function leaves({ moved_from: before, partitions: now }: Run): (sellerId: number) => number | null {
+function leaves({ movedFrom: before, partitions: now }: LockedRun): (sellerId: number) => number | null {
   if (before === null) return () => null;
   if (now === null) throw new Error('sellers cannot move before a partition layout is stored');
   return (sellerId) => {

@@ -29,6 +29,19 @@ export async function storeFirstLayout(db: Queryable, partitions: number): Promi
   ]);
 }
 
+/** Divides messages by another number from now on, while sellers move there from where the number before put them. */
+export async function changeLayout(db: Queryable, from: number, to: number): Promise<void> {
+  await db.query(
+    'update partition_layout set partitions = $2, moved_from = $1, changed_at = clock_timestamp()',
+    [from, to],
+  );
+}
+
+/** Says that every seller is where the layout says. */
+export async function endMove(db: Queryable): Promise<void> {
+  await db.query('update partition_layout set moved_from = null');
+}
+
 /** How far states have been published again, for whoever shows it. */
 export interface RepublishProgress {
   readonly sellersDone: number;
