@@ -3,6 +3,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
+import { sumVersions } from '../top-clients/adapters/postgres/read-states.ts';
 import type { DatabaseName } from './roles.ts';
 
 /** A view that must come to equal the source. */
@@ -42,10 +43,7 @@ export async function untilViewsEqualSource(
   const pools = { source: open('source'), gig: open('gig'), user: open('user'), search: open('search') };
   try {
     for (;;) {
-      const truth = await sumOf(
-        pools.source,
-        `select ${SUM} from seller where version > 0 and seller_id <> ${CANARY_SELLER}`,
-      );
+      const truth = await sumVersions(pools.source);
       const sums = await Promise.all(
         VIEWS.map(({ page, delivery }) => sumOf(pools[page], VIEW_SUM[delivery])),
       );
@@ -59,9 +57,9 @@ export async function untilViewsEqualSource(
   }
 }
 
-const SUM = 'count(*) as sellers, coalesce(sum(version), 0)::bigint as versions';
 const sumOfView = (delivery: 'asynchronous' | 'hybrid') =>
-  `select ${SUM} from ${viewSchema(delivery, 1)}.top_clients where seller_id <> ${CANARY_SELLER}`;
+  `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions
+  from ${viewSchema(delivery, 1)}.top_clients where seller_id <> ${CANARY_SELLER}`;
 const VIEW_SUM = { asynchronous: sumOfView('asynchronous'), hybrid: sumOfView('hybrid') };
 
 async function sumOf(pool: Pool, text: string): Promise<Sum> {

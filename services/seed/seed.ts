@@ -3,6 +3,7 @@ import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { fillBrandCatalogue } from '../seller-portal/catalogue.ts';
+import { countKnown } from '../top-clients/adapters/postgres/read-states.ts';
 import { clientsOf, seller } from './sellers.ts';
 import { addClients } from './source.ts';
 
@@ -89,7 +90,7 @@ async function isThere(databases: Databases, first: number, last: number): Promi
   const count = async (db: Queryable, text: string, values: unknown[]) =>
     (await db.query<{ count: number }>(text, values)).rows[0]!.count;
   const [states, gigs, users, listings] = await Promise.all([
-    count(databases.source, 'select count(*) from seller where seller_id = any($1)', [withClients]),
+    countKnown(databases.source, withClients),
     count(databases.gig, 'select count(*) from gig where gig_id between $1 and $2', [first, last]),
     count(databases.user, 'select count(*) from user_profile where seller_id between $1 and $2', [
       first,

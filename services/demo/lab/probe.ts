@@ -5,6 +5,7 @@ import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { randomFor, zipf } from '../../seed/random.ts';
+import { readVersion } from '../../top-clients/adapters/postgres/read-states.ts';
 import { innerUrl, type Ports } from '../addresses.ts';
 import type { Measured, Measurements, ProbedOutcome } from './measurements.ts';
 import { VARIANTS, type Variant } from './variants.ts';
@@ -139,15 +140,7 @@ export function startProbe(
   );
   const readTruth = async (): Promise<void> => {
     while (!stopped.aborted) {
-      into.truth = await pool
-        .query<{ version: number; updated_at: Date }>(
-          'select version, updated_at from seller where seller_id = $1',
-          [WATCHED.sellerId],
-        )
-        .then(
-          ({ rows: [row] }) => (row ? { version: row.version, committedAt: row.updated_at.getTime() } : null),
-          () => null,
-        );
+      into.truth = await readVersion(pool, WATCHED.sellerId).catch(() => null);
       await pause(isWatched() ? WATCHED_MS : UNWATCHED_MS, stopped);
     }
   };
