@@ -1,11 +1,10 @@
 import type { DatabaseUser } from '#contracts/database-users.ts';
 import { exclusively } from '#platform/migrations.ts';
 import type { Client } from '#platform/postgres.ts';
+import { SOURCE_GRANTS } from '../top-clients/adapters/postgres/grants.ts';
 
 const READ = 'select';
 const WRITE = 'select, insert, update, delete';
-/** Locking a row takes the right to update one of its columns: one in which there is nothing to falsify. */
-const LOCK = 'select, update (updated_at)';
 
 /**
  * What a user may do, by table; also `sequence <name>`, `function <name>` where there is one, `database`, and `*` for every
@@ -14,41 +13,12 @@ const LOCK = 'select, update (updated_at)';
 type Rights = Readonly<Record<string, string>>;
 
 /**
- * Who may do what, by where the tables stand. This is the one place: a table that is not here is nobody's but its
- * owner's. Names are of tables within the schema.
+ * Who may do what, by where the tables stand; of the source's tables their store says it. A table that is not here is
+ * nobody's but its owner's. Names are of tables within the schema.
  */
 export const GRANTS = {
   /** The database of the source of truth. */
-  source: {
-    source: { '*': WRITE },
-    relay: {
-      // It adds markers of nobody for idle partitions.
-      outbox: 'select, insert, delete',
-      partition_layout: 'select, insert, update (all_written_at)',
-      republish: READ,
-      erasure: READ,
-      erasure_store: 'select, update',
-      // Up to which id rows were drawn: who may not ask is told none was.
-      'sequence outbox_id_seq': READ,
-    },
-    republish: {
-      seller: LOCK,
-      seller_event: READ,
-      outbox: 'select, insert',
-      partition_layout: 'select, update',
-      republish: WRITE,
-    },
-    watcher: {
-      // A seller whom the source does not know gets an empty row, so that there is one to lock.
-      seller: `insert, ${LOCK}`,
-      seller_event: READ,
-      outbox: 'select, insert',
-      'sequence outbox_id_seq': READ,
-      erasure: READ,
-      erasure_store: 'select, insert, update',
-      erasure_reporter: 'select, insert, delete',
-    },
-  },
+  source: SOURCE_GRANTS,
   /** A page's own tables. */
   page: { page: { '*': READ, 'function find_listings': 'execute', 'function count_listings': 'execute' } },
   /** Those of the self-view, which keeps what its sellers changed. */
