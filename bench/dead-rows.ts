@@ -6,6 +6,7 @@
 
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
+import { addDeadRows, vacuumOutbox } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import {
   ackAndFetchRows,
   openOutbox,
@@ -67,7 +68,7 @@ export async function measureDeadRows(
         await analyst.query('rollback');
         analyst.release();
       }
-      await pipeline.source.query('vacuum (index_cleanup on) outbox');
+      await vacuumOutbox(pipeline.source);
     }
   } finally {
     await load.close();
@@ -94,26 +95,12 @@ async function latencies(pipeline: Pipeline, load: Load, seconds: number): Promi
   return (await observer.finish()).map(({ at, visibleAt }) => visibleAt - at);
 }
 
-/** Written and deleted at once, so that nobody sends them. */
 async function makeDead(pipeline: Pipeline, rows: number): Promise<void> {
   const atATime = 100_000;
   for (let left = rows; left > 0; left -= atATime) {
     const client = await pipeline.source.connect();
     try {
-      await client.query('begin');
-      const { rows: ids } = await client.query<{ first: number; last: number }>(
-        `with made as (
-          insert into outbox (bucket, seller_id, version, type, value, committed_at)
-          select n % 1024, n, 1, 'client-updated', repeat('x', 400), now() from generate_series(1, $1::integer) n
-          returning id
-        ) select min(id) as first, max(id) as last from made`,
-        [Math.min(left, atATime)],
-      );
-      await client.query("delete from outbox where id between $1 and $2 and value = repeat('x', 400)", [
-        ids[0]!.first,
-        ids[0]!.last,
-      ]);
-      await client.query('commit');
+      await addDeadRows(client, Math.min(left, atATime));
     } finally {
       client.release();
     }

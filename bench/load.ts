@@ -4,6 +4,9 @@ import type { Client } from '#contracts/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { bucketOf } from '../services/contracts/bucket.ts';
+import { addBareEvents, addBareStates } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
+import { readVersions } from '../services/top-clients/adapters/postgres/read-states.ts';
+import { recordEvent } from '../services/top-clients/adapters/postgres/record-event.ts';
 
 const NAMES = ['Northwind Traders', 'Contoso', 'Spotify'];
 
@@ -54,11 +57,9 @@ export const outboxRow = (sellerId: number, version: number) => {
 export async function seedSellers(source: Pool, sellers: number): Promise<void> {
   for (let first = 1; first <= sellers; first += 5_000) {
     const ids = Array.from({ length: Math.min(5_000, sellers - first + 1) }, (_, i) => first + i);
-    await source.query(
-      `insert into seller (seller_id, version, clients, updated_at)
-      select seller_id, 1, clients, now() from unnest($1::bigint[], $2::json[]) as row (seller_id, clients)
-      on conflict do nothing`,
-      [ids, ids.map((id) => JSON.stringify(listOf(id)))],
+    await addBareStates(
+      source,
+      ids.map((sellerId) => ({ sellerId, clientsJson: JSON.stringify(listOf(sellerId)) })),
     );
   }
 }
@@ -74,21 +75,7 @@ export async function fillOutbox(
     const rows = Array.from({ length: Math.min(5_000, events - first) }, (_, i) =>
       outboxRow(((first + i) % sellers) + 1, firstVersion + Math.floor((first + i) / sellers)),
     );
-    await source.query(
-      `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
-      select bucket, seller_id, version, 'client-updated', value, to_timestamp(committed_at / 1000), $6
-      from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[]) with ordinality
-        as row (bucket, seller_id, version, value, committed_at, position)
-      order by position`,
-      [
-        rows.map((row) => row.bucket),
-        rows.map((row) => row.sellerId),
-        rows.map((row) => row.version),
-        rows.map((row) => row.value),
-        rows.map((row) => row.committedAt),
-        TRACEPARENT,
-      ],
-    );
+    await addBareEvents(source, rows, TRACEPARENT);
   }
 }
 
@@ -116,21 +103,6 @@ export interface Load {
 
 const WRITERS = 8;
 
-// The transaction of the source of truth in one statement: state, event log and outbox. The source itself takes two
-// round trips, because it decides in between; two of them, a thousand times a second, are half of this machine, and it
-// is the pipeline behind the commit that is measured here.
-const WRITE = {
-  name: 'write',
-  text: `with state as (
-      update seller set version = $2, clients = $4::json, updated_at = $5 where seller_id = $1
-    ), event as (
-      insert into seller_event (seller_id, version, type, change, committed_at, traceparent)
-      values ($1, $2, $6, $7::json, $5, $8)
-    )
-    insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
-    values ($9, $1, $2, $6, $3, $5, $8)`,
-};
-
 /**
  * @param sellers 1 to this number, who have a list already. Each belongs to one writer, which therefore knows its version.
  */
@@ -146,28 +118,22 @@ export async function openLoad(url: string, sellers: number): Promise<Load> {
     silentLog,
   );
   const versions = new Uint32Array(sellers + 1);
-  const { rows } = await pool.query<{ seller_id: number; version: number }>(
-    'select seller_id, version from seller where seller_id <= $1',
-    [sellers],
-  );
-  for (const row of rows) versions[row.seller_id] = row.version;
+  for (const one of await readVersions(pool, sellers)) versions[one.sellerId] = one.version;
+  // The transaction of the source of truth in one statement. The source itself takes two round trips, because it decides
+  // in between; two of them, a thousand times a second, are half of this machine, and it is the pipeline behind the
+  // commit that is measured here.
   const writeOne = async (sellerId: number): Promise<Written> => {
     const version = ++versions[sellerId]!;
-    const { bucket, value, type, committedAt, traceparent } = outboxRow(sellerId, version);
-    const { change, clients } = JSON.parse(value) as { change: unknown; clients: unknown };
-    await pool.query({
-      ...WRITE,
-      values: [
-        sellerId,
-        version,
-        value,
-        JSON.stringify(clients),
-        new Date(committedAt),
-        type,
-        JSON.stringify(change),
-        traceparent,
-        bucket,
-      ],
+    const clients = listOf(sellerId);
+    await recordEvent(pool, {
+      sellerId,
+      version,
+      type: 'client-updated',
+      changeJson: JSON.stringify({ type: 'client-updated', client: clients[0]! }),
+      clientsJson: JSON.stringify(clients),
+      erased: false,
+      committedAt: new Date().toISOString(),
+      traceparent: TRACEPARENT,
     });
     return { sellerId, version, at: performance.now() };
   };

@@ -3,6 +3,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { LOCK_CLASS } from '../services/outbox-relay/lease.ts';
+import { emptySource } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import { type Pipeline, until } from '../tests/support/pipeline.ts';
 
 /** Empties the source, the topic and the view. No role may run. */
@@ -23,7 +24,7 @@ export async function emptyEverything(pipeline: Pipeline): Promise<void> {
     });
     return true;
   });
-  await pipeline.source.query('truncate seller, seller_event, outbox');
+  await emptySource(pipeline.source);
   await emptyView(pipeline);
 }
 

@@ -15,6 +15,7 @@ import {
 import type { Rejection, Seller } from '../../domain/seller.ts';
 import { BUSY } from './busy.ts';
 import { openReceipt } from './erasures.ts';
+import { recordEvent } from './record-event.ts';
 
 const asUnavailable = (err: unknown): unknown =>
   isUnavailable(err) || BUSY.has((err as { code?: string }).code ?? '')
@@ -273,18 +274,6 @@ const stored = (kept: Kept): StoredOutcome =>
 const erasedKey = (sellerId: number, key: string): string =>
   `erased ${createHash('sha256').update(`${sellerId} ${key}`).digest('hex')}`;
 
-// One statement for the three tables that every change touches.
-const RECORD = {
-  name: 'record',
-  text: `with state as (
-      update seller set version = $2, clients = $3, erased = $4, updated_at = $5 where seller_id = $1
-    ), event as (
-      insert into seller_event (seller_id, version, type, change, committed_at, traceparent)
-      values ($1, $2, $6, $7, $5, $8)
-    )
-    insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
-    values ($9, $1, $2, $6, $10, $5, $8)`,
-};
 const ADD_TOMBSTONE = {
   name: 'add-tombstone',
   text: `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
@@ -315,28 +304,19 @@ function record(
   { version, clients, erased }: Seller,
   now: string,
 ): Promise<unknown>[] {
-  const bucket = bucketOf(sellerId);
-  const changeJson = JSON.stringify(change);
-  const clientsJson = JSON.stringify(clients);
-  // A SellerEvent, put together from the two texts that are stored on their own as well.
-  const value = `{"sellerId":${sellerId},"version":${version},"committedAt":"${now}","change":${changeJson},"clients":${clientsJson}}`;
-  const recorded = tx.query({
-    ...RECORD,
-    values: [
-      sellerId,
-      version,
-      clientsJson,
-      erased,
-      now,
-      change.type,
-      changeJson,
-      traceparent,
-      bucket,
-      value,
-    ],
+  const recorded = recordEvent(tx, {
+    sellerId,
+    version,
+    type: change.type,
+    changeJson: JSON.stringify(change),
+    clientsJson: JSON.stringify(clients),
+    erased,
+    committedAt: now,
+    traceparent,
   });
   if (change.type !== 'seller-erased') return [recorded];
-  return [recorded, tx.query({ ...ADD_TOMBSTONE, values: [bucket, sellerId, version, now, traceparent] })];
+  const tombstone = [bucketOf(sellerId), sellerId, version, now, traceparent];
+  return [recorded, tx.query({ ...ADD_TOMBSTONE, values: tombstone })];
 }
 
 const keepKey = (

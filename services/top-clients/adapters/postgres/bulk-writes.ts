@@ -1,0 +1,82 @@
+/** What measurements write past the rules, many rows at once. No program that serves anybody does. */
+import type { Queryable } from '#platform/postgres.ts';
+
+/** A list in the state alone, without an event. */
+export interface BareState {
+  readonly sellerId: number;
+  readonly clientsJson: string;
+}
+
+/** Gives sellers a list each, at version 1; those that have a row keep it. */
+export async function addBareStates(db: Queryable, states: readonly BareState[]): Promise<void> {
+  await db.query(
+    `insert into seller (seller_id, version, clients, updated_at)
+    select seller_id, 1, clients, now() from unnest($1::bigint[], $2::json[]) as row (seller_id, clients)
+    on conflict do nothing`,
+    [states.map(({ sellerId }) => sellerId), states.map(({ clientsJson }) => clientsJson)],
+  );
+}
+
+/** An event that waits to be sent and stands in no log. */
+export interface BareEvent {
+  readonly bucket: number;
+  readonly sellerId: number;
+  readonly version: number;
+  readonly value: string;
+  /** Milliseconds since the epoch. */
+  readonly committedAt: number;
+}
+
+/** Puts events into the outbox, in their order. */
+export async function addBareEvents(
+  db: Queryable,
+  events: readonly BareEvent[],
+  traceparent: string,
+): Promise<void> {
+  await db.query(
+    `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
+    select bucket, seller_id, version, 'client-updated', value, to_timestamp(committed_at / 1000), $6
+    from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[]) with ordinality
+      as row (bucket, seller_id, version, value, committed_at, position)
+    order by position`,
+    [
+      events.map((row) => row.bucket),
+      events.map((row) => row.sellerId),
+      events.map((row) => row.version),
+      events.map((row) => row.value),
+      events.map((row) => row.committedAt),
+      traceparent,
+    ],
+  );
+}
+
+/**
+ * Leaves dead rows in the outbox: written and deleted in one transaction, so that nobody sends them.
+ * @param db a session of its own
+ */
+export async function addDeadRows(db: Queryable, rowCount: number): Promise<void> {
+  await db.query('begin');
+  const { rows: ids } = await db.query<{ first: number; last: number }>(
+    `with made as (
+      insert into outbox (bucket, seller_id, version, type, value, committed_at)
+      select n % 1024, n, 1, 'client-updated', repeat('x', 400), now() from generate_series(1, $1::integer) n
+      returning id
+    ) select min(id) as first, max(id) as last from made`,
+    [rowCount],
+  );
+  await db.query("delete from outbox where id between $1 and $2 and value = repeat('x', 400)", [
+    ids[0]!.first,
+    ids[0]!.last,
+  ]);
+  await db.query('commit');
+}
+
+/** Cleans the outbox's dead rows away, out of the index too. */
+export async function vacuumOutbox(db: Queryable): Promise<void> {
+  await db.query('vacuum (index_cleanup on) outbox');
+}
+
+/** Takes sellers, log and outbox away. */
+export async function emptySource(db: Queryable): Promise<void> {
+  await db.query('truncate seller, seller_event, outbox');
+}

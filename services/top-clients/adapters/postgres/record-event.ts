@@ -1,0 +1,52 @@
+import { bucketOf } from '#contracts/bucket.ts';
+import type { ChangeType } from '#contracts/events.ts';
+import type { Queryable } from '#platform/postgres.ts';
+
+/** A change that was decided, and what it leads to. */
+export interface DecidedEvent {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly type: ChangeType;
+  readonly changeJson: string;
+  /** The list afterwards. */
+  readonly clientsJson: string;
+  readonly erased: boolean;
+  /** In ISO 8601, UTC. */
+  readonly committedAt: string;
+  readonly traceparent: string | null;
+}
+
+// One statement for the three tables that every change touches.
+const RECORD = {
+  name: 'record',
+  text: `with state as (
+      update seller set version = $2, clients = $3, erased = $4, updated_at = $5 where seller_id = $1
+    ), event as (
+      insert into seller_event (seller_id, version, type, change, committed_at, traceparent)
+      values ($1, $2, $6, $7, $5, $8)
+    )
+    insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
+    values ($9, $1, $2, $6, $10, $5, $8)`,
+};
+
+/** Writes state, log and outbox; the caller has the seller's row, and has locked it or is alone with it. */
+export function recordEvent(db: Queryable, event: DecidedEvent): Promise<unknown> {
+  const { sellerId, version, type, changeJson, clientsJson, erased, committedAt, traceparent } = event;
+  // A SellerEvent, put together from the two texts that are stored on their own as well.
+  const value = `{"sellerId":${sellerId},"version":${version},"committedAt":"${committedAt}","change":${changeJson},"clients":${clientsJson}}`;
+  return db.query({
+    ...RECORD,
+    values: [
+      sellerId,
+      version,
+      clientsJson,
+      erased,
+      committedAt,
+      type,
+      changeJson,
+      traceparent,
+      bucketOf(sellerId),
+      value,
+    ],
+  });
+}
