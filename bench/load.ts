@@ -4,6 +4,7 @@ import type { Client } from '#contracts/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { bucketOf } from '../services/contracts/bucket.ts';
+import { encodeEvent } from '../services/contracts/event-codec.ts';
 import { addBareEvents, addBareStates } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import { readVersions } from '../services/top-clients/adapters/postgres/read-states.ts';
 import { recordEvent } from '../services/top-clients/adapters/postgres/record-event.ts';
@@ -43,7 +44,7 @@ export const outboxRow = (sellerId: number, version: number) => {
     committedAt: now.getTime(),
     traceparent: TRACEPARENT,
     replaces: null,
-    value: JSON.stringify({
+    value: encodeEvent({
       sellerId,
       version,
       committedAt,

@@ -43,16 +43,3 @@ export function readWrongRow(text: string | null): WrongRow | null {
   // The database would refuse a number beyond its type.
   return BigInt.asIntN(64, BigInt(digest)) === BigInt(digest) ? { version: Number(version), digest } : null;
 }
-
-/**
- * The value of a repair: the newest event in another order of members. Readers that look at the beginning of a text to
- * pass over what is superseded do not find a version there, and so read it.
- * @param changeJson as the event log has it
- * @param clientsJson as the state has it
- */
-export const repairValue = (
-  { sellerId, version, committedAt }: { sellerId: number; version: number; committedAt: string },
-  changeJson: string,
-  clientsJson: string,
-): string =>
-  `{"version":${version},"sellerId":${sellerId},"committedAt":"${committedAt}","change":${changeJson},"clients":${clientsJson}}`;

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { decodeEvent } from '#contracts/events.ts';
+import { decodeEvent } from '#contracts/event-codec.ts';
 import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { at, sizeOf, toMessage } from './message.ts';
 

@@ -1,4 +1,4 @@
-import type { ReadSellerEvent } from '#contracts/events.ts';
+import type { ReadSellerEvent } from '#contracts/event-codec.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /**

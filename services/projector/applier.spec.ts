@@ -1,13 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import {
-  cloudEventId,
-  cloudEventType,
-  decodeEvent,
-  MOVED_TYPE,
-  movedId,
-  type SellerEvent,
-} from '#contracts/events.ts';
+import { decodeEvent } from '#contracts/event-codec.ts';
+import { cloudEventId, cloudEventType, MOVED_TYPE, movedId, type SellerEvent } from '#contracts/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { APPLIER_LIMITS, Applier, type ApplierObserver } from './applier.ts';
 import type { Message } from './bus.ts';

@@ -1,4 +1,4 @@
-import type { ReadSellerEvent } from '#contracts/events.ts';
+import { encodeEvent, type ReadSellerEvent } from '#contracts/event-codec.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Message } from './bus.ts';
 import {
@@ -472,7 +472,7 @@ export class Applier {
         key: message.key?.toString() ?? null,
         type: header(message, 'ce_type'),
         // A tombstone's headers are not kept; its erasure says the same.
-        value: message.value?.toString() ?? (event ? JSON.stringify(event) : null),
+        value: message.value?.toString() ?? (event ? encodeEvent(event) : null),
         reason,
         isReadable: event !== undefined,
       })),

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { cloudEventId, cloudEventType, MOVED_TYPE, movedId } from '#contracts/events.ts';
+import { REPAIR_TYPE } from '#contracts/repair.ts';
 import type { Message } from './bus.ts';
 import { newestPerSeller, type Received, versionTold } from './newest.ts';
 
@@ -233,5 +234,47 @@ test('reading lazily finds what reading everything finds', () => {
       }
     }),
     { numRuns: 500 },
+  );
+});
+
+test('what messages come to does not hang on the order of their members', () => {
+  const kinds = ['event', 'event', 'repair', 'tombstone', 'cut', 'untold'] as const;
+  const candidate = fc.record({
+    partition: fc.nat(1),
+    sellerId: fc.integer({ min: 1, max: 2 }),
+    version: fc.integer({ min: 1, max: 4 }),
+    kind: fc.constantFrom(...kinds),
+    how: fc.constantFrom('as we write it', 'other order', 'padded'),
+  });
+  type Candidate = typeof candidate extends fc.Arbitrary<infer T> ? T : never;
+  const messageOf = ({ partition, sellerId, version, kind, how }: Candidate, offset: number): Received => {
+    const value = how === 'as we write it' ? undefined : written(sellerId, version, how);
+    const { message: one } =
+      kind === 'tombstone'
+        ? tombstone(sellerId, version)
+        : message(sellerId, version, {
+            ...(kind === 'cut' ? { value: `{"sellerId":${sellerId},"version":${version},` } : {}),
+            ...(kind === 'untold' ? { value: '{' } : {}),
+            ...((kind === 'event' || kind === 'repair') && value !== undefined ? { value } : {}),
+          });
+    const headers = kind === 'repair' ? { ce_type: REPAIR_TYPE } : one.headers!;
+    return { partition, message: { ...one, headers, offset: String(offset) } };
+  };
+  const comesTo = (all: readonly Candidate[]) => {
+    const { events, repairs, unreadable, ...counts } = newestPerSeller(all.map(messageOf));
+    const offsets = (some: readonly Received[]) =>
+      some.map((one) => Number(one.message.offset)).sort((a, b) => a - b);
+    return {
+      ...counts,
+      events: events.map(({ event, message: { offset } }) => [event.sellerId, event.version, offset]),
+      repairs: offsets(repairs),
+      unreadable: offsets(unreadable),
+    };
+  };
+  fc.assert(
+    fc.property(fc.array(candidate, { maxLength: 8 }), (all) => {
+      expect(comesTo(all)).toEqual(comesTo(all.map((one) => ({ ...one, how: 'as we write it' }))));
+    }),
+    { numRuns: 2_000 },
   );
 });

@@ -1,10 +1,11 @@
 import {
   type DecodedEvent,
   decodeEvent,
-  MOVED_TYPE,
+  peekVersion,
   type ReadSellerEvent,
-  versionInId,
-} from '#contracts/events.ts';
+  versionInValue,
+} from '#contracts/event-codec.ts';
+import { MOVED_TYPE, versionInId } from '#contracts/events.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { Message } from './bus.ts';
 
@@ -53,7 +54,8 @@ export interface Newest {
 
 /**
  * The newest readable event of each seller among messages of any partitions, each partition's in order. A message
- * that a newer one of its seller supersedes is not even decoded: the beginning of its text tells its version.
+ * that a newer one of its seller supersedes is not even decoded where the beginning of its text tells its version, unless
+ * it is a repair. Where one begins in another way, all of its seller are read, and come to the same.
  */
 export function newestPerSeller(received: readonly Received[]): Newest {
   const events: Applicable[] = [];
@@ -141,15 +143,18 @@ export function newestInParts(received: readonly Received[]): readonly Newest[] 
 interface Judgement {
   good?: Applicable;
   bads?: readonly Unapplicable[];
-  /** Further messages of the good one's version, as far as their texts begin with it. */
+  /** Further messages of the good one's version. */
   copies?: number;
   /** Of these, tombstones that stand beside their erasure, or beside each other. */
   ends?: number;
 }
 
 /** @param repairs receives it if it is one */
-function judge(one: Received, repairs: Repair[]): Judgement {
-  const type = header(one.message, 'ce_type');
+function judge(
+  one: Received,
+  repairs: Repair[],
+  type: string | null = header(one.message, 'ce_type'),
+): Judgement {
   const decoded = decode(one.message, type);
   if (type === REPAIR_TYPE && decoded.kind === 'event') repairs.push(toRepair(one, decoded.event.sellerId));
   if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
@@ -172,7 +177,7 @@ const toRepair = (one: Received, sellerId: number): Repair => ({
 
 /**
  * @param candidates of one seller, in the order of their offsets
- * @param repairs receives every repair among them: its text begins in another way, so that all are read then
+ * @param repairs receives every repair among them
  * @param endings the tombstones among them
  */
 function newestOf(
@@ -180,19 +185,29 @@ function newestOf(
   repairs: Repair[],
   endings: ReadonlySet<Message>,
 ): Judgement {
-  const claimed = candidates.map(({ message }) => claimedVersion(message));
+  // As claimed until it is read.
+  const versions = candidates.map(({ message }) => claimedVersion(message));
   const order = candidates.map((_, index) => index);
-  const trusted = claimed.every((version) => version > 0);
+  const trusted = versions.every((version) => version > 0);
   // The last offset first among equals.
-  if (trusted) order.sort((a, b) => claimed[b]! - claimed[a]! || b - a);
+  if (trusted) order.sort((a, b) => versions[b]! - versions[a]! || b - a);
   let best: { at: number; good: Applicable } | undefined;
+  // None of the others begins like a newer one.
+  let isFound = false;
   const unread: Unread[] = [];
   for (const at of order) {
-    const { good, bads = [] } = judge(candidates[at]!, repairs);
+    const one = candidates[at]!;
+    const type = header(one.message, 'ce_type');
+    if (isFound && type !== REPAIR_TYPE) continue;
+    const claimed = versions[at];
+    const { good, bads = [] } = judge(one, repairs, type);
     for (const bad of bads) unread.push({ at, bad, version: versionTold(bad.message, bad.sellerId) });
-    if (good && (best === undefined || best.good.event.version < good.event.version)) best = { at, good };
-    // None of the others begins like a newer one.
-    if (trusted && good && good.event.version === claimed[at]) break;
+    if (!good) continue;
+    const { version } = good.event;
+    versions[at] = version;
+    if (best === undefined || best.good.event.version < version) best = { at, good };
+    else if (best.good.event.version === version && best.at < at) best = { at, good };
+    if (trusted && version === claimed) isFound = true;
   }
   const version = best?.good.event.version;
   // By version where the message tells one: after a topic has grown, or a replay, the older message may stand behind.
@@ -211,9 +226,7 @@ function newestOf(
     ),
   );
   const kept = [told, untold].filter((one) => one !== undefined);
-  const same = candidates.filter(
-    (_, at) => kept.every((one) => one.at !== at) && (at === best?.at || claimed[at] === version),
-  );
+  const same = candidates.filter((_, at) => kept.every((one) => one.at !== at) && versions[at] === version);
   const ends = endings.size === 0 ? 0 : same.filter(({ message }) => endings.has(message)).length;
   const events = same.length - ends;
   // The erasure's own message stands for both: it tells when it was sent, where the tombstone may be sent again much later.
@@ -241,26 +254,21 @@ interface Unread {
 const latest = (unread: readonly Unread[]): Unread | undefined =>
   unread.toSorted((a, b) => (a.version ?? 0) - (b.version ?? 0) || a.at - b.at).at(-1);
 
-/**
- * The version as the beginning of the value tells it, or the id of a tombstone; NaN where it is written in another way.
- */
+/** The version as a message tells it without being read, a tombstone by its id; NaN where it does not. */
 function claimedVersion(message: Message): number {
   const { key, value } = message;
-  if (value === null) return versionInId(Number(key), header(message, 'ce_id')) ?? Number.NaN;
-  const beginning = value.toString('latin1', 0, 64);
-  return Number(/^\{"sellerId":\d+,"version":(\d+),/.exec(beginning)?.[1]);
+  if (value !== null) return peekVersion(value);
+  return versionInId(Number(key), header(message, 'ce_id')) ?? Number.NaN;
 }
 
 /**
- * The version of a message that cannot be read, from the beginning of its text or else its id.
+ * The version of a message that cannot be read, from its text or else its id.
  * @returns null where neither tells one of this seller
  */
 export function versionTold(message: Message, sellerId: number | null): number | null {
   if (sellerId === null) return null;
-  const beginning = message.value?.toString('latin1', 0, 64) ?? '';
-  const [, seller, version] = /^\{"sellerId":(\d+),"version":([1-9]\d{0,15}),/.exec(beginning) ?? [];
-  if (Number(seller) === sellerId && Number.isSafeInteger(Number(version))) return Number(version);
-  return versionInId(sellerId, header(message, 'ce_id'));
+  const told = message.value && versionInValue(message.value, sellerId);
+  return told ?? versionInId(sellerId, header(message, 'ce_id'));
 }
 
 /** A header as text, the first where it is repeated. */

@@ -1,4 +1,4 @@
-import { decodeEvent } from '#contracts/events.ts';
+import { decodeEvent } from '#contracts/event-codec.ts';
 import { TOMBSTONES_LAST_MS } from '#contracts/tombstones.ts';
 import type { Projection } from '#pages/projection.ts';
 import { isUnavailable, type Queryable } from '#platform/postgres.ts';

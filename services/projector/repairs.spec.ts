@@ -2,7 +2,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
-import { REPAIR_TYPE, repairValue, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
+import { REPAIR_TYPE, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
 import { Applier } from './applier.ts';
 import type { Message } from './bus.ts';
 import { newestPerSeller } from './newest.ts';
@@ -29,20 +29,26 @@ const message = (value: string | null, headers: Record<string, string>): Omit<Me
   value: value === null ? null : Buffer.from(value),
   headers,
 });
-const event = (version: number) =>
-  message(JSON.stringify({ sellerId: SELLER, version, committedAt: AT, change, clients: [] }), {
-    ce_type: cloudEventType('seller-erased'),
+/** In the order of members that we write, or in another, as repairs of an earlier release have. */
+type Order = 'ours' | 'another';
+const textOf = (version: number, order: Order) =>
+  JSON.stringify({
+    ...(order === 'another' ? { version } : {}),
+    sellerId: SELLER,
+    version,
+    committedAt: AT,
+    change,
+    clients: [],
   });
-const repair = (version: number, wrong: Row | null) =>
-  message(
-    version === 0
-      ? null
-      : repairValue({ sellerId: SELLER, version, committedAt: AT }, JSON.stringify(change), '[]'),
-    {
-      ce_type: REPAIR_TYPE,
-      ...(wrong ? { ce_replaces: writeWrongRow(wrongRow(wrong)) } : {}),
-    },
-  );
+const event = (version: number, order: Order = 'ours') =>
+  message(textOf(version, order), { ce_type: cloudEventType('seller-erased') });
+const repair = (version: number, wrong: Row | null, order: Order = 'ours') =>
+  message(version === 0 ? null : textOf(version, order), {
+    ce_type: REPAIR_TYPE,
+    ...(wrong ? { ce_replaces: writeWrongRow(wrongRow(wrong)) } : {}),
+  });
+
+const anyOrder = fc.constantFrom<Order>('ours', 'another');
 
 /** The view takes no row of this one. */
 const REFUSED = 8;
@@ -142,7 +148,7 @@ test.each<[string, Row | undefined, number]>([
 
 test('a repair replaces the very row it names, and none that only has its version', async () => {
   const view = openView();
-  await view.apply([1, 2, 3, 4, 5].map(event));
+  await view.apply([1, 2, 3, 4, 5].map((version) => event(version)));
   await view.apply([repair(3, { version: 5, says: 'x' })]);
   expect(view.row).toEqual(right(5));
   expect(view.results).toEqual(['duplicate']);
@@ -150,12 +156,15 @@ test('a repair replaces the very row it names, and none that only has its versio
   expect(view.row).toEqual(right(5));
 });
 
-test('a repair is not lost where a newer event stands beside it', async () => {
-  const view = openView();
-  view.spoil({ version: 90, says: 'x' });
-  await view.apply([event(4), repair(4, { version: 90, says: 'x' }), event(5)]);
-  expect(view.row).toEqual(right(5));
-});
+test.each<Order>(['ours', 'another'])(
+  'a repair is not lost where a newer event stands beside it, its members in %s order',
+  async (order) => {
+    const view = openView();
+    view.spoil({ version: 90, says: 'x' });
+    await view.apply([event(4), repair(4, { version: 90, says: 'x' }, order), event(5)]);
+    expect(view.row).toEqual(right(5));
+  },
+);
 
 test('an event behind a repair, delivered right after it, finds the wrong row gone', async () => {
   const view = openView();
@@ -187,10 +196,10 @@ test.each([
 
 test('how messages are taken together does not change what they come to', async () => {
   const anyMessage = fc.oneof(
-    fc.integer({ min: 1, max: 6 }).map((version) => event(version)),
+    fc.tuple(fc.integer({ min: 1, max: 6 }), anyOrder).map(([version, order]) => event(version, order)),
     fc
-      .tuple(fc.nat(6), fc.option(fc.integer({ min: 1, max: 6 })))
-      .map(([version, wrong]) => repair(version, wrong === null ? null : right(wrong))),
+      .tuple(fc.nat(6), fc.option(fc.integer({ min: 1, max: 6 })), anyOrder)
+      .map(([version, wrong, order]) => repair(version, wrong === null ? null : right(wrong), order)),
     fc.constant(null).map(refused),
   );
   await fc.assert(
@@ -238,7 +247,8 @@ test('whatever was spoilt and repaired, no duplicate, replay, zombie or other vi
       fc.option(fc.record({ version: fc.integer({ min: 1, max: 14 }), says: fc.constantFrom('x', 'y') })),
       fc.integer({ min: 1, max: 5 }),
       fc.array(fc.tuple(fc.nat(20), fc.nat(20)), { maxLength: 4 }),
-      async ([n, more, rest], spoilt, chunk, zombies) => {
+      anyOrder,
+      async ([n, more, rest], spoilt, chunk, zombies, order) => {
         const view = openView();
         const [seen, last] = [n + more, n + more + rest];
         const events = Array.from({ length: last }, (_, i) => event(i + 1));
@@ -248,7 +258,8 @@ test('whatever was spoilt and repaired, no duplicate, replay, zombie or other vi
         await view.apply(events.slice(n, seen), chunk);
         // The comparison names the row as it finds it.
         const found = view.row;
-        topic.push(repair(seen, found && found.version >= seen ? found : null), ...events.slice(seen));
+        const repaired = repair(seen, found && found.version >= seen ? found : null, order);
+        topic.push(repaired, ...events.slice(seen));
         await view.apply(topic.slice(seen), chunk);
         const wanted = last === 0 ? undefined : right(last);
         expect(view.row).toEqual(wanted);

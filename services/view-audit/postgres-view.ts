@@ -1,4 +1,4 @@
-import type { ReadSellerEvent } from '#contracts/events.ts';
+import type { ReadSellerEvent } from '#contracts/event-codec.ts';
 import { TOMBSTONES_LAST_MS } from '#contracts/tombstones.ts';
 import { type Projection, rowDigest } from '#pages/projection.ts';
 import type { Queryable } from '#platform/postgres.ts';

@@ -8,7 +8,7 @@ import { BatchGetAnswer, Erasures, History, SellerClients } from '../../services
 import { CANARY_SELLER } from '../../services/contracts/canary.ts';
 import { Client, LIMITS } from '../../services/contracts/client.ts';
 import { ErasureReceipt } from '../../services/contracts/erasures.ts';
-import { decodeEvent } from '../../services/contracts/events.ts';
+import { decodeEvent } from '../../services/contracts/event-codec.ts';
 import {
   PROBLEM_MEDIA_TYPE,
   PROBLEMS,

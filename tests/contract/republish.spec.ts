@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type pg from 'pg';
 import { userName } from '#contracts/database-users.ts';
-import { decodeEvent } from '#contracts/events.ts';
+import { decodeEvent } from '#contracts/event-codec.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect as connectTo, type Queryable } from '#platform/postgres.ts';

@@ -1,4 +1,4 @@
-import { decodeEvent } from '#contracts/events.ts';
+import { decodeEvent } from '#contracts/event-codec.ts';
 import type { FullListRow } from '../../services/pages/full-list-view.ts';
 import { fullList } from '../../services/pages/full-list-view.ts';
 import type { ParkedMessage, Place, Retried, Superseding } from '../../services/projector/parked.ts';

@@ -1,4 +1,5 @@
 import type { Client } from '#contracts/client.ts';
+import { encodeEventParts } from '#contracts/event-codec.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
@@ -315,7 +316,13 @@ export class SimSource {
     const updatedAt = Math.max(this.#clock(aheadMs), before.updatedAt);
     const committedAt = new Date(updatedAt).toISOString();
     const changeJson = JSON.stringify(change.change);
-    const value = `{"sellerId":${sellerId},"version":${version},"committedAt":"${committedAt}","change":${changeJson},"clients":${JSON.stringify(change.clients)}}`;
+    const value = encodeEventParts({
+      sellerId,
+      version,
+      committedAt,
+      changeJson,
+      clientsJson: JSON.stringify(change.clients),
+    });
     const isErasure = kind === 'erase';
     // Ids are drawn here and visible at the commit: later ones may be committed before.
     const rows: OutboxRow[] = [this.#row(sellerId, version, change.change.type, value, updatedAt)];

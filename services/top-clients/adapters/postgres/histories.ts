@@ -1,4 +1,5 @@
 import { bucketOf } from '#contracts/bucket.ts';
+import { encodeEventParts } from '#contracts/event-codec.ts';
 import type { SellerEvent } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
@@ -17,6 +18,7 @@ export async function addHistories(
 ): Promise<number> {
   const events = histories.flat();
   if (events.length === 0) return 0;
+  const changes = events.map((event) => JSON.stringify(event.change));
   const { rows } = await source.query<{ events: number }>({
     name: 'seed-clients',
     text: `
@@ -51,11 +53,19 @@ export async function addHistories(
     values: [
       histories.map((history) => history[0]!.sellerId),
       histories.map((history) => history.length),
-      joined(histories.map((history) => history.at(-1)!.clients)),
+      histories.map((history) => JSON.stringify(history.at(-1)!.clients)).join(SEPARATOR),
       events.map((event) => event.sellerId),
       events.map((event) => event.version),
-      joined(events.map((event) => event.change)),
-      joined(events),
+      changes.join(SEPARATOR),
+      events
+        .map((event, at) =>
+          encodeEventParts({
+            ...event,
+            changeJson: changes[at]!,
+            clientsJson: JSON.stringify(event.clients),
+          }),
+        )
+        .join(SEPARATOR),
       committedAt,
       SEPARATOR,
       events.map((event) => bucketOf(event.sellerId)),
@@ -66,4 +76,3 @@ export async function addHistories(
 
 // JSON text never holds this raw control character, so a chunk travels as one string and nothing has to be escaped.
 const SEPARATOR = '\x1e';
-const joined = (values: readonly unknown[]) => values.map((value) => JSON.stringify(value)).join(SEPARATOR);

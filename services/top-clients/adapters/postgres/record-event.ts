@@ -1,18 +1,12 @@
 import { bucketOf } from '#contracts/bucket.ts';
+import { type EventParts, encodeEventParts } from '#contracts/event-codec.ts';
 import type { ChangeType } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /** A change that was decided, and what it leads to. */
-export interface DecidedEvent {
-  readonly sellerId: number;
-  readonly version: number;
+export interface DecidedEvent extends EventParts {
   readonly type: ChangeType;
-  readonly changeJson: string;
-  /** The list afterwards. */
-  readonly clientsJson: string;
   readonly erased: boolean;
-  /** In ISO 8601, UTC. */
-  readonly committedAt: string;
   readonly traceparent: string | null;
 }
 
@@ -32,8 +26,6 @@ const RECORD = {
 /** Writes state, log and outbox; the caller has the seller's row, and has locked it or is alone with it. */
 export function recordEvent(db: Queryable, event: DecidedEvent): Promise<unknown> {
   const { sellerId, version, type, changeJson, clientsJson, erased, committedAt, traceparent } = event;
-  // A SellerEvent, put together from the two texts that are stored on their own as well.
-  const value = `{"sellerId":${sellerId},"version":${version},"committedAt":"${committedAt}","change":${changeJson},"clients":${clientsJson}}`;
   return db.query({
     ...RECORD,
     values: [
@@ -46,7 +38,7 @@ export function recordEvent(db: Queryable, event: DecidedEvent): Promise<unknown
       changeJson,
       traceparent,
       bucketOf(sellerId),
-      value,
+      encodeEventParts(event),
     ],
   });
 }

@@ -1,6 +1,7 @@
 import { bucketOf } from '#contracts/bucket.ts';
+import { encodeEventParts } from '#contracts/event-codec.ts';
 import { SELLER_MOVED } from '#contracts/events.ts';
-import { REPAIR, repairValue, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
+import { REPAIR, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /** A seller whose row is locked, as the source has it at this moment. */
@@ -66,7 +67,13 @@ export function stateOf(
   };
   if (version === 0) return [{ ...state, value: null }];
   const committedAt = updatedAt.toISOString();
-  const value = repairValue({ sellerId, version, committedAt }, change!, clients);
+  const value = encodeEventParts({
+    sellerId,
+    version,
+    committedAt,
+    changeJson: change!,
+    clientsJson: clients,
+  });
   if (!erased) return [{ ...state, value }];
   // As behind the erasure itself: Kafka may forget the seller. It may remain alone, and then tells a new view when the
   // erasure was, which is compared.

@@ -1,0 +1,259 @@
+import { expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import { clientIds } from '#pages/client-ids-view.ts';
+import { fullList } from '#pages/full-list-view.ts';
+import {
+  decodeEvent,
+  encodeEvent,
+  encodeEventParts,
+  peekVersion,
+  type ReadSellerEvent,
+  versionInValue,
+} from './event-codec.ts';
+import { cloudEventId, cloudEventType, MOVED_TYPE, movedId, SellerEvent } from './events.ts';
+import { readPlainSellerEvent } from './plain-event.ts';
+
+const client = {
+  id: '6f9619ff-8b86-4d01-b42d-00cf4fc964ff',
+  name: 'Spotify',
+  industry: 'Music',
+  description: '',
+  logo: 'spotify',
+  from: '2021-03',
+  to: null,
+};
+const event: SellerEvent = {
+  sellerId: 7,
+  version: 3,
+  committedAt: '2026-11-23T10:00:00.000Z',
+  change: { type: 'client-added', client, position: 0 },
+  clients: [client],
+};
+const message = (over: Partial<Parameters<typeof decodeEvent>[0]> = {}) => ({
+  key: '7',
+  value: JSON.stringify(event),
+  type: cloudEventType('client-added'),
+  ...over,
+});
+const reason = (over: Parameters<typeof message>[0]) => {
+  const decoded = decodeEvent(message(over));
+  if (decoded.kind !== 'unreadable') throw new Error(`it was read as ${decoded.kind}`);
+  return decoded;
+};
+
+test('an event comes back as it was written', () => {
+  const decoded = decodeEvent(message());
+  if (decoded.kind !== 'event') throw new Error(`it was read as ${decoded.kind}`);
+  const { sellerId, version, committedAt, change, clients } = decoded.event;
+  expect({ sellerId, version, committedAt, change, clients }).toEqual(event);
+});
+
+test('members a reader does not know are ignored', () => {
+  const value = JSON.stringify({ ...event, mood: 'sunny', clients: [{ ...client, mood: 'sunny' }] });
+  expect(decodeEvent(message({ value }))).toEqual({ kind: 'event', event });
+});
+
+test('a null value is a tombstone', () => {
+  expect(decodeEvent(message({ value: null }))).toEqual({ kind: 'tombstone', sellerId: 7 });
+});
+
+const erased = {
+  value: null,
+  type: cloudEventType('seller-erased'),
+  id: cloudEventId(7, 3),
+  time: '2026-11-23T10:00:00.000Z',
+};
+
+test('the tombstone of an erasure says what the erasure said', () => {
+  expect(decodeEvent(message(erased))).toEqual({
+    kind: 'event',
+    event: {
+      sellerId: 7,
+      version: 3,
+      committedAt: '2026-11-23T10:00:00.000Z',
+      change: { type: 'seller-erased' },
+      clients: [],
+      clientsJson: '[]',
+    },
+  });
+});
+
+test.each([
+  ['names no version', { id: null }],
+  ['names another seller', { id: cloudEventId(8, 3) }],
+  ['names version 0', { id: '7/0' }],
+  ['has an id of something else', { id: '7/3/repair/1' }],
+  ['has no time', { time: null }],
+  ['has a time that is none', { time: 'yesterday' }],
+  ['is a repair', { type: cloudEventType('seller-repaired') }],
+  ['is of another kind', { type: 'dev.topclients.seller.seller-thanked.v1' }],
+  ['is of no kind', { type: null }],
+])('a tombstone that %s says nothing of a list', (_, changes) => {
+  expect(decodeEvent(message({ ...erased, ...changes }))).toEqual({ kind: 'tombstone', sellerId: 7 });
+});
+
+test('the marker of a move is no tombstone, whatever its id', () => {
+  for (const id of [movedId(7, 3), cloudEventId(7, 3), null]) {
+    expect(decodeEvent(message({ ...erased, type: MOVED_TYPE, id }))).toEqual({ kind: 'moved' });
+  }
+});
+
+test('what cannot be read says why and which seller waits', () => {
+  expect(reason({ value: '{' })).toMatchObject({ sellerId: 7, reason: expect.stringContaining('not JSON') });
+  expect(reason({ value: '{"sellerId":7}' }).reason).toContain('version');
+  expect(reason({ value: JSON.stringify({ ...event, sellerId: 8 }) }).reason).toContain('seller 8');
+});
+
+test('a newer schema or a stranger on the topic is not guessed at', () => {
+  expect(reason({ type: 'dev.topclients.seller.client-added.v2' }).reason).toContain('update the reader');
+  expect(reason({ type: 'com.example.order-placed' }).reason).toContain('not one of ours');
+});
+
+test('a key that is no seller leaves the seller unknown', () => {
+  for (const key of [null, '', 'abc', '0', '-1', '1e3', '99999999999999999']) {
+    expect(reason({ key }).sellerId).toBeNull();
+  }
+});
+
+const text = (maxLength: number) =>
+  fc
+    .oneof(
+      fc.string({ maxLength }),
+      fc.string({ unit: 'grapheme', maxLength }),
+      fc.constantFrom('Nestlé', 'a"b', 'a\\b', '–', 'x'),
+    )
+    .filter((one) => SellerEvent.shape.clients.safeParse([{ ...client, description: one }]).success);
+const anyClient = fc.record({
+  id: fc.uuid(),
+  name: text(20).filter((one) => one.trim() !== ''),
+  industry: text(20),
+  description: text(60),
+  logo: fc.constantFrom('spotify', null),
+  from: fc.constantFrom('2021-03', null),
+  to: fc.constantFrom('2022-05', null),
+});
+const anyEvent = fc
+  .record({
+    sellerId: fc.integer({ min: 1 }),
+    version: fc.integer({ min: 1 }),
+    committedAt: fc
+      .date({ noInvalidDate: true, min: new Date(0), max: new Date('2100-01-01') })
+      .map((date) => date.toISOString()),
+    change: fc.oneof(
+      fc.record({ type: fc.constant('client-added'), client: anyClient, position: fc.nat(20) }),
+      fc.record({ type: fc.constant('client-updated'), client: anyClient }),
+      fc.record({ type: fc.constant('client-removed'), clientId: fc.uuid() }),
+      fc.record({ type: fc.constant('clients-reordered'), clientIds: fc.array(fc.uuid(), { maxLength: 3 }) }),
+      fc.record({ type: fc.constant('seller-erased') }),
+    ),
+    clients: fc.array(anyClient, { maxLength: 3 }),
+  })
+  .map((one) => SellerEvent.safeParse(one))
+  .filter(({ success }) => success)
+  .map(({ data }) => data!);
+
+test('an event is written as JSON.stringify writes it, also from texts that are ready', () => {
+  fc.assert(
+    fc.property(anyEvent, (one) => {
+      const { change, clients, ...rest } = one;
+      const parts = { ...rest, changeJson: JSON.stringify(change), clientsJson: JSON.stringify(clients) };
+      expect(encodeEvent(one)).toBe(JSON.stringify(one));
+      expect(encodeEventParts(parts)).toBe(JSON.stringify(one));
+    }),
+    { numRuns: 500 },
+  );
+});
+
+/** How another writer may lay a value out: its members in any order, members nobody knows, blanks, escapes. */
+interface Layout {
+  readonly order: readonly number[];
+  readonly unknown: boolean;
+  readonly indent: number;
+  readonly escapes: boolean;
+}
+const anyLayout: fc.Arbitrary<Layout> = fc.record({
+  order: fc.array(fc.nat(100), { minLength: 8, maxLength: 8 }),
+  unknown: fc.boolean(),
+  indent: fc.constantFrom(0, 0, 2),
+  escapes: fc.boolean(),
+});
+function laidOut(value: unknown, { order, unknown, indent, escapes }: Layout): string {
+  const rearranged = (one: unknown): unknown => {
+    if (Array.isArray(one)) return one.map(rearranged);
+    if (typeof one !== 'object' || one === null) return one;
+    const members = Object.entries(one).map(([name, inner]) => [name, rearranged(inner)] as const);
+    if (unknown) members.push(['mood', { version: 99, sellerId: 98, clients: ['sunny'] }]);
+    return Object.fromEntries(
+      members
+        .map((member, i) => ({ member, at: order[i]! }))
+        .sort((a, b) => a.at - b.at)
+        .map(({ member }) => member),
+    );
+  };
+  const json = JSON.stringify(rearranged(value), null, indent);
+  return escapes
+    ? json.replaceAll(/[éxs]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
+    : json;
+}
+const plainly = ({ sellerId, version, committedAt, change, clients }: ReadSellerEvent) => ({
+  sellerId,
+  version,
+  committedAt,
+  change,
+  clients,
+});
+
+test('what an event says, and the rows that views make of it, do not hang on how it is laid out', () => {
+  let shortCuts = 0;
+  fc.assert(
+    fc.property(anyEvent, anyLayout, (one, layout) => {
+      const read = (value: string) => {
+        const decoded = decodeEvent({ key: String(one.sellerId), value, type: null });
+        if (decoded.kind !== 'event') throw new Error(`it was read as ${JSON.stringify(decoded)}`);
+        return decoded.event;
+      };
+      const [written, other] = [read(encodeEvent(one)), read(laidOut(one, layout))];
+      if (written.clientsJson !== undefined) shortCuts += 1;
+      expect(plainly(written)).toEqual(one);
+      expect(plainly(other)).toEqual(one);
+      expect(fullList.toRow(other)).toEqual(fullList.toRow(written));
+      expect(fullList.toRow(other)).toEqual(fullList.toRow(one));
+      expect(clientIds.toRow(other)).toEqual(clientIds.toRow(written));
+    }),
+    { numRuns: 1_000 },
+  );
+  // Both ways to read are held against each other.
+  expect(shortCuts).toBeGreaterThan(200);
+});
+
+test('a short cut to the version tells the version or nothing, and the text tells it in any layout', () => {
+  fc.assert(
+    fc.property(anyEvent, anyLayout, (one, layout) => {
+      expect(peekVersion(Buffer.from(encodeEvent(one)))).toBe(one.version);
+      const value = Buffer.from(laidOut(one, layout));
+      expect([one.version, Number.NaN]).toContainEqual(peekVersion(value));
+      expect(versionInValue(value, one.sellerId)).toBe(one.version);
+      expect(versionInValue(value, one.sellerId + 1)).toBeNull();
+    }),
+    { numRuns: 1_000 },
+  );
+});
+
+test.each([
+  ['{"sellerId":7,"version":3,"x', 3],
+  ['{"sellerId":8,"version":3,"x', null],
+  ['{"version":3,"sellerId":7,"x', null],
+  ['{"version":3,"sellerId":7}', 3],
+  ['{"version":"3","sellerId":7}', null],
+  ['{"version":0,"sellerId":7}', null],
+  ['{"sellerId":7,"version":9999999999999999}', null],
+  ['null', null],
+  ['7', null],
+  ['', null],
+])('what is no event, %s, tells the version %s of seller 7', (value, version) => {
+  expect(versionInValue(Buffer.from(value), 7)).toBe(version);
+});
+
+test('what is written of ordinary texts takes the short cut', () => {
+  expect(readPlainSellerEvent(encodeEvent(event))).not.toBeNull();
+});
