@@ -4,7 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
-import { type Database, type DatabaseUser, userName } from '#contracts/database-users.ts';
+import {
+  DATABASE_USERS,
+  type Database,
+  type DatabaseUser,
+  userName,
+  usersOf,
+} from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
@@ -157,6 +163,41 @@ test('a watcher locks sellers and cannot change what they have', async () => {
   await view(`create temporary table top_clients (like ${VIEW}.top_clients including indexes)`);
   await expect(view(`delete from ${VIEW}.top_clients`)).rejects.toEqual(DENIED);
   await expect(view('select from gig')).rejects.toEqual(DENIED);
+});
+
+/** What may be done with a table: as a whole, or with some of its columns alone. */
+const PRIVILEGES = ['select', 'insert', 'update', 'delete', 'truncate', 'references', 'trigger'] as const;
+
+test('every user may do with the source’s tables what their store says, and nothing else', async () => {
+  const owner = await as(OWNER, 'source');
+  const tables = ((await owner(TABLES)) as { name: string }[]).map(({ name }) => name);
+  expect(tables).toContain('seller');
+  const everybody = [
+    ...DATABASE_USERS.filter((user) => user !== 'page' && user !== 'projector').map(
+      (user) => [user, userName(user, 'source')] as const,
+    ),
+    ...(['gig', 'user', 'search', 'self_view'] as const).flatMap((page) =>
+      usersOf(page)
+        .filter((user) => user !== 'watcher')
+        .map((user) => [user, userName(user, page)] as const),
+    ),
+  ];
+  for (const [user, name] of everybody) {
+    const rights: Readonly<Record<string, string>> = { ...(GRANTS.source as Record<string, object>)[user] };
+    for (const table of tables) {
+      const given = (rights[table] ?? rights['*'] ?? '').split(', ').filter((one) => one !== '');
+      const [held] = await owner(
+        `select ${PRIVILEGES.map((one) => `has_table_privilege('${name}', '${table}', '${one}') as "${one}"`).join()},
+          has_any_column_privilege('${name}', '${table}', 'update') as "some column"`,
+      );
+      const wanted = Object.fromEntries(PRIVILEGES.map((one) => [one, given.includes(one)]));
+      expect([name, table, held]).toEqual([
+        name,
+        table,
+        { ...wanted, 'some column': given.some((one) => one.startsWith('update')) },
+      ]);
+    }
+  }
 });
 
 test('every table is somebody’s: a new one is in the catalogue, or in a place of which all is', async () => {
