@@ -1,5 +1,6 @@
 /** How fast a backlog goes through: the whole way, and each leg alone. */
-import { type Pipeline, type RoleProcess, until } from '../tests/support/pipeline.ts';
+import type { Pipeline, RoleProcess } from '../services/local-stack/pipeline.ts';
+import { until } from '../services/local-stack/until.ts';
 import { fillOutbox } from './load.ts';
 import { emptyEverything, emptyView, holdRelays } from './reset.ts';
 

@@ -5,7 +5,7 @@
  * that any write waited while one projector became four, which is the longest pause of any partition.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
+import { type RoleProcess, startPipeline } from '../services/local-stack/pipeline.ts';
 import { openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';

@@ -2,10 +2,10 @@
 import autocannon from 'autocannon';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import { freePort } from '../services/local-stack/ports.ts';
 import { seller } from '../services/seed/sellers.ts';
 import { historyOf } from '../services/seed/source.ts';
-import type { Pipeline } from '../tests/support/pipeline.ts';
 import { median } from './report.ts';
 import { usageOf } from './usage.ts';
 

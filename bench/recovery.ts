@@ -1,6 +1,6 @@
 /** How long after kill -9 everything is visible again without delay, under steady writes and a supervisor. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pipeline, RoleProcess } from '../tests/support/pipeline.ts';
+import type { Pipeline, RoleProcess } from '../services/local-stack/pipeline.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView, type Seen } from './observer.ts';
 

@@ -7,10 +7,10 @@ import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
+import { CALLER_KEY, credential } from '../../services/local-stack/callers.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
 import { openSourceOfTruth } from '../../services/seller-portal/source-of-truth.ts';
 import { openMarketplace } from '../../services/smoke/marketplace.ts';
-import { CALLER_KEY, credential } from '../support/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const [PREVIOUS, NEXT, FOREIGN] = ['previous', 'next', 'foreign'].map((name) => `${name}-`.repeat(8));

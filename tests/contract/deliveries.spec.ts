@@ -24,6 +24,7 @@ import { silentLog } from '#platform/log.ts';
 import { type Metrics, openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
 import { NO_TRACING } from '#platform/span.ts';
+import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
@@ -32,7 +33,6 @@ import { OwnDatabase } from '../../services/page-server/own-database.ts';
 import { openSource } from '../../services/page-server/source-client.ts';
 import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
-import { makeUsers, namesOf } from '../support/users.ts';
 
 const DELIVERIES = {
   asynchronous: { delivery: 'asynchronous', parallel: false },

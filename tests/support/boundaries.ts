@@ -60,6 +60,10 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   ],
   'auth-knows-no-service': [['services/auth/x.ts', "export * from '../projector/y.ts';"]],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-stack/y.ts';"]],
+  'tests-are-nobodys-support': [
+    ['bench/t.ts', "export * from '../tests/support/y.ts';"],
+    ['services/projector/t.spec.ts', "export * from '../../tests/support/y.ts';"],
+  ],
   'production-needs-no-development-package': [
     ['services/projector/d.ts', "import fc from 'fast-check';\nexport default fc;"],
   ],
@@ -73,6 +77,7 @@ const STANDING = [
   'services/outbox-relay/y',
   'services/local-stack/y',
   'services/top-clients/adapters/http',
+  'tests/support/y',
 ];
 
 async function prove(): Promise<string[]> {
@@ -86,7 +91,7 @@ async function prove(): Promise<string[]> {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
     for (const name of STANDING) put(`${name}.ts`, 'export const y = 1;');
     for (const [file, source] of Object.values(PLANTED).flat()) put(file, source);
-    const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards']);
+    const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards', 'bench']);
     return RULES.map((one) => one.name!).filter((name) => !found.some((one) => one.startsWith(`${name}:`)));
   } finally {
     rmSync(folder, { recursive: true, force: true });

@@ -3,14 +3,14 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Problem } from '../../services/contracts/problems.ts';
+import { CALLER_KEY } from '../../services/local-stack/callers.ts';
+import { asItsUser, makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
+import { startIssuer, type TestIssuer } from '../../services/local-stack/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
-import { CALLER_KEY } from './callers.ts';
-import { startIssuer, type TestIssuer } from './issuer.ts';
-import { asItsUser, makeUsers, namesOf } from './users.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 

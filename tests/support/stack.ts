@@ -8,15 +8,15 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
+import { CALLER_KEY, credential } from '../../services/local-stack/callers.ts';
+import { asItsUser, makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
+import { startIssuer, type TestIssuer } from '../../services/local-stack/issuer.ts';
 import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-stack/process.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { seed } from '../../services/seed/seed.ts';
-import { CALLER_KEY, credential } from './callers.ts';
-import { startIssuer, type TestIssuer } from './issuer.ts';
-import { asItsUser, makeUsers, namesOf } from './users.ts';
 
 type BuyerPage = 'gig' | 'user' | 'search';
 type PageName = BuyerPage | 'self-view';

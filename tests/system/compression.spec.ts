@@ -5,7 +5,8 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { produceByHand } from '../support/topic.ts';
 
 const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'uncompressed'];

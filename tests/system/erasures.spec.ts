@@ -10,7 +10,7 @@ import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 import { produceByHand } from '../support/topic.ts';
 

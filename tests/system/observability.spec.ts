@@ -15,7 +15,7 @@ import { substitute } from '../../dashboards/variables.ts';
 import { Keeper } from '../../services/demo/keeper.ts';
 import { NAMESPACE, RULES, scraping } from '../../services/demo/scraping.ts';
 import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 /** A process of ours costs a store this many series at most; the busiest, a page server, has about half of it. */

@@ -1,7 +1,8 @@
 /** Who keeps which partition up while projectors come and go and the page's database does what it likes. */
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const PARTITIONS = 24;

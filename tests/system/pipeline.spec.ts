@@ -3,8 +3,9 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
+import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { FOREIGN_DEFAULTS } from '../support/foreign-postgres.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 

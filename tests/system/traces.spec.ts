@@ -1,8 +1,8 @@
 /** One trace from the seller's click to the page's database, and a link to it from the render that shows it. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Collector, type ReceivedSpan, startCollector } from '../support/collector.ts';
-import { until } from '../support/pipeline.ts';
+import { type Collector, type ReceivedSpan, startCollector } from '../../services/local-stack/collector.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 import { readTopic } from '../support/topic.ts';
 

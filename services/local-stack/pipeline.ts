@@ -2,7 +2,6 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -10,23 +9,14 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { type KafkaOptions, type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
-import { freePort } from '../../services/local-stack/ports.ts';
-import {
-  type LocalPostgres,
-  type PostgresOptions,
-  startPostgres,
-} from '../../services/local-stack/postgres.ts';
-import {
-  type ManagedProcess,
-  type RestartPolicy,
-  runToEnd,
-  startProcess,
-} from '../../services/local-stack/process.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
-import { asItsUser, makeUsers, namesOf } from './users.ts';
+import { migratePage, migrateSource } from '../migrate/main.ts';
+import { asItsUser, makeUsers, namesOf } from './database-users.ts';
+import { type KafkaOptions, type LocalKafka, startKafka } from './kafka.ts';
+import { freePort } from './ports.ts';
+import { type LocalPostgres, type PostgresOptions, startPostgres } from './postgres.ts';
+import { type ManagedProcess, type RestartPolicy, runToEnd, startProcess } from './process.ts';
 
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 export const VIEW = viewSchema('asynchronous', 1);
 
 export interface RoleProcess extends ManagedProcess {
@@ -197,26 +187,5 @@ export async function startPipeline(
   } catch (err) {
     await stop();
     throw err;
-  }
-}
-
-/** Waits for a condition, asking again every few milliseconds. @throws after the deadline, saying what was awaited */
-export async function until(
-  what: string,
-  holds: () => Promise<boolean> | boolean,
-  timeoutMs = 30_000,
-  everyMs: number | (() => number) = 20,
-): Promise<void> {
-  const deadline = Date.now() + timeoutMs;
-  let last: unknown;
-  for (;;) {
-    try {
-      if (await holds()) return;
-    } catch (err) {
-      last = err;
-    }
-    if (Date.now() > deadline)
-      throw new Error(`waited ${timeoutMs} ms in vain until ${what}`, { cause: last });
-    await delay(typeof everyMs === 'number' ? everyMs : everyMs());
   }
 }
