@@ -17,8 +17,9 @@ import { CALLER_KEY, credential } from '../services/local-stack/callers.ts';
 import { namesOf } from '../services/local-stack/database-users.ts';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
 import { startIssuer } from '../services/local-stack/issuer.ts';
-import { type Pipeline, type RoleProcess, startPipeline } from '../services/local-stack/pipeline.ts';
+import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { freePort } from '../services/local-stack/ports.ts';
+import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { migratePage } from '../services/migrate/main.ts';
 import { seller } from '../services/seed/sellers.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
@@ -41,7 +42,7 @@ const IN_A_ROW = 10;
 const PATIENCE_MS = 20_000;
 
 /** Seconds from the kill until what was written is visible without delay again. */
-async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RoleProcess): Promise<number> {
+async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RunningRole): Promise<number> {
   const observer = await observeView(pipeline);
   let count = 0;
   const writing = load.write(PER_SECOND, 9, (one) => {
@@ -55,7 +56,7 @@ async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RoleProcess
 }
 
 /** Seconds from the kill until it answers as before. @throws when it does not within 20 s */
-async function untilAnswering(url: string, load: Load, victim: RoleProcess): Promise<number> {
+async function untilAnswering(url: string, load: Load, victim: RunningRole): Promise<number> {
   const writing = load.write(PER_SECOND, 7);
   await delay(1_500);
   const { exited } = victim;

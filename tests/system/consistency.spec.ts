@@ -3,7 +3,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { silentLog } from '#platform/log.ts';
 import { namesOf } from '../../services/local-stack/database-users.ts';
-import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
@@ -19,7 +20,7 @@ const HEALED_WITHIN_MS = 60_000;
 
 let pipeline: Pipeline;
 let writer: Writer;
-let watcher: RoleProcess;
+let watcher: RunningRole;
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });

@@ -9,7 +9,8 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { namesOf as usersNamed } from '../../services/local-stack/database-users.ts';
-import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { compacted, viewOf } from '../support/compaction.ts';
@@ -33,7 +34,7 @@ const chance = () => {
 
 let pipeline: Pipeline;
 let writer: Writer;
-let relay: RoleProcess;
+let relay: RunningRole;
 const children = new Set<ChildProcess>();
 
 beforeAll(async () => {

@@ -9,7 +9,8 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { namesOf } from '../../services/local-stack/database-users.ts';
-import { type Pipeline, type RoleProcess, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
@@ -32,7 +33,7 @@ const WRITERS = { first: 10_001, last: 10_100 };
 
 let pipeline: Pipeline;
 let writer: Writer;
-const projectors = new Map<string, RoleProcess>();
+const projectors = new Map<string, RunningRole>();
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });
