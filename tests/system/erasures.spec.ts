@@ -34,7 +34,7 @@ beforeAll(async () => {
     sellers: 8,
     partitions: 1,
     kafkaProperties: { 'log.cleaner.backoff.ms': 500 },
-    flags: { 'watch-user': { 'read-topic-after-ms': 0, 'read-topic-every-ms': 1_000 } },
+    env: { 'watch-user': { TC_READ_TOPIC_AFTER_MS: 0, TC_READ_TOPIC_EVERY_MS: 1_000 } },
   });
 }, 240_000);
 afterAll(() => stack?.stop(), 60_000);

@@ -14,11 +14,11 @@ let newcomers: number[];
 beforeAll(async () => {
   collector = await startCollector();
   // Nothing is chosen by chance: what is recorded is what these tests ask for.
-  const traced = { 'otel-exporter-otlp-endpoint': collector.url, 'otel-traces-sampler-arg': 0 };
+  const traced = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_TRACES_SAMPLER_ARG: 0 };
   const roles = ['top-clients', 'outbox-relay', 'projector-gig', 'gig', 'self-view'];
   stack = await startStack({
     pages: ['gig', 'self-view'],
-    flags: Object.fromEntries(roles.map((role) => [role, traced])),
+    env: Object.fromEntries(roles.map((role) => [role, traced])),
   });
   const { rows } = await stack
     .database('source')
