@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { seriesIn, sum } from './exposition.ts';
 import { type ManagedProcess, type ProcessOptions, startProcess } from './process.ts';
-import type { RoleProcess } from './system.ts';
+import type { RoleProcess, RoleTask } from './system.ts';
 
 export const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
@@ -14,7 +14,7 @@ export const NODE_FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=192'
 const READY_MS = 60_000;
 const STOP_MS = 20_000;
 /** A role that does not answer at all is told from one that is slow. */
-const ANSWER_MS = 5_000;
+const ANSWER_MS = 10_000;
 
 export interface RunningRole extends ManagedProcess {
   readonly healthPort: number;
@@ -42,32 +42,25 @@ export interface RunOptions extends Pick<ProcessOptions, 'restart' | 'stopTimeou
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Where Node keeps compiled code. */
   readonly compileCache?: string;
-  /** What to wait for: that it lives, or also that it is ready (default). */
-  readonly until?: 'alive' | 'ready';
+  /** What to wait for: that there is a process, that it lives, or that it is ready (default). */
+  readonly until?: 'spawned' | 'alive' | 'ready';
 }
 
+/** Starts one that ends by itself. */
+export const runTask = ({ name, role, env }: RoleTask, options: RunOptions): Promise<ManagedProcess> =>
+  spawnRole(
+    { name, role, env: { ...env, TC_HEALTH_PORT: '0' }, healthPort: 0 },
+    { ...options, until: 'spawned' },
+  );
+
 /** @throws StartFailed when it ended or was not so far in time */
-export async function runRole(
-  { name, role, env, healthPort }: RoleProcess,
-  options: RunOptions,
-): Promise<RunningRole> {
-  const at = `http://127.0.0.1:${healthPort}`;
-  const { logs, cwd = logs, until = 'ready', restart, ready, log } = options;
-  const started = await startProcess({
-    name,
-    ...commandOf(role, options),
-    env: { ...surroundings(options), ...env, ...options.env },
-    cwd,
-    logFile: join(logs, `${name}.log`),
-    readyUrl: `${at}/${until === 'ready' ? 'readyz' : 'livez'}`,
-    readyTimeoutMs: READY_MS,
-    stopTimeoutMs: options.stopTimeoutMs ?? STOP_MS,
-    ...(ready ? { ready } : {}),
-    ...(restart ? { restart } : {}),
-    ...(log ? { log } : {}),
-  });
+export async function runRole(process: RoleProcess, options: RunOptions): Promise<RunningRole> {
+  const started = await spawnRole(process, options);
+  const { healthPort } = process;
   const read = async (path: string) => {
-    const answer = await fetch(`${at}/${path}`, { signal: AbortSignal.timeout(ANSWER_MS) });
+    const answer = await fetch(`http://127.0.0.1:${healthPort}/${path}`, {
+      signal: AbortSignal.timeout(ANSWER_MS),
+    });
     return answer.text();
   };
   const series = async (metric: string, labels: string) =>
@@ -78,6 +71,27 @@ export async function runRole(
     metric: async (metric: string, labels = '') => sum(await series(metric, labels)),
     has: async (metric: string, labels: string) => (await series(metric, labels)).length > 0,
     readiness: async () => (await read('readyz')).trim(),
+  });
+}
+
+function spawnRole(
+  { name, role, env, healthPort }: RoleProcess,
+  options: RunOptions,
+): Promise<ManagedProcess> {
+  const { logs, cwd = logs, until = 'ready', restart, ready, log } = options;
+  const path = until === 'ready' ? 'readyz' : 'livez';
+  return startProcess({
+    name,
+    ...commandOf(role, options),
+    env: { ...surroundings(options), ...env, ...options.env },
+    cwd,
+    logFile: join(logs, `${name}.log`),
+    ...(until === 'spawned' ? {} : { readyUrl: `http://127.0.0.1:${healthPort}/${path}` }),
+    readyTimeoutMs: READY_MS,
+    stopTimeoutMs: options.stopTimeoutMs ?? STOP_MS,
+    ...(ready ? { ready } : {}),
+    ...(restart ? { restart } : {}),
+    ...(log ? { log } : {}),
   });
 }
 

@@ -1,7 +1,13 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { readConfig, setting } from '#platform/config.ts';
-import { type Addresses, describeRole, describeSystem, type SystemDeclaration } from './system.ts';
+import {
+  type Addresses,
+  describeRole,
+  describeSeed,
+  describeSystem,
+  type SystemDeclaration,
+} from './system.ts';
 
 const EVERYTHING: SystemDeclaration = {
   pages: {
@@ -48,14 +54,17 @@ const PROGRAMS = {
   'page-server': () => import('../page-server/main.ts'),
   'watch-view': () => import('../view-audit/watch-main.ts'),
   migrate: () => import('../migrate/main.ts'),
+  seed: () => import('../seed/main.ts'),
 };
-const HEALTH = { healthPort: setting('TC_HEALTH_PORT', 'port', z.string().optional()) };
+const HEALTH = {
+  healthPort: setting('TC_HEALTH_PORT', 'port', z.string().optional()),
+  healthHost: setting('TC_HEALTH_HOST', 'address', z.literal('127.0.0.1').optional()),
+};
 
 test('every process takes the settings it is given', async () => {
   for (const at of [ADDRESSES, { ...ADDRESSES, host: '127.0.0.1', otlp: 'http://127.0.0.1:4318' }]) {
     const { roles, migrations } = describeSystem(EVERYTHING, at);
-    const tasks = migrations.map((one) => ({ ...one, role: 'migrate' }));
-    for (const { name, role, env } of [...roles.flat(), ...tasks]) {
+    for (const { name, role, env } of [...migrations, describeSeed(20, at), ...roles.flat()]) {
       const { settings } = (await PROGRAMS[role as keyof typeof PROGRAMS]()).role;
       expect(() => readConfig(name, { ...settings, ...HEALTH }, [], env)).not.toThrow();
     }

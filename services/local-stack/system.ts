@@ -84,30 +84,32 @@ export interface Addresses {
   readonly otlp?: string | undefined;
 }
 
-/** `node services/main.ts <role>`, with these settings. */
-export interface RoleProcess {
+/** `node services/main.ts <role>`, with these settings; it ends by itself. */
+export interface RoleTask {
   readonly name: string;
   readonly role: string;
   readonly env: Environment;
+}
+
+/** One that runs until it is stopped. */
+export interface RoleProcess extends RoleTask {
   /** Where it says whether it lives and is ready. */
   readonly healthPort: number;
 }
 
 /** What brings a database or the topic to this version; safe to repeat. */
-export type Migration = {
-  /** Of the role `migrate`, which does it. */
-  readonly name: string;
-  readonly env: Environment;
+export type Migration = RoleTask & {
+  readonly role: 'migrate';
 } & (
-  | { readonly target: 'topics' }
-  | { readonly target: 'source'; readonly database: 'source'; readonly users: Users }
-  | {
-      readonly target: ServedPage;
-      readonly database: Database;
-      readonly users: Users;
-      readonly view: Required<View> | 'none';
-    }
-);
+    | { readonly target: 'topics' }
+    | { readonly target: 'source'; readonly database: 'source'; readonly users: Users }
+    | {
+        readonly target: ServedPage;
+        readonly database: Database;
+        readonly users: Users;
+        readonly view: Required<View> | 'none';
+      }
+  );
 
 export interface System {
   readonly databases: readonly Database[];
@@ -154,6 +156,7 @@ export function describeSystem(declaration: SystemDeclaration, at: Addresses): S
     migrations: [
       {
         name: 'migrate-topics',
+        role: 'migrate',
         target: 'topics',
         env: settings({
           TC_TARGET: 'topics',
@@ -163,6 +166,7 @@ export function describeSystem(declaration: SystemDeclaration, at: Addresses): S
       },
       {
         name: 'migrate-source',
+        role: 'migrate',
         target: 'source',
         database: 'source',
         users: namesOf('source'),
@@ -183,6 +187,7 @@ function migrationsOf(page: ServedPage, views: readonly View[], at: Addresses): 
     const ofView = view === 'none' || one === all[0] ? '' : `-${view.delivery}`;
     return {
       name: `migrate-${page}${ofView}${view !== 'none' && view.version > 1 ? `-v${view.version}` : ''}`,
+      role: 'migrate',
       target: page,
       database,
       users: namesOf(database),
@@ -210,6 +215,20 @@ const migrationOf = (target: string, database: Database, at: Addresses): Environ
     ),
   });
 
+/** What fills every database with made-up sellers. */
+export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
+  name: 'seed',
+  role: 'seed',
+  env: settings({
+    TC_SELLERS: sellers,
+    TC_SOURCE_DATABASE_URL: at.database('source', 'owner', 'seed'),
+    TC_GIG_DATABASE_URL: at.database('gig', 'owner', 'seed'),
+    TC_USER_DATABASE_URL: at.database('user', 'owner', 'seed'),
+    TC_SEARCH_DATABASE_URL: at.database('search', 'owner', 'seed'),
+    TC_SELF_VIEW_DATABASE_URL: at.database('self_view', 'owner', 'seed'),
+  }),
+});
+
 /** One process as it is started: every setting's name stands here, and nowhere else. */
 export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
   const name = nameOf(one);
@@ -218,7 +237,12 @@ export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
     name,
     role: one.role,
     healthPort,
-    env: settings({ ...settingsOf(one, name, at), TC_HEALTH_PORT: healthPort, ...one.env }),
+    env: settings({
+      ...settingsOf(one, name, at),
+      TC_HEALTH_PORT: healthPort,
+      TC_HEALTH_HOST: '127.0.0.1',
+      ...one.env,
+    }),
   };
 }
 
