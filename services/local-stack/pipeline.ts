@@ -28,7 +28,9 @@ export interface Pipeline {
   readonly source: Pool;
   /** The gig page's database, its asynchronous view first in the search path. */
   readonly view: Pool;
-  /** Addresses of the superuser among its settings become those of its own user, which needs no more. */
+  /** A role with the settings that it has in the whole system, on ports of its own. */
+  start(role: RoleDeclaration, options?: RoleOptions): Promise<RunningRole>;
+  /** A role with these settings. Addresses of the superuser among its settings become those of its own user, which needs no more. */
   startRole(name: string, role: string, options?: RoleOptions): Promise<RunningRole>;
   /** Runs a role that ends by itself, as `startRole` does; resolves to what it wrote. Throws when it fails. */
   runRole(role: string, env: Readonly<Record<string, string>>): Promise<string>;
@@ -50,12 +52,22 @@ export interface RoleOptions {
 /** Short, so that a projector killed with -9 gives its partitions back soon. */
 const SESSION_TIMEOUT_MS = 1_500;
 
-export async function startPipeline(
-  options: { partitions?: number; kafka?: Partial<KafkaOptions>; postgres?: Partial<PostgresOptions> } = {},
-): Promise<Pipeline> {
-  const { partitions, kafka = {}, postgres = {} } = options;
+export interface PipelineOptions {
+  readonly partitions?: number;
+  /** Further pages, with their views. */
+  readonly pages?: SystemDeclaration['pages'];
+  readonly kafka?: Partial<KafkaOptions>;
+  readonly postgres?: Partial<PostgresOptions>;
+}
+
+export async function startPipeline(options: PipelineOptions = {}): Promise<Pipeline> {
+  const { partitions, pages, kafka = {}, postgres = {} } = options;
   return startLocalSystem({ kafka, postgres }, async (local) => {
-    const declaration = { ...DATA_PATH, ...(partitions === undefined ? {} : { partitions }) };
+    const declaration = {
+      ...DATA_PATH,
+      pages: { ...DATA_PATH.pages, ...pages },
+      ...(partitions === undefined ? {} : { partitions }),
+    };
     await local.prepare(describeSystem(declaration, local.addresses));
 
     const launch = (process: RoleProcess, { env = {}, nodeFlags = [], restart, ready }: RoleOptions) =>
@@ -65,10 +77,19 @@ export async function startPipeline(
         until: ready === false ? 'alive' : 'ready',
         ...(restart ? { restart } : {}),
       });
-    const declared = async (one: RoleDeclaration, roleOptions: RoleOptions) => {
+    let sourcePort: number | undefined;
+    const start: Pipeline['start'] = async (one, roleOptions = {}) => {
       // Two of one name may run at once.
-      const healthPort = await freePort();
-      return launch(describeRole(one, { ...local.addresses, healthPort: () => healthPort }), roleOptions);
+      const [port, healthPort] = [await freePort(), await freePort()];
+      if (one.role === 'top-clients') sourcePort = port;
+      const at = {
+        ...local.addresses,
+        port: () => port,
+        healthPort: () => healthPort,
+        // Nobody is there as long as no source was started.
+        source: () => `http://127.0.0.1:${sourcePort ?? 1}`,
+      };
+      return launch(describeRole(one, at), roleOptions);
     };
     const startRole: Pipeline['startRole'] = async (name, role, roleOptions = {}) => {
       const healthPort = await freePort();
@@ -81,6 +102,7 @@ export async function startPipeline(
       kafka: local.kafka,
       source: local.pool('source', { maximum: 16 }),
       view: local.pool('gig', { maximum: 8, searchPath: [VIEW, 'public'] }),
+      start,
       startRole,
       runRole: (role, env) => {
         const { command, args } = commandOf(role, { nodeFlags: [] });
@@ -88,9 +110,9 @@ export async function startPipeline(
           env: { ...surroundings(), TC_HEALTH_PORT: '0', ...asItsUser(role, env) },
         });
       },
-      relay: (name = 'relay', roleOptions = {}) => declared({ role: 'outbox-relay', name }, roleOptions),
+      relay: (name = 'relay', roleOptions = {}) => start({ role: 'outbox-relay', name }, roleOptions),
       projector: (name = 'projector', roleOptions = {}) =>
-        declared(
+        start(
           { role: 'projector', name, page: 'gig', env: { TC_SESSION_TIMEOUT_MS: SESSION_TIMEOUT_MS } },
           roleOptions,
         ),

@@ -18,6 +18,8 @@ const ANSWER_MS = 10_000;
 
 export interface RunningRole extends ManagedProcess {
   readonly healthPort: number;
+  /** What it serves, without a trailing slash; '' of those that serve nobody. */
+  readonly url: string;
   /** All that it exports. */
   metrics(): Promise<string>;
   /** The sum of a metric's series whose labels contain `labels`; 0 when there is none. */
@@ -56,7 +58,7 @@ export const runTask = ({ name, role, env }: RoleTask, options: RunOptions): Pro
 /** @throws StartFailed when it ended or was not so far in time */
 export async function runRole(process: RoleProcess, options: RunOptions): Promise<RunningRole> {
   const started = await spawnRole(process, options);
-  const { healthPort } = process;
+  const { healthPort, port } = process;
   const read = async (path: string) => {
     const answer = await fetch(`http://127.0.0.1:${healthPort}/${path}`, {
       signal: AbortSignal.timeout(ANSWER_MS),
@@ -67,6 +69,7 @@ export async function runRole(process: RoleProcess, options: RunOptions): Promis
     seriesIn(await read('metrics'), metric).filter((one) => one.labels.includes(labels));
   return Object.assign(Object.create(started) as ManagedProcess, {
     healthPort,
+    url: port === undefined ? '' : `http://127.0.0.1:${port}`,
     metrics: () => read('metrics'),
     metric: async (metric: string, labels = '') => sum(await series(metric, labels)),
     has: async (metric: string, labels: string) => (await series(metric, labels)).length > 0,

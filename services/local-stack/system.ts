@@ -95,6 +95,8 @@ export interface RoleTask {
 export interface RoleProcess extends RoleTask {
   /** Where it says whether it lives and is ready. */
   readonly healthPort: number;
+  /** Where it serves; absent of those that serve nobody. */
+  readonly port?: number;
 }
 
 /** What brings a database or the topic to this version; safe to repeat. */
@@ -233,10 +235,12 @@ export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
 export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
   const name = nameOf(one);
   const healthPort = at.healthPort(name);
+  const serves = one.role === 'top-clients' || one.role === 'page-server';
   return {
     name,
     role: one.role,
     healthPort,
+    ...(serves ? { port: at.port(name) } : {}),
     env: settings({
       ...settingsOf(one, name, at),
       TC_HEALTH_PORT: healthPort,
