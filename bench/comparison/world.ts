@@ -117,7 +117,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
     {
       // The default is too few for fifteen page servers at once.
       postgres: { settings: { max_connections: 400 } },
-      run: { nodeFlags: [] },
+      run: { heap: 'unlimited' },
     },
     (local) => openWorld(local, options),
   );

@@ -19,7 +19,7 @@ import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 // Many processes on one machine: none takes more memory, or more threads, than a pod of its own would give it.
-const NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=4', '--v8-pool-size=1'];
+const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 4 };
 const READY_MS = 60_000;
 /** A role drains in milliseconds; what has not ended by then hangs. */
 const STOP_MS = 6_000;
@@ -191,7 +191,7 @@ export class Supervisor {
     return {
       logs: this.logs,
       cwd: ROOT,
-      nodeFlags: NODE_FLAGS,
+      heap: HEAP,
       compileCache: this.#compileCache,
       ready: (pid) => this.#folder.record(name, pid),
       until: 'alive',

@@ -7,7 +7,7 @@ import { startLocalSystem } from './local-system.ts';
 import { freePort } from './ports.ts';
 import type { LocalPostgres, PostgresOptions } from './postgres.ts';
 import { type RestartPolicy, runToEnd } from './process.ts';
-import { commandOf, NODE_FLAGS, type RunningRole, surroundings } from './run-role.ts';
+import { commandOf, type RunningRole, surroundings } from './run-role.ts';
 import {
   describeRole,
   describeSystem,
@@ -70,10 +70,10 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
     };
     await local.prepare(describeSystem(declaration, local.addresses));
 
-    const launch = (process: RoleProcess, { env = {}, nodeFlags = [], restart, ready }: RoleOptions) =>
+    const launch = (process: RoleProcess, { env = {}, nodeFlags, restart, ready }: RoleOptions) =>
       local.start(process, {
         env: asItsUser(process.role, env),
-        nodeFlags: [...NODE_FLAGS, ...nodeFlags],
+        ...(nodeFlags ? { nodeFlags } : {}),
         until: ready === false ? 'alive' : 'ready',
         ...(restart ? { restart } : {}),
       });
@@ -105,7 +105,7 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
       start,
       startRole,
       runRole: (role, env) => {
-        const { command, args } = commandOf(role, { nodeFlags: [] });
+        const { command, args } = commandOf(role, { heap: 'unlimited' });
         return runToEnd(command, args, {
           env: { ...surroundings(), TC_HEALTH_PORT: '0', ...asItsUser(role, env) },
         });

@@ -2,6 +2,7 @@
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { type HeapSize, heapFlags, V8_FLAGS } from '#contracts/v8-flags.ts';
 import { seriesIn, sum } from './exposition.ts';
 import { type ManagedProcess, type ProcessOptions, startProcess } from './process.ts';
 import type { RoleProcess, RoleTask } from './system.ts';
@@ -9,7 +10,7 @@ import type { RoleProcess, RoleTask } from './system.ts';
 export const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 /** As in a pod of 256 MiB: Node takes more memory, and V8 more threads, the more the machine has. */
-export const NODE_FLAGS = ['--max-semi-space-size=8', '--max-old-space-size=192', '--v8-pool-size=1'];
+const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 8 };
 
 const READY_MS = 60_000;
 const STOP_MS = 20_000;
@@ -38,7 +39,9 @@ export interface RunOptions extends Pick<ProcessOptions, 'restart' | 'stopTimeou
   readonly cwd?: string;
   /** The `main.ts` to run it from; the project's when absent. */
   readonly main?: string;
-  /** Replaces {@link NODE_FLAGS}. */
+  /** As much memory as a pod gives it that is under load (default), or what it takes. */
+  readonly heap?: HeapSize | 'unlimited';
+  /** Further flags of Node. */
   readonly nodeFlags?: readonly string[];
   /** Beside its settings, or in place of them; `undefined` takes one away. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -101,8 +104,11 @@ function spawnRole(
 /** The command line of a role. */
 export const commandOf = (
   role: string,
-  { nodeFlags = NODE_FLAGS, main = MAIN }: Pick<RunOptions, 'nodeFlags' | 'main'> = {},
-) => ({ command: process.execPath, args: [...nodeFlags, main, role] });
+  { heap = HEAP, nodeFlags = [], main = MAIN }: Pick<RunOptions, 'heap' | 'nodeFlags' | 'main'> = {},
+) => ({
+  command: process.execPath,
+  args: [...V8_FLAGS, ...(heap === 'unlimited' ? [] : heapFlags(heap)), ...nodeFlags, main, role],
+});
 
 /** What is in the environment of every role: settings of this process are meant for itself. */
 export const surroundings = ({

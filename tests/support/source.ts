@@ -9,10 +9,9 @@ import { startIssuer, type TestIssuer } from '../../services/local-stack/issuer.
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { commandOf } from '../../services/local-stack/run-role.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
-
-const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 
 /** A PostgreSQL and an issuer, for as many sources of truth as a suite needs. */
 export interface SourceBench {
@@ -71,8 +70,7 @@ export async function startSourceBench(): Promise<SourceBench> {
       const healthUrl = `http://127.0.0.1:${healthPort}`;
       const process = await startProcess({
         name: 'top-clients',
-        command: globalThis.process.execPath,
-        args: [MAIN, 'top-clients'],
+        ...commandOf('top-clients'),
         logFile: join(folder, `top-clients-${port}.log`),
         readyUrl: `${healthUrl}/readyz`,
         env: {
