@@ -10,7 +10,7 @@ const rule = (
 const SPECS = '\\.spec\\.ts$';
 /** What only runs on a developer's machine; nothing in the image may lean on it. */
 const WORKBENCH =
-  '^(services/(demo|local-stack|[^/]+/testing)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
+  '^(services/(demo|local-stack|.+/testing)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
 /** What is in the image. */
 const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
