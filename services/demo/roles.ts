@@ -1,4 +1,4 @@
-import type { DatabaseUser } from '#contracts/database-users.ts';
+import type { Database, DatabaseUser } from '#contracts/database-users.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
 import {
   type Addresses,
@@ -9,9 +9,6 @@ import {
 } from '../local-stack/system.ts';
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
 import type { DemoOptions } from './options.ts';
-
-export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
-export type DatabaseName = (typeof DATABASES)[number];
 
 /** How the gig page is shown beside itself in the lab. */
 const variant = (
@@ -62,7 +59,7 @@ export interface Surroundings {
   /** That pages' credentials are made from. */
   readonly callerKey: string;
   /** The address of a database for a user of it; for the owner when none is named. */
-  database(name: DatabaseName, user?: DatabaseUser): string;
+  database(name: Database, user?: DatabaseUser): string;
 }
 
 /** Where everything of the demo is: pages ask for the source where the lab can slow it. */

@@ -6,6 +6,7 @@ import { openIssuer } from '../issuer/issuer.ts';
 import { GrafanaMissing } from '../local-stack/grafana.ts';
 import { PrometheusMissing } from '../local-stack/prometheus.ts';
 import { describeSeed, type System } from '../local-stack/system.ts';
+import { together } from '../local-stack/together.ts';
 import { type Ports, portsFrom, publicUrl } from './addresses.ts';
 import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
@@ -97,7 +98,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     };
     const [postgres, kafka] = await step(
       'PostgreSQL and Kafka',
-      settled([
+      together([
         supervisor.postgres(ports.postgres),
         supervisor.kafka(ports.kafka, ports['kafka-controller']),
       ] as const),
@@ -137,7 +138,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     await step(
       'schemas and topic',
       // Two migrations of one database wait for each other; the rest is short.
-      settled(system.migrations.map((one) => supervisor.task(one))),
+      together(system.migrations.map((one) => supervisor.task(one))),
     );
     const [pipeline, pages, watchers] = system.roles;
     supervisor.nextGroup();
@@ -152,7 +153,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     const pipelineUp = step('source of truth, relay, projectors', supervisor.roles(pipeline!));
     supervisor.nextGroup();
     const pagesUp = step('pages', supervisor.roles(pages!));
-    await settled([seeding, pipelineUp, pagesUp]);
+    await together([seeding, pipelineUp, pagesUp]);
     const sum = await step(
       'views equal the source',
       untilViewsEqualSource(
@@ -205,14 +206,6 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
 }
 
 const firstLine = (err: unknown): string => String(err instanceof Error ? err.message : err).split('\n')[0]!;
-
-/** As Promise.all, but a failure is told only when the others have ended, so that nothing goes on behind our back. */
-async function settled<T extends readonly Promise<unknown>[] | []>(
-  all: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(all);
-  return Promise.all(all) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-}
 
 /** The second Ctrl-C. */
 async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>): Promise<void> {

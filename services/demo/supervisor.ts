@@ -3,7 +3,7 @@ import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '#platform/lifecycle.ts';
-import { makeUsers } from '../local-stack/database-users.ts';
+import { DATABASES, makeUsers } from '../local-stack/database-users.ts';
 import { type LocalGrafana, startGrafana } from '../local-stack/grafana.ts';
 import { type LocalKafka, startKafka } from '../local-stack/kafka.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
@@ -14,7 +14,6 @@ import type { RoleProcess, RoleTask } from '../local-stack/system.ts';
 import { innerUrl } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
-import { DATABASES } from './roles.ts';
 import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));

@@ -9,6 +9,9 @@ import {
 import type { Users } from '../migrate/grants.ts';
 import type { LocalPostgres } from './postgres.ts';
 
+/** All there are on a machine. */
+export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const satisfies Database[];
+
 /** The names of those who work in a database. */
 export const namesOf = (database: Database): Users =>
   Object.fromEntries(usersOf(database).map((user) => [user, userName(user, database)]));

@@ -9,7 +9,7 @@ import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { migratePage, migrateSource } from '../migrate/main.ts';
 import { CALLER_KEY } from './callers.ts';
-import { makeUsers } from './database-users.ts';
+import { DATABASES, makeUsers } from './database-users.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
 import { type KafkaOptions, type LocalKafka, startKafka } from './kafka.ts';
 import { freePort } from './ports.ts';
@@ -17,8 +17,7 @@ import { type LocalPostgres, type PostgresOptions, startPostgres } from './postg
 import { stopInReverse } from './process.ts';
 import { type RunningRole, type RunOptions, runRole } from './run-role.ts';
 import type { Addresses, Migration, RoleProcess, System } from './system.ts';
-
-const DATABASES: readonly Database[] = ['source', 'gig', 'user', 'search', 'self_view'];
+import { together } from './together.ts';
 
 export interface LocalSystemOptions {
   /** Where all data and logs are: `<role>.log`, `kafka`, `postgres`. A temporary one, taken away at the end, when absent. */
@@ -180,12 +179,4 @@ async function applyMigration(migration: Migration, url: (database: Database) =>
   const { target, database, users } = migration;
   if (target === 'source') await migrateSource(url(database), silentLog, { users });
   else await migratePage(target, url(database), migration.view, silentLog, { users });
-}
-
-/** As Promise.all, but a failure waits for the others: what they start must be known before all is stopped. */
-export async function together<T extends readonly unknown[]>(
-  all: readonly [...T],
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(all);
-  return Promise.all(all) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
 }

@@ -7,7 +7,7 @@ import { seriesIn, sum } from './exposition.ts';
 import { type ManagedProcess, type ProcessOptions, startProcess } from './process.ts';
 import type { RoleProcess, RoleTask } from './system.ts';
 
-export const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
 /** As in a pod of 256 MiB: Node takes more memory, and V8 more threads, the more the machine has. */
 const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 8 };

@@ -1,5 +1,7 @@
+import type { Database } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
 import type { Pool } from '#platform/postgres.ts';
+import { DATABASES } from '../../services/local-stack/database-users.ts';
 import type { TestIssuer } from '../../services/local-stack/issuer.ts';
 import type { KafkaOptions, LocalKafka } from '../../services/local-stack/kafka.ts';
 import { startLocalSystem } from '../../services/local-stack/local-system.ts';
@@ -17,9 +19,6 @@ import { seed } from '../../services/seed/seed.ts';
 
 const BUYER_PAGES = ['gig', 'user', 'search'] as const;
 type BuyerPage = (typeof BUYER_PAGES)[number];
-
-const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
-export type DatabaseName = (typeof DATABASES)[number];
 
 export interface StackOptions {
   /** Which pages to serve; all by default. */
@@ -53,7 +52,7 @@ export interface Stack {
   /** Every process of a role, as Prometheus finds it. */
   readonly roles: readonly { readonly name: string; readonly role: string; readonly healthPort: number }[];
   /** A small pool on one of the databases, closed with the stack. */
-  database(name: DatabaseName): Pool;
+  database(name: Database): Pool;
   /** The value of a metric of a process, over all its labels; 0 when it was never set. */
   metric(process: string, name: string): Promise<number>;
   /** Stops everything in reverse order and takes the data away. */
@@ -110,7 +109,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
     await local.prepare(system);
     const pools = Object.fromEntries(
       DATABASES.map((name) => [name, local.pool(name, { maximum: 4, statementTimeoutMs: 30_000 })]),
-    ) as Record<DatabaseName, Pool>;
+    ) as Record<Database, Pool>;
     await seed({ ...pools, selfView: pools.self_view }, options.sellers ?? 40, {
       now: () => new Date(),
       onProgress: () => {},
