@@ -43,8 +43,6 @@ export interface LocalSystem {
   readonly addresses: Addresses;
   /** Takes free ports for these processes, each only once. */
   reserve(...names: string[]): Promise<void>;
-  /** The address of a database for its owner. */
-  url(database: Database): string;
   /** To be ended with the rest, before what was started earlier. */
   keep<T extends Stoppable>(one: T): T;
   /** Straight to a database as its owner; ended with the rest. */
@@ -52,7 +50,7 @@ export interface LocalSystem {
   /** Makes databases and topic, and brings them to this version. */
   prepare(system: System): Promise<void>;
   start(process: RoleProcess, options?: Partial<RunOptions>): Promise<RunningRole>;
-  /** Starts what is not started yet, in groups; resolves when all of it is ready. */
+  /** Starts group after group; resolves when all are ready. A failure waits for the others of its group. */
   startAll(groups: System['roles'], options?: Partial<RunOptions>): Promise<RunningRole[]>;
   stop(): Promise<void>;
 }
@@ -129,7 +127,6 @@ async function openLocalSystem(
         if (!ports.has(of)) ports.set(of, await freePort());
       }
     },
-    url,
     keep,
     pool(database, more) {
       const pool = openPool(
