@@ -1,5 +1,7 @@
 /** How fast a backlog goes through: the whole way, and each leg alone. */
-import { type Pipeline, type RoleProcess, until } from '../tests/support/pipeline.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../services/local-stack/run-role.ts';
+import { until } from '../services/local-stack/until.ts';
 import { fillOutbox } from './load.ts';
 import { emptyEverything, emptyView, holdRelays } from './reset.ts';
 
@@ -20,7 +22,7 @@ export async function measureBacklog(pipeline: Pipeline, events: number): Promis
     const { rows } = await pipeline.view.query('select sum(version) as sum from top_clients');
     return Number(rows[0].sum) === SELLERS * versions;
   };
-  const relayed = async (relay: RoleProcess) => (await relay.metric('topclients_relay_sent_total')) >= events;
+  const relayed = async (relay: RunningRole) => (await relay.metric('topclients_relay_sent_total')) >= events;
 
   await emptyEverything(pipeline);
   await fillOutbox(pipeline.source, events, SELLERS, 1);

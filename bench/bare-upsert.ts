@@ -2,8 +2,8 @@
 import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { connect } from '#platform/postgres.ts';
+import { VIEW } from '../services/local-stack/pipeline.ts';
 import { APPLIER_LIMITS } from '../services/projector/applier.ts';
-import { VIEW } from '../tests/support/pipeline.ts';
 import { outboxRow } from './load.ts';
 
 const [url, count] = [process.argv[2]!, Number(process.argv[3])];

@@ -6,13 +6,13 @@
 
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import { addDeadRows, vacuumOutbox } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import {
   ackAndFetchRows,
   openOutbox,
   prepareSession,
 } from '../services/top-clients/adapters/postgres/outbox.ts';
-import type { Pipeline } from '../tests/support/pipeline.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { median } from './report.ts';

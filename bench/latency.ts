@@ -1,5 +1,5 @@
 /** How long after a commit a reader of the page's database sees it, and what the pipeline costs at that rate. */
-import type { Pipeline } from '../tests/support/pipeline.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import { openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { cpuOfTree, usageOf } from './usage.ts';

@@ -10,8 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { drain, listen } from '#platform/listen.ts';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
-import { freePort } from '../services/local-stack/ports.ts';
-import { startPipeline } from '../tests/support/pipeline.ts';
+import { startPipeline } from '../services/local-stack/pipeline.ts';
 import { loadAverages } from './machine.ts';
 import { fillGigPage, visitByTurns } from './page.ts';
 import { type Figure, median, table } from './report.ts';
@@ -44,19 +43,8 @@ try {
     env: Readonly<Record<string, string>>,
     nodeFlags: readonly string[] = [],
   ) => {
-    const port = await freePort();
-    const server = await pipeline.startRole(name, 'page-server', {
-      nodeFlags,
-      env: {
-        TC_PAGE: 'gig',
-        TC_PORT: String(port),
-        TC_DATABASE_URL: pipeline.postgres.url('gig'),
-        TC_KAFKA_BROKERS: undefined,
-        TC_SOURCE_URL: 'http://127.0.0.1:1',
-        ...env,
-      },
-    });
-    return { server, pid: server.pid, url: `http://127.0.0.1:${port}` };
+    const server = await pipeline.start({ role: 'page-server', name, page: 'gig' }, { nodeFlags, env });
+    return { server, pid: server.pid, url: server.url };
   };
   const on = await serve('page-on', {
     OTEL_EXPORTER_OTLP_ENDPOINT: `http://127.0.0.1:${collectorPort}`,

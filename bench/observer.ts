@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '#platform/postgres.ts';
-import { type Pipeline, until, VIEW } from '../tests/support/pipeline.ts';
+import { type Pipeline, VIEW } from '../services/local-stack/pipeline.ts';
+import { until } from '../services/local-stack/until.ts';
 import type { Written } from './load.ts';
 
 export interface Seen extends Written {

@@ -5,7 +5,8 @@
  * that any write waited while one projector became four, which is the longest pause of any partition.
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
+import { startPipeline } from '../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';
@@ -33,7 +34,7 @@ try {
     await Promise.all([writing, working]);
     return { seen: await observer.finish(), since };
   };
-  const recovery = async (victim: RoleProcess) => {
+  const recovery = async (victim: RunningRole) => {
     const { seen, since } = await watched(13, () => victim.kill('SIGKILL'));
     return caughtUpAfter(seen, since) / 1_000;
   };
@@ -44,7 +45,7 @@ try {
   await load.write(PER_SECOND, 6);
   const oneOfTwo = await recovery(second);
   const growing = async (run: number) => {
-    const others: RoleProcess[] = [];
+    const others: RunningRole[] = [];
     const { seen, since } = await watched(11, async () => {
       const names = [2, 3, 4].map((i) => `of-four-${run}-${i}`);
       others.push(...(await Promise.all(names.map((name) => pipeline.projector(name, session)))));

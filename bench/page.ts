@@ -2,10 +2,9 @@
 import autocannon from 'autocannon';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
-import { freePort } from '../services/local-stack/ports.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import { seller } from '../services/seed/sellers.ts';
 import { historyOf } from '../services/seed/source.ts';
-import type { Pipeline } from '../tests/support/pipeline.ts';
 import { median } from './report.ts';
 import { usageOf } from './usage.ts';
 
@@ -127,20 +126,9 @@ export async function visitByTurns(
 
 export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
   const serve = async (delivery: 'asynchronous' | 'off', pair: number) => {
-    const port = await freePort();
-    const server = await pipeline.startRole(`page-${delivery}-${pair}`, 'page-server', {
-      env: {
-        TC_PAGE: 'gig',
-        TC_DELIVERY: delivery,
-        TC_PORT: String(port),
-        TC_DATABASE_URL: pipeline.postgres.url('gig'),
-        // The pipeline gives it to every role; a page has no use for it.
-        TC_KAFKA_BROKERS: undefined,
-        // Nobody is there; under these deliveries nobody asks.
-        TC_SOURCE_URL: 'http://127.0.0.1:1',
-      },
-    });
-    return { pid: server.pid, stop: () => server.stop(), url: `http://127.0.0.1:${port}` };
+    const name = `page-${delivery}-${pair}`;
+    const server = await pipeline.start({ role: 'page-server', name, page: 'gig', delivery });
+    return { pid: server.pid, stop: () => server.stop(), url: server.url };
   };
   // The same gigs in the same order for all.
   const requests = await fillGigPage(pipeline);

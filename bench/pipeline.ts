@@ -8,7 +8,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
-import { startPipeline } from '../tests/support/pipeline.ts';
+import { startPipeline } from '../services/local-stack/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
 import { measureDeadRows } from './dead-rows.ts';
 import { measureLatency } from './latency.ts';

@@ -2,7 +2,8 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { type Pipeline, until } from '../tests/support/pipeline.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
+import { until } from '../services/local-stack/until.ts';
 import { fillOutbox } from './load.ts';
 import { emptyEverything, emptyView, holdRelays } from './reset.ts';
 

@@ -12,15 +12,10 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { insertGigs } from '#pages/gig/own-data.ts';
-import { silentLog } from '#platform/log.ts';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
-import { freePort } from '../services/local-stack/ports.ts';
-import { migratePage } from '../services/migrate/main.ts';
+import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { seller } from '../services/seed/sellers.ts';
-import { CALLER_KEY, credential } from '../tests/support/callers.ts';
-import { startIssuer } from '../tests/support/issuer.ts';
-import { type Pipeline, type RoleProcess, startPipeline } from '../tests/support/pipeline.ts';
-import { namesOf } from '../tests/support/users.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';
@@ -41,7 +36,7 @@ const IN_A_ROW = 10;
 const PATIENCE_MS = 20_000;
 
 /** Seconds from the kill until what was written is visible without delay again. */
-async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RoleProcess): Promise<number> {
+async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RunningRole): Promise<number> {
   const observer = await observeView(pipeline);
   let count = 0;
   const writing = load.write(PER_SECOND, 9, (one) => {
@@ -55,7 +50,7 @@ async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RoleProcess
 }
 
 /** Seconds from the kill until it answers as before. @throws when it does not within 20 s */
-async function untilAnswering(url: string, load: Load, victim: RoleProcess): Promise<number> {
+async function untilAnswering(url: string, load: Load, victim: RunningRole): Promise<number> {
   const writing = load.write(PER_SECOND, 7);
   await delay(1_500);
   const { exited } = victim;
@@ -84,54 +79,21 @@ async function untilAnswering(url: string, load: Load, victim: RoleProcess): Pro
 }
 
 const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
-const pipeline = await startPipeline();
-const issuer = await startIssuer();
+const pipeline = await startPipeline({ pages: { 'self-view': [] } });
 try {
   await seedSellers(pipeline.source, SELLERS);
   await insertGigs(pipeline.view, seller(1, SELLERS).gigs);
-  await pipeline.postgres.createDatabase('self_view');
-  const users = namesOf('self_view');
-  await migratePage('self-view', pipeline.postgres.url('self_view'), 'none', silentLog, { users });
-  const [sourcePort, gigPort, selfViewPort] = [await freePort(), await freePort(), await freePort()];
   const supervised = { restart: SUPERVISOR };
   const session = { ...supervised, env: { TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) } };
-  const tokens = {
-    TC_JWKS_URL: issuer.jwksUrl,
-    TC_JWT_ISSUER: issuer.issuer,
-    TC_JWT_AUDIENCE: issuer.audience,
-  };
-  const noKafka = { TC_KAFKA_BROKERS: undefined };
   const relay = await pipeline.relay('relay', supervised);
   const projector = await pipeline.projector('projector', session);
-  const source = await pipeline.startRole('top-clients', 'top-clients', {
-    ...supervised,
-    env: {
-      ...noKafka,
-      ...tokens,
-      TC_PORT: String(sourcePort),
-      // One address asks again and again until it is answered.
-      TC_REQUESTS_PER_MINUTE: '0',
-      TC_CALLER_KEY: CALLER_KEY,
-      TC_DATABASE_URL: pipeline.postgres.url('source'),
-    },
-  });
-  const page = (name: string, port: number, env: Readonly<Record<string, string>>) =>
-    pipeline.startRole(name, 'page-server', {
-      ...supervised,
-      env: { ...noKafka, TC_PORT: String(port), TC_SOURCE_URL: `http://127.0.0.1:${sourcePort}`, ...env },
-    });
-  const gig = await page('gig', gigPort, {
-    TC_PAGE: 'gig',
-    TC_DATABASE_URL: pipeline.postgres.url('gig'),
-    TC_SOURCE_CREDENTIAL: credential('gig'),
-  });
-  const selfView = await page('self-view', selfViewPort, {
-    ...tokens,
-    TC_PAGE: 'self-view',
-    TC_DATABASE_URL: pipeline.postgres.url('self_view'),
-    TC_TOKEN_URL: issuer.tokenUrl,
-    TC_SOURCE_CREDENTIAL: credential('self-view'),
-  });
+  // One address asks again and again until it is answered.
+  const source = await pipeline.start(
+    { role: 'top-clients', env: { TC_REQUESTS_PER_MINUTE: 0 } },
+    supervised,
+  );
+  const gig = await pipeline.start({ role: 'page-server', page: 'gig' }, supervised);
+  const selfView = await pipeline.start({ role: 'page-server', page: 'self-view' }, supervised);
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
   // Cold processes and a cold broker are behind before anything is killed.
   await load.write(PER_SECOND, WARM_UP_SECONDS);
@@ -146,14 +108,10 @@ try {
     await measure('relay, alone', () => untilCaughtUp(pipeline, load, relay));
     await measure('projector, alone', () => untilCaughtUp(pipeline, load, projector));
     await measure('top-clients', () =>
-      untilAnswering(`http://127.0.0.1:${sourcePort}/v1/sellers/1/top-clients`, load, source),
+      untilAnswering(`${source.url}/v1/sellers/1/top-clients`, load, source),
     );
-    await measure('page-server of the gig page', () =>
-      untilAnswering(`http://127.0.0.1:${gigPort}/gigs/1`, load, gig),
-    );
-    await measure('page-server of self-view', () =>
-      untilAnswering(`http://127.0.0.1:${selfViewPort}/`, load, selfView),
-    );
+    await measure('page-server of the gig page', () => untilAnswering(`${gig.url}/gigs/1`, load, gig));
+    await measure('page-server of self-view', () => untilAnswering(`${selfView.url}/`, load, selfView));
   }
   const standby = await pipeline.relay('relay-2', supervised);
   for (let run = 1; run <= runs; run++) {
@@ -181,7 +139,6 @@ try {
   writeFileSync(join(folder, 'recovery-roles.json'), `${JSON.stringify(results, null, 2)}\n`);
   writeFileSync(join(folder, 'recovery-roles.md'), report);
 } finally {
-  await issuer.close();
   await pipeline.stop();
   await release();
 }

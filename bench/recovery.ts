@@ -1,6 +1,7 @@
 /** How long after kill -9 everything is visible again without delay, under steady writes and a supervisor. */
 import { setTimeout as delay } from 'node:timers/promises';
-import type { Pipeline, RoleProcess } from '../tests/support/pipeline.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView, type Seen } from './observer.ts';
 
@@ -43,7 +44,7 @@ export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: numb
 async function recovery(
   pipeline: Pipeline,
   load: Load,
-  victim: RoleProcess,
+  victim: RunningRole,
   seconds: number,
 ): Promise<number> {
   await load.write(PER_SECOND, 4);

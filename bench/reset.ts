@@ -2,9 +2,10 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
+import type { Pipeline } from '../services/local-stack/pipeline.ts';
+import { until } from '../services/local-stack/until.ts';
 import { LOCK_CLASS } from '../services/outbox-relay/lease.ts';
 import { emptySource } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
-import { type Pipeline, until } from '../tests/support/pipeline.ts';
 
 /** Empties the source, the topic and the view. No role may run. */
 export async function emptyEverything(pipeline: Pipeline): Promise<void> {

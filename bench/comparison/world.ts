@@ -3,36 +3,30 @@
  * server a variant, all of them on the same data.
  */
 
-import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
-import { openKafka } from '#platform/kafka/client.ts';
-import { ensureTopic } from '#platform/kafka/topics.ts';
-import { silentLog } from '#platform/log.ts';
-import { openPool, type Pool } from '#platform/postgres.ts';
+import type { Pool } from '#platform/postgres.ts';
 import { openDelayProxy } from '../../services/demo/delay-proxy.ts';
-import { startKafka } from '../../services/local-stack/kafka.ts';
+import { type LocalSystem, startLocalSystem } from '../../services/local-stack/local-system.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-stack/process.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
+import type { ManagedProcess } from '../../services/local-stack/process.ts';
+import {
+  describeRole,
+  describeSystem,
+  nameOf,
+  type RoleDeclaration,
+  type SystemDeclaration,
+} from '../../services/local-stack/system.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { clientsOf, seller } from '../../services/seed/sellers.ts';
 import { addClients } from '../../services/seed/source.ts';
-import { CALLER_KEY, credential } from '../../tests/support/callers.ts';
-import { startIssuer } from '../../tests/support/issuer.ts';
-import { until } from '../../tests/support/pipeline.ts';
-import { asItsUser, makeUsers, namesOf } from '../../tests/support/users.ts';
 import { ranksWithClients, sellersByRank } from './sample.ts';
 import { type ConditionName, type PageName, SLOW_MS, VARIANTS, type VariantName } from './variants.ts';
 
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const VIEWS = ['asynchronous', 'hybrid'] as const;
 /** One visited seller in so many: the others lend related gigs, and choice among those with and without clients. */
 const SELLERS_PER_VISITED = 4;
@@ -73,129 +67,89 @@ export interface WorldOptions {
   readonly log: (message: string) => void;
 }
 
-/** @throws what a part throws that does not start; what had been started is stopped again */
-export async function startWorld(options: WorldOptions): Promise<World> {
-  const folder = await mkdtemp(join(tmpdir(), 'top-clients-bench-'));
-  const running: { stop(): Promise<unknown> }[] = [
-    { stop: () => rm(folder, { recursive: true, force: true }) },
+const QUIET = { TC_LOG_LEVEL: 'warn' };
+/** Only what is measured is written. */
+const SOURCE: RoleDeclaration = { role: 'top-clients', env: { ...QUIET, TC_CANARY_INTERVAL_MS: 0 } };
+const serverName = (page: PageName, variant: VariantName) => `${page}-${variant}`;
+
+function declare({ pages, variants }: WorldOptions): SystemDeclaration {
+  const feeding: RoleDeclaration[] = [
+    { role: 'outbox-relay', env: QUIET },
+    ...pages.flatMap((page) =>
+      VIEWS.map(
+        (delivery): RoleDeclaration => ({
+          role: 'projector',
+          name: `projector-${page}-${delivery}`,
+          page,
+          delivery,
+          env: QUIET,
+        }),
+      ),
+    ),
   ];
-  try {
-    return await start(options, folder, running);
-  } catch (err) {
-    await stopInReverse(running);
-    throw err;
-  }
+  const serving = pages.flatMap((page) =>
+    variants.map(
+      (variant): RoleDeclaration => ({
+        role: 'page-server',
+        name: serverName(page, variant),
+        page,
+        ...VARIANTS[variant],
+        env: {
+          ...QUIET,
+          // All of the load comes from one address.
+          TC_CONNECTIONS: 2_000,
+          TC_CONNECTIONS_PER_CLIENT: 1_000,
+          TC_REQUESTS_IN_FLIGHT: 1_000,
+          TC_REQUESTS_PER_CLIENT: 1_000,
+        },
+      }),
+    ),
+  );
+  return {
+    pages: Object.fromEntries(pages.map((page) => [page, VIEWS.map((delivery) => ({ delivery }))])),
+    roles: [feeding, serving],
+  };
 }
 
-async function start(
-  options: WorldOptions,
-  folder: string,
-  running: { stop(): Promise<unknown> }[],
-): Promise<World> {
-  const { pages, log } = options;
-  // The default is too few for fifteen page servers at once.
-  const postgres = await startPostgres({
-    dataDir: join(folder, 'postgres'),
-    settings: { max_connections: 400 },
-  });
-  running.push(postgres);
-  const kafka = await startKafka({ dataDir: join(folder, 'kafka') });
-  running.push(kafka);
-  const issuer = await startIssuer();
-  running.push({ stop: () => issuer.close() });
+/** @throws what a part throws that does not start; what had been started is stopped again */
+export async function startWorld(options: WorldOptions): Promise<World> {
+  return startLocalSystem(
+    {
+      // The default is too few for fifteen page servers at once.
+      postgres: { settings: { max_connections: 400 } },
+      run: { heap: 'unlimited' },
+    },
+    (local) => openWorld(local, options),
+  );
+}
 
-  await Promise.all(['source', ...pages].map((name) => postgres.createDatabase(name)));
-  await ensureTopic(openKafka('bench', { brokers: [kafka.bootstrap] }, silentLog), {
-    ...SELLER_EVENTS,
-    partitions: SELLER_EVENTS.defaultPartitions,
-    replication: 1,
-  });
-  await makeUsers(postgres, ['source', ...pages]);
-  await migrateSource(postgres.url('source'), silentLog, { users: namesOf('source') });
-  for (const page of pages) {
-    for (const delivery of VIEWS)
-      await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog, {
-        users: namesOf(page),
-      });
-  }
-  const pool = (database: string): Pool => {
-    const opened = openPool(
-      {
-        url: postgres.url(database),
-        applicationName: 'bench',
-        maximum: 8,
-        statementTimeoutMs: 120_000,
-        connectTimeoutMs: 10_000,
-      },
-      silentLog,
-    );
-    running.push({ stop: () => opened.end() });
-    return opened;
+async function openWorld(local: LocalSystem, options: WorldOptions): Promise<World> {
+  const { pages, log } = options;
+  const declaration = declare(options);
+  await local.reserve(nameOf(SOURCE), ...declaration.roles.flat().map(nameOf));
+  const addresses = { ...local.addresses, host: '127.0.0.1' };
+  const system = describeSystem(declaration, addresses);
+  await local.prepare(system);
+  const limits = {
+    applicationName: 'bench',
+    maximum: 8,
+    statementTimeoutMs: 120_000,
+    connectTimeoutMs: 10_000,
   };
-  const source = pool('source');
-  const databases = new Map(pages.map((page) => [page, pool(page)]));
+  const source = local.pool('source', limits);
+  const databases = new Map(pages.map((page) => [page, local.pool(page, limits)]));
 
   log('filling the databases');
   const { ranked, withClients } = await fill(options, source, databases);
 
-  const role = async (name: string, program: string, env: Readonly<Record<string, string | number>>) => {
-    const healthPort = await freePort();
-    const started = await startProcess({
-      name,
-      command: process.execPath,
-      args: [MAIN, program],
-      cwd: folder,
-      env: {
-        NODE_OPTIONS: undefined,
-        NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
-        TC_HEALTH_PORT: String(healthPort),
-        TC_LOG_LEVEL: 'warn',
-        ...Object.fromEntries(
-          Object.entries(asItsUser(program, env)).map(([key, value]) => [key, String(value)]),
-        ),
-      },
-      logFile: join(folder, `${name}.log`),
-      readyUrl: `http://127.0.0.1:${healthPort}/readyz`,
-      readyTimeoutMs: 60_000,
-      // Kafka's end must not be theirs: a relay or projector that gives up comes back, as on a cluster.
-      ...(program === 'outbox-relay' || program === 'projector'
-        ? { restart: { max: 1_000, maxDelayMs: 1_000 } }
-        : {}),
-    });
-    running.push(started);
-    return { started, healthPort };
-  };
-
-  const publicSource = await freePort();
+  const publicSource = addresses.port(nameOf(SOURCE));
   const innerSource = await freePort();
-  const startSource = async (port: number): Promise<ManagedProcess> =>
-    (
-      await role('top-clients', 'top-clients', {
-        TC_PORT: port,
-        TC_DATABASE_URL: postgres.url('source'),
-        TC_JWKS_URL: issuer.jwksUrl,
-        TC_JWT_ISSUER: issuer.issuer,
-        TC_JWT_AUDIENCE: issuer.audience,
-        TC_CALLER_KEY: CALLER_KEY,
-        // Only what is measured is written.
-        TC_CANARY_INTERVAL_MS: 0,
-      })
-    ).started;
+  const startSource = (port: number): Promise<ManagedProcess> =>
+    local.start(describeRole(SOURCE, { ...addresses, port: () => port }));
   let sourceProcess: ManagedProcess | null = await startSource(publicSource);
-  await role('outbox-relay', 'outbox-relay', {
-    TC_DATABASE_URL: postgres.url('source'),
-    TC_KAFKA_BROKERS: kafka.bootstrap,
-  });
-  for (const page of pages) {
-    for (const delivery of VIEWS) {
-      await role(`projector-${page}-${delivery}`, 'projector', {
-        TC_PAGE: page,
-        TC_DELIVERY: delivery,
-        TC_DATABASE_URL: postgres.url(page),
-        TC_KAFKA_BROKERS: kafka.bootstrap,
-      });
-    }
-  }
+  const [feeding, serving] = system.roles.map((group) => group.map((one) => [one]));
+  // Kafka's end must not be theirs: a relay or projector that gives up comes back, as on a cluster.
+  await local.startAll(feeding!, { restart: { max: 1_000, maxDelayMs: 1_000 } });
   const settle = () => caughtUp(source, databases);
   log('building the views');
   await settle();
@@ -203,40 +157,18 @@ async function start(
   for (const opened of [source, ...databases.values()]) await opened.query('vacuum full analyze');
   await source.query('checkpoint');
 
-  const servers = new Map<string, PageServer>();
-  for (const page of pages) {
-    for (const variant of options.variants) {
-      const port = await freePort();
-      const { delivery, parallel } = VARIANTS[variant];
-      const { started, healthPort } = await role(`${page}-${variant}`, 'page-server', {
-        TC_PAGE: page,
-        TC_DELIVERY: delivery,
-        ...(parallel === undefined ? {} : { TC_PARALLEL: String(parallel) }),
-        TC_PORT: port,
-        TC_HOST: '127.0.0.1',
-        // All of the load comes from one address.
-        TC_CONNECTIONS: 2_000,
-        TC_CONNECTIONS_PER_CLIENT: 1_000,
-        TC_REQUESTS_IN_FLIGHT: 1_000,
-        TC_REQUESTS_PER_CLIENT: 1_000,
-        TC_DATABASE_URL: postgres.url(page),
-        TC_SOURCE_URL: `http://127.0.0.1:${publicSource}`,
-        TC_SOURCE_CREDENTIAL: credential(page),
-      });
-      servers.set(`${page}/${variant}`, {
-        url: `http://127.0.0.1:${port}`,
+  const servers = new Map(
+    (await local.startAll(serving!)).map((started): [string, PageServer] => [
+      started.name,
+      {
+        url: `http://127.0.0.1:${addresses.port(started.name)}`,
         get pid() {
           return started.pid;
         },
-        counters: async () => {
-          const answer = await fetch(`http://127.0.0.1:${healthPort}/metrics`, {
-            signal: AbortSignal.timeout(10_000),
-          });
-          return countersOf(await answer.text());
-        },
-      });
-    }
-  }
+        counters: async () => countersOf(await started.metrics()),
+      },
+    ]),
+  );
 
   async function killSource(): Promise<void> {
     await sourceProcess?.stop();
@@ -274,21 +206,21 @@ async function start(
         });
     },
     'kafka-down': async () => {
-      const exited = kafka.exited;
-      kafka.kill('SIGKILL');
+      const { exited } = local.kafka;
+      local.kafka.kill('SIGKILL');
       await exited;
-      return () => kafka.restart();
+      return () => local.kafka.restart();
     },
   };
 
   return {
-    postgres,
+    postgres: local.postgres.source,
     ranked,
     withClients,
     onFirstPage: await firstPage(databases.get('search'), withClients),
     source,
     server(page, variant) {
-      const found = servers.get(`${page}/${variant}`);
+      const found = servers.get(serverName(page, variant));
       if (!found) throw new Error(`there is no server of ${page} under ${variant}`);
       return found;
     },
@@ -305,7 +237,7 @@ async function start(
       };
     },
     bytes: () => bytesOf(source, databases),
-    stop: () => stopInReverse(running.splice(0)),
+    stop: local.stop,
   };
 }
 

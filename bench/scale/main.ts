@@ -11,10 +11,10 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { takeLock } from '../../services/local-stack/folder-lock.ts';
-import { freePort } from '../../services/local-stack/ports.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { seller } from '../../services/seed/sellers.ts';
-import { type Pipeline, startPipeline, until } from '../../tests/support/pipeline.ts';
 import { attack, prepareVegeta } from '../comparison/vegeta.ts';
 import { fillOutbox } from '../load.ts';
 import { environment, watchOthers } from '../machine.ts';
@@ -74,19 +74,9 @@ async function page(pipeline: Pipeline, sellers: number, seconds: number): Promi
     await insertGigs(pipeline.view, shown.slice(at, at + 500).map(firstGig));
   }
   await pipeline.view.query('vacuum analyze');
-  const port = await freePort();
-  const server = await pipeline.startRole('page', 'page-server', {
-    env: {
-      TC_PAGE: 'gig',
-      TC_PORT: String(port),
-      TC_DATABASE_URL: pipeline.postgres.url('gig'),
-      TC_KAFKA_BROKERS: undefined,
-      // Nobody is there; an asynchronous page does not ask.
-      TC_SOURCE_URL: 'http://127.0.0.1:1',
-    },
-  });
+  const server = await pipeline.start({ role: 'page-server', name: 'page', page: 'gig' });
   const paths = visited.map((id) => `/gigs/${id}`);
-  const url = `http://127.0.0.1:${port}`;
+  const { url } = server;
   const folder = join(pipeline.folder, 'vegeta');
   try {
     await attack(url, paths, { workers: 16 }, 5, folder);

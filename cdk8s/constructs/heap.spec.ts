@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { oldSpaceOption } from './heap.ts';
+import { oldSpaceMiB } from './heap.ts';
 
 test.each([
   ['256Mi', 192],
@@ -9,5 +9,5 @@ test.each([
   ['1.5Gi', 1_152],
 ])('of %s the heap gets %i MiB', (memory, mebibytes) => {
   const resources = { requests: { cpu: '1', memory }, limits: { memory } };
-  expect(oldSpaceOption(resources)).toBe(`--max-old-space-size=${mebibytes}`);
+  expect(oldSpaceMiB(resources)).toBe(mebibytes);
 });

@@ -5,8 +5,8 @@ import type { Resources } from '../api/shared.ts';
 const OLD_SPACE = 0.75;
 
 /**
- * V8's option for the size of its heap, in MiB: left alone it grows towards what the node has, and the container
+ * The size of V8's old generation in a container, in MiB: left alone it grows towards what the node has, and the container
  * is killed before it collects.
  */
-export const oldSpaceOption = ({ limits }: Resources): string =>
-  `--max-old-space-size=${Math.floor((OLD_SPACE * amountOf(limits.memory)) / 2 ** 20)}`;
+export const oldSpaceMiB = ({ limits }: Resources): number =>
+  Math.floor((OLD_SPACE * amountOf(limits.memory)) / 2 ** 20);

@@ -1,6 +1,7 @@
+import { heapFlags } from '#contracts/v8-flags.ts';
 import type { Resources } from '../api/shared.ts';
 import { type Platform, PORTS } from '../platform.ts';
-import { oldSpaceOption } from './heap.ts';
+import { oldSpaceMiB } from './heap.ts';
 import { accountOf, podLabelsOf, selectorOf } from './labels.ts';
 
 export type EnvironmentVariable =
@@ -86,10 +87,11 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     { name: 'tmp', mountPath: '/tmp', source: { emptyDir: { sizeLimit: '64Mi' } } },
     ...(pod.volumes ?? []),
   ];
-  const nodeOptions = [
-    ...(pod.semiSpaceMiB ? [`--max-semi-space-size=${pod.semiSpaceMiB}`, '--v8-pool-size=1'] : []),
-    oldSpaceOption(pod.resources),
-  ].join(' ');
+  // V8's other flags are in the image's entry point, the same for all: NODE_OPTIONS does not take them.
+  const nodeOptions = heapFlags({
+    oldSpaceMiB: oldSpaceMiB(pod.resources),
+    semiSpaceMiB: pod.semiSpaceMiB,
+  }).join(' ');
   const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
     httpGet: { path, port: 'health' },
     periodSeconds,

@@ -5,7 +5,7 @@ import type { Clock } from '#platform/clock.ts';
 import { listen } from '#platform/listen.ts';
 import { type Log, silentLog } from '#platform/log.ts';
 import { type Metrics, openMetrics } from '#platform/metrics.ts';
-import { identityConfig } from '../../tests/support/identity.ts';
+import { identityConfig } from './testing/identity.ts';
 import { type Identity, openIdentity } from './verifier.ts';
 
 const MINUTE = 60_000;

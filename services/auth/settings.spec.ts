@@ -1,10 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { identityConfig } from '../../tests/support/identity.ts';
 import { role as pageServer } from '../page-server/main.ts';
 import { role as source } from '../top-clients/main.ts';
 import { IDENTITY_SETTINGS, OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from './settings.ts';
+import { identityConfig } from './testing/identity.ts';
 import { openIdentity } from './verifier.ts';
 
 const ISSUER = { jwksUrl: 'https://login.example.com/keys', issuer: 'i', audience: 'a' };

@@ -3,8 +3,8 @@ import { SignJWT } from 'jose';
 import { SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { identityConfig } from '../../tests/support/identity.ts';
-import { startIssuer, type TestIssuer } from '../../tests/support/issuer.ts';
+import { startIssuer, type TestIssuer } from '../local-stack/issuer.ts';
+import { identityConfig } from './testing/identity.ts';
 import { type Identity, openIdentity } from './verifier.ts';
 
 const releases: (() => Promise<void>)[] = [];

@@ -1,27 +1,54 @@
-import type { Caller } from '#contracts/callers.ts';
-import {
-  type DatabaseProgram,
-  type DatabaseUser,
-  USER_OF_PROGRAM,
-  userName,
-  usersOf,
-} from '#contracts/database-users.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import type { Database, DatabaseUser } from '#contracts/database-users.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
+import {
+  type Addresses,
+  describeSystem,
+  type RoleDeclaration,
+  type System,
+  type SystemDeclaration,
+} from '../local-stack/system.ts';
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
 import type { DemoOptions } from './options.ts';
 
-export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
-export type DatabaseName = (typeof DATABASES)[number];
+/** How the gig page is shown beside itself in the lab. */
+const variant = (
+  name: VariantName,
+  how: { delivery: 'off' | 'synchronous' | 'hybrid'; parallel?: boolean },
+): RoleDeclaration => ({ role: 'page-server', name: `lab-${name}`, page: 'gig', ...how });
 
-/** One process: `node services/main.ts <role> <args>`. */
-export interface RoleProcess {
-  /** Of its log file and in messages; unique. */
-  readonly name: string;
-  readonly role: string;
-  readonly args: readonly string[];
-  readonly healthPort: number;
-}
+const DEMO: SystemDeclaration = {
+  pages: {
+    gig: [{ delivery: 'asynchronous' }, { delivery: 'hybrid' }],
+    user: [{ delivery: 'asynchronous' }],
+    search: [{ delivery: 'asynchronous' }],
+    'self-view': [],
+  },
+  roles: [
+    [
+      { role: 'top-clients', env: { TC_DATABASE_POOL: 8 } },
+      { role: 'outbox-relay' },
+      { role: 'projector', page: 'gig' },
+      { role: 'projector', page: 'user' },
+      { role: 'projector', page: 'search' },
+      { role: 'projector', page: 'gig', delivery: 'hybrid' },
+    ],
+    [
+      { role: 'page-server', page: 'gig' },
+      { role: 'page-server', page: 'user' },
+      { role: 'page-server', page: 'search' },
+      { role: 'page-server', page: 'self-view' },
+      variant('off', { delivery: 'off' }),
+      variant('serial', { delivery: 'synchronous', parallel: false }),
+      variant('parallel', { delivery: 'synchronous', parallel: true }),
+      variant('hybrid', { delivery: 'hybrid' }),
+    ],
+    [
+      { role: 'watch-view', page: 'gig' },
+      { role: 'watch-view', page: 'user' },
+      { role: 'watch-view', page: 'search' },
+    ],
+  ],
+};
 
 /** What the processes have to know of their surroundings. */
 export interface Surroundings {
@@ -32,152 +59,33 @@ export interface Surroundings {
   /** That pages' credentials are made from. */
   readonly callerKey: string;
   /** The address of a database for a user of it; for the owner when none is named. */
-  database(name: DatabaseName, user?: DatabaseUser): string;
+  database(name: Database, user?: DatabaseUser): string;
 }
 
-/** The roles that make traces. */
-const TRACED = new Set(['top-clients', 'outbox-relay', 'projector', 'page-server']);
-
-const flags = (settings: Readonly<Record<string, string | number>>): string[] =>
-  Object.entries(settings).flatMap(([name, value]) => [`--${name}`, String(value)]);
-
-/** What has to be done once before the roles start, each safe to repeat. */
-export function migrations({ brokers, database }: Surroundings): { name: string; args: string[] }[] {
-  const target = (name: string, settings: Record<string, string>) => ({
-    name: `migrate-${name}`,
-    args: flags({ target: name, ...settings }),
-  });
-  /** The owner's work, which also gives each user of the database what it needs. */
-  const ofDatabase = (name: string, of: DatabaseName, settings: Record<string, string> = {}) =>
-    target(name, {
-      'database-url': database(of),
-      ...Object.fromEntries(usersOf(of).map((user) => [`${user}-user`, userName(user, of)])),
-      ...settings,
-    });
-  const hybrid = ofDatabase('gig', 'gig', { delivery: 'hybrid' });
-  return [
-    target('topics', { 'kafka-brokers': brokers }),
-    ofDatabase('source', 'source'),
-    ofDatabase('gig', 'gig'),
-    { ...hybrid, name: 'migrate-gig-hybrid' },
-    ofDatabase('user', 'user'),
-    ofDatabase('search', 'search'),
-    ofDatabase('self-view', 'self_view'),
-  ];
-}
-
-export const seedArgs = ({ database }: Surroundings, sellers: number): string[] =>
-  flags({
-    sellers,
-    'source-database-url': database('source'),
-    'gig-database-url': database('gig'),
-    'user-database-url': database('user'),
-    'search-database-url': database('search'),
-    'self-view-database-url': database('self_view'),
-  });
+/** Where everything of the demo is: pages ask for the source where the lab can slow it. */
+export const addressesIn = ({ ports, brokers, database, ...around }: Surroundings): Addresses => ({
+  ...around,
+  database: (name, user) => (user === 'owner' ? database(name) : database(name, user)),
+  brokers: () => brokers,
+  source: () => innerUrl(ports['delay-proxy']),
+  port: (name) => ports[name as PortName],
+  healthPort: (name) => ports[`health-${name}` as PortName],
+  publicUrls: {
+    gig: publicUrl(ports.gig),
+    user: publicUrl(ports.user),
+    search: publicUrl(ports.search),
+    'self-view': publicUrl(ports['self-view']),
+  },
+  issuer: {
+    jwksUrl: `${innerUrl(ports.lab)}/.well-known/jwks.json`,
+    issuer: publicUrl(ports.lab),
+    audience: AUDIENCE,
+    tokenUrl: `${innerUrl(ports.lab)}/token`,
+  },
+});
 
 /**
- * Every process of the demo beside PostgreSQL and Kafka, in the order in which they start, group by group: what is
- * in a group starts and stops together.
+ * The demo beside PostgreSQL and Kafka. Its groups of processes: source and what feeds the views, pages, and who watches
+ * the views.
  */
-export function roleProcesses(around: Surroundings): readonly (readonly RoleProcess[])[] {
-  const { ports, host, brokers, otlp, callerKey } = around;
-  const addressFor = (program: DatabaseProgram, name: DatabaseName) => {
-    const user = USER_OF_PROGRAM[program];
-    return user === 'owner' ? around.database(name) : around.database(name, user);
-  };
-  // Who looks at a demo wants to see what they did, not one request in a hundred.
-  const traces = otlp ? { 'otel-exporter-otlp-endpoint': otlp, 'otel-traces-sampler-arg': 1 } : {};
-  const process = (
-    name: string,
-    role: string,
-    settings: Readonly<Record<string, string | number>>,
-  ): RoleProcess => {
-    const healthPort = ports[`health-${name}` as PortName];
-    const tracing = TRACED.has(role) ? traces : {};
-    return {
-      name,
-      role,
-      healthPort,
-      args: flags({ ...settings, ...tracing, 'health-port': healthPort, 'health-host': '127.0.0.1' }),
-    };
-  };
-  const tokens = {
-    'jwks-url': `${innerUrl(ports.lab)}/.well-known/jwks.json`,
-    'jwt-issuer': publicUrl(ports.lab),
-    'jwt-audience': AUDIENCE,
-  };
-  const projector = (page: 'gig' | 'user' | 'search', delivery: 'asynchronous' | 'hybrid' = 'asynchronous') =>
-    process(delivery === 'hybrid' ? `projector-${page}-hybrid` : `projector-${page}`, 'projector', {
-      page,
-      delivery,
-      'database-url': addressFor('projector', page),
-      'kafka-brokers': brokers,
-    });
-  const watcher = (page: 'gig' | 'user' | 'search') =>
-    process(`watch-${page}`, 'watch-view', {
-      page,
-      'database-url': addressFor('watch-view', page),
-      'source-database-url': addressFor('watch-view', 'source'),
-      'kafka-brokers': brokers,
-    });
-  // Pages ask for the source where the lab can slow it.
-  const page = (
-    name: string,
-    port: number,
-    settings: Readonly<Record<string, string | number>> & { readonly page: Caller },
-  ) =>
-    process(name, 'page-server', {
-      port,
-      host,
-      'source-url': innerUrl(ports['delay-proxy']),
-      'source-credential': credentialOf(callerKey, settings.page),
-      'gig-url': publicUrl(ports.gig),
-      'user-url': publicUrl(ports.user),
-      'search-url': publicUrl(ports.search),
-      'self-view-url': publicUrl(ports['self-view']),
-      ...settings,
-    });
-  const variant = (name: VariantName, settings: Readonly<Record<string, string>>) =>
-    page(`lab-${name}`, ports[`lab-${name}` as PortName], {
-      page: 'gig',
-      'database-url': addressFor('page-server', 'gig'),
-      ...settings,
-    });
-  return [
-    [
-      process('top-clients', 'top-clients', {
-        port: ports['top-clients'],
-        host,
-        'database-url': addressFor('top-clients', 'source'),
-        'database-pool': 8,
-        'caller-key': callerKey,
-        ...tokens,
-      }),
-      process('outbox-relay', 'outbox-relay', {
-        'database-url': addressFor('outbox-relay', 'source'),
-        'kafka-brokers': brokers,
-      }),
-      projector('gig'),
-      projector('user'),
-      projector('search'),
-      projector('gig', 'hybrid'),
-    ],
-    [
-      page('gig', ports.gig, { page: 'gig', 'database-url': addressFor('page-server', 'gig') }),
-      page('user', ports.user, { page: 'user', 'database-url': addressFor('page-server', 'user') }),
-      page('search', ports.search, { page: 'search', 'database-url': addressFor('page-server', 'search') }),
-      page('self-view', ports['self-view'], {
-        page: 'self-view',
-        'database-url': addressFor('page-server', 'self_view'),
-        'token-url': `${innerUrl(ports.lab)}/token`,
-        ...tokens,
-      }),
-      variant('off', { delivery: 'off' }),
-      variant('serial', { delivery: 'synchronous', parallel: 'false' }),
-      variant('parallel', { delivery: 'synchronous', parallel: 'true' }),
-      variant('hybrid', { delivery: 'hybrid' }),
-    ],
-    [watcher('gig'), watcher('user'), watcher('search')],
-  ];
-}
+export const describeDemo = (around: Surroundings): System => describeSystem(DEMO, addressesIn(around));

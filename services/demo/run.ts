@@ -5,6 +5,8 @@ import { userName } from '#contracts/database-users.ts';
 import { openIssuer } from '../issuer/issuer.ts';
 import { GrafanaMissing } from '../local-stack/grafana.ts';
 import { PrometheusMissing } from '../local-stack/prometheus.ts';
+import { describeSeed, type System } from '../local-stack/system.ts';
+import { together } from '../local-stack/together.ts';
 import { type Ports, portsFrom, publicUrl } from './addresses.ts';
 import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
@@ -14,7 +16,7 @@ import type { MetricsState } from './lab/prometheus-api.ts';
 import { openLab } from './lab/server.ts';
 import type { DemoOptions } from './options.ts';
 import { preflight } from './preflight.ts';
-import { migrations, roleProcesses, type Surroundings, seedArgs } from './roles.ts';
+import { addressesIn, describeDemo, type Surroundings } from './roles.ts';
 import { Supervisor } from './supervisor.ts';
 import { startTraffic } from './traffic.ts';
 import { untilViewsEqualSource } from './views.ts';
@@ -96,7 +98,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     };
     const [postgres, kafka] = await step(
       'PostgreSQL and Kafka',
-      settled([
+      together([
         supervisor.postgres(ports.postgres),
         supervisor.kafka(ports.kafka, ports['kafka-controller']),
       ] as const),
@@ -109,11 +111,12 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       callerKey: randomBytes(32).toString('base64url'),
       database: (name, user) => postgres.url(name, user && userName(user, name)),
     };
+    const system = describeDemo(around);
 
     supervisor.nextGroup();
     let metrics: MetricsState = { state: 'starting' };
     // Beside everything else: nobody waits for it, and without it the demo is as good as before.
-    const metricsUp = startMetrics(around).then((state) => {
+    const metricsUp = startMetrics(system).then((state) => {
       metrics = state;
       return state;
     });
@@ -135,13 +138,13 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     await step(
       'schemas and topic',
       // Two migrations of one database wait for each other; the rest is short.
-      settled(migrations(around).map(({ name, args }) => supervisor.task(name, 'migrate', args))),
+      together(system.migrations.map((one) => supervisor.task(one))),
     );
-    const [pipeline, pages, watchers] = roleProcesses(around);
+    const [pipeline, pages, watchers] = system.roles;
     supervisor.nextGroup();
     const seeding = step(
       folder.reused ? 'sellers are there' : 'sellers, gigs and clients',
-      supervisor.task('seed', 'seed', seedArgs(around, folder.sellers), (line) => {
+      supervisor.task(describeSeed(folder.sellers, addressesIn(around)), (line) => {
         if (line['msg'] === 'seeding') {
           progress(`  … ${withCommas(line['done'] as number)} of ${withCommas(folder.sellers)} sellers`);
         }
@@ -150,7 +153,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     const pipelineUp = step('source of truth, relay, projectors', supervisor.roles(pipeline!));
     supervisor.nextGroup();
     const pagesUp = step('pages', supervisor.roles(pages!));
-    await settled([seeding, pipelineUp, pagesUp]);
+    await together([seeding, pipelineUp, pagesUp]);
     const sum = await step(
       'views equal the source',
       untilViewsEqualSource(
@@ -175,7 +178,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
   }
 
   /** Prometheus, and Grafana when it is wanted; says what cannot be had, and fails never. */
-  async function startMetrics(around: Surroundings): Promise<MetricsState> {
+  async function startMetrics(system: System): Promise<MetricsState> {
     const { host } = options;
     const absent = (err: unknown): MetricsState => {
       const known = err instanceof PrometheusMissing;
@@ -184,7 +187,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     };
     let url: string;
     try {
-      ({ url } = await supervisor.prometheus(host, ports.prometheus, roleProcesses(around).flat()));
+      ({ url } = await supervisor.prometheus(host, ports.prometheus, system.roles.flat()));
     } catch (err) {
       return absent(err);
     }
@@ -203,14 +206,6 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
 }
 
 const firstLine = (err: unknown): string => String(err instanceof Error ? err.message : err).split('\n')[0]!;
-
-/** As Promise.all, but a failure is told only when the others have ended, so that nothing goes on behind our back. */
-async function settled<T extends readonly Promise<unknown>[] | []>(
-  all: T,
-): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
-  await Promise.allSettled(all);
-  return Promise.all(all) as Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }>;
-}
 
 /** The second Ctrl-C. */
 async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>): Promise<void> {

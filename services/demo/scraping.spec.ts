@@ -2,17 +2,17 @@ import { readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { TARGET_LABELS } from '../../dashboards/promql.ts';
 import { portsFrom } from './addresses.ts';
-import { roleProcesses } from './roles.ts';
+import { describeDemo } from './roles.ts';
 import { NAMESPACE, RULES, scraping } from './scraping.ts';
 
-const processes = roleProcesses({
+const processes = describeDemo({
   ports: portsFrom(8080),
   host: '127.0.0.1',
   brokers: '127.0.0.1:1',
   otlp: undefined,
   callerKey: 'k'.repeat(32),
   database: (name) => `postgres://localhost/${name}`,
-}).flat();
+}).roles.flat();
 
 test('every process is scraped where its health port is, under its own name', () => {
   const { targets } = scraping(processes);

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url';
 import type { ScrapeSettings } from '../local-stack/prometheus.ts';
-import type { RoleProcess } from './roles.ts';
+import type { RoleProcess } from '../local-stack/system.ts';
 
 /** The dashboards and the rules, as `make generate` writes them. */
 export const DASHBOARDS = fileURLToPath(new URL('../../dashboards/generated', import.meta.url));

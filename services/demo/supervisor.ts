@@ -2,23 +2,23 @@ import { statSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { userName, usersOf } from '#contracts/database-users.ts';
 import { pause } from '#platform/lifecycle.ts';
+import { DATABASES, makeUsers } from '../local-stack/database-users.ts';
 import { type LocalGrafana, startGrafana } from '../local-stack/grafana.ts';
 import { type LocalKafka, startKafka } from '../local-stack/kafka.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
-import { commandLine, type ManagedProcess, startProcess } from '../local-stack/process.ts';
+import { commandLine } from '../local-stack/process.ts';
 import { type LocalPrometheus, startPrometheus } from '../local-stack/prometheus.ts';
+import { type RunOptions, runRole, runTask } from '../local-stack/run-role.ts';
+import type { RoleProcess, RoleTask } from '../local-stack/system.ts';
 import { innerUrl } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
-import { DATABASES, type RoleProcess } from './roles.ts';
 import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 // Many processes on one machine: none takes more memory, or more threads, than a pod of its own would give it.
-const NODE_FLAGS = ['--max-old-space-size=192', '--max-semi-space-size=4', '--v8-pool-size=1'];
+const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 4 };
 const READY_MS = 60_000;
 /** A role drains in milliseconds; what has not ended by then hangs. */
 const STOP_MS = 6_000;
@@ -75,9 +75,7 @@ export class Supervisor {
       }),
     );
     for (const name of DATABASES) await postgres.createDatabase(name);
-    await postgres.createUsers(
-      DATABASES.flatMap((name) => usersOf(name).map((user) => userName(user, name))),
-    );
+    await makeUsers(postgres, DATABASES);
     return postgres;
   }
 
@@ -128,7 +126,7 @@ export class Supervisor {
   async roles(processes: readonly RoleProcess[]): Promise<void> {
     await Promise.all(
       processes.map(async (one) => {
-        await this.#own(one.name, () => this.#spawn(one));
+        await this.#own(one.name, () => runRole(one, this.#howToRun(one)));
         await this.#untilReady(one);
       }),
     );
@@ -139,15 +137,11 @@ export class Supervisor {
    * @param onLine receives each line it writes, parsed
    * @throws Error with its last lines when it fails
    */
-  async task(
-    name: string,
-    role: string,
-    args: readonly string[],
-    onLine: (line: Record<string, unknown>) => void = () => {},
-  ): Promise<void> {
+  async task(one: RoleTask, onLine: (line: Record<string, unknown>) => void = () => {}): Promise<void> {
+    const { name } = one;
     const logFile = join(this.logs, `${name}.log`);
     const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
-    const starting = this.#spawn({ name, role, args: [...args, '--health-port', '0'] }, () => {});
+    const starting = runTask(one, { ...this.#howToRun(one), log: () => {} });
     const stop = async () => (await starting.catch(() => undefined))?.stop();
     this.push(stop);
     const running = await starting;
@@ -192,32 +186,17 @@ export class Supervisor {
     return running;
   }
 
-  #spawn(
-    { name, role, args, healthPort }: Omit<RoleProcess, 'healthPort'> & { healthPort?: number },
-    log = this.#log,
-  ): Promise<ManagedProcess> {
-    return startProcess({
-      name,
-      command: process.execPath,
-      args: [...NODE_FLAGS, MAIN, role, ...args],
+  #howToRun({ name }: RoleTask): RunOptions {
+    return {
+      logs: this.logs,
       cwd: ROOT,
-      env: {
-        // Settings from the caller's surroundings are meant for other programs.
-        ...Object.fromEntries(
-          Object.keys(process.env)
-            .filter((key) => key.startsWith('TC_'))
-            .map((key) => [key, undefined]),
-        ),
-        NODE_OPTIONS: undefined,
-        NODE_COMPILE_CACHE: this.#compileCache,
-      },
-      logFile: join(this.logs, `${name}.log`),
+      heap: HEAP,
+      compileCache: this.#compileCache,
       ready: (pid) => this.#folder.record(name, pid),
-      ...(healthPort === undefined ? {} : { readyUrl: `${innerUrl(healthPort)}/livez` }),
-      readyTimeoutMs: READY_MS,
+      until: 'alive',
       stopTimeoutMs: STOP_MS,
-      log,
-    });
+      log: this.#log,
+    };
   }
 
   async #untilReady({ name, healthPort }: RoleProcess): Promise<void> {

@@ -1,10 +1,10 @@
 import { CANARY_SELLER } from '#contracts/canary.ts';
+import type { Database } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { sumVersions } from '../top-clients/adapters/postgres/read-states.ts';
-import type { DatabaseName } from './roles.ts';
 
 /** A view that must come to equal the source. */
 const VIEWS = [
@@ -25,11 +25,11 @@ interface Sum {
  * @param onProgress told the share of versions, 0 to 1, that the slowest view has
  */
 export async function untilViewsEqualSource(
-  database: (name: DatabaseName) => string,
+  database: (name: Database) => string,
   onProgress: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Sum> {
-  const open = (name: DatabaseName) =>
+  const open = (name: Database) =>
     openPool(
       {
         url: database(name),

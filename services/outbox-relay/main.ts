@@ -2,7 +2,6 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
-import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions } from '#platform/kafka/topics.ts';
@@ -51,7 +50,6 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics: registry, releases }) {
-    tuneHeap();
     installKafkaCodecs(log, registry);
     const tracing = await openTracing('outbox-relay', config, { log, version, releases });
     const kafka = kafkaSettings(config);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect, test } from '@jest/globals';
-import { startIssuer } from '../../tests/support/issuer.ts';
+import { startIssuer } from '../local-stack/issuer.ts';
 import { freePort } from '../local-stack/ports.ts';
 import { startProcess } from '../local-stack/process.ts';
 

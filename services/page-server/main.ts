@@ -19,7 +19,6 @@ import {
 } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
-import { tuneHeap } from '#platform/heap.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
@@ -121,7 +120,6 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
-    tuneHeap();
     Buffer.poolSize = PAGES_BUFFER_BYTES;
     if (config.pageDeadlineMs < config.sourceDeadlineMs + 100) {
       throw new ConfigError('TC_PAGE_DEADLINE_MS must be at least 100 more than TC_SOURCE_DEADLINE_MS');

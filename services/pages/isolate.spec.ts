@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import { isolationOf, WRITTEN } from '../../tests/support/isolation.ts';
 import { titleOf } from '../seller-portal/command.ts';
 import { newTerms, valuesOfClient } from '../seller-portal/form.ts';
 import { editPage, keptFormPage, listPage, notice, undoForm } from '../seller-portal/templates.ts';
@@ -9,6 +8,7 @@ import { isolate, sentence } from './isolate.ts';
 import { siteOf } from './layout.ts';
 import type { PageClient, Shown } from './page.ts';
 import { searchHtml } from './search/template.ts';
+import { isolationOf, WRITTEN } from './testing/isolation.ts';
 import type { UserProfile } from './user/read.ts';
 import { userHtml } from './user/template.ts';
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { type Collector, startCollector } from '../../tests/support/collector.ts';
+import { type Collector, startCollector } from '../local-stack/collector.ts';
 import { ConfigError } from './config.ts';
 import { Releases } from './lifecycle.ts';
 import { silentLog } from './log.ts';

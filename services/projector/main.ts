@@ -4,7 +4,6 @@ import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
-import { tuneHeap } from '#platform/heap.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { defineRole } from '#platform/role.ts';
@@ -29,7 +28,6 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases, fail }) {
-    tuneHeap();
     installKafkaCodecs(log, metrics);
     const { page, delivery, viewVersion, sessionTimeoutMs } = config;
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });

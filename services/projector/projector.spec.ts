@@ -6,7 +6,7 @@ import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_TRACING } from '#platform/span.ts';
-import { until } from '../../tests/support/pipeline.ts';
+import { until } from '../local-stack/until.ts';
 import type { Bus, BusReader, Message, PartitionEnds } from './bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';

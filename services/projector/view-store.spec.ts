@@ -7,9 +7,9 @@ import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { until } from '../../tests/support/pipeline.ts';
-import { makeUsers, namesOf } from '../../tests/support/users.ts';
+import { makeUsers, namesOf } from '../local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
+import { until } from '../local-stack/until.ts';
 import { migratePage } from '../migrate/main.ts';
 import { OwnershipLost, openViewStore, type ViewStore } from './view-store.ts';
 

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { makeUsers, namesOf } from '../../tests/support/users.ts';
+import { makeUsers, namesOf } from '../local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
 import { migratePage } from '../migrate/main.ts';
 import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';

@@ -2,9 +2,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
-import { identityConfig } from '../../tests/support/identity.ts';
-import { startIssuer, type TestIssuer } from '../../tests/support/issuer.ts';
+import { identityConfig } from '../auth/testing/identity.ts';
 import { type Identity, openIdentity } from '../auth/verifier.ts';
+import { startIssuer, type TestIssuer } from '../local-stack/issuer.ts';
 import { openSignIn, returnAddress, type SignIn } from './sign-in.ts';
 
 let issuer: TestIssuer;

@@ -2,7 +2,6 @@ import { callerKeys, secretText } from '#platform/caller-credential.ts';
 import { databaseUrl, integer, milliseconds, port, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
-import { tuneHeap } from '#platform/heap.ts';
 import { SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
@@ -81,7 +80,6 @@ export const role = defineRole({
     ...TRACING_SETTINGS,
   },
   async start(config, { log, version, metrics, releases }) {
-    tuneHeap();
     const keys = callerKeys({
       TC_CALLER_KEY: config.callerKey,
       TC_CALLER_NEXT_KEY: config.nextCallerKey,

@@ -16,10 +16,10 @@ let world: World | undefined;
 beforeAll(async () => {
   browser = await openBrowser();
   stack = await startStack({
-    flags: {
-      'top-clients': { 'writes-per-minute': 60 },
+    env: {
+      'top-clients': { TC_WRITES_PER_MINUTE: 60 },
       // Journeys are about what is shown, on a machine that may be busy with a compiler; deadlines have their specs.
-      'self-view': { 'page-deadline-ms': 5_000 },
+      'self-view': { TC_PAGE_DEADLINE_MS: 5_000 },
     },
   });
   world = worldOf(stack, browser);

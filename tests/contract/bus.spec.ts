@@ -9,10 +9,10 @@ import { Bell } from '#platform/bell.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { toMessage } from '../../services/outbox-relay/message.ts';
 import type { Batch, Bus } from '../../services/projector/bus.ts';
 import { openKafkaBus } from '../../services/projector/kafka-bus.ts';
-import { until } from '../support/pipeline.ts';
 
 const HOUR_MS = 3_600_000;
 

@@ -16,6 +16,7 @@ import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import {
   ChangeNotifications,
@@ -24,7 +25,6 @@ import {
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
-import { until } from '../support/pipeline.ts';
 
 const SCHEMA = viewSchema('asynchronous', 1);
 let folder: string;

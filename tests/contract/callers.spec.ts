@@ -6,12 +6,12 @@ import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
+import { CALLER_KEY, credential } from '../../services/local-stack/callers.ts';
 import { openMarketplace } from '../../services/smoke/marketplace.ts';
 import { type CallerIdentity, openCallerIdentity } from '../../services/source-client/caller-identity.ts';
 import { openPageReads } from '../../services/source-client/page-reads.ts';
 import { openSourceApi } from '../../services/source-client/source-api.ts';
 import { openTransport } from '../../services/source-client/transport.ts';
-import { CALLER_KEY, credential } from '../support/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const [PREVIOUS, NEXT, FOREIGN] = ['previous', 'next', 'foreign'].map((name) => `${name}-`.repeat(8));

@@ -13,12 +13,12 @@ import {
 } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
+import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
 import { GRANTS, GrantRefused, UserMissing } from '../../services/migrate/grants.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { usersIn } from '../../services/migrate/user-settings.ts';
-import { makeUsers, namesOf } from '../support/users.ts';
 
 const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;
 const VIEWS = [

@@ -23,6 +23,7 @@ import { silentLog } from '#platform/log.ts';
 import { type Metrics, openMetrics } from '#platform/metrics.ts';
 import { openPool } from '#platform/postgres.ts';
 import { NO_TRACING } from '#platform/span.ts';
+import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
@@ -33,7 +34,6 @@ import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { openCallerIdentity } from '../../services/source-client/caller-identity.ts';
 import { openPageReads } from '../../services/source-client/page-reads.ts';
 import { openTransport } from '../../services/source-client/transport.ts';
-import { makeUsers, namesOf } from '../support/users.ts';
 
 const DELIVERIES = {
   asynchronous: { delivery: 'asynchronous', parallel: false },

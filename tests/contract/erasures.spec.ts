@@ -13,6 +13,7 @@ import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
 import { evictErased } from '../../services/page-server/evict-erased.ts';
@@ -35,7 +36,6 @@ import {
 import { viewsIn } from '../../services/view-audit/kept-views.ts';
 import { postgresPageCaches } from '../../services/view-audit/page-caches.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
-import { until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));

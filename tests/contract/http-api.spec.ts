@@ -15,7 +15,7 @@ import {
   Problem,
   type ProblemType,
 } from '../../services/contracts/problems.ts';
-import { credential } from '../support/callers.ts';
+import { credential } from '../../services/local-stack/callers.ts';
 import { type CallAnswer, type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 let bench: SourceBench;

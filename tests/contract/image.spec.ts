@@ -1,11 +1,21 @@
 /** What the image holds (`.dockerignore`, the packages of production) is enough for every role, and is no more. */
 import { execFile } from 'node:child_process';
-import { cpSync, globSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  cpSync,
+  globSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join, matchesGlob } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { V8_FLAGS } from '#contracts/v8-flags.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 const run = promisify(execFile);
@@ -58,12 +68,18 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(app, { recursive: true, force: true }));
 
-const start = (...args: string[]) =>
-  run(process.execPath, ['services/main.ts', ...args], {
+const dockerfile = readFileSync(join(root, 'Dockerfile'), 'utf8').replaceAll('\\\n', ' ');
+const entryPoint = JSON.parse(/^ENTRYPOINT (.*)$/m.exec(dockerfile)![1]!) as string[];
+/** What stands behind Node's name, where code is compiled into the image. */
+const compiling = /COMPILE_CACHE=\S+ \S+\/node\s+(.+?)\s+"\$role" --help/.exec(dockerfile)![1]!.split(/\s+/);
+
+const startWith = (nodeArgs: readonly string[], cache: string, ...args: string[]) =>
+  run(process.execPath, [...nodeArgs, ...args], {
     cwd: app,
-    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: join(app, '.compile-cache') },
+    env: { PATH: process.env['PATH'], NODE_COMPILE_CACHE: join(app, cache) },
     timeout: 30_000,
   });
+const start = (...args: string[]) => startWith(entryPoint.slice(1), '.compile-cache', ...args);
 
 test('every role loads from what the image holds', async () => {
   const { stdout } = await start('--help');
@@ -83,4 +99,12 @@ test('neither specs nor the workbench nor documents are in the image', () => {
       /\.spec\.ts$|\.md$|^(tests|bench|docs|charts)\/|\/(demo|local-stack)\//.test(file),
     ),
   ).toEqual([]);
+});
+
+test('every role runs with the flags of V8, and finds the code that was compiled into the image', async () => {
+  expect(entryPoint).toEqual(['/nodejs/bin/node', ...V8_FLAGS, 'services/main.ts']);
+  await startWith(compiling, '.compiled-there', 'migrate', '--help');
+  await start('migrate', '--help');
+  // Node names the folder after itself and the flags of V8: that of others is passed over.
+  expect(readdirSync(join(app, '.compiled-there'))).toEqual(readdirSync(join(app, '.compile-cache')));
 });

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { METRICS, type MetricName } from '#contracts/metrics.ts';
 import { openMetrics } from '#platform/metrics.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { openOperatorMetrics } from '../../services/operator/metrics.ts';
 import { openWatchMetrics } from '../../services/view-audit/metrics.ts';
 import { type IsolatedRoles, openIsolatedRoles, SELF_VIEW } from '../support/isolated-roles.ts';
-import { until } from '../support/pipeline.ts';
 
 type Owner = (typeof METRICS)[MetricName]['owner'];
 let roles: IsolatedRoles;

@@ -12,6 +12,7 @@ import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import {
   ChangeNotifications,
@@ -20,7 +21,6 @@ import {
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller } from '../../services/seed/sellers.ts';
-import { until } from '../support/pipeline.ts';
 
 const VIEW = { delivery: 'asynchronous', version: 1 } as const;
 const SCHEMA = viewSchema('asynchronous', 1);

@@ -12,14 +12,14 @@ import { viewSchema } from '#pages/projection.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
+import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { Applier } from '../../services/projector/applier.ts';
 import type { Message } from '../../services/projector/bus.ts';
 import { redrive } from '../../services/projector/redrive.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
-import { until } from '../support/pipeline.ts';
-import { makeUsers, namesOf } from '../support/users.ts';
 
 let folder: string;
 let postgres: LocalPostgres;

@@ -12,6 +12,7 @@ import { NO_INVALIDATION_FEED, type PageName, type Statement } from '#pages/page
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, SharedSession, UnfitDatabase } from '#platform/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { acquireLease } from '../../services/outbox-relay/lease.ts';
 import {
   ChangeNotifications,
@@ -25,7 +26,6 @@ import { runCommand } from '../../services/top-clients/app/run-command.ts';
 import { FOREIGN_DEFAULTS, type ForeignPostgres, startForeignPostgres } from '../support/foreign-postgres.ts';
 import { type IsolatedRoles, openIsolatedRoles } from '../support/isolated-roles.ts';
 import { openPoolers, PGBOUNCER_IS_INSTALLED, type PoolMode } from '../support/pgbouncer.ts';
-import { until } from '../support/pipeline.ts';
 
 // Named, so that a run without it says what it did not try.
 const withPooler = PGBOUNCER_IS_INSTALLED ? describe : describe.skip;

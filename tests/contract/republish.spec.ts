@@ -9,12 +9,12 @@ import { decodeEvent } from '#contracts/event-codec.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect as connectTo, type Queryable } from '#platform/postgres.ts';
+import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { growPartitions } from '../../services/republish/growth.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
 import { readProgress } from '../../services/top-clients/adapters/postgres/partition-layout.ts';
-import { makeUsers, namesOf } from '../support/users.ts';
 
 const SELLERS = 60;
 const OPTIONS = { sellersPerSecond: 1_000_000, mostWaiting: 1_000_000, sellersAtATime: 7 };

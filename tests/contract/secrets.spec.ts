@@ -11,13 +11,13 @@ import { silentLog } from '#platform/log.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import type { Role } from '#platform/role.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { until } from '../../services/local-stack/until.ts';
 import {
   ISOLATED_ROLES,
   type IsolatedRole,
   type IsolatedRoles,
   openIsolatedRoles,
 } from '../support/isolated-roles.ts';
-import { until } from '../support/pipeline.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const SECRET = 'Geheim-7';

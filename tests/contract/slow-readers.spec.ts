@@ -20,8 +20,6 @@ const sockets: Socket[] = [];
 beforeAll(async () => {
   bench = await startSourceBench();
   source = await bench.startSource(await bench.database('source'), {
-    // As cdk8s/constructs gives them to a pod of 256 Mi.
-    NODE_OPTIONS: '--max-semi-space-size=8 --v8-pool-size=1 --max-old-space-size=192',
     // Rather than giving up: what is asked for shall be answered, however slow this machine is.
     TC_STATEMENT_TIMEOUT_MS: '60000',
     TC_POOL_WAIT_MS: '60000',

@@ -1,13 +1,13 @@
 /** What traces may cost a role: nothing when they are off, and little when their collector is in trouble. */
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { type Collector, startCollector } from '../support/collector.ts';
+import { type Collector, startCollector } from '../../services/local-stack/collector.ts';
+import { until } from '../../services/local-stack/until.ts';
 import {
   ISOLATED_ROLES,
   type IsolatedRole,
   type IsolatedRoles,
   openIsolatedRoles,
 } from '../support/isolated-roles.ts';
-import { until } from '../support/pipeline.ts';
 
 /**
  * Says what is loaded of OpenTelemetry, by any way a module can be. Its API, which does nothing by itself, is loaded by

@@ -1,6 +1,6 @@
 /** Roles that are killed, and roles that hang. */
 import type { Fault, Injection } from './fault.ts';
-import type { RoleName, RunningRole, World } from './world.ts';
+import type { RoleName, RoleUnderFault, World } from './world.ts';
 
 const VICTIMS = {
   source: () => ['source'],
@@ -50,7 +50,7 @@ export const crashes: readonly Fault[] = Object.entries(VICTIMS).flatMap(([victi
 });
 
 /** Kills it and resolves when the process is gone. */
-export async function killForSure(role: RunningRole): Promise<void> {
+export async function killForSure(role: RoleUnderFault): Promise<void> {
   const { exited } = role.process;
   role.process.kill('SIGKILL');
   await exited;

@@ -2,7 +2,7 @@
 import { execFileSync } from 'node:child_process';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import type { Fault } from './fault.ts';
 
 const SERVERS = ['kafka', 'source', 'pages'] as const;

@@ -1,7 +1,7 @@
 import { createServer, connect as dial, type Server, type Socket } from 'node:net';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Gate, openGate } from './gate.ts';
 
 /** Speaks Kafka's framing: answers each request with its correlation and nothing else. */

@@ -1,6 +1,6 @@
 /** What arrives on the topic again, late, or broken; and a view's place on it that is lost. */
 import { runToEnd } from '../../services/local-stack/process.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { produceByHand, readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault } from './fault.ts';

@@ -1,7 +1,7 @@
 /** Sessions of other people in our databases: locks, old snapshots, listeners that do not listen. */
 import pg from 'pg';
 import { pause } from '#platform/lifecycle.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { killForSure } from './crashes.ts';
 import type { Fault } from './fault.ts';
 import { VIEW_SCHEMA, type World } from './world.ts';

@@ -6,12 +6,13 @@ import { pause } from '#platform/lifecycle.ts';
 import { LIMITS } from '../../dashboards/objectives.ts';
 import type { AlertName, AlertRule } from '../../dashboards/rules/alerts.ts';
 import { ruleGroups } from '../../dashboards/rules/rules.ts';
+import { seriesIn } from '../../services/local-stack/exposition.ts';
 import {
   type LocalPrometheus,
   PrometheusMissing,
   startPrometheus,
 } from '../../services/local-stack/prometheus.ts';
-import { type PageServer, ROLE_NAMES, type RoleName, seriesIn, type World } from './world.ts';
+import { type PageServer, ROLE_NAMES, type RoleName, type World } from './world.ts';
 
 /**
  * By what a person learns of a fault. An alert about pages is one about hours; what its rule reads is judged in its place:

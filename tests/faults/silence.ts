@@ -4,10 +4,11 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
+import { seriesIn } from '../../services/local-stack/exposition.ts';
 import { produceByHand } from '../support/topic.ts';
 import type { Stillness } from './findings.ts';
 import { BY_HAND } from './messages.ts';
-import { PAGES_UNDER_FAULT, type PageUnderFault, ROLE_NAMES, seriesIn, type World } from './world.ts';
+import { PAGES_UNDER_FAULT, type PageUnderFault, ROLE_NAMES, type World } from './world.ts';
 
 /** How long everything may take to move once the views equal the source. */
 export const MOVES_WITHIN_MS = 10_000;

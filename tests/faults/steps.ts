@@ -3,7 +3,7 @@ import { pause, within } from '#platform/lifecycle.ts';
 import { killForSure } from './crashes.ts';
 import type { Fault, Injection } from './fault.ts';
 import type { Armed, Stop } from './gate.ts';
-import type { RoleName, RunningRole } from './world.ts';
+import type { RoleName, RoleUnderFault } from './world.ts';
 
 interface Step {
   readonly name: string;
@@ -112,7 +112,7 @@ async function reach({ world, log }: Injection, { roles, edge, stop, name, stirs
     role: world.role(role),
     armed: world.role(role).gates[edge]!.arm(stop),
   }));
-  let first: { role: RunningRole; armed: Armed } | undefined;
+  let first: { role: RoleUnderFault; armed: Armed } | undefined;
   if (stirs) await killForSure(world.role('projector-gig-2'));
   await within(
     LONGEST_WAIT_MS,

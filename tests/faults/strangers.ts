@@ -3,7 +3,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { runToEnd } from '../../services/local-stack/process.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { CONTENDED } from './clients.ts';
 import type { Fault } from './fault.ts';
 import { otherClientMissing, startOtherClient } from './other-client.ts';

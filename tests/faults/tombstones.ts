@@ -6,7 +6,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { startProcess } from '../../services/local-stack/process.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault, Injection } from './fault.ts';

@@ -1,10 +1,10 @@
 /** A page's view that is lost, and rebuilt while it is read and written. */
 import { silentLog } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
+import { namesOf } from '../../services/local-stack/database-users.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { viewScopes } from '../../services/migrate/view-scopes.ts';
-import { until } from '../support/pipeline.ts';
-import { namesOf } from '../support/users.ts';
 import type { Fault } from './fault.ts';
 import { VIEW_SCHEMA } from './world.ts';
 

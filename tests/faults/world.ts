@@ -3,30 +3,30 @@
  * role a process of its own under a supervisor, and a gate on every edge between them.
  */
 
-import { mkdir } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import pg from 'pg';
-import type { Caller } from '#contracts/callers.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { openKafka } from '#platform/kafka/client.ts';
-import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
-import { openPool, type Pool } from '#platform/postgres.ts';
-import { type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
+import type { Pool } from '#platform/postgres.ts';
+import { seriesIn, sum } from '../../services/local-stack/exposition.ts';
+import type { TestIssuer } from '../../services/local-stack/issuer.ts';
+import type { LocalKafka } from '../../services/local-stack/kafka.ts';
+import { type LocalSystem, startLocalSystem } from '../../services/local-stack/local-system.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { type ManagedProcess, startProcess, stopInReverse } from '../../services/local-stack/process.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
+import type { ManagedProcess } from '../../services/local-stack/process.ts';
+import {
+  type Addresses,
+  describeRole,
+  describeSystem,
+  type RoleDeclaration,
+  type SystemDeclaration,
+} from '../../services/local-stack/system.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { seller } from '../../services/seed/sellers.ts';
-import { CALLER_KEY, credential } from '../support/callers.ts';
-import { startIssuer, type TestIssuer } from '../support/issuer.ts';
-import { NODE_FLAGS, until } from '../support/pipeline.ts';
-import { asItsUser, makeUsers, namesOf } from '../support/users.ts';
-import type { Protocol } from './frames.ts';
 import { type Gate, openGate } from './gate.ts';
 
 export const PAGES_UNDER_FAULT = ['gig', 'user'] as const;
@@ -36,22 +36,43 @@ export const VIEW_SCHEMA = viewSchema('asynchronous', 1);
 /** Sellers with a page to look at; all ids that clients use are among them. */
 export const SELLERS = 60;
 
+/** Short, so that partitions of a killed projector change hands soon. */
+export const SESSION_TIMEOUT_MS = 1_500;
+const SHORT_SESSION = { TC_SESSION_TIMEOUT_MS: SESSION_TIMEOUT_MS };
+
 const ROLES = {
-  source: { role: 'top-clients', edges: { db: 'source' } },
-  'relay-1': { role: 'outbox-relay', edges: { db: 'source', kafka: 'kafka' } },
-  'relay-2': { role: 'outbox-relay', edges: { db: 'source', kafka: 'kafka' } },
-  'projector-gig-1': { role: 'projector', page: 'gig', edges: { db: 'pages', kafka: 'kafka' } },
-  'projector-gig-2': { role: 'projector', page: 'gig', edges: { db: 'pages', kafka: 'kafka' } },
-  'projector-user': { role: 'projector', page: 'user', edges: { db: 'pages', kafka: 'kafka' } },
-  'page-gig': { role: 'page-server', page: 'gig', edges: { db: 'pages', source: 'source' } },
-  'page-gig-synchronous': { role: 'page-server', page: 'gig', edges: { db: 'pages', source: 'source' } },
-  'page-user': { role: 'page-server', page: 'user', edges: { db: 'pages', source: 'source' } },
+  source: {
+    role: 'top-clients',
+    // At rest nothing may move.
+    env: { TC_WRITES_PER_MINUTE: 0, TC_REQUESTS_PER_MINUTE: 0, TC_CANARY_INTERVAL_MS: 0 },
+  },
+  'relay-1': { role: 'outbox-relay' },
+  'relay-2': { role: 'outbox-relay' },
+  'projector-gig-1': { role: 'projector', page: 'gig', env: SHORT_SESSION },
+  'projector-gig-2': { role: 'projector', page: 'gig', env: SHORT_SESSION },
+  'projector-user': { role: 'projector', page: 'user', env: SHORT_SESSION },
+  'page-gig': { role: 'page-server', page: 'gig', delivery: 'asynchronous' },
+  'page-gig-synchronous': { role: 'page-server', page: 'gig', delivery: 'synchronous' },
+  'page-user': { role: 'page-server', page: 'user', delivery: 'asynchronous' },
+} as const satisfies Record<string, RoleDeclaration>;
+/** Where a role depends on others: on each of these ways stands a gate. */
+const EDGES = {
+  'top-clients': ['db'],
+  'outbox-relay': ['db', 'kafka'],
+  projector: ['db', 'kafka'],
+  'page-server': ['db', 'source'],
 } as const;
+const PROTOCOLS = { db: 'postgres', kafka: 'kafka', source: 'opaque' } as const;
+type Edge = keyof typeof PROTOCOLS;
+const edgesOf = (name: RoleName): readonly Edge[] => EDGES[ROLES[name].role];
+const serverOf = (name: RoleName): 'source' | 'pages' =>
+  ['top-clients', 'outbox-relay'].includes(ROLES[name].role) ? 'source' : 'pages';
+
 export type RoleName = keyof typeof ROLES;
 export const ROLE_NAMES = Object.keys(ROLES) as RoleName[];
 export type PageServer = Extract<RoleName, `page-${string}`>;
 
-export interface RunningRole {
+export interface RoleUnderFault {
   readonly name: RoleName;
   readonly process: ManagedProcess;
   /** The edges that lead away from it, by what is at the other end: `db`, `kafka`, `source`. */
@@ -84,7 +105,7 @@ export interface World {
   sourceUrl(): string;
   readonly clientsGate: { readonly gate: Gate; inUse: boolean };
   readonly pageUrls: Readonly<Record<PageServer, string>>;
-  role(name: RoleName): RunningRole;
+  role(name: RoleName): RoleUnderFault;
   /** A third projector of the gig page, without gates, for as long as a fault wants it. Resolves when it is ready or not. */
   startFurtherProjector(): Promise<Pick<ManagedProcess, 'kill' | 'stop'>>;
   /** Resolves when every server answers and every role is ready. @throws after the time, naming who is not */
@@ -104,89 +125,102 @@ export interface WorldOptions {
 }
 
 const SUPERVISED = { max: 10_000, firstDelayMs: 50, maxDelayMs: 500 };
-/** Short, so that partitions of a killed projector change hands soon. */
-export const SESSION_TIMEOUT_MS = 1_500;
 
 /** What was started is stopped again when a part fails. */
 export async function startWorld(options: WorldOptions): Promise<World> {
-  const running: { stop(): Promise<unknown> }[] = [];
-  try {
-    return await start(options, running);
-  } catch (err) {
-    await stopInReverse(running.splice(0)).catch(() => {});
-    throw err;
-  }
+  const { folder, main, log, dataDirs = {} } = options;
+  const kafkaPorts = await listenersFor(ROLE_NAMES.filter((name) => edgesOf(name).includes('kafka')));
+  const server = (dataDir: string | undefined) => ({
+    restart: SUPERVISED,
+    log,
+    ...(dataDir === undefined ? {} : { dataDir }),
+  });
+  return startLocalSystem(
+    {
+      folder,
+      postgres: server(dataDirs.source),
+      // The least there is: 512 kB can be filled in a moment.
+      pagesPostgres: { ...server(dataDirs.pages), settings: { max_notify_queue_pages: 64 } },
+      kafka: {
+        ...server(dataDirs.kafka),
+        port: kafkaPorts.client,
+        controllerPort: kafkaPorts.controller,
+        // So that compaction is a matter of seconds for the faults that want it.
+        properties: { ...kafkaPorts.properties, 'log.cleaner.backoff.ms': 500 },
+      },
+      run: { main, log, until: 'alive' },
+    },
+    (local) => openWorld(local, options, kafkaPorts),
+  );
 }
 
-async function start(
-  { folder, main, log, dataDirs = {}, partitions = 4, topicSettings = {} }: WorldOptions,
-  running: { stop(): Promise<unknown> }[],
+async function openWorld(
+  local: LocalSystem,
+  { folder, main, partitions = 4, topicSettings = {} }: WorldOptions,
+  kafkaPorts: Awaited<ReturnType<typeof listenersFor>>,
 ): Promise<World> {
-  const keep = <T extends { stop(): Promise<unknown> }>(one: T): T => {
-    running.push(one);
-    return one;
+  const { kafka, postgres, issuer } = local;
+  await local.reserve(...ROLE_NAMES);
+  const sourcePort = local.addresses.port('source');
+  const gateTo = async (protocol: (typeof PROTOCOLS)[Edge], port: number, target: number) => {
+    const gate = await openGate(protocol, port, target);
+    local.keep({ stop: () => gate.close() });
+    return gate;
   };
-  await mkdir(folder, { recursive: true });
-  const kafkaPorts = await listenersFor(ROLE_NAMES.filter((name) => 'kafka' in ROLES[name].edges));
-  const starting = [
-    startPostgres({ dataDir: dataDirs.source ?? join(folder, 'postgres-source'), restart: SUPERVISED, log }),
-    startPostgres({
-      dataDir: dataDirs.pages ?? join(folder, 'postgres-pages'),
-      // The least there is: 512 kB can be filled in a moment.
-      settings: { max_notify_queue_pages: 64 },
-      restart: SUPERVISED,
-      log,
-    }),
-    startKafka({
-      dataDir: dataDirs.kafka ?? join(folder, 'kafka'),
-      port: kafkaPorts.client,
-      controllerPort: kafkaPorts.controller,
-      // So that compaction is a matter of seconds for the faults that want it.
-      properties: { ...kafkaPorts.properties, 'log.cleaner.backoff.ms': 500 },
-      restart: SUPERVISED,
-      log,
-    }),
-    startIssuer().then((issuer) => Object.assign(issuer, { stop: () => issuer.close() })),
-  ] as const;
-  for (const one of starting) void one.then(keep, () => {});
-  await Promise.allSettled(starting);
-  const [sourceServer, pagesServer, kafka, issuer] = await Promise.all(starting);
-  const postgres = { source: sourceServer, pages: pagesServer };
-
-  await Promise.all([
-    sourceServer.createDatabase('source'),
-    ...PAGES_UNDER_FAULT.map((page) => pagesServer.createDatabase(page)),
-    ensureTopic(openKafka('faults', { brokers: [kafka.bootstrap] }, silentLog), {
-      topic: SELLER_EVENTS.topic,
-      partitions,
-      replication: 1,
-      settings: { ...SELLER_EVENTS.settings, ...topicSettings },
-    }),
-  ]);
-  const pool = (url: string, searchPath?: readonly string[]) =>
-    openPool(
-      {
-        url,
-        applicationName: 'faults',
-        maximum: 6,
-        statementTimeoutMs: 20_000,
-        connectTimeoutMs: 3_000,
-        ...(searchPath ? { searchPath } : {}),
-      },
-      silentLog,
-    );
-  const source = pool(sourceServer.url('source'));
-  const views = Object.fromEntries(
-    PAGES_UNDER_FAULT.map((page) => [page, pool(pagesServer.url(page), [VIEW_SCHEMA, 'public'])]),
-  ) as Record<PageUnderFault, Pool>;
-  keep({ stop: () => Promise.all([source, ...Object.values(views)].map((one) => one.end())) });
-  await makeUsers(sourceServer, ['source']);
-  await makeUsers(pagesServer, PAGES_UNDER_FAULT);
-  await migrateSource(sourceServer.url('source'), silentLog, { users: namesOf('source') });
-  for (const page of PAGES_UNDER_FAULT) {
-    const view = { delivery: 'asynchronous', version: 1 } as const;
-    await migratePage(page, pagesServer.url(page), view, silentLog, { users: namesOf(page) });
+  const clientsGate = { gate: await gateTo('opaque', await freePort(), sourcePort), inUse: false };
+  const gates = new Map<string, Partial<Record<Edge, Gate>>>();
+  for (const name of ROLE_NAMES) {
+    const targets = {
+      db: postgres[serverOf(name)].port,
+      kafka: kafkaPorts.listeners[name]!,
+      source: sourcePort,
+    };
+    const own: Partial<Record<Edge, Gate>> = {};
+    for (const edge of edgesOf(name)) {
+      const port = edge === 'kafka' ? kafkaPorts.gates[name]! : await freePort();
+      own[edge] = await gateTo(PROTOCOLS[edge], port, targets[edge]);
+    }
+    gates.set(name, own);
   }
+  /** As everybody reaches everybody, but through the gates of those who have some. */
+  const addresses: Addresses = {
+    ...local.addresses,
+    database: (database, user, from) => {
+      const address = new URL(local.addresses.database(database, user, from));
+      const gate = gates.get(from)?.db;
+      if (gate) address.port = String(gate.port);
+      return address.href;
+    },
+    brokers: (from) => {
+      const gate = gates.get(from)?.kafka;
+      return gate ? `127.0.0.1:${gate.port}` : kafka.bootstrap;
+    },
+    source: (from) => `http://127.0.0.1:${gates.get(from)?.source?.port ?? sourcePort}`,
+  };
+  const declared = ROLE_NAMES.map((name): RoleDeclaration => ({ ...ROLES[name], name }));
+  const declaration: SystemDeclaration = {
+    pages: { gig: [{ delivery: 'asynchronous' }], user: [{ delivery: 'asynchronous' }] },
+    // Three at a time: nine at once on two cores would take each other's time to start.
+    roles: [declared.slice(0, 3), declared.slice(3, 6), declared.slice(6)],
+    partitions,
+    topicSettings,
+  };
+  const system = describeSystem(declaration, addresses);
+  await local.prepare(system);
+
+  const limits = {
+    applicationName: 'faults',
+    maximum: 6,
+    statementTimeoutMs: 20_000,
+    connectTimeoutMs: 3_000,
+  };
+  const source = local.pool('source', limits);
+  const views = Object.fromEntries(
+    PAGES_UNDER_FAULT.map((page) => [
+      page,
+      local.pool(page, { ...limits, searchPath: [VIEW_SCHEMA, 'public'] }),
+    ]),
+  ) as Record<PageUnderFault, Pool>;
   const people = Array.from({ length: SELLERS }, (_, i) => seller(i + 1, SELLERS));
   await insertGigs(
     views.gig,
@@ -197,125 +231,36 @@ async function start(
     people.map(({ profile }) => profile),
   );
 
-  const sourcePort = await freePort();
-  const targets = { source: sourcePort, kafka: kafka.port };
-  const pageUrls: Partial<Record<PageServer, string>> = {};
-  const gateFor = async (protocol: Protocol, port: number, target: number) => {
-    const gate = await openGate(protocol, port, target);
-    running.push({ stop: () => gate.close() });
-    return gate;
-  };
-  const clientsGate = {
-    gate: await gateFor('opaque', await freePort(), sourcePort),
-    inUse: false,
-  };
-
-  const startRole = async (name: RoleName): Promise<RunningRole> => {
-    const { role, edges } = ROLES[name];
-    const page = 'page' in ROLES[name] ? (ROLES[name] as { page: string }).page : '';
-    const gates: Record<string, Gate> = {};
-    for (const [edge, to] of Object.entries(edges) as [string, string][]) {
-      const port = edge === 'kafka' ? kafkaPorts.gates[name]! : await freePort();
-      const target =
-        edge === 'kafka'
-          ? kafkaPorts.listeners[name]!
-          : edge === 'db'
-            ? postgres[to as 'source' | 'pages'].port
-            : targets.source;
-      gates[edge] = await gateFor(
-        edge === 'kafka' ? 'kafka' : edge === 'db' ? 'postgres' : 'opaque',
-        port,
-        target,
-      );
-    }
-    const healthPort = await freePort();
-    const database = (server: LocalPostgres, db: string) =>
-      server.url(db).replace(`:${server.port}/`, `:${gates['db']!.port}/`);
-    const port = role === 'top-clients' ? sourcePort : await freePort();
-    const tokens = {
-      TC_JWKS_URL: issuer.jwksUrl,
-      TC_JWT_ISSUER: issuer.issuer,
-      TC_JWT_AUDIENCE: issuer.audience,
-    };
-    const env: Record<string, string> =
-      role === 'top-clients'
-        ? {
-            TC_PORT: String(port),
-            TC_DATABASE_URL: database(sourceServer, 'source'),
-            TC_WRITES_PER_MINUTE: '0',
-            TC_REQUESTS_PER_MINUTE: '0',
-            TC_CALLER_KEY: CALLER_KEY,
-            // At rest nothing may move.
-            TC_CANARY_INTERVAL_MS: '0',
-            ...tokens,
-          }
-        : role === 'outbox-relay'
-          ? {
-              TC_DATABASE_URL: database(sourceServer, 'source'),
-              TC_KAFKA_BROKERS: `127.0.0.1:${gates['kafka']!.port}`,
-            }
-          : role === 'projector'
-            ? {
-                TC_PAGE: page,
-                TC_DATABASE_URL: database(pagesServer, page),
-                TC_KAFKA_BROKERS: `127.0.0.1:${gates['kafka']!.port}`,
-                TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
-              }
-            : {
-                TC_PAGE: page,
-                TC_PORT: String(port),
-                TC_DELIVERY: name.endsWith('synchronous') ? 'synchronous' : 'asynchronous',
-                TC_DATABASE_URL: database(pagesServer, page),
-                TC_SOURCE_URL: `http://127.0.0.1:${gates['source']!.port}`,
-                TC_SOURCE_CREDENTIAL: credential(page as Caller),
-              };
-    if (role === 'page-server') pageUrls[name as PageServer] = `http://127.0.0.1:${port}`;
-    const launch = (more: Readonly<Record<string, string>>) =>
-      startProcess({
-        name,
-        command: process.execPath,
-        args: [...NODE_FLAGS, main, role],
-        env: {
-          NODE_OPTIONS: undefined,
-          NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
-          TC_HEALTH_PORT: String(healthPort),
-          ...asItsUser(role, env),
-          ...more,
+  const current = new Map<string, ManagedProcess>();
+  for (const one of await local.startAll(system.roles, { restart: SUPERVISED })) current.set(one.name, one);
+  const roles = new Map(
+    system.roles.flat().map((described): [string, RoleUnderFault] => {
+      const { name, healthPort } = described;
+      const one: RoleUnderFault = {
+        name: name as RoleName,
+        gates: gates.get(name)!,
+        get process() {
+          return current.get(name)!;
         },
-        cwd: folder,
-        logFile: join(folder, `${name}.log`),
-        readyUrl: `http://127.0.0.1:${healthPort}/livez`,
-        readyTimeoutMs: 60_000,
-        stopTimeoutMs: 20_000,
-        restart: SUPERVISED,
-        log,
-      });
-    let current = await launch({});
-    running.push({ stop: () => current.stop() });
-    return {
+        health: `127.0.0.1:${healthPort}`,
+        isReady: async () => (await notReadyBecause(healthPort)) === null,
+        notReadyBecause: () => notReadyBecause(healthPort),
+        metrics: () => metricsOf(healthPort),
+        metric: async (metric) => sum(seriesIn(await metricsOf(healthPort), metric)),
+        async restartWith(env) {
+          await one.process.stop();
+          current.set(name, await local.start(described, { restart: SUPERVISED, env }));
+        },
+      };
+      return [name, one];
+    }),
+  );
+  const pageUrls = Object.fromEntries(
+    ROLE_NAMES.filter((name) => ROLES[name].role === 'page-server').map((name) => [
       name,
-      gates,
-      get process() {
-        return current;
-      },
-      health: `127.0.0.1:${healthPort}`,
-      isReady: async () => (await notReadyBecause(healthPort)) === null,
-      notReadyBecause: () => notReadyBecause(healthPort),
-      metrics: () => metricsOf(healthPort),
-      metric: async (metric) =>
-        seriesIn(await metricsOf(healthPort), metric).reduce((sum, { value }) => sum + value, 0),
-      async restartWith(more) {
-        await current.stop();
-        current = await launch(more);
-      },
-    };
-  };
-  const roles = new Map<RoleName, RunningRole>();
-  // Three at a time: nine at once on two cores would take each other's time to start.
-  for (let at = 0; at < ROLE_NAMES.length; at += 3) {
-    const some = await Promise.all(ROLE_NAMES.slice(at, at + 3).map(startRole));
-    for (const one of some) roles.set(one.name, one);
-  }
+      `http://127.0.0.1:${local.addresses.port(name)}`,
+    ]),
+  ) as Record<PageServer, string>;
   const world: World = {
     main,
     folder,
@@ -326,32 +271,12 @@ async function start(
     views,
     clientsGate,
     sourceUrl: () => `http://127.0.0.1:${clientsGate.inUse ? clientsGate.gate.port : sourcePort}`,
-    pageUrls: pageUrls as Record<PageServer, string>,
+    pageUrls,
     role: (name) => roles.get(name)!,
     startFurtherProjector: async () => {
-      const healthPort = await freePort();
-      const further = await startProcess({
-        name: 'projector-gig-3',
-        command: process.execPath,
-        args: [...NODE_FLAGS, main, 'projector'],
-        env: {
-          NODE_OPTIONS: undefined,
-          NODE_COMPILE_CACHE: join(tmpdir(), 'top-clients-compile-cache'),
-          TC_HEALTH_PORT: String(healthPort),
-          TC_PAGE: 'gig',
-          ...asItsUser('projector', { TC_DATABASE_URL: pagesServer.url('gig') }),
-          TC_KAFKA_BROKERS: kafka.bootstrap,
-          TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS),
-        },
-        cwd: folder,
-        logFile: join(folder, 'projector-gig-3.log'),
-        readyUrl: `http://127.0.0.1:${healthPort}/livez`,
-        readyTimeoutMs: 60_000,
-        stopTimeoutMs: 20_000,
-        log,
-      });
-      running.push(further);
-      return further;
+      const further: RoleDeclaration = { ...ROLES['projector-gig-1'], name: 'projector-gig-3' };
+      await local.reserve('projector-gig-3');
+      return local.start(describeRole(further, addresses));
     },
     async untilReady(timeoutMs) {
       let waitsFor = '';
@@ -379,7 +304,7 @@ async function start(
         throw new Error(`not ready after ${timeoutMs} ms: ${waitsFor}`, { cause });
       });
     },
-    stop: () => stopInReverse(running.splice(0)),
+    stop: local.stop,
   };
   await world.untilReady(60_000);
   return world;
@@ -395,23 +320,6 @@ const metricsOf = (healthPort: number): Promise<string> =>
   fetch(`http://127.0.0.1:${healthPort}/metrics`, { signal: AbortSignal.timeout(2_000) })
     .then((answer) => answer.text())
     .catch(() => '');
-
-export interface Sample {
-  /** As they stand between the braces; '' without any. */
-  readonly labels: string;
-  readonly value: number;
-}
-
-/** The series of a metric in what a role exports. */
-export function seriesIn(text: string, metric: string): Sample[] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith(`${metric}{`) || line.startsWith(`${metric} `))
-    .map((line) => {
-      const at = line.lastIndexOf(' ');
-      return { labels: line.slice(metric.length + 1, at - 1), value: Number(line.slice(at + 1)) };
-    });
-}
 
 /** The address of what a page server shows of a seller. */
 export const pathOn = (page: PageServer, seller: number): string =>

@@ -6,7 +6,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { credential } from '../support/callers.ts';
+import { credential } from '../../services/local-stack/callers.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const SCHEMATHESIS = 'schemathesis==4.32.5';

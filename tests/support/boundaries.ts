@@ -64,6 +64,10 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
     ['services/seller-portal/u.ts', "import { Agent } from 'undici';\nexport const a = new Agent();"],
   ],
   'production-stands-alone': [['services/projector/w.ts', "export * from '../local-stack/y.ts';"]],
+  'tests-are-nobodys-support': [
+    ['bench/t.ts', "export * from '../tests/support/y.ts';"],
+    ['services/projector/t.spec.ts', "export * from '../../tests/support/y.ts';"],
+  ],
   'production-needs-no-development-package': [
     ['services/projector/d.ts', "import fc from 'fast-check';\nexport default fc;"],
   ],
@@ -77,6 +81,7 @@ const STANDING = [
   'services/outbox-relay/y',
   'services/local-stack/y',
   'services/top-clients/adapters/http',
+  'tests/support/y',
 ];
 
 async function prove(): Promise<string[]> {
@@ -90,7 +95,7 @@ async function prove(): Promise<string[]> {
     symlinkSync(join(root, 'node_modules'), join(folder, 'node_modules'));
     for (const name of STANDING) put(`${name}.ts`, 'export const y = 1;');
     for (const [file, source] of Object.values(PLANTED).flat()) put(file, source);
-    const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards']);
+    const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards', 'bench']);
     return RULES.map((one) => one.name!).filter((name) => !found.some((one) => one.startsWith(`${name}:`)));
   } finally {
     rmSync(folder, { recursive: true, force: true });

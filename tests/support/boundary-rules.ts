@@ -10,7 +10,7 @@ const rule = (
 const SPECS = '\\.spec\\.ts$';
 /** What only runs on a developer's machine; nothing in the image may lean on it. */
 const WORKBENCH =
-  '^(services/(demo|local-stack)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
+  '^(services/(demo|local-stack|.+/testing)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
 /** What is in the image. */
 const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
@@ -114,6 +114,12 @@ export const RULES: IRegularForbiddenRuleType[] = [
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,
   }),
+  rule(
+    'tests-are-nobodys-support',
+    'What specs, measurements and the demo share stands in the local stack, or in the testing folder of its room.',
+    { path: '^(services|bench)/' },
+    { path: '^tests/' },
+  ),
   rule('production-needs-no-development-package', 'Development packages are not in the image.', PRODUCTION, {
     dependencyTypes: ['npm-dev'],
   }),

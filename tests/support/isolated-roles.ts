@@ -2,11 +2,10 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { commandOf } from '../../services/local-stack/run-role.ts';
 
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const NOBODY = 'postgresql://nobody@127.0.0.1:1/nothing';
 const KAFKA = { TC_KAFKA_BROKERS: '127.0.0.1:1' };
 const TOKENS = { TC_JWKS_URL: 'http://127.0.0.1:1/', TC_JWT_ISSUER: 'i', TC_JWT_AUDIENCE: 'a' };
@@ -55,8 +54,7 @@ export async function openIsolatedRoles(): Promise<IsolatedRoles> {
       const logFile = join(folder, `${role}-${healthPort}.log`);
       const process = await startProcess({
         name: role,
-        command: globalThis.process.execPath,
-        args: [...nodeFlags, MAIN, role],
+        ...commandOf(role, { nodeFlags }),
         env: {
           NODE_OPTIONS: undefined,
           TC_HEALTH_PORT: String(healthPort),

@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { freePort } from '../../services/local-stack/ports.ts';
 import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
-import { until } from './pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 
 export const PGBOUNCER_IS_INSTALLED = spawnSync('pgbouncer', ['--version']).status === 0;
 

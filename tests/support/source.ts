@@ -3,16 +3,15 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
 import type { Problem } from '../../services/contracts/problems.ts';
+import { CALLER_KEY } from '../../services/local-stack/callers.ts';
+import { asItsUser, makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
+import { startIssuer, type TestIssuer } from '../../services/local-stack/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { commandOf } from '../../services/local-stack/run-role.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
-import { CALLER_KEY } from './callers.ts';
-import { startIssuer, type TestIssuer } from './issuer.ts';
-import { asItsUser, makeUsers, namesOf } from './users.ts';
-
-const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 
 /** A PostgreSQL and an issuer, for as many sources of truth as a suite needs. */
 export interface SourceBench {
@@ -71,8 +70,7 @@ export async function startSourceBench(): Promise<SourceBench> {
       const healthUrl = `http://127.0.0.1:${healthPort}`;
       const process = await startProcess({
         name: 'top-clients',
-        command: globalThis.process.execPath,
-        args: [MAIN, 'top-clients'],
+        ...commandOf('top-clients'),
         logFile: join(folder, `top-clients-${port}.log`),
         readyUrl: `${healthUrl}/readyz`,
         env: {

@@ -5,14 +5,16 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { produceByHand } from '../support/topic.ts';
 
 const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'uncompressed'];
 const SELLERS = 200;
 
 let pipeline: Pipeline;
-let projector: RoleProcess;
+let projector: RunningRole;
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 2 });

@@ -2,11 +2,13 @@
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { silentLog } from '#platform/log.ts';
+import { namesOf } from '../../services/local-stack/database-users.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
-import { namesOf } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 /** Sellers of the seed, a third of them with clients; nobody writes them afterwards. */
@@ -18,7 +20,7 @@ const HEALED_WITHIN_MS = 60_000;
 
 let pipeline: Pipeline;
 let writer: Writer;
-let watcher: RoleProcess;
+let watcher: RunningRole;
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });

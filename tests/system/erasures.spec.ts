@@ -10,7 +10,7 @@ import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 import { produceByHand } from '../support/topic.ts';
 
@@ -34,7 +34,7 @@ beforeAll(async () => {
     sellers: 8,
     partitions: 1,
     kafkaProperties: { 'log.cleaner.backoff.ms': 500 },
-    flags: { 'watch-user': { 'read-topic-after-ms': 0, 'read-topic-every-ms': 1_000 } },
+    env: { 'watch-user': { TC_READ_TOPIC_AFTER_MS: 0, TC_READ_TOPIC_EVERY_MS: 1_000 } },
   });
 }, 240_000);
 afterAll(() => stack?.stop(), 60_000);

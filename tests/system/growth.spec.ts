@@ -8,11 +8,13 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
+import { namesOf as usersNamed } from '../../services/local-stack/database-users.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { compacted, viewOf } from '../support/compaction.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { readTopic, type TopicMessage } from '../support/topic.ts';
-import { namesOf as usersNamed } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
@@ -32,7 +34,7 @@ const chance = () => {
 
 let pipeline: Pipeline;
 let writer: Writer;
-let relay: RoleProcess;
+let relay: RunningRole;
 const children = new Set<ChildProcess>();
 
 beforeAll(async () => {

@@ -3,7 +3,9 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Client } from '#contracts/client.ts';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { produceByHand } from '../support/topic.ts';
 
 const COUNT = 10_000;
@@ -196,7 +198,7 @@ const samples = fc.sample(
 );
 
 let pipeline: Pipeline;
-let projector: RoleProcess;
+let projector: RunningRole;
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });

@@ -15,7 +15,7 @@ import { substitute } from '../../dashboards/variables.ts';
 import { Keeper } from '../../services/demo/keeper.ts';
 import { NAMESPACE, RULES, scraping } from '../../services/demo/scraping.ts';
 import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
-import { until } from '../support/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 /** A process of ours costs a store this many series at most; the busiest, a page server, has about half of it. */
@@ -47,12 +47,12 @@ beforeAll(async () => {
     pages: ['gig', 'user', 'self-view'],
     deliveries: { user: 'hybrid' },
     watch: true,
-    flags: {
-      'top-clients': { 'canary-interval-ms': 1_000 },
+    env: {
+      'top-clients': { TC_CANARY_INTERVAL_MS: 1_000 },
       // Who visits is one client.
-      gig: { 'version-calls-per-minute': 0 },
-      'watch-gig': { 'pause-ms': 500 },
-      'watch-user': { 'pause-ms': 500 },
+      gig: { TC_VERSION_CALLS_PER_MINUTE: 0 },
+      'watch-gig': { TC_PAUSE_MS: 500 },
+      'watch-user': { TC_PAUSE_MS: 500 },
     },
   });
   keepers = stack.roles.map(({ name }) => new Keeper(name, stack.process(name), () => {}));

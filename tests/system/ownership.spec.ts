@@ -1,13 +1,15 @@
 /** Who keeps which partition up while projectors come and go and the page's database does what it likes. */
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const PARTITIONS = 24;
 let pipeline: Pipeline;
 let writer: Writer;
-let projectors: RoleProcess[];
+let projectors: RunningRole[];
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: PARTITIONS });

@@ -3,15 +3,17 @@ import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { FOREIGN_DEFAULTS } from '../support/foreign-postgres.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 let pipeline: Pipeline;
 let writer: Writer;
-let relay: RoleProcess;
-let projector: RoleProcess;
+let relay: RunningRole;
+let projector: RunningRole;
 
 const SUPERVISED = { max: 100, firstDelayMs: 50, maxDelayMs: 500 };
 
@@ -189,9 +191,9 @@ test('a leader that hangs is deposed, and sends nothing more when it wakes up', 
 test('a second projector shares the partitions in the middle of a backlog; when it dies the first has them all again', async () => {
   writer.keepWriting(100, 139, 300);
   const other = await pipeline.projector('projector-2');
-  const share = async (one: RoleProcess) =>
+  const share = async (one: RunningRole) =>
     (await one.metric('topclients_projector_rebalances_total')) > 0 && (await fetchPartitions(one)) === 2;
-  const fetchPartitions = async (one: RoleProcess) =>
+  const fetchPartitions = async (one: RunningRole) =>
     (
       await Promise.all(
         [0, 1, 2, 3].map((partition) =>

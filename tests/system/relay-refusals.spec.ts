@@ -7,11 +7,13 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { readTopic } from '../support/topic.ts';
 
 let pipeline: Pipeline;
-let relay: RoleProcess;
+let relay: RunningRole;
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 2 });

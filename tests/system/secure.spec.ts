@@ -5,8 +5,9 @@ import { readConfig } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { countPartitions } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Authority, makeAuthority } from '../support/authority.ts';
-import { type Pipeline, startPipeline, until } from '../support/pipeline.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const PASSWORD = 'correct-horse';

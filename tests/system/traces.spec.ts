@@ -1,8 +1,8 @@
 /** One trace from the seller's click to the page's database, and a link to it from the render that shows it. */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { type Collector, type ReceivedSpan, startCollector } from '../support/collector.ts';
-import { until } from '../support/pipeline.ts';
+import { type Collector, type ReceivedSpan, startCollector } from '../../services/local-stack/collector.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 import { readTopic } from '../support/topic.ts';
 
@@ -14,11 +14,11 @@ let newcomers: number[];
 beforeAll(async () => {
   collector = await startCollector();
   // Nothing is chosen by chance: what is recorded is what these tests ask for.
-  const traced = { 'otel-exporter-otlp-endpoint': collector.url, 'otel-traces-sampler-arg': 0 };
+  const traced = { OTEL_EXPORTER_OTLP_ENDPOINT: collector.url, OTEL_TRACES_SAMPLER_ARG: 0 };
   const roles = ['top-clients', 'outbox-relay', 'projector-gig', 'gig', 'self-view'];
   stack = await startStack({
     pages: ['gig', 'self-view'],
-    flags: Object.fromEntries(roles.map((role) => [role, traced])),
+    env: Object.fromEntries(roles.map((role) => [role, traced])),
   });
   const { rows } = await stack
     .database('source')

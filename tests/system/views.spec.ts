@@ -8,15 +8,17 @@ import { viewSchema } from '#pages/projection.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
+import { namesOf } from '../../services/local-stack/database-users.ts';
+import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
+import type { RunningRole } from '../../services/local-stack/run-role.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import { compareView, type Verdict } from '../../services/view-audit/compare-view.ts';
 import { openKafkaTopic } from '../../services/view-audit/kafka-topic.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
-import { type Pipeline, type RoleProcess, startPipeline, until } from '../support/pipeline.ts';
 import { produceByHand } from '../support/topic.ts';
-import { namesOf } from '../support/users.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
 const VIEWS = (['gig', 'user', 'search'] as const).flatMap((page) =>
@@ -31,7 +33,7 @@ const WRITERS = { first: 10_001, last: 10_100 };
 
 let pipeline: Pipeline;
 let writer: Writer;
-const projectors = new Map<string, RoleProcess>();
+const projectors = new Map<string, RunningRole>();
 
 beforeAll(async () => {
   pipeline = await startPipeline({ partitions: 4 });

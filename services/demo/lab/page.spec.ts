@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { siteOf } from '#pages/layout.ts';
-import { isolationOf, WRITTEN } from '../../../tests/support/isolation.ts';
+import { isolationOf, WRITTEN } from '../../pages/testing/isolation.ts';
 import { newMeasurements } from './measurements.ts';
 import { fragments, type LabView } from './page.ts';
 import { openSwitches } from './switches.ts';

@@ -1,8 +1,8 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { intent } from '../../../tests/support/commands.ts';
 import { type Client, isPeriodValid, LIMITS, NewClient } from '../../contracts/client.ts';
 import { Change } from '../../contracts/events.ts';
+import { intent } from '../testing/commands.ts';
 import { type Command, decide, evolve, NEW_SELLER, replay, type Seller } from './seller.ts';
 
 const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;

@@ -6,8 +6,11 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
-import type { LocalPostgres } from '../../services/local-stack/postgres.ts';
-import type { Users } from '../../services/migrate/grants.ts';
+import type { Users } from '../migrate/grants.ts';
+import type { LocalPostgres } from './postgres.ts';
+
+/** All there are on a machine. */
+export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const satisfies Database[];
 
 /** The names of those who work in a database. */
 export const namesOf = (database: Database): Users =>

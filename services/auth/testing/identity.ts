@@ -1,5 +1,5 @@
-import { IDENTITY_SETTINGS, type IdentityConfig } from '../../services/auth/settings.ts';
-import { readConfig, type Setting } from '../../services/platform/config.ts';
+import { readConfig, type Setting } from '#platform/config.ts';
+import { IDENTITY_SETTINGS, type IdentityConfig } from '../settings.ts';
 
 /** What a role reads when it is told of an issuer, and beyond that what `env` says. */
 export const identityConfig = (

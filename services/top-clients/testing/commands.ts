@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { ClientPatch, NewClient } from '../../services/contracts/client.ts';
-import type { Command, Seller } from '../../services/top-clients/domain/seller.ts';
+import { ClientPatch, NewClient } from '#contracts/client.ts';
+import type { Command, Seller } from '../domain/seller.ts';
 
 /**
  * A command for whatever list it meets: it points at clients by number and is aimed once the list is known, so that

@@ -1,0 +1,324 @@
+/**
+ * The whole system on one machine, from one description: what is declared here once, the demo, the specs and the
+ * measurements start. Pure: nothing is started, and every address is told.
+ */
+import type { Caller } from '#contracts/callers.ts';
+import {
+  type Database,
+  type DatabaseProgram,
+  type DatabaseUser,
+  USER_OF_PROGRAM,
+} from '#contracts/database-users.ts';
+import type { Delivery } from '#contracts/delivery.ts';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import type { PageName } from '#pages/page.ts';
+import { credentialOf } from '#platform/caller-credential.ts';
+import type { Users } from '../migrate/grants.ts';
+import { namesOf } from './database-users.ts';
+
+export type ServedPage = PageName | 'self-view';
+export type Environment = Readonly<Record<string, string>>;
+
+/** A view in a page's database. */
+export interface View {
+  readonly delivery: 'asynchronous' | 'hybrid';
+  /** Default 1. */
+  readonly version?: number;
+}
+
+/** One process. Its name tells it from the others, in messages and of its log; each has one when none is given. */
+export type RoleDeclaration = {
+  readonly name?: string;
+  /** Further settings, or others than those chosen here. */
+  readonly env?: Readonly<Record<string, string | number>>;
+} & (
+  | { readonly role: 'top-clients' }
+  | { readonly role: 'outbox-relay' }
+  | ({ readonly role: 'projector'; readonly page: PageName } & Partial<View>)
+  | ({ readonly role: 'watch-view'; readonly page: PageName } & Partial<View>)
+  | {
+      readonly role: 'page-server';
+      readonly page: ServedPage;
+      readonly delivery?: Delivery;
+      /** Whether a synchronous page asks the source beside its own query. */
+      readonly parallel?: boolean;
+      /** Of the view it reads. */
+      readonly version?: number;
+    }
+);
+
+export interface SystemDeclaration {
+  /** The pages that have a database, each with the views that are built in it. */
+  readonly pages: Readonly<Partial<Record<ServedPage, readonly View[]>>>;
+  /** What is in a group starts and stops together; the groups start one after the other. */
+  readonly roles: readonly (readonly RoleDeclaration[])[];
+  /** Of the topic of events. */
+  readonly partitions?: number;
+  readonly topicSettings?: Readonly<Record<string, string>>;
+}
+
+/** Where everything is. What is between two processes, as a proxy, is told here as the address that one reaches the other by. */
+export interface Addresses {
+  /** A database as a user of it signs in, or as its owner; `from` is the process that does. */
+  database(database: Database, user: DatabaseUser | 'owner', from: string): string;
+  /** `host:port` of Kafka. */
+  brokers(from: string): string;
+  /** The source of truth, for pages. */
+  source(from: string): string;
+  /** Where a process serves. */
+  port(name: string): number;
+  healthPort(name: string): number;
+  /** Where processes that serve listen; the role's default when absent. */
+  readonly host?: string;
+  /** Pages as a browser reaches them, for links; the role's default when absent. */
+  readonly publicUrls?: Readonly<Partial<Record<ServedPage, string>>>;
+  readonly issuer: {
+    readonly jwksUrl: string;
+    readonly issuer: string;
+    readonly audience: string;
+    readonly tokenUrl: string;
+  };
+  /** That pages' credentials are made from. */
+  readonly callerKey: string;
+  /** Where every trace is sent, by OTLP over HTTP. */
+  readonly otlp?: string | undefined;
+}
+
+/** `node services/main.ts <role>`, with these settings; it ends by itself. */
+export interface RoleTask {
+  readonly name: string;
+  readonly role: string;
+  readonly env: Environment;
+}
+
+/** One that runs until it is stopped. */
+export interface RoleProcess extends RoleTask {
+  /** Where it says whether it lives and is ready. */
+  readonly healthPort: number;
+  /** Where it serves; absent of those that serve nobody. */
+  readonly port?: number;
+}
+
+/** What brings a database or the topic to this version; safe to repeat. */
+export type Migration = RoleTask & {
+  readonly role: 'migrate';
+} & (
+    | { readonly target: 'topics' }
+    | { readonly target: 'source'; readonly database: 'source'; readonly users: Users }
+    | {
+        readonly target: ServedPage;
+        readonly database: Database;
+        readonly users: Users;
+        readonly view: Required<View> | 'none';
+      }
+  );
+
+export interface System {
+  readonly databases: readonly Database[];
+  readonly topic: {
+    readonly topic: string;
+    readonly partitions: number;
+    readonly replication: number;
+    readonly settings: Readonly<Record<string, string>>;
+  };
+  readonly migrations: readonly Migration[];
+  readonly roles: readonly (readonly RoleProcess[])[];
+}
+
+export const databaseOf = (page: ServedPage): Database => (page === 'self-view' ? 'self_view' : page);
+
+/** The name of a process that was given none. */
+export function nameOf(one: RoleDeclaration): string {
+  if (one.name !== undefined) return one.name;
+  const hybrid = 'delivery' in one && one.delivery === 'hybrid' ? '-hybrid' : '';
+  switch (one.role) {
+    case 'top-clients':
+    case 'outbox-relay':
+      return one.role;
+    case 'projector':
+      return `projector-${one.page}${hybrid}`;
+    case 'watch-view':
+      return `watch-${one.page}${hybrid}`;
+    case 'page-server':
+      return one.page;
+  }
+}
+
+export function describeSystem(declaration: SystemDeclaration, at: Addresses): System {
+  const { pages, roles, partitions = SELLER_EVENTS.defaultPartitions, topicSettings = {} } = declaration;
+  const names = Object.keys(pages) as ServedPage[];
+  return {
+    databases: ['source', ...names.map(databaseOf)],
+    topic: {
+      topic: SELLER_EVENTS.topic,
+      partitions,
+      replication: 1,
+      settings: { ...SELLER_EVENTS.settings, ...topicSettings },
+    },
+    migrations: [
+      {
+        name: 'migrate-topics',
+        role: 'migrate',
+        target: 'topics',
+        env: settings({
+          TC_TARGET: 'topics',
+          TC_KAFKA_BROKERS: at.brokers('migrate-topics'),
+          TC_PARTITIONS: declaration.partitions,
+        }),
+      },
+      {
+        name: 'migrate-source',
+        role: 'migrate',
+        target: 'source',
+        database: 'source',
+        users: namesOf('source'),
+        env: migrationOf('source', 'source', at),
+      },
+      ...names.flatMap((page) => migrationsOf(page, pages[page] ?? [], at)),
+    ],
+    roles: roles.map((group) => group.map((one) => describeRole(one, at))),
+  };
+}
+
+/** A page's own tables come with each of its views, or alone. */
+function migrationsOf(page: ServedPage, views: readonly View[], at: Addresses): Migration[] {
+  const database = databaseOf(page);
+  const all = views.length > 0 ? views : (['none'] as const);
+  return all.map((one) => {
+    const view = one === 'none' ? one : { delivery: one.delivery, version: one.version ?? 1 };
+    const ofView = view === 'none' || one === all[0] ? '' : `-${view.delivery}`;
+    return {
+      name: `migrate-${page}${ofView}${view !== 'none' && view.version > 1 ? `-v${view.version}` : ''}`,
+      role: 'migrate',
+      target: page,
+      database,
+      users: namesOf(database),
+      view,
+      env: {
+        ...migrationOf(page, database, at),
+        ...settings(
+          view !== 'none'
+            ? { TC_DELIVERY: view.delivery, TC_VIEW_VERSION: view.version }
+            : page === 'self-view'
+              ? {}
+              : { TC_DELIVERY: 'off' },
+        ),
+      },
+    };
+  });
+}
+
+const migrationOf = (target: string, database: Database, at: Addresses): Environment =>
+  settings({
+    TC_TARGET: target,
+    TC_DATABASE_URL: at.database(database, 'owner', `migrate-${target}`),
+    ...Object.fromEntries(
+      Object.entries(namesOf(database)).map(([user, name]) => [`TC_${user.toUpperCase()}_USER`, name]),
+    ),
+  });
+
+/** What fills every database with made-up sellers. */
+export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
+  name: 'seed',
+  role: 'seed',
+  env: settings({
+    TC_SELLERS: sellers,
+    TC_SOURCE_DATABASE_URL: at.database('source', 'owner', 'seed'),
+    TC_GIG_DATABASE_URL: at.database('gig', 'owner', 'seed'),
+    TC_USER_DATABASE_URL: at.database('user', 'owner', 'seed'),
+    TC_SEARCH_DATABASE_URL: at.database('search', 'owner', 'seed'),
+    TC_SELF_VIEW_DATABASE_URL: at.database('self_view', 'owner', 'seed'),
+  }),
+});
+
+/** One process as it is started: every setting's name stands here, and nowhere else. */
+export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
+  const name = nameOf(one);
+  const healthPort = at.healthPort(name);
+  const serves = one.role === 'top-clients' || one.role === 'page-server';
+  return {
+    name,
+    role: one.role,
+    healthPort,
+    ...(serves ? { port: at.port(name) } : {}),
+    env: settings({
+      ...settingsOf(one, name, at),
+      TC_HEALTH_PORT: healthPort,
+      TC_HEALTH_HOST: '127.0.0.1',
+      ...one.env,
+    }),
+  };
+}
+
+function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings {
+  const databaseFor = (program: DatabaseProgram, database: Database) =>
+    at.database(database, USER_OF_PROGRAM[program], name);
+  // Who looks at traces here wants to see what they did, not one request in a hundred.
+  const traces = at.otlp && { OTEL_EXPORTER_OTLP_ENDPOINT: at.otlp, OTEL_TRACES_SAMPLER_ARG: 1 };
+  const tokens = {
+    TC_JWKS_URL: at.issuer.jwksUrl,
+    TC_JWT_ISSUER: at.issuer.issuer,
+    TC_JWT_AUDIENCE: at.issuer.audience,
+  };
+  switch (one.role) {
+    case 'top-clients':
+      return {
+        TC_PORT: at.port(name),
+        TC_HOST: at.host,
+        TC_DATABASE_URL: databaseFor('top-clients', 'source'),
+        TC_CALLER_KEY: at.callerKey,
+        ...tokens,
+        ...traces,
+      };
+    case 'outbox-relay':
+      return {
+        TC_DATABASE_URL: databaseFor('outbox-relay', 'source'),
+        TC_KAFKA_BROKERS: at.brokers(name),
+        ...traces,
+      };
+    case 'projector':
+      return {
+        TC_PAGE: one.page,
+        TC_DELIVERY: one.delivery,
+        TC_VIEW_VERSION: one.version,
+        TC_DATABASE_URL: databaseFor('projector', databaseOf(one.page)),
+        TC_KAFKA_BROKERS: at.brokers(name),
+        ...traces,
+      };
+    case 'watch-view':
+      return {
+        TC_PAGE: one.page,
+        TC_DELIVERY: one.delivery,
+        TC_VIEW_VERSION: one.version,
+        TC_DATABASE_URL: databaseFor('watch-view', databaseOf(one.page)),
+        TC_SOURCE_DATABASE_URL: databaseFor('watch-view', 'source'),
+        TC_KAFKA_BROKERS: at.brokers(name),
+      };
+    case 'page-server':
+      return {
+        TC_PAGE: one.page,
+        TC_PORT: at.port(name),
+        TC_HOST: at.host,
+        TC_DELIVERY: one.delivery,
+        TC_PARALLEL: one.parallel,
+        TC_VIEW_VERSION: one.version,
+        TC_DATABASE_URL: databaseFor('page-server', databaseOf(one.page)),
+        TC_SOURCE_URL: at.source(name),
+        TC_SOURCE_CREDENTIAL: credentialOf(at.callerKey, one.page satisfies Caller),
+        TC_GIG_URL: at.publicUrls?.gig,
+        TC_USER_URL: at.publicUrls?.user,
+        TC_SEARCH_URL: at.publicUrls?.search,
+        TC_SELF_VIEW_URL: at.publicUrls?.['self-view'],
+        ...(one.page === 'self-view' ? { TC_TOKEN_URL: at.issuer.tokenUrl, ...tokens } : {}),
+        ...traces,
+      };
+  }
+}
+
+type Settings = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** Without those that were left open: the role has a default for them. */
+const settings = (all: Settings): Environment =>
+  Object.fromEntries(
+    Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),
+  );
