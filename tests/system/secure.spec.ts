@@ -135,7 +135,7 @@ test('every role that speaks with them does its work', async () => {
   // Nobody came in the clear but this test.
   const { rows: inTheClear } = await pipeline.source.query<{ application_name: string }>(
     `select application_name from pg_stat_ssl join pg_stat_activity using (pid)
-    where not ssl and usename is not null and application_name not in ('test', 'writer') and backend_type = 'client backend'`,
+    where not ssl and usename is not null and application_name not in ('local-stack', 'writer') and backend_type = 'client backend'`,
   );
   expect(inTheClear).toEqual([]);
 }, 90_000);
