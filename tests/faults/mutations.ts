@@ -108,7 +108,7 @@ export const MUTATIONS: readonly Mutation[] = [
     breaks: ['I2', 'I4'],
     patches: [
       {
-        file: SELLERS,
+        file: 'services/top-clients/adapters/postgres/record-event.ts',
         find: 'values ($9, $1, $2, $6, $10, $5, $8)`',
         replace:
           'select $9::smallint, $1::bigint, $2::bigint, $6::text, $10::text, $5::timestamptz, $8::text\n    where $2::bigint % 20 <> 0`',

@@ -1,15 +1,28 @@
 /** Holds the imports of the tree against the rules, and first proves that the rules bite. `npm run boundaries` */
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cruise, type ICruiseResult } from 'dependency-cruiser';
 import extractTSConfig from 'dependency-cruiser/config-utl/extract-ts-config';
-import { RULES } from './boundary-rules.ts';
+import { PRODUCTION, RULES } from './boundary-rules.ts';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
-async function violations(baseDir: string, folders: string[]): Promise<{ modules: number; found: string[] }> {
+interface Cruised {
+  readonly modules: number;
+  readonly found: readonly string[];
+  /** Of each room the rooms that it imports in production. */
+  readonly arrows: ReadonlyMap<string, ReadonlySet<string>>;
+}
+
+/** The room of a file that is in the image. */
+const roomOf = (file: string): string | null =>
+  isProduction(file) ? (/^(services\/[^/]+(?=\/)|cdk8s|dashboards)/.exec(file)?.[0] ?? null) : null;
+const isProduction = (file: string): boolean =>
+  new RegExp(PRODUCTION.path).test(file) && !new RegExp(PRODUCTION.pathNot).test(file);
+
+async function violations(baseDir: string, folders: string[]): Promise<Cruised> {
   const { output } = await cruise(
     folders,
     {
@@ -28,7 +41,17 @@ async function violations(baseDir: string, folders: string[]): Promise<{ modules
     { tsConfig: extractTSConfig(join(root, 'tsconfig.json')) },
   );
   const { summary, modules } = output as ICruiseResult;
+  const arrows = new Map<string, Set<string>>();
+  for (const { source, dependencies } of modules) {
+    const from = roomOf(source);
+    for (const { resolved } of dependencies) {
+      const to = roomOf(resolved);
+      if (from === null || to === null || to === from) continue;
+      arrows.set(from, (arrows.get(from) ?? new Set()).add(to));
+    }
+  }
   return {
+    arrows,
     modules: modules.filter((one) => !one.coreModule && !one.source.includes('node_modules')).length,
     found: summary.violations.map((one) => `${one.rule.name}: ${one.from} → ${one.to}`),
   };
@@ -43,6 +66,14 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'contracts-are-pure': [['services/contracts/x.ts', "export * from '../platform/y.ts';"]],
   'domain-is-pure': [['services/top-clients/domain/x.ts', "export * from '../../platform/y.ts';"]],
   'domain-does-no-io': [['services/top-clients/domain/z.ts', "export * from 'node:fs';"]],
+  'domain-needs-no-package': [
+    ['services/top-clients/domain/p.ts', "import type { Pool } from 'pg';\nexport type P = Pool;"],
+  ],
+  'http-knows-no-store': [
+    ['services/top-clients/adapters/http/s.ts', "export * from '../postgres/y.ts';"],
+  ],
+  'pages-know-no-service': [['services/pages/x.ts', "export * from '../projector/y.ts';"]],
+  'portal-knows-no-page-server': [['services/seller-portal/x.ts', "export * from '../projector/y.ts';"]],
   'app-knows-no-adapter': [['services/top-clients/app/x.ts', "export * from '../adapters/http.ts';"]],
   'platform-has-no-domain-words': [['services/platform/x.ts', "export * from '../projector/y.ts';"]],
   'services-do-not-reach-into-each-other': [
@@ -81,8 +112,27 @@ const STANDING = [
   'services/outbox-relay/y',
   'services/local-stack/y',
   'services/top-clients/adapters/http',
+  'services/top-clients/adapters/postgres/y',
   'tests/support/y',
 ];
+
+/** Holds the arrows of ARCHITECTURE.md against the imports, or writes them. */
+function isDrawn(arrows: Cruised['arrows'], write: boolean): boolean {
+  const UNDRAWN = new Set(['services/contracts', 'services/platform']);
+  const short = (room: string) => room.replace('services/', '');
+  const lines = [...arrows]
+    .filter(([from]) => !UNDRAWN.has(from))
+    .map(([from, to]) => [short(from), [...to].filter((one) => !UNDRAWN.has(one)).map(short).sort()] as const)
+    .filter(([, to]) => to.length > 0)
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([from, to]) => `  ${from} --> ${to.join(' & ')}`);
+  const block = ['<!-- arrows -->', '```mermaid', 'flowchart LR', ...lines, '```', '<!-- /arrows -->'].join('\n');
+  const file = join(root, 'ARCHITECTURE.md');
+  const before = readFileSync(file, 'utf8');
+  const after = before.replace(/<!-- arrows -->[^]*<!-- \/arrows -->/, block);
+  if (write) writeFileSync(file, after);
+  return write || after === before;
+}
 
 async function prove(): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), 'boundaries-'));
@@ -103,7 +153,7 @@ async function prove(): Promise<string[]> {
 }
 
 const silent = await prove();
-const { modules, found } = await violations(root, [
+const { modules, found, arrows } = await violations(root, [
   'services',
   'cdk8s',
   'dashboards',
@@ -116,5 +166,10 @@ for (const one of found) console.error(one);
 // Without a TypeScript it understands, dependency-cruiser sees no module at all and finds everything in order.
 if (modules < 20)
   console.error(`only ${modules} modules were seen; is the typescript package still version 6?`);
-if (silent.length > 0 || found.length > 0 || modules < 20) process.exit(1);
+const drawn = isDrawn(arrows, process.argv.includes('--write'));
+if (!drawn)
+  console.error(
+    'ARCHITECTURE.md draws other arrows than the imports have; renew it: npm run boundaries -- --write',
+  );
+if (silent.length > 0 || found.length > 0 || modules < 20 || !drawn) process.exit(1);
 console.log(`boundaries hold: ${modules} modules, ${RULES.length} rules, each proved by a planted violation`);
