@@ -2,12 +2,12 @@
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openSocket } from '#platform/kafka/client.ts';
-import { type Message, toMessage } from '../services/outbox-relay/message.ts';
+import { type RelayMessage, toMessage } from '../services/outbox-relay/message.ts';
 import { LIMITS } from '../services/outbox-relay/shard.ts';
 import { outboxRow } from './load.ts';
 
 const [broker, count] = [process.argv[2]!, Number(process.argv[3])];
-const batches: Message[][] = [];
+const batches: RelayMessage[][] = [];
 for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
   batches.push(
     Array.from({ length: Math.min(LIMITS.rowsPerBatch, count - first) }, (_, i) =>

@@ -1,7 +1,7 @@
 /**
  * What seeing costs: `node bench/observability.ts [--pairs 15] [--seconds 4]`. The asynchronous gig page with its
  * metrics, scraped every five seconds, and traces of 1 % of its requests, against the same page without either. Both
- * stand side by side and are visited by turns; each pair of turns gives one ratio, so that whatever else the machine
+ * stand side by side and are visited in interleaved runs; each pair of runs gives one ratio, so that whatever else the machine
  * does falls on both. Left out: the network to a collector, which here answers from the process of the bench.
  */
 import { createServer } from 'node:http';
@@ -76,9 +76,9 @@ try {
       target: null,
       values: turns.map(([, unseen]) => unseen.perSecond),
     },
-    { name: 'seen ÷ unseen', unit: '', target: { least: 0.95 }, values: ratios },
+    { name: 'observed ÷ unobserved', unit: '', target: { least: 0.95 }, values: ratios },
     {
-      name: 'CPU of the page a request, seen ÷ unseen',
+      name: 'CPU of the page a request, observed ÷ unobserved',
       unit: '',
       target: null,
       values: turns.map(([seen, unseen]) => seen.cpuMs / unseen.cpuMs),

@@ -1,4 +1,4 @@
-/** The gig page with the feature against the same page without it: requests a second, by turns. */
+/** The gig page with the feature against the same page without it: requests a second, interleaved. */
 import autocannon from 'autocannon';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises';
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
-import { Change, type SellerEvent } from '#contracts/events.ts';
+import { SellerChange, type SellerEvent } from '#contracts/events.ts';
 import { documents } from './documents.ts';
 
 const folder = new URL('../services/contracts/generated/', import.meta.url);
@@ -56,7 +56,7 @@ test('the schema of events takes an event, also one with members of the future, 
 
 test('the topic has a message for every type of change, the repair, the tombstone and the marker of a move', () => {
   const { channels, components } = json('asyncapi.json');
-  const types = Change.options.map((option) => option.shape.type.value);
+  const types = SellerChange.options.map((option) => option.shape.type.value);
   expect(Object.keys(channels.sellerEvents.messages)).toEqual([
     ...types,
     'seller-repaired',

@@ -1,11 +1,11 @@
 import { z } from 'zod';
 import { TopClientsView } from '#contracts/delivery.ts';
 import {
-  Change,
   CLOUD_EVENTS,
   cloudEventType,
   MOVED_TYPE,
   SELLER_MOVED,
+  SellerChange,
   SellerEvent,
 } from '#contracts/events.ts';
 import { openApiDocument } from '#contracts/openapi.ts';
@@ -38,7 +38,7 @@ const schemaOf = (schema: z.ZodType): Schema =>
     },
   }) as Schema;
 
-const TYPES = Change.options.map((option) => option.shape.type.value);
+const TYPES = SellerChange.options.map((option) => option.shape.type.value);
 
 /** The topic of seller events as AsyncAPI 3: what a team needs to write a reader in any language. */
 function asyncApiDocument(): object {

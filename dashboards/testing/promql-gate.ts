@@ -8,7 +8,7 @@ import { parser } from '@prometheus-io/lezer-promql';
 import { LABELS, METRICS } from '#contracts/metrics.ts';
 import { labelsOf, TARGET_LABELS } from '../promql.ts';
 
-export interface Verdict {
+export interface ExpressionVerdict {
   /** One sentence for each fault. */
   readonly faults: readonly string[];
   /** The names of the series it reads. */
@@ -46,7 +46,7 @@ const EXPRESSIONS = new Set([
   'StringLiteral',
 ]);
 
-export function judge(expr: string): Verdict {
+export function judge(expr: string): ExpressionVerdict {
   const faults: string[] = [];
   const names = new Set<string>();
   const text = (node: SyntaxNode) => expr.slice(node.from, node.to);

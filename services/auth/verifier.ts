@@ -7,7 +7,7 @@ import { type Caller, readCaller } from './claims.ts';
 import { KeysUnavailable, openKeyCache } from './key-cache.ts';
 import type { IdentityConfig } from './settings.ts';
 
-export type Verdict =
+export type TokenVerdict =
   | { readonly kind: 'caller'; readonly caller: Caller }
   /** `why` can be told to the caller. */
   | { readonly kind: 'invalid' | 'expired'; readonly why: string }
@@ -17,7 +17,7 @@ export type Verdict =
 /** Judges tokens. */
 export interface TokenVerifier {
   /** Never throws. */
-  verify(token: string): Promise<Verdict>;
+  verify(token: string): Promise<TokenVerdict>;
 }
 
 export interface Identity extends TokenVerifier {
@@ -51,7 +51,7 @@ export function openIdentity(
   for (const result of ['valid', 'invalid', 'expired', 'unavailable'] as const) judged.inc({ result }, 0);
   const keys = openKeyCache(config, { log, metrics, clock });
 
-  const judge = async (token: string): Promise<Verdict> => {
+  const judge = async (token: string): Promise<TokenVerdict> => {
     try {
       const { payload } = await jwtVerify(token, keys.find, {
         issuer: config.jwtIssuer,

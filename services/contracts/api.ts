@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { Client, ClientId, LIMITS, SellerId } from './client.ts';
 import { ErasureId } from './erasures.ts';
-import { Change } from './events.ts';
+import { SellerChange } from './events.ts';
 
 const Version = z
   .int()
@@ -94,7 +94,7 @@ export const History = z
         version: z.int().min(1),
         type: z.string().meta({ description: 'The type of the change, also where the change was erased' }),
         committedAt: z.iso.datetime(),
-        change: Change.nullable().optional().meta({
+        change: SellerChange.nullable().optional().meta({
           description:
             'Only for the seller and for who has the scope `top-clients:audit`; null below an erasure, from its commit on',
         }),

@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { Client, ClientId, SellerId } from './client.ts';
 
 /** What happened, as the event log keeps it: enough, in order, to rebuild the list. */
-export const Change = z
+export const SellerChange = z
   .discriminatedUnion('type', [
     z.object({ type: z.literal('client-added'), client: Client, position: z.int().min(0) }),
     z.object({ type: z.literal('client-updated'), client: Client }),
@@ -11,8 +11,8 @@ export const Change = z
     z.object({ type: z.literal('seller-erased') }),
   ])
   .meta({ id: 'Change' });
-export type Change = z.infer<typeof Change>;
-export type ChangeType = Change['type'];
+export type SellerChange = z.infer<typeof SellerChange>;
+export type ChangeType = SellerChange['type'];
 
 /**
  * The value of a message on the topic of seller events: what changed and the full resulting list, so that the
@@ -23,7 +23,7 @@ export const SellerEvent = z
     sellerId: SellerId,
     version: z.int().min(1).meta({ description: 'Contiguous per seller: 1, 2, 3 …' }),
     committedAt: z.iso.datetime().meta({ description: 'When the transaction committed, UTC' }),
-    change: Change,
+    change: SellerChange,
     clients: z.array(Client),
   })
   .meta({ id: 'SellerEvent' });

@@ -4,7 +4,7 @@
  * What each is worth stands in bench/README.md.
  */
 export const V8_FLAGS = [
-  // The heap may grow to three times of what is alive before V8 looks through all of it again, up to
+  // The heap may grow to three times the live heap before V8 looks through all of it again, up to
   // `--max-old-space-size` as before. Under so small a limit V8 does so at about 1.35 times; a projector under a backlog
   // then looks through it every 50 ms, in a third of its time.
   '--heap-growing-percent=200',

@@ -10,7 +10,7 @@ import { REPAIR, REPLACES_HEADER } from '#contracts/repair.ts';
 import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
 import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 
-export interface Message extends ProducedMessage {
+export interface RelayMessage extends ProducedMessage {
   /** Where it must go; null leaves that to its key. */
   readonly partition: number | null;
 }
@@ -25,7 +25,7 @@ export interface Message extends ProducedMessage {
  * @param now milliseconds since 1970
  * @throws RangeError when the row cannot be a message: a time that is none, a partition that is none
  */
-export function toMessage(row: OutboxRow, now: number): Message {
+export function toMessage(row: OutboxRow, now: number): RelayMessage {
   if (row.partition !== null && !(Number.isSafeInteger(row.partition) && row.partition >= 0))
     throw new RangeError(`${row.partition} is no partition`);
   const headers: Record<string, string> = {
@@ -53,7 +53,10 @@ export function toMessage(row: OutboxRow, now: number): Message {
 }
 
 /** The same message with another of Kafka's timestamps. */
-export const at = (message: Message, now: number): Message => ({ ...message, timestamp: timestampAt(now) });
+export const at = (message: RelayMessage, now: number): RelayMessage => ({
+  ...message,
+  timestamp: timestampAt(now),
+});
 
 const timestampAt = (ms: number) => String(Math.floor(ms));
 

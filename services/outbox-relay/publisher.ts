@@ -5,7 +5,7 @@ import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
 import type { Fence } from './lease.ts';
-import type { Message } from './message.ts';
+import type { RelayMessage } from './message.ts';
 import { createPartitioner } from './partitioner.ts';
 import { failureOf, PRODUCER_LOST } from './refusals.ts';
 
@@ -17,7 +17,7 @@ export interface Publisher {
    * (`failureOf`): then another may follow.
    * @throws what kafkajs throws
    */
-  send(batch: readonly Message[]): Promise<void>;
+  send(batch: readonly RelayMessage[]): Promise<void>;
   /** Ends the connections at once: what is still on its way in this process does not arrive. */
   end(): void;
 }
@@ -72,7 +72,7 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
   };
   /** None before the first batch, and after one that only a new producer can follow. */
   let producer: Promise<Producer> | null = null;
-  const send = async (batch: readonly Message[]) => {
+  const send = async (batch: readonly RelayMessage[]) => {
     producer ??= connect();
     try {
       const ready = await producer;

@@ -4,7 +4,7 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import type { AckAndFetch, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 import { RETRY_EVERY_MS } from './held.ts';
-import type { Message } from './message.ts';
+import type { RelayMessage } from './message.ts';
 import type { Publisher } from './publisher.ts';
 import { LIMITS, type RelayOptions, relayRows, restAfter, type ShardObserver } from './shard.ts';
 
@@ -48,12 +48,12 @@ function virtualClock(start = 1_000_000) {
 /** An outbox in memory, a Kafka that fails on demand, and the end of the run when all rows are gone. */
 function rig(
   rows: OutboxRow[],
-  send: (batch: readonly Message[], attempt: number) => void | Promise<void> = () => {},
+  send: (batch: readonly RelayMessage[], attempt: number) => void | Promise<void> = () => {},
   moreToCome: () => boolean = () => false,
   { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK }: Partial<RelayOptions> = {},
 ) {
   const ended = new AbortController();
-  const attempts: Array<readonly Message[]> = [];
+  const attempts: Array<readonly RelayMessage[]> = [];
   const acknowledged: string[] = [];
   const waiting = [...rows];
   let sending = 0;

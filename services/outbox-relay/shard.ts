@@ -5,7 +5,7 @@ import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.
 import { Backoff } from './backoff.ts';
 import { HeldSellers } from './held.ts';
 import type { Fence } from './lease.ts';
-import { at, type Message, sizeOf, toMessage } from './message.ts';
+import { at, type RelayMessage, sizeOf, toMessage } from './message.ts';
 import type { Publisher } from './publisher.ts';
 import { failureOf, isSize, meaningOf, type SendFailure } from './refusals.ts';
 
@@ -48,7 +48,7 @@ export interface RelayOptions {
 /** Rows and their messages, made once: what failed is sent again unchanged. */
 interface Batch {
   readonly rows: readonly OutboxRow[];
-  readonly messages: readonly Message[];
+  readonly messages: readonly RelayMessage[];
   /** Whether the messages have the time of sending in place of their events'. */
   readonly timed: boolean;
 }
@@ -82,7 +82,7 @@ export async function relayRows(
     observer.held(held.size);
   };
   /** The message of a row; null when there can be none: then its seller is held. */
-  const encode = (row: OutboxRow): Message | null => {
+  const encode = (row: OutboxRow): RelayMessage | null => {
     try {
       return toMessage(row, clock.now());
     } catch (err) {
@@ -98,7 +98,7 @@ export async function relayRows(
    * marker would have compaction remove the only state there is.
    */
   const batchOf = (rows: readonly OutboxRow[]): Batch => {
-    const batch = { rows: [] as OutboxRow[], messages: [] as Message[], timed: false };
+    const batch = { rows: [] as OutboxRow[], messages: [] as RelayMessage[], timed: false };
     const hasMarkers = rows.some(({ type }) => type === SELLER_MOVED);
     const taken = new Set<number>();
     const later = new Set<number>();
@@ -125,7 +125,7 @@ export async function relayRows(
     rows.catch(() => {}); // Awaited later, perhaps after something else has failed.
     return rows;
   };
-  const send = async (batch: Batch, mayBeRefused: boolean): Promise<Outcome> => {
+  const send = async (batch: Batch, mayBeRefused: boolean): Promise<SendOutcome> => {
     const startedAt = clock.monotonic();
     const outcome = await sender.send(batch, mayBeRefused);
     if (outcome === 'sent') {
@@ -236,7 +236,7 @@ interface Refused {
   readonly batch: Batch;
   readonly failure: SendFailure;
 }
-type Outcome = 'sent' | 'ended' | Refused;
+type SendOutcome = 'sent' | 'ended' | Refused;
 
 const NO_ANSWER: SendFailure = { kind: 'transient', reason: 'REQUEST_TIMED_OUT', message: 'no answer yet' };
 
@@ -268,7 +268,7 @@ class Sender {
   }
 
   /** @param mayBeRefused false: what is refused for a record is tried again like everything else */
-  async send(batch: Batch, mayBeRefused: boolean): Promise<Outcome> {
+  async send(batch: Batch, mayBeRefused: boolean): Promise<SendOutcome> {
     let going = batch;
     let last = NO_ANSWER;
     let late = false;

@@ -37,7 +37,7 @@ export interface PageAppOptions {
 const ASSETS = new URL('./assets/', import.meta.url);
 const REQUEST_ID = /^[\w.:/-]{1,128}$/;
 
-/** Names and values by turns. Nothing is loaded from elsewhere, and nothing inline is run. */
+/** Names and values alternate. Nothing is loaded from elsewhere, and nothing inline is run. */
 function securityHeaders(site: Site, options: PageAppOptions): readonly string[] {
   // A form leads to the pages, which may have origins of their own.
   const forms = new Set(

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import type { ClientIds, ClientList, PageClient, Shown } from '#pages/page.ts';
+import type { ClientIds, ClientList, PageClient, ShownList } from '#pages/page.ts';
 import {
   decideWithIds,
   decideWithList,
@@ -100,7 +100,7 @@ describe('after the source of truth was asked', () => {
   });
 
   test('without an answer the fallback is shown: the stale view, or nothing', () => {
-    const stale: Shown = { outcome: 'stale', list: listAt(3) };
+    const stale: ShownList = { outcome: 'stale', list: listAt(3) };
     expect(settle({ do: 'ask for the list', known: 3, otherwise: stale }, null, 4)).toBe(stale);
     expect(settle({ do: 'ask for the list', known: 0, otherwise: MISSING }, null, 0)).toBe(MISSING);
   });
@@ -145,7 +145,7 @@ test('whatever is held, asked for and answered: full means at minVersion the ver
 });
 
 test('a page of many sellers is as good as its worst card', () => {
-  const shown = (...outcomes: Shown['outcome'][]): Shown[] =>
+  const shown = (...outcomes: ShownList['outcome'][]): ShownList[] =>
     outcomes.map((outcome) => ({ outcome, list: null }));
   expect(worst([])).toBe('full');
   expect(worst(shown('full', 'stale', 'full'))).toBe('stale');

@@ -1,19 +1,19 @@
 import type { Outcome } from '#contracts/delivery.ts';
-import type { ClientIds, ClientList, Shown } from '#pages/page.ts';
+import type { ClientIds, ClientList, ShownList } from '#pages/page.ts';
 
 /** What is to be done about one seller of a page, once the page's own database has answered. */
 export type Decision =
   /** Nothing more is needed. */
-  | { readonly do: 'show'; readonly shown: Shown }
+  | { readonly do: 'show'; readonly shown: ShownList }
   /**
    * Ask the source of truth for the whole list, and show `otherwise` when it does not answer in time. `known` is the
    * version the page has without asking.
    */
-  | { readonly do: 'ask for the list'; readonly known: number; readonly otherwise: Shown }
+  | { readonly do: 'ask for the list'; readonly known: number; readonly otherwise: ShownList }
   /** Ask the source of truth for the clients the view names, and show `otherwise` when it does not answer in time. */
-  | { readonly do: 'ask for clients'; readonly held: ClientIds; readonly otherwise: Shown };
+  | { readonly do: 'ask for clients'; readonly held: ClientIds; readonly otherwise: ShownList };
 
-export const MISSING: Shown = { outcome: 'missing', list: null };
+export const MISSING: ShownList = { outcome: 'missing', list: null };
 
 /**
  * A seller without a row never changed a list: events reach the view for every seller that did, and a row stays
@@ -21,7 +21,7 @@ export const MISSING: Shown = { outcome: 'missing', list: null };
  */
 const NEVER: ClientList = { version: 0, committedAt: null, clients: [], total: 0 };
 
-const shownAt = (list: ClientList, minVersion: number): Shown => ({
+const shownAt = (list: ClientList, minVersion: number): ShownList => ({
   outcome: list.version >= minVersion ? 'full' : 'stale',
   list,
 });
@@ -71,7 +71,7 @@ export function settle(
   decision: Exclude<Decision, { do: 'show' }>,
   answer: ClientList | null,
   minVersion: number,
-): Shown {
+): ShownList {
   if (answer === null) return decision.otherwise;
   if (decision.do === 'ask for the list') return shownAt(answer, minVersion);
   const { version, committedAt } = decision.held;
@@ -81,7 +81,7 @@ export function settle(
 const RANK: Readonly<Record<Outcome, number>> = { full: 0, stale: 1, missing: 2 };
 
 /** What a page says of itself when it shows several sellers: the worst of them. */
-export function worst(shown: Iterable<Shown>): Outcome {
+export function worst(shown: Iterable<ShownList>): Outcome {
   let result: Outcome = 'full';
   for (const { outcome } of shown) if (RANK[outcome] > RANK[result]) result = outcome;
   return result;

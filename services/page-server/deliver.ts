@@ -1,5 +1,5 @@
 import type { Delivery, Outcome } from '#contracts/delivery.ts';
-import type { ClientList, Page, PageDatabase, Reads, Shown } from '#pages/page.ts';
+import type { ClientList, Page, PageDatabase, Reads, ShownList } from '#pages/page.ts';
 import type { PageReads } from '../source-client/page-reads.ts';
 import type { Call } from '../source-client/transport.ts';
 import {
@@ -16,7 +16,7 @@ import type { MinVersion } from './min-version.ts';
 export interface Delivered {
   readonly own: unknown;
   /** By seller; null when the feature is off. */
-  readonly shown: ReadonlyMap<number, Shown> | null;
+  readonly shown: ReadonlyMap<number, ShownList> | null;
   readonly outcome: Outcome | null;
   /** Milliseconds spent waiting for each, for `Server-Timing`; they overlap where the work did. */
   readonly ownMs: number;
@@ -123,7 +123,7 @@ export async function deliver(
     sellers: readonly number[],
     decide: (sellerId: number) => Decision,
   ): Promise<Settled | Undelivered> {
-    const shown = new Map<number, Shown>();
+    const shown = new Map<number, ShownList>();
     const asking: Array<{ sellerId: number; decision: Exclude<Decision, { do: 'show' }> }> = [];
     for (const sellerId of sellers) {
       const decision = decide(sellerId);

@@ -4,7 +4,7 @@ import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
-import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type Shown } from '#pages/page.ts';
+import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type ShownList } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
 import type { PageReads } from '../source-client/page-reads.ts';
@@ -167,7 +167,7 @@ export function mountPage(page: Page, deps: PageDeps) {
 const NO_LINKS: readonly string[] = [];
 
 /** The traces of the changes that a render is the first to show. */
-function linksOf(shown: ReadonlyMap<number, Shown>, changes: TraceLinks): readonly string[] {
+function linksOf(shown: ReadonlyMap<number, ShownList>, changes: TraceLinks): readonly string[] {
   const links: string[] = [];
   for (const [sellerId, { list }] of shown) {
     const link = list === null ? null : changes.shownBy(sellerId, list.version);
@@ -190,7 +190,7 @@ function queryOf(req: Request): Readonly<Record<string, string>> | null {
     : null;
 }
 
-function sayVersion(headers: Array<string | number>, shown: Shown, now: number): void {
+function sayVersion(headers: Array<string | number>, shown: ShownList, now: number): void {
   if (shown.list === null) return;
   headers.push(HEADERS.version, shown.list.version);
   const age = ageOf(shown, now);
@@ -222,7 +222,7 @@ function measures(page: Page, delivery: Delivery, { metrics }: PageContext) {
       counted.error.inc();
       duration.observe(ms / 1_000);
     },
-    stale(shown: Iterable<Shown>, now: number) {
+    stale(shown: Iterable<ShownList>, now: number) {
       for (const one of shown) {
         const age = ageOf(one, now);
         if (one.outcome === 'stale' && age !== null) staleness.observe(age / 1_000);

@@ -6,7 +6,7 @@ import type { Gig } from './gig/read.ts';
 import { gigHtml } from './gig/template.ts';
 import { isolate, sentence } from './isolate.ts';
 import { siteOf } from './layout.ts';
-import type { PageClient, Shown } from './page.ts';
+import type { PageClient, ShownList } from './page.ts';
 import { searchHtml } from './search/template.ts';
 import { isolationOf, WRITTEN } from './testing/isolation.ts';
 import type { UserProfile } from './user/read.ts';
@@ -23,7 +23,7 @@ const client = (id: string, logo: string | null) => ({
   to: null,
 });
 const clients = [client('1', 'spotify'), client('2', null), client('3', null)];
-const shown = (): Shown => ({
+const shown = (): ShownList => ({
   outcome: 'full',
   list: { version: 1, committedAt: 1, clients: clients as PageClient[], total: 9 },
 });

@@ -13,7 +13,7 @@ import type { Site } from './layout.ts';
 export interface PageContext {
   readonly site: Site;
   /**
-   * The headers of every answer, security and request id, names and values by turns. A route either lets `dress` set
+   * The headers of every answer, security and request id, names and values alternate. A route either lets `setCommonHeaders` set
    * them or hands them to one `writeHead` with all of its own, which is about 1 µs cheaper.
    */
   readonly commonHeaders: (res: Response) => string[];

@@ -30,12 +30,12 @@ export interface ClientIds {
 }
 
 /** What a render shows of a seller, and what became of the data. `list` is null when there is nothing to show. */
-export interface Shown {
+export interface ShownList {
   readonly outcome: Outcome;
   readonly list: ClientList | null;
 }
 /** Null under the delivery `off`: the page without the feature. */
-export type ShownOf = ((sellerId: number) => Shown) | null;
+export type ShownOf = ((sellerId: number) => ShownList) | null;
 
 export interface Statement {
   /** Prepared once a connection under this name. */
@@ -146,11 +146,11 @@ export const idIn = (text: string | undefined): number | null => {
 };
 
 /** @returns how long ago the shown version was committed, in ms; null when nothing with a version is shown */
-export const ageOf = ({ list }: Shown, now: number): number | null =>
+export const ageOf = ({ list }: ShownList, now: number): number | null =>
   list?.committedAt == null ? null : Math.max(0, now - list.committedAt);
 
 /** The member `topClients` of a page's JSON. */
-export const topClientsJson = (shown: Shown, now: number): TopClientsView => ({
+export const topClientsJson = (shown: ShownList, now: number): TopClientsView => ({
   outcome: shown.outcome,
   version: shown.list?.version ?? null,
   ageMs: ageOf(shown, now),

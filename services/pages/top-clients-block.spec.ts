@@ -1,7 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { siteOf } from './layout.ts';
-import type { PageClient, Shown } from './page.ts';
+import type { PageClient, ShownList } from './page.ts';
 import { topClientsBlock, workedWith } from './top-clients-block.ts';
 
 const site = siteOf({}, (name) => `/assets/${name}`);
@@ -11,7 +11,7 @@ const client = (over: Partial<PageClient> = {}): PageClient => ({
   logo: 'spotify',
   ...over,
 });
-const full = (clients: readonly PageClient[], total = clients.length): Shown => ({
+const full = (clients: readonly PageClient[], total = clients.length): ShownList => ({
   outcome: 'full',
   list: { version: 1, committedAt: 1, clients, total },
 });
@@ -74,7 +74,7 @@ test('only a slug becomes part of an address', () => {
 });
 
 test('without data, and without clients, there is no block and no hole', () => {
-  const missing: Shown = { outcome: 'missing', list: null };
+  const missing: ShownList = { outcome: 'missing', list: null };
   for (const shown of [undefined, missing, full([])]) {
     expect(topClientsBlock(shown, 'Ann', site, 'tiles')).toBe('');
     expect(workedWith(shown, site, 3)).toBe('');
@@ -102,7 +102,7 @@ test('a card names three brands and counts the others', () => {
 });
 
 test('a stale list says that a change is on its way', () => {
-  const stale: Shown = { ...full([client()]), outcome: 'stale' };
+  const stale: ShownList = { ...full([client()]), outcome: 'stale' };
   expect(String(topClientsBlock(stale, 'Ann', site, 'tiles'))).toContain('will appear in a moment');
 });
 

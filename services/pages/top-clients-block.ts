@@ -2,7 +2,7 @@ import { html, raw } from 'hono/html';
 import { LogoSlug } from '#contracts/client.ts';
 import { isolate, isolateEach } from './isolate.ts';
 import { type Html, monogram, type Site } from './layout.ts';
-import type { PageClient, Shown } from './page.ts';
+import type { PageClient, ShownList } from './page.ts';
 import { plural, years } from './wording.ts';
 
 /** Shown before "show all"; a phone shows two columns of them. */
@@ -60,7 +60,7 @@ const rendered = {
  * @param form `tiles` names the brands, `stories` also tells what was done for them
  */
 export function topClientsBlock(
-  shown: Shown | undefined,
+  shown: ShownList | undefined,
   seller: string,
   site: Site,
   form: 'tiles' | 'stories',
@@ -99,7 +99,7 @@ ${isStale ? html`<p class="trusted-note">The newest change to this list will app
 </section>` as Html;
 
 /** The line on a search card: logos and names of the first clients, and how many more there are. */
-export function workedWith(shown: Shown | undefined, site: Site, named: number): Html | '' {
+export function workedWith(shown: ShownList | undefined, site: Site, named: number): Html | '' {
   const list = shown?.list;
   if (!list || list.clients.length === 0) return '';
   const first = list.clients.slice(0, named);

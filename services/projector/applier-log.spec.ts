@@ -3,7 +3,7 @@ import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { ApplierObserver } from './applier.ts';
 import { loggedApplier } from './applier-log.ts';
-import type { Unapplicable } from './newest.ts';
+import type { PoisonMessage } from './latest-per-key.ts';
 
 function rig() {
   const lines: string[] = [];
@@ -36,7 +36,7 @@ test('everything is counted, and a tombstone without a version is said once', ()
 
 test('each parked message is named, but no more than a log bears', () => {
   const { told, lines, counted, time } = rig();
-  const one = { partition: 0, sellerId: 7, reason: 'any', message: { offset: '1' } } as Unapplicable;
+  const one = { partition: 0, sellerId: 7, reason: 'any', message: { offset: '1' } } as PoisonMessage;
   for (let i = 0; i < 1_000; i++) told.parked(one);
   expect(counted).toHaveLength(1_000);
   expect(lines).toHaveLength(61);

@@ -4,11 +4,11 @@ import { decodeEvent } from '#contracts/event-codec.ts';
 import { cloudEventId, cloudEventType, MOVED_TYPE, movedId, type SellerEvent } from '#contracts/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { APPLIER_LIMITS, Applier, type ApplierObserver } from './applier.ts';
-import type { Message } from './bus.ts';
+import type { BusMessage } from './bus.ts';
 import type { ParkedMessage, Superseding } from './parked.ts';
 import type { ViewStore } from './view-store.ts';
 
-const message = (offset: number, sellerId: number, version: number, value?: string): Message => ({
+const message = (offset: number, sellerId: number, version: number, value?: string): BusMessage => ({
   offset: String(offset),
   timestamp: String(1_000 + offset),
   key: Buffer.from(String(sellerId)),
@@ -334,7 +334,7 @@ test('who goes on with a session that does not tell page servers has them told a
   applier.end();
 });
 
-const tombstone = (offset: number, sellerId: number, version: number): Message => ({
+const tombstone = (offset: number, sellerId: number, version: number): BusMessage => ({
   ...message(offset, sellerId, version),
   value: null,
   headers: {

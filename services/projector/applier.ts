@@ -1,16 +1,16 @@
 import { encodeEvent, type ReadSellerEvent } from '#contracts/event-codec.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
-import type { Message } from './bus.ts';
+import type { BusMessage } from './bus.ts';
 import {
   type Applicable,
   header,
-  type Newest,
-  newestInParts,
+  type LatestPerKey,
+  latestPerKeyInParts,
+  type PoisonMessage,
   type Received,
   type Repair,
-  type Unapplicable,
   versionTold,
-} from './newest.ts';
+} from './latest-per-key.ts';
 import type { Superseding } from './parked.ts';
 import { isNotifyQueueFull, isRowsFault } from './row-fault.ts';
 import type { ViewStore } from './view-store.ts';
@@ -23,7 +23,7 @@ export interface ApplierObserver {
   repaired(result: 'applied' | 'duplicate'): void;
   /** Messages that changed nothing. */
   skipped(result: Skipped, count: number): void;
-  parked(message: Unapplicable): void;
+  parked(message: PoisonMessage): void;
   /** Page servers are not told of changes, from `true` to `false`: the database's queue for them is full. */
   muted(isMuted: boolean): void;
 }
@@ -51,12 +51,12 @@ export const APPLIER_LIMITS = {
 
 interface Delivery {
   readonly partition: number;
-  readonly messages: readonly Message[];
+  readonly messages: readonly BusMessage[];
   readonly next: number;
   taken: number;
 }
 
-const sizeOf = (message: Message): number => message.valueLength ?? message.value?.length ?? 0;
+const sizeOf = (message: BusMessage): number => message.valueLength ?? message.value?.length ?? 0;
 
 /** How far a partition has been applied. */
 export interface Position {
@@ -194,7 +194,7 @@ export class Applier {
   }
 
   /** Takes messages of one partition, which follow on those handed over before. */
-  handOver(partition: number, messages: readonly Message[], next: number): void {
+  handOver(partition: number, messages: readonly BusMessage[], next: number): void {
     if (this.#ended) return;
     this.#queue.push({ partition, messages, next, taken: 0 });
     this.#waiting += messages.length;
@@ -250,7 +250,7 @@ export class Applier {
       this.#inFlight.length < APPLIER_LIMITS.chunksInFlight
     ) {
       const chunk = this.#takeChunk();
-      const parts = newestInParts(chunk.received);
+      const parts = latestPerKeyInParts(chunk.received);
       // A statement that is refused goes again in halves, behind what was sent meanwhile. The version guard makes that
       // harmless for rows; a repair must find what stands before it, and what stands behind it must find it done.
       const hasRepairs = parts.some(({ repairs }) => repairs.length > 0);
@@ -312,13 +312,13 @@ export class Applier {
    */
   async #apply(
     chunk: Chunk,
-    parts: readonly Newest[],
+    parts: readonly LatestPerKey[],
     previous: Promise<void>,
     isAlone: boolean,
   ): Promise<void> {
     if (isAlone) await previous;
     if (this.#ended) return;
-    const refused: Unapplicable[] = [];
+    const refused: PoisonMessage[] = [];
     const superseding: Superseding[] = [];
     const written: Applicable[] = [];
     for (const part of parts) written.push(...(await this.#writePart(part, refused, superseding)));
@@ -333,7 +333,7 @@ export class Applier {
     this.#advance(chunk, written);
   }
 
-  #tellSkipped(parts: readonly Newest[], stale: number): void {
+  #tellSkipped(parts: readonly LatestPerKey[], stale: number): void {
     const told: Record<Skipped, number> = { stale, duplicate: 0, tombstone: 0, unversioned: 0, moved: 0 };
     for (const part of parts) {
       told.stale += part.superseded;
@@ -348,7 +348,7 @@ export class Applier {
   }
 
   /** @param refused receives the events that the database does not take */
-  async #write(events: readonly Applicable[], refused: Unapplicable[]): Promise<readonly Applicable[]> {
+  async #write(events: readonly Applicable[], refused: PoisonMessage[]): Promise<readonly Applicable[]> {
     if (events.length === 0) return events;
     try {
       const startedAt = this.#clock.monotonic();
@@ -378,8 +378,8 @@ export class Applier {
 
   /** Sellers with a repair go one by one: replacing a row takes a transaction, and there are few. */
   async #writePart(
-    { events, repairs }: Newest,
-    refused: Unapplicable[],
+    { events, repairs }: LatestPerKey,
+    refused: PoisonMessage[],
     superseding: Superseding[],
   ): Promise<readonly Applicable[]> {
     if (repairs.length === 0) return this.#write(events, refused);
@@ -399,7 +399,7 @@ export class Applier {
   async #repair(
     repairs: readonly Repair[],
     newest: Applicable | null,
-    refused: Unapplicable[],
+    refused: PoisonMessage[],
     superseding: Superseding[],
   ): Promise<readonly Applicable[]> {
     const [{ sellerId }] = repairs as [Repair];
@@ -461,7 +461,7 @@ export class Applier {
   }
 
   /** @returns how many it need not keep, because the view is beyond them */
-  async #park(messages: readonly Unapplicable[]): Promise<number> {
+  async #park(messages: readonly PoisonMessage[]): Promise<number> {
     this.#parkings += 1;
     const places = await this.#store.park(
       messages.map(({ partition, message, sellerId, reason, event }) => ({

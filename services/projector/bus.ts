@@ -47,11 +47,11 @@ export interface Batch {
   readonly next: number;
   /** The offset after the newest message that the partition holds: the high watermark. */
   readonly end: number;
-  readonly messages: readonly Message[];
+  readonly messages: readonly BusMessage[];
 }
 
 /** A message as it came. Nothing is decoded that need not be: most of a backlog is superseded unread. */
-export interface Message {
+export interface BusMessage {
   readonly offset: string;
   /** Milliseconds since the epoch. */
   readonly timestamp: string;

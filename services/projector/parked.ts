@@ -10,7 +10,7 @@ export interface Place {
   readonly offset: number;
 }
 
-/** A message that could not be applied, as the table of parked messages keeps it. */
+/** A poison message, as the table of parked (dead-lettered) messages keeps it. */
 export interface ParkedMessage extends Place {
   readonly sellerId: number | null;
   /** Null where the message does not tell it. */

@@ -7,7 +7,7 @@ import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import { NO_TRACING } from '#platform/span.ts';
 import { until } from '../local-stack/until.ts';
-import type { Bus, BusReader, Message, PartitionEnds } from './bus.ts';
+import type { Bus, BusMessage, BusReader, PartitionEnds } from './bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector } from './projector.ts';
 import { OwnershipLost, type ViewStore } from './view-store.ts';
@@ -131,7 +131,7 @@ class Database {
 /** A topic in memory. */
 class Topic implements Bus {
   id = 'the first';
-  readonly partitions: Message[][];
+  readonly partitions: BusMessage[][];
   /** Partitions that are never answered for. */
   readonly mute = new Set<number>();
   isAway = false;

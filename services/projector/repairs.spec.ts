@@ -4,8 +4,8 @@ import fc from 'fast-check';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
 import { REPAIR_TYPE, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
 import { Applier } from './applier.ts';
-import type { Message } from './bus.ts';
-import { newestPerSeller } from './newest.ts';
+import type { BusMessage } from './bus.ts';
+import { latestPerKey } from './latest-per-key.ts';
 import type { Place } from './parked.ts';
 import type { ViewStore } from './view-store.ts';
 
@@ -23,7 +23,7 @@ const digestOf = ({ version, says }: Row): string =>
 const wrongRow = (row: Row): WrongRow => ({ version: row.version, digest: digestOf(row) });
 const right = (version: number): Row => ({ version, says: `list ${version}` });
 
-const message = (value: string | null, headers: Record<string, string>): Omit<Message, 'offset'> => ({
+const message = (value: string | null, headers: Record<string, string>): Omit<BusMessage, 'offset'> => ({
   timestamp: '0',
   key: Buffer.from(String(SELLER)),
   value: value === null ? null : Buffer.from(value),
@@ -52,7 +52,7 @@ const anyOrder = fc.constantFrom<Order>('ours', 'another');
 
 /** The view takes no row of this one. */
 const REFUSED = 8;
-const refused = (): Omit<Message, 'offset'> => ({
+const refused = (): Omit<BusMessage, 'offset'> => ({
   ...event(1),
   key: Buffer.from(String(REFUSED)),
   value: Buffer.from(JSON.stringify({ sellerId: REFUSED, version: 1, committedAt: AT, change, clients: [] })),
@@ -98,7 +98,7 @@ function openView() {
     },
     /** Applies the messages as a member of its own would, `chunk` of them at a time. */
     async apply(
-      messages: readonly Omit<Message, 'offset'>[],
+      messages: readonly Omit<BusMessage, 'offset'>[],
       chunk = 100,
       { inFlight = false } = {},
     ): Promise<void> {
@@ -223,7 +223,10 @@ test('a header that names no row replaces none', async () => {
     const view = openView();
     await view.apply([event(3)]);
     await view.apply([
-      { ...repair(0, null), headers: { ce_type: REPAIR_TYPE, ce_replaces: text } } as Omit<Message, 'offset'>,
+      { ...repair(0, null), headers: { ce_type: REPAIR_TYPE, ce_replaces: text } } as Omit<
+        BusMessage,
+        'offset'
+      >,
     ]);
     expect([view.row, view.results]).toEqual([right(3), ['duplicate']]);
   }
@@ -234,7 +237,7 @@ test('a reader of old takes a repair for the event it repeats, and its tombstone
     partition: 0,
     message: { ...one, offset: String(offset) },
   }));
-  const { events, tombstones } = newestPerSeller(received);
+  const { events, tombstones } = latestPerKey(received);
   expect(events.map((one) => one.event.version)).toEqual([3]);
   expect(tombstones).toBe(1);
 });

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
 import { type FinishedWork, NO_TRACING, type Tracing } from '#platform/span.ts';
 import type { ApplierObserver } from './applier.ts';
-import type { Applicable } from './newest.ts';
+import type { Applicable } from './latest-per-key.ts';
 import { tracedApplier } from './traces.ts';
 import type { TracedChange } from './view-store.ts';
 

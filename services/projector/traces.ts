@@ -5,7 +5,7 @@ import type { Log } from '#platform/log.ts';
 import type { Tracing } from '#platform/span.ts';
 import { isSampled } from '#platform/traceparent.ts';
 import type { ApplierObserver } from './applier.ts';
-import { header } from './newest.ts';
+import { header } from './latest-per-key.ts';
 import type { TracedChange, ViewStore } from './view-store.ts';
 
 /** Older changes come from a replay: whoever made them has long seen them. */

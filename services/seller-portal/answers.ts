@@ -5,7 +5,7 @@ import { isolatedText } from '#contracts/text.ts';
 import { type Html, layout, type Site } from '#pages/layout.ts';
 import type { Log } from '#platform/log.ts';
 import type { Brand } from './catalogue.ts';
-import type { Change, ChangeLog } from './change-log.ts';
+import type { ChangeLog, LoggedChange } from './change-log.ts';
 import {
   type FieldErrors,
   isAnythingTyped,
@@ -75,7 +75,7 @@ export interface Answers {
   ): void;
   notYours(res: Response, signedInAs: number, asked: number): void;
   /** The change that led to this version, if it is known here; a database out of reach only costs the undo. */
-  lastChange(sellerId: number, version: number): Promise<Change | undefined>;
+  lastChange(sellerId: number, version: number): Promise<LoggedChange | undefined>;
 }
 
 const WHY_SIGN_IN = {

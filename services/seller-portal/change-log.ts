@@ -1,19 +1,19 @@
 import { within } from '#platform/lifecycle.ts';
 import type { Pool } from '#platform/postgres.ts';
-import type { Command } from './command.ts';
+import type { PortalCommand } from './command.ts';
 
 /** A change that was acknowledged, and how to take it back from the version it led to. */
-export interface Change {
+export interface LoggedChange {
   readonly title: string;
   readonly version: number;
   /** Null when it is not known how to. */
-  readonly inverse: Command | null;
+  readonly inverse: PortalCommand | null;
 }
 
 /** A change before it is sent. */
 export interface Intent {
   readonly title: string;
-  readonly inverse: Command | null;
+  readonly inverse: PortalCommand | null;
   /** The version of the list it was made for: an erasure after that version forgets it. */
   readonly madeFor: number;
 }
@@ -35,9 +35,9 @@ export interface ChangeLog {
    */
   begin(sellerId: number, key: string, change: Intent): Promise<void>;
   /** After the source of truth acknowledged it; `inverse` replaces what was known before. */
-  acknowledge(sellerId: number, key: string, version: number, inverse: Command | null): Promise<void>;
+  acknowledge(sellerId: number, key: string, version: number, inverse: PortalCommand | null): Promise<void>;
   /** The change that led to this version, if it was made here and within the hour. */
-  find(sellerId: number, version: number): Promise<Change | undefined>;
+  find(sellerId: number, version: number): Promise<LoggedChange | undefined>;
   /** The newest version acknowledged to the seller; 0 when none is remembered. */
   acknowledgedVersion(sellerId: number): Promise<number>;
 }
@@ -103,7 +103,7 @@ export function openChangeLog(db: Pool, pageDeadlineMs: number): ChangeLog & For
       await within(noteMs, 'noting an acknowledged version', update);
     },
     async find(sellerId, version) {
-      const select = db.query<Change>(
+      const select = db.query<LoggedChange>(
         `select title, version, inverse from change
          where seller_id = $1 and version = $2 and at > now() - interval '1 hour'
          order by at desc limit 1`,

@@ -5,7 +5,7 @@ import { ClientId, LIMITS } from '#contracts/client.ts';
 import type { PageContext } from '#pages/mount.ts';
 import { type Access, type Owner, parameter } from './access.ts';
 import type { Answers, FormPlace } from './answers.ts';
-import type { Command } from './command.ts';
+import type { PortalCommand } from './command.ts';
 import { MOVES, moved } from './command.ts';
 import {
   addressWith,
@@ -56,7 +56,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
       answers.keptForm(res, { sellerId }, values, terms, 'not-sent'),
     );
     if (!who) return;
-    const command: Command = { kind: 'add', client: clientOf(values) };
+    const command: PortalCommand = { kind: 'add', client: clientOf(values) };
     const result = await makeChange(deps, who.sellerId, command, terms, who);
     await answerForm(res, who, result, { values, terms, returnTo }, undefined, (list, refusal) =>
       refusedList(res, who, list, refusal, values),
@@ -74,7 +74,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
       answers.keptForm(res, { sellerId, client }, values, terms, 'not-sent'),
     );
     if (!who) return;
-    const command: Command = { kind: 'update', clientId, client: clientOf(values) };
+    const command: PortalCommand = { kind: 'update', clientId, client: clientOf(values) };
     const result = await makeChange(deps, who.sellerId, command, terms, who);
     await answerForm(res, who, result, { values, terms, returnTo }, client, (list, refusal) =>
       refusedEdit(res, who, list, refusal, clientId, values),
@@ -99,7 +99,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
     // One form holds the buttons of all rows, and each order they lead to is a command with a key of its own.
     const order = clientIds.join(',');
     const key = `${terms.key}.${createHash('sha256').update(order).digest('hex').slice(0, 16)}`;
-    const command: Command = { kind: 'reorder', clientIds };
+    const command: PortalCommand = { kind: 'reorder', clientIds };
     const result = await makeChange(deps, who.sellerId, command, { ...terms, key }, who);
     await answerButton(req, res, who, result, terms, 'Try again to save the order', { order });
   });

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { Client, NewClient } from '#contracts/client.ts';
-import { type Command, inverseOf, MOVES, moved, titleOf } from './command.ts';
+import { inverseOf, MOVES, moved, type PortalCommand, titleOf } from './command.ts';
 
 const clientOf = (id: string, name = id): Client => ({
   id,
@@ -15,7 +15,7 @@ const clientOf = (id: string, name = id): Client => ({
 const { id: _, ...added } = clientOf('', 'Added');
 
 /** What the source of truth does with a command; `restore` puts the client where it was. */
-function after(list: readonly Client[], command: Command, newId: string): Client[] {
+function after(list: readonly Client[], command: PortalCommand, newId: string): Client[] {
   switch (command.kind) {
     case 'add':
       return [...list, { id: newId, ...command.client }];
@@ -34,16 +34,16 @@ const withoutIds = (list: readonly Client[]): NewClient[] => list.map(({ id: _, 
 const anyList = fc
   .uniqueArray(fc.stringMatching(/^[a-z]{1,3}$/), { minLength: 1, maxLength: 8 })
   .map((ids) => ids.map((id) => clientOf(id)));
-const anyCommandOn = (list: readonly Client[]): fc.Arbitrary<Command> => {
+const anyCommandOn = (list: readonly Client[]): fc.Arbitrary<PortalCommand> => {
   const id = fc.constantFrom(...list.map((one) => one.id));
   return fc.oneof(
-    fc.constant<Command>({ kind: 'add', client: added }),
-    id.map<Command>((clientId) => ({ kind: 'update', clientId, client: added })),
-    id.map<Command>((clientId) => ({ kind: 'remove', clientId })),
+    fc.constant<PortalCommand>({ kind: 'add', client: added }),
+    id.map<PortalCommand>((clientId) => ({ kind: 'update', clientId, client: added })),
+    id.map<PortalCommand>((clientId) => ({ kind: 'remove', clientId })),
     fc
       .shuffledSubarray([...list], { minLength: list.length })
-      .map<Command>((order) => ({ kind: 'reorder', clientIds: order.map((one) => one.id) })),
-    fc.nat(list.length).map<Command>((position) => ({ kind: 'restore', client: added, position })),
+      .map<PortalCommand>((order) => ({ kind: 'reorder', clientIds: order.map((one) => one.id) })),
+    fc.nat(list.length).map<PortalCommand>((position) => ({ kind: 'restore', client: added, position })),
   );
 };
 
@@ -101,7 +101,7 @@ test('a client of before is put back as the source takes it today, or not at all
     client: again,
     position: 0,
   });
-  const update: Command = { kind: 'update', clientId: 'a', client: added };
+  const update: PortalCommand = { kind: 'update', clientId: 'a', client: added };
   expect(inverseOf(update, [old], null)).toEqual({ kind: 'update', clientId: 'a', client: again });
   for (const command of [update, { kind: 'remove', clientId: 'a' } as const]) {
     expect(inverseOf(command, [clientOf('a', '\u200d')], null)).toBeNull();

@@ -2,7 +2,7 @@ import type { Client, NewClient } from '#contracts/client.ts';
 import { isolatedText, legible } from '#contracts/text.ts';
 
 /** What a seller does to the list; `restore` takes a removal back. Stored as JSON, as the inverse of a change. */
-export type Command =
+export type PortalCommand =
   | { readonly kind: 'add'; readonly client: NewClient }
   | { readonly kind: 'update'; readonly clientId: string; readonly client: NewClient }
   | { readonly kind: 'remove'; readonly clientId: string }
@@ -31,10 +31,10 @@ const withoutId = ({ name, industry, description, logo, from, to }: Client): New
  *   its name can be seen
  */
 export function inverseOf(
-  command: Command,
+  command: PortalCommand,
   before: readonly Client[],
   addedId: string | null,
-): Command | null {
+): PortalCommand | null {
   switch (command.kind) {
     case 'add':
     case 'restore':
@@ -73,7 +73,7 @@ export function moved(order: readonly string[], id: string, move: Move): string[
 }
 
 /** What the page says after a change, and beside the button that takes it back: a text for `sentence`. */
-export function titleOf(command: Command, before: readonly Client[]): string {
+export function titleOf(command: PortalCommand, before: readonly Client[]): string {
   const nameOf = (id: string) => isolatedText(before.find((one) => one.id === id)?.name ?? 'the client');
   switch (command.kind) {
     case 'add':

@@ -5,8 +5,8 @@ import { silentLog } from '#platform/log.ts';
 import { openMetrics } from '#platform/metrics.ts';
 import type { SourceAnswer } from '../source-client/answer.ts';
 import type { SourceApi, WriteTerms, Written } from '../source-client/source-api.ts';
-import type { Change, ChangeLog } from './change-log.ts';
-import type { Command } from './command.ts';
+import type { ChangeLog, LoggedChange } from './change-log.ts';
+import type { PortalCommand } from './command.ts';
 import { makeChange } from './make-change.ts';
 import { openReadYourWrites } from './read-your-writes.ts';
 
@@ -81,7 +81,7 @@ function sourceInMemory() {
 }
 
 function changesInMemory(): ChangeLog {
-  const entries = new Map<string, { title: string; inverse: Command | null; version: number | null }>();
+  const entries = new Map<string, { title: string; inverse: PortalCommand | null; version: number | null }>();
   let acknowledged = 0;
   return {
     async begin(_seller, key, change) {
@@ -93,7 +93,7 @@ function changesInMemory(): ChangeLog {
       acknowledged = Math.max(acknowledged, version);
     },
     async find(_seller, version) {
-      return [...entries.values()].find((entry) => entry.version === version) as Change | undefined;
+      return [...entries.values()].find((entry) => entry.version === version) as LoggedChange | undefined;
     },
     acknowledgedVersion: async () => acknowledged,
   };
@@ -106,7 +106,7 @@ function bench() {
   const violations = metrics.counter('topclients_self_view_violations_total');
   const reads = openReadYourWrites(memory.source, changes, violations, silentLog);
   const by = { token: 'token', call };
-  const make = (command: Command, key: string, version = memory.version()) =>
+  const make = (command: PortalCommand, key: string, version = memory.version()) =>
     makeChange(
       { source: memory.source, reads, changes, log: silentLog },
       SELLER,
@@ -119,7 +119,7 @@ function bench() {
   return { ...memory, changes, reads, make, undo, counted };
 }
 
-const add = (name: string): Command => ({ kind: 'add', client: named(name) });
+const add = (name: string): PortalCommand => ({ kind: 'add', client: named(name) });
 
 test('each change can be undone, and a removal returns to its place', async () => {
   const { make, undo, names } = bench();
@@ -149,7 +149,7 @@ test('a repetition after a lost answer is done once, and can still be undone', a
 test('an edit whose answer was lost is undone to what stood there before it', async () => {
   const { make, undo, names, next } = bench();
   await make(add('A'), 'a');
-  const edit: Command = { kind: 'update', clientId: 'id-1', client: named('B') };
+  const edit: PortalCommand = { kind: 'update', clientId: 'id-1', client: named('B') };
   next.push('lose the answer');
   await make(edit, 'k', 1);
   expect((await make(edit, 'k', 1)).outcome).toBe('changed');

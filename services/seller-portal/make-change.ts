@@ -5,7 +5,7 @@ import type { SourceAnswer } from '../source-client/answer.ts';
 import type { SourceApi, WriteTerms, Written } from '../source-client/source-api.ts';
 import type { Call } from '../source-client/transport.ts';
 import type { ChangeLog } from './change-log.ts';
-import { type Command, inverseOf, titleOf } from './command.ts';
+import { inverseOf, type PortalCommand, titleOf } from './command.ts';
 import type { Terms } from './form.ts';
 import type { ReadYourWrites } from './read-your-writes.ts';
 
@@ -39,7 +39,7 @@ export interface Acknowledged {
 export async function makeChange(
   { source, reads, changes, log }: Changing,
   sellerId: number,
-  command: Command,
+  command: PortalCommand,
   terms: Terms,
   by: { readonly token: string; readonly call: () => Call },
   saying?: (title: string) => string,
@@ -86,7 +86,7 @@ type Sent = Written & { readonly isMisplaced?: boolean };
 function send(
   source: Changing['source'],
   sellerId: number,
-  command: Command,
+  command: PortalCommand,
   before: readonly Client[],
   terms: SafeTerms,
   call: () => Call,
@@ -109,7 +109,7 @@ function send(
 async function restore(
   source: Changing['source'],
   sellerId: number,
-  { client, position }: Command & { kind: 'restore' },
+  { client, position }: PortalCommand & { kind: 'restore' },
   before: readonly Client[],
   terms: SafeTerms,
   call: () => Call,

@@ -6,7 +6,7 @@ import { isolate, isolateEach, sentence } from '#pages/isolate.ts';
 import type { Html, Site } from '#pages/layout.ts';
 import { logo } from '#pages/top-clients-block.ts';
 import type { Brand } from './catalogue.ts';
-import type { Change } from './change-log.ts';
+import type { LoggedChange } from './change-log.ts';
 import { MOVES, type Move } from './command.ts';
 import { type Field, type FieldErrors, LABELS, type Terms, type Values } from './form.ts';
 
@@ -70,7 +70,7 @@ ${Object.entries(sent).map(([name, value]) => html`<input type="hidden" name="${
 <button type="submit">${label}</button>
 </form>` as Html;
 
-export const undoForm = (sellerId: number, terms: Terms, change: Change, style = ''): Html =>
+export const undoForm = (sellerId: number, terms: Terms, change: LoggedChange, style = ''): Html =>
   html`<form method="post" action="/sellers/${sellerId}/undo" data-swap>${hidden(terms)}
 <button type="submit" class="${style}" id="undo">Undo<span class="hidden">: ${sentence(change.title)}</span></button></form>` as Html;
 
@@ -270,7 +270,7 @@ export function listPage(
     readonly formIsInUse: boolean;
     readonly notice?: Notice | undefined;
     /** The last change, if it can be taken back and no notice offers that already. */
-    readonly undo?: Change | undefined;
+    readonly undo?: LoggedChange | undefined;
   },
 ): Html {
   const { sellerId, list, form } = page;

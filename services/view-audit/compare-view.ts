@@ -94,14 +94,14 @@ export interface Found {
   readonly late: ReadonlyMap<number, Difference>;
   /** Sellers who changed all the while. */
   readonly unsettled: number;
-  readonly digest: Verdict['digest'];
+  readonly digest: ViewComparison['digest'];
   /** False when the view did not get to where the source was. */
   readonly caughtUp: boolean;
   /** False when it gave up before the last seller. */
   readonly complete: boolean;
 }
 
-export interface Verdict {
+export interface ViewComparison {
   /** Sellers that the source knows, those erased included. */
   readonly sellers: number;
   /** Sellers whose row is missing, wrong or too much, or who have a parked message. */
@@ -141,7 +141,7 @@ export async function compareView(
   view: View,
   topic: Topic,
   options: CompareOptions,
-): Promise<Verdict> {
+): Promise<ViewComparison> {
   const { clock = SYSTEM_CLOCK } = options;
   const startedAt = clock.monotonic();
   const { sellers, differences, late, unsettled, digest, caughtUp } = await findDifferences(
@@ -232,7 +232,7 @@ class Findings {
     this.#view += digests.held;
   }
 
-  digest(): Verdict['digest'] {
+  digest(): ViewComparison['digest'] {
     const hex = (sum: bigint) => BigInt.asUintN(64, sum).toString(16).padStart(16, '0');
     return { source: hex(this.#source), view: hex(this.#view) };
   }

@@ -17,7 +17,7 @@ import { type LocalPostgres, startPostgres } from '../../services/local-stack/po
 import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { Applier } from '../../services/projector/applier.ts';
-import type { Message } from '../../services/projector/bus.ts';
+import type { BusMessage } from '../../services/projector/bus.ts';
 import { redrive } from '../../services/projector/redrive.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
 
@@ -48,9 +48,9 @@ const client: Client = {
   to: null,
 };
 const AT = '2026-11-23T10:00:00.000Z';
-type Sent = Omit<Message, 'offset'>;
+type Sent = Omit<BusMessage, 'offset'>;
 
-const message = (sellerId: number, version: number, more: Partial<Message> = {}): Sent => ({
+const message = (sellerId: number, version: number, more: Partial<BusMessage> = {}): Sent => ({
   timestamp: '1700000000000',
   key: Buffer.from(String(sellerId)),
   value: Buffer.from(

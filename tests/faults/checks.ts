@@ -11,7 +11,7 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
-import { compareView, type Verdict } from '../../services/view-audit/compare-view.ts';
+import { compareView, type ViewComparison } from '../../services/view-audit/compare-view.ts';
 import { openKafkaTopic } from '../../services/view-audit/kafka-topic.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { disorderIn, readTopic, type TopicMessage } from '../support/topic.ts';
@@ -23,7 +23,7 @@ import { PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA, type World } from 
 export const CATCH_UP_MS = 10_000;
 
 /** Compares every row of a view with the source, while both go on. */
-export async function compare(world: World, page: PageUnderFault): Promise<Verdict> {
+export async function compare(world: World, page: PageUnderFault): Promise<ViewComparison> {
   const lost: unknown[] = [];
   const session = { applicationName: 'faults-compare', statementTimeoutMs: 20_000, connectTimeoutMs: 5_000 };
   const source = await connect({ ...session, url: world.postgres.source.url('source') }, (err) =>

@@ -19,7 +19,7 @@ export interface Mutation {
 const PROJECTOR = 'services/projector/projector.ts';
 const MEMBERSHIP = 'services/projector/membership.ts';
 const APPLIER = 'services/projector/applier.ts';
-const NEWEST = 'services/projector/newest.ts';
+const NEWEST = 'services/projector/latest-per-key.ts';
 const OUTBOX = 'services/top-clients/adapters/postgres/outbox.ts';
 const SIM_VIEW = 'tests/simulation/sim-view-database.ts';
 const SIM_SOURCE = 'tests/simulation/sim-source.ts';

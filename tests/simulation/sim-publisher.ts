@@ -1,6 +1,6 @@
 import { partitionOf } from '#contracts/partition.ts';
 import type { Fence } from '../../services/outbox-relay/lease.ts';
-import type { Message } from '../../services/outbox-relay/message.ts';
+import type { RelayMessage } from '../../services/outbox-relay/message.ts';
 import type { Publisher } from '../../services/outbox-relay/publisher.ts';
 import { failureOf, PRODUCER_LOST } from '../../services/outbox-relay/refusals.ts';
 import type { SimProcess } from './process.ts';
@@ -19,7 +19,7 @@ export function openSimPublisher(topic: SimTopic, process: SimProcess, fence: Fe
   let producer = topic.nextProducer(process);
   let sequences = new Map<number, number>();
   let isCut = false;
-  const produce = async (partition: number, batch: readonly Message[]): Promise<void> => {
+  const produce = async (partition: number, batch: readonly RelayMessage[]): Promise<void> => {
     if (isCut || !fence.isHeld()) throw new BrokerError('NETWORK_EXCEPTION');
     const first = sequences.get(partition) ?? 0;
     const [of, by] = [sequences, producer];
@@ -30,7 +30,7 @@ export function openSimPublisher(topic: SimTopic, process: SimProcess, fence: Fe
     );
     of.set(partition, first + batch.length);
   };
-  const produceWithRetries = async (partition: number, batch: readonly Message[]): Promise<void> => {
+  const produceWithRetries = async (partition: number, batch: readonly RelayMessage[]): Promise<void> => {
     for (let attempt = 1; ; attempt++) {
       try {
         await produce(partition, batch);

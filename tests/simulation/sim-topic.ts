@@ -1,4 +1,4 @@
-import type { Message } from '../../services/projector/bus.ts';
+import type { BusMessage } from '../../services/projector/bus.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import { BEGINNING, type SimProcess } from './process.ts';
 import type { Scheduler } from './scheduler.ts';
@@ -6,7 +6,7 @@ import type { Appearance, Sent, Witness } from './witness.ts';
 
 export interface LogRecord {
   readonly offset: number;
-  readonly message: Message;
+  readonly message: BusMessage;
   readonly sent: Sent;
   readonly appearance: Appearance;
 }
@@ -51,7 +51,7 @@ export type Fetched =
       readonly from: number;
       readonly next: number;
       readonly end: number;
-      readonly messages: readonly Message[];
+      readonly messages: readonly BusMessage[];
     };
 
 export class BrokerError extends Error {
@@ -153,7 +153,7 @@ export class SimTopic {
   append(partition: number, batch: readonly Sent[], by: string, appearance: Appearance = 'ordinary'): void {
     const log = this.partitions[partition]!;
     for (const sent of batch) {
-      const message: Message = {
+      const message: BusMessage = {
         offset: String(log.end),
         timestamp: sent.timestamp,
         key: Buffer.from(sent.key),
@@ -275,7 +275,7 @@ export class SimTopic {
         continue;
       }
       if (from >= log.next) continue;
-      const messages: Message[] = [];
+      const messages: BusMessage[] = [];
       const most = this.#random.integer(1, MOST_RECORDS);
       let next = log.next;
       for (let at = log.indexOf(from), seen = 0; at < log.records.length; at++) {

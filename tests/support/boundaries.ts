@@ -69,9 +69,7 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'domain-needs-no-package': [
     ['services/top-clients/domain/p.ts', "import type { Pool } from 'pg';\nexport type P = Pool;"],
   ],
-  'http-knows-no-store': [
-    ['services/top-clients/adapters/http/s.ts', "export * from '../postgres/y.ts';"],
-  ],
+  'http-knows-no-store': [['services/top-clients/adapters/http/s.ts', "export * from '../postgres/y.ts';"]],
   'pages-know-no-service': [['services/pages/x.ts', "export * from '../projector/y.ts';"]],
   'portal-knows-no-page-server': [['services/seller-portal/x.ts', "export * from '../projector/y.ts';"]],
   'app-knows-no-adapter': [['services/top-clients/app/x.ts', "export * from '../adapters/http.ts';"]],
@@ -122,14 +120,25 @@ function isDrawn(arrows: Cruised['arrows'], write: boolean): boolean {
   const short = (room: string) => room.replace('services/', '');
   const lines = [...arrows]
     .filter(([from]) => !UNDRAWN.has(from))
-    .map(([from, to]) => [short(from), [...to].filter((one) => !UNDRAWN.has(one)).map(short).sort()] as const)
+    .map(
+      ([from, to]) =>
+        [
+          short(from),
+          [...to]
+            .filter((one) => !UNDRAWN.has(one))
+            .map(short)
+            .sort(),
+        ] as const,
+    )
     .filter(([, to]) => to.length > 0)
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([from, to]) => `  ${from} --> ${to.join(' & ')}`);
-  const block = ['<!-- arrows -->', '```mermaid', 'flowchart LR', ...lines, '```', '<!-- /arrows -->'].join('\n');
+  const block = ['<!-- arrows -->', '```mermaid', 'flowchart LR', ...lines, '```', '<!-- /arrows -->'].join(
+    '\n',
+  );
   const file = join(root, 'ARCHITECTURE.md');
   const before = readFileSync(file, 'utf8');
-  const after = before.replace(/<!-- arrows -->[^]*<!-- \/arrows -->/, block);
+  const after = before.replace(/<!-- arrows -->.*<!-- \/arrows -->/s, block);
   if (write) writeFileSync(file, after);
   return write || after === before;
 }

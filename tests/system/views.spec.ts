@@ -15,7 +15,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
-import { compareView, type Verdict } from '../../services/view-audit/compare-view.ts';
+import { compareView, type ViewComparison } from '../../services/view-audit/compare-view.ts';
 import { openKafkaTopic } from '../../services/view-audit/kafka-topic.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { produceByHand } from '../support/topic.ts';
@@ -94,7 +94,7 @@ async function alter<T>({ page, delivery }: ViewName, text: string, values: unkn
   }
 }
 
-async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promise<Verdict> {
+async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promise<ViewComparison> {
   const schema = viewSchema(delivery, 1);
   const kafka = openKafka('views.spec', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
   const [source, view] = await Promise.all([session('source'), session(page, [schema, 'public'])]);
@@ -221,7 +221,7 @@ test('the role writes its verdict where Kubernetes takes last words from, and en
       TC_TERMINATION_LOG,
     });
   await role();
-  const verdict = JSON.parse(await readFile(TC_TERMINATION_LOG, 'utf8')) as Verdict;
+  const verdict = JSON.parse(await readFile(TC_TERMINATION_LOG, 'utf8')) as ViewComparison;
   expect(verdict).toMatchObject({ differing: 0, caughtUp: true });
   expect(verdict.tookMs).toBeGreaterThan(0);
   await alter(GIG, `update top_clients set clients = '[1]' where seller_id = 40001`);

@@ -1,4 +1,4 @@
-import { type AddressRefused, type Page, type Shown, topClientsJson } from '../page.ts';
+import { type AddressRefused, type Page, type ShownList, topClientsJson } from '../page.ts';
 import {
   CARDS_A_PAGE,
   MOST_RESULTS,
@@ -68,7 +68,7 @@ export const searchPage: Page<SearchAddress, SearchResults> = {
 };
 
 /** The same members on each card whichever way the list came: the source of truth sends whole ones. */
-const short = ({ outcome, list }: Shown): Shown => ({
+const short = ({ outcome, list }: ShownList): ShownList => ({
   outcome,
   list: list && {
     ...list,

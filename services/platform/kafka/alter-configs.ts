@@ -58,21 +58,21 @@ const requestOf = (topic: string, changes: Readonly<Record<string, string | null
   },
 });
 
-interface Answer {
+interface AlterConfigsAnswer {
   readonly errorCode: number;
   readonly errorMessage: string | null;
   readonly topic: string | null;
 }
 
 const RESPONSE = {
-  async decode(bytes: Buffer): Promise<{ readonly answers: readonly Answer[] }> {
+  async decode(bytes: Buffer): Promise<{ readonly answers: readonly AlterConfigsAnswer[] }> {
     let at = 4; // how long the broker held the answer back
     const readText = () => {
       const length = bytes.readInt16BE(at);
       at += 2 + Math.max(0, length);
       return length < 0 ? null : bytes.toString('utf8', at - length, at);
     };
-    const answers: Answer[] = [];
+    const answers: AlterConfigsAnswer[] = [];
     const count = bytes.readInt32BE(at);
     at += 4;
     for (let left = count; left > 0; left--) {
@@ -84,7 +84,7 @@ const RESPONSE = {
     }
     return { answers };
   },
-  async parse(decoded: { readonly answers: readonly Answer[] }) {
+  async parse(decoded: { readonly answers: readonly AlterConfigsAnswer[] }) {
     for (const { errorCode, errorMessage, topic } of decoded.answers) {
       if (errorCode === 0) continue;
       const words = errorMessage ?? 'it does not say why';

@@ -1,6 +1,6 @@
 import type { Client } from '#contracts/client.ts';
 import type { ErasureReceipt } from '#contracts/erasures.ts';
-import type { Change } from '#contracts/events.ts';
+import type { SellerChange } from '#contracts/events.ts';
 import type { Rejection, Seller } from '../domain/seller.ts';
 
 /** JSON as text, ready to be sent. */
@@ -82,8 +82,8 @@ export interface Locked {
 }
 
 /** What the rule wants done: the changes to commit, each with the list it leads to, the answer, and what a key keeps. */
-export interface Verdict<Answer> {
-  readonly commits: readonly { readonly change: Change; readonly after: Seller }[];
+export interface CommandVerdict<Answer> {
+  readonly commits: readonly { readonly change: SellerChange; readonly after: Seller }[];
   readonly decided: Decided<Answer>;
   readonly kept: Kept;
   /** The version of an erasure, whether it is committed now or was before: a receipt is opened unless there is one. */
@@ -100,7 +100,7 @@ export interface Sellers {
    */
   write<Answer>(
     request: WriteRequest,
-    rule: (locked: Locked) => Verdict<Answer> | 'too-many-keys',
+    rule: (locked: Locked) => CommandVerdict<Answer> | 'too-many-keys',
   ): Promise<StoreResult<Answer>>;
   /** A seller without changes has version 0 and an empty list. */
   list(sellerId: number): Promise<StoredList>;
@@ -161,7 +161,7 @@ export interface Erasures {
 /** One entry of the log, for rebuilding. */
 export interface LoggedChange {
   readonly version: number;
-  readonly change: Change | null;
+  readonly change: SellerChange | null;
 }
 
 /** The state as a store keeps it beside the log, to be made anew from the log. */

@@ -1,9 +1,9 @@
 import { LIMITS } from '#contracts/client.ts';
-import { type Command, decide, evolve, type Rejection, type Seller } from '../domain/seller.ts';
-import type { Kept, Locked, Sellers, Verdict, WriteRequest, WriteResult } from './ports.ts';
+import { decide, evolve, type Rejection, type Seller, type SellerCommand } from '../domain/seller.ts';
+import type { CommandVerdict, Kept, Locked, Sellers, WriteRequest, WriteResult } from './ports.ts';
 
 /** What a command came to, for the answer to be made of. */
-export interface Outcome {
+export interface CommandOutcome {
   readonly version: number;
   /** The id that was drawn for the client of an `add-client`. */
   readonly addedId: string | null;
@@ -19,10 +19,10 @@ export interface Outcome {
 export async function runCommand<Answer>(
   sellers: Sellers,
   request: WriteRequest,
-  command: Command,
-  answer: (outcome: Outcome) => Answer,
+  command: SellerCommand,
+  answer: (outcome: CommandOutcome) => Answer,
 ): Promise<WriteResult<Answer>> {
-  const rule = ({ seller, updatedAt, now, keys }: Locked): Verdict<Answer> | 'too-many-keys' => {
+  const rule = ({ seller, updatedAt, now, keys }: Locked): CommandVerdict<Answer> | 'too-many-keys' => {
     // Refused rather than an older key forgotten: what a key promises holds for all of its day. Nothing that a seller
     // does may keep an erasure away.
     if (keys >= LIMITS.idempotencyKeysPerSeller && command.kind !== 'erase-seller') return 'too-many-keys';
@@ -56,7 +56,11 @@ export async function runCommand<Answer>(
     : result;
 }
 
-function recall<Answer>(kept: Kept, { seller, updatedAt }: Locked, answer: (outcome: Outcome) => Answer) {
+function recall<Answer>(
+  kept: Kept,
+  { seller, updatedAt }: Locked,
+  answer: (outcome: CommandOutcome) => Answer,
+) {
   if (kept.kind === 'rejected') return kept;
   const { version, addedId } = kept;
   // A version has one content: at the same version the list is what was answered first.

@@ -1,19 +1,19 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Client, isPeriodValid, LIMITS, NewClient } from '../../contracts/client.ts';
-import { Change } from '../../contracts/events.ts';
+import { SellerChange } from '../../contracts/events.ts';
 import { intent } from '../testing/commands.ts';
-import { type Command, decide, evolve, NEW_SELLER, replay, type Seller } from './seller.ts';
+import { decide, evolve, NEW_SELLER, replay, type Seller, type SellerCommand } from './seller.ts';
 
 const uuid = (n: number) => `00000000-0000-4000-8000-${String(n).padStart(12, '0')}`;
-const add = (n: number, client: Partial<Client> & { name: string }): Command => ({
+const add = (n: number, client: Partial<Client> & { name: string }): SellerCommand => ({
   kind: 'add-client',
   clientId: uuid(n),
   client: NewClient.parse(client),
 });
 
 /** The list after commands that must all be accepted. */
-const after = (...commands: Command[]): Seller =>
+const after = (...commands: SellerCommand[]): Seller =>
   commands.reduce((seller, command) => {
     const decision = decide(seller, command);
     if ('rejection' in decision) throw new Error(JSON.stringify(decision));
@@ -50,7 +50,7 @@ test.each([
   ['what turns it around, from before it was refused', '\u202eACME', 'acme'],
   ['another composition', 'Cafe\u0301', 'Café'],
 ])('a name that differs only by %s is a duplicate', (_, one, other) => {
-  const { client: spotify } = add(1, { name: 'Spotify' }) as Command & { kind: 'add-client' };
+  const { client: spotify } = add(1, { name: 'Spotify' }) as SellerCommand & { kind: 'add-client' };
   const seller = evolve(NEW_SELLER, {
     type: 'client-added',
     position: 0,
@@ -90,7 +90,7 @@ test('a patch of one end cannot turn the period round', () => {
   });
 });
 
-test.each<Command>([
+test.each<SellerCommand>([
   { kind: 'update-client', clientId: uuid(9), patch: { name: 'x' } },
   { kind: 'remove-client', clientId: uuid(9) },
 ])('$kind of a client that is not there is refused', (command) => {
@@ -104,7 +104,7 @@ test('an order must name each client once: what is missing, unknown and repeated
   });
 });
 
-test.each<Command>([
+test.each<SellerCommand>([
   { kind: 'update-client', clientId: uuid(1), patch: { name: 'Spotify', industry: null } },
   { kind: 'reorder-clients', clientIds: [uuid(1), uuid(2)] },
 ])('$kind to what the list already is commits nothing', (command) => {
@@ -127,14 +127,14 @@ test('whatever a seller does, the log alone gives the list, and the list keeps i
   fc.assert(
     fc.property(fc.array(intent, { maxLength: 80 }), (intents) => {
       let seller = NEW_SELLER;
-      let log: (Change | null)[] = [];
+      let log: (SellerChange | null)[] = [];
       for (const intended of intents) {
         const decision = decide(seller, intended(seller));
         const events = 'events' in decision ? decision.events : [];
         for (const change of events) {
           if (change.type === 'seller-erased') log = log.map(() => null);
           // As it comes back from a store.
-          log.push(Change.parse(JSON.parse(JSON.stringify(change))));
+          log.push(SellerChange.parse(JSON.parse(JSON.stringify(change))));
           seller = evolve(seller, change);
         }
       }

@@ -1,5 +1,5 @@
 import { type Client, type ClientPatch, isPeriodValid, LIMITS, type NewClient } from '#contracts/client.ts';
-import type { Change, ChangeType } from '#contracts/events.ts';
+import type { ChangeType, SellerChange } from '#contracts/events.ts';
 import { foldName } from '#contracts/text.ts';
 
 /** A seller's list at a version. The version counts the seller's changes: 1, 2, 3 … */
@@ -14,7 +14,7 @@ export interface Seller {
 export const NEW_SELLER: Seller = { version: 0, clients: [], erased: false };
 
 /** What a seller, or an operator, asks for. The id of a new client is drawn outside. */
-export type Command =
+export type SellerCommand =
   | { readonly kind: 'add-client'; readonly clientId: string; readonly client: NewClient }
   | { readonly kind: 'update-client'; readonly clientId: string; readonly patch: ClientPatch }
   | { readonly kind: 'remove-client'; readonly clientId: string }
@@ -35,13 +35,13 @@ export type Rejection =
     };
 
 /** No events: the list is already as asked for, and nothing is committed. */
-export type Decision = { readonly events: readonly Change[] } | { readonly rejection: Rejection };
+export type Decision = { readonly events: readonly SellerChange[] } | { readonly rejection: Rejection };
 
-const accept = (...events: Change[]): Decision => ({ events });
+const accept = (...events: SellerChange[]): Decision => ({ events });
 const reject = (rejection: Rejection): Decision => ({ rejection });
 
 /** Judges a command against a list. Pure: no clock, no I/O, no random ids. */
-export function decide(seller: Seller, command: Command): Decision {
+export function decide(seller: Seller, command: SellerCommand): Decision {
   switch (command.kind) {
     case 'add-client':
       return add(seller, { id: command.clientId, ...command.client });
@@ -59,7 +59,7 @@ export function decide(seller: Seller, command: Command): Decision {
 }
 
 /** The list after a change. Total: an event that was committed is never judged again. */
-export function evolve(seller: Seller, change: Change): Seller {
+export function evolve(seller: Seller, change: SellerChange): Seller {
   return { version: seller.version + 1, clients: changed(seller.clients, change), erased: erases(change) };
 }
 
@@ -67,7 +67,7 @@ export function evolve(seller: Seller, change: Change): Seller {
  * One step of rebuilding a list from its log, oldest entry first. An erasure empties the entries before it; such an
  * entry (null) only counts.
  */
-export const replay = (seller: Seller, change: Change | null): Seller =>
+export const replay = (seller: Seller, change: SellerChange | null): Seller =>
   change ? evolve(seller, change) : { ...NEW_SELLER, version: seller.version + 1 };
 
 function add(seller: Seller, client: Client): Decision {
@@ -120,7 +120,7 @@ const find = (seller: Seller, clientId: string) => seller.clients.find(({ id }) 
 
 const sameName = (one: string, other: string) => foldName(one) === foldName(other);
 
-function changed(clients: readonly Client[], change: Change): readonly Client[] {
+function changed(clients: readonly Client[], change: SellerChange): readonly Client[] {
   switch (change.type) {
     case 'client-added':
       return clients.toSpliced(change.position, 0, change.client);

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { ClientPatch, NewClient } from '#contracts/client.ts';
-import type { Command, Seller } from '../domain/seller.ts';
+import type { Seller, SellerCommand } from '../domain/seller.ts';
 
 /**
  * A command for whatever list it meets: it points at clients by number and is aimed once the list is known, so that
  * random histories reach deep states rather than a row of refusals. About one in ten misses on purpose.
  */
-export type Intent = (seller: Seller) => Command;
+export type Intent = (seller: Seller) => SellerCommand;
 
 // Few and colliding on purpose: the same name in another case must be found.
 const name = fc.constantFrom(

@@ -9,7 +9,7 @@ import { etagOf } from './preconditions.ts';
 import { Refusal, unavailable } from './refusal.ts';
 
 /** An answer with its body as text. */
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly json?: string;
@@ -18,7 +18,7 @@ export interface Answer {
 /** Text of so many characters is encoded before it is sent: only bytes tell how much a client has not taken. */
 const LARGE = 16_384;
 
-export function send(res: ServerResponse, answer: Answer): void {
+export function send(res: ServerResponse, answer: HttpAnswer): void {
   const { json } = answer;
   const body = json !== undefined && json.length >= LARGE ? Buffer.from(json) : json;
   res.writeHead(answer.status, {
@@ -76,7 +76,7 @@ function refusalOf(err: unknown): Refusal {
 }
 
 /** Turns what a command came to into its answer; `success` gives the answer where it was done. */
-export function answerOf<T>(result: WriteResult<T>, success: (answer: T) => Answer): Answer {
+export function answerOf<T>(result: WriteResult<T>, success: (answer: T) => HttpAnswer): HttpAnswer {
   switch (result.kind) {
     case 'version-mismatch':
       throw new Refusal(
@@ -119,9 +119,9 @@ export function answerOf<T>(result: WriteResult<T>, success: (answer: T) => Answ
 
 function decidedAnswer<T>(
   decided: Decided<T>,
-  success: (answer: T) => Answer,
+  success: (answer: T) => HttpAnswer,
   replayed: Readonly<Record<string, string>>,
-): Answer {
+): HttpAnswer {
   if (decided.kind === 'rejected') throw refusalOfRejection(decided.rejection, replayed);
   const answer = success(decided.answer);
   return { ...answer, headers: { ETag: etagOf(decided.version), ...answer.headers, ...replayed } };

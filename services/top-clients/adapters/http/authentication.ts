@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { Caller } from '../../../auth/claims.ts';
-import type { TokenVerifier, Verdict } from '../../../auth/verifier.ts';
+import type { TokenVerdict, TokenVerifier } from '../../../auth/verifier.ts';
 import { Refusal, unavailable } from './refusal.ts';
 
 /** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
@@ -15,10 +15,10 @@ const unauthenticated = (detail: string, error?: string) =>
     },
   });
 
-const verdicts = new WeakMap<IncomingMessage, Promise<Verdict>>();
+const verdicts = new WeakMap<IncomingMessage, Promise<TokenVerdict>>();
 
 /** What the token of a request is worth, judged once however often it is asked; null without one. */
-export function verdictOf(verifier: TokenVerifier, req: IncomingMessage): Promise<Verdict> | null {
+export function verdictOf(verifier: TokenVerifier, req: IncomingMessage): Promise<TokenVerdict> | null {
   const before = verdicts.get(req);
   if (before !== undefined) return before;
   const [, token] = /^Bearer +([\w.~+/-]+=*) *$/i.exec(req.headers.authorization ?? '') ?? [];

@@ -35,7 +35,7 @@ import {
   updateClient,
 } from '../../app/index.ts';
 import type { Erasures, LogEntry, Sellers, StoredList, WriteRequest, WriteResult } from '../../app/ports.ts';
-import { type Answer, answerOf } from './answers.ts';
+import { answerOf, type HttpAnswer } from './answers.ts';
 import { authenticate, maySeeContents, mustBe, mustBeAllowedToErase } from './authentication.ts';
 import { fingerprintOf, parse, parseBody, readBody } from './body.ts';
 import { type Callers, pageOf } from './callers.ts';
@@ -44,7 +44,7 @@ import { observedOf } from './observation.ts';
 import { etagOf, excludedVersions, expectedVersions, isKnown } from './preconditions.ts';
 import { Refusal } from './refusal.ts';
 
-export type Endpoint = (req: Request) => Promise<Answer>;
+export type Endpoint = (req: Request) => Promise<HttpAnswer>;
 type Method = 'get' | 'post' | 'put' | 'patch' | 'delete';
 export type Routes = Readonly<Record<string, Partial<Record<Method, Endpoint>>>>;
 
@@ -88,7 +88,11 @@ export function endpoints(ports: Ports): Routes {
     if (may === 'change') await limits.write(sellerId);
     return sellerId;
   };
-  const answer = <T>(command: string, result: WriteResult<T>, success: (answer: T) => Answer): Answer => {
+  const answer = <T>(
+    command: string,
+    result: WriteResult<T>,
+    success: (answer: T) => HttpAnswer,
+  ): HttpAnswer => {
     commands.inc({ command, result: nameOf(result) });
     return answerOf(result, success);
   };
@@ -248,7 +252,7 @@ const PRIVATE = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' 
 const erasedBy = <T>(result: WriteResult<T>): T | null =>
   'decided' in result && result.decided.kind === 'done' ? result.decided.answer : null;
 
-function unlessKnown(req: Request, version: number, json: () => string): Answer {
+function unlessKnown(req: Request, version: number, json: () => string): HttpAnswer {
   const headers = { ETag: etagOf(version), ...FRESH };
   return isKnown(req.headers['if-none-match'], version)
     ? { status: 304, headers }
@@ -262,7 +266,7 @@ const entryJson = ({ version, type, committedAt, change }: LogEntry, withContent
   `{"version":${version},"type":"${type}","committedAt":"${committedAt}"${withContents ? `,"change":${change}` : ''}}`;
 
 /** Null: a repetition of what was done before, and the list has changed since. What is left to say is the version. */
-const unlessPast = (body: object | null): Answer =>
+const unlessPast = (body: object | null): HttpAnswer =>
   body === null ? { status: 204 } : { status: 200, json: JSON.stringify(body) };
 
 const nameOf = (result: WriteResult<unknown>): string => {

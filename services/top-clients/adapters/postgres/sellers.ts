@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { bucketOf } from '#contracts/bucket.ts';
 import { type Client, LIMITS } from '#contracts/client.ts';
-import type { Change } from '#contracts/events.ts';
+import type { SellerChange } from '#contracts/events.ts';
 import { isUnavailable, type Pool, type PoolClient } from '#platform/postgres.ts';
 import {
   type Kept,
@@ -300,7 +300,7 @@ const KEEP_KEY = {
 function record(
   tx: PoolClient,
   { sellerId, traceparent }: WriteRequest,
-  change: Change,
+  change: SellerChange,
   { version, clients, erased }: Seller,
   now: string,
 ): Promise<unknown>[] {

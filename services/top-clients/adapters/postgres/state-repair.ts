@@ -1,5 +1,5 @@
 import { CANARY_SELLER } from '#contracts/canary.ts';
-import type { Change } from '#contracts/events.ts';
+import type { SellerChange } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { StateRepair } from '../../app/ports.ts';
 import { NEW_SELLER, type Seller } from '../../domain/seller.ts';
@@ -37,7 +37,7 @@ interface StateRow {
 interface EntryRow {
   seller_id: number;
   version: number;
-  change: Change | null;
+  change: SellerChange | null;
   committed_at: Date;
 }
 

@@ -2,8 +2,8 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { cloudEventId, cloudEventType, MOVED_TYPE, movedId } from '#contracts/events.ts';
 import { REPAIR_TYPE } from '#contracts/repair.ts';
-import type { Message } from './bus.ts';
-import { newestPerSeller, type Received, versionTold } from './newest.ts';
+import type { BusMessage } from './bus.ts';
+import { latestPerKey, type Received, versionTold } from './latest-per-key.ts';
 
 let nextOffset = 0;
 const message = (
@@ -30,11 +30,11 @@ const message = (
       key: key === null ? null : Buffer.from(key),
       value: value === null ? null : Buffer.from(value),
       headers: { ce_type: Buffer.from(cloudEventType('seller-erased')) },
-    } satisfies Message,
+    } satisfies BusMessage,
   };
 };
 const versions = (received: readonly Received[]) =>
-  newestPerSeller(received).events.map(({ event }) => [event.sellerId, event.version]);
+  latestPerKey(received).events.map(({ event }) => [event.sellerId, event.version]);
 
 test('keeps the newest version of each seller, whatever the order and however often it came', () => {
   const received = [message(1, 1), message(2, 5), message(1, 3), message(1, 2), message(2, 5), message(1, 3)];
@@ -42,12 +42,12 @@ test('keeps the newest version of each seller, whatever the order and however of
     [1, 3],
     [2, 5],
   ]);
-  expect(newestPerSeller(received)).toMatchObject({ superseded: 2, duplicates: 2 });
+  expect(latestPerKey(received)).toMatchObject({ superseded: 2, duplicates: 2 });
 });
 
 test('an unreadable copy of the newest event is reported, not counted as a duplicate', () => {
   const bad = message(1, 2, { value: '{"sellerId":1,"version":2,' });
-  expect(newestPerSeller([message(1, 1), message(1, 2), message(1, 2), bad])).toMatchObject({
+  expect(latestPerKey([message(1, 1), message(1, 2), message(1, 2), bad])).toMatchObject({
     superseded: 1,
     duplicates: 1,
     unreadable: [{ message: bad.message }],
@@ -55,13 +55,13 @@ test('an unreadable copy of the newest event is reported, not counted as a dupli
 });
 
 test('an unreadable message is superseded by a good one that follows, unread', () => {
-  const { events, unreadable, superseded } = newestPerSeller([message(1, 1, { value: '{' }), message(1, 2)]);
+  const { events, unreadable, superseded } = latestPerKey([message(1, 1, { value: '{' }), message(1, 2)]);
   expect([events.length, unreadable.length, superseded]).toEqual([1, 0, 1]);
 });
 
 test('an unreadable message that nothing follows is reported, and the good one before it applied', () => {
   const bad = message(1, 3, { value: '{' });
-  const { events, unreadable } = newestPerSeller([message(1, 1), message(1, 2), bad, message(2, 1)]);
+  const { events, unreadable } = latestPerKey([message(1, 1), message(1, 2), bad, message(2, 1)]);
   expect(events.map(({ event }) => [event.sellerId, event.version])).toEqual([
     [1, 2],
     [2, 1],
@@ -78,14 +78,14 @@ test('of several unreadable messages the newest by version is reported, and the 
     message(1, 1, { value: '{' }),
     message(1, 1, { value: '{' }),
   ];
-  const { unreadable, superseded } = newestPerSeller([newer, early, older, late]);
+  const { unreadable, superseded } = latestPerKey([newer, early, older, late]);
   expect(unreadable.map((one) => one.message)).toEqual([newer.message, late.message]);
   expect(superseded).toBe(2);
 });
 
 test('only the latest of several unreadable messages of a seller is reported', () => {
   const last = message(1, 3, { value: '{' });
-  const { unreadable, superseded } = newestPerSeller([message(1, 2, { value: '{' }), last]);
+  const { unreadable, superseded } = latestPerKey([message(1, 2, { value: '{' }), last]);
   expect(unreadable.map((one) => one.message)).toEqual([last.message]);
   expect(superseded).toBe(1);
 });
@@ -130,19 +130,19 @@ const tombstone = (sellerId: number, version: number, headers: Record<string, st
 };
 
 test('a tombstone beside its erasure adds nothing, and one alone is the erasure', () => {
-  expect(newestPerSeller([message(1, 2), tombstone(1, 2)])).toMatchObject({
+  expect(latestPerKey([message(1, 2), tombstone(1, 2)])).toMatchObject({
     events: [{ event: { sellerId: 1, version: 2, clients: [] } }],
     unreadable: [],
     tombstones: 1,
     duplicates: 0,
     superseded: 0,
   });
-  expect(newestPerSeller([message(1, 1), tombstone(1, 2)])).toMatchObject({
+  expect(latestPerKey([message(1, 1), tombstone(1, 2)])).toMatchObject({
     events: [{ event: { version: 2, committedAt: '2026-11-23T10:00:00.000Z', clientsJson: '[]' } }],
     tombstones: 0,
     superseded: 1,
   });
-  expect(newestPerSeller([tombstone(1, 2), message(1, 3)])).toMatchObject({
+  expect(latestPerKey([tombstone(1, 2), message(1, 3)])).toMatchObject({
     events: [{ event: { version: 3 } }],
     superseded: 1,
   });
@@ -154,22 +154,22 @@ test('of an erasure and its tombstone the message of the erasure stands for both
     [erasure, end],
     [end, erasure],
   ]) {
-    expect(newestPerSeller(both).events[0]!.message).toBe(erasure.message);
+    expect(latestPerKey(both).events[0]!.message).toBe(erasure.message);
   }
-  expect(newestPerSeller([end]).events[0]!.message).toBe(end.message);
+  expect(latestPerKey([end]).events[0]!.message).toBe(end.message);
 });
 
 test('a tombstone without a time is of the time of its message', () => {
   const { partition, message: one } = tombstone(1, 2);
   const { ce_time: _, ...headers } = one.headers as Record<string, string>;
-  const [only] = newestPerSeller([{ partition, message: { ...one, headers } }]).events;
+  const [only] = latestPerKey([{ partition, message: { ...one, headers } }]).events;
   expect(only!.event.committedAt).toBe(new Date(1_700_000_000_000).toISOString());
 });
 
 test('a tombstone that tells no version, and the marker of a move, are counted and change nothing', () => {
   const unversioned = [message(1, 2, { value: null }), tombstone(1, 2, { ce_id: '2/2' })];
   const moved = tombstone(1, 9, { ce_type: MOVED_TYPE, ce_id: movedId(1, 9) });
-  expect(newestPerSeller([message(1, 2), ...unversioned, moved])).toMatchObject({
+  expect(latestPerKey([message(1, 2), ...unversioned, moved])).toMatchObject({
     events: [{ event: { version: 2 } }],
     unreadable: [],
     unversioned,
@@ -181,8 +181,8 @@ test('a tombstone that tells no version, and the marker of a move, are counted a
 test('an unreadable message that tells an older version is superseded wherever it stands, a newer one nowhere', () => {
   const cut = (version: number) => message(1, version, { value: `{"sellerId":1,"version":${version},` });
   const [older, newer] = [cut(2), cut(4)];
-  expect(newestPerSeller([message(1, 3), older]).unreadable).toEqual([]);
-  expect(newestPerSeller([newer, message(1, 3)]).unreadable).toMatchObject([{ message: newer.message }]);
+  expect(latestPerKey([message(1, 3), older]).unreadable).toEqual([]);
+  expect(latestPerKey([newer, message(1, 3)]).unreadable).toMatchObject([{ message: newer.message }]);
 });
 
 test('what cannot be read may tell its version, if it is of this seller', () => {
@@ -196,7 +196,7 @@ test('what cannot be read may tell its version, if it is of this seller', () => 
 });
 
 test('a message without a readable key is reported with its own reason, each of them', () => {
-  const { unreadable } = newestPerSeller([
+  const { unreadable } = latestPerKey([
     message(1, 1, { key: null }),
     message(1, 1, { key: null }),
     message(1, 1, { key: 'x' }),
@@ -223,7 +223,7 @@ test('reading lazily finds what reading everything finds', () => {
           return message(sellerId, version, { value: `{"sellerId":${sellerId},"version":${version},` });
         return message(sellerId, version);
       });
-      const { events, unreadable, superseded, duplicates, tombstones } = newestPerSeller(received);
+      const { events, unreadable, superseded, duplicates, tombstones } = latestPerKey(received);
       expect(events.length + unreadable.length + superseded + duplicates + tombstones).toBe(all.length);
       for (const sellerId of [1, 2, 3]) {
         const good = all.flatMap((one, at) =>
@@ -261,7 +261,7 @@ test('what messages come to does not hang on the order of their members', () => 
     return { partition, message: { ...one, headers, offset: String(offset) } };
   };
   const comesTo = (all: readonly Candidate[]) => {
-    const { events, repairs, unreadable, ...counts } = newestPerSeller(all.map(messageOf));
+    const { events, repairs, unreadable, ...counts } = latestPerKey(all.map(messageOf));
     const offsets = (some: readonly Received[]) =>
       some.map((one) => Number(one.message.offset)).sort((a, b) => a - b);
     return {

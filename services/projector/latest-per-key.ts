@@ -7,19 +7,20 @@ import {
 } from '#contracts/event-codec.ts';
 import { MOVED_TYPE, versionInId } from '#contracts/events.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
-import type { Message } from './bus.ts';
+import type { BusMessage } from './bus.ts';
 
 /** A message with where it stands. */
 export interface Received {
   readonly partition: number;
-  readonly message: Message;
+  readonly message: BusMessage;
 }
 
 export interface Applicable extends Received {
   readonly event: ReadSellerEvent;
 }
 
-export interface Unapplicable extends Received {
+/** A message that cannot be read or applied: it is parked (dead-lettered). */
+export interface PoisonMessage extends Received {
   readonly sellerId: number | null;
   readonly reason: string;
   /** What it says, where it could be read and the view refused it. */
@@ -33,13 +34,13 @@ export interface Repair extends Received {
   readonly wrong: WrongRow | null;
 }
 
-export interface Newest {
+export interface LatestPerKey {
   /** The newest event of each seller. */
   readonly events: Applicable[];
   /** All of them, those included that something newer follows: that leaves a row above it alone. */
   readonly repairs: Repair[];
   /** Unreadable messages that no good event of their seller follows: of each seller the newest, and the latest that tells no version. */
-  readonly unreadable: Unapplicable[];
+  readonly unreadable: PoisonMessage[];
   /** Messages that a newer one of their seller supersedes. */
   readonly superseded: number;
   /** Further copies of the newest event of their seller. */
@@ -57,17 +58,17 @@ export interface Newest {
  * that a newer one of its seller supersedes is not even decoded where the beginning of its text tells its version, unless
  * it is a repair. Where one begins in another way, all of its seller are read, and come to the same.
  */
-export function newestPerSeller(received: readonly Received[]): Newest {
+export function latestPerKey(received: readonly Received[]): LatestPerKey {
   const events: Applicable[] = [];
   const repairs: Repair[] = [];
-  const unreadable: Unapplicable[] = [];
+  const unreadable: PoisonMessage[] = [];
   let superseded = 0;
   let duplicates = 0;
   let tombstones = 0;
   let moved = 0;
   const unversioned: Received[] = [];
   /** Of erasures. */
-  const endings = new Set<Message>();
+  const endings = new Set<BusMessage>();
   const bySeller = new Map<string, Received | Received[]>();
   for (const one of received) {
     const { key, value } = one.message;
@@ -106,7 +107,7 @@ export function newestPerSeller(received: readonly Received[]): Newest {
       bads = [],
       copies = 0,
       ends = 0,
-    } = Array.isArray(candidates) ? newestOf(candidates, repairs, endings) : judge(candidates, repairs);
+    } = Array.isArray(candidates) ? latestOf(candidates, repairs, endings) : judge(candidates, repairs);
     if (good) events.push(good);
     unreadable.push(...bads);
     duplicates += copies;
@@ -118,12 +119,12 @@ export function newestPerSeller(received: readonly Received[]): Newest {
 }
 
 /**
- * As `newestPerSeller`, in parts that are to be written one after another so that they come to what the messages would
+ * As `latestPerKey`, in parts that are to be written one after another so that they come to what the messages would
  * come to one by one. A repair begins a new part where messages of its seller stand before it: the row that it stands
  * against may be what they write.
  */
-export function newestInParts(received: readonly Received[]): readonly Newest[] {
-  const whole = newestPerSeller(received);
+export function latestPerKeyInParts(received: readonly Received[]): readonly LatestPerKey[] {
+  const whole = latestPerKey(received);
   if (whole.repairs.length === 0) return [whole];
   const repairs = new Set(whole.repairs.map(({ message }) => message));
   const parts: Received[][] = [[]];
@@ -137,12 +138,12 @@ export function newestInParts(received: readonly Received[]): readonly Newest[] 
     parts.at(-1)!.push(one);
     sellers.add(seller);
   }
-  return parts.length === 1 ? [whole] : parts.map(newestPerSeller);
+  return parts.length === 1 ? [whole] : parts.map(latestPerKey);
 }
 
 interface Judgement {
   good?: Applicable;
-  bads?: readonly Unapplicable[];
+  bads?: readonly PoisonMessage[];
   /** Further messages of the good one's version. */
   copies?: number;
   /** Of these, tombstones that stand beside their erasure, or beside each other. */
@@ -180,10 +181,10 @@ const toRepair = (one: Received, sellerId: number): Repair => ({
  * @param repairs receives every repair among them
  * @param endings the tombstones among them
  */
-function newestOf(
+function latestOf(
   candidates: readonly Received[],
   repairs: Repair[],
-  endings: ReadonlySet<Message>,
+  endings: ReadonlySet<BusMessage>,
 ): Judgement {
   // As claimed until it is read.
   const versions = candidates.map(({ message }) => claimedVersion(message));
@@ -246,7 +247,7 @@ function newestOf(
 interface Unread {
   /** Among the candidates. */
   readonly at: number;
-  readonly bad: Unapplicable;
+  readonly bad: PoisonMessage;
   readonly version: number | null;
 }
 
@@ -255,7 +256,7 @@ const latest = (unread: readonly Unread[]): Unread | undefined =>
   unread.toSorted((a, b) => (a.version ?? 0) - (b.version ?? 0) || a.at - b.at).at(-1);
 
 /** The version as a message tells it without being read, a tombstone by its id; NaN where it does not. */
-function claimedVersion(message: Message): number {
+function claimedVersion(message: BusMessage): number {
   const { key, value } = message;
   if (value !== null) return peekVersion(value);
   return versionInId(Number(key), header(message, 'ce_id')) ?? Number.NaN;
@@ -265,21 +266,21 @@ function claimedVersion(message: Message): number {
  * The version of a message that cannot be read, from its text or else its id.
  * @returns null where neither tells one of this seller
  */
-export function versionTold(message: Message, sellerId: number | null): number | null {
+export function versionTold(message: BusMessage, sellerId: number | null): number | null {
   if (sellerId === null) return null;
   const told = message.value && versionInValue(message.value, sellerId);
   return told ?? versionInId(sellerId, header(message, 'ce_id'));
 }
 
 /** A header as text, the first where it is repeated. */
-export function header(message: Message, name: string): string | null {
+export function header(message: BusMessage, name: string): string | null {
   if (message.header) return message.header(name);
   const values = message.headers?.[name];
   const value = Array.isArray(values) ? values[0] : (values as Buffer | string | undefined);
   return value?.toString() ?? null;
 }
 
-const decode = (message: Message, type: string | null): DecodedEvent =>
+const decode = (message: BusMessage, type: string | null): DecodedEvent =>
   decodeEvent({
     key: message.key?.toString() ?? null,
     value: message.value?.toString() ?? null,
@@ -290,7 +291,7 @@ const decode = (message: Message, type: string | null): DecodedEvent =>
       : {}),
   });
 
-const timeOf = ({ timestamp }: Message): string | null => {
+const timeOf = ({ timestamp }: BusMessage): string | null => {
   const at = new Date(Number(timestamp));
   return Number.isNaN(at.getTime()) ? null : at.toISOString();
 };
