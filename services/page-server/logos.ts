@@ -1,5 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { RequestHandler } from 'express';
+import { LRUCache } from 'lru-cache';
 import { LogoSlug } from '#contracts/client.ts';
 
 const KEPT = 1_000;
@@ -33,7 +34,7 @@ export function plate(path: string, hex: string): string {
  * demand and the last used are kept.
  */
 export function serveLogos(): RequestHandler {
-  const kept = new Map<string, string>();
+  const kept = new LRUCache<string, string>({ max: KEPT });
   let colours: Promise<Map<string, string>> | undefined;
 
   const readColours = async () => {
@@ -56,12 +57,9 @@ export function serveLogos(): RequestHandler {
   return async (req, res, next) => {
     const slug = /^(.+)\.svg$/.exec(String(req.params['file']))?.[1];
     if (!LogoSlug.safeParse(slug).success) return next();
-    const known = kept.get(slug!);
-    const svg = known ?? (await draw(slug!));
+    const svg = kept.get(slug!) ?? (await draw(slug!));
     if (svg === null) return next();
-    kept.delete(slug!);
     kept.set(slug!, svg);
-    if (kept.size > KEPT) kept.delete(kept.keys().next().value!);
     // A catalogue's logo changes with a release at most; a month is for ever enough.
     res.set({ 'content-type': 'image/svg+xml', 'cache-control': 'public, max-age=2592000, immutable' });
     res.end(svg);

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
@@ -23,7 +24,7 @@ const AT_ONCE = 1_000;
 
 /** Links renders to the traces of the changes they show first: recorded changes that no render of this process has shown yet. */
 export class TraceLinks {
-  readonly #bySeller = new Map<number, Awaited>();
+  readonly #bySeller = new LRUCache<number, Awaited>({ max: MOST_SELLERS });
 
   /** Whether anything was ever noted: nobody needs to look further before. */
   get isEmpty(): boolean {
@@ -32,15 +33,13 @@ export class TraceLinks {
 
   note({ seller_id: sellerId, version, traceparent }: NotedChange): void {
     // Looks overlap, so what was shown already comes again, and is known by its version.
-    if ((this.#bySeller.get(sellerId)?.version ?? 0) >= version) return;
-    this.#bySeller.delete(sellerId);
+    if ((this.#bySeller.peek(sellerId)?.version ?? 0) >= version) return;
     this.#bySeller.set(sellerId, { version, traceparent });
-    if (this.#bySeller.size > MOST_SELLERS) this.#bySeller.delete(this.#bySeller.keys().next().value!);
   }
 
   /** @returns the trace of the change that this version is the first to show; null when there is none */
   shownBy(sellerId: number, version: number): string | null {
-    const awaited = this.#bySeller.get(sellerId);
+    const awaited = this.#bySeller.peek(sellerId);
     if (awaited === undefined || version < awaited.version) return null;
     const { traceparent } = awaited;
     awaited.traceparent = null;

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { ClientList, EvictableCache, InvalidationFeed, PageClient } from './page.ts';
 
@@ -44,15 +45,13 @@ export const listIfNewer = (seller: string, cached: string): string =>
  * the list only when it differs: a list is sent, parsed and rendered once a content.
  */
 export class ListCache implements EvictableCache {
-  readonly #lists = new Map<number, CachedList>();
+  readonly #lists: LRUCache<number, CachedList>;
   /** When a seller was last evicted: an answer to an earlier question is not cached. */
   readonly #evictedAt = new Map<number, number>();
   /** And so of every seller. */
   #allEvictedAt = Number.NEGATIVE_INFINITY;
   readonly #feed: InvalidationFeed;
   readonly #clock: Pick<Clock, 'monotonic'>;
-  readonly #capacity: number;
-  #size = 0;
 
   /**
    * @param clock the one of the feed
@@ -65,7 +64,7 @@ export class ListCache implements EvictableCache {
   ) {
     this.#feed = feed;
     this.#clock = clock;
-    this.#capacity = capacity;
+    this.#lists = new LRUCache({ maxSize: capacity, sizeCalculation: ({ size }) => size });
     feed.register?.(this);
   }
 
@@ -77,13 +76,13 @@ export class ListCache implements EvictableCache {
     }
     this.#evictedAt.delete(sellerId);
     this.#evictedAt.set(sellerId, now);
-    for (const [id, list] of this.#lists) if (list.sellerId === sellerId) this.#evict(id);
+    for (const [id, list] of this.#lists) if (list.sellerId === sellerId) this.#lists.delete(id);
   }
 
   evictOlderThan(ms: number): void {
     const oldest = this.now() - ms;
     this.#allEvictedAt = oldest;
-    for (const [id, { askedAt }] of this.#lists) if (askedAt <= oldest) this.#evict(id);
+    for (const [id, { askedAt }] of this.#lists) if (askedAt <= oldest) this.#lists.delete(id);
   }
 
   /** The time that `askedAt` is of. */
@@ -96,12 +95,9 @@ export class ListCache implements EvictableCache {
     const known = this.#lists.get(id);
     if (known === undefined) return undefined;
     if (this.#feed.isInvalidated(known.sellerId, known.askedAt)) {
-      this.#evict(id);
+      this.#lists.delete(id);
       return undefined;
     }
-    // Most recently used last: the first of the map is evicted first.
-    this.#lists.delete(id);
-    this.#lists.set(id, known);
     return known;
   }
 
@@ -136,24 +132,15 @@ export class ListCache implements EvictableCache {
     }
     const list = answer === null ? null : parse(answer);
     // An answer that was overtaken is right for who asked, and says nothing of now.
-    if ((this.#lists.get(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
+    if ((this.#lists.peek(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
     if (askedAt <= Math.max(this.#allEvictedAt, this.#evictedAt.get(sellerId) ?? Number.NEGATIVE_INFINITY))
       return list;
     const digest = answer === null ? null : answer.slice(0, answer.indexOf(' '));
     const size = answer === null ? ENTRY_WITHOUT_LIST : answer.length + ENTRY;
-    this.#evict(id);
-    this.#lists.set(id, { sellerId, list, digest, size, askedAt });
-    this.#size += size;
-    for (const [oldest] of this.#lists) {
-      if (this.#size <= this.#capacity) break;
-      this.#evict(oldest);
-    }
-    return list;
-  }
-
-  #evict(id: number): void {
-    this.#size -= this.#lists.get(id)?.size ?? 0;
+    // What is larger than all of the cache is not kept, nor is what it replaces.
     this.#lists.delete(id);
+    this.#lists.set(id, { sellerId, list, digest, size, askedAt });
+    return list;
   }
 }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { Clock } from '#platform/clock.ts';
 import { ListCache, listIfNewer, readThroughCache } from '../list-cache.ts';
 import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
@@ -79,14 +80,13 @@ const OWNERS = 100_000;
 
 export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<number, Gig> {
   const cache = new ListCache(feed, clock);
-  const owners = new Map<number, number>();
+  const owners = new LRUCache<number, number>({ max: OWNERS });
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {
     const known = owners.get(gigId);
     if (known !== undefined) return known;
     const [row] = await db.query<{ seller_id: number }>(sellerOf(gigId));
     if (row === undefined) return null;
-    if (owners.size >= OWNERS) owners.delete(owners.keys().next().value!);
     owners.set(gigId, row.seller_id);
     return row.seller_id;
   }

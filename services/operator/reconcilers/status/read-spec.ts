@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { z } from 'zod';
 import { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
 import { brokenRules } from '#cdk8s/api/rules.ts';
@@ -10,16 +11,15 @@ export type Read<T> = { readonly read: T } | { readonly invalid: string };
 /**
  * Judges by a schema and its rules. The API server does so by its definition; one that is older than this operator
  * lets other things through. Judging takes longer than all that is decided from it, and what is judged rarely changes:
- * the newest few answers are kept.
+ * the few answers used last are cached.
  */
 function judging<S extends z.ZodType>(schema: S, at: string): (value: unknown) => Read<z.output<S>> {
-  const known = new Map<string, Read<z.output<S>>>();
+  const known = new LRUCache<string, Read<z.output<S>>>({ max: MOST_KNOWN });
   return (value) => {
     const text = JSON.stringify(value ?? {});
     const before = known.get(text);
     if (before) return before;
     const judgement = judge(schema, at, value);
-    if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
     known.set(text, judgement);
     return judgement;
   };
