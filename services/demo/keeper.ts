@@ -1,3 +1,4 @@
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Exit } from '../local-stack/process.ts';
 
@@ -73,13 +74,13 @@ export class Keeper {
 
   async #keep(): Promise<void> {
     const stopped = this.#stopping.signal;
-    let delayMs = FIRST_DELAY_MS;
+    const backoff = new Backoff({ firstMs: FIRST_DELAY_MS, longestMs: LONGEST_DELAY_MS, random: null });
     for (;;) {
       const startedAt = Date.now();
       if (this.#state === 'up') await this.#process.exited;
       if (stopped.aborted) return;
       if (this.#state === 'up' && !this.#held) this.#log(`${this.name} ended unasked and is started again`);
-      if (Date.now() - startedAt > HEALTHY_AFTER_MS) delayMs = FIRST_DELAY_MS;
+      if (Date.now() - startedAt > HEALTHY_AFTER_MS) backoff.reset();
       this.#state = 'down';
       this.#wake = new AbortController();
       const woken = this.#wake.signal;
@@ -87,10 +88,9 @@ export class Keeper {
         await new Promise<void>((resolve) =>
           woken.addEventListener('abort', () => resolve(), { once: true }),
         );
-        delayMs = FIRST_DELAY_MS;
+        backoff.reset();
       } else {
-        await pause(delayMs, woken);
-        delayMs = Math.min(delayMs * 2, LONGEST_DELAY_MS);
+        await pause(backoff.next(), woken);
       }
       if (stopped.aborted) return;
       if (this.#held) continue;

@@ -1,9 +1,9 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { readLayout, storeFirstLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
-import { Backoff } from './backoff.ts';
 
 /**
  * Sees to it that the source's database says by how many partitions messages are divided: by as many as the topic has
@@ -18,7 +18,7 @@ export async function ensureLayout(
   ended: AbortSignal,
   log: Log,
 ): Promise<boolean> {
-  const backOff = new Backoff(50, 2_000, 2);
+  const backoff = new Backoff({ firstMs: 50, longestMs: 2_000, random: null });
   while (!ended.aborted) {
     if (await readLayout(db)) return true;
     const partitions = await countPartitions().catch((err: unknown) => {
@@ -31,7 +31,7 @@ export async function ensureLayout(
       continue;
     }
     log.warn({ topic: SELLER_EVENTS.topic }, 'the topic is not there yet');
-    await pause(backOff.next(), ended);
+    await pause(backoff.next(), ended);
   }
   return false;
 }

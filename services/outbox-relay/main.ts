@@ -1,4 +1,5 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -20,7 +21,6 @@ import {
   tellWhatNobodyTold,
 } from '../top-clients/adapters/postgres/outbox.ts';
 import { readLayout, readProgress } from '../top-clients/adapters/postgres/partition-layout.ts';
-import { Backoff } from './backoff.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
@@ -137,7 +137,7 @@ export const role = defineRole({
     };
 
     const serveShard = async (shard: Shard): Promise<void> => {
-      const backOff = new Backoff(100, 1_000, 2);
+      const backoff = new Backoff({ firstMs: 100, longestMs: 1_000, random: null });
       while (!stop.signal.aborted) {
         const startedAt = performance.now();
         try {
@@ -147,8 +147,8 @@ export const role = defineRole({
           notReady.set(shard.index, `shard ${shard.index}: ${(err as Error).message}`);
           log.error({ err, shard: shard.index }, 'the term of a shard failed; trying again');
         }
-        if (performance.now() - startedAt > 10_000) backOff.reset();
-        await pause(backOff.next(), stop.signal);
+        if (performance.now() - startedAt > 10_000) backoff.reset();
+        await pause(backoff.next(), stop.signal);
       }
     };
 

@@ -1,8 +1,8 @@
 import { SELLER_MOVED } from '#contracts/events.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
-import { Backoff } from './backoff.ts';
 import { HeldSellers } from './held.ts';
 import type { Fence } from './lease.ts';
 import { at, type RelayMessage, sizeOf, toMessage } from './message.ts';
@@ -73,7 +73,12 @@ export async function relayRows(
   log: Log,
   { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK, pacing = IDLE }: RelayOptions = {},
 ): Promise<void> {
-  const idle = new Backoff(pacing.shortestMs, pacing.longestMs, pacing.growth);
+  const idle = new Backoff({
+    firstMs: pacing.shortestMs,
+    longestMs: pacing.longestMs,
+    factor: pacing.growth,
+    random: null,
+  });
   const size = new BatchSize();
   const held = new HeldSellers(log, clock);
   const sender = new Sender(publisher, observer, ended, fence, log, clock);
@@ -278,7 +283,7 @@ class Sender {
       late = true;
       this.#isBlocked(last, batch);
     });
-    const backOff = new Backoff(50, 2_000, 2);
+    const backoff = new Backoff({ firstMs: 50, longestMs: 2_000, random: null });
     try {
       while (this.#fence.isHeld()) {
         try {
@@ -302,7 +307,7 @@ class Sender {
           if (late || last.kind !== 'transient') this.#isBlocked(last, batch);
           // A record's refusal has ended the producer, so that another batch may follow: one of a clock that was set.
           if (last.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
-          await this.#clock.pause(backOff.next(), this.#ended);
+          await this.#clock.pause(backoff.next(), this.#ended);
         }
       }
       return 'ended';

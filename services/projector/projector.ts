@@ -1,4 +1,5 @@
 import type { Projection } from '#pages/projection.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { Bell } from '#platform/bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
@@ -58,7 +59,7 @@ export interface ProjectorSettings {
 const CHECKPOINT_EVERY_MS = { shortest: 500, times: 20, longest: 5_000 };
 const LOOK_EVERY_MS = 2_000;
 const BALANCE_EVERY_MS = { balanced: 500, unbalanced: 200 };
-const BACK_OFF_MS = { first: 100, longest: 5_000 };
+const BACKOFF = { firstMs: 100, longestMs: 5_000 };
 /** After this long the database cancels a statement: only then is it known not to work. */
 export const STATEMENT_TIMEOUT_MS = 10_000;
 const STALLED_AFTER = { sessions: 3, leastMs: 1.5 * STATEMENT_TIMEOUT_MS };
@@ -191,9 +192,10 @@ export class Projector {
 
   async #live(): Promise<void> {
     const { signal } = this.#stopping;
-    for (let failures = 0; !signal.aborted; ) {
+    const backoff = new Backoff({ ...BACKOFF, random: this.#random });
+    while (!signal.aborted) {
       if (this.#kafkaTrouble !== null) {
-        await this.#clock.pause(BACK_OFF_MS.first, signal);
+        await this.#clock.pause(BACKOFF.firstMs, signal);
         continue;
       }
       this.#enter('joining');
@@ -205,11 +207,10 @@ export class Projector {
         if (!(reason instanceof KafkaUnseen || reason instanceof TopicChanged)) this.#distrust(reason);
         this.#membership = null;
         this.#unreadable.clear();
-        if (membership.hasStored) failures = 0;
+        if (membership.hasStored) backoff.reset();
       }
       this.#enter('recovering');
-      const longest = Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** failures++);
-      await this.#clock.pause(longest * (0.5 + this.#random() / 2), signal);
+      await this.#clock.pause(backoff.next(), signal);
     }
     this.#enter('leaving');
   }

@@ -1,4 +1,5 @@
 import { CANARY_SELLER } from '#contracts/canary.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
@@ -22,7 +23,7 @@ export interface CanaryObserver {
   seen(committedAt: number): void;
 }
 
-const BACK_OFF_MS = { first: 500, longest: 10_000 };
+const BACKOFF = { firstMs: 500, longestMs: 10_000 };
 
 /**
  * Looks for the synthetic seller's newest change in a view, again and again until the signal aborts, and times each
@@ -40,7 +41,8 @@ export async function watchCanary(
   let view: CanaryView | null = null;
   let newest = 0;
   let unbroken = false;
-  let failures = 0;
+  const backoff = new Backoff(BACKOFF);
+  let fails = false;
   while (!signal.aborted) {
     try {
       view ??= await open();
@@ -51,21 +53,17 @@ export async function watchCanary(
         observer.seen(sighting.committedAt);
       }
       unbroken = true;
-      failures = 0;
+      fails = false;
+      backoff.reset();
     } catch (err) {
       if (signal.aborted) break;
-      if (failures === 0) log.warn({ err }, 'cannot look for the canary in the view; tries again');
-      failures += 1;
+      if (!fails) log.warn({ err }, 'cannot look for the canary in the view; tries again');
+      fails = true;
       unbroken = false;
       void view?.close().catch(() => {});
       view = null;
     }
-    const wait =
-      failures === 0
-        ? everyMs
-        : Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** Math.min(failures - 1, 10)) *
-          (0.5 + Math.random() / 2);
-    await pause(wait, signal);
+    await pause(fails ? backoff.next() : everyMs, signal);
   }
   await view?.close().catch(() => {});
 }

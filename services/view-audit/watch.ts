@@ -1,3 +1,4 @@
+import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import {
@@ -55,7 +56,7 @@ const SELLERS_AT_A_TIME = 500;
 /** A view of which more is wrong is built anew, not repaired; and what is found is kept in memory. */
 const MOST_DIFFERENCES = 20_000;
 const RETRY_UNHEALED_MS = 10 * 60_000;
-const BACK_OFF_MS = { first: 500, longest: 30_000 };
+const BACKOFF = { firstMs: 500, longestMs: 30_000 };
 const EXAMPLES = 10;
 
 /**
@@ -80,14 +81,16 @@ export async function watchView(
 ): Promise<void> {
   const book = new RepairBook(RETRY_UNHEALED_MS);
   let session: Session | null = null;
-  let failures = 0;
+  const backoff = new Backoff({ ...BACKOFF, random });
+  let fails = false;
   let diverged = false;
   let unhealedBefore = 0;
   while (!signal.aborted) {
     try {
       session ??= await open();
       const verdict = await pass(session, settings, signal, clock);
-      failures = verdict.isOne ? 0 : failures + 1;
+      fails = !verdict.isOne;
+      if (verdict.isOne) backoff.reset();
       if (verdict.isOne) {
         const { divergent, sellers, tookMs } = verdict;
         observer.compared(sellers, divergent.length, tookMs);
@@ -117,21 +120,17 @@ export async function watchView(
       }
     } catch (err) {
       if (signal.aborted) break;
-      failures += 1;
+      fails = true;
       observer.failed();
       log.warn({ err }, 'could not compare the view with the source; tries again');
       const broken: Session | null = session;
       session = null;
       void broken?.close().catch(() => {});
     }
-    await clock.pause(failures === 0 ? settings.pauseMs : backOff(failures, random()), signal);
+    await clock.pause(fails ? backoff.next() : settings.pauseMs, signal);
   }
   await session?.close();
 }
-
-/** With jitter, so that the watchers of all pages do not come back at the same instant. */
-const backOff = (failures: number, random: number): number =>
-  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** Math.min(failures - 1, 10)) * (0.5 + random / 2);
 
 async function pass(
   { source, view, topic }: Session,

@@ -1,3 +1,4 @@
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Api, WatchEvent } from './api.ts';
@@ -199,6 +200,7 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
 
   async function run(): Promise<void> {
     let failures = 0;
+    const backoff = new Backoff({ firstMs: timing.firstRetryMs, longestMs: timing.maxRetryMs });
     let refusals = 0;
     while (!stopped.signal.aborted) {
       let failed: unknown = null;
@@ -212,7 +214,10 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
       } else {
         const { wentWell, ...watched } = await watch(version);
         failed = watched.failed;
-        if (wentWell) failures = refusals = 0;
+        if (wentWell) {
+          failures = refusals = 0;
+          backoff.reset();
+        }
         // A server that accepts watches and ends them at once is not one to ask without a pause.
         else if (failed === null) failures += 1;
       }
@@ -231,9 +236,8 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
       // A version that is gone is cured by listing, not by waiting; one that keeps being gone waits as others do.
       const cured = failures === 1 && failed instanceof KubeError && failed.code === 410;
       if (failures === 0 || cured) continue;
-      const backOff = Math.min(timing.maxRetryMs, timing.firstRetryMs * 2 ** Math.min(failures - 1, 20));
       // Jitter on top of what the server asked for: never earlier, and not all at once.
-      await pause(waitMs + backOff * (0.5 + Math.random() / 2), stopped.signal);
+      await pause(waitMs + backoff.next(), stopped.signal);
     }
   }
   const running = run().finally(() => first.resolve(false));

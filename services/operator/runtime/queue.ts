@@ -1,3 +1,4 @@
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { KubeError, type WorkQueue } from './kube.ts';
@@ -29,6 +30,7 @@ interface Entry {
   /** Came in while running: what changed may have been read too early. */
   dirty: boolean;
   failures: number;
+  readonly backoff: Backoff;
   /** When it is queued by itself, on a clock that never goes back. */
   dueAt: number;
   timer: NodeJS.Timeout | undefined;
@@ -93,6 +95,7 @@ export class Queue implements WorkQueue {
     if (entry === undefined) return;
     this.#disarm(entry);
     entry.failures = 0;
+    entry.backoff.reset();
     this.#tidy(key, entry);
   }
 
@@ -132,7 +135,16 @@ export class Queue implements WorkQueue {
       }
       return null;
     }
-    const entry = { queued: false, running: false, dirty: false, failures: 0, dueAt: 0, timer: undefined };
+    const { firstRetryMs, maxRetryMs } = this.#settings;
+    const entry = {
+      queued: false,
+      running: false,
+      dirty: false,
+      failures: 0,
+      backoff: new Backoff({ firstMs: firstRetryMs, longestMs: maxRetryMs }),
+      dueAt: 0,
+      timer: undefined,
+    };
     this.#entries.set(key, entry);
     return entry;
   }
@@ -182,24 +194,23 @@ export class Queue implements WorkQueue {
   }
 
   async #run(key: string, entry: Entry): Promise<void> {
-    const { reconcile, log, onReconciled, firstRetryMs, maxRetryMs } = this.#settings;
+    const { reconcile, log, onReconciled } = this.#settings;
     const began = performance.now();
     let result: 'done' | 'again' | 'failed' = 'done';
     let requeueAfterMs = 0;
     try {
       requeueAfterMs = (await reconcile(key, this.#stopping.signal))?.requeueAfterMs ?? 0;
       entry.failures = 0;
+      entry.backoff.reset();
       if (requeueAfterMs > 0) result = 'again';
     } catch (err) {
       if (this.#stopping.signal.aborted) {
         log.debug({ err, key }, 'a reconcile was broken off by the stop');
       } else {
         result = 'failed';
-        const backOff = Math.min(maxRetryMs, firstRetryMs * 2 ** Math.min(entry.failures, 30));
         entry.failures += 1;
         const asked = err instanceof KubeError ? (err.retryAfterMs ?? 0) : 0;
-        // Half of it at random, or all that failed together would come back together.
-        requeueAfterMs = Math.max(1, asked, backOff * (0.5 + Math.random() / 2));
+        requeueAfterMs = Math.max(1, asked, entry.backoff.next());
         log.warn({ err, key, failures: entry.failures, requeueAfterMs }, 'a reconcile failed; trying again');
       }
     }

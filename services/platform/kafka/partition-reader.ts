@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type { Kafka } from 'kafkajs';
+import { Backoff, type BackoffSettings } from '../backoff.ts';
 import { Bell } from '../bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
@@ -72,7 +73,7 @@ const FETCH = {
   most: 1024 * 1024,
   least: 256 * 1024,
 } as const;
-const BACK_OFF_MS = { first: 50, longest: 2_000 } as const;
+const BACKOFF: BackoffSettings = { firstMs: 100, longestMs: 2_000 };
 const LOOK_FOR_BROKERS_EVERY_MS = 250;
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
@@ -146,22 +147,25 @@ class Partitions implements PartitionReader {
     const isLacking = () =>
       loops.size === 0 ||
       [...reading.positions().keys()].some((one) => !loops.has(this.#leaders.get(one) ?? -1));
-    for (let failures = 0; !signal.aborted; ) {
+    const backoff = new Backoff(BACKOFF);
+    let fails = false;
+    while (!signal.aborted) {
       if (isLacking()) {
         try {
           await unlessAborted(signal, this.#refresh());
           outage.over();
-          failures = 0;
+          backoff.reset();
+          fails = false;
         } catch (err) {
           outage.report(err);
-          failures += 1;
+          fails = true;
         }
       }
       // One for each broker, for good: it rests while its broker leads nothing.
       for (const node of new Set(this.#leaders.values())) {
         if (node >= 0 && !loops.has(node)) loops.set(node, this.#readFrom(node, reading, signal, listening));
       }
-      await this.#clock.pause(failures > 0 ? backOff(failures) : LOOK_FOR_BROKERS_EVERY_MS, signal);
+      await this.#clock.pause(fails ? backoff.next() : LOOK_FOR_BROKERS_EVERY_MS, signal);
     }
     await Promise.all(loops.values());
   }
@@ -170,7 +174,7 @@ class Partitions implements PartitionReader {
   async #readFrom(node: number, reading: Reading, signal: AbortSignal, listening: { isArmed: boolean }) {
     const outage = new Outage(`cannot read from broker ${node}`, this.#log, this.#clock);
     const troubled = new Map<number, Trouble>();
-    let failures = 0;
+    const backoff = new Backoff(BACKOFF);
     for (let turn = 0; !signal.aborted; turn++) {
       const from = this.#takeTurn(node, reading.positions(), troubled, turn);
       if (from.size === 0) {
@@ -182,7 +186,7 @@ class Partitions implements PartitionReader {
         const answers = await unlessAborted(signal, this.#fetch(node, from));
         if (answers === undefined) return;
         outage.over();
-        failures = 0;
+        backoff.reset();
         let hasMoved = false;
         for (const answer of answers) {
           if (this.#handOn(answer, from.get(answer.partition)!, reading, troubled)) hasMoved = true;
@@ -193,7 +197,7 @@ class Partitions implements PartitionReader {
         }
       } catch (err) {
         outage.report(err);
-        await this.#clock.pause(backOff(++failures), signal);
+        await this.#clock.pause(backoff.next(), signal);
         await unlessAborted(signal, this.#refresh()).catch(() => {});
       }
     }
@@ -224,11 +228,13 @@ class Partitions implements PartitionReader {
       troubled.delete(partition);
       return hasMoved;
     }
-    const failures = (troubled.get(partition)?.failures ?? 0) + 1;
-    const trouble = { failures, rests: true };
+    const before = troubled.get(partition);
+    const failures = (before?.failures ?? 0) + 1;
+    const backoff = before?.backoff ?? new Backoff(BACKOFF);
+    const trouble = { failures, backoff, rests: true };
     troubled.set(partition, trouble);
     // Whoever is woken finds it over: a timer may fire a moment before the time that a clock would be asked for.
-    void this.#clock.pause(backOff(failures)).then(() => {
+    void this.#clock.pause(backoff.next()).then(() => {
       trouble.rests = false;
       this.#bell.ring();
     });
@@ -431,6 +437,7 @@ class Partitions implements PartitionReader {
 
 interface Trouble {
   readonly failures: number;
+  readonly backoff: Backoff;
   /** Not asked for while it does. */
   readonly rests: boolean;
 }
@@ -440,10 +447,6 @@ interface OffsetsAnswer {
     readonly partitions: ReadonlyArray<{ partition: number; errorCode: number; offset: string }>;
   }>;
 }
-
-/** With jitter, in ms. */
-const backOff = (failures: number): number =>
-  Math.min(BACK_OFF_MS.longest, BACK_OFF_MS.first * 2 ** failures) * (0.5 + Math.random() / 2);
 
 /** Logs the first failure of a row, and the end of them. */
 class Outage {

@@ -1,4 +1,5 @@
 import { customResourceDefinitions } from '#cdk8s/api/crd.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { type Kube, KubeError } from '../../runtime/kube.ts';
@@ -17,7 +18,8 @@ export async function bringDefinitions(
   log: Log,
 ): Promise<void> {
   for (const definition of customResourceDefinitions()) {
-    for (let waitMs = 250; !signal.aborted; waitMs = Math.min(10_000, waitMs * 2)) {
+    const backoff = new Backoff({ firstMs: 250, longestMs: 10_000 });
+    while (!signal.aborted) {
       try {
         await kube.apply(definition, { fieldManager: FIELD_MANAGER });
         const conditions = (await kube.get(refOf(definition)))?.status?.conditions as
@@ -35,7 +37,7 @@ export async function bringDefinitions(
         }
         log.warn({ err, definedAs }, 'could not bring a definition up to date; trying again');
       }
-      await pause(waitMs, signal);
+      await pause(backoff.next(), signal);
     }
   }
 }
