@@ -49,7 +49,7 @@ async function selfViewLooks(times: number, between = async () => {}): Promise<v
       else await between();
     },
   };
-  const done = <T>(value: T) => ({ outcome: 'done', value }) as const;
+  const done = <T>(value: T) => ({ outcome: 'ok', value }) as const;
   const source = {
     erasures: async (since: string) => done(await readErasures(erasures, since, 1_000)),
     confirmErasures: async (some: never) => done((await erasures.confirmChanges(some)) as undefined),

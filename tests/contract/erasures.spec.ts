@@ -285,7 +285,7 @@ test('a page server that is there is waited for until it has forgotten, one that
   const forgotten: number[] = [];
   const memory = {
     ...told.cache,
-    forgetSeller: (seller: number) => {
+    evictSeller: (seller: number) => {
       told.cache.evictSeller(seller);
       forgotten.push(seller);
     },
