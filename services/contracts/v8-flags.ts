@@ -1,7 +1,7 @@
 /**
  * V8's flags for every process of ours. They stand on the command line, since `NODE_OPTIONS` does not take them, and
  * before V8 begins: compiled code is kept under the flags it was compiled with, and would not be found under others.
- * What each is worth stands in bench/README.md.
+ * What each is worth stands in bench/HISTORY.md.
  */
 export const V8_FLAGS = [
   // The heap may grow to three times the live heap before V8 looks through all of it again, up to

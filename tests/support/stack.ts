@@ -1,5 +1,6 @@
 import type { Database } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
+import { PAGE_NAMES, type PageName, SERVED_PAGES } from '#contracts/pages.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { DATABASES } from '../../services/local-stack/database-users.ts';
 import type { TestIssuer } from '../../services/local-stack/issuer.ts';
@@ -17,14 +18,11 @@ import {
 } from '../../services/local-stack/system.ts';
 import { seed } from '../../services/seed/seed.ts';
 
-const BUYER_PAGES = ['gig', 'user', 'search'] as const;
-type BuyerPage = (typeof BUYER_PAGES)[number];
-
 export interface StackOptions {
   /** Which pages to serve; all by default. */
   readonly pages?: readonly ServedPage[];
   /** How a page for buyers gets the data; asynchronous by default. */
-  readonly deliveries?: Readonly<Partial<Record<BuyerPage, Delivery>>>;
+  readonly deliveries?: Readonly<Partial<Record<PageName, Delivery>>>;
   /** Sellers of the demo's generator, from 1. Default 40. */
   readonly sellers?: number;
   /** Partitions of the topic. Default 2. */
@@ -60,12 +58,12 @@ export interface Stack {
 }
 
 function declare(options: StackOptions): SystemDeclaration {
-  const served = options.pages ?? [...BUYER_PAGES, 'self-view'];
-  const viewsOf = (page: BuyerPage): View[] => {
+  const served = options.pages ?? SERVED_PAGES;
+  const viewsOf = (page: PageName): View[] => {
     const delivery = options.deliveries?.[page] ?? 'asynchronous';
     return delivery === 'asynchronous' || delivery === 'hybrid' ? [{ delivery }] : [];
   };
-  const buyerPages = BUYER_PAGES.filter((page) => served.includes(page));
+  const buyerPages = PAGE_NAMES.filter((page) => served.includes(page));
   const fed = buyerPages.flatMap((page) => viewsOf(page).map((view) => ({ page, ...view })));
   const roles: RoleDeclaration[] = [
     { role: 'top-clients', env: { TC_CANARY_INTERVAL_MS: 0 } },
@@ -85,7 +83,7 @@ function declare(options: StackOptions): SystemDeclaration {
   return {
     // Every page has its own data, also the one that nobody serves.
     pages: {
-      ...Object.fromEntries(BUYER_PAGES.map((page) => [page, viewsOf(page)])),
+      ...Object.fromEntries(PAGE_NAMES.map((page) => [page, viewsOf(page)])),
       'self-view': [],
     },
     roles: [roles.map((one) => ({ ...one, env: { ...one.env, ...options.env?.[nameOf(one)] } }))],
@@ -98,7 +96,7 @@ export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const kafka = options.kafkaProperties ? { properties: options.kafkaProperties } : {};
   return startLocalSystem({ kafka }, async (local) => {
     const declaration = declare(options);
-    const pages = [...BUYER_PAGES, 'self-view'] as const;
+    const pages = SERVED_PAGES;
     await local.reserve(...pages, ...declaration.roles.flat().map(nameOf));
     const urlOf = (name: string) => `http://localhost:${local.addresses.port(name)}`;
     const publicUrls = Object.fromEntries(pages.map((page) => [page, urlOf(page)])) as Record<
