@@ -222,8 +222,8 @@ test('what an event says, and the rows that views make of it, do not hang on how
     }),
     { numRuns: 1_000 },
   );
-  // Both ways to read are held against each other.
-  expect(shortCuts).toBeGreaterThan(200);
+  // About one in five takes it: both ways to read are held against each other.
+  expect(shortCuts).toBeGreaterThan(50);
 });
 
 test('a short cut to the version tells the version or nothing, and the text tells it in any layout', () => {
