@@ -123,14 +123,18 @@ bench-report: $(INSTALLED)
 	@$(NODE) bench/comparison/render.ts
 	@[ ! -e bench/results/scale/results.json ] || $(NODE) bench/scale/render.ts
 
-# --- On a cluster. CLUSTER=kind (the default) makes one with kind; CLUSTER=existing takes that of KUBECONFIG, whose
-# nodes have the image already.
+# --- On a cluster. CLUSTER=kind (the default) makes one with kind, CLUSTER=local one without a container engine (as root
+# on Debian); CLUSTER=existing takes that of KUBECONFIG, whose nodes have the image already.
 CLUSTER ?= kind
 IMAGE ?= top-clients:dev
 NAMESPACE ?= top-clients
 KIND_NAME := top-clients
 ifeq ($(CLUSTER),kind)
 export KUBECONFIG := $(CURDIR)/.cache/kind.kubeconfig
+else ifeq ($(CLUSTER),local)
+LOCAL_CLUSTER := tests/kind/cluster/cluster
+export KUBECONFIG := $(shell $(LOCAL_CLUSTER) kubeconfig)
+export PATH := $(shell $(LOCAL_CLUSTER) bin):$(PATH)
 endif
 
 ## image: the container image of every role; IMAGE=top-clients:dev
@@ -163,13 +167,17 @@ chart-publish:
 	@helm push dist/top-clients-$$(sed -nE 's/^version: (.*)/\1/p' charts/top-clients/Chart.yaml).tgz oci://$(REGISTRY) 2>&1 | tee dist/chart.push
 	@sed -nE 's/.*Digest: (sha256:[0-9a-f]{64}).*/\1/p' dist/chart.push > dist/chart.digest && [ -s dist/chart.digest ]
 
-## kind-up: a cluster in containers on this machine; nothing to do with CLUSTER=existing
+## kind-up: a cluster in containers on this machine, or without them: CLUSTER=local; nothing to do with CLUSTER=existing
 kind-up:
 ifeq ($(CLUSTER),kind)
 	@bash tests/support/require.sh docker kind kubectl helm
 	@mkdir -p .cache
 	@kind get clusters 2>/dev/null | grep -qx $(KIND_NAME) || kind create cluster --name $(KIND_NAME) --wait 120s
 	@kind get kubeconfig --name $(KIND_NAME) > $(KUBECONFIG) && chmod 600 $(KUBECONFIG)
+else ifeq ($(CLUSTER),local)
+	@bash tests/support/require.sh debian-root go npm maven
+	@$(LOCAL_CLUSTER) up
+	@$(LOCAL_CLUSTER) bases
 else
 	@bash tests/support/require.sh kubeconfig kubectl helm
 endif
@@ -179,6 +187,8 @@ kind-load:
 ifeq ($(CLUSTER),kind)
 	@$(MAKE) --no-print-directory image
 	kind load docker-image --name $(KIND_NAME) $(IMAGE)
+else ifeq ($(CLUSTER),local)
+	@$(LOCAL_CLUSTER) image . $(IMAGE)
 else
 	@echo "CLUSTER=existing: the nodes must have $(IMAGE), or be able to pull it"
 endif
@@ -199,6 +209,8 @@ e2e: $(INSTALLED) kind-up
 kind-down:
 ifeq ($(CLUSTER),kind)
 	kind delete cluster --name $(KIND_NAME)
+else ifeq ($(CLUSTER),local)
+	@$(LOCAL_CLUSTER) down
 endif
 
 .PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \

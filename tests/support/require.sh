@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Sees that what the commands cannot bring themselves is on this machine, and says how to get it where it is not.
-# usage: require.sh npm|go|java|maven|python|chromium|promtool|prometheus|docker|kind|kubectl|helm|kubeconfig …
+# usage: require.sh npm|go|java|maven|python|chromium|promtool|prometheus|docker|kind|kubectl|helm|kubeconfig|debian-root …
 set -euo pipefail
 
 missing() {
@@ -51,13 +51,16 @@ for what in "$@"; do
       fi
       ;;
     docker)
-      docker version >/dev/null 2>&1 || missing 'Docker is missing or does not run; it builds the image. See docs.docker.com/get-docker. With another cluster: CLUSTER=existing KUBECONFIG=…'
+      docker version >/dev/null 2>&1 || missing 'Docker is missing or does not run; it builds the image. See docs.docker.com/get-docker. Without it, as root on Debian: CLUSTER=local. With another cluster: CLUSTER=existing KUBECONFIG=…'
       ;;
     kind | kubectl | helm)
       command -v "$what" >/dev/null || missing "$what is missing; the cluster is used by it. With Go: see its own page for the install command."
       ;;
     kubeconfig)
       [ -n "${KUBECONFIG:-}" ] || missing 'CLUSTER=existing needs KUBECONFIG=<file>, the configuration of the cluster to use.'
+      ;;
+    debian-root)
+      { [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; } || missing 'CLUSTER=local starts a Kubernetes from Debian packages and namespaces of its own; that takes root on Debian. Elsewhere: CLUSTER=kind'
       ;;
     *)
       missing "require.sh does not know $what"
