@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The node's network namespace. Nothing in it reaches beyond this machine: the machine does not forward for it.
+# The node's network namespace. Nothing in it reaches beyond this machine: it has no route to anywhere else.
 
 network_exists() { [ -e "/run/netns/$NODE" ]; }
 
@@ -14,7 +14,8 @@ network_up() {
   ip -netns "$NODE" link set lo up
   ip -netns "$NODE" address replace "$NODE_ADDRESS/30" dev eth0
   ip -netns "$NODE" link set eth0 up
-  ip -netns "$NODE" route replace default via "$HOST_ADDRESS"
+  # Nobody has these addresses: kube-proxy puts those of pods in their place, but only once there is a way for them.
+  ip -netns "$NODE" route replace "$SERVICES" dev lo src "$NODE_ADDRESS"
   ip route replace "$SERVICES" via "$NODE_ADDRESS"
   ip route replace "$PODS" via "$NODE_ADDRESS"
   # Between pods, and from the machine to them.
