@@ -50,7 +50,10 @@ cgroups_up() {
   for root in $(cgroup_roots); do
     # The newer kind hands controllers down only when it is told to.
     if [ -e "$root/cgroup.controllers" ]; then
-      for controller in $(<"$root/cgroup.controllers"); do echo "+$controller" >"$root/cgroup.subtree_control"; done
+      # shellcheck disable=SC2013 # one word a line
+      for controller in $(grep -owE 'cpu|cpuset|memory|pids|hugetlb' "$root/cgroup.controllers"); do
+        echo "+$controller" >"$root/cgroup.subtree_control" || fail "the control groups in $root do not hand $controller down"
+      done
     fi
     mkdir -p "$root/$CGROUP"
   done
