@@ -75,6 +75,11 @@ browser: $(INSTALLED)
 	@bash tests/support/require.sh java maven chromium prometheus
 	$(JEST) --selectProjects browser --runInBand
 
+## pictures: the README's, of a demo that runs; ARGS=9080 for another base of its ports
+pictures: $(INSTALLED)
+	@bash tests/support/require.sh chromium
+	$(NODE) tests/browser/pictures.ts $(ARGS)
+
 ## fuzz: the API from its own OpenAPI document
 fuzz: $(INSTALLED)
 	@bash tests/support/require.sh python
@@ -213,5 +218,5 @@ else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) down
 endif
 
-.PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser pictures fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down

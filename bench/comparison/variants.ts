@@ -1,8 +1,8 @@
 /** What is compared: pages, ways to get the data, and what goes wrong meanwhile. */
 import type { Delivery } from '#contracts/delivery.ts';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 
-export const PAGE_NAMES = ['gig', 'user', 'search'] as const;
-export type PageName = (typeof PAGE_NAMES)[number];
+export { PAGE_NAMES, type PageName };
 
 export const VARIANT_NAMES = ['off', 'serial', 'parallel', 'hybrid', 'asynchronous'] as const;
 export type VariantName = (typeof VARIANT_NAMES)[number];

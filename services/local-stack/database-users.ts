@@ -6,11 +6,12 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import type { Users } from '../migrate/grants.ts';
 import type { LocalPostgres } from './postgres.ts';
 
 /** All there are on a machine. */
-export const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const satisfies Database[];
+export const DATABASES = ['source', ...PAGE_NAMES, 'self_view'] as const satisfies Database[];
 
 /** The names of those who work in a database. */
 export const namesOf = (database: Database): Users =>

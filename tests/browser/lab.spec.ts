@@ -11,7 +11,7 @@ import { openIssuer } from '../../services/issuer/issuer.ts';
 import { isPortFree } from '../../services/local-stack/ports.ts';
 import { startProcess } from '../../services/local-stack/process.ts';
 import { graveViolationsInBothLooks } from './accessibility.ts';
-import { openBrowser } from './world.ts';
+import { openBrowser } from './open-browser.ts';
 
 let folder: string;
 let browser: Browser;

@@ -13,7 +13,8 @@ import { openIssuer } from '../../services/issuer/issuer.ts';
 import { isPortFree } from '../../services/local-stack/ports.ts';
 import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
 import { graveViolationsInBothLooks } from './accessibility.ts';
-import { openBrowser, SIZES } from './world.ts';
+import { openBrowser } from './open-browser.ts';
+import { SIZES } from './world.ts';
 
 let folder: string;
 let browser: Browser;

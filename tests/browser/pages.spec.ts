@@ -3,10 +3,11 @@ import type { Browser } from 'playwright-core';
 import { type Stack, startStack } from '../support/stack.ts';
 import { journeysForBuyers } from './for-buyers.ts';
 import { journeysForEverybody } from './for-everybody.ts';
+import { openBrowser } from './open-browser.ts';
 import { journeysWhenThingsFail } from './when-things-fail.ts';
 import { journeysWithScript } from './with-script.ts';
 import { journeysWithoutScript } from './without-script.ts';
-import { openBrowser, type World, worldOf } from './world.ts';
+import { type World, worldOf } from './world.ts';
 
 let stack: Stack | undefined;
 let browser: Browser | undefined;

@@ -1,8 +1,7 @@
 import { randomUUID } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from '@jest/globals';
-import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, Page } from 'playwright-core';
 import type { Client } from '#contracts/client.ts';
 import type { Stack } from '../support/stack.ts';
 
@@ -22,17 +21,6 @@ export const SIZES = {
 
 /** How long a condition may take to come true on a busy machine, in ms. */
 const PATIENCE_MS = 15_000;
-
-export async function openBrowser(): Promise<Browser> {
-  const executablePath = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
-  if (!existsSync(executablePath)) {
-    throw new Error(`there is no Chromium at ${executablePath}: install it or set CHROMIUM to its path`);
-  }
-  return chromium.launch({
-    executablePath,
-    args: ['--no-sandbox', '--disable-background-networking', '--disable-dev-shm-usage'],
-  });
-}
 
 export function worldOf(stack: Stack, browser: Browser): World {
   const contexts: BrowserContext[] = [];

@@ -2,6 +2,7 @@
  * What every answer of every server says about keeping it: each address there is, as people and programs ask for it.
  * The addresses come from the routers themselves, so that none is left out.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
@@ -10,6 +11,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Express } from 'express';
 import { openApiDocument } from '#contracts/openapi.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount, PageContext } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
@@ -291,7 +293,7 @@ describe('the self-view', () => {
   });
 });
 
-describe.each(['gig', 'user', 'search'] as const)('the %s page', (name) => {
+describe.each(PAGE_NAMES)('the %s page', (name) => {
   const path = { gig: '/gigs/1', user: '/users/1', search: '/search' }[name];
   const asked = [
     'GET /',

@@ -1,8 +1,10 @@
 /** Every part that opens a database, on a server whose defaults are none of those that it would like. */
+
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type PageName, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -110,7 +112,7 @@ const eventOf = (sellerId: number) => ({
   clients: [{ ...client('Łódź'), id: crypto.randomUUID() }],
 });
 
-describe.each(['gig', 'user', 'search'] as const)('the %s page', (page: PageName) => {
+describe.each(PAGE_NAMES)('the %s page', (page: PageName) => {
   test.each(['asynchronous', 'hybrid'] as const)('is projected and read by %s', async (delivery) => {
     const searchPath = [viewSchema(delivery, 1), 'public'];
     const projection = PAGES[page].projections[delivery];

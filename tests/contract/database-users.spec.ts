@@ -1,4 +1,5 @@
 /** Who may do what in the databases: each user what it needs, and nothing of what others have. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -11,6 +12,7 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
@@ -55,7 +57,7 @@ afterAll(async () => {
 const migrateAll = () =>
   Promise.all([
     migrateSource(postgres.url('source', OWNER), silentLog, { users: namesOf('source') }),
-    ...(['gig', 'user', 'search'] as const).flatMap((page) =>
+    ...PAGE_NAMES.flatMap((page) =>
       VIEWS.map((view) =>
         migratePage(page, postgres.url(page, OWNER), view, silentLog, { users: namesOf(page) }),
       ),
@@ -114,7 +116,7 @@ describe('who has the credentials of a page', () => {
   });
 
   test('cannot read the source, nor another page, whichever database it signs in to', async () => {
-    for (const page of ['gig', 'user', 'search', 'self_view'] as const) {
+    for (const page of [...PAGE_NAMES, 'self_view'] as const) {
       for (const database of DATABASES.filter((one) => one !== page)) {
         const ask = await signIn('page', page, database);
         const owner = await as(OWNER, database);

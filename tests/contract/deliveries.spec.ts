@@ -2,6 +2,7 @@
  * One suite over every page and delivery, against real PostgreSQL and a source of truth that is well, slow, broken or
  * gone: what the page answers, how fast, and what it says about its data.
  */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -11,6 +12,7 @@ import pg from 'pg';
 import { userName } from '#contracts/database-users.ts';
 import { TopClientsView } from '#contracts/delivery.ts';
 import type { SellerEvent } from '#contracts/events.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type PageName } from '#pages/page.ts';
@@ -43,7 +45,6 @@ const DELIVERIES = {
   off: { delivery: 'off', parallel: false },
 } as const;
 type DeliveryName = keyof typeof DELIVERIES;
-const PAGE_NAMES = ['gig', 'user', 'search'] as const satisfies readonly PageName[];
 const EVERY = PAGE_NAMES.flatMap((page) =>
   (Object.keys(DELIVERIES) as DeliveryName[]).map((delivery) => [page, delivery] as const),
 );

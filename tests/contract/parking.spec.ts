@@ -1,4 +1,5 @@
 /** What an erasure leaves of a seller, and what becomes of parked messages, in every view on the real PostgreSQL. */
+
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,6 +7,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Client } from '#contracts/client.ts';
 import { userName } from '#contracts/database-users.ts';
 import { cloudEventId, cloudEventType, type SellerEvent } from '#contracts/events.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { REPAIR_TYPE } from '#contracts/repair.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -92,7 +94,7 @@ const unreadable = (sellerId: number, id?: string): Sent =>
     headers: id === undefined ? {} : { ce_id: id },
   });
 
-const VIEWS = (['gig', 'user', 'search'] as const).flatMap((page) =>
+const VIEWS = PAGE_NAMES.flatMap((page) =>
   (['asynchronous', 'hybrid'] as const).map((delivery) => ({ page, delivery })),
 );
 

@@ -2,11 +2,13 @@
  * Behind a real PgBouncer, on a server whose defaults are somebody else's: what asks nothing of its session works in
  * every mode that has transactions, and what needs a session of its own says what to do where it has none.
  */
+
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import pg from 'pg';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type PageName, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -71,7 +73,7 @@ withPooler(
 
     describe('a page', () => {
       beforeAll(async () => {
-        for (const page of ['gig', 'user', 'search'] as const) {
+        for (const page of PAGE_NAMES) {
           for (const delivery of ['asynchronous', 'hybrid'] as const) {
             const db = openPool(
               {
@@ -109,7 +111,7 @@ withPooler(
         await opened.pop()!();
       };
       test.each([...SHARED, ['session', 10]] as const)('is read in %s mode, of %i', async (mode, size) => {
-        for (const page of ['gig', 'user', 'search'] as const) {
+        for (const page of PAGE_NAMES) {
           for (const delivery of ['asynchronous', 'hybrid'] as const)
             await read(page, delivery, await poolers.url(page, mode, size));
         }

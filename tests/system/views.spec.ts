@@ -1,7 +1,9 @@
 /** Views held against the source of truth, and removed: on real PostgreSQL and Kafka, while everything is written. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
@@ -21,7 +23,7 @@ import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { produceByHand } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';
 
-const VIEWS = (['gig', 'user', 'search'] as const).flatMap((page) =>
+const VIEWS = PAGE_NAMES.flatMap((page) =>
   (['asynchronous', 'hybrid'] as const).map((delivery) => ({ page, delivery })),
 );
 type ViewName = (typeof VIEWS)[number];
