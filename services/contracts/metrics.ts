@@ -706,7 +706,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['valid', 'invalid', 'expired', 'unavailable'],
   ),
   codec: oneOf(
-    ...['produce-request', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
+    ...['produce-request', 'broker-connect', 'request-queue', 'gzip', 'snappy', 'lz4', 'zstd'],
     ...['none', 'unknown'],
   ),
   limit: oneOf('seller', 'page', 'signed-in', 'address'),

@@ -1,8 +1,9 @@
 /** What the room of Kafka does, on a real broker. */
 import { mkdtemp, rm } from 'node:fs/promises';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, jest, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
 import { type Kafka, type KafkaMessage, openKafka } from '#platform/kafka/client.ts';
@@ -14,6 +15,7 @@ import { ensureTopic, growTopic } from '#platform/kafka/topics.ts';
 import { type Log, silentLog } from '#platform/log.ts';
 import { brokerJars, findJava, type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
 import { runToEnd } from '../../services/local-stack/process.ts';
+import { until } from '../../services/local-stack/until.ts';
 
 let folder: string;
 let broker: LocalKafka;
@@ -98,7 +100,7 @@ const readable = (messages: readonly FetchedRecord[]) =>
   }));
 
 test('what is produced and read under jest goes through the codecs that production has', async () => {
-  expect([...codecs.inPlace.values()]).toEqual(Array(6).fill(true));
+  expect([...codecs.inPlace.values()]).toEqual(Array(7).fill(true));
   await createTopic('ours');
   const before = { ...codecs.used };
   await send('ours', events(50));
@@ -106,6 +108,76 @@ test('what is produced and read under jest goes through the codecs that producti
   const read = await receive('ours', 50);
   expect(codecs.used.batches).toBeGreaterThan(before.batches);
   expect(readable(read)).toEqual(events(50));
+});
+
+/** In front of the broker: the first connection is taken and never answered, later ones reach it. */
+async function silentOnce(): Promise<{ bootstrap: string; close(): void }> {
+  const sockets = new Set<Socket>();
+  let isFirst = true;
+  const server = createServer((socket) => {
+    sockets.add(socket.on('error', () => {}));
+    if (isFirst) isFirst = false;
+    else {
+      const [host, port] = broker.bootstrap.split(':');
+      const there = connect(Number(port), host);
+      sockets.add(there.on('error', () => socket.destroy()));
+      socket.pipe(there).pipe(socket);
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    bootstrap: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    close: () => {
+      server.close();
+      for (const socket of sockets) socket.destroy();
+    },
+  };
+}
+
+describe('a broker that once opens a connection and says nothing', () => {
+  beforeAll(() => createTopic('once-silent'));
+  let front: Awaited<ReturnType<typeof silentOnce>>;
+  let client: Kafka;
+  beforeEach(async () => {
+    front = await silentOnce();
+    client = openKafka('contract', { brokers: [front.bootstrap], retries: 0 }, silentLog);
+  });
+  afterEach(() => front.close());
+
+  const eventually = async <T>(work: () => Promise<T>): Promise<T> => {
+    await expect(work()).rejects.toThrow();
+    let answer: { readonly value: T } | undefined;
+    await until(
+      'it answers',
+      async () => {
+        answer = { value: await work() };
+        return true;
+      },
+      10_000,
+    );
+    return answer!.value;
+  };
+
+  test('is connected to again by a reader', async () => {
+    const reader = openPartitionReader(client, 'once-silent', silentLog);
+    const offsets = await eventually(() => reader.offsets());
+    expect([...offsets.keys()]).toEqual([0]);
+    await reader.close();
+  }, 30_000);
+
+  test('is connected to again by a producer', async () => {
+    const producer = client.producer();
+    await eventually(() => producer.connect());
+    await producer.send({ topic: 'once-silent', messages: [{ key: '1', value: 'x' }] });
+    await producer.disconnect();
+  }, 30_000);
+
+  test('is connected to again by an admin client', async () => {
+    const admin = client.admin();
+    await eventually(() => admin.connect());
+    expect(await admin.listTopics()).toContain('once-silent');
+    await admin.disconnect();
+  }, 30_000);
 });
 
 test('what the relay never sends, bytes and messages without headers, goes the way of kafkajs', async () => {

@@ -6,7 +6,7 @@ import { openKafka } from './client.ts';
 import { decodeFetchedBatch, installKafkaCodecs } from './install.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 
-const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'request-queue', 'produce-request'];
+const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'broker-connect', 'request-queue', 'produce-request'];
 
 /** What is said as an error, and the gauge, after an installation into this kafkajs. */
 async function install(library: Library) {
@@ -49,12 +49,12 @@ test('with another version of kafkajs its private modules are left alone, and th
   };
   const before = touched.protocol;
   const { inPlace, said, gauge } = await install(withModules({}, '2.3.0'));
-  const refused = ['request-queue', 'produce-request'];
+  const refused = ['broker-connect', 'request-queue', 'produce-request'];
   expect(inPlace).toEqual(all(true, Object.fromEntries(refused.map((codec) => [codec, false]))));
   expect(gauge).toEqual(all(1, Object.fromEntries(refused.map((codec) => [codec, 0]))));
   expect(said.map(({ codec }) => codec)).toEqual(refused);
   for (const { why } of said) expect(why).toBe('kafkajs is 2.3.0; this was written against 2.2.4');
-  expect(said[1]!.message).toBe(
+  expect(said[2]!.message).toBe(
     "produce-request could not be put into kafkajs: kafkajs' own encoder is used: producing costs two to three times the CPU",
   );
   expect(touched.protocol).toBe(before);
@@ -90,6 +90,7 @@ test.each<[string, string, Record<string, unknown>, RegExp]>([
     { 'kafkajs/src/network/requestQueue/index.js': class Other {} },
     /does not schedule its next look/,
   ],
+  ['another broker', 'broker-connect', { 'kafkajs/src/broker/index.js': class Other {} }, /does not connect/],
 ])('with %s, only that codec is refused', async (_what, codec, modules, why) => {
   const { inPlace, said, gauge } = await install(withModules(modules));
   expect(inPlace).toEqual(all(true, { [codec]: false }));

@@ -1,6 +1,7 @@
 import type { Log } from '../log.ts';
 import type { Metrics } from '../metrics.ts';
 import { decodeBatch, type OpenedBatch, UndecodableBatch } from './batch-decoder.ts';
+import { connectWholly } from './broker-connect.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
 import { replaceProduceEncoder } from './produce-request.ts';
@@ -12,6 +13,7 @@ const WRITTEN_AGAINST = '2.2.4';
 /** What is put over kafkajs' private modules, and what it means when one cannot be. */
 const REPLACEMENTS = {
   'produce-request': "kafkajs' own encoder is used: producing costs two to three times the CPU",
+  'broker-connect': 'a broker that is slow to say its versions once is not connected to again',
   'request-queue': 'every connection wakes up each millisecond, as kafkajs has it',
 } as const;
 export type KafkaCodec = keyof typeof REPLACEMENTS | Compression;
@@ -78,6 +80,7 @@ export function installKafkaCodecs(
       }
       work();
     });
+  replace('broker-connect', () => connectWholly(library));
   replace('request-queue', () => restRequestQueues(library));
   replace('produce-request', () => {
     replaceProduceEncoder(library, () => {

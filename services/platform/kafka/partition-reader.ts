@@ -73,6 +73,8 @@ const FETCH = {
   most: 1024 * 1024,
   least: 256 * 1024,
 } as const;
+/** What lasts is said again, so that nobody who looks at the newest lines sees a silent process. */
+const SAY_AGAIN_MS = 60_000;
 const BACKOFF: BackoffSettings = { firstMs: 100, longestMs: 2_000 };
 const LOOK_FOR_BROKERS_EVERY_MS = 250;
 const READ_UNCOMMITTED = 0;
@@ -448,12 +450,13 @@ interface OffsetsAnswer {
   }>;
 }
 
-/** Logs the first failure of a row, and the end of them. */
+/** Logs the first failure of a row, once a minute that it lasts, and the end of it. */
 class Outage {
   readonly #what: string;
   readonly #log: Log;
   readonly #clock: Clock;
   #since: number | null = null;
+  #saidAt = Number.NEGATIVE_INFINITY;
 
   constructor(what: string, log: Log, clock: Clock) {
     this.#what = what;
@@ -462,8 +465,12 @@ class Outage {
   }
 
   report(err: unknown): void {
-    this.#log[this.#since === null ? 'warn' : 'debug']({ err }, `${this.#what}; trying again`);
-    this.#since ??= this.#clock.monotonic();
+    const now = this.#clock.monotonic();
+    this.#since ??= now;
+    const isDue = now - this.#saidAt >= SAY_AGAIN_MS || this.#since === now;
+    if (isDue) this.#saidAt = now;
+    const lastsMs = Math.round(now - this.#since);
+    this.#log[isDue ? 'warn' : 'debug']({ err, lastsMs }, `${this.#what}; trying again`);
   }
 
   over(): void {
