@@ -97,10 +97,7 @@ export const availability: BoardSpec = {
     {
       title: 'How fast?',
       height: 8,
-      panels: [
-        latency(0.5, 'Half of all pages answer within'),
-        latency(0.99, '99 of 100 pages answer within', 1),
-      ],
+      panels: [latency(0.5, 'p50 latency of pages'), latency(0.99, 'p99 latency of pages', 1)],
     },
     {
       title: 'What do pages ask of the source of truth?',

@@ -24,7 +24,7 @@ export interface ApplierObserver {
   /** Messages that changed nothing. */
   skipped(result: Skipped, count: number): void;
   parked(message: PoisonMessage): void;
-  /** Page servers are not told of changes, from `true` to `false`: the database's queue for them is full. */
+  /** Page servers are not notified of changes, from `true` to `false`: the database's queue for them is full. */
   muted(isMuted: boolean): void;
 }
 

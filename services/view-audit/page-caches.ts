@@ -12,7 +12,7 @@ export interface PageCaches {
 }
 
 /**
- * Who has not been seen for so long is gone, or has forgotten by itself whatever it did not ask for within the trust time;
+ * Who has not been seen for so long is gone, or has evicted by itself whatever it did not ask for within the TTL;
  * and who was never seen, in as long a time since the row was found empty. In ms.
  */
 export const GONE_AFTER_MS = 2 * CACHE_TTL_MS;

@@ -83,7 +83,7 @@ export const PLOTS: readonly Plot[] = [
   },
   {
     id: 'latency-half',
-    title: 'Half of all pages answer within',
+    title: 'p50 latency of pages',
     about: 'By page and delivery. The two synchronous ways of the lab count as one here.',
     unit: 'seconds',
     scale: 'logarithmic',
@@ -93,7 +93,7 @@ export const PLOTS: readonly Plot[] = [
   },
   {
     id: 'latency-most',
-    title: '99 of 100 pages answer within',
+    title: 'p99 latency of pages',
     about: 'The slow ones decide what people think of a page.',
     unit: 'seconds',
     scale: 'logarithmic',

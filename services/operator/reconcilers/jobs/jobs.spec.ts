@@ -1,28 +1,7 @@
 import { expect, test } from '@jest/globals';
-import type { KubeObject } from '#cdk8s/kube-object.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
+import { object, stored } from '../testing/objects.ts';
 import { jobState, terminationMessage } from './jobs.ts';
-
-const object = (apiVersion: string, kind: string, spec: object = {}): KubeObject => ({
-  apiVersion,
-  kind,
-  metadata: { name: 'x', namespace: 'shop' },
-  spec,
-});
-const stored = (wanted: KubeObject, status?: unknown, generation = 2): StoredObject => ({
-  ...wanted,
-  metadata: {
-    ...wanted.metadata,
-    uid: 'u',
-    resourceVersion: '1',
-    generation,
-    creationTimestamp: '2026-11-23T12:00:00Z',
-  },
-  status,
-});
-const _ready = (status: string, message?: string) => ({ conditions: [{ type: 'Ready', status, message }] });
-const _set = object('apps/v1', 'StatefulSet', { replicas: 1 });
-const _deployment = object('apps/v1', 'Deployment', { replicas: 2 });
 
 test('a Job that failed says since when', () => {
   const job = object('batch/v1', 'Job');
