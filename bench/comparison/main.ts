@@ -16,7 +16,7 @@ import { writeReport } from './report-files.ts';
 import type { Results, Run } from './results.ts';
 import type { PageName } from './variants.ts';
 import { prepareVegeta } from './vegeta.ts';
-import { startWorld, type World } from './world.ts';
+import { type BenchWorld, startWorld } from './world.ts';
 import { openWriter } from './writes.ts';
 
 const DEFAULT_OUT = fileURLToPath(new URL('../results/comparison', import.meta.url));
@@ -57,7 +57,7 @@ function lookAtLoad(accept: boolean): void {
 
 /** Half of what the slowest variant of each page can do: a rate that all of them can keep. */
 async function ratesOf(
-  world: World,
+  world: BenchWorld,
   options: ComparisonOptions,
   paths: ReadonlyMap<PageName, readonly string[]>,
   folder: string,

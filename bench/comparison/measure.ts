@@ -7,7 +7,7 @@ import type { Run } from './results.ts';
 import { visits } from './sample.ts';
 import type { ConditionName, PageName, VariantName } from './variants.ts';
 import { attack } from './vegeta.ts';
-import type { World } from './world.ts';
+import type { BenchWorld } from './world.ts';
 import { probeStaleness, type Writer } from './writes.ts';
 
 export interface Measured {
@@ -24,12 +24,12 @@ const PROBED = 8;
 /** Connections that saturate a page: more than its database connections, far fewer than it may queue. */
 const SATURATING_WORKERS = 32;
 
-export const pathsFor = (world: World, page: PageName, seed: number): string[] =>
+export const pathsFor = (world: BenchWorld, page: PageName, seed: number): string[] =>
   visits(page, world.ranked, VISITS, randomFor(`visits-${page}`, seed));
 
 /** As many renders as the page can do while the writes go on. */
 export async function measureSaturation(
-  world: World,
+  world: BenchWorld,
   { page, variant }: Pick<Measured, 'page' | 'variant'>,
   paths: readonly string[],
   seconds: number,
@@ -48,7 +48,7 @@ export async function measureSaturation(
 
 /** Latency, cost and staleness at a fixed rate. */
 export async function measureAtRate(
-  world: World,
+  world: BenchWorld,
   writer: Writer,
   what: Measured,
   load: { readonly paths: readonly string[]; readonly rate: number; readonly seconds: number },

@@ -39,7 +39,7 @@ export interface PageServer {
   counters(): Promise<ReadonlyMap<string, number>>;
 }
 
-export interface World {
+export interface BenchWorld {
   readonly postgres: LocalPostgres;
   /** The sellers that are visited, the most popular first. */
   readonly ranked: readonly number[];
@@ -112,7 +112,7 @@ function declare({ pages, variants }: WorldOptions): SystemDeclaration {
 }
 
 /** @throws what a part throws that does not start; what had been started is stopped again */
-export async function startWorld(options: WorldOptions): Promise<World> {
+export async function startWorld(options: WorldOptions): Promise<BenchWorld> {
   return startLocalSystem(
     {
       // The default is too few for fifteen page servers at once.
@@ -123,7 +123,7 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   );
 }
 
-async function openWorld(local: LocalSystem, options: WorldOptions): Promise<World> {
+async function openWorld(local: LocalSystem, options: WorldOptions): Promise<BenchWorld> {
   const { pages, log } = options;
   const declaration = declare(options);
   await local.reserve(nameOf(SOURCE), ...declaration.roles.flat().map(nameOf));

@@ -18,9 +18,6 @@ export type { Client, Pool, PoolClient } from 'pg';
 export { SharedSession, UnfitDatabase } from './postgres-session.ts';
 export type Queryable = Pick<pg.ClientBase, 'query'>;
 
-// Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
-pg.types.setTypeParser(pg.types.builtins.INT8, Number);
-
 const TRANSIENT_CODES = new Set([
   '08000',
   '08001',
@@ -72,6 +69,12 @@ export interface PoolSettings extends SessionSettings {
 }
 
 // Nothing of the session here: see `pinSettings`.
+// The driver keeps parsers for the whole process, so that it is the same whoever calls this first.
+function readIdsAsNumbers(): void {
+  // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
+  pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+}
+
 const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
   connectionString: withTls(DatabaseUrl.of(settings.url).revealed, settings.caFile),
   application_name: settings.applicationName,
@@ -89,6 +92,7 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
  * @throws WrongDatabaseUrl; whoever takes a connection may get an UnfitDatabase
  */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
+  readIdsAsNumbers();
   const pool = new pg.Pool({
     ...clientConfig(settings),
     // The types leave its argument away.
@@ -118,6 +122,7 @@ export async function connect(
   settings: Omit<PoolSettings, 'maximum'>,
   onLost: (err: Error) => void,
 ): Promise<pg.Client> {
+  readIdsAsNumbers();
   const client = new DatabaseClient(clientConfig(settings));
   client.on('error', onLost);
   await client.connect();

@@ -1,5 +1,14 @@
 import { expect, test } from '@jest/globals';
-import { brandField, commandByApi, ownPage, signIn, told, truthOf, until, type World } from './world.ts';
+import {
+  type BrowserWorld,
+  brandField,
+  commandByApi,
+  ownPage,
+  signIn,
+  told,
+  truthOf,
+  until,
+} from './world.ts';
 
 /** Sellers of the generator, with pages for buyers. */
 const [SELLER, MARKED_UP, HOSTILE, TURNED] = [11, 12, 13, 14];
@@ -26,12 +35,12 @@ const HOSTILE_TEXTS = [
 ];
 
 /** Where buyers see one seller. */
-const pagesOf = ({ stack }: World, seller: number) => [
+const pagesOf = ({ stack }: BrowserWorld, seller: number) => [
   `${stack.urls.user}/users/${seller}`,
   `${stack.urls.gig}/gigs/${seller}`,
 ];
 
-export function journeysForBuyers(world: () => World): void {
+export function journeysForBuyers(world: () => BrowserWorld): void {
   test('a change is on the buyers’ pages within moments, and at once where its version is asked for', async () => {
     const { stack } = world();
     const page = await world().open();

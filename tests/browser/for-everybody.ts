@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import { graveViolations, graveViolationsInBothLooks } from './accessibility.ts';
-import { addByApi, brandField, ownPage, row, signIn, told, type World } from './world.ts';
+import { addByApi, type BrowserWorld, brandField, ownPage, row, signIn, told } from './world.ts';
 
 /** Half a second a page on an idle machine, and it may be anything but idle. In ms. */
 const PATIENCE_MS = 180_000;
@@ -9,7 +9,7 @@ const PATIENCE_MS = 180_000;
 const expectAccessible = async (state: string, page: Page) =>
   expect({ state, violations: await graveViolationsInBothLooks(page) }).toEqual({ state, violations: [] });
 
-export function journeysForEverybody(world: () => World): void {
+export function journeysForEverybody(world: () => BrowserWorld): void {
   test('the check for accessibility finds what is broken', async () => {
     const page = await world().open();
     await page.goto(world().stack.urls['self-view']);

@@ -7,11 +7,11 @@ import { openBrowser } from './open-browser.ts';
 import { journeysWhenThingsFail } from './when-things-fail.ts';
 import { journeysWithScript } from './with-script.ts';
 import { journeysWithoutScript } from './without-script.ts';
-import { type World, worldOf } from './world.ts';
+import { type BrowserWorld, worldOf } from './world.ts';
 
 let stack: Stack | undefined;
 let browser: Browser | undefined;
-let world: World | undefined;
+let world: BrowserWorld | undefined;
 
 // One system for all journeys: it takes longer to start than most of them to walk.
 beforeAll(async () => {
@@ -33,7 +33,7 @@ afterAll(async () => {
   await stack?.stop();
 }, 60_000);
 
-const here = (): World => {
+const here = (): BrowserWorld => {
   if (!world) throw new Error('the system did not start');
   return world;
 };

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import {
   addByApi,
+  type BrowserWorld,
   brandField,
   expectTruth,
   notice,
@@ -10,13 +11,12 @@ import {
   told,
   truthOf,
   until,
-  type World,
 } from './world.ts';
 
 /** A seller of the generator, with pages for buyers. */
 const SEEN = 7;
 
-export function journeysWhenThingsFail(world: () => World): void {
+export function journeysWhenThingsFail(world: () => BrowserWorld): void {
   test('of two windows the second is told what has changed, and keeps what was typed', async () => {
     const seller = 1_201;
     await addByApi(world(), seller, ['Common']);

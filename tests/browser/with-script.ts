@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Page } from 'playwright-core';
 import {
   addByApi,
+  type BrowserWorld,
   brandField,
   expectTruth,
   namesOn,
@@ -10,13 +11,12 @@ import {
   told,
   truthOf,
   until,
-  type World,
 } from './world.ts';
 
 const handle = (page: Page, name: string) => page.getByRole('button', { name: `Reorder ${name}` });
 
 /** The source has it; the page shows it when the answer is there. */
-const settled = async (world: World, page: Page, sellerId: number, names: string[]) => {
+const settled = async (world: BrowserWorld, page: Page, sellerId: number, names: string[]) => {
   await until(
     'the order on the page',
     () => namesOn(page),
@@ -31,7 +31,7 @@ const settled = async (world: World, page: Page, sellerId: number, names: string
   await expectTruth(world, page, sellerId, names);
 };
 
-export function journeysWithScript(world: () => World): void {
+export function journeysWithScript(world: () => BrowserWorld): void {
   test('the catalogue is a combobox that works by keyboard alone', async () => {
     const seller = 1_101;
     const page = await world().open();

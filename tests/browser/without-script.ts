@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import {
   addByApi,
+  type BrowserWorld,
   brandField,
   expectTruth,
   notice,
@@ -9,10 +10,9 @@ import {
   signIn,
   told,
   truthOf,
-  type World,
 } from './world.ts';
 
-export function journeysWithoutScript(world: () => World): void {
+export function journeysWithoutScript(world: () => BrowserWorld): void {
   test('without a script a seller signs in, searches, adds, edits, moves, removes and undoes, and every page shows the truth', async () => {
     const seller = 1_001;
     const page = await world().open({ script: false });

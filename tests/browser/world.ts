@@ -6,7 +6,7 @@ import type { Client } from '#contracts/client.ts';
 import type { Stack } from '../support/stack.ts';
 
 /** What a journey starts from: the whole system, and a browser in front of it. */
-export interface World {
+export interface BrowserWorld {
   readonly stack: Stack;
   /** A window of its own, with no cookies. Closed after the journey by `closeAll`. */
   open(options?: { script?: boolean; size?: Size; touch?: boolean }): Promise<Page>;
@@ -22,7 +22,7 @@ export const SIZES = {
 /** How long a condition may take to come true on a busy machine, in ms. */
 const PATIENCE_MS = 15_000;
 
-export function worldOf(stack: Stack, browser: Browser): World {
+export function worldOf(stack: Stack, browser: Browser): BrowserWorld {
   const contexts: BrowserContext[] = [];
   return {
     stack,
@@ -66,14 +66,14 @@ export interface Truth {
   readonly clients: readonly Client[];
 }
 
-export async function truthOf({ stack }: World, sellerId: number): Promise<Truth> {
+export async function truthOf({ stack }: BrowserWorld, sellerId: number): Promise<Truth> {
   const answer = await fetch(`${stack.urls.source}/v1/sellers/${sellerId}/top-clients`);
   return (await answer.json()) as Truth;
 }
 
 /** Sends a command to the API as the seller, as another device would. @returns the status @throws when it is refused */
 export async function commandByApi(
-  { stack }: World,
+  { stack }: BrowserWorld,
   sellerId: number,
   method: 'POST' | 'PUT' | 'DELETE',
   path: string,
@@ -93,7 +93,11 @@ export async function commandByApi(
 }
 
 /** Adds clients by the API. */
-export async function addByApi(world: World, sellerId: number, names: readonly string[]): Promise<void> {
+export async function addByApi(
+  world: BrowserWorld,
+  sellerId: number,
+  names: readonly string[],
+): Promise<void> {
   for (const name of names) {
     const status = await commandByApi(world, sellerId, 'POST', '/clients', { name });
     if (status !== 201) throw new Error(`${name} was not added: ${status}`);
@@ -102,11 +106,11 @@ export async function addByApi(world: World, sellerId: number, names: readonly s
 
 // ------------------------------------------------------------------------------------------ the self-view
 
-export const ownPage = ({ stack }: World, sellerId: number): string =>
+export const ownPage = ({ stack }: BrowserWorld, sellerId: number): string =>
   `${stack.urls['self-view']}/sellers/${sellerId}`;
 
 /** Signs in by the form, and is on the seller's own page afterwards. */
-export async function signIn(world: World, page: Page, sellerId: number): Promise<void> {
+export async function signIn(world: BrowserWorld, page: Page, sellerId: number): Promise<void> {
   await page.goto(ownPage(world, sellerId));
   await page.getByLabel('Seller number').fill(String(sellerId));
   await page.getByRole('button', { name: 'Sign in as this seller' }).click();
@@ -124,7 +128,12 @@ export async function told(page: Page, words: string): Promise<void> {
 }
 
 /** What the seller sees is what the source of truth has: at once, in order, without a second look. */
-export async function expectTruth(world: World, page: Page, sellerId: number, names: readonly string[]) {
+export async function expectTruth(
+  world: BrowserWorld,
+  page: Page,
+  sellerId: number,
+  names: readonly string[],
+) {
   const { clients } = await truthOf(world, sellerId);
   expect(clients.map(({ name }) => name)).toEqual(names);
   expect(await namesOn(page)).toEqual(names);

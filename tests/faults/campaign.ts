@@ -23,7 +23,7 @@ import { isAlert, type SignalWatch, watchSignals } from './signals.ts';
 import { stillness } from './silence.ts';
 import { type ViewWatch, watchViews } from './view-watch.ts';
 import { startVisitors, type Visit, type Visitors } from './visitors.ts';
-import { PAGES_UNDER_FAULT, startWorld, type World } from './world.ts';
+import { type FaultWorld, PAGES_UNDER_FAULT, startWorld } from './world.ts';
 
 export interface CampaignOptions {
   readonly seed: number;
@@ -88,7 +88,7 @@ export async function runCampaign(options: CampaignOptions): Promise<Report> {
   }
 }
 
-async function torment(world: World, options: CampaignOptions): Promise<Report> {
+async function torment(world: FaultWorld, options: CampaignOptions): Promise<Report> {
   const { seed, log } = options;
   const startedAt = performance.now();
   const history = openHistory(join(options.folder, 'history.jsonl'));
@@ -191,7 +191,7 @@ async function torment(world: World, options: CampaignOptions): Promise<Report> 
 }
 
 interface Scene {
-  readonly world: World;
+  readonly world: FaultWorld;
   readonly clients: Clients;
   readonly watch: ViewWatch;
   readonly visitors: Visitors;

@@ -17,13 +17,13 @@ import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { disorderIn, readTopic, type TopicMessage } from '../support/topic.ts';
 import { type Finding, gapsInLog, type LogRow } from './findings.ts';
 import { BY_HAND } from './messages.ts';
-import { PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA, type World } from './world.ts';
+import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA } from './world.ts';
 
 /** I4: how long a view may take to be as the source has it, once everything is healed. */
 export const CATCH_UP_MS = 10_000;
 
 /** Compares every row of a view with the source, while both go on. */
-export async function compare(world: World, page: PageUnderFault): Promise<ViewComparison> {
+export async function compare(world: FaultWorld, page: PageUnderFault): Promise<ViewComparison> {
   const lost: unknown[] = [];
   const session = { applicationName: 'faults-compare', statementTimeoutMs: 20_000, connectTimeoutMs: 5_000 };
   const source = await connect({ ...session, url: world.postgres.source.url('source') }, (err) =>
@@ -58,7 +58,7 @@ export async function compare(world: World, page: PageUnderFault): Promise<ViewC
 }
 
 /** I4 */
-export async function differences(world: World): Promise<{ findings: Finding[]; tookMs: number }> {
+export async function differences(world: FaultWorld): Promise<{ findings: Finding[]; tookMs: number }> {
   const startedAt = performance.now();
   const findings = await Promise.all(
     PAGES_UNDER_FAULT.map(async (page): Promise<Finding[]> => {
@@ -77,7 +77,7 @@ export async function differences(world: World): Promise<{ findings: Finding[]; 
 }
 
 /** The log of the source and the version of each seller. */
-export async function readSource(world: World) {
+export async function readSource(world: FaultWorld) {
   const { rows: log } = await world.source.query<LogRow>(
     `select seller_id as seller, version, type, change -> 'client' ->> 'name' as name, change is null as erased
     from seller_event order by seller_id, version`,
@@ -89,7 +89,7 @@ export async function readSource(world: World) {
 }
 
 /** I2, in the log and on the topic. @param wasCompacted messages may be missing on the topic */
-export async function disorder(world: World, wasCompacted: boolean): Promise<Finding[]> {
+export async function disorder(world: FaultWorld, wasCompacted: boolean): Promise<Finding[]> {
   const { log, state } = await readSource(world);
   const gaps = gapsInLog(log, state);
   if (wasCompacted) return gaps;
@@ -117,11 +117,11 @@ export async function disorder(world: World, wasCompacted: boolean): Promise<Fin
   ];
 }
 
-const sentByTheRelay = async (world: World) =>
+const sentByTheRelay = async (world: FaultWorld) =>
   (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
 
 /** I7: all messages once more, into views that have them: no row may be written. */
-export async function changedByReplay(world: World): Promise<Finding[]> {
+export async function changedByReplay(world: FaultWorld): Promise<Finding[]> {
   const findings = await Promise.all(
     PAGES_UNDER_FAULT.map(async (page): Promise<Finding[]> => {
       const db = world.views[page];
@@ -186,7 +186,7 @@ const NOT_CONFIRMED = `select distinct seller_id, store, open_because from erasu
  * I8: what erased sellers had told is in no table, on no page, and a tombstone stands last on the topic. It is looked for
  * once the receipts say that it is gone.
  */
-export async function remembered(world: World, erased: ReadonlyMap<number, string>): Promise<Finding[]> {
+export async function remembered(world: FaultWorld, erased: ReadonlyMap<number, string>): Promise<Finding[]> {
   const findings: Finding[] = [];
   const found = (what: string) => findings.push({ promise: 'I8', what });
   const open = async () =>

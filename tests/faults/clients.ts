@@ -6,7 +6,7 @@ import { randomUUID } from 'node:crypto';
 import { pause } from '#platform/lifecycle.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import type { Action, History, Outcome } from './history.ts';
-import type { World } from './world.ts';
+import type { FaultWorld } from './world.ts';
 
 export interface Clients {
   /** Ends the loops; resolves when the operations under way have their outcome. */
@@ -36,7 +36,7 @@ interface Client {
 }
 
 /** @param perSecond operations of all clients together, at most */
-export function startClients(world: World, history: History, seed: number, perSecond: number): Clients {
+export function startClients(world: FaultWorld, history: History, seed: number, perSecond: number): Clients {
   const stop = new AbortController();
   const erased = new Map<number, string>();
   const known = new Map<number, readonly Client[]>();

@@ -1,6 +1,6 @@
 /** Roles that are killed, and roles that hang. */
 import type { Fault, Injection } from './fault.ts';
-import type { RoleName, RoleUnderFault, World } from './world.ts';
+import type { FaultWorld, RoleName, RoleUnderFault } from './world.ts';
 
 const VICTIMS = {
   source: () => ['source'],
@@ -9,10 +9,10 @@ const VICTIMS = {
   projector: () => ['projector-gig-1'],
   'lone-projector': () => ['projector-user'],
   page: () => ['page-gig', 'page-user'],
-} satisfies Record<string, (world: World) => readonly RoleName[] | Promise<readonly RoleName[]>>;
+} satisfies Record<string, (world: FaultWorld) => readonly RoleName[] | Promise<readonly RoleName[]>>;
 
 /** The relay that leads now, or the first where none says so. */
-async function leader(world: World): Promise<readonly RoleName[]> {
+async function leader(world: FaultWorld): Promise<readonly RoleName[]> {
   const second = await world.role('relay-2').metric('topclients_relay_leader');
   return [second > 0 ? 'relay-2' : 'relay-1'];
 }

@@ -2,10 +2,10 @@ import type { Random } from '../../services/seed/random.ts';
 import type { Clients } from './clients.ts';
 import type { Signal } from './signals.ts';
 import type { PagesMeanwhile } from './visitors.ts';
-import type { World } from './world.ts';
+import type { FaultWorld } from './world.ts';
 
 export interface Injection {
-  readonly world: World;
+  readonly world: FaultWorld;
   readonly clients: Clients;
   readonly random: Random;
   readonly log: (message: string) => void;

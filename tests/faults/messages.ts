@@ -4,7 +4,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { produceByHand, readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault } from './fault.ts';
-import { PAGES_UNDER_FAULT, type World } from './world.ts';
+import { type FaultWorld, PAGES_UNDER_FAULT } from './world.ts';
 
 /** Marks what a fault produced, so that the relay is not blamed for it. */
 export const BY_HAND = 'x-by-hand';
@@ -15,7 +15,7 @@ type ByHand = Pick<TopicMessage, 'value'> & {
   readonly headers: Readonly<Record<string, string>>;
 };
 
-const produce = (world: World, messages: readonly ByHand[]) =>
+const produce = (world: FaultWorld, messages: readonly ByHand[]) =>
   produceByHand(
     world.kafka.bootstrap,
     messages.map(({ sellerId, partition, value, headers }) => ({
@@ -103,7 +103,7 @@ const insist = (attempt: () => Promise<unknown>) =>
     return true;
   });
 
-async function redrive(world: World): Promise<void> {
+async function redrive(world: FaultWorld): Promise<void> {
   await runToEnd(process.execPath, [world.main, 'redrive'], {
     env: {
       NODE_OPTIONS: undefined,

@@ -3,15 +3,15 @@ import type { Fault } from './fault.ts';
 import type { Gate } from './gate.ts';
 import type { Signal } from './signals.ts';
 import type { PagesMeanwhile } from './visitors.ts';
-import type { RoleName, World } from './world.ts';
+import type { FaultWorld, RoleName } from './world.ts';
 
 const of =
   (edge: 'db' | 'kafka' | 'source', ...roles: RoleName[]) =>
-  (world: World): Gate[] =>
+  (world: FaultWorld): Gate[] =>
     roles.map((role) => world.role(role).gates[edge]!);
 
 interface Edge {
-  readonly gates: (world: World) => Gate[];
+  readonly gates: (world: FaultWorld) => Gate[];
   readonly pages: PagesMeanwhile;
   /** Of an edge that is cut or silent. */
   readonly signal?: Signal;

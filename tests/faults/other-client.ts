@@ -5,7 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { brokerJars, findJava } from '../../services/local-stack/kafka.ts';
-import type { World } from './world.ts';
+import type { FaultWorld } from './world.ts';
 
 const PROGRAM = fileURLToPath(new URL('other-client/OtherClient.java', import.meta.url));
 
@@ -20,7 +20,7 @@ type Task = 'codecs' | 'transaction';
 
 /** @param log told what it says */
 export async function startOtherClient(
-  world: World,
+  world: FaultWorld,
   task: Task,
   log: (message: string) => void = () => {},
   ...more: readonly string[]

@@ -1,8 +1,8 @@
 /** PostgreSQL and Kafka themselves: killed, hanging, away for minutes. */
 import type { Fault } from './fault.ts';
-import { ROLE_NAMES, type World } from './world.ts';
+import { type FaultWorld, ROLE_NAMES } from './world.ts';
 
-const toKafka = (world: World) => ROLE_NAMES.flatMap((name) => world.role(name).gates['kafka'] ?? []);
+const toKafka = (world: FaultWorld) => ROLE_NAMES.flatMap((name) => world.role(name).gates['kafka'] ?? []);
 
 const RELAY_STUCK = { anyOf: ['TopClientsRelayStuck'], afterSeconds: 8 } as const;
 

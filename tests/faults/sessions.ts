@@ -4,7 +4,7 @@ import { pause } from '#platform/lifecycle.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { killForSure } from './crashes.ts';
 import type { Fault } from './fault.ts';
-import { VIEW_SCHEMA, type World } from './world.ts';
+import { type FaultWorld, VIEW_SCHEMA } from './world.ts';
 
 /** A session that nobody's time-outs end. Its end is nobody's trouble: a combination may kill the server. */
 async function openSession(url: string): Promise<pg.Client> {
@@ -56,7 +56,7 @@ export const sessions: readonly Fault[] = [
         await db.query('begin');
         await db.query(`lock table ${VIEW_SCHEMA}.top_clients in exclusive mode`);
       });
-      let further: Awaited<ReturnType<World['startFurtherProjector']>> | undefined;
+      let further: Awaited<ReturnType<FaultWorld['startFurtherProjector']>> | undefined;
       const over = new AbortController();
       // A statement waits for 10 s. The partitions change hands shortly before it is given up, and again the next time.
       const comings = (async () => {

@@ -12,7 +12,7 @@ import {
   PrometheusMissing,
   startPrometheus,
 } from '../../services/local-stack/prometheus.ts';
-import { type PageServer, ROLE_NAMES, type RoleName, type World } from './world.ts';
+import { type FaultWorld, type PageServer, ROLE_NAMES, type RoleName } from './world.ts';
 
 /**
  * By what a person learns of a fault. An alert about pages is one about hours; what its rule reads is judged in its place:
@@ -57,7 +57,7 @@ export function hastyAlerts(wanted: ReadonlySet<AlertName>): AlertRule[] {
 
 /** @param faults only their alerts are evaluated */
 export async function watchSignals(
-  world: World,
+  world: FaultWorld,
   faults: readonly { readonly signal?: Signal }[],
 ): Promise<SignalWatch> {
   const alerts = new Set(faults.flatMap(({ signal }) => signal?.anyOf.filter(isAlert) ?? []));
@@ -98,7 +98,10 @@ export async function watchSignals(
 }
 
 /** @returns why there is none, where there is none */
-async function evaluate(world: World, alerts: ReadonlySet<AlertName>): Promise<LocalPrometheus | string> {
+async function evaluate(
+  world: FaultWorld,
+  alerts: ReadonlySet<AlertName>,
+): Promise<LocalPrometheus | string> {
   const rules = join(world.folder, 'rules.yaml');
   await writeFile(
     rules,

@@ -8,7 +8,7 @@ import { seriesIn } from '../../services/local-stack/exposition.ts';
 import { produceByHand } from '../support/topic.ts';
 import type { Stillness } from './findings.ts';
 import { BY_HAND } from './messages.ts';
-import { PAGES_UNDER_FAULT, type PageUnderFault, ROLE_NAMES, type World } from './world.ts';
+import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault, ROLE_NAMES } from './world.ts';
 
 /** How long everything may take to move once the views equal the source. */
 export const MOVES_WITHIN_MS = 10_000;
@@ -20,7 +20,7 @@ const NOBODY = 1_000_000_001;
  * Puts a message on every partition that every projector passes over: the marker of a seller who has moved away.
  * @returns the offset behind it, by partition
  */
-export async function probe(world: World): Promise<ReadonlyMap<number, number>> {
+export async function probe(world: FaultWorld): Promise<ReadonlyMap<number, number>> {
   const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
   await admin.connect();
   try {
@@ -54,7 +54,7 @@ interface Wanted {
 }
 
 /** Asks until all moves, or the time is over. @returns what stands still then */
-export async function stillness(world: World, withinMs = MOVES_WITHIN_MS): Promise<Stillness> {
+export async function stillness(world: FaultWorld, withinMs = MOVES_WITHIN_MS): Promise<Stillness> {
   const deadline = performance.now() + withinMs;
   const ends = await probe(world);
   const { rows: newest } = await world.source.query<{ id: number | null }>(
@@ -94,7 +94,7 @@ export async function stillness(world: World, withinMs = MOVES_WITHIN_MS): Promi
 const isQuiet = ({ unready, unsent, parked, standing, unowned, lagging }: Stillness) =>
   unsent === 0 && [unready, parked, standing, unowned, lagging].every(({ length }) => length === 0);
 
-async function look(world: World, page: PageUnderFault, wanted: Wanted): Promise<void> {
+async function look(world: FaultWorld, page: PageUnderFault, wanted: Wanted): Promise<void> {
   const standing = wanted.standing.get(page)!;
   const { rows } = await world.views[page].query<{ partition: number; next_offset: number }>(
     'select partition, next_offset from checkpoint',
@@ -120,7 +120,7 @@ async function look(world: World, page: PageUnderFault, wanted: Wanted): Promise
   }
 }
 
-async function unreadyRoles(world: World): Promise<Stillness['unready']> {
+async function unreadyRoles(world: FaultWorld): Promise<Stillness['unready']> {
   const all = await Promise.all(
     ROLE_NAMES.map(async (name) => ({ name, because: await world.role(name).notReadyBecause() })),
   );
@@ -128,14 +128,14 @@ async function unreadyRoles(world: World): Promise<Stillness['unready']> {
 }
 
 /** Rows that waited when the looking began, and still do. */
-async function unsentUpTo(world: World, id: number): Promise<number> {
+async function unsentUpTo(world: FaultWorld, id: number): Promise<number> {
   const { rows } = await world.source.query<{ count: number }>('select count(*) from outbox where id <= $1', [
     id,
   ]);
   return rows[0]!.count;
 }
 
-async function parkedRows(world: World): Promise<Stillness['parked']> {
+async function parkedRows(world: FaultWorld): Promise<Stillness['parked']> {
   const all = await Promise.all(
     PAGES_UNDER_FAULT.map(async (page) => {
       const { rows } = await world.views[page].query<{ seller_id: number | null; reason: string }>(

@@ -7,7 +7,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { CONTENDED } from './clients.ts';
 import type { Fault } from './fault.ts';
 import { otherClientMissing, startOtherClient } from './other-client.ts';
-import type { World } from './world.ts';
+import type { FaultWorld } from './world.ts';
 
 /** Kafka takes no partition away: a long run must not end with thousands. */
 const MOST_PARTITIONS = 16;
@@ -94,7 +94,7 @@ export const strangers: readonly Fault[] = [
   },
 ];
 
-async function countPartitions(world: World): Promise<number> {
+async function countPartitions(world: FaultWorld): Promise<number> {
   const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
   await admin.connect();
   try {

@@ -11,7 +11,7 @@ import { readTopic, type TopicMessage } from '../support/topic.ts';
 import { FOR_FAULTS } from './clients.ts';
 import type { Fault, Injection } from './fault.ts';
 import { probe } from './silence.ts';
-import type { World } from './world.ts';
+import type { FaultWorld } from './world.ts';
 
 const COMPACTS_AT_ONCE = {
   'min.compaction.lag.ms': '0',
@@ -46,7 +46,7 @@ async function showAClient({ world, clients }: Injection, seller: number) {
 }
 
 /** Kafka begins the next segment, which alone lets it compact the one before, with a message that comes later. */
-async function untilTopic(world: World, what: string, holds: (messages: TopicMessage[]) => boolean) {
+async function untilTopic(world: FaultWorld, what: string, holds: (messages: TopicMessage[]) => boolean) {
   await until(
     what,
     async () => {
@@ -122,7 +122,7 @@ export const tombstones: readonly Fault[] = [
   },
 ];
 
-async function startWatch(world: World) {
+async function startWatch(world: FaultWorld) {
   const healthPort = await freePort();
   return startProcess({
     name: 'watch-user',
@@ -142,7 +142,7 @@ async function startWatch(world: World) {
   });
 }
 
-const patch = (world: World, changes: Readonly<Record<string, string | null>>): Promise<void> =>
+const patch = (world: FaultWorld, changes: Readonly<Record<string, string | null>>): Promise<void> =>
   patchTopicConfigs(
     openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog),
     SELLER_EVENTS.topic,

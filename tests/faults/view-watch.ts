@@ -1,6 +1,6 @@
 /** Looks at the views all the time: when a version became visible, and whether one ever went back. */
 import { pause } from '#platform/lifecycle.ts';
-import { PAGES_UNDER_FAULT, type PageUnderFault, type World } from './world.ts';
+import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault } from './world.ts';
 
 export interface StepBack {
   readonly page: PageUnderFault;
@@ -52,7 +52,7 @@ export interface ViewWatch {
 
 const EVERY_MS = 100;
 
-export function watchViews(world: World): ViewWatch {
+export function watchViews(world: FaultWorld): ViewWatch {
   const stop = new AbortController();
   const sightings = Object.fromEntries(
     PAGES_UNDER_FAULT.map((page) => [page, new Sightings(page)]),

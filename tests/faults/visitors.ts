@@ -3,7 +3,7 @@ import { HEADERS } from '#contracts/delivery.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { CONTENDED } from './clients.ts';
-import { type PageServer, pathOn, type World } from './world.ts';
+import { type FaultWorld, type PageServer, pathOn } from './world.ts';
 
 /** What may be seen of the pages while a fault is on. */
 export type PagesMeanwhile =
@@ -34,7 +34,7 @@ export interface Visitors {
 
 const PATIENCE_MS = 5_000;
 
-export function startVisitors(world: World, seed: number, perSecondEach: number): Visitors {
+export function startVisitors(world: FaultWorld, seed: number, perSecondEach: number): Visitors {
   const stop = new AbortController();
   const visits: Visit[] = [];
   const visitors = { visits, meanwhile: 'answer' as PagesMeanwhile };

@@ -90,7 +90,7 @@ export interface RoleUnderFault {
   restartWith(env: Readonly<Record<string, string>>): Promise<void>;
 }
 
-export interface World {
+export interface FaultWorld {
   /** What the roles are run from. */
   readonly main: string;
   readonly folder: string;
@@ -127,7 +127,7 @@ export interface WorldOptions {
 const SUPERVISED = { max: 10_000, firstDelayMs: 50, maxDelayMs: 500 };
 
 /** What was started is stopped again when a part fails. */
-export async function startWorld(options: WorldOptions): Promise<World> {
+export async function startWorld(options: WorldOptions): Promise<FaultWorld> {
   const { folder, main, log, dataDirs = {} } = options;
   const kafkaPorts = await listenersFor(ROLE_NAMES.filter((name) => edgesOf(name).includes('kafka')));
   const server = (dataDir: string | undefined) => ({
@@ -158,7 +158,7 @@ async function openWorld(
   local: LocalSystem,
   { folder, main, partitions = 4, topicSettings = {} }: WorldOptions,
   kafkaPorts: Awaited<ReturnType<typeof listenersFor>>,
-): Promise<World> {
+): Promise<FaultWorld> {
   const { kafka, postgres, issuer } = local;
   await local.reserve(...ROLE_NAMES);
   const sourcePort = local.addresses.port('source');
@@ -261,7 +261,7 @@ async function openWorld(
       `http://127.0.0.1:${local.addresses.port(name)}`,
     ]),
   ) as Record<PageServer, string>;
-  const world: World = {
+  const world: FaultWorld = {
     main,
     folder,
     issuer,

@@ -3,7 +3,7 @@ import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { type Cluster, run } from './cluster.ts';
 
-export interface Answer {
+export interface VisitAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   // biome-ignore lint/suspicious/noExplicitAny: pages and API answer what they answer
@@ -131,7 +131,7 @@ export class Visitor {
     await this.#cluster.kubectl(['wait', `pod/${POD}`, '--for=condition=Ready', '--timeout=60s']);
   }
 
-  async ask(question: Question): Promise<Answer> {
+  async ask(question: Question): Promise<VisitAnswer> {
     const { code, stdout, stderr } = await run('kubectl', [
       ...this.#exec([]),
       ...['--input-type=module', '--eval', ASK, JSON.stringify(question)],

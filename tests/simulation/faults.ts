@@ -3,14 +3,14 @@ import type { FullListRow } from '../../services/pages/full-list-view.ts';
 import type { Session } from './database.ts';
 import type { Action, Fault, Server } from './plan.ts';
 import { BEGINNING } from './process.ts';
-import type { Place, World } from './world.ts';
+import type { Place, SimWorld } from './world.ts';
 
 type Kinds = { [Kind in Fault['kind']]: Extract<Fault, { kind: Kind }> };
 
-const serverOf = (world: World, server: Server) => world[server].server;
+const serverOf = (world: SimWorld, server: Server) => world[server].server;
 
 const placeOf = (
-  world: World,
+  world: SimWorld,
   { role, index }: { role: Place['role']; index: number },
 ): Place | undefined => {
   const places = world.of(role).filter((one) => one.isWanted);
@@ -18,10 +18,10 @@ const placeOf = (
 };
 
 /** Undone after so long, or when the faults end, whichever is first: `heal` does the latter. */
-const later = (world: World, ms: number, work: () => void) => void world.scheduler.after(ms, null, work);
+const later = (world: SimWorld, ms: number, work: () => void) => void world.scheduler.after(ms, null, work);
 
 /** How each fault comes about, and how it passes. */
-const CARRY_OUT: { [Kind in keyof Kinds]: (world: World, fault: Kinds[Kind]) => void } = {
+const CARRY_OUT: { [Kind in keyof Kinds]: (world: SimWorld, fault: Kinds[Kind]) => void } = {
   kill(world, fault) {
     const place = placeOf(world, fault);
     if (!place) return;
@@ -207,18 +207,18 @@ const WRONG_LIST =
 const USUAL = { database: [0.1, 0.6], topic: [0.2, 1] } as const;
 
 /** Does what the plan says, now. */
-export function carryOut(world: World, action: Action): void {
+export function carryOut(world: SimWorld, action: Action): void {
   if (action.kind === 'write') write(world, action.seller, action.write, action.holdMs, action.aheadMs);
   else if (action.kind === 'visit') visit(world, action.page, action.seller);
   else {
     const { at: _, kind, ...details } = action;
     world.judge.note('FAULT', () => `${kind} ${JSON.stringify(details)}`);
-    (CARRY_OUT[kind] as (world: World, fault: Fault) => void)(world, action);
+    (CARRY_OUT[kind] as (world: SimWorld, fault: Fault) => void)(world, action);
   }
 }
 
 /** Ends every fault: from now on everything must come right by itself. */
-export function heal(world: World): void {
+export function heal(world: SimWorld): void {
   world.judge.note('FAULT', () => 'all faults are over');
   for (const server of [world.view.server, world.source.server]) {
     server.start();
@@ -239,9 +239,9 @@ export function heal(world: World): void {
 }
 
 function write(
-  world: World,
+  world: SimWorld,
   seller: number,
-  kind: Parameters<World['source']['write']>[1],
+  kind: Parameters<SimWorld['source']['write']>[1],
   holdMs: number,
   aheadMs: number,
 ): void {
@@ -250,7 +250,7 @@ function write(
   });
 }
 
-function visit(world: World, index: number, seller: number): void {
+function visit(world: SimWorld, index: number, seller: number): void {
   const place = world.of('page')[index];
   const process = place?.process;
   const page = place && world.pages.get(place);
@@ -259,7 +259,7 @@ function visit(world: World, index: number, seller: number): void {
   process.after(0.1, () => void page.visit(seller));
 }
 
-function stop(world: World, place: Place, isGraceful: boolean): void {
+function stop(world: SimWorld, place: Place, isGraceful: boolean): void {
   const { process } = place;
   if (!process || process.isDead) return;
   if (!isGraceful || !place.stop) {

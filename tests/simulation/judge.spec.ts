@@ -4,13 +4,13 @@ import type { FullListRow } from '../../services/pages/full-list-view.ts';
 import { planOf } from './plan.ts';
 import { digestOf } from './sim-view-database.ts';
 import type { Sent } from './witness.ts';
-import { World } from './world.ts';
+import { SimWorld } from './world.ts';
 
 const SELLER = 3;
-let world: World;
+let world: SimWorld;
 
 beforeEach(() => {
-  world = new World(1, { ...planOf(1).setup, partitions: 2 }, false);
+  world = new SimWorld(1, { ...planOf(1).setup, partitions: 2 }, false);
 });
 
 const found = () => world.judge.findings.map(({ promised }) => promised);

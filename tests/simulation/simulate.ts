@@ -3,7 +3,7 @@ import type { Finding } from './judge.ts';
 import type { Plan } from './plan.ts';
 import { withoutRealTime } from './real-time.ts';
 import type { Entry } from './trace.ts';
-import { World } from './world.ts';
+import { SimWorld } from './world.ts';
 
 export interface Outcome {
   readonly findings: readonly Finding[];
@@ -39,7 +39,7 @@ export function simulate({ seed, setup, actions }: Plan, isTraced = false): Outc
 function carryOutPlan({ seed, setup, actions }: Plan, isTraced: boolean): Outcome {
   return withUnhandledRejections((unhandled) =>
     withoutRealTime(() => {
-      const world = new World(seed, setup, isTraced);
+      const world = new SimWorld(seed, setup, isTraced);
       const { scheduler, judge } = world;
       unhandled((err) => {
         // As in a process of its own: it ends.

@@ -29,7 +29,7 @@ export interface Place {
 const RESTART_MS = 500;
 
 /** Everything that takes part in a run. */
-export class World implements Stage {
+export class SimWorld implements Stage {
   readonly seed: number;
   readonly setup: Setup;
   readonly scheduler: Scheduler;
