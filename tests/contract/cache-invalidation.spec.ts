@@ -1,7 +1,8 @@
 /** Change notifications of a view invalidate the cache of a page, by a real database. */
-import { mkdtemp, rm } from 'node:fs/promises';
+import { cp, mkdtemp, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type pg from 'pg';
@@ -14,10 +15,12 @@ import { rowDigest, viewSchema } from '#pages/projection.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
-import { openPool } from '#platform/postgres.ts';
+import { migrate } from '#platform/migrations.ts';
+import { connect, openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/main.ts';
+import { viewScopes } from '../../services/migrate/view-scopes.ts';
 import {
   ChangeNotifications,
   followChangeNotifications,
@@ -75,7 +78,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       pool,
       ids.map((id) => projection.toRow(event(id, version))),
     );
-  const isListening = () => until('the page is told of changes', () => listens);
+  const isListening = () => until('the page listens', () => listens);
   /** Waits until what was asked before now counts as changed, for this seller. */
   const told = async (sellerId: number, work: () => Promise<unknown>) => {
     const before = performance.now();
@@ -121,7 +124,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     await told(1, () => pool.query('truncate top_clients'));
   });
 
-  test('is told of rows that appear, change and go, and of those alone', async () => {
+  test('is notified of rows that appear, change and go, and of those alone', async () => {
     await told(1, () => write([1], 1));
     await told(1, () => write([1], 2));
     await told(1, () => pool.query('delete from top_clients where seller_id = 1'));
@@ -134,7 +137,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     expect([1, 2].map((id) => changes.isUnchanged(id, before))).toEqual([true, true]);
   });
 
-  test('is told of many at once, and of a truncation', async () => {
+  test('is notified of many at once, and of a truncation', async () => {
     const many = Array.from({ length: 250 }, (_, i) => i + 1);
     await told(250, () => write(many, 1));
     await told(9, () => write(many.slice(0, 100), 2));
@@ -157,7 +160,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     await told(1, () => write([1], 1));
   });
 
-  test('asks the view for what it was told of, and shows what it remembers otherwise', async () => {
+  test('asks the view for what was invalidated, and shows the cache otherwise', async () => {
     const statements: string[] = [];
     const db: PageDatabase = {
       query: async <Row>(statement: { name: string; text: string; values: unknown[] }) => {
@@ -226,7 +229,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     };
     const writeWrong = () => projection.upsert(pool, [projection.toRow(event(1, 10, 'Wrong'))]);
 
-    test('is shown at once by who is told', async () => {
+    test('is shown at once by who is notified', async () => {
       const shown = shownBy(changes);
       await told(1, writeWrong);
       expect([await shown(1), await shown(1)]).toEqual(['10 Wrong', '10 Wrong']);
@@ -236,7 +239,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       await until('a row that was taken away is not shown', async () => (await shown(1)) === null, 1_000);
     });
 
-    test('is shown by the next read of who is not told', async () => {
+    test('is shown by the next read of who is not', async () => {
       const shown = shownBy(NO_INVALIDATION_FEED);
       await writeWrong();
       expect([await shown(1), await shown(1)]).toEqual(['10 Wrong', '10 Wrong']);
@@ -255,7 +258,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     });
   });
 
-  test('whatever changes, is repaired, taken away, rolled back or not told of: the page shows the view within the trust time', async () => {
+  test('whatever changes, is repaired, taken away, rolled back or not notified: the page shows the view within the TTL', async () => {
     const seller = fc.integer({ min: 1, max: 3 });
     const what = fc.oneof(
       { weight: 3, arbitrary: fc.constantFrom('change' as const, 'repair' as const) },
@@ -375,4 +378,52 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     ended.abort();
     await trying;
   });
+});
+
+test('a view whose triggers have the names of the version before gets the new ones, and notifies', async () => {
+  const pages = new URL('../../services/pages/', import.meta.url);
+  const old = await mkdtemp(join(tmpdir(), 'view-migrations-'));
+  const db = await connect({ ...accessTo('gig'), searchPath: ['public'] }, () => {});
+  const version = 7;
+  const schema = viewSchema('asynchronous', version);
+  const triggers = async () => {
+    const { rows } = await db.query<{ name: string }>(
+      'select tgname as name from pg_trigger where tgrelid = $1::regclass and not tgisinternal order by 1',
+      [`"${schema}".top_clients`],
+    );
+    return rows.map(({ name }) => name);
+  };
+  try {
+    await cp(new URL('view-migrations/', pages), old, { recursive: true });
+    for (const name of await readdir(old)) if (name >= '008') await rm(join(old, name));
+    const [beside, rows] = viewScopes(schema);
+    const variables = { schema };
+    await migrate(db, pathToFileURL(`${old}/`), silentLog, { scope: beside, variables });
+    await migrate(db, new URL('gig/views/asynchronous/', pages), silentLog, { scope: rows, variables });
+    expect(await triggers()).toEqual([
+      'tell_of_deletes',
+      'tell_of_inserts',
+      'tell_of_truncations',
+      'tell_of_updates',
+    ]);
+
+    await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version }, silentLog);
+    expect(await triggers()).toEqual([
+      'notify_of_deletes',
+      'notify_of_inserts',
+      'notify_of_truncations',
+      'notify_of_updates',
+    ]);
+    const heard: string[] = [];
+    db.on('notification', ({ payload = '' }) => heard.push(payload));
+    await db.query(`listen "${schema}"`);
+    await db.query(`insert into "${schema}".top_clients values (5, 1, now(), '[]')`);
+    await db.query(`update "${schema}".top_clients set version = 2`);
+    await db.query(`truncate "${schema}".top_clients`);
+    await until('it has heard of all three', () => heard.length === 3);
+    expect(heard).toEqual(['5', '5', '*']);
+  } finally {
+    await db.end();
+    await rm(old, { recursive: true, force: true });
+  }
 });
