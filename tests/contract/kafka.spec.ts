@@ -165,6 +165,20 @@ describe('a broker that once opens a connection and says nothing', () => {
     await reader.close();
   }, 30_000);
 
+  test('is connected to by those who waited meanwhile', async () => {
+    const reader = openPartitionReader(client, 'once-silent', silentLog);
+    const admins = [client.admin(), client.admin()];
+    const together = await Promise.allSettled([
+      reader.offsets(),
+      reader.topicId(),
+      ...admins.map((one) => one.connect()),
+    ]);
+    expect(together.filter(({ status }) => status === 'fulfilled').length).toBeGreaterThanOrEqual(2);
+    expect([...(await reader.offsets()).keys()]).toEqual([0]);
+    await reader.close();
+    for (const admin of admins) await admin.disconnect();
+  }, 30_000);
+
   test('is connected to again by a producer', async () => {
     const producer = client.producer();
     await eventually(() => producer.connect());

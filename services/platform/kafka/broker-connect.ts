@@ -1,13 +1,19 @@
+import type { Socket } from 'node:net';
+import { within } from '../lifecycle.ts';
 import { expectShape, type Library } from './kafkajs.ts';
 
 const MODULE = 'kafkajs/src/broker/index.js';
+const DISCONNECT_MS = 1_000;
 
 interface Broker {
   connect(): Promise<void>;
   isConnected(): boolean;
-  readonly connectionPool: {
-    readonly pool: ReadonlyArray<{ readonly socket?: { destroy(err: Error): void } }>;
-  };
+  apiVersions(): Promise<unknown>;
+  readonly connectionPool: { readonly pool: readonly Connection[] };
+}
+interface Connection {
+  readonly socket?: Socket;
+  disconnect(): Promise<unknown>;
 }
 
 const mended = new WeakSet<object>();
@@ -16,7 +22,8 @@ const mended = new WeakSet<object>();
  * Lets kafkajs connect again after half a connect. A broker counts as connected as soon as its socket is open, before it has
  * said which versions it speaks. When that answer comes late once, every later request fails with "Broker not connected",
  * and nothing connects again for as long as the socket lives. From here on a broker is connected when its connect has come to
- * its end, and a socket on which it failed is closed.
+ * its end, and the socket on which it said nothing is closed: while kafkajs still holds its lock, so that who waits to
+ * connect finds no socket or one of its own.
  * @throws UnexpectedShape
  */
 export function connectWholly(library: Library): void {
@@ -24,10 +31,10 @@ export function connectWholly(library: Library): void {
   const prototype = broker.prototype;
   expectShape(prototype !== undefined, `${MODULE} is no class`);
   if (mended.has(prototype)) return;
-  const { connect, isConnected } = prototype;
+  const { connect, isConnected, apiVersions } = prototype;
   expectShape(
-    typeof connect === 'function' && typeof isConnected === 'function',
-    `${MODULE} does not connect, or does not say whether it has`,
+    [connect, isConnected, apiVersions].every((one) => typeof one === 'function'),
+    `${MODULE} does not connect, say whether it has, or ask for versions`,
   );
   expectShape(String(broker).includes('this.connectionPool'), `${MODULE} has no connectionPool`);
   const whole = new WeakSet<Broker>();
@@ -35,14 +42,27 @@ export function connectWholly(library: Library): void {
     return whole.has(this) && isConnected.call(this);
   };
   prototype.connect = async function connectWholly(this: Broker) {
+    await connect.call(this);
+    whole.add(this);
+  };
+  // Asked once a broker, on its first connection.
+  prototype.apiVersions = async function apiVersionsOrClose(this: Broker) {
     try {
-      await connect.call(this);
-      whole.add(this);
+      return await apiVersions.call(this);
     } catch (err) {
-      whole.delete(this);
-      for (const { socket } of this.connectionPool.pool) socket?.destroy(err as Error);
+      await abandon(this.connectionPool.pool[0]);
       throw err;
     }
   };
   mended.add(prototype);
+}
+
+/** What its old socket says later must not reach the connection, which has another one by then. */
+async function abandon(connection: Connection | undefined): Promise<void> {
+  const socket = connection?.socket;
+  if (connection === undefined || socket === undefined) return;
+  socket.removeAllListeners();
+  socket.on('error', () => {});
+  socket.destroy();
+  await within(DISCONNECT_MS, 'leaving a broker that says nothing', connection.disconnect()).catch(() => {});
 }
