@@ -68,7 +68,7 @@ export const PageViewSpec = section({
     resources: resources('50m', '256Mi'),
     databasePool: z.int().min(1).max(500).default(10).meta({
       description:
-        "Connections of each pod to the page's database, at most, beside one that is told of changes",
+        "Connections of each pod to the page's database, at most, beside one that listens to change notifications",
     }),
     sourceDeadlineMs: z
       .int()

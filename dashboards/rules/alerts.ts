@@ -448,7 +448,7 @@ export function alertRules(
       calc(min(series('topclients_kafka_codec_installed'), 'namespace', 'codec'), '<', 1),
       '5m',
       'The codec {{ $labels.codec }} could not be put in place',
-      'It is {{ $value }} in some process. A compression that is missing stops a partition at the first batch that has it; one of the others costs CPU.',
+      'It is {{ $value }} in some process. A compression that is missing stops a partition at the first batch that has it; without broker-connect a process may stay unready until it is restarted; the others cost CPU.',
     ),
     alert(
       'TopClientsTargetDown',

@@ -64,7 +64,7 @@ export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const transport = openTransport(
     { url: config.sourceUrl, concurrency: CALLS_AT_ONCE, breakMs: BREAK_MS, identity },
     log,
-    observePage('self-view', metrics),
+    observePage('self-view', metrics, 'ok'),
   );
   releases.push('connections to the source of truth', transport.close);
   const source = openSourceApi(transport);

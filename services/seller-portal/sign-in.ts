@@ -53,7 +53,10 @@ export function openSignIn(verifier: TokenVerifier, tokenUrl?: string): SignIn {
       const url = new URL(tokenUrl);
       url.searchParams.set('seller', String(sellerId));
       try {
-        const response = await fetch(url, { signal: AbortSignal.timeout(ISSUER_DEADLINE_MS) });
+        const response = await fetch(url, {
+          redirect: 'error',
+          signal: AbortSignal.timeout(ISSUER_DEADLINE_MS),
+        });
         const body: unknown = await response.json();
         const issued = z.object({ access_token: z.string() }).safeParse(body);
         return response.status === 200 && issued.success

@@ -5,16 +5,18 @@ import type { Observer } from './transport.ts';
 /** The label `result`: why there was no answer matters to who waits, less to who watches. */
 const RESULTS = {
   ok: 'ok',
-  refused: 'error',
   unreachable: 'error',
   unknown: 'error',
   timeout: 'timeout',
   rejected: 'rejected',
   open: 'open',
-} as const satisfies Record<SourceOutcome, string>;
+} as const satisfies Record<Exclude<SourceOutcome, 'refused'>, string>;
 
-/** Counts the calls of a page to the source of truth. */
-export function observePage(page: string, metrics: Metrics): Observer {
+/**
+ * Counts the calls of a page to the source of truth.
+ * @param refusedIs what a refusal counts as: a page has no answer then, a seller whose change is refused has one
+ */
+export function observePage(page: string, metrics: Metrics, refusedIs: 'ok' | 'error' = 'error'): Observer {
   const requests = metrics.counter('topclients_page_source_requests_total');
   const counted = {
     ok: requests.labels({ page, result: 'ok' }),
@@ -31,7 +33,7 @@ export function observePage(page: string, metrics: Metrics): Observer {
   open.set(0);
   return {
     ended(outcome, tookMs) {
-      counted[RESULTS[outcome]].inc();
+      counted[outcome === 'refused' ? refusedIs : RESULTS[outcome]].inc();
       if (outcome !== 'open' && outcome !== 'rejected') duration.observe(tookMs / 1_000);
     },
     circuitOpened: () => open.set(1),

@@ -47,6 +47,6 @@ test.each(CODECS)('a topic of compression.type %s reaches the view', async (type
     return rows.length === SELLERS;
   });
   expect(await projector.metric('topclients_kafka_undecodable_batches_total')).toBe(0);
-  expect(await projector.metric('topclients_kafka_codec_installed')).toBe(6);
+  expect(await projector.metric('topclients_kafka_codec_installed')).toBe(7);
   expect(await projector.metric('topclients_projector_parked_sellers')).toBe(0);
 });

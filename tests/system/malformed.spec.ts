@@ -270,6 +270,7 @@ test('redrive applies none of them', async () => {
     TC_PAGE: 'gig',
     TC_DATABASE_URL: pipeline.postgres.url('gig'),
   });
+  expect(said).toContain('"redriven"');
   const report = JSON.parse(said.split('\n').find((line) => line.includes('"redriven"'))!);
   expect(report).toMatchObject({ applied: 0, superseded: 0, remaining: rows[0]!.parked });
 }, 60_000);

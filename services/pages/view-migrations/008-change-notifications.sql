@@ -1,3 +1,7 @@
+-- Renaming a trigger waits for whoever reads the table, and everybody else waits behind it. So it gives up soon, and
+-- migrate is run again.
+set local lock_timeout = '5s';
+
 -- The objects of 003-tell-of-changes.sql under the field's names: a change notification invalidates cache entries.
 alter function :"schema".tell_of_changes() rename to notify_of_changes;
 alter function :"schema".tell_of_truncation() rename to notify_of_truncation;
