@@ -67,3 +67,35 @@ describe('the status a process ends with', () => {
     expect(await endOf(start, false)).toBe(status);
   });
 });
+
+test('whoever reads the log slowly gets all of it, the last lines of a process included', async () => {
+  const program = `
+    const { runRole } = await import(${JSON.stringify(new URL('./lifecycle.ts', import.meta.url).href)});
+    const { openLog } = await import(${JSON.stringify(new URL('./log.ts', import.meta.url).href)});
+    const log = openLog('spec');
+    await runRole(log, async () => {
+      for (let i = 0; i < 2_000; i++) {
+        log.info({ i, text: 'x'.repeat(150) }, 'line');
+        if (i % 20 === 0) await new Promise((resolve) => setImmediate(resolve));
+      }
+      log.info('the last of it');
+      return 'done';
+    });`;
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let output = '';
+  child.stdout.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
+    child.stdout.pause();
+    setTimeout(() => child.stdout.resume(), 20);
+  });
+  const [code] = (await once(child, 'close')) as [number];
+  expect(code).toBe(0);
+  const messages = output
+    .trim()
+    .split('\n')
+    .map((line) => (JSON.parse(line) as { msg: string }).msg);
+  expect(messages.filter((msg) => msg === 'line')).toHaveLength(2_000);
+  expect(messages.slice(-3)).toEqual(['the last of it', 'stopping', 'stopped']);
+});

@@ -1,5 +1,5 @@
 import { constants } from 'node:os';
-import type { Log } from './log.ts';
+import { type Log, written } from './log.ts';
 
 /**
  * What a process has acquired, released in reverse order, also after a failed start. A release that fails or
@@ -89,11 +89,12 @@ export async function runRole(
     log.info({ why }, 'stopping');
     const overdue = setTimeout(() => {
       log.fatal({ graceMs }, 'did not stop in time');
-      process.exit(1);
+      void written(log).then(() => process.exit(1));
     }, graceMs);
     await releases.unwind();
     clearTimeout(overdue);
     log.info({ code }, 'stopped');
+    await written(log);
     process.exit(code);
   };
   const fail = (err: unknown) => {

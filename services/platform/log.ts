@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events';
 import { pino } from 'pino';
 
 /** Structured JSON lines on stdout. Never pass names, descriptions or tokens: ids only. */
@@ -42,6 +43,25 @@ export function openLog(role: string, level = 'info', destination?: pino.Destina
     hooks: { streamWrite: withoutPasswords },
   };
   return destination ? pino(options, destination) : pino(options);
+}
+
+/**
+ * Waits until what was logged is written, `withinMs` at most. Lines are written behind the program's back, and who reads them
+ * may be slow: a process that exits before loses what is on its way, the reason of its end first of all. Call it right after
+ * a line.
+ */
+export function written(log: Log, withinMs = 1_000): Promise<void> {
+  const logger = log as pino.Logger & { readonly [pino.symbols.streamSym]?: Partial<EventEmitter> };
+  const stream = logger[pino.symbols.streamSym];
+  if (!logger.isLevelEnabled?.('info') || stream?.once === undefined) return Promise.resolve();
+  return new Promise((resolve) => {
+    const done = () => {
+      clearTimeout(timer);
+      resolve();
+    };
+    const timer = setTimeout(done, withinMs);
+    stream.once!('drain', done);
+  });
 }
 
 /** What strangers cause is said at most once in this time, in ms: they must not fill the log. */
