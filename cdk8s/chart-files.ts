@@ -1,8 +1,9 @@
 import { stringify } from 'yaml';
 import { z } from 'zod';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues } from './api/chart-values.ts';
 import { customResourceDefinitions } from './api/crd.ts';
-import { PAGE_NAMES, PageViewSpec } from './api/page-view.ts';
+import { PageViewSpec } from './api/page-view.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 
 type Schema = Record<string, unknown>;

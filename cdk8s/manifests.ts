@@ -1,4 +1,5 @@
-import type { PageName, ViewId } from './api/page-view.ts';
+import type { PageName } from '#contracts/pages.ts';
+import type { ViewId } from './api/page-view.ts';
 import { build } from './build.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';

@@ -1,4 +1,5 @@
-import { PAGE_NAMES, type PageName, type PageViewSpec, type ViewId } from './api/page-view.ts';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
+import type { PageViewSpec, ViewId } from './api/page-view.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
 /** Which foreign APIs the cluster has; what needs one that is absent is left out. */

@@ -1,7 +1,8 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues, type Dashboards } from './api/chart-values.ts';
-import { PAGE_NAMES, PageViewSpec } from './api/page-view.ts';
+import { PageViewSpec } from './api/page-view.ts';
 import { brokenRules } from './api/rules.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';

@@ -2,11 +2,13 @@
  * `make bench`: the deliveries compared. See `--help` of it for the flags (options.ts) and README.md for what each
  * figure means. Leaves a JSON per run, everything in results.json, tables and plots.
  */
+
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { PageName } from '#contracts/pages.ts';
 import { Locked, takeLock } from '../../services/local-stack/folder-lock.ts';
 import { environment, loadAverages, serverVersions } from '../machine.ts';
 import { measureAtRate, measureSaturation, pathsFor } from './measure.ts';
@@ -14,7 +16,6 @@ import { type ComparisonOptions, OptionsRefused, readOptions, USAGE } from './op
 import { estimateSeconds, plan } from './plan.ts';
 import { writeReport } from './report-files.ts';
 import type { Results, Run } from './results.ts';
-import type { PageName } from './variants.ts';
 import { prepareVegeta } from './vegeta.ts';
 import { type BenchWorld, startWorld } from './world.ts';
 import { openWriter } from './writes.ts';

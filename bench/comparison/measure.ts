@@ -1,11 +1,13 @@
 /** One measurement: a variant of a page under a condition, at a fixed rate or saturated. */
+
 import { join } from 'node:path';
+import type { PageName } from '#contracts/pages.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { loadAverages, watchOthers } from '../machine.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
 import type { Run } from './results.ts';
 import { visits } from './sample.ts';
-import type { ConditionName, PageName, VariantName } from './variants.ts';
+import type { ConditionName, VariantName } from './variants.ts';
 import { attack } from './vegeta.ts';
 import type { BenchWorld } from './world.ts';
 import { probeStaleness, type Writer } from './writes.ts';

@@ -1,12 +1,6 @@
 import { parseArgs } from 'node:util';
-import {
-  CONDITION_NAMES,
-  type ConditionName,
-  PAGE_NAMES,
-  type PageName,
-  VARIANT_NAMES,
-  type VariantName,
-} from './variants.ts';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
+import { CONDITION_NAMES, type ConditionName, VARIANT_NAMES, type VariantName } from './variants.ts';
 
 /** Everything that shapes a run; it stands in the results, and the command line that made it beside. */
 export interface ComparisonOptions {

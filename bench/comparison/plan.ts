@@ -1,8 +1,9 @@
 /** Which measurements, in which order. Pure. */
+import type { PageName } from '#contracts/pages.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import type { ComparisonOptions } from './options.ts';
 import { shuffled } from './sample.ts';
-import type { ConditionName, PageName, VariantName } from './variants.ts';
+import type { ConditionName, VariantName } from './variants.ts';
 
 /** A condition is brought about once and every page and variant visited under it. */
 export interface Leg {

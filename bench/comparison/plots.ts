@@ -2,10 +2,12 @@
  * The plots, as SVG text. Two kinds of chart are all that is needed, and the libraries that could draw them (Vega-Lite,
  * Observable Plot) bring a DOM and ten megabytes; hence these lines. Pure.
  */
+
 import { html, raw } from 'hono/html';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { type Results, type Run, spread } from './results.ts';
 import { CONDITIONS_IN_WORDS } from './tables.ts';
-import { CONDITION_NAMES, PAGE_NAMES, VARIANT_NAMES, type VariantName } from './variants.ts';
+import { CONDITION_NAMES, VARIANT_NAMES, type VariantName } from './variants.ts';
 
 // Told apart by people who see few colours as well, and each row is labelled in words beside.
 const COLOURS: Readonly<Record<VariantName, string>> = {

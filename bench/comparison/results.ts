@@ -1,8 +1,9 @@
 /** What a run leaves behind, and what the tables make of it. Pure. */
+import type { PageName } from '#contracts/pages.ts';
 import type { Environment } from '../machine.ts';
 import { median } from '../report.ts';
 import type { ComparisonOptions } from './options.ts';
-import type { ConditionName, PageName, VariantName } from './variants.ts';
+import type { ConditionName, VariantName } from './variants.ts';
 import type { Attack } from './vegeta.ts';
 import type { Staleness } from './writes.ts';
 

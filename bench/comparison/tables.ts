@@ -1,13 +1,7 @@
 /** Results as Markdown. Pure. */
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import { disturbance, quantile, type Results, type Run, spread } from './results.ts';
-import {
-  CONDITION_NAMES,
-  type ConditionName,
-  PAGE_NAMES,
-  type PageName,
-  SLOW_MS,
-  VARIANT_NAMES,
-} from './variants.ts';
+import { CONDITION_NAMES, type ConditionName, SLOW_MS, VARIANT_NAMES } from './variants.ts';
 
 export const CONDITIONS_IN_WORDS: Readonly<Record<ConditionName, string>> = {
   healthy: 'nothing is wrong',

@@ -1,8 +1,5 @@
 /** What is compared: pages, ways to get the data, and what goes wrong meanwhile. */
 import type { Delivery } from '#contracts/delivery.ts';
-import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
-
-export { PAGE_NAMES, type PageName };
 
 export const VARIANT_NAMES = ['off', 'serial', 'parallel', 'hybrid', 'asynchronous'] as const;
 export type VariantName = (typeof VARIANT_NAMES)[number];

@@ -4,6 +4,7 @@
  */
 
 import { createServer } from 'node:http';
+import type { PageName } from '#contracts/pages.ts';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { insertListings } from '#pages/search/own-data.ts';
@@ -25,7 +26,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { clientsOf, seller } from '../../services/seed/sellers.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { ranksWithClients, sellersByRank } from './sample.ts';
-import { type ConditionName, type PageName, SLOW_MS, VARIANTS, type VariantName } from './variants.ts';
+import { type ConditionName, SLOW_MS, VARIANTS, type VariantName } from './variants.ts';
 
 const VIEWS = ['asynchronous', 'hybrid'] as const;
 /** One visited seller in so many: the others lend related gigs, and choice among those with and without clients. */

@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { PAGE_NAMES, PageViewSpec } from './page-view.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
+import { PageViewSpec } from './page-view.ts';
 import { objectName, replicas, resources, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 

@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { customResourceDefinitions, structuralSchema } from './crd.ts';
-import { PAGE_NAMES, PageViewSpec } from './page-view.ts';
+import { PageViewSpec } from './page-view.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 type Schema = Record<string, unknown>;

@@ -1,8 +1,6 @@
 import { z } from 'zod';
-import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { replicas, resources, rules, section } from './shared.ts';
-
-export { PAGE_NAMES, type PageName };
 
 /** One page: how it gets the data, and what serves and projects it. Its name is the page's. */
 export const PageViewSpec = section({

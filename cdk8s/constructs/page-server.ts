@@ -1,6 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import type { PageName } from '../api/page-view.ts';
+import type { PageName } from '#contracts/pages.ts';
 import type { Resources } from '../api/shared.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
 import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';

@@ -1,5 +1,6 @@
 import type { Construct } from 'constructs';
-import type { PageName, ViewId } from '../api/page-view.ts';
+import type { PageName } from '#contracts/pages.ts';
+import type { ViewId } from '../api/page-view.ts';
 import type { Platform } from '../platform.ts';
 import { databaseAccess } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';

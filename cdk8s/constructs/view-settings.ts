@@ -1,4 +1,5 @@
-import type { PageName, ViewId } from '../api/page-view.ts';
+import type { PageName } from '#contracts/pages.ts';
+import type { ViewId } from '../api/page-view.ts';
 import type { EnvironmentVariable } from './role-pod.ts';
 
 /** Tells a role which view it works on. */

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import type { PageName } from '../api/page-view.ts';
+import type { PageName } from '#contracts/pages.ts';
 import { build } from '../build.ts';
 import type { KubeObject } from '../kube-object.ts';
 import { compareJob, dropJob, pageObjects, platformObjects } from '../manifests.ts';

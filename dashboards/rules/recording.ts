@@ -20,13 +20,14 @@ export interface RecordingRule {
   readonly labels?: { readonly objective: ObjectiveName };
 }
 
-/** Pages whose servers show a view now; 1 each. Asked of the servers, which a dead pipeline does not take along. */
-export const pagesWithView = (series: Series) =>
-  calc(max(series('topclients_page_view_version'), 'namespace', 'page'), '>', 0);
+/** The version of the view that each page's servers show; 0 for none. A page of which no server answers is not among them. */
+const viewVersions = (series: Series) => max(series('topclients_page_view_version'), 'namespace', 'page');
 
-/** Pages whose servers say that they show no view; those of which no server answers are not among them. */
-export const pagesWithoutView = (series: Series) =>
-  calc(max(series('topclients_page_view_version'), 'namespace', 'page'), '==', 0);
+/** Pages whose servers show a view now; 1 each. Asked of the servers, which a dead pipeline does not take along. */
+export const pagesWithView = (series: Series) => calc(viewVersions(series), '>', 0);
+
+/** Pages whose servers say that they show no view. */
+export const pagesWithoutView = (series: Series) => calc(viewVersions(series), '==', 0);
 
 /**
  * Good and bad events of each objective as rates over 5 minutes, in the order in which they build on each other. Sums

@@ -139,13 +139,13 @@ export const HistoryQuery = z.strictObject({
  * An instant with any offset, as UTC between 1970 and 9999: PostgreSQL refuses offsets of 16 hours and more and the year
  * 0000, and nothing here happened before or happens after.
  */
-const Instant = z.iso
+const InstantOfAnyOffset = z.iso
   .datetime({ offset: true })
   .transform((text) => new Date(Math.min(Math.max(Date.parse(text), 0), LATEST)).toISOString());
 const LATEST = Date.parse('9999-12-31T00:00:00Z');
 
 export const ErasuresQuery = z.strictObject({
-  since: Instant.meta({ description: 'Erasures committed then or later' }),
+  since: InstantOfAnyOffset.meta({ description: 'Erasures committed then or later' }),
   limit: integerText(1, 1_000)
     .default(1_000)
     .meta({ description: 'Beside these, those of the same millisecond as the last' }),

@@ -4,3 +4,4 @@ export type PageName = (typeof PAGE_NAMES)[number];
 
 /** What page servers serve: the pages, and the portal of sellers. */
 export const SERVED_PAGES = [...PAGE_NAMES, 'self-view'] as const;
+export type ServedPage = (typeof SERVED_PAGES)[number];

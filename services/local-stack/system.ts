@@ -10,13 +10,12 @@ import {
   USER_OF_PROGRAM,
 } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
-import type { PageName, SERVED_PAGES } from '#contracts/pages.ts';
+import type { PageName, ServedPage } from '#contracts/pages.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { credentialOf } from '#platform/caller-credential.ts';
 import type { Users } from '../migrate/grants.ts';
 import { namesOf } from './database-users.ts';
 
-export type ServedPage = (typeof SERVED_PAGES)[number];
 export type Environment = Readonly<Record<string, string>>;
 
 /** A view in a page's database. */

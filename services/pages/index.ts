@@ -1,5 +1,6 @@
+import type { PageName } from '#contracts/pages.ts';
 import { gigPage } from './gig/page.ts';
-import type { Page, PageName } from './page.ts';
+import type { Page } from './page.ts';
 import { searchPage } from './search/page.ts';
 import { userPage } from './user/page.ts';
 

@@ -5,7 +5,6 @@ import type { Clock } from '#platform/clock.ts';
 import type { Site } from './layout.ts';
 import type { Projection } from './projection.ts';
 
-export type { PageName };
 export type SellerLevel = 'new' | 'rising' | 'expert' | 'master';
 
 /** A client as a page may know it: a search card has no more than these members. */

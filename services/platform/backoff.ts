@@ -1,4 +1,5 @@
-import { ExponentialBackoff } from 'cockatiel';
+// All of the library would be loaded at the start of every role.
+import { ExponentialBackoff } from 'cockatiel/dist/backoff/ExponentialBackoff.js';
 
 export interface BackoffSettings {
   /** The first wait, in ms. */

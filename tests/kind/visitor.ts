@@ -43,7 +43,7 @@ const { urls, perSecond } = JSON.parse(process.argv[1]);
 const { request } = require('node:http');
 const { Agent } = require('node:http');
 const kept = new Agent({ keepAlive: true, maxSockets: 8 });
-const counts = Object.fromEntries(urls.map((url) => [url, { requests: 0, outcomes: {}, failures: [], longestMs: 0 }]));
+const counts = Object.fromEntries(urls.map((url) => [url, { requests: 0, outcomes: {}, incomplete: [], failures: [], longestMs: 0 }]));
 let stopped = false;
 process.stdin.on('data', () => {}).on('end', () => { stopped = true; });
 const visit = (url, agent) => new Promise((resolve) => {
@@ -58,6 +58,7 @@ const visit = (url, agent) => new Promise((resolve) => {
     response.on('error', (err) => failed(err.message)).on('data', () => {}).on('end', () => {
       const outcome = response.headers['top-clients'] ?? 'none';
       count.outcomes[outcome] = (count.outcomes[outcome] ?? 0) + 1;
+      if (outcome !== 'full' && count.incomplete.length < 20) count.incomplete.push(new Date().toISOString() + ' ' + outcome + ' after ' + Math.round(performance.now() - startedAt) + ' ms, ' + response.headers['server-timing']);
       count.longestMs = Math.max(count.longestMs, performance.now() - startedAt);
       if (response.statusCode !== 200) failed('status ' + response.statusCode);
       else resolve();
@@ -89,6 +90,8 @@ export interface Visits {
   readonly requests: number;
   /** Header \`Top-Clients\` → how often. */
   readonly outcomes: Readonly<Record<string, number>>;
+  /** When something else than `full` was answered, and what took how long. */
+  readonly incomplete: readonly string[];
   readonly failures: readonly string[];
   readonly longestMs: number;
 }

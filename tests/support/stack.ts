@@ -1,5 +1,6 @@
 import type { Database } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
+import type { ServedPage } from '#contracts/pages.ts';
 import { PAGE_NAMES, type PageName, SERVED_PAGES } from '#contracts/pages.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { DATABASES } from '../../services/local-stack/database-users.ts';
@@ -12,7 +13,6 @@ import {
   describeSystem,
   nameOf,
   type RoleDeclaration,
-  type ServedPage,
   type SystemDeclaration,
   type View,
 } from '../../services/local-stack/system.ts';

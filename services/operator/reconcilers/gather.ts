@@ -1,7 +1,8 @@
-import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
+import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import type { PageName } from '#contracts/pages.ts';
 import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
 import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
 import {

@@ -80,7 +80,8 @@ const OWNERS = 100_000;
 
 export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<number, Gig> {
   const cache = new ListCache(feed, clock);
-  const owners = new LRUCache<number, number>({ max: OWNERS });
+  // By size: by count, room for all of them would be taken at once, 2.8 MB.
+  const owners = new LRUCache<number, number>({ maxSize: OWNERS, sizeCalculation: () => 1 });
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {
     const known = owners.get(gigId);

@@ -1,8 +1,9 @@
-import type { PageName, PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
+import type { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob, type PageObjects, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { names, type PagePlan, type Platform, wantedView } from '#cdk8s/platform.ts';
+import type { PageName } from '#contracts/pages.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import {
   type Condition,

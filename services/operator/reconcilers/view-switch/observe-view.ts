@@ -1,8 +1,9 @@
-import type { PageName, ViewId } from '#cdk8s/api/page-view.ts';
+import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob } from '#cdk8s/manifests.ts';
 import { names, type Platform } from '#cdk8s/platform.ts';
+import type { PageName } from '#contracts/pages.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { refOf } from '../../runtime/objects.ts';
