@@ -4,12 +4,12 @@ import {
   type BrowserWorld,
   brandField,
   expectTruth,
-  notice,
   ownPage,
   row,
   signIn,
   told,
   truthOf,
+  tryAgainUntilTold,
   until,
 } from './world.ts';
 
@@ -101,14 +101,8 @@ export function journeysWhenThingsFail(world: () => BrowserWorld): void {
       await source.restart();
     }
     // The circuit breaker may keep it waiting for another second.
-    await until(
-      'the second try',
-      async () => {
-        const again = page.getByRole('button', { name: 'Try again' });
-        if (await again.isVisible()) await again.click();
-        return (await notice(page).textContent()) ?? '';
-      },
-      (text) => text.includes('Kept brand was added'),
+    await tryAgainUntilTold(page, 'Kept brand was added', (again) =>
+      Promise.all([page.waitForEvent('domcontentloaded'), again.click()]),
     );
     await expectTruth(world(), page, SEEN, [...before.clients.map(({ name }) => name), 'Kept brand']);
   });
@@ -132,15 +126,10 @@ export function journeysWhenThingsFail(world: () => BrowserWorld): void {
       blocker.release();
     }
     expect(source.running).toBe(true);
-    await until(
-      'the list with the client',
-      async () => {
-        const again = page.getByRole('button', { name: 'Try again' });
-        if (await again.isVisible()) await again.click();
-        return (await notice(page).textContent()) ?? '';
-      },
-      (text) => text.includes('Hanging was added'),
-    );
+    await tryAgainUntilTold(page, 'Hanging was added', async (again) => {
+      await again.click();
+      await page.locator('#self-view:not([aria-busy])').waitFor();
+    });
     await expectTruth(world(), page, seller, ['Hanging']);
   });
 

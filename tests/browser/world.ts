@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect } from '@jest/globals';
-import type { Browser, BrowserContext, Page } from 'playwright-core';
+import type { Browser, BrowserContext, Locator, Page } from 'playwright-core';
 import type { Client } from '#contracts/client.ts';
 import type { Stack } from '../support/stack.ts';
 
@@ -125,6 +125,26 @@ export const namesOn = (page: Page): Promise<string[]> => page.locator('.client 
 /** Waits for the page to say so; the words stand in the notice. */
 export async function told(page: Page, words: string): Promise<void> {
   await notice(page).filter({ hasText: words }).waitFor();
+}
+
+/**
+ * Presses "Try again" as often as it is offered, until the page says so.
+ * @param press resolves when the answer is shown: the button of before is gone by then, and is not taken for a new one
+ */
+export async function tryAgainUntilTold(
+  page: Page,
+  words: string,
+  press: (again: Locator) => Promise<unknown>,
+): Promise<void> {
+  await until(
+    words,
+    async () => {
+      const again = page.getByRole('button', { name: 'Try again' });
+      if (await again.isVisible()) await press(again);
+      return (await notice(page).textContent()) ?? '';
+    },
+    (text) => text.includes(words),
+  );
 }
 
 /** What the seller sees is what the source of truth has: at once, in order, without a second look. */
