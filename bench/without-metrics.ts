@@ -8,7 +8,7 @@ import { registerHooks } from 'node:module';
 const NOTHING = `
   const none = { inc() {}, dec() {}, set() {}, observe() {}, reset() {}, remove() {}, labels: () => none };
   const registry = { contentType: 'text/plain', metrics: async () => '' };
-  export const openMetrics = () => ({ registry, counter: () => none, gauge: () => none, histogram: () => none });
+  export const openCatalogue = () => ({ registry, counter: () => none, gauge: () => none, histogram: () => none });
   export const seriesFromZero = () => none;
 `;
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { CALLERS } from '#contracts/callers.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import { credentialOf } from '../services/auth/caller-credential.ts';
 import type { KubeObject } from './kube-object.ts';
 import { pageObjects, platformObjects } from './manifests.ts';
 import { readValues } from './values.ts';

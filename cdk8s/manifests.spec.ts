@@ -8,7 +8,7 @@ import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { readConfig, setting } from '#platform/config.ts';
-import type { Role } from '#platform/role.ts';
+import type { Role } from '#role/role.ts';
 import { PART_OF, selectorOf } from './constructs/labels.ts';
 import type { KubeObject } from './kube-object.ts';
 import { type Container, EXAMPLES, objectsOf, podOf } from './testing/platforms.ts';

@@ -1,4 +1,4 @@
-import { launch, type Role } from '#platform/role.ts';
+import { launch, type Role } from '#role/role.ts';
 
 /** One image, one program a role: `node services/main.ts <role> [flags]`. A role is loaded only when it is run. */
 const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {

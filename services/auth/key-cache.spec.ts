@@ -4,7 +4,7 @@ import { exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import type { Clock } from '#platform/clock.ts';
 import { listen } from '#platform/listen.ts';
 import { type Log, silentLog } from '#platform/log.ts';
-import { type Metrics, openMetrics } from '#platform/metrics.ts';
+import { type Metrics, openMetrics } from '#role/metrics.ts';
 import { identityConfig } from './testing/identity.ts';
 import { type Identity, openIdentity } from './verifier.ts';
 

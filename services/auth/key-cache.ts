@@ -2,7 +2,7 @@ import { errors, type JWTVerifyGetKey } from 'jose';
 import type { Clock } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 import { fetchKeys, type PublishedKeys } from './fetch-keys.ts';
 import type { IdentityConfig } from './settings.ts';
 

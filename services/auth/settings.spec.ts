@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { role as pageServer } from '../page-server/main.ts';
 import { role as source } from '../top-clients/main.ts';
 import { IDENTITY_SETTINGS, OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from './settings.ts';

@@ -2,7 +2,7 @@ import { afterAll, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { startIssuer, type TestIssuer } from '../local-stack/issuer.ts';
 import { identityConfig } from './testing/identity.ts';
 import { type Identity, openIdentity } from './verifier.ts';

@@ -2,7 +2,7 @@ import { errors, jwtVerify } from 'jose';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { ConfigError } from '#platform/config.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 import { type Caller, readCaller } from './claims.ts';
 import { KeysUnavailable, openKeyCache } from './key-cache.ts';
 import type { IdentityConfig } from './settings.ts';

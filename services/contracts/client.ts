@@ -7,7 +7,6 @@ export const LIMITS = {
   nameLength: 80,
   industryLength: 60,
   descriptionLength: 500,
-  bodyBytes: 32 * 1024,
   sellersPerBatchGet: 100,
   idempotencyKeysPerSeller: 10_000,
   /** Of lists in one answer of batch-get; the 48 sellers of a page of search rarely have as much. */

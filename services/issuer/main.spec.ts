@@ -7,7 +7,7 @@ import type { Config } from '#platform/config.ts';
 import { USUAL_LIMITS } from '#platform/http-server.ts';
 import { Releases } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { freePort } from '../local-stack/ports.ts';
 import { role } from './main.ts';
 

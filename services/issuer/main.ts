@@ -5,7 +5,7 @@ import { port, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { drain, listen } from '#platform/listen.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { AUDIENCE, type Issuer, openIssuer } from './issuer.ts';
 import { issuerRoutes, refuse } from './routes.ts';
 

@@ -1,5 +1,5 @@
 import type { Caller } from '#contracts/callers.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import { credentialOf } from '../auth/caller-credential.ts';
 
 /** The key of a source that tests start, and by what its pages say who they are. */
 export const CALLER_KEY = 'only-for-tests-and-measurements-0123456789';

@@ -12,7 +12,7 @@ import {
 import type { Delivery } from '#contracts/delivery.ts';
 import type { PageName, ServedPage } from '#contracts/pages.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import { credentialOf } from '../auth/caller-credential.ts';
 import type { Users } from '../migrate/grants.ts';
 import { namesOf } from './database-users.ts';
 

@@ -11,7 +11,7 @@ import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
 import { viewScopes } from './view-scopes.ts';
 

@@ -11,7 +11,7 @@ import { countPartitions, ensureTopic } from '#platform/kafka/topics.ts';
 import type { Log } from '#platform/log.ts';
 import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { grantUsers, type Users } from './grants.ts';
 import { USER_SETTINGS, usersIn } from './user-settings.ts';
 import { viewScopes } from './view-scopes.ts';

@@ -4,7 +4,7 @@ import { PORTS } from '#cdk8s/platform.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { openOperatorMetrics } from './metrics.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
 import { bringDefinitions } from './reconcilers/platform/definitions.ts';

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { openOperatorMetrics } from './metrics.ts';
 
 const KINDS = ['TopClients', 'PageView'];

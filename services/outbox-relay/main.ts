@@ -8,8 +8,8 @@ import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { countPartitions } from '#platform/kafka/topics.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { connect, openPool } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
+import { defineRole } from '#role/role.ts';
 import { writeToEveryPartition } from '../top-clients/adapters/postgres/idle-partitions.ts';
 import {
   countWaiting,

@@ -5,7 +5,6 @@ import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import {
   boolean,
   ConfigError,
@@ -23,9 +22,10 @@ import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
 import { openPool, UnfitDatabase } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
+import { defineRole } from '#role/role.ts';
+import { callerCredential, secretText } from '../auth/caller-credential.ts';
 import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
 import { openIdentity } from '../auth/verifier.ts';
 import { openCallerIdentity } from '../source-client/caller-identity.ts';

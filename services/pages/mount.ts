@@ -2,8 +2,8 @@ import type { Request, RequestHandler, Response, Router } from 'express';
 import type { ProblemType } from '#contracts/problems.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { Site } from './layout.ts';
 
 /**

@@ -1,7 +1,7 @@
 import { afterEach, expect, test } from '@jest/globals';
+import { openMetrics } from '#role/metrics.ts';
 import { serveHealth } from './health.ts';
 import { silentLog } from './log.ts';
-import { openMetrics } from './metrics.ts';
 
 const SOMEWHERE = { healthPort: 0, healthHost: '127.0.0.1' };
 

@@ -1,14 +1,20 @@
-import { type Handler, openHttpServer, type ServerLimits, USUAL_LIMITS } from './http-server.ts';
+import type { Registry } from 'prom-client';
+import {
+  type Handler,
+  type HttpServerMetrics,
+  openHttpServer,
+  type ServerLimits,
+  USUAL_LIMITS,
+} from './http-server.ts';
 import { drain, listen } from './listen.ts';
 import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
 
 export interface Health {
   /** Names what keeps the role from serving; null when nothing does. */
   notReadyBecause: () => string | null;
   /** Names what can only be cured by a restart; null when nothing does. */
   notLiveBecause?: () => string | null;
-  metrics: Metrics;
+  metrics: HttpServerMetrics & { readonly registry: Registry };
   log: Log;
 }
 

@@ -2,12 +2,11 @@ import { once } from 'node:events';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import { type AddressInfo, connect, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
-import { LIMITS } from '#contracts/client.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { openHttpServer, type ServerLimits, type ServerOptions, USUAL_LIMITS } from './http-server.ts';
 import { drain, listen } from './listen.ts';
 import { silentLog } from './log.ts';
-import { openMetrics } from './metrics.ts';
-import { bodyOf } from './request-body.ts';
+import { bodyOf, MOST_BODY_BYTES } from './request-body.ts';
 
 const open: Array<{ close(): unknown }> = [];
 afterEach(async () => {
@@ -149,7 +148,7 @@ describe('a body', () => {
   ])('that is too large, %s, is told so and not kept', async (_, sent) => {
     const { port, served } = await serve();
     const caller = await call(port);
-    caller.socket.write(`POST /kept HTTP/1.1\r\nHost: x\r\n${sent('x'.repeat(LIMITS.bodyBytes + 1))}`);
+    caller.socket.write(`POST /kept HTTP/1.1\r\nHost: x\r\n${sent('x'.repeat(MOST_BODY_BYTES + 1))}`);
     await until(() => served.length === 1);
     const [req, res] = served[0]!;
     expect(bodyOf(req)).toBe('too large');
@@ -371,7 +370,7 @@ test('bodies that were sent ahead are bounded by the bytes of one', async () => 
   const socket = connect(port, '127.0.0.1');
   open.push({ close: () => socket.destroy() });
   socket.on('error', () => {});
-  const half = LIMITS.bodyBytes / 2;
+  const half = MOST_BODY_BYTES / 2;
   const one = `POST /slow HTTP/1.1\r\nhost: a\r\ncontent-length: ${half}\r\n\r\n${'a'.repeat(half)}`;
   socket.write(one.repeat(4));
   await once(socket, 'close');

@@ -11,15 +11,14 @@ import {
 } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { Counter, Gauge } from 'prom-client';
 import { z } from 'zod';
-import { LIMITS } from '#contracts/client.ts';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, type ProblemType, problem } from '#contracts/problems.ts';
 import { clientAt, plainAddress } from './client-address.ts';
 import { type Config, integer, setting } from './config.ts';
 import { ANY_ADDRESS } from './listen.ts';
 import type { Log } from './log.ts';
-import type { Metrics } from './metrics.ts';
-import { bodyOf, whenComplete } from './request-body.ts';
+import { bodyOf, MOST_BODY_BYTES, whenComplete } from './request-body.ts';
 import { resetConnection } from './sockets.ts';
 
 /** The settings of a role that serves users' traffic. */
@@ -73,13 +72,21 @@ export const USUAL_LIMITS = Object.fromEntries(
   Object.entries(SERVER_SETTINGS).map(([name, { schema }]) => [name, schema.parse(undefined)]),
 ) as unknown as ServerLimits;
 
+/** What a server measures, by the names under which a catalogue has it. */
+export interface HttpServerMetrics {
+  counter(
+    name: 'topclients_http_connections_ended_total' | 'topclients_http_requests_refused_total',
+  ): Counter<'port' | 'why'>;
+  gauge(name: 'topclients_http_connections' | 'topclients_http_unsent_bytes'): Gauge<'port'>;
+}
+
 export type Handler = (req: IncomingMessage, res: ServerResponse) => void;
 
 export interface ServerOptions {
   /** Which port of the process it is, for metrics. */
   readonly port: 'http' | 'health';
   readonly limits: ServerLimits;
-  readonly metrics: Metrics;
+  readonly metrics: HttpServerMetrics;
   readonly log: Log;
   /** How long an idle connection is kept, in ms; longer than callers keep it, so that we close none about to be used. */
   readonly keepAliveMs?: number;
@@ -136,7 +143,7 @@ const ENDED = {
 } as const;
 type Ended = keyof typeof ENDED;
 
-function measures(metrics: Metrics, port: ServerOptions['port']) {
+function measures(metrics: HttpServerMetrics, port: ServerOptions['port']) {
   const ended = metrics.counter('topclients_http_connections_ended_total');
   const refused = metrics.counter('topclients_http_requests_refused_total');
   const counted = {
@@ -158,7 +165,7 @@ const bytesOf = (req: IncomingMessage): number => {
 };
 /** Bodies that wait behind a request have the size of one, all together. */
 const hasRoom = (behind: readonly Request[], req: IncomingMessage): boolean =>
-  behind.reduce((sum, [one]) => sum + bytesOf(one), bytesOf(req)) <= LIMITS.bodyBytes;
+  behind.reduce((sum, [one]) => sum + bytesOf(one), bytesOf(req)) <= MOST_BODY_BYTES;
 
 const byName = <N extends string, T>(names: readonly N[], make: (name: N) => T): Readonly<Record<N, T>> =>
   Object.fromEntries(names.map((name) => [name, make(name)])) as Record<N, T>;

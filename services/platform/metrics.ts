@@ -1,47 +1,65 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { type LabelsOf, METRICS, type MetricName, type MetricOfType } from '#contracts/metrics.ts';
+
+/** What opening a metric needs to know of it. */
+interface MetricDefinition {
+  readonly type: 'counter' | 'gauge' | 'histogram';
+  readonly help: string;
+  readonly labels: readonly string[];
+  /** Upper edges of a histogram. */
+  readonly buckets?: readonly number[];
+}
+/** All metrics that a process may have, by name. */
+export type Catalogue = Readonly<Record<string, MetricDefinition>>;
+
+type NameOf<C extends Catalogue, T extends MetricDefinition['type']> = {
+  [N in keyof C]: C[N]['type'] extends T ? N : never;
+}[keyof C];
+type LabelOf<C extends Catalogue, N extends keyof C> = C[N]['labels'][number];
 
 /**
- * The metrics of one process: only what the catalogue names, each with the labels it names there.
+ * The metrics of one process: only what its catalogue names, each with the labels it names there.
  * A labelled series appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. Asked for again, a
  * counter or gauge is the one that is there: each server of a process counts in the same.
  */
-export interface Metrics {
+export interface MetricsOf<C extends Catalogue> {
   readonly registry: Registry;
-  counter<N extends MetricOfType<'counter'>>(name: N): Counter<LabelsOf<N>>;
+  counter<N extends NameOf<C, 'counter'>>(name: N): Counter<LabelOf<C, N>>;
   /** @param collect called at every scrape, to set what is only worth knowing then */
-  gauge<N extends MetricOfType<'gauge'>>(
+  gauge<N extends NameOf<C, 'gauge'>>(
     name: N,
-    collect?: (gauge: Gauge<LabelsOf<N>>) => void,
-  ): Gauge<LabelsOf<N>>;
-  histogram<N extends MetricOfType<'histogram'>>(name: N): Histogram<LabelsOf<N>>;
+    collect?: (gauge: Gauge<LabelOf<C, N>>) => void,
+  ): Gauge<LabelOf<C, N>>;
+  histogram<N extends NameOf<C, 'histogram'>>(name: N): Histogram<LabelOf<C, N>>;
 }
 
-export function openMetrics(options: { processMetrics?: boolean } = {}): Metrics {
+/** @param processMetrics whether Node's own measurements are among them; they are unless told otherwise */
+export function openCatalogue<const C extends Catalogue>(
+  catalogue: C,
+  { processMetrics = true }: { readonly processMetrics?: boolean } = {},
+): MetricsOf<C> {
   const registry = new Registry();
-  if (options.processMetrics ?? true) collectDefaultMetrics({ register: registry });
-  const common = (name: MetricName) => ({
-    name,
-    help: METRICS[name].help,
-    labelNames: [...METRICS[name].labels],
-    registers: [registry],
-  });
+  if (processMetrics) collectDefaultMetrics({ register: registry });
+  const common = (name: string) => {
+    const { help, labels } = catalogue[name]!;
+    return { name, help, labelNames: [...labels], registers: [registry] };
+  };
   return {
     registry,
-    counter: (name) => (registry.getSingleMetric(name) ?? new Counter(common(name))) as never,
+    counter: (name) => (registry.getSingleMetric(String(name)) ?? new Counter(common(String(name)))) as never,
     gauge: (name, collect) => {
-      const there = registry.getSingleMetric(name);
+      const there = registry.getSingleMetric(String(name));
       if (there && !collect) return there as never;
       const gauge: Gauge = new Gauge({
-        ...common(name),
+        ...common(String(name)),
         ...(collect ? { collect: () => collect(gauge as never) } : {}),
       });
       return gauge as never;
     },
-    histogram: (name) => {
-      const definition = METRICS[name] as { buckets?: readonly number[] };
-      return new Histogram({ ...common(name), buckets: [...(definition.buckets ?? [])] }) as never;
-    },
+    histogram: (name) =>
+      new Histogram({
+        ...common(String(name)),
+        buckets: [...(catalogue[String(name)]!.buckets ?? [])],
+      }) as never,
   };
 }
 

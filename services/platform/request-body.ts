@@ -1,11 +1,13 @@
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'node:querystring';
-import { LIMITS } from '#contracts/client.ts';
+
+/** Of a body, a form's as well as JSON's: the largest list of a seller has half of it. */
+export const MOST_BODY_BYTES = 32 * 1024;
 
 const NO_BODY: Buffer = Buffer.alloc(0);
 const bodies = new WeakMap<IncomingMessage, Buffer | 'too large'>();
 
-/** The body of a request that is handled: all of it, or that it is larger than `LIMITS.bodyBytes`. */
+/** The body of a request that is handled: all of it, or that it is larger than {@link MOST_BODY_BYTES}. */
 export const bodyOf = (req: IncomingMessage): Buffer | 'too large' => bodies.get(req) ?? NO_BODY;
 
 /** Fields of a form at most, as many as any of ours has several times over. */
@@ -37,7 +39,7 @@ export function whenComplete(req: IncomingMessage, then: () => void): void {
     then();
     return;
   }
-  if (Number(req.headers['content-length'] ?? 0) > LIMITS.bodyBytes) {
+  if (Number(req.headers['content-length'] ?? 0) > MOST_BODY_BYTES) {
     bodies.set(req, 'too large');
     req.resume();
     then();
@@ -47,8 +49,8 @@ export function whenComplete(req: IncomingMessage, then: () => void): void {
   let body: Buffer = Buffer.allocUnsafe(1024);
   let size = 0;
   req.on('data', (piece: Buffer) => {
-    if (size > LIMITS.bodyBytes) return;
-    if (size + piece.length > LIMITS.bodyBytes) {
+    if (size > MOST_BODY_BYTES) return;
+    if (size + piece.length > MOST_BODY_BYTES) {
       size = Number.POSITIVE_INFINITY;
       body = NO_BODY;
       bodies.set(req, 'too large');
@@ -64,7 +66,7 @@ export function whenComplete(req: IncomingMessage, then: () => void): void {
     size += piece.length;
   });
   req.once('end', () => {
-    if (size > LIMITS.bodyBytes) return;
+    if (size > MOST_BODY_BYTES) return;
     bodies.set(req, body.subarray(0, size));
     then();
   });

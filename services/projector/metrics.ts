@@ -1,4 +1,5 @@
-import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
+import { seriesFromZero } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
 import type { OwnedState } from './membership.ts';
 import type { Retried } from './parked.ts';

@@ -3,7 +3,7 @@ import { type Projection, viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { type Retried, retryParked } from './parked.ts';
 
 interface RedriveReport {

@@ -9,7 +9,7 @@ import { countPartitions, growTopic } from '#platform/kafka/topics.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, isUnavailable, type Queryable, UnfitDatabase } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { type GrowingTopic, growPartitions } from './growth.ts';
 import { beginRun, finishRun, type RunOptions } from './run.ts';
 

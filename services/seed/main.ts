@@ -2,7 +2,7 @@ import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
 import { openPool } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { seed } from './seed.ts';
 
 const database = (page: string, what: string) =>

@@ -2,7 +2,7 @@ import { expect, test } from '@jest/globals';
 import type { Client, NewClient } from '#contracts/client.ts';
 import { problem } from '#contracts/problems.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import type { SourceAnswer } from '../source-client/answer.ts';
 import type { SourceApi, WriteTerms, Written } from '../source-client/source-api.ts';
 import type { ChangeLog, LoggedChange } from './change-log.ts';

@@ -1,10 +1,10 @@
 import type { Response, Router } from 'express';
-import { LIMITS } from '#contracts/client.ts';
 import { HEADERS } from '#contracts/delivery.ts';
 import type { PageContext } from '#pages/mount.ts';
-import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
+import { seriesFromZero } from '#platform/metrics.ts';
 import type { Queryable } from '#platform/postgres.ts';
-import { formOf } from '#platform/request-body.ts';
+import { formOf, MOST_BODY_BYTES } from '#platform/request-body.ts';
+import type { Metrics } from '#role/metrics.ts';
 import { openAccess } from './access.ts';
 import { openAnswers } from './answers.ts';
 import { serveAsset } from './assets.ts';
@@ -57,7 +57,7 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
       // Empty when the form came in another media type; the routes then find it incomplete.
       req.body = formOf(req);
       if (req.body !== null) next();
-      else refuse(req, res, 'body-too-large', `A form may have ${LIMITS.bodyBytes} bytes: shorten it.`);
+      else refuse(req, res, 'body-too-large', `A form may have ${MOST_BODY_BYTES} bytes: shorten it.`);
     },
   );
   addSignInRoutes(router, signIn, cookie, answers);

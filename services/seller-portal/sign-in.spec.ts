@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { SignJWT } from 'jose';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { identityConfig } from '../auth/testing/identity.ts';
 import { type Identity, openIdentity } from '../auth/verifier.ts';
 import { startIssuer, type TestIssuer } from '../local-stack/issuer.ts';

@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { SellerId } from '#contracts/client.ts';
-import { callerCredential, secretText } from '#platform/caller-credential.ts';
 import { milliseconds, setting, url } from '#platform/config.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
+import { callerCredential, secretText } from '../auth/caller-credential.ts';
 import { openMarketplace } from './marketplace.ts';
 import { smoke } from './smoke.ts';
 

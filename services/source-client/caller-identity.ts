@@ -1,6 +1,6 @@
 import { CALLER_HEADER, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 
 /** By what a page tells the source of truth who it is, and what the source makes of it. */
 export interface CallerIdentity {

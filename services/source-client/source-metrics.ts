@@ -1,4 +1,5 @@
-import { type Metrics, seriesFromZero } from '#platform/metrics.ts';
+import { seriesFromZero } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { SourceOutcome } from './answer.ts';
 import type { Observer } from './transport.ts';
 

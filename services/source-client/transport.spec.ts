@@ -3,7 +3,7 @@ import { afterEach, expect, test } from '@jest/globals';
 import { problem } from '#contracts/problems.ts';
 import { drain, listen } from '#platform/listen.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import type { SourceAnswer } from './answer.ts';
 import { plainIdentity } from './caller-identity.ts';
 import { observePage } from './source-metrics.ts';

@@ -1,4 +1,3 @@
-import { callerKeys, secretText } from '#platform/caller-credential.ts';
 import { databaseUrl, integer, milliseconds, port, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -6,9 +5,10 @@ import { SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause, within } from '#platform/lifecycle.ts';
 import { drain, listen } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
+import { defineRole } from '#role/role.ts';
+import { callerKeys, secretText } from '../auth/caller-credential.ts';
 import { IDENTITY_SETTINGS } from '../auth/settings.ts';
 import { openIdentity } from '../auth/verifier.ts';
 import { openCallers } from './adapters/http/callers.ts';

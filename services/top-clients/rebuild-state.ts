@@ -1,7 +1,7 @@
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { connect } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { postgresStateRepair } from './adapters/postgres/state-repair.ts';
 import { rebuildState } from './app/index.ts';
 

@@ -11,7 +11,7 @@ import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { postgresSource } from '../top-clients/adapters/postgres/audit-source.ts';
 import { compareView } from './compare-view.ts';
 import { openKafkaTopic } from './kafka-topic.ts';

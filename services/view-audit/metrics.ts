@@ -1,4 +1,4 @@
-import type { Metrics } from '#platform/metrics.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { WatchObserver } from './watch.ts';
 import type { CanaryObserver } from './watch-canary.ts';
 

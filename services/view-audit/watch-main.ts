@@ -11,7 +11,7 @@ import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
 import { connect } from '#platform/postgres.ts';
-import { defineRole } from '#platform/role.ts';
+import { defineRole } from '#role/role.ts';
 import { postgresSource } from '../top-clients/adapters/postgres/audit-source.ts';
 import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
 import { postgresRepairs } from '../top-clients/adapters/postgres/repairs.ts';

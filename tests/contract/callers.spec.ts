@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { CALLERS, type Caller } from '#contracts/callers.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
 import { silentLog } from '#platform/log.ts';
-import { openMetrics } from '#platform/metrics.ts';
 import { NO_SPAN } from '#platform/span.ts';
+import { openMetrics } from '#role/metrics.ts';
+import { credentialOf } from '../../services/auth/caller-credential.ts';
 import { CALLER_KEY, credential } from '../../services/local-stack/callers.ts';
 import { openMarketplace } from '../../services/smoke/marketplace.ts';
 import { type CallerIdentity, openCallerIdentity } from '../../services/source-client/caller-identity.ts';

@@ -16,6 +16,7 @@ import {
   type ProblemType,
 } from '../../services/contracts/problems.ts';
 import { credential } from '../../services/local-stack/callers.ts';
+import { MOST_BODY_BYTES } from '../../services/platform/request-body.ts';
 import { type CallAnswer, type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 let bench: SourceBench;
@@ -979,7 +980,7 @@ describe('malformed requests', () => {
     expectProblem(answer, 'unsupported-media-type');
   });
 
-  test.each([LIMITS.bodyBytes + 1, 900_000, 20_000_000])('a body of %d bytes is refused', async (bytes) => {
+  test.each([MOST_BODY_BYTES + 1, 900_000, 20_000_000])('a body of %d bytes is refused', async (bytes) => {
     const body = JSON.stringify({ name: 'x'.repeat(bytes - 11) });
     expectProblem(await source.call('POST', clientsOf(1), { as: 1, body }), 'body-too-large');
     expectProblem(await source.call('POST', '/v1/top-clients/batch-get', { body }), 'body-too-large');
@@ -987,7 +988,7 @@ describe('malformed requests', () => {
 
   test('a body of exactly the limit is read', async () => {
     const seller = newSeller();
-    const body = '{"name":"A"}'.padEnd(LIMITS.bodyBytes);
+    const body = '{"name":"A"}'.padEnd(MOST_BODY_BYTES);
     expect((await source.call('POST', clientsOf(seller), { as: seller, body })).status).toBe(201);
   });
 

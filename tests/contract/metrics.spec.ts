@@ -1,7 +1,7 @@
 /** Every metric of the catalogue comes from the role that owns it and from no other, and starts with its series. */
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { METRICS, type MetricName } from '#contracts/metrics.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { openOperatorMetrics } from '../../services/operator/metrics.ts';
 import { openWatchMetrics } from '../../services/view-audit/metrics.ts';

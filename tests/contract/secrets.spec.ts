@@ -9,7 +9,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ConfigError, readConfig } from '#platform/config.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool } from '#platform/postgres.ts';
-import type { Role } from '#platform/role.ts';
+import type { Role } from '#role/role.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
 import {

@@ -53,13 +53,13 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'pages-know-no-service',
     'A page is served, projected and migrated by others; it knows none of them.',
     { path: '^services/pages/', pathNot: SPECS },
-    { path: '^services/(?!pages/|contracts/|platform/)' },
+    { path: '^services/(?!pages/|contracts/|platform/|role/)' },
   ),
   rule(
     'portal-knows-no-page-server',
     'The portal is an application of its own: it meets the source by its client, and pages by their parts.',
     { path: '^services/seller-portal/', pathNot: SPECS },
-    { path: '^services/(?!seller-portal/|pages/|auth/|source-client/|contracts/|platform/)' },
+    { path: '^services/(?!seller-portal/|pages/|auth/|source-client/|contracts/|platform/|role/)' },
   ),
   rule(
     'app-knows-no-adapter',
@@ -69,9 +69,9 @@ export const RULES: IRegularForbiddenRuleType[] = [
   ),
   rule(
     'platform-has-no-domain-words',
-    'Platform serves every room and may only know the contracts.',
+    'Platform serves every room: of the contracts it knows how a refusal looks and how spans are called, and no more.',
     { path: '^services/platform/', pathNot: SPECS },
-    { path: '^services/(?!platform/|contracts/)' },
+    { path: '^services/(?!platform/|contracts/(problems|traces)\\.ts$)' },
   ),
   rule(
     'services-do-not-reach-into-each-other',
@@ -102,7 +102,7 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'How the operator works with the API server does not depend on what it makes there.',
     { path: '^services/operator/runtime/', pathNot: SPECS },
     {
-      path: '^(services/(?!operator/runtime/|platform/)|cdk8s/(?!(kube-object|constructs/fingerprint)\\.ts$))',
+      path: '^(services/(?!operator/runtime/|platform/|role/)|cdk8s/(?!(kube-object|constructs/fingerprint)\\.ts$))',
     },
   ),
   rule(
@@ -121,13 +121,13 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'auth-knows-no-service',
     'The same judge serves every role, so it knows none of them.',
     { path: '^services/auth/', pathNot: SPECS },
-    { path: '^services/(?!auth/|contracts/|platform/)' },
+    { path: '^services/(?!auth/|contracts/|platform/|role/)' },
   ),
   rule(
     'source-client-knows-no-service',
     'Whoever calls the source of truth brings what he needs: the client knows the contract, and no page.',
     { path: '^services/source-client/', pathNot: SPECS },
-    { path: '^services/(?!source-client/|contracts/|platform/)' },
+    { path: '^services/(?!source-client/|contracts/|platform/|role/)' },
   ),
   rule(
     'one-client-of-the-source',

@@ -1,7 +1,7 @@
 import { expect, jest, test } from '@jest/globals';
+import { openMetrics } from '#role/metrics.ts';
 import type { Log } from '../log.ts';
 import { silentLog } from '../log.ts';
-import { openMetrics } from '../metrics.ts';
 import { openKafka } from './client.ts';
 import { decodeFetchedBatch, installKafkaCodecs } from './install.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';

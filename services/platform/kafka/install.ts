@@ -1,5 +1,5 @@
+import type { Counter, Gauge } from 'prom-client';
 import type { Log } from '../log.ts';
-import type { Metrics } from '../metrics.ts';
 import { decodeBatch, type OpenedBatch, UndecodableBatch } from './batch-decoder.ts';
 import { connectWholly } from './broker-connect.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
@@ -25,6 +25,12 @@ export interface InstalledCodecs {
   readonly used: { readonly produceRequests: number; readonly batches: number };
 }
 
+/** What is measured here, by the names under which a catalogue has it. */
+export interface KafkaMetrics {
+  counter(name: 'topclients_kafka_undecodable_batches_total'): Counter<'codec'>;
+  gauge(name: 'topclients_kafka_codec_installed'): Gauge<'codec'>;
+}
+
 const used = { produceRequests: 0, batches: 0 };
 let wasCalled = false;
 let codecsInPlace: Readonly<Partial<Record<Compression, Codec>>> = {};
@@ -43,7 +49,7 @@ let tell: (batch: UndecodableBatch) => void = () => {};
  */
 export function installKafkaCodecs(
   log: Log,
-  metrics?: Metrics,
+  metrics?: KafkaMetrics,
   library: Library = loadedKafkajs(),
 ): InstalledCodecs {
   const inPlace = new Map<KafkaCodec, boolean>();
@@ -133,7 +139,7 @@ function register(library: Library, number: number, codec: Codec): void {
 const SAY_AGAIN_MS = 60_000;
 
 /** A batch that cannot be read is met at every fetch: it is counted each time, and said once a minute. */
-function tellOf(log: Log, metrics: Metrics | undefined): (batch: UndecodableBatch) => void {
+function tellOf(log: Log, metrics: KafkaMetrics | undefined): (batch: UndecodableBatch) => void {
   const counter = metrics?.counter('topclients_kafka_undecodable_batches_total');
   for (const codec of ['none', ...Object.values(COMPRESSION), 'unknown']) counter?.inc({ codec }, 0);
   const said = new Map<string, { readonly offset: number; readonly at: number }>();

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { openRelayMetrics } from '../../../outbox-relay/metrics.ts';
 import { readLayout } from './layout.ts';
 

@@ -7,7 +7,7 @@ import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { DATABASES, names, type Platform } from '#cdk8s/platform.ts';
 import { CALLERS } from '#contracts/callers.ts';
 import { DATABASE_USERS, usersOf } from '#contracts/database-users.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import { credentialOf } from '../../../auth/caller-credential.ts';
 import { MANAGED_BY } from '../../runtime/apply.ts';
 import type { OwnerReference, StoredObject } from '../../runtime/kube.ts';
 import { OPERATOR } from '../kinds.ts';

@@ -1,7 +1,7 @@
 import { createServer } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { listen } from '#platform/listen.ts';
-import { openMetrics } from '#platform/metrics.ts';
+import { openMetrics } from '#role/metrics.ts';
 import { lagByPartition, type ReadMetrics, readLag, readOverHttp } from './lag.ts';
 
 const exported = async (records: Readonly<Record<number, number>>) => {

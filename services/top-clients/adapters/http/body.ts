@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { z } from 'zod';
-import { LIMITS } from '#contracts/client.ts';
-import { bodyOf } from '#platform/request-body.ts';
+import { bodyOf, MOST_BODY_BYTES } from '#platform/request-body.ts';
 import { Refusal } from './refusal.ts';
 
 /**
@@ -12,7 +11,7 @@ import { Refusal } from './refusal.ts';
 export function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Buffer {
   const body = bodyOf(req);
   if (body === 'too large') {
-    throw new Refusal('body-too-large', `send at most ${LIMITS.bodyBytes} bytes`);
+    throw new Refusal('body-too-large', `send at most ${MOST_BODY_BYTES} bytes`);
   }
   const [mediaType, ...parameters] = (req.headers['content-type'] ?? '').toLowerCase().split(';');
   const charset = parameters.map((one) => one.trim()).find((one) => one.startsWith('charset='));

@@ -1,7 +1,7 @@
 import { timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { CALLER_HEADER, CALLERS, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
-import { credentialOf } from '#platform/caller-credential.ts';
+import { credentialOf } from '../../../auth/caller-credential.ts';
 
 export const CALLER_FIELD = CALLER_HEADER.toLowerCase();
 

@@ -17,9 +17,9 @@ import { CALLER_HEADER, type Caller } from '#contracts/callers.ts';
 import { CANARY_SELLER } from '#contracts/canary.ts';
 import { ClientPatch, LIMITS, NewClient } from '#contracts/client.ts';
 import { ErasureId } from '#contracts/erasures.ts';
-import type { Metrics } from '#platform/metrics.ts';
 import type { Tracing } from '#platform/span.ts';
 import { newTraceparent } from '#platform/traceparent.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { TokenVerifier } from '../../../auth/verifier.ts';
 import {
   addClient,

@@ -4,8 +4,8 @@ import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.t
 import { LABELS } from '#contracts/metrics.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { type Log, seldom } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
 import { openHiddenProxies } from '#platform/trusted-proxies.ts';
+import type { Metrics } from '#role/metrics.ts';
 import type { TokenVerifier } from '../../../auth/verifier.ts';
 import { verdictOf } from './authentication.ts';
 import { CALLER_FIELD, type Callers } from './callers.ts';

@@ -3,8 +3,8 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import { LABELS } from '#contracts/metrics.ts';
 import { SPAN } from '#contracts/traces.ts';
 import type { Log } from '#platform/log.ts';
-import type { Metrics } from '#platform/metrics.ts';
 import type { Span, Tracing } from '#platform/span.ts';
+import type { Metrics } from '#role/metrics.ts';
 
 /** What is remembered of a request until it is answered. */
 export interface Observed {

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
+import { ConfigError } from '#platform/config.ts';
 import { callerCredential, callerKeys, credentialOf } from './caller-credential.ts';
-import { ConfigError } from './config.ts';
 
 const KEY = 'an-example-of-a-key-0123456789abcdef';
 

@@ -8,10 +8,10 @@ import {
   readConfig,
   type Setting,
   setting,
-} from './config.ts';
-import { type Releases, runRole } from './lifecycle.ts';
-import { ANY_ADDRESS } from './listen.ts';
-import { type Log, openLog, withoutPasswords } from './log.ts';
+} from '#platform/config.ts';
+import { type Releases, runRole } from '#platform/lifecycle.ts';
+import { ANY_ADDRESS } from '#platform/listen.ts';
+import { type Log, openLog, withoutPasswords } from '#platform/log.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 
 const COMMON = {

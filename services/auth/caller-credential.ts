@@ -1,7 +1,7 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
 import { CALLERS, type Caller } from '#contracts/callers.ts';
-import { ConfigError } from './config.ts';
+import { ConfigError } from '#platform/config.ts';
 
 /** As `openssl rand -base64 32` makes it; a shorter key could be guessed. */
 const SHORTEST_KEY = 32;
