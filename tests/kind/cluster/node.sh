@@ -44,9 +44,10 @@ cgroup_roots() {
   fi
 }
 
-# A kubelet wants the group that it works under to be there.
+# A kubelet wants the group that it works under to be there. The group weighs what that of all pods does at the top of
+# another machine: by default it would weigh one core, and pods starve beside the control plane while many start.
 cgroups_up() {
-  local root controller
+  local root controller shares=$((1024 * $(nproc)))
   for root in $(cgroup_roots); do
     # The newer kind hands controllers down only when it is told to.
     if [ -e "$root/cgroup.controllers" ]; then
@@ -56,6 +57,8 @@ cgroups_up() {
       done
     fi
     mkdir -p "$root/$CGROUP"
+    [ ! -e "$root/$CGROUP/cpu.shares" ] || echo $shares >"$root/$CGROUP/cpu.shares"
+    [ ! -e "$root/$CGROUP/cpu.weight" ] || echo $((1 + (shares - 2) * 9999 / 262142)) >"$root/$CGROUP/cpu.weight"
   done
 }
 
