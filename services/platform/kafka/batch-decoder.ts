@@ -42,61 +42,83 @@ export interface OpenedBatch {
 
 // Base offset and length; and all that stands before the records.
 const BATCH_FRAME = 8 + 4;
-const BATCH_HEAD = 61;
+export const BATCH_HEAD = 61;
+/** Bits of a batch's attributes. */
+const ATTRIBUTE = { compression: 0x07, stampedByBroker: 0x08, transactional: 0x10, control: 0x20 };
+
+/** What stands before the records of a batch of format 2; of another format only `size` and `format` say something. */
+export interface BatchHead {
+  /** Of the whole batch, in bytes. */
+  readonly size: number;
+  readonly format: number;
+  readonly checksum: number;
+  /** Kafka's number of the compression; 0 for none. */
+  readonly compression: number;
+  readonly codec: UndecodableBatch['codec'];
+  readonly isTransactional: boolean;
+  readonly isControl: boolean;
+  readonly firstOffset: bigint;
+  readonly lastOffset: bigint;
+  readonly producerId: bigint;
+  /** Of records. */
+  readonly count: number;
+  readonly context: BatchContext;
+}
+
+/** @param at where the batch begins; at least {@link BATCH_HEAD} bytes follow */
+export function readHead(bytes: Buffer, at: number): BatchHead {
+  const firstOffset = bytes.readBigInt64BE(at);
+  const attributes = bytes.readInt16BE(at + 21);
+  const compression = attributes & ATTRIBUTE.compression;
+  return {
+    size: BATCH_FRAME + bytes.readInt32BE(at + 8),
+    format: bytes.readInt8(at + 16),
+    checksum: bytes.readUInt32BE(at + 17),
+    compression,
+    codec:
+      compression === 0 ? 'none' : ((COMPRESSION as Record<number, Compression>)[compression] ?? 'unknown'),
+    isTransactional: (attributes & ATTRIBUTE.transactional) !== 0,
+    isControl: (attributes & ATTRIBUTE.control) !== 0,
+    firstOffset,
+    lastOffset: firstOffset + BigInt(bytes.readInt32BE(at + 23)),
+    producerId: bytes.readBigInt64BE(at + 43),
+    count: bytes.readInt32BE(at + 57),
+    context: {
+      firstOffset: String(firstOffset),
+      firstTimestamp: String(bytes.readBigInt64BE(at + 27)),
+      maxTimestamp: String(bytes.readBigInt64BE(at + 35)),
+      timestampType: (attributes & ATTRIBUTE.stampedByBroker) === 0 ? 0 : 1,
+    },
+  };
+}
 
 /**
- * The records of one batch of format 2.
+ * The records of one whole batch.
  * @param batch its bytes, from its first offset on; what stands behind it is not looked at
+ * @param head what {@link readHead} found there
  * @throws UndecodableBatch
  */
 export async function decodeBatch(
   batch: Buffer,
+  head: BatchHead,
   where: { readonly topic: string; readonly partition: number },
   codecs: Readonly<Partial<Record<Compression, Codec>>>,
 ): Promise<OpenedBatch> {
-  if (batch.length < BATCH_HEAD) {
-    const offset = batch.length < 8 ? 0 : Number(batch.readBigInt64BE(0));
-    const cause = new RangeError(`it says that it is ${batch.length} bytes long`);
-    throw new UndecodableBatch({ ...where, offset, lastOffset: offset, codec: 'unknown' }, cause);
-  }
-  const { size, checksum, number, codec, context, count, lastOffset } = readHead(batch);
+  const { size, codec, count, context } = head;
   try {
     if (size < BATCH_HEAD) throw new RangeError(`it says that it is ${size} bytes long`);
     if (codec === 'none') {
       return { records: readRecords(batch, BATCH_HEAD, size, count, context), unpacked: 0 };
     }
     const opener = codec === 'unknown' ? undefined : codecs[codec];
-    if (opener === undefined) throw new Error(`there is no codec for compression ${codec} (${number}) here`);
+    if (opener === undefined)
+      throw new Error(`there is no codec for compression ${codec} (${head.compression}) here`);
     // It keeps damaged bytes from what unpacks them.
-    if (crc32c(batch, 21, size) !== checksum) throw new Error('its checksum is wrong');
+    if (crc32c(batch, 21, size) !== head.checksum) throw new Error('its checksum is wrong');
     const opened = await opener.decompress(batch.subarray(BATCH_HEAD, size));
     return { records: readRecords(opened, 0, opened.length, count, context), unpacked: opened.length };
   } catch (err) {
-    throw new UndecodableBatch({ ...where, offset: Number(context.firstOffset), lastOffset, codec }, err);
+    const offsets = { offset: Number(head.firstOffset), lastOffset: Number(head.lastOffset) };
+    throw new UndecodableBatch({ ...where, ...offsets, codec }, err);
   }
-}
-
-const COMPRESSED_BY = 0x07;
-const STAMPED_BY_BROKER = 0x08;
-
-function readHead(batch: Buffer) {
-  const firstOffset = batch.readBigInt64BE(0);
-  const attributes = batch.readInt16BE(21);
-  const number = attributes & COMPRESSED_BY;
-  const codec: UndecodableBatch['codec'] =
-    number === 0 ? 'none' : ((COMPRESSION as Record<number, Compression>)[number] ?? 'unknown');
-  return {
-    size: BATCH_FRAME + batch.readInt32BE(8),
-    checksum: batch.readUInt32BE(17),
-    number,
-    codec,
-    lastOffset: Number(firstOffset) + batch.readInt32BE(23),
-    context: {
-      firstOffset: String(firstOffset),
-      firstTimestamp: String(batch.readBigInt64BE(27)),
-      maxTimestamp: String(batch.readBigInt64BE(35)),
-      timestampType: (attributes & STAMPED_BY_BROKER) > 0 ? 1 : 0,
-    } satisfies BatchContext,
-    count: batch.readInt32BE(57),
-  };
 }

@@ -163,6 +163,18 @@ test('what cannot be decoded keeps nothing from being read that comes before it'
   expect(String(answer.undecodable)).toMatch(/format 1/);
 });
 
+test.each([-12, 0, 20])(
+  'a batch that says it has %i bytes is not gone around for ever, aborted or not',
+  async (length) => {
+    const good = batch({ first: 0, last: 0, records: [[0, 'a']] });
+    const aborted = batch({ first: 1, last: 1, records: [[0, 'b']], producer: 7, transactional: true });
+    aborted.writeInt32BE(length, 8);
+    const answer = await decode(0, [good, aborted], [[7, 1]]);
+    expect(answer).toMatchObject({ values: ['0:a'], next: 1 });
+    expect(String(answer.undecodable)).toContain(`it says that it is ${length + 12} bytes long`);
+  },
+);
+
 test('no more than one batch of the largest size is unpacked beyond what an answer may hold', async () => {
   const each = LARGEST_BATCH_BYTES / 4;
   const compressed = (first: number) => {

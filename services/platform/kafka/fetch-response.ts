@@ -1,3 +1,4 @@
+import { BATCH_HEAD, readHead } from './batch-decoder.ts';
 import { LARGEST_BATCH_BYTES } from './compression.ts';
 import { decodeFetchedBatch } from './install.ts';
 import type { FetchedRecord } from './record-decoder.ts';
@@ -69,17 +70,6 @@ export async function decodeFetchResponse(
   return partitions;
 }
 
-const FRAME = {
-  length: 8,
-  magic: 16,
-  attributes: 21,
-  lastOffsetDelta: 23,
-  producerId: 43,
-  count: 57,
-  size: 61,
-};
-const ATTRIBUTE = { compression: 0x07, transactional: 0x10, control: 0x20 };
-
 async function readBatches(
   bytes: Buffer,
   where: { readonly topic: string; readonly partition: number },
@@ -93,35 +83,34 @@ async function readBatches(
   let next = asked;
   try {
     // The last one may be cut off where the answer was full.
-    for (let at = 0; at + FRAME.size <= bytes.length; ) {
-      const end = at + FRAME.length + 4 + bytes.readInt32BE(at + FRAME.length);
+    for (let at = 0; at + BATCH_HEAD <= bytes.length; ) {
+      const head = readHead(bytes, at);
+      const end = at + head.size;
       if (end > bytes.length) break;
-      const magic = bytes.readInt8(at + FRAME.magic);
-      if (magic !== 2) throw new Error(`the topic holds messages of format ${magic}; only format 2 is read`);
-      const first = bytes.readBigInt64BE(at);
-      const last = first + BigInt(bytes.readInt32BE(at + FRAME.lastOffsetDelta));
-      const attributes = bytes.readInt16BE(at + FRAME.attributes);
-      const producerId = bytes.readBigInt64BE(at + FRAME.producerId);
-      const isPacked = (attributes & ATTRIBUTE.compression) !== 0;
+      if (head.format !== 2) {
+        throw new Error(`the topic holds messages of format ${head.format}; only format 2 is read`);
+      }
       // Left for a later fetch, as one that was cut off.
-      if (isPacked && room.bytes <= 0) break;
+      if (head.compression !== 0 && room.bytes <= 0) break;
       const decode = async () => {
-        const { records: decoded, unpacked } = await decodeFetchedBatch(bytes.subarray(at, end), where);
+        const { records: decoded, unpacked } = await decodeFetchedBatch(bytes.subarray(at, end), head, where);
         room.bytes -= unpacked;
         return decoded;
       };
-      while (aborted.length > 0 && aborted[0]!.firstOffset <= last) aborting.add(aborted.shift()!.producerId);
-      if ((attributes & ATTRIBUTE.control) !== 0) {
-        if (bytes.readInt32BE(at + FRAME.count) > 0 && isAbort((await decode())[0]))
-          aborting.delete(producerId);
-      } else if ((attributes & ATTRIBUTE.transactional) === 0 || !aborting.has(producerId)) {
+      // It would lead nowhere, or back, where its records are passed over.
+      if (head.size < BATCH_HEAD) await decode();
+      while (aborted.length > 0 && aborted[0]!.firstOffset <= head.lastOffset)
+        aborting.add(aborted.shift()!.producerId);
+      if (head.isControl) {
+        if (head.count > 0 && isAbort((await decode())[0])) aborting.delete(head.producerId);
+      } else if (!head.isTransactional || !aborting.has(head.producerId)) {
         // A batch may begin before the offset that was asked for.
-        const beginsBefore = first < asked;
+        const beginsBefore = head.firstOffset < asked;
         for (const record of await decode()) {
           if (!beginsBefore || Number(record.offset) >= asked) records.push(record);
         }
       }
-      next = Math.max(next, Number(last) + 1);
+      next = Math.max(next, Number(head.lastOffset) + 1);
       at = end;
     }
     return { records, next };

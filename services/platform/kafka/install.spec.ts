@@ -2,6 +2,7 @@ import { expect, jest, test } from '@jest/globals';
 import { openMetrics } from '#role/metrics.ts';
 import type { Log } from '../log.ts';
 import { silentLog } from '../log.ts';
+import { readHead } from './batch-decoder.ts';
 import { openKafka } from './client.ts';
 import { decodeFetchedBatch, installKafkaCodecs } from './install.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
@@ -113,7 +114,9 @@ test('a batch that cannot be read is counted each time, and said once', async ()
   batch.writeInt32BE(49, 8);
   batch.writeInt16BE(7, 21);
   for (let time = 0; time < 3; time++) {
-    await expect(decodeFetchedBatch(batch, { topic: 't', partition: 4 })).rejects.toThrow(/cannot be read/);
+    await expect(decodeFetchedBatch(batch, readHead(batch, 0), { topic: 't', partition: 4 })).rejects.toThrow(
+      /cannot be read/,
+    );
   }
   expect(error.mock.calls).toEqual([
     [expect.objectContaining({ topic: 't', partition: 4, offset: 0, codec: 'unknown' }), expect.any(String)],

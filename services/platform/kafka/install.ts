@@ -1,6 +1,6 @@
 import type { Counter, Gauge } from 'prom-client';
 import type { Log } from '../log.ts';
-import { decodeBatch, type OpenedBatch, UndecodableBatch } from './batch-decoder.ts';
+import { type BatchHead, decodeBatch, type OpenedBatch, UndecodableBatch } from './batch-decoder.ts';
 import { connectWholly } from './broker-connect.ts';
 import { COMPRESSION, type Codec, type Compression, OPEN_CODEC } from './compression.ts';
 import { type Library, loadedKafkajs } from './kafkajs.ts';
@@ -101,16 +101,17 @@ export function installKafkaCodecs(
 }
 
 /**
- * The records of one whole batch of format 2 by the codecs of this process. What cannot be read is counted and said.
+ * The records of one whole batch by the codecs of this process. What cannot be read is counted and said.
  * @throws UndecodableBatch
  */
 export async function decodeFetchedBatch(
   batch: Buffer,
+  head: BatchHead,
   where: { readonly topic: string; readonly partition: number },
 ): Promise<OpenedBatch> {
   expectInstalled();
   try {
-    const opened = await decodeBatch(batch, where, codecsInPlace);
+    const opened = await decodeBatch(batch, head, where, codecsInPlace);
     used.batches += 1;
     return opened;
   } catch (err) {
