@@ -57,10 +57,10 @@ export async function park(db: Queryable, messages: readonly ParkedMessage[]): P
       where coalesce(held.version < message.version, true)
         and not exists (select from parked newer
           where newer.seller_id = message.seller_id
-            and case when message.is_readable then newer.version > message.version
+            and (newer.version > message.version
               -- What is parked at its version may be the list itself, which the view is to take later.
-              else newer.version > message.version
-                or newer.version = message.version and newer.value is distinct from message.value end)),
+              or not message.is_readable
+                and newer.version = message.version and newer.value is distinct from message.value))),
     older as (
       delete from parked using message
       where parked.seller_id = message.seller_id
