@@ -5,7 +5,7 @@ import { httpService } from './http-service.ts';
 import { DEMO_ISSUER } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
-import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+import { WITHOUT_A_GAP } from './serving.ts';
 
 const component = 'issuer';
 
@@ -28,7 +28,6 @@ export function issuer(scope: Construct, platform: Platform): void {
         component,
         resources: { requests: { cpu: '20m', memory: '128Mi' }, limits: { memory: '128Mi' } },
         serves: true,
-        preStopSeconds: PRE_STOP_SECONDS,
         env: [
           { name: 'TC_PORT', value: String(PORTS.http) },
           { name: 'TC_ISSUER_NAME', value: DEMO_ISSUER },

@@ -10,7 +10,7 @@ import { httpService } from './http-service.ts';
 import { DEMO_TOKEN_URL, identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { type EnvironmentVariable, rolePod } from './role-pod.ts';
-import { PRE_STOP_SECONDS, SAY_GOODBYE_MS, WITHOUT_A_GAP } from './serving.ts';
+import { WITHOUT_A_GAP } from './serving.ts';
 import { tracing } from './tracing.ts';
 
 const component = 'page-server';
@@ -67,11 +67,9 @@ function serve(
         resources,
         semiSpaceMiB: 8,
         serves: true,
-        preStopSeconds: PRE_STOP_SECONDS,
         env: [
           { name: 'TC_PAGE', value: page },
           { name: 'TC_PORT', value: String(PORTS.http) },
-          { name: 'TC_SHUTDOWN_DELAY_MS', value: String(SAY_GOODBYE_MS) },
           ...access.env,
           { name: 'TC_SOURCE_URL', value: `http://${names.source}:${PORTS.http}` },
           callerCredential(platform, page),

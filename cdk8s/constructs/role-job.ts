@@ -8,7 +8,7 @@ import { type RolePod, rolePod } from './role-pod.ts';
 /** What a role that ends says when its configuration is wrong; trying again would not help. */
 const WRONG_CONFIGURATION = 2;
 
-export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'preStopSeconds' | 'resources'> {
+export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources'> {
   /** What the object's name begins with; a fingerprint of its content follows. */
   readonly name: string;
   readonly deadlineSeconds: number;

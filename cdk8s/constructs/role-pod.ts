@@ -27,10 +27,8 @@ export interface RolePod {
   readonly annotations?: Readonly<Record<string, string>>;
   readonly volumes?: readonly Volume[];
   readonly resources: Resources;
-  /** Serves users' traffic on PORTS.http. */
+  /** Serves users' traffic on PORTS.http, until nobody sends any more. */
   readonly serves?: boolean;
-  /** How long requests still come in after the pod was told to stop, until every proxy knows. */
-  readonly preStopSeconds?: number;
   /**
    * V8's young generation, per semi-space in MiB; for roles under load. They also get one thread to help V8 instead of
    * four: on two cores that the database and Kafka need, four make the others wait.
@@ -44,6 +42,15 @@ export interface RolePod {
 
 /** How long a role may take to stop, in s: it gives itself 25 s (`runRole`), and the kubelet some more. */
 const GRACE_SECONDS = 30;
+
+/**
+ * Proxies go on sending to a pod until they have heard that it stops, which takes seconds in a large cluster; until
+ * then it serves as before.
+ */
+const PRE_STOP_SECONDS = 5;
+
+/** After that it ends each connection with its next answer: closing at once would meet a request that is on its way. */
+const SHUTDOWN_DELAY_MS = 2_000;
 
 /** The security a container of ours has: the `restricted` profile, and a root file system nobody writes to. */
 export const RESTRICTED_CONTAINER = {
@@ -107,6 +114,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
       // What ends is named by its content, and would run again for the sake of another log level.
       ...(pod.ends ? [] : [{ name: 'TC_LOG_LEVEL', value: spec.logLevel }]),
       { name: 'NODE_OPTIONS', value: nodeOptions },
+      ...(pod.serves ? [{ name: 'TC_SHUTDOWN_DELAY_MS', value: String(SHUTDOWN_DELAY_MS) }] : []),
       ...env,
     ],
     resources: pod.resources,
@@ -127,7 +135,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     spec: {
       ...podGround(platform, pod.component),
       securityContext: restrictedPod(65532),
-      terminationGracePeriodSeconds: GRACE_SECONDS + (pod.preStopSeconds ?? 0),
+      terminationGracePeriodSeconds: GRACE_SECONDS + (pod.serves ? PRE_STOP_SECONDS : 0),
       ...(spec.image?.pullSecrets.length
         ? { imagePullSecrets: spec.image.pullSecrets.map((name) => ({ name })) }
         : {}),
@@ -161,9 +169,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
                 readinessProbe: probe('/readyz', 2, 2),
               }),
           // Native: the image has no shell to sleep with.
-          ...(pod.preStopSeconds
-            ? { lifecycle: { preStop: { sleep: { seconds: pod.preStopSeconds } } } }
-            : {}),
+          ...(pod.serves ? { lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } } } : {}),
         },
       ],
       volumes: volumes.map(({ name, source }) => ({ name, ...source })),

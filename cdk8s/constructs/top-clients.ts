@@ -8,7 +8,7 @@ import { httpService } from './http-service.ts';
 import { identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
-import { PRE_STOP_SECONDS, WITHOUT_A_GAP } from './serving.ts';
+import { WITHOUT_A_GAP } from './serving.ts';
 import { tracing } from './tracing.ts';
 
 const component = 'source';
@@ -32,7 +32,6 @@ export function topClients(scope: Construct, platform: Platform): void {
         resources: source.resources,
         semiSpaceMiB: 8,
         serves: true,
-        preStopSeconds: PRE_STOP_SECONDS,
         env: [
           { name: 'TC_PORT', value: String(PORTS.http) },
           ...database.env,

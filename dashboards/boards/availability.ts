@@ -107,14 +107,21 @@ export const availability: BoardSpec = {
           kind: 'lines',
           title: 'Calls to the source',
           description:
-            'By result. timeout: beyond 150 ms. rejected: too many at once. open: the breaker kept them from the source. An asynchronous page calls only for a version it does not have.',
+            'By result. timeout: beyond 150 ms. rejected: too many at once. open: the breaker kept them from the source. sent again: the source had closed the kept connection. An asynchronous page calls only for a version it does not have.',
           unit: rateUnitOf('topclients_page_source_requests_total'),
           stacked: true,
-          colours: { ok: 'green', error: 'red', timeout: 'orange', rejected: 'purple', open: 'yellow' },
+          colours: {
+            ...{ ok: 'green', error: 'red', timeout: 'orange', rejected: 'purple', open: 'yellow' },
+            'sent again': 'blue',
+          },
           queries: [
             {
               expr: sum(rate(series('topclients_page_source_requests_total'), '$__rate_interval'), 'result'),
               legend: '{{result}}',
+            },
+            {
+              expr: sum(rate(series('topclients_page_source_requests_resent_total'), '$__rate_interval')),
+              legend: 'sent again',
             },
           ],
         },

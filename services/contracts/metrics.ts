@@ -477,6 +477,13 @@ export const METRICS = {
     labels: ['page', 'result'],
     owner: 'page-server',
   },
+  topclients_page_source_requests_resent_total: {
+    type: 'counter',
+    help: 'Reads of the source that a page sent once more, because the source closed the connection before it answered',
+    unit: 'requests',
+    labels: ['page'],
+    owner: 'page-server',
+  },
   topclients_page_source_request_duration_seconds: {
     type: 'histogram',
     help: 'Time of a call to the source of truth',

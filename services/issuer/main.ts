@@ -4,7 +4,7 @@ import { problem } from '#contracts/problems.ts';
 import { port, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
-import { drain, listen } from '#platform/listen.ts';
+import { drain, listen, sayGoodbye } from '#platform/listen.ts';
 import { defineRole } from '#role/role.ts';
 import { AUDIENCE, type Issuer, openIssuer } from './issuer.ts';
 import { issuerRoutes, refuse } from './routes.ts';
@@ -38,9 +38,10 @@ export const role = defineRole({
     releases.push('health', health.close);
     const server = openHttpServer(issuerApp(issuer), { port: 'http', limits: config, metrics, log });
     const listening = await listen(server, config.port, config.host, log);
-    releases.push('server', () => {
+    releases.push('server', () => drain(server));
+    releases.push('kept connections', () => {
       stopping = true;
-      return drain(server);
+      return sayGoodbye(server, config.shutdownDelayMs);
     });
     log.warn(
       { port: listening, healthPort: health.port, issuer: issuer.name },

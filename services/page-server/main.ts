@@ -5,22 +5,12 @@ import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
-import {
-  boolean,
-  ConfigError,
-  databaseUrl,
-  integer,
-  list,
-  milliseconds,
-  port,
-  setting,
-  url,
-} from '#platform/config.ts';
+import { boolean, ConfigError, databaseUrl, integer, list, port, setting, url } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
-import { drain, listen } from '#platform/listen.ts';
+import { drain, listen, sayGoodbye } from '#platform/listen.ts';
 import { openPool, UnfitDatabase } from '#platform/postgres.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
@@ -99,11 +89,6 @@ export const role = defineRole({
       integer(0, 10_000_000).default(60),
     ),
     port: setting('TC_PORT', 'port of the page', port()),
-    shutdownDelayMs: setting(
-      'TC_SHUTDOWN_DELAY_MS',
-      'how long to go on serving after SIGTERM, until load balancers know, in ms',
-      milliseconds(9_000).default(0),
-    ),
     gigUrl: setting('TC_GIG_URL', 'public base address of the gig page', url().optional()),
     userUrl: setting('TC_USER_URL', 'public base address of the user page', url().optional()),
     searchUrl: setting('TC_SEARCH_URL', 'public base address of the search page', url().optional()),
@@ -263,19 +248,16 @@ export const role = defineRole({
       releases,
       mount,
     });
-    const server = openHttpServer(
-      (req, res) => {
-        if (stopping) res.setHeader('connection', 'close');
-        app(req, res);
-      },
-      { port: 'http', limits: config, metrics, log, keepAliveMs: 65_000, ...proxiesOf(app) },
-    );
+    const server = openHttpServer(app, {
+      ...{ port: 'http', limits: config, metrics, log, keepAliveMs: 65_000 },
+      ...proxiesOf(app),
+    });
     const listening = await listen(server, config.port, config.host, log);
     isListening = true;
     releases.push('server', () => drain(server));
-    releases.push('shutdown delay', async () => {
+    releases.push('kept connections', () => {
       stopping = true;
-      await pause(config.shutdownDelayMs);
+      return sayGoodbye(server, config.shutdownDelayMs);
     });
     log.info(
       { page: config.page, delivery: config.delivery, port: listening, healthPort: health.port },

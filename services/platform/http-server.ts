@@ -15,7 +15,7 @@ import type { Counter, Gauge } from 'prom-client';
 import { z } from 'zod';
 import { PROBLEM_MEDIA_TYPE, PROBLEMS, type ProblemType, problem } from '#contracts/problems.ts';
 import { clientAt, plainAddress } from './client-address.ts';
-import { type Config, integer, setting } from './config.ts';
+import { type Config, integer, milliseconds, setting } from './config.ts';
 import { ANY_ADDRESS } from './listen.ts';
 import type { Log } from './log.ts';
 import { bodyOf, MOST_BODY_BYTES, whenComplete } from './request-body.ts';
@@ -27,6 +27,11 @@ export const SERVER_SETTINGS = {
     'TC_HOST',
     'address to listen on; :: is every one of this machine, IPv6 and IPv4',
     z.string().min(1).default(ANY_ADDRESS),
+  ),
+  shutdownDelayMs: setting(
+    'TC_SHUTDOWN_DELAY_MS',
+    'how long to go on serving after SIGTERM, each connection until its next answer, in ms',
+    milliseconds(9_000).default(0),
   ),
   connections: setting(
     'TC_CONNECTIONS',
@@ -65,7 +70,7 @@ export const SERVER_SETTINGS = {
   ),
 } as const;
 
-export type ServerLimits = Omit<Config<typeof SERVER_SETTINGS>, 'host'>;
+export type ServerLimits = Omit<Config<typeof SERVER_SETTINGS>, 'host' | 'shutdownDelayMs'>;
 
 /** What holds without a setting. */
 export const USUAL_LIMITS = Object.fromEntries(

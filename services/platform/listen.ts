@@ -1,6 +1,7 @@
-import type { Server } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Server as NetServer } from 'node:net';
 import { isIPv6 } from 'node:net';
+import { pause } from './lifecycle.ts';
 import type { Log } from './log.ts';
 
 /** Every address of this machine: IPv6, and IPv4 as `::ffff:…`. */
@@ -42,6 +43,17 @@ function bind(server: NetServer, port: number, host: string): Promise<number> {
       resolve((server.address() as AddressInfo).port);
     });
   });
+}
+
+/**
+ * Has those leave who keep their connection: each answer from now on ends its own. To close kept connections at once
+ * would meet a request that is on its way. Resolves after that time; {@link drain} comes after it.
+ */
+export function sayGoodbye(server: Server, forMs: number): Promise<void> {
+  server.prependListener('request', (_req: IncomingMessage, res: ServerResponse) => {
+    res.shouldKeepAlive = false;
+  });
+  return pause(forMs);
 }
 
 /** Stops accepting, lets requests in flight finish, then closes; idle connections are closed at once. */

@@ -114,6 +114,7 @@ export function openPageReads({ ask }: Pick<Transport, 'ask'>): PageReads {
           {
             method: 'POST',
             mustBeAnswered: true,
+            isRead: true,
             path: '/top-clients/batch-get',
             body: JSON.stringify({ sellerIds: asked }),
             read: listsOf(asked),

@@ -30,6 +30,8 @@ export function observePage(page: string, metrics: Metrics, refusedIs: 'ok' | 'e
   const duration = seriesFromZero(metrics.histogram('topclients_page_source_request_duration_seconds'), {
     page,
   });
+  const resent = metrics.counter('topclients_page_source_requests_resent_total').labels({ page });
+  resent.inc(0);
   const open = metrics.gauge('topclients_page_breaker_open').labels({ page });
   open.set(0);
   return {
@@ -37,6 +39,7 @@ export function observePage(page: string, metrics: Metrics, refusedIs: 'ok' | 'e
       counted[outcome === 'refused' ? refusedIs : RESULTS[outcome]].inc();
       if (outcome !== 'open' && outcome !== 'rejected') duration.observe(tookMs / 1_000);
     },
+    resent: () => resent.inc(),
     circuitOpened: () => open.set(1),
     circuitClosed: () => open.set(0),
   };

@@ -25,11 +25,11 @@ async function against(answer: Answers, { concurrency = 8, breakMs = 60_000 } = 
   const url = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
   const settings = { url, concurrency, breakMs, identity: plainIdentity('gig.proof') };
   transport = openTransport(settings, silentLog, observePage('gig', metrics));
+  const has = async (name: string, value: number) =>
+    (await metrics.registry.getSingleMetricAsString(name)).includes(`{page="gig"} ${value}`);
   return {
-    isOpen: async () =>
-      (await metrics.registry.getSingleMetricAsString('topclients_page_breaker_open')).includes(
-        '{page="gig"} 1',
-      ),
+    isOpen: () => has('topclients_page_breaker_open', 1),
+    hasResent: (times: number) => has('topclients_page_source_requests_resent_total', times),
   };
 }
 const json =
@@ -89,6 +89,44 @@ test.each<[string, Answers]>([
 ])('%s leaves open what was done', async (_, answer) => {
   await against(answer);
   expect(await ask()).toMatchObject({ outcome: 'unknown', mayHaveArrived: true });
+});
+
+/** Answers the first request of each connection, and closes the connection when a second one comes. */
+const once: Answers = (req, res) => {
+  if (met.has(req.socket)) return void req.socket.destroy();
+  met.add(req.socket);
+  json({})(req, res);
+};
+const met = new WeakSet<object>();
+
+test.each([
+  ['a GET', READ],
+  ['a POST that reads', { ...READ, method: 'POST', isRead: true, body: '{}' } as const],
+])('%s is sent again when the source closes a kept connection before it answers', async (_, read) => {
+  const { hasResent } = await against(once, { concurrency: 1 });
+  for (let i = 0; i < 3; i++) {
+    expect(await transport.ask(read, { deadlineMs: 1_000 })).toEqual({ outcome: 'ok', value: {} });
+  }
+  expect(await hasResent(2)).toBe(true);
+  expect(calls).toBe(5);
+});
+
+test('a write is not: the source may have heard it', async () => {
+  const { hasResent } = await against(once, { concurrency: 1 });
+  const write = { ...READ, method: 'POST', body: '{}' } as const;
+  expect((await transport.ask(write, { deadlineMs: 1_000 })).outcome).toBe('ok');
+  expect(await transport.ask(write, { deadlineMs: 1_000 })).toMatchObject({
+    outcome: 'unknown',
+    mayHaveArrived: true,
+  });
+  expect(await hasResent(0)).toBe(true);
+});
+
+test('a read whose every connection is closed is given up after the second', async () => {
+  const { hasResent } = await against((req) => void req.socket.destroy());
+  expect((await ask()).outcome).toBe('unknown');
+  expect(await hasResent(1)).toBe(true);
+  expect(calls).toBe(2);
 });
 
 test('nobody there means that nothing was sent', async () => {

@@ -39,6 +39,8 @@ export interface SourceRequest<T> {
   readonly body?: string;
   /** Whether a refusal counts as a failure of the source. A seller's refused change does not. */
   readonly mustBeAnswered?: boolean;
+  /** Whether it changes nothing, so that it may arrive twice. A GET is. */
+  readonly isRead?: boolean;
   /**
    * Reads the body of a 2xx; null where there is none.
    * @throws NotTheContract
@@ -66,10 +68,12 @@ export interface TransportSettings {
 /** What the caller counts. */
 export interface Observer {
   ended(outcome: SourceOutcome, tookMs: number): void;
+  /** A read was sent once more, on another connection. */
+  resent(): void;
   circuitOpened(): void;
   circuitClosed(): void;
 }
-export const UNOBSERVED: Observer = { ended() {}, circuitOpened() {}, circuitClosed() {} };
+export const UNOBSERVED: Observer = { ended() {}, resent() {}, circuitOpened() {}, circuitClosed() {} };
 
 // 48 sellers with 20 clients of 800 bytes each; more than that is not an answer of the source.
 const LARGEST_ANSWER = 4 * 1024 * 1024;
@@ -85,6 +89,9 @@ const NOT_CONNECTED = new Set([
 const isNotConnected = (err: unknown): boolean =>
   (err instanceof AggregateError && err.errors.length > 0 && err.errors.every(isNotConnected)) ||
   NOT_CONNECTED.has(String((err as { code?: unknown } | null)?.code));
+
+/** Errors of a connection that the other side closed. */
+const CLOSED = new Set<unknown>(['ECONNRESET', 'EPIPE', 'UND_ERR_SOCKET']);
 
 /** An answer came, and it neither brings what was asked for nor says by the contract why not. */
 class NotAnAnswer extends Error {
@@ -191,6 +198,28 @@ export function openTransport(
     return refused;
   }
 
+  /**
+   * A kept connection may be closed by the source while a request is on its way: every client that keeps connections
+   * sends what is safe to send twice on another one (RFC 9110, 9.2.2).
+   */
+  async function exchangeOrResend<T>(
+    request: SourceRequest<T>,
+    call: Call,
+    traceparent: string | null,
+    progress: Progress,
+    signal: AbortSignal,
+  ): Promise<SourceAnswer<T>> {
+    try {
+      return await exchange(request, call, traceparent, progress, signal);
+    } catch (err) {
+      const isRead = request.isRead ?? request.method === 'GET';
+      const wasClosed = CLOSED.has((err as { code?: unknown }).code) && progress.status === null;
+      if (!isRead || !wasClosed || signal.aborted) throw err;
+      observer.resent();
+      return exchange(request, call, traceparent, progress, signal);
+    }
+  }
+
   function ask<T>(request: SourceRequest<T>, call: Call): Promise<SourceAnswer<T>> {
     const began = performance.now();
     const span = (call.span ?? NO_SPAN).begin('client', request.method);
@@ -240,7 +269,9 @@ export function openTransport(
         .execute(() => {
           // One call tries an open circuit; the library would let the others wait for what becomes of it.
           if (breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
-          return breaker.execute(() => exchange(request, call, span.traceparent, progress, abort.signal));
+          return breaker.execute(() =>
+            exchangeOrResend(request, call, span.traceparent, progress, abort.signal),
+          );
         }, abort.signal)
         .then(end, (err: Error) => {
           if (err instanceof RefusedInstead) end(err.answer);

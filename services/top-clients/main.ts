@@ -3,7 +3,7 @@ import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause, within } from '#platform/lifecycle.ts';
-import { drain, listen } from '#platform/listen.ts';
+import { drain, listen, sayGoodbye } from '#platform/listen.ts';
 import { openPool } from '#platform/postgres.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
@@ -196,7 +196,10 @@ export const role = defineRole({
     const listening = await listen(server, config.port, config.host, log);
     isListening = true;
     releases.push('the HTTP server', () => drain(server));
-    releases.push('readiness', () => stopping.abort());
+    releases.push('kept connections', () => {
+      stopping.abort();
+      return sayGoodbye(server, config.shutdownDelayMs);
+    });
 
     log.info({ port: listening, healthPort: health.port }, 'serving');
     return 'running';

@@ -1,6 +1,7 @@
 /** What every server of ours does about slow clients, and where it listens: each a process, none with a database. */
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
+import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -10,6 +11,7 @@ import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { startProcess } from '../../services/local-stack/process.ts';
+import { until } from '../../services/local-stack/until.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 /** Nobody listens there. */
@@ -47,37 +49,41 @@ interface Server {
   readonly path: string;
 }
 const servers: Record<string, Server> = {};
-const NAMES = [
-  ...Object.keys(ROLES),
-  ...Object.keys(ROLES).map((name) => `the health port of ${name}`),
-  'the lab',
-];
+const SERVING = Object.keys(ROLES) as (keyof typeof ROLES)[];
+const NAMES = [...SERVING, ...SERVING.map((name) => `the health port of ${name}`), 'the lab'];
 
 let folder: string;
 const stops: Array<() => unknown> = [];
 
+async function start(name: keyof typeof ROLES, more: Readonly<Record<string, string>> = {}) {
+  const { role, path, settings } = ROLES[name];
+  const [port, healthPort] = [await freePort(), await freePort()];
+  const started = await startProcess({
+    name: role,
+    command: process.execPath,
+    args: [MAIN, role],
+    logFile: join(folder, `${port}.log`),
+    readyUrl: `http://127.0.0.1:${port}${path}`,
+    env: {
+      TC_PORT: String(port),
+      TC_HEALTH_PORT: String(healthPort),
+      ...(role === 'issuer' ? { TC_KEY_FILE: join(folder, 'key.jwk') } : {}),
+      TC_REQUEST_TIMEOUT_MS: '3000',
+      ...settings,
+      ...more,
+    },
+  });
+  // Also where another one does not start.
+  stops.push(() => started.stop());
+  return { process: started, port, path, healthPort };
+}
+
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'servers-'));
-  const starting = Object.entries(ROLES).map(async ([name, { role, path, settings }]): Promise<void> => {
-    const [port, healthPort] = [await freePort(), await freePort()];
+  const starting = SERVING.map(async (name): Promise<void> => {
+    const { port, path, healthPort } = await start(name);
     servers[name] = { port, path };
     servers[`the health port of ${name}`] = { port: healthPort, path: '/livez' };
-    const started = await startProcess({
-      name: role,
-      command: process.execPath,
-      args: [MAIN, role],
-      logFile: join(folder, `${port}.log`),
-      readyUrl: `http://127.0.0.1:${port}${path}`,
-      env: {
-        TC_PORT: String(port),
-        TC_HEALTH_PORT: String(healthPort),
-        ...(role === 'issuer' ? { TC_KEY_FILE: join(folder, 'key.jwk') } : {}),
-        TC_REQUEST_TIMEOUT_MS: '3000',
-        ...settings,
-      },
-    });
-    // Also where another one does not start.
-    stops.push(() => started.stop());
   });
   await Promise.all(starting);
   const ports = portsFrom(await freePort());
@@ -129,3 +135,27 @@ test('five hundred slow bodies and headers of one address take nobody else anyth
   expect(new Set(statuses)).toEqual(new Set([200]));
   await Promise.all(slow.map((socket) => (socket.closed ? null : once(socket, 'close'))));
 }, 30_000);
+
+test.each(SERVING)(
+  '%s, told to stop, ends each kept connection with its next answer, and none before',
+  async (name) => {
+    const { process: running, port, path, healthPort } = await start(name, { TC_SHUTDOWN_DELAY_MS: '9000' });
+    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+    const visit = async () => {
+      const sent = get({ host: '127.0.0.1', port, path, agent, timeout: 10_000 });
+      const [answer] = (await once(sent, 'response')) as [IncomingMessage];
+      answer.resume();
+      await once(answer, 'end');
+      return [sent.reusedSocket, answer.headers.connection];
+    };
+    expect(await visit()).toEqual([false, 'keep-alive']);
+    expect(await visit()).toEqual([true, 'keep-alive']);
+    running.kill('SIGTERM');
+    const readiness = async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).text();
+    await until('it says that it stops', async () => (await readiness()) === 'stopping\n');
+    expect(await visit()).toEqual([true, 'close']);
+    expect(await visit()).toEqual([false, 'close']);
+    agent.destroy();
+    running.kill('SIGKILL');
+  },
+);
