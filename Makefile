@@ -104,7 +104,7 @@ format: $(INSTALLED)
 
 ## bench-pipeline: the measured pipeline; about 16 minutes, ARGS="--quick" for a glance
 bench-pipeline: $(INSTALLED)
-	@bash tests/support/require.sh java maven
+	@bash tests/support/require.sh java maven go
 	$(NODE) bench/pipeline.ts $(ARGS)
 
 ## bench: the deliveries compared on real PostgreSQL and Kafka; QUICK=1 for under five minutes, ARGS="--help" for flags

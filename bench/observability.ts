@@ -1,5 +1,5 @@
 /**
- * What seeing costs: `node bench/observability.ts [--pairs 15] [--seconds 4]`. The asynchronous gig page with its
+ * The overhead of observability: `node bench/observability.ts [--pairs 15] [--seconds 4]`. The asynchronous gig page with its
  * metrics, scraped every five seconds, and traces of 1 % of its requests, against the same page without either. Both
  * stand side by side and are visited in interleaved runs; each pair of runs gives one ratio, so that whatever else the machine
  * does falls on both. Left out: the network to a collector, which here answers from the process of the bench.
@@ -37,7 +37,7 @@ const collector = createServer((req, res) => {
 const collectorPort = await listen(collector, 0, '127.0.0.1');
 const pipeline = await startPipeline({ partitions: 1 });
 try {
-  const requests = await fillGigPage(pipeline);
+  const visits = { paths: await fillGigPage(pipeline), folder: pipeline.folder };
   const serve = async (
     name: string,
     env: Readonly<Record<string, string>>,
@@ -58,7 +58,7 @@ try {
   const scraping = setInterval(() => void isMeasured(on), SCRAPE_EVERY_MS);
 
   const loadAtStart = loadAverages();
-  const turns = await visitByTurns([on, off], pairs, seconds, requests);
+  const turns = await visitByTurns([on, off], pairs, seconds, visits);
   clearInterval(scraping);
   if (received === 0) throw new Error('the collector received nothing: was anything traced?');
 

@@ -1,5 +1,5 @@
 /** The gig page with the feature against the same page without it: requests a second, interleaved. */
-import autocannon from 'autocannon';
+import { join } from 'node:path';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Pipeline } from '../services/local-stack/pipeline.ts';
@@ -7,6 +7,7 @@ import { seller } from '../services/seed/sellers.ts';
 import { historyOf } from '../services/seed/source.ts';
 import { median } from './report.ts';
 import { usageOf } from './usage.ts';
+import { type Attack, attack } from './vegeta.ts';
 
 const SELLERS = 20_000;
 /** One of so many sellers is visited; related gigs lead to the others. */
@@ -35,7 +36,7 @@ export interface PageResult {
  * Gives the gig page what the demo gives it, gigs and lists of all its sellers, and says how it is visited: one gig each
  * of every tenth seller. The first sellers have clients far more often than the rest, and a third of all have them.
  */
-export async function fillGigPage(pipeline: Pipeline): Promise<readonly { path: string }[]> {
+export async function fillGigPage(pipeline: Pipeline): Promise<readonly string[]> {
   const projection = PAGES.gig.projections.asynchronous;
   const now = new Date().toISOString();
   for (let first = 1; first <= SELLERS; first += CHUNK) {
@@ -52,28 +53,27 @@ export async function fillGigPage(pipeline: Pipeline): Promise<readonly { path: 
   }
   await pipeline.view.query('vacuum analyze');
   // The first gig of a seller has the seller's number.
-  return Array.from({ length: SELLERS / VISITED_OF }, (_, i) => ({ path: `/gigs/${1 + i * VISITED_OF}` }));
+  return Array.from({ length: SELLERS / VISITED_OF }, (_, i) => `/gigs/${1 + i * VISITED_OF}`);
 }
 
 /**
  * Visits a page for some seconds.
  * @throws when anything but a page comes back
  */
-async function visitPage(
-  url: string,
-  seconds: number,
-  requests: readonly { path: string }[],
-): Promise<autocannon.Result> {
-  const result = await autocannon({
-    url,
-    connections: CONNECTIONS,
-    duration: seconds,
-    requests: [...requests],
-  });
-  if (result.non2xx > 0 || result.errors > 0) {
-    throw new Error(`${url}: ${result.non2xx} answers other than 2xx, ${result.errors} errors`);
+async function visitPage(url: string, seconds: number, visits: Visits): Promise<Attack> {
+  const load = { workers: CONNECTIONS };
+  const result = await attack(url, visits.paths, load, seconds, join(visits.folder, 'vegeta'));
+  const { 200: _, ...others } = result.statuses;
+  if (Object.keys(others).length > 0) {
+    throw new Error(`${url}: answers other than 200, by status (0 is none): ${JSON.stringify(others)}`);
   }
   return result;
+}
+
+/** What is visited, and where the load generator may leave its files. */
+export interface Visits {
+  readonly paths: readonly string[];
+  readonly folder: string;
 }
 
 export interface PageServer {
@@ -97,15 +97,15 @@ export async function visitByTurns(
   pages: readonly [PageServer, PageServer],
   pairs: number,
   seconds: number,
-  requests: readonly { path: string }[],
+  visits: Visits,
 ): Promise<ReadonlyArray<readonly [Turn, Turn]>> {
   const turn = async ({ pid, url }: PageServer): Promise<Turn> => {
     const before = usageOf(pid).cpuSeconds;
-    const { requests: served, duration, latency } = await visitPage(url, seconds, requests);
+    const { requests, okPerSecond, latencyMs } = await visitPage(url, seconds, visits);
     return {
-      perSecond: served.total / duration,
-      cpuMs: ((usageOf(pid).cpuSeconds - before) * 1_000) / served.total,
-      p99Ms: latency.p99,
+      perSecond: okPerSecond,
+      cpuMs: ((usageOf(pid).cpuSeconds - before) * 1_000) / requests,
+      p99Ms: latencyMs.p99,
     };
   };
   const [one, other] = pages;
@@ -131,13 +131,13 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
     return { pid: server.pid, stop: () => server.stop(), url: server.url };
   };
   // The same gigs in the same order for all.
-  const requests = await fillGigPage(pipeline);
+  const visits = { paths: await fillGigPage(pipeline), folder: pipeline.folder };
   const pairsOfTurns = Math.ceil(seconds / TURN_SECONDS / PAIRS_OF_PROCESSES);
   const turns: Array<readonly [Turn, Turn]> = [];
   for (let pair = 1; pair <= PAIRS_OF_PROCESSES; pair++) {
     const [asynchronous, off] = [await serve('asynchronous', pair), await serve('off', pair)];
     try {
-      turns.push(...(await visitByTurns([asynchronous, off], pairsOfTurns, TURN_SECONDS, requests)));
+      turns.push(...(await visitByTurns([asynchronous, off], pairsOfTurns, TURN_SECONDS, visits)));
     } finally {
       await asynchronous.stop();
       await off.stop();

@@ -16,7 +16,7 @@ import { type ComparisonOptions, OptionsRefused, readOptions, USAGE } from './op
 import { estimateSeconds, plan } from './plan.ts';
 import { writeReport } from './report-files.ts';
 import type { Results, Run } from './results.ts';
-import { prepareVegeta } from './vegeta.ts';
+import { prepareVegeta } from '../vegeta.ts';
 import { type BenchWorld, startWorld } from './world.ts';
 import { openWriter } from './writes.ts';
 

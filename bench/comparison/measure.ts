@@ -8,7 +8,7 @@ import { cpuOfTree, usageOf } from '../usage.ts';
 import type { Run } from './results.ts';
 import { visits } from './sample.ts';
 import type { ConditionName, VariantName } from './variants.ts';
-import { attack } from './vegeta.ts';
+import { attack } from '../vegeta.ts';
 import type { BenchWorld } from './world.ts';
 import { probeStaleness, type Writer } from './writes.ts';
 

@@ -4,7 +4,7 @@ import type { Environment } from '../machine.ts';
 import { median } from '../report.ts';
 import type { ComparisonOptions } from './options.ts';
 import type { ConditionName, VariantName } from './variants.ts';
-import type { Attack } from './vegeta.ts';
+import type { Attack } from '../vegeta.ts';
 import type { Staleness } from './writes.ts';
 
 /** One measurement of one round; one JSON file. */

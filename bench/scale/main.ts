@@ -15,7 +15,7 @@ import { type Pipeline, startPipeline } from '../../services/local-stack/pipelin
 import { until } from '../../services/local-stack/until.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { seller } from '../../services/seed/sellers.ts';
-import { attack, prepareVegeta } from '../comparison/vegeta.ts';
+import { attack, prepareVegeta } from '../vegeta.ts';
 import { fillOutbox } from '../load.ts';
 import { environment, watchOthers } from '../machine.ts';
 import { emptyView, holdRelays } from '../reset.ts';

@@ -1,5 +1,5 @@
 /** What `make bench-scale` leaves behind, and what the document makes of it. Pure. */
-import type { Latencies } from '../comparison/vegeta.ts';
+import type { Latencies } from '../vegeta.ts';
 import type { Environment } from '../machine.ts';
 import { type Capacity, type Coefficients, capacityFor, fitLine, predict, relativeError } from './model.ts';
 

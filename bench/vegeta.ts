@@ -6,10 +6,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { runToEnd } from '../../services/local-stack/process.ts';
+import { runToEnd } from '../services/local-stack/process.ts';
 
 const MODULE = fileURLToPath(new URL('./loadgen/', import.meta.url));
-const CACHE = fileURLToPath(new URL('../../.cache/', import.meta.url));
+const CACHE = fileURLToPath(new URL('../.cache/', import.meta.url));
 /** A page answers within its own deadline of 1 s, so whatever takes longer than this was never going to come. */
 const TIMEOUT = '5s';
 
