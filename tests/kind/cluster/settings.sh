@@ -2,7 +2,7 @@
 # Names and addresses. They are the cluster's own, so that it can stand beside others of its kind.
 
 # What took long to build. Outlives `down`; another folder can be given, with bin/ in it.
-CACHE=${CLUSTER_CACHE:-/var/cache/top-clients-local-cluster}
+CACHE=${CLUSTER_CACHE:-/var/cache/top-clients-cluster}
 BIN=$CACHE/bin
 # All that a running cluster writes.
 STATE=/var/lib/top-clients-local-cluster
