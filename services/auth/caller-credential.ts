@@ -7,13 +7,13 @@ import { ConfigError } from '#platform/config.ts';
 const SHORTEST_KEY = 32;
 
 /**
- * What a caller sends to say who it is: its name, and an HMAC-SHA256 of the name in hexadecimal. Who has the key can be
- * anybody, so only the source has it; each caller has its own credential and cannot make another's.
+ * What a caller sends to say who it is: its name, and an HMAC-SHA256 of the name in hexadecimal. Whoever has the key
+ * can pass for any caller, so only the source has it. Each caller has its own credential and cannot make another's.
  */
 export const credentialOf = (key: string, caller: Caller): string =>
   `${caller}.${createHmac('sha256', key).update(caller).digest('hex')}`;
 
-/** A secret of the surroundings: taken as it is, because a complaint of the schema would show it. */
+/** A secret of the environment. The schema does not check it, because its error would show it. */
 export const secretText = () => z.string().optional();
 
 /**

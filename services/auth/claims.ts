@@ -28,7 +28,7 @@ export function readCaller(
     for (const word of words) scopes.add(word);
   }
   const seller = claims[names.jwtSellerClaim] ?? null;
-  // Who has neither a number nor a scope is nobody; an operator needs no number.
+  // A caller with neither a number nor a scope is refused; an operator needs no number.
   if (seller === null && scopes.size === 0) return { why: `the claim ${names.jwtSellerClaim} is missing` };
   if (seller !== null && typeof seller !== 'string' && typeof seller !== 'number') {
     return { why: `the claim ${names.jwtSellerClaim} is neither a text nor a number` };
@@ -43,7 +43,7 @@ function wordsOf(claim: unknown): readonly string[] | undefined {
   return texts.flatMap((text) => text.split(' ')).filter((word) => word !== '');
 }
 
-/** One number has one text: a token of `07` is nobody's. */
+/** Each number has one text: a token of `07` is refused. */
 function sellerIdOf(claim: string | number | null): number | null {
   const text = String(claim);
   return /^[1-9]\d{0,15}$/.test(text) ? (SellerId.safeParse(Number(text)).data ?? null) : null;

@@ -13,7 +13,7 @@ const KEY_TYPE = { ES: 'EC', RS: 'RSA', PS: 'RSA', Ed: 'OKP' } as const;
 /** The keys that a provider publishes, as far as they can verify a token by one of the accepted algorithms. */
 export interface PublishedKeys {
   readonly find: ReturnType<typeof createLocalJWKSet>;
-  /** Ids of the keys, sorted; a key without one is told by its type. */
+  /** Ids of the keys, sorted; a key without an id is listed by its type. */
   readonly ids: readonly string[];
 }
 

@@ -6,26 +6,26 @@ import type { Metrics } from '#role/metrics.ts';
 import { fetchKeys, type PublishedKeys } from './fetch-keys.ts';
 import type { IdentityConfig } from './settings.ts';
 
-/** A token by an unknown key makes us look for new ones, but not more often than this, however many there are. */
+/** A token with an unknown key causes a fetch, but not more often than this, however many such tokens come. */
 const COOLDOWN_MS = 10_000;
-/** After a fetch that failed the next begins between half of this and all of it later; twice that each time. */
+/** After a failed fetch the next one begins after half to all of this time; the time doubles with each failure. */
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 5_000;
-/** A token waits so long for keys that are being fetched. Less than a page's deadline, whatever the fetch may take. */
+/** How long a token waits for a fetch of keys. Less than a page's deadline, whatever the fetch may take. */
 const MOST_WAIT_MS = 500;
-/** So many tokens wait at once: who makes up unknown keys must not hold all the requests that are served. */
+/** How many tokens wait at once: a client that makes up unknown keys must not hold all the requests that are served. */
 const MOST_WAITING = 32;
 const REPEAT_LOG_MS = 60_000;
 
-/** No keys are trusted, or none of the token's name and nobody knows whether there is a new one. */
+/** No keys are trusted; or none is the token's, and it is not known whether there is a newer one. */
 export class KeysUnavailable extends Error {
   override name = 'KeysUnavailable';
 }
 
 /**
- * The keys of the identity provider. They are fetched again all the time, and at once when a token names one that is not
- * known; what the provider no longer publishes is trusted no longer. While it cannot be asked, the keys it gave last
- * stay in use, until they are `jwksMaxAgeMs` old: then nobody is let in.
+ * The keys of the identity provider. They are fetched again at regular intervals, and at once when a token names an
+ * unknown one. A key that the provider no longer publishes is not trusted any more. While the provider does not answer,
+ * its last keys stay in use until they are `jwksMaxAgeMs` old: then nobody is let in.
  */
 export interface KeyCache {
   /** For `jwtVerify`. @throws KeysUnavailable; errors of jose when no key fits the token */
@@ -53,7 +53,7 @@ export function openKeyCache(
   let failure = new KeysUnavailable('no keys have been fetched yet');
   let failureLoggedAt = Number.NEGATIVE_INFINITY;
   let hasExpired = false;
-  /** Until then nobody's token makes us ask again. */
+  /** Until then no token causes another fetch. */
   let restUntil = Number.NEGATIVE_INFINITY;
   let fetching: Promise<void> | null = null;
   let waiting = 0;
@@ -139,7 +139,7 @@ export function openKeyCache(
       const now = clock.monotonic();
       if (now >= due) await fetchOnce();
       else {
-        // A fetch for a token that fails brings the next one forward.
+        // If a fetch for a token fails, the next fetch comes sooner.
         retrySooner = new AbortController();
         await clock.pause(due - now, AbortSignal.any([closing.signal, retrySooner.signal]));
       }

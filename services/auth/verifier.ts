@@ -11,7 +11,7 @@ export type TokenVerdict =
   | { readonly kind: 'caller'; readonly caller: Caller }
   /** `why` can be told to the caller. */
   | { readonly kind: 'invalid' | 'expired'; readonly why: string }
-  /** The keys to judge it by cannot be had now: nothing is said about the token. */
+  /** The keys to judge it by are unavailable now: nothing is said about the token. */
   | { readonly kind: 'unavailable'; readonly cause: Error };
 
 /** Judges tokens. */
@@ -68,7 +68,7 @@ export function openIdentity(
       if (err instanceof errors.JWTClaimValidationFailed) {
         return { kind: 'invalid', why: `the claim ${err.claim} is missing or wrong` };
       }
-      // What is no error of jose is of a key that cannot be used, and none of the token's.
+      // An error that is not jose's is about a key that cannot be used, and not about the token.
       if (err instanceof KeysUnavailable || !(err instanceof errors.JOSEError)) {
         return { kind: 'unavailable', cause: err as Error };
       }

@@ -74,7 +74,7 @@ export const ErasureAnswer = z
   })
   .meta({ id: 'ErasureAnswer' });
 
-/** Which sellers were forgotten, and by which of their versions: what is kept of versions before has to go. */
+/** Which sellers were forgotten, and by which of their versions: copies of earlier versions have to be deleted. */
 export const Erasures = z
   .object({
     erasures: z.array(z.object({ sellerId: SellerId, version: Version, erasedAt: z.iso.datetime() })),
@@ -136,8 +136,8 @@ export const HistoryQuery = z.strictObject({
 });
 
 /**
- * An instant with any offset, as UTC between 1970 and 9999: PostgreSQL refuses offsets of 16 hours and more and the year
- * 0000, and nothing here happened before or happens after.
+ * An instant with any offset, as UTC between 1970 and 9999. PostgreSQL refuses offsets of 16 hours and more and the
+ * year 0000, and nothing here happened before or happens after.
  */
 const InstantOfAnyOffset = z.iso
   .datetime({ offset: true })
@@ -151,7 +151,7 @@ export const ErasuresQuery = z.strictObject({
     .meta({ description: 'Beside these, those of the same millisecond as the last' }),
 });
 
-/** Of these erasures whoever keeps copies has nothing left from before. */
+/** Erasures before which the caller, who keeps copies of lists, has nothing left. */
 export const ErasuresConfirmed = z
   .strictObject({ erasures: z.array(z.strictObject({ sellerId: SellerId, version: Version })).max(500) })
   .meta({ id: 'ErasuresConfirmed' });

@@ -1,12 +1,13 @@
 import { SERVED_PAGES } from './pages.ts';
 
-/** Who of ours calls the source of truth over HTTP, beside sellers and strangers. */
+/** Our own callers of the source of truth over HTTP, beside sellers and strangers. */
 export const CALLERS = [...SERVED_PAGES, 'smoke'] as const;
 export type Caller = (typeof CALLERS)[number];
 
 /**
- * The header in which a caller of ours says who it is, `<caller>.<proof>`, beside a seller's Authorization. In the answer
- * it stands for whom the source took the caller: its name, or `UNKNOWN_CALLER`. An answer to who did not send it has none.
+ * The header in which a caller of ours says who it is, `<caller>.<proof>`, beside a seller's Authorization. In the
+ * answer it tells whom the source took the caller for: its name, or `UNKNOWN_CALLER`. The answer has none if the
+ * request had none.
  */
 export const CALLER_HEADER = 'Top-Clients-Caller';
 

@@ -9,7 +9,7 @@ export const LIMITS = {
   descriptionLength: 500,
   sellersPerBatchGet: 100,
   idempotencyKeysPerSeller: 10_000,
-  /** Of lists in one answer of batch-get; the 48 sellers of a page of search rarely have as much. */
+  /** Bytes of the lists in one answer of batch-get; the 48 sellers of a page of search rarely have as much. */
   batchGetBytes: 512 * 1024,
 } as const;
 
@@ -38,8 +38,8 @@ const storedText = (minimum: number, maximum: number) =>
     });
 
 /**
- * What `complaintOf` refuses wherever it stands, as far as a pattern that every program reads alike can say: the rest
- * lies beyond U+FFFF, or depends on its neighbours.
+ * Characters that `complaintOf` always refuses, as far as a pattern that every program reads alike can express them:
+ * the others lie beyond U+FFFF, or depend on their neighbours.
  */
 const NEVER_WRITTEN = {
   label:
@@ -48,9 +48,9 @@ const NEVER_WRITTEN = {
     return this.label.replace('\\u0000-\\u001f', '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f');
   },
 };
-/** What is taken off both ends; `\\s` of other languages is something else. */
+/** Characters that are trimmed at both ends; `\\s` of other languages is something else. */
 const TRIMMED = '\\t-\\r \\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000\\ufeff';
-/** What the generated documents can say of it. */
+/** The pattern of a text in the generated documents, as far as a pattern can express it. */
 function patternOf(minimum: number, kind: TextKind): string {
   const never = NEVER_WRITTEN[kind];
   const something = `[^${TRIMMED}${never}][^${never}]*[${TRIMMED}]*`;
@@ -62,7 +62,7 @@ const writtenText = (minimum: number, maximum: number, kind: TextKind) =>
   z
     .string()
     .normalize()
-    // As the document says, which knows nothing of blanks at the ends.
+    // Checked before trimming, as the generated document does not tell that blanks at the ends are trimmed.
     .refine(fits(0, maximum), { message: `must have ${minimum} to ${maximum} characters`, abort: true })
     .trim()
     .overwrite((value) => (kind === 'passage' ? value.replace(/\r\n?/g, '\n') : value))

@@ -24,7 +24,7 @@ export function usersOf(database: Database): readonly DatabaseUser[] {
   }
 }
 
-/** Its name on a server that holds all databases: pages and projectors have one in each, which sees no other. */
+/** A user's name on a server with all databases: pages and projectors have one in each, which sees no other. */
 export const userName = (user: DatabaseUser, database: Database): string =>
   user === 'page' || user === 'projector' ? `top_clients_${user}_${database}` : `top_clients_${user}`;
 

@@ -5,11 +5,12 @@ import { ERASED_BYTES_LEAVE_WITHIN_DAYS } from './topics.ts';
 /**
  * Every kind of store that has held something of a seller, and who reports for it:
  *
- * - `state`, `idempotency-keys`: the transaction of the erasure itself. `log`: the source, once the last batch is empty.
+ * - `state`, `idempotency-keys`: the transaction of the erasure itself.
+ * - `log`: the source, once the last batch is empty.
  * - `outbox`: the relay, in the transaction that deletes the tombstone behind everything else of the seller.
  * - `topic`: whoever has read it from end to end and found nothing of the seller before the tombstone.
- * - `view`, `parked-messages`: the watcher of the page, by looking into its database; one each for every version of a view
- *   that is there, shown or not.
+ * - `view`, `parked-messages`: the watcher of the page, by looking into its database; one each for every version of
+ *   a view that is there, shown or not.
  * - `page-cache`: the page servers, each for its own memory; the watcher carries what they say.
  * - `changes`: self-view, for its record of what sellers changed there.
  */
@@ -29,7 +30,7 @@ export type ErasureStore = (typeof ERASURE_STORES)[number];
 /** All but the topic are promised to have confirmed within this many minutes. */
 export const ERASURE_CONFIRMED_WITHIN_MINUTES = 10;
 
-/** Why the topic's store is open from the acknowledgement of the tombstone on. */
+/** Why the store `topic` is open once the tombstone is acknowledged. */
 export const UNTIL_COMPACTED =
   'the tombstone is acknowledged; compaction removes what stands before it, and nobody has seen yet that it did';
 

@@ -9,9 +9,10 @@ import {
 import { readPlainSellerEvent } from './plain-event.ts';
 
 /*
- * How an event stands in a message: the one place that writes its JSON and reads it. What a message means never hangs on
- * the order of members, on blanks between them, or on members that a reader does not know: parser and schema judge that.
- * Whatever looks at a text as `encodeEvent` writes it only saves time, and says nothing of any other text.
+ * The format of an event in a message: the one place that writes its JSON and reads it. What a message means never
+ * depends on the order of members, on blanks between them, or on members that a reader does not know: parser and schema
+ * judge that. Code that expects a text exactly as `encodeEvent` writes it only saves time, and decides nothing about
+ * any other text.
  */
 
 /** An event whose two larger members are JSON text already, as they are stored on their own as well. */
@@ -37,14 +38,14 @@ export const encodeEvent = ({ sellerId, version, committedAt, change, clients }:
   JSON.stringify({ sellerId, version, committedAt, change, clients });
 
 /**
- * A short cut: the version of an event of which nothing else is read; NaN where the text begins in another way than
- * `encodeEvent`'s.
+ * A short cut that reads the version of an event and nothing else; NaN where the text does not begin as `encodeEvent`
+ * writes it.
  */
 export const peekVersion = (value: Buffer): number => beginningOf(value)?.version ?? Number.NaN;
 
 /**
- * The version that a value tells which may be no event.
- * @returns null where it tells none of this seller
+ * The version that a value tells, even if it is no event.
+ * @returns null where it tells no version of this seller
  */
 export function versionInValue(value: Buffer, sellerId: number): number | null {
   const beginning = beginningOf(value);
@@ -60,7 +61,7 @@ export function versionInValue(value: Buffer, sellerId: number): number | null {
 const versionOf = (told: unknown): number | null =>
   Number.isSafeInteger(told) && (told as number) >= 1 ? (told as number) : null;
 
-// Byte by byte: most of a backlog is looked at here and nowhere else, and a string for an expression costs twice as much.
+// Byte by byte: most of a backlog is looked at only here, and a string for a regular expression costs twice as much.
 function beginningOf(value: Buffer): { sellerId: number; version: number } | null {
   const sellerAt = behind(value, 0, '{"sellerId":');
   const sellerEnd = behindDigits(value, sellerAt);
@@ -70,14 +71,14 @@ function beginningOf(value: Buffer): { sellerId: number; version: number } | nul
   return { sellerId: numberAt(value, sellerAt, sellerEnd), version: numberAt(value, versionAt, versionEnd) };
 }
 
-/** Where a text in ASCII ends that begins at this place; -1 where none does. */
+/** The index after this ASCII text, if it begins at this place; -1 if it does not. */
 function behind(bytes: Buffer, at: number, text: string): number {
   if (at < 0) return -1;
   for (let i = 0; i < text.length; i++) if (bytes[at + i] !== text.charCodeAt(i)) return -1;
   return at + text.length;
 }
 
-/** As `behind`, for a whole number from 1 on, of so many digits as every number holds exactly. */
+/** Like `behind`, for a whole number from 1 on, with no more digits than every number holds exactly. */
 function behindDigits(bytes: Buffer, at: number): number {
   if (at < 0 || bytes[at] === ZERO) return -1;
   let end = at;
@@ -104,7 +105,7 @@ const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
 const ERASED_TYPE = cloudEventType('seller-erased');
 
 export type DecodedEvent =
-  /** The tombstone of an erasure too: it says what the erasure said. */
+  /** Also the tombstone of an erasure: it says what the erasure said. */
   | { kind: 'event'; event: ReadSellerEvent }
   /** A null value that says nothing of a list: a repair's (see `repair.ts`), or one that names no version. */
   | { kind: 'tombstone'; sellerId: number }
@@ -120,7 +121,7 @@ const sellerOf = (key: string | null): number | null => {
   return Number.isSafeInteger(sellerId) && sellerId >= 1 ? sellerId : null;
 };
 
-/** What the erasure before a tombstone said: compaction may have left the tombstone alone. */
+/** The erasure that a tombstone stands for: compaction may have left the tombstone alone. */
 function erasureIn(sellerId: number, id: string | null, time: string | null): ReadSellerEvent | null {
   const version = versionInId(sellerId, id);
   // A repair and a marker have longer ids, and other types.
@@ -150,7 +151,7 @@ export function decodeEvent(message: {
   id?: string | null;
   time?: string | null;
 }): DecodedEvent {
-  // Before the key is looked at: there are markers of nobody.
+  // Checked before the key, because some markers are nobody's.
   if (message.value === null && message.type === MOVED_TYPE) return { kind: 'moved' };
   const sellerId = sellerOf(message.key);
   const unreadable = (reason: string): DecodedEvent => ({ kind: 'unreadable', sellerId, reason });

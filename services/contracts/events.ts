@@ -39,12 +39,12 @@ export const CLOUD_EVENTS = {
 
 /**
  * Marks a key that moved to another partition when the topic grew: a null value, so that compaction forgets what the
- * old partition has of the seller. It says nothing of the seller, and readers pass over it. One with the key 0, of nobody,
- * comes to every partition now and then.
+ * old partition has of the seller. It says nothing of the seller, and readers skip it. A marker with the key 0, which
+ * is no seller's, is written to every partition now and then.
  */
 export const SELLER_MOVED = 'seller-moved';
 
-/** `client-added` → `dev.topclients.seller.client-added.v1`; what is repaired is told in `repair.ts` */
+/** `client-added` → `dev.topclients.seller.client-added.v1`; repairs are explained in `repair.ts` */
 export const cloudEventType = (type: ChangeType | 'seller-repaired' | typeof SELLER_MOVED): string =>
   `dev.topclients.seller.${type}.v${CLOUD_EVENTS.schemaVersion}`;
 
@@ -53,7 +53,7 @@ export const MOVED_TYPE = cloudEventType(SELLER_MOVED);
 /** `<seller>/<version>` is the same for every copy of an event, so that `ce_source` + `ce_id` identify it. */
 export const cloudEventId = (sellerId: number, version: number): string => `${sellerId}/${version}`;
 
-/** The marker's own: it is no copy of the event of that version. */
+/** The marker's own id: it is no copy of the event of that version. */
 export const movedId = (sellerId: number, version: number): string =>
   `${cloudEventId(sellerId, version)}/moved`;
 

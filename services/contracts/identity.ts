@@ -11,8 +11,8 @@ export const SIGNATURE_ALGORITHMS = [
 export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 
 /**
- * Where an identity provider is trusted unless it is told otherwise: by the settings of the roles, and by what the
- * operator gives to each of them. The same for everybody who judges a token.
+ * How an identity provider is trusted by default, for the settings of the roles and for what the operator gives to each
+ * of them. The defaults are the same for everybody who judges a token.
  */
 export const IDENTITY_DEFAULTS = {
   /** What most identity providers sign with, and the demonstration's. */
@@ -28,8 +28,8 @@ export const IDENTITY_DEFAULTS = {
   /** How often keys are fetched: one that was withdrawn is trusted no longer than this while the provider answers. */
   keysRefreshSeconds: 300,
   /**
-   * How long keys are trusted that could not be fetched again. No longer than tokens usually live: the provider that
-   * is away gives out no new ones, so that a longer time would help nobody but the holder of a withdrawn key.
+   * How long keys are trusted that could not be fetched again. No longer than tokens usually live: a provider that is
+   * away issues no new tokens, so that a longer time would only help the holder of a withdrawn key.
    */
   keysMaxAgeSeconds: 3_600,
 } as const satisfies {
@@ -39,7 +39,7 @@ export const IDENTITY_DEFAULTS = {
 };
 
 /**
- * Names of claims: plain members of the token, also such with a namespace (`https://shop.example/seller`). No comma, which
- * stands between names, and nothing that would end the quotes of a header.
+ * Names of claims: plain members of the token, also with a namespace (`https://shop.example/seller`). No comma, which
+ * separates names, and no character that would end the quotes of a header.
  */
 export const CLAIM_NAME = /^[!#-+\--[\]-~]{1,128}$/;

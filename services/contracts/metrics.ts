@@ -679,12 +679,12 @@ interface LabelBound {
 const oneOf = (...values: readonly string[]): LabelBound => ({ atMost: values.length, values });
 
 /**
- * What bounds the series of a metric: a store pays for each, and a label that grows with traffic or with sellers would
- * end it. The words of `result` are those of all metrics that have it.
+ * The bounds of labels, and so of the series of a metric: a store pays for each series, and a label that grows with
+ * traffic or with sellers would overload it. The words of `result` are those of all metrics that have it.
  */
 export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   role: { atMost: 20 },
-  /** An upgrade and what it replaces, some of them within the hours that a series is kept in memory. */
+  /** The versions before and after an upgrade, for some upgrades within the hours that a series is kept in memory. */
   version: { atMost: 10 },
   page: oneOf(...SERVED_PAGES),
   delivery: oneOf('asynchronous', 'hybrid', 'synchronous', 'off'),

@@ -27,7 +27,7 @@ import { PROBLEM_MEDIA_TYPE, PROBLEMS, Problem, type ProblemType } from './probl
 
 const tag = z.string().regex(/^"(0|[1-9]\d*)"$/);
 const ETag = tag.meta({ description: 'The version of the list, quoted', examples: ['"5"'] });
-/** What a caller may ask about, by RFC 9110: any version, or some. */
+/** The versions that a caller may ask about, by RFC 9110: any, or some. */
 const ETags = z
   .string()
   .regex(/^(\*|(W\/)?"[\x21\x23-\x7e]*"( *, *(W\/)?"[\x21\x23-\x7e]*")*)$/)
@@ -156,7 +156,7 @@ const toTheClient = (operationId: string) => ({
 const seller = z.object({ sellerId: PathSellerId });
 const client = z.object({ sellerId: PathSellerId, clientId: PathClientId });
 
-/** Who was erased is nobody's business but theirs who have to forget. */
+/** Only callers that have to forget sellers may learn who was erased. */
 const ONLY_PAGES = 'For pages of ours alone, which say who they are by `Top-Clients-Caller`.';
 
 const DOCUMENT: ZodOpenApiObject = {

@@ -1,4 +1,4 @@
-/** Every page that shows lists from a copy. A page is a folder in `services/pages` and a line here; all else is derived. */
+/** Pages that show lists from a copy. Each is a folder in `services/pages` and a line here; all else is derived. */
 export const PAGE_NAMES = ['gig', 'user', 'search'] as const;
 export type PageName = (typeof PAGE_NAMES)[number];
 

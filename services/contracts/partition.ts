@@ -8,7 +8,9 @@ export const partitionOf = (key: string, partitions: number): number =>
 
 const M = 0x5bd1_e995;
 
-/** MurmurHash2 with Kafka's seed, as a signed 32-bit integer; kafkajs' own takes several microseconds a key, for BigInt. */
+/**
+ * MurmurHash2 with Kafka's seed, as a signed 32-bit integer. kafkajs' own takes several microseconds a key, for BigInt.
+ */
 export function murmur2(data: Uint8Array): number {
   const { length } = data;
   let hash = 0x9747_b28c ^ length;

@@ -24,7 +24,7 @@ const JOINERS = [
   `(?<=${sign})\\u200d(?!\\p{DI})`,
   `(?<=${letter})\\u200d(?=${sign})`,
 ];
-/** The ideograph as it is written in a name; the letter as it stands at the end of a word. */
+/** Variants that are kept: of an ideograph, as written in a name; of a letter, as it looks at the end of a word. */
 const VARIANTS = [
   '\\p{Unified_Ideograph}[\\ufe00-\\ufe02\\u{e0100}-\\u{e01ef}]',
   '[\\p{sc=Mymr}\\p{sc=Phag}]\\ufe00',
@@ -40,13 +40,13 @@ const EMOJI = [
 ];
 
 /**
- * Controls, line separators, what Unicode says to show nothing for, marks that turn text around, what is no character,
- * and what is blank although it counts as a letter or a symbol.
+ * Controls, line separators, characters that Unicode says to show nothing for, marks that change the direction of text,
+ * noncharacters, and characters that are blank although they count as a letter or a symbol.
  */
 const REFUSED =
   '[\\p{Cc}\\p{Cs}\\p{Zl}\\p{Zp}\\p{DI}\\p{Bidi_Control}\\p{Noncharacter_Code_Point}\\u2800\\ufff9-\\ufffd\\u{13441}\\u{13442}\\u{1d159}]';
 const holdsRefused = new RegExp(REFUSED, 'v');
-/** What is kept, or in its group what is refused. */
+/** Matches what is kept; in its group, what is refused. */
 const PARTS = new RegExp(`${[...JOINERS, ...VARIANTS, ...EMOJI].join('|')}|(${REFUSED})`, 'gv');
 const VISIBLE = /[\p{L}\p{N}\p{P}\p{S}]/u;
 
@@ -56,8 +56,8 @@ const isLineEnd = (character: string, kind: TextKind) =>
   kind === 'passage' && (character === '\n' || character === '\t');
 
 /**
- * What has to change before a text can be taken, as the end of a sentence that begins with its name; null when nothing.
- * An empty text is no matter of this.
+ * What has to change before a text is accepted, as the end of a sentence that begins with the name of the text; null
+ * when nothing has to. Whether a text is empty is not checked here.
  */
 export function complaintOf(text: string, kind: TextKind): string | null {
   if (holdsRefused.test(text)) {
@@ -72,7 +72,7 @@ export function complaintOf(text: string, kind: TextKind): string | null {
     : 'must have a letter, a digit or a symbol that can be seen';
 }
 
-/** The text without what would be refused: for one that was stored before it was, to be shown or sent again. */
+/** The text without what would be refused now: a text that was stored earlier is shown or sent again this way. */
 export const legible = (text: string, kind: TextKind): string =>
   holdsRefused.test(text)
     ? text
@@ -83,8 +83,8 @@ export const legible = (text: string, kind: TextKind): string =>
     : text;
 
 /**
- * The form in which names are compared: capitals, widths, spaces and all that cannot be seen make no difference.
- * What emoji sequences are made of does: one flag is not another.
+ * The form in which names are compared: capitals, widths, spaces and all that cannot be seen make no difference. The
+ * parts of emoji sequences do make one: one flag is not another.
  */
 export function foldName(name: string): string {
   const text = name.normalize('NFKC');
@@ -111,7 +111,7 @@ const TURNED =
 /** The text without marks that turn text around: one of them could leave an isolate and reach the neighbours. */
 export const withoutTurns = (text: string): string => text.replace(TURNS, '');
 
-/** The text as a part of a sentence that is no HTML: what is written from right to left does not turn the sentence. */
+/** The text for a sentence outside HTML: text from right to left does not change the sentence's direction. */
 export const isolatedText = (text: string): string =>
   TURNED.test(text) ? `\u2068${withoutTurns(text)}\u2069` : text;
 

@@ -20,13 +20,16 @@ export const SELLER_EVENTS = {
     'compression.type': 'uncompressed',
   },
   /**
-   * What we promise by, and bring an existing topic back to, beside `min.insync.replicas` where there are three
-   * copies. The rest is the administrator's; `max.message.bytes` is the cure for a seller that is held.
+   * Settings that our promises depend on. An existing topic is brought back to them, and to `min.insync.replicas` where
+   * there are three copies. The others are the administrator's; `max.message.bytes` is the cure for a seller that is
+   * held.
    */
   owned: ['cleanup.policy', 'delete.retention.ms', 'segment.ms', 'max.compaction.lag.ms', 'compression.type'],
 } as const;
 
-/** How often every partition gets a message, at least: the relay writes a marker of nobody where sellers write nothing. */
+/**
+ * How often every partition gets a message, at least: the relay writes markers of nobody where sellers write nothing.
+ */
 export const EVERY_PARTITION_IS_WRITTEN_EVERY_HOURS = 12;
 
 /**
@@ -44,8 +47,9 @@ export const EVERY_PARTITION_IS_WRITTEN_EVERY_HOURS = 12;
 export const ERASED_BYTES_LEAVE_WITHIN_DAYS = 2;
 
 /**
- * The group that a view's offsets are committed for, so that others see its lag. It has no members: who keeps the view up is
- * decided in the page's database. One a view: a new view version starts from the beginning beside the old one.
+ * The group that a view's offsets are committed for, so that others see its lag. It has no members: the page's database
+ * decides who keeps the view up to date. Each view has its own group: a new view version starts from the beginning
+ * beside the old one.
  */
 export const consumerGroup = (page: string, delivery: string, viewVersion: number): string =>
   `top-clients.projector.${page}.${delivery}.v${viewVersion}`;

@@ -4,12 +4,13 @@
  * What each is worth stands in bench/HISTORY.md.
  */
 export const V8_FLAGS = [
-  // The heap may grow to three times the live heap before V8 looks through all of it again, up to
-  // `--max-old-space-size` as before. Under so small a limit V8 does so at about 1.35 times; a projector under a backlog
-  // then looks through it every 50 ms, in a third of its time.
+  // The heap may grow to three times the live heap before V8 goes through all of it again, up to `--max-old-space-size`
+  // as before. With so small a limit V8 does so at about 1.35 times; a projector under a backlog then goes through its
+  // heap every 50 ms, which takes a third of its time.
   '--heap-growing-percent=200',
-  // V8 takes to allocating the driver's arrays of rows among what lives long, where they keep every row they once held
-  // alive until all of the heap is looked through: copying dead rows cost a page 7 % of its time, and batch-get a third.
+  // After a while V8 allocates the driver's arrays of rows in the old generation. There they keep alive every row they
+  // once held, until V8 goes through all of the heap: copying dead rows cost a page 7 % of its time, and batch-get a
+  // third.
   '--no-allocation-site-pretenuring',
 ] as const;
 
@@ -17,7 +18,10 @@ export const V8_FLAGS = [
 export interface HeapSize {
   /** V8's old generation: left alone it grows towards what the machine has. */
   readonly oldSpaceMiB: number;
-  /** V8's young generation, per semi-space; for roles under load, which also get one thread to help V8 instead of four. */
+  /**
+   * V8's young generation, per semi-space. For roles under load, which also get one helper thread of V8 instead of
+   * four.
+   */
   readonly semiSpaceMiB?: number | undefined;
 }
 

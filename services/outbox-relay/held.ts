@@ -6,7 +6,7 @@ import { meaningOf, type SendFailure } from './refusals.ts';
 
 /** How often the row of a held seller is tried again. */
 export const RETRY_EVERY_MS = 30_000;
-/** With more than these it is no matter of single records. */
+/** If more sellers are held than this, single records are not the cause. */
 export const MOST_HELD = 100;
 
 interface Held {
@@ -17,9 +17,9 @@ interface Held {
 }
 
 /**
- * Sellers with a row that is refused even alone. It stays in the outbox, and so does all that follows it, so nothing is
- * lost and the seller's order holds; everyone else goes on. The row is tried again by itself now and then: what heals
- * it is named in the log.
+ * Sellers with a row that Kafka refuses even alone. The row and all later rows of the seller stay in the outbox, so
+ * nothing is lost and the seller's order holds. All other sellers go on. The row is tried again every now and then; the
+ * log names what helps.
  */
 export class HeldSellers {
   readonly #held = new Map<number, Held>();
@@ -31,7 +31,7 @@ export class HeldSellers {
     this.#clock = clock;
   }
 
-  /** Holds the row's seller. The log tells of it once, and again when the reason is another. */
+  /** Holds the row's seller. Logs it once, and again when the reason is another. */
   hold(row: OutboxRow, failure: SendFailure): void {
     const { id, sellerId, version, type } = row;
     const { reason, message } = failure;
@@ -45,7 +45,7 @@ export class HeldSellers {
     );
   }
 
-  /** The seller goes on. */
+  /** The seller's rows are sent again. */
   release(sellerId: number): void {
     const held = this.#held.get(sellerId);
     if (!this.#held.delete(sellerId)) return;
@@ -61,7 +61,7 @@ export class HeldSellers {
     return this.#held.size < MOST_HELD;
   }
 
-  /** Somebody whose row is to be tried again now; null when nobody's is. */
+  /** A seller whose row is to be tried again now; null when there is none. */
   due(): { sellerId: number; id: number } | null {
     const now = this.#clock.monotonic();
     for (const [sellerId, { id, retryAt }] of this.#held) if (retryAt <= now) return { sellerId, id };

@@ -6,8 +6,8 @@ import type { Queryable } from '#platform/postgres.ts';
 import { readLayout, storeFirstLayout } from '../top-clients/adapters/postgres/partition-layout.ts';
 
 /**
- * Sees to it that the source's database says by how many partitions messages are divided: by as many as the topic has
- * when the first leader of all looks. Waits for Kafka as long as it takes, which only ever happens before that.
+ * Makes sure that the source's database holds the number of partitions that keys are divided by. The very first leader
+ * stores the number that the topic has then. Only that one waits for Kafka, as long as it takes.
  * @param countPartitions of the topic; null when it does not exist
  * @returns false when `ended` aborted first
  * @throws what the database throws

@@ -8,17 +8,17 @@ import type { Shard } from '../top-clients/adapters/postgres/outbox.ts';
 export const LOCK_CLASS = 20_260_817;
 const BUCKETS = 1024;
 
-/** How often someone in waiting tries, and how often a leader shows that it lives. */
+/** How often a standby tries to take the lock, and how often a leader shows that it lives. */
 const TRY_EVERY_MS = 200;
 const RENEW_EVERY_MS = 500;
 /** PostgreSQL ends a leader's session, and with it the lock, after this long without a sign of life. */
 const SERVER_PATIENCE_MS = 5_000;
-/** The leader itself stops earlier, counted from before its last successful sign of life. */
+/** The leader itself stops earlier. The time counts from just before its last successful sign of life. */
 const LEASE_MS = 3_000;
 
-/** Keeps a deposed leader, a zombie, from acting: asked before each act. */
+/** Keeps a deposed leader (a zombie) from acting: asked before each act. */
 export interface Fence {
-  /** Asks the clock, for a process that slept through its timers. */
+  /** Compares with the clock, because a process that was asleep has missed its timers. */
   isHeld(): boolean;
 }
 
@@ -30,9 +30,9 @@ export interface Lease extends Fence {
 }
 
 /**
- * Waits until this process leads the shard. The lock is a session advisory lock on each of the shard's buckets, so
- * that relays which were told different numbers of shards cannot overlap either. It is tried again and again rather
- * than waited for: a statement that waits holds a snapshot, and vacuum could not clean the outbox.
+ * Waits until this process leads the shard. The lock is a session advisory lock on each of the shard's buckets, so that
+ * relays with different numbers of shards cannot overlap either. The lock is polled, not waited for: a waiting
+ * statement holds a snapshot, and vacuum could not clean the outbox.
  *
  * @param onStandby called once connected, before leadership
  * @returns null when `stopped` was aborted first
@@ -69,9 +69,9 @@ export async function acquireLease(
   }
 }
 
-/** @returns the process of the session that has the locks now; null when somebody else has */
+/** @returns the backend's process id of the session that has the locks now; null when another session has them */
 async function tryLock(db: pg.Client, shard: Shard): Promise<number | null> {
-  // The first bucket alone tells in almost every case; a node that was demoted to a replica leads nothing.
+  // The first bucket decides almost always. A node that was demoted to a replica leads nothing.
   const { rows } = await db.query<{ got: boolean; backend: number }>(
     'select not pg_is_in_recovery() and pg_try_advisory_lock($1, $2) as got, pg_backend_pid() as backend',
     [LOCK_CLASS, shard.index],
@@ -99,7 +99,7 @@ function holdLease(db: pg.Client, backend: number, lost: AbortController, since:
       'select pg_is_in_recovery() as replica, pg_backend_pid() as backend',
     );
     if (rows[0]!.replica) throw new Error('the database was demoted to a replica');
-    // A pooler that was told to share its sessions since.
+    // A pooler was told to share its sessions meanwhile.
     if (rows[0]!.backend !== backend)
       throw new SharedSession('a connection changed its session', 'the relay');
     if (lost.signal.aborted) return;

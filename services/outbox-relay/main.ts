@@ -64,7 +64,7 @@ export const role = defineRole({
     };
     /** What each shard waits for before this process can lead it or stand by. */
     const notReady = new Map<number, string>();
-    /** Of the shards that this process leads. */
+    /** The outboxes of the shards that this process leads. */
     const outboxes = new Map<number, LedOutbox>();
     const blocked = new Map<number, string>();
 
@@ -152,10 +152,10 @@ export const role = defineRole({
       }
     };
 
-    // A walk along the ids: a table that is empty most of the time has no statistics that would say so.
+    // Forces a walk along the ids: the table is empty most of the time, so its statistics do not suggest one.
     const pool = openPool({ ...database, maximum: 2, parameters: { enable_seqscan: 'off' } }, log);
     releases.push('database pool', () => pool.end());
-    /** Rows of sellers who are held, below the floor: as the last look there found them. */
+    /** By shard, the rows of held sellers below the floor, as of the last look there. */
     const heldBelow = new Map<number, number>();
     const everyShard = async (what: string, ask: (shard: Shard, outbox: LedOutbox) => Promise<void>) => {
       const startedAt = performance.now();
@@ -183,7 +183,7 @@ export const role = defineRole({
         await pause(Math.max(2_000, 20 * tookMs), stop.signal);
       }
     };
-    // Belt and braces: nothing but a row written by hand can be there.
+    // A safety net: only a row that was written by hand can be there.
     const watchBelow = async () => {
       while (!stop.signal.aborted) {
         const tookMs = await everyShard('could not look below the floor', async (shard, outbox) => {

@@ -11,19 +11,19 @@ import type { ProducedMessage } from '#platform/kafka/produce-request.ts';
 import type { OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
 
 export interface RelayMessage extends ProducedMessage {
-  /** Where it must go; null leaves that to its key. */
+  /** The partition that it must go to; null leaves that to its key. */
   readonly partition: number | null;
 }
 
 /**
  * The message of an outbox row: CloudEvents 1.0 in Kafka's binary mode, the stored trace context unchanged.
  *
- * Kafka's own timestamp is when the event was committed, so that a reader can tell how far it is behind; but never
- * after `now`, for a broker refuses what is more than an hour ahead of it (`message.timestamp.after.max.ms`). `ce_time`
- * keeps the time as it was written.
+ * Kafka's own timestamp is the time of the commit, so that a reader can tell how far it is behind. It is never after
+ * `now`: a broker refuses a timestamp more than an hour ahead of its clock (`message.timestamp.after.max.ms`).
+ * `ce_time` keeps the time as it was written.
  *
  * @param now milliseconds since 1970
- * @throws RangeError when the row cannot be a message: a time that is none, a partition that is none
+ * @throws RangeError when the row cannot be a message: its time or its partition is invalid
  */
 export function toMessage(row: OutboxRow, now: number): RelayMessage {
   if (row.partition !== null && !(Number.isSafeInteger(row.partition) && row.partition >= 0))
@@ -38,7 +38,7 @@ export function toMessage(row: OutboxRow, now: number): RelayMessage {
   };
   if (row.traceparent !== null) headers['traceparent'] = row.traceparent;
   if (row.type === REPAIR) {
-    // Not the event's own id: a reader that drops what it knows by its id would drop the repair.
+    // Not the event's own id: a reader that skips ids it has seen would skip the repair.
     headers['ce_id'] += `/repair/${row.replaces ?? row.id}`;
     if (row.replaces !== null) headers[REPLACES_HEADER] = row.replaces;
   }
@@ -52,7 +52,7 @@ export function toMessage(row: OutboxRow, now: number): RelayMessage {
   };
 }
 
-/** The same message with another of Kafka's timestamps. */
+/** The same message with another Kafka timestamp. */
 export const at = (message: RelayMessage, now: number): RelayMessage => ({
   ...message,
   timestamp: timestampAt(now),

@@ -40,7 +40,7 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
   const failed = (step: Step) => errors.inc({ step });
   return {
     failed,
-    /** What the database says; every relay tells it, whoever leads. */
+    /** The layout as the database tells it; every relay reports it, not only the leader. */
     layout(layout: PartitionLayout | null, progress: RepublishProgress | null): void {
       partitions.set(layout?.partitions ?? 0);
       movedFrom.set(layout?.movedFrom ?? 0);
@@ -56,7 +56,7 @@ export function openRelayMetrics(metrics: Metrics, shards: number) {
         led.delete(shard);
         held.set({ shard }, 0);
         blocked.set({ shard }, 0);
-        // Only a leader counts; the last count of a former one would mislead.
+        // Only a leader counts; the last count of a former leader would mislead.
         pending.remove({ shard });
         oldest.remove({ shard });
       }

@@ -8,8 +8,8 @@ interface Asked {
 /**
  * The partition that a message names, else that of its key among as many as kafkajs knows.
  *
- * @throws UnknownPartition when a message names one that kafkajs does not know: it would leave the message out and
- * report success
+ * @throws UnknownPartition when a message names a partition that kafkajs does not know: kafkajs would leave the message
+ * out and report success
  */
 export const createPartitioner =
   () =>
@@ -23,7 +23,7 @@ export const createPartitioner =
   };
 
 class UnknownPartition extends Error {
-  // By this name kafkajs asks for the topic's partitions anew, and tries again.
+  // On an error of this name kafkajs asks for the topic's partitions anew, and tries again.
   override name = 'KafkaJSMetadataNotLoaded';
   readonly retriable = true;
   readonly type = 'UNKNOWN_TOPIC_OR_PARTITION';

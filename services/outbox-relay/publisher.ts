@@ -12,34 +12,34 @@ import { failureOf, PRODUCER_LOST } from './refusals.ts';
 /** Sends batches in order. One send at a time. */
 export interface Publisher {
   /**
-   * Resolves when every copy that must have the batch has it. After a failure nothing is known: some of the batch
-   * may be there. **The very same batch** must then be sent again, until it succeeds, unless the failure is a record's
-   * (`failureOf`): then another may follow.
+   * Resolves when every in-sync replica has the batch. After a failure nothing is known: some of the batch may be
+   * there. **The very same batch** must then be sent again until it succeeds. Only if a record was refused
+   * (`failureOf`) may another batch follow.
    * @throws what kafkajs throws
    */
   send(batch: readonly RelayMessage[]): Promise<void>;
-  /** Ends the connections at once: what is still on its way in this process does not arrive. */
+  /** Ends the connections at once: what this process has not put on the wire yet does not arrive. */
   end(): void;
 }
 
-/** How long a refused batch's other requests may still take, beyond the deadline of a request. */
+/** How long other requests of a refused batch may still take, beyond the deadline of a request. */
 const SETTLE_MS = 1_000;
 
 /**
  * An idempotent producer of its own for one shard and one term of leadership.
  *
- * kafkajs takes a failed batch's sequence numbers back and gives them to whatever is sent next. The broker would
- * take another batch of the same length for a copy of one that did arrive, and drop it with success. So a producer
+ * kafkajs takes a failed batch's sequence numbers back and gives them to the next batch. If the failed batch did
+ * arrive, the broker takes another batch of the same length for its copy, drops it and reports success. So a producer
  * sends the same batch again or nothing, and two shards never share one. It connects with the first batch, so that a
  * shard can be led, and its outbox be watched, while Kafka is away.
  *
- * A batch of which a record is refused ends its producer: what follows is another batch, half of it. Some partitions
- * may have stored their part, and get it again from the next producer, whom they do not know: twice, in order. A part
- * that another broker has not answered yet must not arrive behind that, so the old producer's requests are settled
+ * A refused record ends the producer, because another batch follows: half of the refused one. Some partitions may have
+ * stored their part already. They get it again from the next producer, which they do not know: twice, but in order. A
+ * part that another broker has not answered yet must not arrive after that. So the old producer's requests are settled
  * first, and its connections reset.
  *
- * @param fence asked at every write to a socket; a process that was asleep while its leadership went to another
- * must not send what it was about to
+ * @param fence asked at every write to a socket; a process that was asleep while its leadership went to another must
+ * not send what it was about to
  */
 export function openPublisher(clientId: string, settings: KafkaSettings, log: Log, fence: Fence): Publisher {
   const sockets = new Set<Socket>();
@@ -64,13 +64,13 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
       createPartitioner: createPartitioner as never,
-      // The caller goes on after these.
+      // After these retries the caller tries again.
       retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 500 },
     });
     await producer.connect();
     return producer;
   };
-  /** None before the first batch, and after one that only a new producer can follow. */
+  /** Null before the first batch, and after a failure that only a new producer can follow. */
   let producer: Promise<Producer> | null = null;
   const send = async (batch: readonly RelayMessage[]) => {
     producer ??= connect();

@@ -1,9 +1,10 @@
 import { isNativeError } from 'node:util/types';
 
 /**
- * What a failed send means. `record`: the broker will refuse some record of the batch for ever, and the others not at
- * all; it is found by halving the batch. `topic`: nothing can be sent until somebody changes the topic, the cluster or
- * our rights; the batch is tried again unchanged. `transient`: the same, and it is expected to pass by itself.
+ * What a failed send means. `record`: the broker will refuse some record of the batch for ever, and takes the others;
+ * the record is found by halving the batch. `topic`: nothing can be sent until somebody changes the topic, the cluster
+ * or our rights; the batch is tried again unchanged. `transient`: the batch is tried again unchanged too, and the fault
+ * is expected to pass by itself.
  */
 export type FailureKind = 'record' | 'topic' | 'transient';
 
@@ -23,24 +24,24 @@ interface Meaning {
 
 /*
  * After Kafka's own list of a produce request's errors (ProduceResponse.java), the broker's checks of a batch
- * (LogValidator, UnifiedLog) and https://kafka.apache.org/protocol.html#protocol_error_codes. `record` is what the broker
- * decides by looking at the records of one batch, so that another batch may pass. What kafkajs calls retriable is
- * transient. Reasons that are not here are transient: unknown ones must neither hold a seller nor be hidden, and a send
- * that keeps failing is named all the same.
+ * (LogValidator, UnifiedLog) and https://kafka.apache.org/protocol.html#protocol_error_codes. `record` is what the
+ * broker decides by looking at the records of one batch, so that another batch may pass. What kafkajs calls retriable
+ * is transient. Reasons that are not listed are transient: an unknown one must not hold a seller. It is not hidden
+ * either, because a send that keeps failing is logged by its reason.
  */
 const MEANINGS = {
   // The records of one batch.
   MESSAGE_TOO_LARGE: { kind: 'record', cure: 'raise max.message.bytes of the topic' },
-  // The batch against segment.bytes; less in a batch, or less in a record, passes.
+  // The batch is larger than segment.bytes; fewer or smaller records pass.
   RECORD_LIST_TOO_LARGE: { kind: 'record', cure: 'raise segment.bytes of the topic' },
-  // A record's time against message.timestamp.before.max.ms and .after.max.ms.
+  // A record's time is outside message.timestamp.before.max.ms or .after.max.ms.
   INVALID_TIMESTAMP: {
     kind: 'record',
     cure: 'raise message.timestamp.before.max.ms of the topic, and set the clocks of relay and brokers',
   },
-  // The batch was looked through and a record was found wanting (KIP-467); a broker's own checks of values, too.
+  // The broker refused one of the records (KIP-467), also by its own checks of values.
   INVALID_RECORD: { kind: 'record', cure: "look into the broker's log for what it checks records for" },
-  // Of this relay: the row cannot be written as a message at all. Nothing was sent.
+  // Raised by this relay: the row cannot be made a message at all. Nothing was sent.
   NOT_ENCODABLE: { kind: 'record', cure: 'look at the row, and correct or delete it' },
 
   // The topic, the cluster, or our rights: the same for every record.
@@ -58,9 +59,9 @@ const MEANINGS = {
   ILLEGAL_SASL_STATE: { kind: 'topic', cure: 'name the right listener of the brokers' },
   INVALID_TOPIC_EXCEPTION: { kind: 'topic', cure: 'look at the name and the kind of the topic' },
   POLICY_VIOLATION: { kind: 'topic', cure: 'look at the policies of the cluster' },
-  // Asked of what min.insync.replicas can never reach is NOT_ENOUGH_REPLICAS; this one is about the number itself.
+  // A number of replicas below min.insync.replicas is NOT_ENOUGH_REPLICAS; this is about the number of acks itself.
   INVALID_REQUIRED_ACKS: { kind: 'topic', cure: 'this relay does not fit the brokers' },
-  // Not one record: with this format the topic takes neither headers nor an idempotent producer.
+  // Not one record: a topic of this format takes neither headers nor an idempotent producer.
   UNSUPPORTED_FOR_MESSAGE_FORMAT: {
     kind: 'topic',
     cure: 'the topic has a message format older than 0.11: upgrade it',
@@ -75,7 +76,7 @@ const MEANINGS = {
   },
   INVALID_TXN_STATE: { kind: 'topic', cure: 'this relay does not fit the brokers' },
 
-  // Passes by itself, or with the brokers.
+  // Passes by itself, or once the brokers are well.
   CORRUPT_MESSAGE: { kind: 'transient', cure: null }, // a checksum: damaged on its way
   UNKNOWN_TOPIC_OR_PARTITION: { kind: 'transient', cure: 'make the topic' }, // also while metadata is on its way
   LEADER_NOT_AVAILABLE: { kind: 'transient', cure: null },
@@ -115,10 +116,10 @@ export const PRODUCER_LOST: ReadonlySet<Reason> = new Set<Reason>([
 ]);
 
 const TOO_LARGE: ReadonlySet<Reason> = new Set<Reason>(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE']);
-/** Whether less in one batch may help where no single record is at fault. */
+/** Whether a smaller batch may help although no single record is at fault. */
 export const isSize = ({ reason }: SendFailure): boolean => TOO_LARGE.has(reason);
 
-/** kafkajs' own errors, by name: they never left this process, or no answer came. */
+/** kafkajs' own errors, by name: the request never left this process, or no answer came. */
 const OF_KAFKAJS: Readonly<Record<string, Reason>> = {
   KafkaJSSASLAuthenticationError: 'SASL_AUTHENTICATION_FAILED',
   KafkaJSConnectionError: 'UNREACHABLE',
@@ -127,7 +128,7 @@ const OF_KAFKAJS: Readonly<Record<string, Reason>> = {
   KafkaJSRequestTimeoutError: 'REQUEST_TIMED_OUT',
 };
 
-/** What a failed send means, by the first error along the chain of causes that says so. */
+/** What a failed send means: the first error along the chain of causes whose meaning is known decides. */
 export function failureOf(err: unknown): SendFailure {
   const message = isNativeError(err) ? err.message : String(err);
   let reason: Reason = 'OTHER';

@@ -12,7 +12,7 @@ import { failureOf, isSize, meaningOf, type SendFailure } from './refusals.ts';
 /** Told what happens, for metrics and readiness. */
 export interface ShardObserver {
   sent(rows: readonly OutboxRow[], tookMs: number): void;
-  /** Something will be tried again, whole or in parts. */
+  /** A send failed. It will be tried again, whole or in parts. */
   sendFailed(failure: SendFailure): void;
   /** Why nothing of the shard can be sent; null once something was. Told when it changes. */
   blocked(because: string | null): void;
@@ -23,13 +23,13 @@ export interface ShardObserver {
 export const LIMITS = {
   rowsPerBatch: 1_000,
   /**
-   * From this many rows on the next batch is taken while this one is on its way. Below, it is taken afterwards, which
-   * is later by a fraction of a millisecond and finds everything that has come meanwhile: fewer, fuller batches.
+   * From this many rows on, the next batch is taken while this one is in flight. Below, it is taken afterwards: that is
+   * later by a fraction of a millisecond, but finds all rows that came meanwhile. So there are fewer, fuller batches.
    */
   prefetchFrom: 200,
-  /** Of one request; a partition's share may also meet the topic's own limit, which is found by trying. */
+  /** Bytes of one request; a partition's share may also meet the topic's own limit, which is found by trying. */
   bytesPerBatch: 4 * 1024 * 1024,
-  /** A send that should pass by itself is named in log and readiness when it has failed for so long. */
+  /** Once a send has failed for this long, a transient failure is logged too and makes the process not ready. */
   blockedAfterMs: 5_000,
   shortestRoundMs: 3,
   longestRestMs: 10,
@@ -38,30 +38,29 @@ export const LIMITS = {
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
 
 export interface RelayOptions {
-  /** Rows; a spec that shall meet both ways gives fewer. */
+  /** Rows; a spec that tests both ways gives fewer. */
   readonly prefetchFrom?: number;
   readonly clock?: Clock;
-  /** How long to wait before looking again while there is nothing to send, in ms: from, to, and growing by a factor. */
+  /** Waits while there is nothing to send: the first and the longest, in ms, and the factor by which they grow. */
   readonly pacing?: { readonly shortestMs: number; readonly longestMs: number; readonly growth: number };
 }
 
-/** Rows and their messages, made once: what failed is sent again unchanged. */
+/** Rows and their messages. Each message is made once: a failed batch is sent again unchanged. */
 interface Batch {
   readonly rows: readonly OutboxRow[];
   readonly messages: readonly RelayMessage[];
-  /** Whether the messages have the time of sending in place of their events'. */
+  /** Whether the messages carry the time of sending instead of their events'. */
   readonly timed: boolean;
 }
 
 /**
- * Relays a shard's rows until `ended` aborts. Under a backlog the next batch is read, and the one before deleted,
- * while a batch is on its way to Kafka. Nothing of a seller goes out before what came earlier: a batch that failed is
- * sent again unchanged, as often as it takes.
+ * Relays a shard's rows until `ended` aborts. Under a backlog the next batch is read, and the one before deleted, while
+ * a batch is in flight. A seller's rows go out in order: a failed batch is sent again unchanged, as often as it takes.
  *
- * A batch of which a record is refused for good is halved until that record is found; its seller is held, and everyone
- * else goes on.
+ * If a record is refused for good, its batch is halved until that record is found. Its seller is held, and all others
+ * go on.
  *
- * @param fence asked before every attempt; no longer held, it ends the loop
+ * @param fence asked before every attempt; the loop ends when it is no longer held
  * @throws whatever the database throws; the caller starts anew, and what was sent and not deleted is sent again
  */
 export async function relayRows(
@@ -86,7 +85,7 @@ export async function relayRows(
     held.hold(row, failure);
     observer.held(held.size);
   };
-  /** The message of a row; null when there can be none: then its seller is held. */
+  /** The message of a row; null when it cannot be encoded: then its seller is held. */
   const encode = (row: OutboxRow): RelayMessage | null => {
     try {
       return toMessage(row, clock.now());
@@ -98,9 +97,9 @@ export async function relayRows(
     }
   };
   /**
-   * The messages of rows, without a marker whose seller's state goes in the same request, and without what follows it: a
-   * request is taken partition by partition. Where the new one refuses the state, and the old one takes the marker, the
-   * marker would have compaction remove the only state there is.
+   * The messages of rows. If a seller's state is in the batch, a marker of that seller after it is left for later, and
+   * so is all that follows the marker. The reason: a request is taken partition by partition. If the new partition
+   * refuses the state, and the old one takes the marker, compaction removes the only state there is.
    */
   const batchOf = (rows: readonly OutboxRow[]): Batch => {
     const batch = { rows: [] as OutboxRow[], messages: [] as RelayMessage[], timed: false };
@@ -110,7 +109,7 @@ export async function relayRows(
     for (const row of rows) {
       if (hasMarkers && row.type === SELLER_MOVED && taken.has(row.sellerId)) later.add(row.sellerId);
       if (later.has(row.sellerId)) continue;
-      // Whoever is held may have become so by the row before.
+      // The row before may have made this seller held.
       const message = held.has(row.sellerId) ? null : encode(row);
       if (message === null) continue;
       batch.rows.push(row);
@@ -120,7 +119,7 @@ export async function relayRows(
     return batch;
   };
 
-  /** Acknowledged, and not deleted yet. */
+  /** Ids of rows that were acknowledged and are not deleted yet. */
   let sent: readonly number[] = [];
   let endsErasures = false;
   const ackAndFetch = (except: readonly number[], limit: number = LIMITS.rowsPerBatch) => {
@@ -135,8 +134,8 @@ export async function relayRows(
     const outcome = await sender.send(batch, mayBeRefused);
     if (outcome === 'sent') {
       observer.sent(batch.rows, clock.monotonic() - startedAt);
-      // In the order of the batches, always: a row must not outlive a later one of its seller and be sent after it.
-      // Not in place of what is there: a batch that was taken ahead has not been removed when a small one follows it.
+      // Always in the order of the batches: a row must not outlive a later one of its seller and be sent after it. Ids
+      // are added, not replaced: a batch that was taken ahead is not removed yet when a small one follows it.
       sent = [...sent, ...idsOf(batch)];
       endsErasures ||= batch.rows.some(endsErasure);
     }
@@ -154,7 +153,7 @@ export async function relayRows(
         if (isSize(failure)) size.shrink(batch.rows);
         return halves(batch);
       }
-      // It was this record, and not how many there were.
+      // This record itself is too large; the size of the batch was not the cause.
       if (isSize(failure)) size.bytes = before;
       hold(batch.rows[0]!, failure);
       return [];
@@ -176,7 +175,7 @@ export async function relayRows(
    */
   const tryHeld = async ({ sellerId, id }: { sellerId: number; id: number }): Promise<boolean> => {
     const row = await outbox.find(id);
-    // Without the row somebody has deleted it, and what follows it may go.
+    // Somebody has deleted the row: the rows after it may go.
     if (row !== null) {
       const message = encode(row);
       if (message === null) return true;
@@ -199,7 +198,7 @@ export async function relayRows(
     if (due !== null && !(await tryHeld(due))) break;
     const batch = batchOf(size.cut(rows));
     if (batch.rows.length === 0) {
-      // There may be rows, all of sellers who are held only now.
+      // Where rows were read, all are of sellers who became held since: then there is no pause.
       if (rows.length === 0) await clock.pause(idle.next(), ended);
       if (fence.isHeld()) rows = await ackAndFetch([]);
       continue;
@@ -211,7 +210,7 @@ export async function relayRows(
     const outcome = await sending;
     if (outcome === 'ended') break;
     if (outcome !== 'sent') {
-      // What was taken ahead may be of a seller who will be held.
+      // The rows that were taken ahead may be of a seller who will be held, so they are read again.
       await following;
       if (!(await sendInParts(outcome))) break;
       if (fence.isHeld()) rows = await ackAndFetch([]);
@@ -230,14 +229,14 @@ export async function relayRows(
 }
 
 /**
- * How long to rest after a small batch, in ms, given how long it took: to the shortest round, and longer on a
- * machine that is slow to answer, so that a busy one is not made busier.
+ * How long to rest after a small batch, in ms, given how long it took. The rest fills up the shortest round. On a
+ * machine that is slow to answer it is longer, so that a busy machine is not made busier.
  */
 export const restAfter = (tookMs: number): number =>
   Math.min(LIMITS.longestRestMs, Math.max(tookMs, LIMITS.shortestRoundMs - tookMs));
 
 interface Refused {
-  /** As it was sent last. */
+  /** The batch as it was sent last. */
   readonly batch: Batch;
   readonly failure: SendFailure;
 }
@@ -272,7 +271,7 @@ class Sender {
     this.#clock = clock;
   }
 
-  /** @param mayBeRefused false: what is refused for a record is tried again like everything else */
+  /** @param mayBeRefused if false, a batch with a refused record is tried again like after any other failure */
   async send(batch: Batch, mayBeRefused: boolean): Promise<SendOutcome> {
     let going = batch;
     let last = NO_ANSWER;
@@ -294,18 +293,18 @@ class Sender {
           if (this.#ended.aborted) return 'ended';
           last = failureOf(err);
           this.#observer.sendFailed(last);
-          // The time may be all that the topic does not take, and it is but a hint to readers: `ce_time` is the event's.
+          // The topic may refuse only the time. Kafka's time is but a hint to readers: `ce_time` is the event's.
           if (last.reason === 'INVALID_TIMESTAMP' && !going.timed) {
             going = this.#timed(going);
             continue;
           }
           if (last.kind === 'record' && mayBeRefused) {
-            // The broker takes others.
+            // The broker takes other batches.
             this.#goesOn();
             return { batch: going, failure: last };
           }
           if (late || last.kind !== 'transient') this.#isBlocked(last, batch);
-          // A record's refusal has ended the producer, so that another batch may follow: one of a clock that was set.
+          // The refusal has ended the producer, so another batch may follow: one with a new time, if the clock was set.
           if (last.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
           await this.#clock.pause(backoff.next(), this.#ended);
         }
@@ -362,13 +361,13 @@ function halves(batch: Batch): Batch[] {
   return [part(batch, 0, middle), part(batch, middle)];
 }
 
-/** What is left of a batch when some of its sellers were held meanwhile. */
+/** The rest of a batch when some of its sellers were held meanwhile. */
 function without({ rows, messages, timed }: Batch, held: HeldSellers): Batch {
   const goes = (_: unknown, i: number) => !held.has(rows[i]!.sellerId);
   return { rows: rows.filter(goes), messages: messages.filter(goes), timed };
 }
 
-/** How many bytes go into a batch: fewer after the broker refused one, slowly more again afterwards. */
+/** How many bytes go into a batch: fewer after the broker refused one, then slowly more again. */
 class BatchSize {
   bytes: number = LIMITS.bytesPerBatch;
 

@@ -5,9 +5,9 @@ import { isSampled } from '#platform/traceparent.ts';
 import type { ShardObserver } from './shard.ts';
 
 /**
- * Makes a producer's span of each message whose trace is recorded, once Kafka has acknowledged its batch. The span
- * goes below the context that the row brought; the message carries that context on unchanged, for a message is sent
- * again as it was, and its readers shall find one parent however often that happens.
+ * Makes a producer span for each message whose trace is recorded, once Kafka has acknowledged its batch. The span is a
+ * child of the context that the row brought. The message carries that same context on: it may be sent again unchanged,
+ * and its readers shall find one parent however often that happens.
  */
 export function tracedRelay(observer: ShardObserver, tracing: Tracing): ShardObserver {
   if (!tracing.isOn) return observer;

@@ -24,7 +24,7 @@ export interface PageAppOptions {
   };
   /** Origins that may show the page in a frame, beside its own. */
   readonly frameAncestors?: readonly string[];
-  /** Proxies whose X-Forwarded-For tells who asks; without any it is who connects. */
+  /** Proxies whose X-Forwarded-For tells the client's address; without any, it is the address of the connection. */
   readonly trustedProxies?: readonly string[];
   readonly log: Log;
   readonly metrics: Metrics;
@@ -39,7 +39,7 @@ const REQUEST_ID = /^[\w.:/-]{1,128}$/;
 
 /** Names and values alternate. Nothing is loaded from elsewhere, and nothing inline is run. */
 function securityHeaders(site: Site, options: PageAppOptions): readonly string[] {
-  // A form leads to the pages, which may have origins of their own.
+  // Forms lead to the pages, which may have origins of their own.
   const forms = new Set(
     [site.search(), site.selfView()]
       .filter((address) => URL.canParse(address))
@@ -128,7 +128,7 @@ export async function createPageApp(options: PageAppOptions): Promise<Express> {
     const { requestId } = res.locals;
     const status = (err as { status?: unknown } | null)?.status;
     if (typeof status === 'number' && status >= 400 && status < 500) {
-      // Express itself: an address that does not decode, a body that does not parse.
+      // An error of Express itself: an address that does not decode, a body that does not parse.
       return refuse(
         req,
         res,

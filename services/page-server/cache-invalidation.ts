@@ -7,20 +7,23 @@ import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts
 /** Most sellers whose last change is kept. Beyond, every cache entry is invalidated. */
 const MOST_SELLERS = 20_000;
 const TRY_AGAIN_MS = 1_000;
-/** A database that sends no notifications may be replaced by one that does. */
+/** Pause before the next attempt, in ms: a database that sends no notifications may be replaced by one that does. */
 const LOOK_AGAIN_MS = 60_000;
 /** How often it asks how full the queue of notifications is, and so whether the connection still lives, in ms. */
 const LOOK_AT_QUEUE_MS = 2_000;
-/** Longer than a page may wait: a database that is slow is not gone, and must not be asked for every list on top. */
+/** Longer than a page may wait: a slow database is not gone, and must not be asked for every list on top. */
 const STATEMENT_TIMEOUT_MS = 5_000;
-/** Shares of the queue. The triggers notify nobody above one half (notify-never-stops-a-write.sql): this comes before. */
+/**
+ * Shares of the queue at which caching stops and resumes. The triggers notify nobody above one half
+ * (notify-never-stops-a-write.sql), so caching stops earlier.
+ */
 const QUEUE_FILLS = 0.4;
 const QUEUE_HAS_ROOM = 0.3;
 
 /**
  * Invalidates cached lists by change notification: the view's triggers notify which sellers' rows changed
- * (change-notifications.sql). All times are of this process: what it hears at a time was committed before, so that a
- * statement sent later read it.
+ * (change-notifications.sql). All times are this process's own: a change was committed before the process hears of it,
+ * so a statement that is sent later reads the change.
  */
 export class ChangeNotifications implements InvalidationFeed {
   /** All caches of this process as one. */
@@ -35,7 +38,7 @@ export class ChangeNotifications implements InvalidationFeed {
   readonly #caches: EvictableCache[] = [];
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #changedAt = new Map<number, number>();
-  /** Notifications are complete from here on. */
+  /** Notifications are complete from this time on. */
   #since = Number.POSITIVE_INFINITY;
 
   constructor(clock: Pick<Clock, 'monotonic'> = SYSTEM_CLOCK) {
@@ -89,7 +92,7 @@ export interface InvalidationObserver {
 /**
  * Listens to the change notifications of a view until the signal, on a connection of its own. While it cannot, and
  * while the database's queue of notifications fills, no cached list is current: pages ask the view at every visit.
- * @param clock the one of `changes`
+ * @param clock the clock of `changes`
  */
 export async function followChangeNotifications(
   database: Omit<PoolSettings, 'maximum'>,
@@ -171,7 +174,7 @@ export async function followChangeNotifications(
   }
 }
 
-/** @throws SharedSession when a pooler was told to share its sessions since: another one may be told in its place */
+/** @throws SharedSession when a pooler now shares its sessions: another connection may get the notifications instead */
 async function queueUsed(client: Awaited<ReturnType<typeof connect>>, backend: number): Promise<number> {
   const { rows } = await client.query<{ used: number; backend: number }>(
     'select pg_notification_queue_usage() as used, pg_backend_pid() as backend',

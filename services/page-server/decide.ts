@@ -16,8 +16,8 @@ export type Decision =
 export const MISSING: ShownList = { outcome: 'missing', list: null };
 
 /**
- * A seller without a row never changed a list: events reach the view for every seller that did, and a row stays
- * behind when the last client goes or the seller is erased. So no row is a full answer at version 0, and no call.
+ * A seller without a row never changed a list: events reach the view for every seller that did, and a row stays behind
+ * when the last client goes or the seller is erased. So a missing row is a full answer at version 0, without a call.
  */
 const NEVER: ClientList = { version: 0, committedAt: null, clients: [], total: 0 };
 
@@ -50,8 +50,9 @@ export function decideWithIds(held: ClientIds | undefined, minVersion: number): 
 export const decideWithNothing = (): Decision => ({ do: 'ask for the list', known: 0, otherwise: MISSING });
 
 /**
- * Whether the reader asked for a version that nobody has: neither the page nor the source of truth, which was asked for
- * the list after the reader's request came. That is the reader's mistake, and no promise of ours.
+ * Whether the reader asked for a version that neither the page nor the source of truth has. The source was asked for
+ * the list after the reader's request came, so that version does not exist: the reader is mistaken, and no promise is
+ * broken.
  */
 export const isBeyond = (
   decision: Exclude<Decision, { do: 'show' }>,
@@ -63,9 +64,9 @@ export const isBeyond = (
   minVersion > Math.max(answer.version, decision.known);
 
 /**
- * What is shown after the source of truth was asked. A list is the newest there is; should it still be older than what
- * the reader asked for and the page had, that version was lost, and the page says so. Clients asked for by id are as new
- * as they can be, but which ones they are the view knew: the page is at the view's version.
+ * What is shown after the source of truth was asked. A list from the source is the newest there is. If it is still
+ * older than the version that the reader asked for and the page had, that version was lost, and the page says so.
+ * Clients that were asked for by id are up to date, but the view chose them: the page is at the view's version.
  */
 export function settle(
   decision: Exclude<Decision, { do: 'show' }>,
@@ -80,7 +81,7 @@ export function settle(
 
 const RANK: Readonly<Record<Outcome, number>> = { full: 0, stale: 1, missing: 2 };
 
-/** What a page says of itself when it shows several sellers: the worst of them. */
+/** The outcome of a page that shows several sellers: the worst of theirs. */
 export function worst(shown: Iterable<ShownList>): Outcome {
   let result: Outcome = 'full';
   for (const { outcome } of shown) if (RANK[outcome] > RANK[result]) result = outcome;

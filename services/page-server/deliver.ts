@@ -18,7 +18,7 @@ export interface Delivered {
   /** By seller; null when the feature is off. */
   readonly shown: ReadonlyMap<number, ShownList> | null;
   readonly outcome: Outcome | null;
-  /** Milliseconds spent waiting for each, for `Server-Timing`; they overlap where the work did. */
+  /** Milliseconds spent waiting for the own database and for the source, for `Server-Timing`; the two may overlap. */
   readonly ownMs: number;
   readonly sourceMs: number;
 }
@@ -45,7 +45,7 @@ export interface DeliveryRequest {
   readonly db: PageDatabase;
   /** The call to the source of truth that may be made now; its deadline shrinks with what is left for the page. */
   readonly call: () => Call;
-  /** Takes a call from what the reader may cause by asking for a version; else how many seconds there are to wait. */
+  /** Takes a call from the reader's limit for `minVersion`; when it is used up, how many seconds there are to wait. */
   readonly mayCauseCall: () => 'yes' | { readonly waitSeconds: number };
 }
 
@@ -138,7 +138,7 @@ export async function deliver(
     }
     let sourceMs = 0;
     if (asking.length > 0) {
-      // Where each page asks anyway, nobody causes a call by a version.
+      // Under `synchronous` every page asks the source, so that no version causes a call.
       const isCaused =
         settings.delivery !== 'synchronous' &&
         asking.some(

@@ -12,7 +12,7 @@ const DEADLINE_MS = 2_000;
 const AT_A_TIME = 1_000;
 
 const LAST = 'select coalesce(max(id), 0) as last from erased';
-// In one statement with whom to evict, so that who reads the one has read the other.
+// One statement reports and reads whom to evict, so that neither happens without the other.
 const REPORT = `with report as (
     insert into page_server (id, forgot_through) values ($1, $2)
     on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp())
@@ -24,9 +24,10 @@ interface Erased {
 }
 
 /**
- * Evicts erased sellers from this process's cache, and reports it in the page's database (page-servers-forget.sql), until
- * the signal aborts. While it cannot, it caches nothing for longer than the TTL, as whoever waits for its report
- * takes for granted (page-caches.ts). So it does when it comes late: what it missed may be gone from the table.
+ * Evicts erased sellers from this process's cache, and reports it in the page's database (page-servers-forget.sql),
+ * until the signal aborts. While it cannot report, it caches nothing for longer than the TTL; whoever waits for the
+ * report relies on that (page-caches.ts). A late report counts as failed: erasures that this process missed may be gone
+ * from the table.
  * @param db whose search path begins with the view's schema
  */
 export async function evictErased(
@@ -45,7 +46,7 @@ export async function evictErased(
     try {
       if (through === null) {
         const { rows } = await asked(db.query<{ last: number }>(LAST));
-        // What is cached was read before: from here on every row is seen.
+        // The cache was filled before this look, maybe with lists of erased sellers. Every later erasure is seen.
         cache.evictOlderThan(0);
         through = rows[0]!.last;
       }

@@ -31,12 +31,12 @@ import { OwnDatabase } from './own-database.ts';
 import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
- * Encoded pages share buffers of this many bytes; one of its own for each page costs 2 to 3 µs more, and the larger the
- * page the more (bench/HISTORY.md).
+ * Encoded pages share buffers of this many bytes. A buffer for each page costs 2 to 3 µs more, and the larger the page
+ * the more (bench/HISTORY.md).
  */
 const PAGES_BUFFER_BYTES = 256 * 1024;
 
-// It asks the source of truth for every page, and has no view.
+// The self-view asks the source of truth for every page, and has no view.
 const SELF_VIEW = { page: 'self-view', delivery: 'synchronous' } as const;
 
 export const role = defineRole({
@@ -151,8 +151,8 @@ export const role = defineRole({
         url: config.databaseUrl,
         caFile: config.databaseCaFile,
         applicationName: `page-server ${config.page}`,
-        // The page's own deadline ends the wait for a connection and for the statement together; these end what it
-        // leaves behind.
+        // The page's own deadline bounds the waits for a connection and for the statement together. These timeouts end
+        // what still runs after it.
         statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
         connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
         ...(schema === null ? {} : { searchPath: [schema, 'public'] }),

@@ -1,11 +1,11 @@
 const WINDOW_MS = 60_000;
-/** Clients that are counted each by itself; those that come after them within a minute share one count. */
+/** Clients that have a count of their own; those that come after them within a minute share one count. */
 const CLIENTS = 10_000;
 
 /**
  * Rate limit of `minVersion`: how often clients may have the source of truth asked because they want a version that the
- * page does not have. Anybody can want one, and a page that never asks the source must not become a way to it. Counts in this process's memory: with n
- * servers behind a balancer a client may get n times as far.
+ * page does not have. Anybody can want one, and a page that never asks the source must not become a way to it. The
+ * limit counts in this process's memory: with n servers behind a balancer a client may cause n times as many calls.
  */
 export interface MinVersionLimit {
   /** Takes one call of a client's minute; when it is used up, how many seconds there are to wait. */

@@ -1,6 +1,6 @@
 import type { Page } from '#pages/page.ts';
 
-/** The version a reader has seen already and must not fall behind; 0 for sellers nobody named. */
+/** The version a reader has seen already and must not fall behind; 0 for sellers that the reader did not name. */
 export type MinVersion = (sellerId: number) => number;
 
 export const ANY_VERSION: MinVersion = () => 0;

@@ -30,7 +30,7 @@ export interface PageDeps extends DeliverySettings {
   readonly versionCallsPerMinute: number;
 }
 
-/** Kept free of waiting, for rendering and sending, in ms. */
+/** The part of the page's deadline that is kept for rendering and sending, in ms. */
 const RENDER_MS = 50;
 
 const isRefused = (address: unknown): address is AddressRefused =>
@@ -122,7 +122,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       if (tracing.isOn) trace(req, res, delivered, began);
     }
 
-    /** The reader asked for a version that is not to be had, or too often for one that the page does not have. */
+    /** Refuses a reader whose version does not exist, or who asked too often for one that the page does not have. */
     function refuseVersion(req: Request, res: Response, why: Undelivered): void {
       measure.refused(why.undelivered);
       if (why.undelivered === 'limited') {
@@ -139,7 +139,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       ]);
     }
 
-    /** What the span of a render says; the answer is on its way already. */
+    /** Describes a render in its span; the answer has been sent already. */
     function trace(req: Request, res: Response, { shown, outcome }: Delivered, began: number): void {
       const links = shown === null || deps.traceLinks.isEmpty ? NO_LINKS : linksOf(shown, deps.traceLinks);
       if (links.length === 0 && !spanOf(res).isRecorded) return;

@@ -47,7 +47,7 @@ export class OwnDatabase {
     if (this.#pool.waitingCount >= this.#longestQueue) {
       throw new OwnDatabaseUnavailable('too many statements wait for the database of the page');
     }
-    // One statement tries whether it is back; the library would let the others wait for what becomes of it.
+    // One statement tries whether the database is back. The others fail at once; the library would let them wait.
     if (this.#breaker.state === CircuitState.HalfOpen)
       throw new OwnDatabaseUnavailable('it was down a moment ago');
     try {
@@ -60,7 +60,7 @@ export class OwnDatabase {
     }
   }
 
-  /** The pool ends what the deadline leaves behind: waiting by its connect timeout, a statement by its own. */
+  /** The pool ends what runs on after the deadline: a wait by its connect timeout, a statement by its own timeout. */
   #run<Row>(statement: Statement, deadline: number): Promise<Row[]> {
     return new Promise((resolve, reject) => {
       const timer = setTimeout(

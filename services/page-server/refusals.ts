@@ -14,7 +14,7 @@ const HEADLINES: Partial<Record<ProblemType, string>> = {
   internal: 'Something broke on our side',
 };
 
-/** What the reader gets back: HTML unless JSON is wanted more, nothing else; null when neither will do. */
+/** The form of the answer: HTML, or JSON when the reader prefers it; null when the reader accepts neither. */
 export function representation(req: Request): 'html' | 'json' | null {
   const { accept } = req.headers;
   // Browsers and plain clients: not worth a negotiation.

@@ -18,21 +18,21 @@ interface Awaited {
 /** Most sellers that are kept: the oldest are evicted. */
 const MOST_SELLERS = 10_000;
 const LOOK_EVERY_MS = 250;
-/** How much further back than the last look each one goes: what is noted now may be committed a little later. */
+/** How much further back than the last look each look goes: a change may be committed a little after it is noted. */
 const OVERLAP_MS = 2_000;
 const AT_ONCE = 1_000;
 
-/** Links renders to the traces of the changes they show first: recorded changes that no render of this process has shown yet. */
+/** Links renders to the traces of the changes they show first: recorded changes that this process has not shown yet. */
 export class TraceLinks {
   readonly #bySeller = new LRUCache<number, Awaited>({ max: MOST_SELLERS });
 
-  /** Whether anything was ever noted: nobody needs to look further before. */
+  /** True while nothing was ever noted: then nobody needs to look further. */
   get isEmpty(): boolean {
     return this.#bySeller.size === 0;
   }
 
   note({ seller_id: sellerId, version, traceparent }: NotedChange): void {
-    // Looks overlap, so what was shown already comes again, and is known by its version.
+    // Looks overlap, so a change that was shown already comes again; its version tells.
     if ((this.#bySeller.peek(sellerId)?.version ?? 0) >= version) return;
     this.#bySeller.set(sellerId, { version, traceparent });
   }
@@ -47,7 +47,7 @@ export class TraceLinks {
   }
 }
 
-/** Looks for noted changes until the signal. A failure is only a link less, and the next look tries again. */
+/** Looks for noted changes until the signal. A failure only costs a link, and the next look tries again. */
 export async function followTraceLinks(
   db: Queryable,
   changes: TraceLinks,

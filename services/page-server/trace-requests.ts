@@ -22,8 +22,8 @@ export function describeSpan(res: Response, attributes: SpanAttributes): void {
 }
 
 /**
- * Points from this answer to the traces of the changes it is the first to show. An answer that was not chosen to be
- * recorded is recorded for it, as a trace of its own that begins when the request did.
+ * Points from this answer to the traces of the changes it is the first to show. An answer that was not chosen for
+ * recording is recorded all the same, as a trace of its own that begins when the request did.
  * @param began on the clock of `performance.now()`
  */
 export function linkAnswer(

@@ -3,12 +3,12 @@ import { withoutTurns } from '#contracts/text.ts';
 import type { Html } from './layout.ts';
 
 /**
- * What somebody wrote, beside what others wrote: in its own direction, so that neither turns the other around. Takes
- * marks out that turn text around, for one that closes an isolate leaves `<bdi>` as well.
+ * A text that somebody wrote, isolated from the texts beside it, so that neither changes the direction of the other.
+ * Marks that change the direction are removed: one that closes an isolate would leave `<bdi>` as well.
  */
 export const isolate = (text: string): Html => html`<bdi>${withoutTurns(text)}</bdi>` as Html;
 
-/** Several of them, as `, ` or another text stands between. */
+/** Several isolated texts, with `, ` or another text between them. */
 export const isolateEach = (texts: readonly string[], between: string): Html =>
   html`${texts.map((text, index) => html`${index > 0 ? between : ''}${isolate(text)}`)}` as Html;
 

@@ -17,19 +17,20 @@ export interface CachedList {
   readonly sellerId: number;
   /** Null where the view has no row. */
   readonly list: ClientList | null;
-  /** Of all that the view answered, as the view made it; null where it has no row. */
+  /** Digest of the view's whole answer, as the view made it; null where the view has no row. */
   readonly digest: string | null;
   readonly size: number;
-  /** When the statement was sent that last found it so, on the clock's monotonic time. */
+  /** When the last statement that confirmed this entry was sent, on the clock's monotonic time. */
   askedAt: number;
 }
 
 /**
- * The column that `ListCache` reads: null without a row, empty when the row is what is cached, else `<digest> <version> <seconds since 1970> <JSON of the clients>`. The digest is of all the rest, for
- * the version alone does not tell: a repair replaces a wrong row and keeps its version, and a database that was restored
- * may have another row under the same one. One column, because every column costs again at every row, and a subquery,
- * because a join would carry all of the page's own columns once more. `offset 0` keeps PostgreSQL from writing the answer
- * into the statement, and making it, three times.
+ * The column that `ListCache` reads: null without a row, empty when the row is what is cached, else `<digest> <version>
+ * <seconds since 1970> <JSON of the clients>`. The digest is of all the rest, because the version alone does not
+ * suffice: a repair replaces a wrong row and keeps its version, and a restored database may have another row under the
+ * same version. It is one column, because every column costs again at every row. It is a subquery, because a join would
+ * carry all of the page's own columns once more. `offset 0` keeps PostgreSQL from copying the subquery into the
+ * statement and computing the answer three times.
  * @param seller the seller's column in the page's row
  * @param cached the parameter with the digest of the cached list, which need not be sent again; null: none is cached
  */
@@ -40,21 +41,21 @@ export const listIfNewer = (seller: string, cached: string): string =>
     from top_clients as held where held.seller_id = ${seller} offset 0) as told)`;
 
 /**
- * An LRU cache of lists, by the id of a page, bounded by the text they stand for. While change notifications arrive, an
- * entry is a hit until it is invalidated or its TTL ends. Else the view is asked with the digest of the entry, and sends
- * the list only when it differs: a list is sent, parsed and rendered once a content.
+ * An LRU cache of lists, by the id of a page, bounded by the size of their text. While change notifications arrive, an
+ * entry is a hit until it is invalidated or its TTL ends. Otherwise the view is asked with the digest of the entry, and
+ * sends the list only when it differs: each content of a list is sent, parsed and rendered once.
  */
 export class ListCache implements EvictableCache {
   readonly #lists: LRUCache<number, CachedList>;
-  /** When a seller was last evicted: an answer to an earlier question is not cached. */
+  /** When a seller was last evicted: the answer of a statement that was sent before is not cached. */
   readonly #evictedAt = new Map<number, number>();
-  /** And so of every seller. */
+  /** The same for all sellers. */
   #allEvictedAt = Number.NEGATIVE_INFINITY;
   readonly #feed: InvalidationFeed;
   readonly #clock: Pick<Clock, 'monotonic'>;
 
   /**
-   * @param clock the one of the feed
+   * @param clock the clock of the feed
    * @param capacity characters of JSON in all; the memory used is about six times that in bytes
    */
   constructor(
@@ -85,12 +86,12 @@ export class ListCache implements EvictableCache {
     for (const [id, { askedAt }] of this.#lists) if (askedAt <= oldest) this.#lists.delete(id);
   }
 
-  /** The time that `askedAt` is of. */
+  /** The present time on the clock of `askedAt`. */
   now(): number {
     return this.#clock.monotonic();
   }
 
-  /** @returns the entry; nothing when it was invalidated, and then it is evicted */
+  /** @returns the entry; an invalidated entry is evicted and not returned */
   get(id: number): CachedList | undefined {
     const known = this.#lists.get(id);
     if (known === undefined) return undefined;
@@ -102,7 +103,7 @@ export class ListCache implements EvictableCache {
   }
 
   /**
-   * Whether it may be shown without asking the view.
+   * Whether the entry may be shown without asking the view.
    * @param minVersion the version that the reader has seen already
    */
   isCurrent({ sellerId, list, askedAt }: CachedList, minVersion: number): boolean {
@@ -131,13 +132,13 @@ export class ListCache implements EvictableCache {
       return cached!.list;
     }
     const list = answer === null ? null : parse(answer);
-    // An answer that was overtaken is right for who asked, and says nothing of now.
+    // An answer that a later one has overtaken is right for its own request, and is not cached.
     if ((this.#lists.peek(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
     if (askedAt <= Math.max(this.#allEvictedAt, this.#evictedAt.get(sellerId) ?? Number.NEGATIVE_INFINITY))
       return list;
     const digest = answer === null ? null : answer.slice(0, answer.indexOf(' '));
     const size = answer === null ? ENTRY_WITHOUT_LIST : answer.length + ENTRY;
-    // What is larger than all of the cache is not kept, nor is what it replaces.
+    // An entry that is larger than all of the cache is not kept, nor is the one it replaces.
     this.#lists.delete(id);
     this.#lists.set(id, { sellerId, list, digest, size, askedAt });
     return list;

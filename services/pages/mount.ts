@@ -13,8 +13,8 @@ import type { Site } from './layout.ts';
 export interface PageContext {
   readonly site: Site;
   /**
-   * The headers of every answer, security and request id, names and values alternate. A route either lets `setCommonHeaders` set
-   * them or hands them to one `writeHead` with all of its own, which is about 1 µs cheaper.
+   * The headers of every answer (security and request id); names and values alternate. A route either lets
+   * `setCommonHeaders` set them or hands them to one `writeHead` with all of its own, which is about 1 µs cheaper.
    */
   readonly commonHeaders: (res: Response) => string[];
   readonly setCommonHeaders: RequestHandler;
@@ -38,6 +38,7 @@ export interface PageContext {
 
 /**
  * Adds the routes of a page. A route that throws or rejects is answered with 503 when its database is out of reach,
- * else with 500. The id of the request is in `res.locals.requestId`, its span in `res.locals.span`, which ends by itself.
+ * else with 500. The id of the request is in `res.locals.requestId`. Its span is in `res.locals.span` and ends by
+ * itself.
  */
 export type Mount = (router: Router, context: PageContext) => void;

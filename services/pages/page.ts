@@ -37,7 +37,7 @@ export interface ShownList {
 export type ShownOf = ((sellerId: number) => ShownList) | null;
 
 export interface Statement {
-  /** Prepared once a connection under this name. */
+  /** The database prepares the statement once per connection under this name. */
   readonly name: string;
   readonly text: string;
   readonly values: unknown[];
@@ -48,7 +48,7 @@ export interface PageDatabase {
   query<Row>(statement: Statement): Promise<Row[]>;
 }
 
-/** How a page reads its own database: one statement a delivery. Null means that the address leads to nothing. */
+/** How a page reads its own database: one statement for each delivery. Null means that the address leads to nothing. */
 export interface Reads<Params, Own> {
   own(db: PageDatabase, params: Params): Promise<Own | null>;
   /**
@@ -76,23 +76,23 @@ export interface Reads<Params, Own> {
 
 /** A process's cache of lists, as invalidation and erasures see it. */
 export interface EvictableCache {
-  /** Evicts a seller's list, also where it was read before and is still on its way. */
+  /** Evicts a seller's list, also one that was read before and has not arrived yet. */
   evictSeller(sellerId: number): void;
-  /** Evicts what the view was not asked for in so long a time, in ms. */
+  /** Evicts lists that the view was last asked for longer ago than this, in ms. */
   evictOlderThan(ms: number): void;
 }
 
-/** Invalidates cached lists: says whether what was read from the view is still so, without asking the view. */
+/** Invalidates cached lists: says whether a list from the view is still current, without asking the view. */
 export interface InvalidationFeed {
   /** Takes a cache, so that erased sellers can be evicted from it. */
   readonly register?: (cache: EvictableCache) => void;
   /**
-   * Whether the seller's row is what it was, as far as a process can know that is notified of every change a moment
-   * after it was committed.
+   * Whether the seller's row is unchanged, as far as the process knows: it is notified of every change a moment after
+   * the commit.
    * @param since when the statement that read it was sent, on the monotonic clock of the process
    */
   isUnchanged(sellerId: number, since: number): boolean;
-  /** Whether the seller's row changed since then. Neither this nor the other: nobody knows. */
+  /** Whether the seller's row changed since then. When neither this nor `isUnchanged` is true, nobody knows. */
   isInvalidated(sellerId: number, since: number): boolean;
 }
 
@@ -126,7 +126,7 @@ export interface Page<Params = unknown, Own = unknown> {
   readonly probe: Params;
   /**
    * Called once a process: what it returns may cache lists between requests.
-   * @param clock the one of the feed; absent: the process's own
+   * @param clock the clock of the feed; absent: the process's own
    */
   open(feed: InvalidationFeed, clock?: Clock): Reads<Params, Own>;
   sellersOf(own: Own): readonly number[];

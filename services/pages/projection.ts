@@ -17,8 +17,8 @@ export interface Projection<Row = unknown> {
 }
 
 /**
- * 64 bits of all the bytes of a row, as SQL of type bigint: who finds a wrong row and who replaces it tell by it that
- * they speak of the same one.
+ * A digest of all the bytes of a row in 64 bits, as SQL of type bigint. It names a wrong row, so that the program that
+ * finds it and the one that replaces it mean the same row.
  * @param row the name of a row
  */
 export const rowDigest = (row: string): string =>

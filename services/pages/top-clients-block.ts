@@ -77,7 +77,7 @@ export function topClientsBlock(
 
 /**
  * Makes HTML cheap to put into many pages. A single character beyond Latin-1, such as a dash between years, would
- * double the width of the whole page's string and more than double the time to encode it; and what was concatenated
+ * double the width of the whole page's string and more than double the time to encode it. A concatenated string also
  * stays a tree of its parts until it goes through bytes and back.
  */
 const compact = (text: string): string =>

@@ -2,7 +2,7 @@ import { html, raw } from 'hono/html';
 import type { Html } from './layout.ts';
 import type { PageClient, SellerLevel } from './page.ts';
 
-/** `1,234`. Small numbers, which most are, are not worth the machinery of a locale. */
+/** `1,234`. Most numbers are small, and do not need the machinery of a locale. */
 export const count = (value: number): string =>
   value < 1_000 ? String(value) : value.toLocaleString('en-US');
 
@@ -32,7 +32,7 @@ const STAR = raw(
   '<svg class="star" viewBox="0 0 20 20" width="16" height="16" aria-hidden="true"><path d="m10 1.800 2.550 5.200 5.750.800-4.150 4.050 1 5.700L10 14.850l-5.150 2.700 1-5.700L1.700 7.800l5.750-.800z"/></svg>',
 );
 
-/** A star, the rating and how many gave one; `New` for a seller nobody rated. */
+/** A star, the rating and how many gave one; `No reviews yet` for a seller nobody rated. */
 export const ratingLine = (rating: number, reviews: number): Html =>
   reviews === 0
     ? (html`<span class="rating">No reviews yet</span>` as Html)

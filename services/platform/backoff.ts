@@ -1,10 +1,10 @@
-// All of the library would be loaded at the start of every role.
+// By its path: the package's index loads all of the library at the start of every role.
 import { ExponentialBackoff } from 'cockatiel/dist/backoff/ExponentialBackoff.js';
 
 export interface BackoffSettings {
   /** The first wait, in ms. */
   readonly firstMs: number;
-  /** The longest, in ms. */
+  /** The longest wait, in ms. */
   readonly longestMs: number;
   /** How many times longer each wait is than the one before; 2 when absent. */
   readonly factor?: number;
@@ -13,8 +13,8 @@ export interface BackoffSettings {
 }
 
 /**
- * Back-off with jitter: how long to wait before the next attempt. Half of each wait is drawn at random, or all that failed
- * together would come back together.
+ * Back-off with jitter: how long to wait before the next attempt. Half of each wait is drawn at random; otherwise all
+ * that failed together would come back together.
  */
 export class Backoff {
   readonly #begin: () => ReturnType<ExponentialBackoff<number>['next']>;
@@ -33,13 +33,13 @@ export class Backoff {
     this.#begin = () => backoff.next();
   }
 
-  /** It failed, or there was nothing to do. @returns how long to wait now, in ms */
+  /** After a failure, or when there was nothing to do. @returns how long to wait now, in ms */
   next(): number {
     this.#current = this.#current === null ? this.#begin() : this.#current.next(undefined);
     return this.#current.duration;
   }
 
-  /** It went well, or there was something to do: the next wait is the first again. */
+  /** After a success, or when there was something to do: the next wait is the first again. */
   reset(): void {
     this.#current = null;
   }

@@ -1,4 +1,4 @@
-/** Wakes everybody who waits, each time it rings; who comes later waits for the next time. */
+/** Each ring wakes all who wait; those who come later wait for the next ring. */
 export class Bell {
   #next = Promise.withResolvers<void>();
 

@@ -21,7 +21,7 @@ const OUT_OF_TIME: Readonly<Record<string, string>> = {
   CERT_NOT_YET_VALID: 'is not valid yet',
 };
 
-/** A file with the certificates to trust, read once to say at the start what is wrong with it. */
+/** A file with the certificates to trust. It is read at the start only to say what is wrong with it. */
 export const caFile = () =>
   z.string().superRefine((file, context) => {
     const because = whyUnusable(file);
@@ -36,7 +36,7 @@ function whyUnusable(file: string): string | null {
     return `the file cannot be read (${(err as NodeJS.ErrnoException).code}); mount it, or correct the path`;
   }
   try {
-    // Node takes a file without any for one that trusts nobody, and says so at every connection.
+    // Node accepts a file without certificates as one that trusts nobody, and complains at every connection.
     new X509Certificate(text);
     return null;
   } catch {
@@ -44,7 +44,7 @@ function whyUnusable(file: string): string | null {
   }
 }
 
-/** Whom a connection was to lead to, and whom it was to trust. */
+/** The server that a connection was to reach, and the certificates to trust for it. */
 export interface Peer {
   /** As in "the database". */
   readonly what: string;

@@ -7,7 +7,7 @@ export const plainAddress = (address: string): string => address.replace(MAPPED,
 
 /**
  * What counts as one client: an IPv4 address, or the first 64 bits of an IPv6 one. A household or a server gets a
- * network of that size, and can come from any address in it. Some proxies tell a port as well, `203.0.113.7:4711`, which
+ * network of that size, and can come from any address in it. Some proxies also send a port, `203.0.113.7:4711`, which
  * is another one at every connection.
  */
 export function clientAt(told: string): string {
@@ -19,7 +19,7 @@ export function clientAt(told: string): string {
       return address;
     case 6:
       return networkOf(address);
-    // What is no address is as good as any other such.
+    // All texts that are no address count as one client.
     default:
       return 'none';
   }

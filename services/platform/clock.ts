@@ -1,6 +1,6 @@
 import { pause } from './lifecycle.ts';
 
-/** Time as a part is given it, so that a simulation can give it another one. */
+/** A part's source of time; a simulation gives it another one. */
 export interface Clock {
   /** Milliseconds since 1970, as the machine's clock says: it may jump either way. */
   now(): number;

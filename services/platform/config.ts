@@ -2,8 +2,8 @@ import { z } from 'zod';
 import { DatabaseUrl, WrongDatabaseUrl } from './database-url.ts';
 
 /**
- * One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. One that
- * others have named, `OTEL_…`, keeps its name, and its flag is all of it.
+ * One setting of a role. Its environment variable starts with `TC_`; `--data-dir` is the flag of `TC_DATA_DIR`. A
+ * variable that others have named, `OTEL_…`, keeps its name, and its flag is the whole name.
  */
 export interface Setting<S extends z.ZodType = z.ZodType> {
   readonly env: `${'TC' | 'OTEL'}_${string}`;
@@ -26,7 +26,7 @@ export const integer = (minimum: number, maximum: number) =>
 export const milliseconds = (maximum = 600_000) => integer(0, maximum);
 export const port = () => integer(0, 65_535);
 export const boolean = () => z.stringbool();
-/** An address that may be told; `fetch` takes none with a password anyway, and would name it in its complaint. */
+/** A URL that may be logged. `fetch` refuses one with a password anyway, and would name it in its error. */
 export const url = () =>
   z.url().refine((text) => {
     const { username, password } = URL.parse(text) ?? { username: '', password: '' };
@@ -66,7 +66,7 @@ const flagOf = (env: string) => `--${env.replace(/^TC_/, '').toLowerCase().repla
 /**
  * Reads a role's configuration once, flags before environment.
  * @param argv what follows the role on the command line: `--page gig` or `--page=gig`, `--flag` for true
- * @param isGuest whether it runs in the surroundings of another role, whose settings it then passes over
+ * @param isGuest whether the role runs in the environment of another role, whose settings it then ignores
  * @throws ConfigError naming every missing, unknown or wrong setting
  */
 export function readConfig<T extends Settings>(
@@ -90,7 +90,7 @@ export function readConfig<T extends Settings>(
     const [flag, inline] = argv[i]!.split(/=(.*)/s, 2) as [string, string | undefined];
     const name = flags.get(flag);
     if (name === undefined) {
-      // What is no flag may be the value of one whose name was forgotten.
+      // An argument that is no flag is not shown: it may be the value of a flag whose name was forgotten.
       const what = flag.startsWith('--') ? flag : `argument ${i + 1}`;
       complaints.push(`${what} is not a flag of ${role}; it takes ${[...flags.keys()].join(', ')}`);
       continue;

@@ -10,14 +10,14 @@ export const databaseCaFile = (env: `TC_${string}DATABASE_CA_FILE`, of = 'that d
     caFile().optional(),
   );
 
-/** What an address may say of TLS so that a certificate is verified. */
+/** The values of `sslmode` in an address with which a certificate may be verified. */
 const VERIFIES = new Set([undefined, 'prefer', 'require', 'verify-ca', 'verify-full']);
 
 /**
- * The address with TLS as it shall be: with a file, the certificate must be signed by an authority in it and be for this
- * host, whichever of the modes that encrypt the address asks for. Without one the address decides; `prefer`, `require`
- * and `verify-ca` mean `verify-full` to pg 8 and something weaker to pg 9, so they are written out. The file is read at
- * every connection: a renewed one is used without a restart.
+ * Completes the TLS settings of the address. With a file, the certificate must be signed by an authority in it and be
+ * for this host, whichever of the modes that encrypt the address asks for. Without a file the address decides.
+ * `prefer`, `require` and `verify-ca` mean `verify-full` to pg 8 and something weaker to pg 9, so `verify-full` is
+ * written instead. The file is read at every connection: a renewed one is used without a restart.
  * @throws ConfigError when the address asks for no verification and a file is given
  */
 export function withTls(address: string, caFile: string | undefined): string {

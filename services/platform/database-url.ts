@@ -14,12 +14,12 @@ const PLACE =
   /^(?<host>\[[0-9a-f:.%]+\]|[\w.-]*)(?::(?<port>\d{1,5}))?(?:\/(?<database>[^/?#@]*))?(?:\?(?<parameters>[\w.]+=[^?#]*))?$/i;
 
 /**
- * The address of a database, which may hold a password. It shows itself without: as text, as JSON, in a log, in a
- * debugger. Only `revealed` gives the password, to the driver.
+ * The address of a database, which may hold a password. As text, as JSON, in a log or in a debugger it is shown without
+ * the password. Only `revealed` gives the password, to the driver.
  *
- * User and password may be percent-encoded, as the standard has it, or stand as they are: Kubernetes puts addresses
- * together from parts without encoding them. What can be read by the standard is read so; else the last `@` ends the
- * password. A `%` that two hexadecimal digits follow is taken for an encoded character.
+ * User and password may be percent-encoded, as in the standard, or raw: Kubernetes puts addresses together from parts
+ * without encoding them. What can be read by the standard is read that way; otherwise the last `@` ends the password. A
+ * `%` before two hexadecimal digits is taken for an encoded character.
  */
 export class DatabaseUrl {
   readonly user: string | undefined;
@@ -34,7 +34,7 @@ export class DatabaseUrl {
     this.user = user;
     this.host = host;
     this.database = decoded(database);
-    // What the driver reads again: it decodes the name by `decodeURI`, and a blank or a lone % anywhere confuses it.
+    // Encoded for the driver: it decodes the name by `decodeURI`, and a blank or a lone % anywhere confuses it.
     const where = `${host}${port === undefined ? '' : `:${port}`}/${encodeURI(this.database)}`;
     const options = parameters?.replaceAll(' ', '%20').replace(/%(?![0-9a-f]{2})/gi, '%25');
     const who = (secret: string) =>
@@ -80,13 +80,14 @@ export class DatabaseUrl {
   }
 }
 
-/** @returns what stands before the `@`, if there is one, and where the database is */
+/** @returns what comes before the `@`, if there is one, and where the database is */
 function read(rest: string): [userInfo: string | undefined, place: RegExpExecArray] {
   const end = rest.search(/[/?#]/);
   const authority = end < 0 ? rest : rest.slice(0, end);
-  // By the standard the first of / ? # ends the authority, and its last @ the user; a raw password may hold them all.
+  // By the standard the first of / ? # ends the authority, and the last @ in it ends the user. A raw password may hold
+  // all of these.
   for (const at of [authority.lastIndexOf('@'), rest.lastIndexOf('@')]) {
-    // Without a user there is no `@` at all: one further on is the end of a password that was cut.
+    // An authority without `@` has no user. If an `@` comes later, the password was cut by one of / ? #.
     const place = at < 0 && rest.includes('@') ? null : PLACE.exec(rest.slice(at + 1));
     if (place !== null) return [at < 0 ? undefined : rest.slice(0, at), place];
   }

@@ -1,6 +1,6 @@
 /**
- * The edge of every server of ours: what clients may hold of a process, however slow, greedy or many they are. A handler
- * sees complete requests alone, one at a time of each connection, and finds their bodies by `bodyOf`.
+ * The edge of all our servers. It bounds what clients may hold of a process, however slow, greedy or many they are. A
+ * handler sees only complete requests, one at a time per connection, and finds their bodies by `bodyOf`.
  */
 import {
   createServer,
@@ -93,11 +93,11 @@ export interface ServerOptions {
   readonly limits: ServerLimits;
   readonly metrics: HttpServerMetrics;
   readonly log: Log;
-  /** How long an idle connection is kept, in ms; longer than callers keep it, so that we close none about to be used. */
+   /** How long an idle connection is kept, in ms: longer than by callers, so that we close none about to be used. */
   readonly keepAliveMs?: number;
-  /** Whether an address is that of a proxy: its connections are many clients', and nobody's share. */
+  /** Whether an address is a proxy's: many clients share its connections, so no client's limit holds for them. */
   readonly isProxy?: (address: string) => boolean;
-  /** Where a request comes from, when a proxy has brought it; null for a caller who has no share to keep to. */
+  /** Where a request comes from, when a proxy has brought it; null for a caller without a limit of its own. */
   readonly addressOf?: (req: IncomingMessage) => string | null;
   /** Answers a request that is one too many; with a problem document unless told otherwise. */
   readonly refuse?: (req: IncomingMessage, res: ServerResponse, type: Refused, detail: string) => void;
@@ -117,7 +117,7 @@ type Request = readonly [req: IncomingMessage, res: ServerResponse];
 interface Client {
   connections: number;
   inFlight: number;
-  /** Those of its connections that have asked for nothing, the one that has for longest first. */
+  /** Those of its connections that have no request, the one that has waited longest first. */
   readonly waiting: Set<Connection>;
 }
 
@@ -126,17 +126,17 @@ interface Connection {
   readonly client: string;
   /** The latest request whose headers came. */
   latest: ServerResponse | null;
-  /** The request that is answered now, and whose it is. */
+  /** The request that is answered now, and the client whose limits it counts for. */
   serving: ServerResponse | null;
   payer: string;
   /** Complete requests that were sent ahead. */
   readonly behind: Request[];
-  /** Bytes taken by the client, and since when that is all it took, on the clock of `performance.now()`. */
+  /** Bytes that the client has taken, and since when it has taken no more of what waits, by `performance.now()`. */
   taken: number;
   since: number;
 }
 
-/** Why a connection is ended that was not idle. */
+/** Why the server ends or refuses a connection. Idle connections that time out are not counted. */
 const ENDED = {
   silent: 'nothing came',
   late: 'a request did not arrive in time',
@@ -168,7 +168,7 @@ const bytesOf = (req: IncomingMessage): number => {
   const body = bodyOf(req);
   return body === 'too large' ? 0 : body.length;
 };
-/** Bodies that wait behind a request have the size of one, all together. */
+/** The bodies that wait behind a request may together be as large as one body may be. */
 const hasRoom = (behind: readonly Request[], req: IncomingMessage): boolean =>
   behind.reduce((sum, [one]) => sum + bytesOf(one), bytesOf(req)) <= MOST_BODY_BYTES;
 
@@ -229,7 +229,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
   const end = (connection: Connection, why: Ended) => {
     count(why);
     leave(connection);
-    // A reset drops what the kernel still has for it, and nobody takes half an answer for a whole one.
+    // A reset drops what the kernel still holds for the client, so that half an answer is not taken for a whole one.
     if (connection.socket.writableLength > 0) resetConnection(connection.socket);
     else connection.socket.destroy();
   };
@@ -268,7 +268,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
 
   server.on('request', (req: IncomingMessage, res: ServerResponse) => {
     const connection = connections.get(req.socket);
-    // Ended, while the rest of what it had sent is still being read.
+    // The connection was ended; the rest of what it had sent is still being read.
     if (connection === undefined) return;
     connection.latest = res;
     whenComplete(req, () => {
@@ -285,7 +285,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     connection.serving = res;
     let release = () => {};
     res.once('close', () => {
-      // Before the next one of this connection, which is not one too many beside it.
+      // Before the next request of this connection begins, so that the two do not count at the same time.
       release();
       connection.serving = null;
       if (!connections.has(connection.socket)) return;
@@ -293,7 +293,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
       if (next) serve(connection, next);
       else wait(connection);
     });
-    // What an answer leaves behind in memory is known once all of it was handed to the connection.
+    // How much of an answer stays in memory is known once all of it was handed to the connection.
     res.once('prefinish', () => {
       if (connection.socket.writableLength === 0 || !connections.has(connection.socket)) return;
       slow.delete(connection);
@@ -331,7 +331,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     (options.refuse ?? refuseByProblem)(req, res, type, detail);
   };
 
-  /** While clients have not taken too much, all together: ends the oldest answer of the client with most of it. */
+  /** While too many bytes in all are not taken, ends the oldest answer of the client that leaves the most. */
   function boundUnsent(): number {
     let total = 0;
     for (const connection of slow) {
@@ -378,7 +378,7 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     const isSilent = connections.get(socket)?.socket.bytesRead === 0;
     if (err.code === LATE) count(isSilent ? 'silent' : 'late');
     const latest = connections.get(socket)?.latest;
-    // What is said now would be taken for the answer to a request before, which may be carried out.
+    // The error would be taken for the answer to an earlier request, which may have been carried out.
     const isOwed = [connections.get(socket)?.serving, latest].some(
       (res) => res?.req.complete && !res.writableFinished,
     );
@@ -405,7 +405,7 @@ const UNREADABLE: Readonly<Record<string, string>> = {
   [LATE]: 'the request did not arrive in time; send it again',
 };
 
-/** Says why, outside of any answer, and closes. */
+/** Sends an error outside of any answer, and closes the connection. */
 function lastWord(socket: Duplex, type: ProblemType, detail: string): void {
   const { status } = PROBLEMS[type];
   const body = JSON.stringify(problem(type, detail));

@@ -6,14 +6,15 @@ import type { Queryable } from './postgres.ts';
 export interface Writer {
   /** As pg_locks names it: unique for as long as the server runs. */
   readonly transaction: string;
-  /** Its session; null of one that was prepared. */
+  /** Process id of its session; null for a prepared transaction. */
   readonly pid: number | null;
 }
 
 /**
- * Up to which id all has been decided. An insertion locks the table, then draws its id, then ends; the lock goes last,
- * after the row can be seen. So: read the last id drawn, **then** who holds the lock. When none of these holds it any
- * more, whoever drew an id up to that one has ended: what a statement sees there from now on is all there will ever be.
+ * Up to which id everything is decided. An insertion locks the table, then draws its id, then ends; the lock is
+ * released last, after the row can be seen. So the last id drawn is read first, and **then** who holds the lock. When
+ * none of these holds it any more, every transaction that drew an id up to that one has ended: what a statement sees
+ * there from now on is all there will ever be.
  */
 export class IdProof {
   #upTo = 0;
@@ -36,8 +37,8 @@ export class IdProof {
    */
   observe(last: number, writers: readonly Writer[], now: number): void {
     const holding = new Set(writers.map(({ transaction }) => transaction));
-    // A transaction that is prepared keeps its name; before PostgreSQL 14.1 it got one of this form. It may be any of
-    // those that are waited for.
+    // A transaction keeps its name when it is prepared; before PostgreSQL 14.1 it got one of this form. One of this
+    // form may be any of those that are waited for.
     const renamed = writers.some(({ transaction }) => transaction.startsWith('-1/'));
     const pending = this.#pending;
     if (pending !== null) {
@@ -70,18 +71,17 @@ const PROVE_IDLE_EVERY_MS = 5_000;
 const WARN_AFTER_MS = 60_000;
 
 /**
- * Where walks along a table of passing rows may begin: below it no row can be seen, and none will ever appear. Rows that
- * were deleted stay in the index for as long as any snapshot in the database is older than their deletion; without a
- * floor each walk goes over all of them.
+ * The id at which walks along a table of short-lived rows may begin: below it no row can be seen, and none will ever
+ * appear. Deleted rows stay in the index for as long as any snapshot in the database is older than their deletion;
+ * without a floor each walk goes over all of them.
  *
  * It is no cursor. It passes an id only once every transaction that could still put a row there has ended (`IdProof`)
- * and a walk that began afterwards has found nothing. It costs those who write nothing, and transactions that do not
- * write this table do not hold it up. One that does, holds it where it is. It is kept in memory: a new holder begins
- * at 0.
+ * and a walk that began afterwards has found nothing. It costs writers nothing. Only transactions that write this table
+ * hold it up. It is kept in memory: a new holder begins at 0.
  *
- * What it takes for granted: ids come from the identity of the column `id`, one at a time and upwards. A sequence with
- * a cache or a step leaves it at 0; one that was set back takes it to 0. An id that was written by hand
- * (`overriding system value`) may be missed, so look below it now and then, and `reset` it when there is something.
+ * Assumption: ids come from the identity of the column `id`, one at a time and upwards. With a sequence that has a
+ * cache or a step the floor stays at 0; a sequence that was set back takes it to 0. An id that was written by hand
+ * (`overriding system value`) may be missed: look below the floor now and then, and `reset` it if there is something.
  */
 export class IdFloor {
   readonly #db: Queryable;
@@ -90,7 +90,7 @@ export class IdFloor {
   readonly #clock: Clock;
   readonly #proof = new IdProof();
   #from = 0;
-  /** Changes when the floor was taken back: what a walk from before that saw counts no more. */
+  /** Changes when the floor is taken back: a walk that began before does not raise it. */
   #turn = 0;
   #provenAt = Number.NEGATIVE_INFINITY;
   /** Rows came or went since the proof. */
@@ -110,7 +110,7 @@ export class IdFloor {
   }
 
   look(): Look {
-    // As it is now: a proof that comes while the walk is under way is none for what the walk sees.
+    // Taken before the walk: a proof that comes later says nothing about what the walk sees.
     const { upTo } = this.#proof;
     const turn = this.#turn;
     return {

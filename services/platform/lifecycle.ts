@@ -71,9 +71,9 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
 
 /**
  * Runs a role until a signal. `start` acquires and pushes releases; it returns a promise only if the role ends by
- * itself (migrate, seed), and may call `fail` later to end the process when it cannot go on.
- * The first SIGTERM or SIGINT is graceful and bounded by `graceMs`, the second ends at once. Only what had started
- * ends with status 0 then: work that a signal cut short is not done, and whoever ordered it must be able to tell.
+ * itself (migrate, seed), and may call `fail` later to end the process when it cannot go on. The first SIGTERM or
+ * SIGINT is graceful and bounded by `graceMs`, the second ends at once. After a signal only a role that had started
+ * ends with status 0: work that the signal cut short is not done, and its caller must be able to tell.
  */
 export async function runRole(
   log: Log,

@@ -7,8 +7,8 @@ export type Log = Pick<pino.Logger, 'debug' | 'info' | 'warn' | 'error' | 'fatal
 };
 
 /**
- * What is told of an error. A driver hangs on errors whatever it has at hand: a connection with its keys and the values
- * it was sending, the row that was refused, the address with its password.
+ * The properties of an error that are logged. A driver attaches to errors whatever it has at hand: a connection with
+ * its keys and the values it was sending, the row that was refused, the address with its password.
  */
 const TOLD = [
   ...['type', 'message', 'stack', 'code', 'errno', 'syscall', 'address', 'port', 'hostname', 'status'],
@@ -46,9 +46,8 @@ export function openLog(role: string, level = 'info', destination?: pino.Destina
 }
 
 /**
- * Waits until what was logged is written, `withinMs` at most. Lines are written behind the program's back, and who reads them
- * may be slow: a process that exits before loses what is on its way, the reason of its end first of all. Call it right after
- * a line.
+ * Waits until what was logged is written, `withinMs` at most. Lines are written asynchronously, and their reader may be
+ * slow: a process that exits earlier loses the last ones, above all the reason of its end. Call it right after a line.
  */
 export function written(log: Log, withinMs = 1_000): Promise<void> {
   const logger = log as pino.Logger & { readonly [pino.symbols.streamSym]?: Partial<EventEmitter> };
@@ -64,7 +63,7 @@ export function written(log: Log, withinMs = 1_000): Promise<void> {
   });
 }
 
-/** What strangers cause is said at most once in this time, in ms: they must not fill the log. */
+/** What strangers cause is logged at most once in this time, in ms: it must not fill the log. */
 const SAY_AGAIN_MS = 60_000;
 
 /** Calls through at most once a minute. */

@@ -17,9 +17,9 @@ type NameOf<C extends Catalogue, T extends MetricDefinition['type']> = {
 type LabelOf<C extends Catalogue, N extends keyof C> = C[N]['labels'][number];
 
 /**
- * The metrics of one process: only what its catalogue names, each with the labels it names there.
- * A labelled series appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. Asked for again, a
- * counter or gauge is the one that is there: each server of a process counts in the same.
+ * The metrics of one process: only what its catalogue names, each with the labels it names there. A labelled series
+ * appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. A counter or gauge that is opened
+ * again is the same one: all servers of a process count in it.
  */
 export interface MetricsOf<C extends Catalogue> {
   readonly registry: Registry;

@@ -73,7 +73,7 @@ export async function migrate(
   }
 }
 
-/** Does what no migration may do at the same time; waits for those under way. */
+/** Runs `work` while no migration can run; waits for those under way. */
 export async function exclusively<T>(client: pg.ClientBase, work: () => Promise<T>): Promise<T> {
   await client.query('select pg_advisory_lock($1)', [LOCK]);
   try {

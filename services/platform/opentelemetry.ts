@@ -21,7 +21,7 @@ import type { Log } from './log.ts';
 import { NOT_CHOSEN, passing, type Span, type SpanEnd, type SpanKind, type Tracing } from './span.ts';
 import { isSampled, isTraceparent } from './traceparent.ts';
 
-/** What a collector that is slow or away may cost: memory for so many spans, and so much time in ms. */
+/** What a slow or absent collector may cost: memory for this many spans, and this much time in ms. */
 export const TRACING_LIMITS = {
   spansWaiting: 2_048,
   spansPerRequest: 512,
@@ -45,7 +45,7 @@ export interface OpenTelemetrySettings {
   /** Base address, to which `/v1/traces` is added. */
   readonly endpoint: string;
   readonly headers: Readonly<Record<string, string>>;
-  /** Of requests whose caller has not decided, 0 to 1. */
+  /** The share of requests to record when the caller has not decided, 0 to 1. */
   readonly ratio: number;
 }
 
@@ -65,7 +65,7 @@ export function openTelemetry(
     timeoutMillis: TRACING_LIMITS.sendDeadlineMs,
   });
   const sdk = new NodeSDK({
-    // Said, because what is left out is taken from the environment, by default with exporters of its own.
+    // Given explicitly: the SDK takes what is left out from the environment, by default with exporters of its own.
     instrumentations: [],
     metricReaders: [],
     logRecordProcessors: [],

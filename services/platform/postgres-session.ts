@@ -21,7 +21,7 @@ export class SharedSession extends UnfitDatabase {
 /** `25006 read_only_sql_transaction`: the connection leads to a node that was demoted. */
 export const READ_ONLY = '25006';
 
-/** What a session is to be like, whatever the server, the database or the user has for a default. */
+/** The settings of a session, whatever the defaults of the server, the database or the user are. */
 export interface SessionSettings {
   /** Shown by the database, and in what is said about the session. */
   readonly applicationName: string;
@@ -35,7 +35,7 @@ export interface SessionSettings {
   readonly primaryOnly?: boolean;
 }
 
-/** Each of these is somebody's default somewhere, under which something here would go wrong. */
+/** Each of these has another default somewhere, under which something here would go wrong. */
 const PINNED: Readonly<Record<string, string>> = {
   // A command waits for the lock of a row and decides by what it reads then.
   default_transaction_isolation: 'read committed',
@@ -49,7 +49,7 @@ const PINNED: Readonly<Record<string, string>> = {
   // How the server reads texts and arrays.
   standard_conforming_strings: 'on',
   array_nulls: 'on',
-  // A statement is bounded by its own time. Who waits for a lock, or rests, is not to be ended sooner.
+  // A statement is bounded by its own timeout. A session that waits for a lock, or is idle, must not be ended sooner.
   lock_timeout: '0',
   idle_session_timeout: '0',
 };
@@ -64,7 +64,7 @@ function settingsSql(settings: SessionSettings, isLocal: string): string {
     ...PINNED,
     search_path: searchPath.map((name) => pg.escapeIdentifier(name)).join(', '),
     statement_timeout: String(Math.ceil(statementTimeoutMs)),
-    // Shorter would end a transaction that waits for this process, longer would keep its locks when that is gone.
+    // A shorter one ends a transaction that waits for this process; a longer one keeps the locks of a dead process.
     idle_in_transaction_session_timeout: String(Math.max(Math.ceil(statementTimeoutMs), 10_000)),
     ...parameters,
   };
@@ -72,9 +72,9 @@ function settingsSql(settings: SessionSettings, isLocal: string): string {
     ...Object.entries(pinned).map(
       ([name, value]) => `set_config(${pg.escapeLiteral(name)}, ${pg.escapeLiteral(value)}, ${isLocal})`,
     ),
-    // What was acknowledged is to survive a crash. Who waits for replicas as well goes on doing so.
+    // What was acknowledged must survive a crash. A setting that also waits for replicas is kept.
     `case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', ${isLocal}) end`,
-    // From PostgreSQL 17 on.
+    // The setting exists from PostgreSQL 17 on.
     `case when current_setting('transaction_timeout', true) <> '0' then set_config('transaction_timeout', '0', ${isLocal}) end`,
   ].join(', ');
 }
@@ -85,21 +85,21 @@ interface Look {
   readonly database: string;
   readonly read_only: string;
   readonly in_recovery: boolean;
-  /** Where an extension is that the self-view needs; null where that is on the search path anyway. */
+  /** Schema of an extension that the self-view needs; null where that is on the search path anyway. */
   readonly extensions: string | null;
 }
 
 /**
- * Pins the settings of a new connection, in one round trip where nothing is in between. They are pinned by a statement
- * and not as the connection starts: a pooler refuses most parameters of a start.
- * @returns whether there is a pooler, and the settings as they are to be pinned: behind a pooler nothing is pinned yet
+ * Pins the settings of a new connection, in one round trip if there is no pooler. A statement pins them, and not the
+ * start of the connection: a pooler refuses most parameters of a start.
+ * @returns whether there is a pooler, and the settings to be pinned: behind a pooler nothing is pinned yet
  * @throws UnfitDatabase
  */
 export async function pinSettings(
   client: pg.ClientBase,
   settings: SessionSettings,
 ): Promise<{ readonly isPooled: boolean; readonly settings: SessionSettings }> {
-  // A pooler shows another process id than the server's. Of what may be a session of others nothing is changed.
+  // A pooler shows another process id than the server's. A session that others may use is not changed.
   const shown = shownBackend(client);
   const { rows } =
     await client.query<Look>(`select pg_backend_pid() as backend, current_database() as database,
@@ -133,8 +133,8 @@ function assertFit(look: Look, { primaryOnly }: SessionSettings): void {
         `create it anew with create database ${database} encoding 'UTF8' template template0, and move what is in it`,
     );
   }
-  // As libpq's `target_session_attrs` does. Not overridden: somebody has stopped all writes, for a maintenance or because
-  // another node is the primary now.
+  // As libpq's `target_session_attrs` does. The setting is not overridden: somebody has stopped all writes, for a
+  // maintenance or because another node is the primary now.
   if (primaryOnly && look.read_only !== 'off') {
     const why = look.in_recovery
       ? 'it is not the primary: point the URL at the primary'
@@ -143,12 +143,12 @@ function assertFit(look: Look, { primaryOnly }: SessionSettings): void {
   }
 }
 
-/** How long a second connection may take to be given a session before the first is taken to have the last one. */
+/** How long a second connection may wait for a session before the first is taken to hold the last one. */
 const PROBE_MS = 150;
 const TURNS = 3;
 
 /**
- * @param other a second connection to the same address, for the question alone
+ * @param other a second connection to the same address, for this check only
  * @throws SharedSession when the two are not a session each
  */
 export async function assertOwnSession(
@@ -159,12 +159,12 @@ export async function assertOwnSession(
   const ask = async (one: pg.ClientBase) =>
     (await one.query<{ backend: number }>('select pg_backend_pid() as backend')).rows[0]!.backend;
   const backend = await ask(client);
-  // A pooler that has a free session for each may give them out in any order: asked in turns, one gives it away.
+  // A pooler that has a free session for each may give them out in any order. Asking in turns reveals shared ones.
   for (let turn = 0; turn < TURNS; turn++) {
     const told = await Promise.race([ask(other), pause(PROBE_MS).then(() => null)]);
     if (told === backend) throw new SharedSession('two connections are one session', who);
     if ((await ask(client)) !== backend) throw new SharedSession('a connection changed its session', who);
-    // Poolers serve those who wait in their order: who is answered past somebody in waiting has a session already.
+    // Poolers serve waiting connections in order: one that is answered before another that waits has a session already.
     if (told === null) return;
   }
 }
@@ -173,10 +173,10 @@ const BEGINS = /^\s*(begin|start\s+transaction)\b/i;
 const ENDS = /^\s*(commit|end|abort|rollback(?!\s+to))\b/i;
 
 /**
- * Has a connection behind a pooler ask nothing of its session, for each transaction may run in another one, and others
- * run theirs there: every transaction, and every statement outside of one, brings its settings along, in the same round
- * trip. Statements have no names, which PgBouncer understands from 1.21 on. Nothing is left behind, and what others left
- * behind does not count.
+ * Makes a connection behind a pooler independent of its session: each transaction may run in another session, and those
+ * of others run there too. Every transaction, and every statement outside of one, brings its settings along, in the
+ * same round trip. Statements have no names, which PgBouncer understands from 1.21 on. Nothing is left behind in a
+ * session, and what others left behind there does not count.
  * @throws UnfitDatabase where the pooler gives each statement a session of its own
  */
 export async function shareSessions(client: pg.ClientBase, settings: SessionSettings): Promise<void> {

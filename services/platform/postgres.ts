@@ -40,7 +40,7 @@ const TRANSIENT_CODES = new Set([
   'ENOTFOUND',
   'EAI_AGAIN',
   'EHOSTUNREACH',
-  UNTRUSTED, // a certificate that was not renewed is, sooner or later
+  UNTRUSTED, // a certificate that has expired is renewed sooner or later
 ]);
 
 /** True when PostgreSQL is down or out of reach, so that trying again later can help. */
@@ -68,8 +68,8 @@ export interface PoolSettings extends SessionSettings {
   readonly pipeline?: boolean;
 }
 
-// Nothing of the session here: see `pinSettings`.
-// The driver keeps parsers for the whole process, so that it is the same whoever calls this first.
+// Settings of the session are not made here: see `pinSettings`. The driver keeps its parsers for the whole process, so
+// it does not matter who calls this first.
 function readIdsAsNumbers(): void {
   // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
   pg.types.setTypeParser(pg.types.builtins.INT8, Number);
@@ -95,7 +95,7 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   readIdsAsNumbers();
   const pool = new pg.Pool({
     ...clientConfig(settings),
-    // The types leave its argument away.
+    // The types lack the argument of its constructor.
     Client: DatabaseClient as unknown as new () => pg.ClientBase,
     max: settings.maximum,
     idleTimeoutMillis: 30_000,
@@ -104,11 +104,11 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
       if (pinned.isPooled) await shareSessions(client, pinned.settings);
     },
   });
-  // It holds the password, and whoever prints a pool, or an error that has one, prints what can be enumerated.
+  // It holds the password. Whoever prints a pool, or an error that holds one, prints its enumerable properties.
   Object.defineProperty(pool.options, 'connectionString', { enumerable: false });
   // Without a listener an idle connection's death would end the process.
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
-  // Neither must that of one in use: its queries reject, which is how its user learns of it.
+  // The death of a connection in use must not end it either: its queries reject, which tells their caller.
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
 }

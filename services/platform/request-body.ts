@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'node:querystring';
 
-/** Of a body, a form's as well as JSON's: the largest list of a seller has half of it. */
+/** Bytes of a body at most, a form's as well as JSON's: the largest list of a seller takes half of that. */
 export const MOST_BODY_BYTES = 32 * 1024;
 
 const NO_BODY: Buffer = Buffer.alloc(0);
@@ -10,7 +10,7 @@ const bodies = new WeakMap<IncomingMessage, Buffer | 'too large'>();
 /** The body of a request that is handled: all of it, or that it is larger than {@link MOST_BODY_BYTES}. */
 export const bodyOf = (req: IncomingMessage): Buffer | 'too large' => bodies.get(req) ?? NO_BODY;
 
-/** Fields of a form at most, as many as any of ours has several times over. */
+/** Fields of a form at most: several times as many as any of our forms has. */
 const MOST_FIELDS = 50;
 
 /**
@@ -22,7 +22,7 @@ export function formOf(req: IncomingMessage): Record<string, unknown> | null {
   if (body === 'too large') return null;
   const [mediaType = ''] = (req.headers['content-type'] ?? '').split(';');
   if (mediaType.trim().toLowerCase() !== 'application/x-www-form-urlencoded') return {};
-  // Without a prototype, so that no name of a field means something.
+  // Without a prototype, so that no field's name has a special meaning.
   return parse(body.toString(), '&', '=', { maxKeys: MOST_FIELDS });
 }
 
@@ -30,9 +30,9 @@ const hasBody = ({ headers }: IncomingMessage): boolean =>
   headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 
 /**
- * Reads the body, and calls once all of it is there, or as soon as it is known to be too large; never when the client
- * leaves before. What comes of a body that is too large is dropped rather than cut off: who is still sending could not
- * read the refusal. The time that a request may take bounds it.
+ * Reads the body, and calls `then` once all of it is there, or as soon as it is known to be too large; never when the
+ * client leaves before. The rest of a body that is too large is read and dropped: a client that is cut off while it
+ * sends could not read the refusal. The timeout of requests bounds that.
  */
 export function whenComplete(req: IncomingMessage, then: () => void): void {
   if (!hasBody(req)) {

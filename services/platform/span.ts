@@ -37,7 +37,7 @@ export interface FinishedWork {
 
 /** The traces of a process. */
 export interface Tracing {
-  /** Without this nothing is recorded, and whatever would only be done for traces should be left. */
+  /** If false, nothing is recorded, and work that only serves traces should be left out. */
   readonly isOn: boolean;
   /** The work on a request: recorded as the caller's `traceparent` says, else the configured share of them. */
   serve(traceparent: string | undefined, name: string): Span;
@@ -68,7 +68,7 @@ class Passing implements Span {
 /** Outside of any trace. */
 export const NO_SPAN: Span = new Passing(null);
 
-/** What was not chosen says so to whoever it asks, who would otherwise choose anew. */
+/** A request not chosen for recording. It tells the services that it calls, which would otherwise choose anew. */
 export const NOT_CHOSEN: Span = {
   isRecorded: false,
   get traceparent() {
@@ -79,7 +79,7 @@ export const NOT_CHOSEN: Span = {
   end() {},
 };
 
-/** The caller's context, where it is valid, to be handed on without a part in it. */
+/** A span that hands on the caller's context, where it is valid, and records nothing. */
 export const passing = (traceparent: string | undefined): Span =>
   isTraceparent(traceparent) ? new Passing(traceparent) : NO_SPAN;
 

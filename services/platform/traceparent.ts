@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 // Version 00 has exactly these four fields; a later version may append more, and what we know of it stays valid.
 const TRACEPARENT = /^(?!ff)([0-9a-f]{2})-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?$/;
-/** Of the digit that holds the flag: `vv-` 32 digits `-` 16 digits `-` two digits of flags. */
+/** Index of the digit that holds the flag: `vv-` 32 digits `-` 16 digits `-` two digits of flags. */
 const FLAG_AT = 54;
 
 /** Whether a header or a stored text is a W3C trace context that can be handed on as it is. */
@@ -13,12 +13,12 @@ export function isTraceparent(text: string | undefined): text is string {
 }
 
 /**
- * Whether this is a trace context whose trace is recorded. One character refuses nearly all that come by, before
- * anything else is looked at: it is asked for every message there is.
+ * Whether this is a trace context whose trace is recorded. It is asked for every message, so one character is looked at
+ * first, which rules out nearly all.
  */
 export function isSampled(traceparent: string): boolean {
   const digit = traceparent.charCodeAt(FLAG_AT);
-  // Odd digits have odd codes; a to f follow a gap that turns it round.
+  // Odd digits up to 9 have odd character codes; for a to f it is the other way round.
   const isOdd = digit <= 0x39 ? digit % 2 === 1 : digit % 2 === 0;
   return isOdd && isTraceparent(traceparent);
 }

@@ -28,7 +28,7 @@ export const TRUSTED_PROXIES = setting(
 );
 
 /**
- * Tells whether a request came through a proxy that is not trusted, so that its sender counts as one with everybody else
+ * Tells whether a request came through a proxy that is not trusted: its sender then counts as one with everybody else
  * behind that proxy. Says so in the log, once a minute at most.
  */
 export function openHiddenProxies(log: Log): (req: Request) => boolean {
@@ -41,17 +41,17 @@ export function openHiddenProxies(log: Log): (req: Request) => boolean {
   return (req) => {
     if (req.headers['x-forwarded-for'] === undefined) return false;
     const through = req.socket.remoteAddress;
-    // Express goes to the left of the list only over proxies it trusts: then the nearest speaks for itself.
+    // If Express does not trust the nearest proxy, it takes that proxy's own address.
     const isHidden = req.ip === through;
     if (isHidden) warn(through);
     return isHidden;
   };
 }
 
-/** Whom an application believes, for the edge of its server. */
+/** Which proxies an application trusts, for the edge of its server. */
 export interface Proxies {
   isProxy(address: string): boolean;
-  /** As Express finds `req.ip`: what the last proxy that is trusted says of who asked it. */
+  /** The same address as Express' `req.ip`: the one that the last trusted proxy reports. */
   addressOf(req: IncomingMessage): string;
 }
 

@@ -2,10 +2,10 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { ApplierObserver } from './applier.ts';
 
-/** Parked messages named in a minute; a stranger on the topic must not fill the log. */
+/** Parked messages that are logged in a minute; a foreign producer on the topic must not fill the log. */
 const NAMED_IN_A_MINUTE = 60;
 
-/** Says in the log what a person may have to look at: each parked message, and what is told once. */
+/** Logs what a person may have to look at: parked messages, the first unversioned tombstone, muted notifications. */
 export function loggedApplier(
   observer: ApplierObserver,
   log: Log,

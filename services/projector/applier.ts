@@ -24,14 +24,13 @@ export interface ApplierObserver {
   /** Messages that changed nothing. */
   skipped(result: Skipped, count: number): void;
   parked(message: PoisonMessage): void;
-  /** Page servers are not notified of changes, from `true` to `false`: the database's queue for them is full. */
+  /** `true`: the database's notification queue is full, so page servers are not notified. `false`: they are again. */
   muted(isMuted: boolean): void;
 }
 
 /**
- * `duplicate`: that version was there; `stale`: a newer one was. `tombstone`: the end of an erased seller, beside the
- * erasure, or a repair's. `unversioned`: a tombstone that does not tell of which version it is. `moved`: the key stands in
- * another partition now.
+ * `duplicate`: that version was there; `stale`: a newer one was. `tombstone`: the tombstone beside an erasure, or of a
+ * repair. `unversioned`: a tombstone that tells no version. `moved`: the key is in another partition now.
  */
 export type Skipped = 'duplicate' | 'stale' | 'tombstone' | 'unversioned' | 'moved';
 
@@ -40,9 +39,9 @@ export const APPLIER_LIMITS = {
   rowsPerChunk: 1_000,
   /** Messages looked at for a statement; a backlog holds many of the same seller. */
   messagesPerChunk: 4_000,
-  /** Of their values; lists differ by a factor of a hundred. The last one may go beyond. */
+  /** Bytes of the messages' values; lists differ by a factor of a hundred. The last message may exceed the limit. */
   bytesPerChunk: 1024 * 1024,
-  /** Chunks between decoding and the database's answer: while the next fetch is taken apart, it has these to do. */
+  /** Chunks between decoding and the database's answer. They keep the database busy while the next fetch is decoded. */
   chunksInFlight: 4,
   /** Messages, and bytes of their values, that may wait; beyond either the bus is slowed down. */
   waiting: 12_000,
@@ -68,12 +67,12 @@ export interface Position {
   committedAt: string | null;
 }
 
-/** Between two looks whether page servers can be told again, in ms. */
+/** Pause between two attempts to notify page servers again, in ms. */
 const LOOK_WHETHER_TOLD_MS = 5_000;
 
 interface Chunk {
   readonly received: readonly Received[];
-  /** Where each partition stands once the chunk is applied; without those that were released meanwhile. */
+  /** The next offset of each partition once the chunk is applied; without partitions that were released meanwhile. */
   readonly reaches: Map<number, number>;
 }
 
@@ -93,7 +92,7 @@ export class Applier {
   #waiting = 0;
   #bytesWaiting = 0;
   #inFlight: Chunk[] = [];
-  /** A chunk with repairs is under way: it waits for all before it, and all others for it. */
+  /** A chunk with repairs is in flight: it waits for all chunks before it, and all later chunks wait for it. */
   #isAlone = false;
   #pumpScheduled = false;
   #ended = false;
@@ -149,7 +148,7 @@ export class Applier {
     return this.positions.get(partition)?.next;
   }
 
-  /** When the oldest message of a partition was written that waits here; null when none does. */
+  /** When the oldest message of a partition that waits or is in flight here was written; null when there is none. */
   oldestWaiting(partition: number): number | null {
     for (const { received } of this.#inFlight) {
       const one = received.find((candidate) => candidate.partition === partition);
@@ -162,11 +161,11 @@ export class Applier {
     return null;
   }
 
-  /** Takes a partition on: what is handed over of it from now on begins there. */
+  /** Takes a partition on: the messages that are handed over from now on begin at `next`. */
   begin(partition: number, next: number, parkedSellers: Iterable<number>): void {
     this.positions.set(partition, { next, writtenAt: null, committedAt: null });
     for (const seller of parkedSellers) this.#parkedSellers.add(seller);
-    // Sellers that were read before these were known are not to be forgotten by a look that began earlier.
+    // A `refreshParked` that is under way may have read its list without these sellers: it must not drop them.
     this.#parkings += 1;
   }
 
@@ -179,10 +178,10 @@ export class Applier {
     }
   }
 
-  /** Drops what waits of a partition and forgets it; what is on its way to the database may still arrive there. */
+  /** Drops the partition's waiting messages and forgets it; what is in flight may still reach the database. */
   release(partition: number): void {
     this.positions.delete(partition);
-    // Whoever takes it on again says where it begins; that may be before what is on its way.
+    // The partition may be taken on again at an offset below what is in flight, which must not move it forward.
     for (const { reaches } of this.#inFlight) reaches.delete(partition);
     for (const { partition: of, messages, taken } of this.#queue) {
       if (of !== partition) continue;
@@ -218,7 +217,7 @@ export class Applier {
     while (!this.#ended && !this.isIdle) await this.nextChange();
   }
 
-  /** Drops what waits; what is on its way to the database may still arrive there, which does no harm. */
+  /** Drops what waits; what is in flight may still reach the database, which does no harm. */
   end(): void {
     this.#ended = true;
     this.#ending.abort();
@@ -232,7 +231,7 @@ export class Applier {
   async refreshParked(read: () => Promise<Iterable<number>>): Promise<void> {
     const before = this.#parkings;
     const sellers = await read();
-    // What was parked in between may be missing there.
+    // The list may miss sellers that were parked while it was read.
     if (before === this.#parkings) this.#parkedSellers = new Set(sellers);
   }
 
@@ -251,8 +250,8 @@ export class Applier {
     ) {
       const chunk = this.#takeChunk();
       const parts = latestPerKeyInParts(chunk.received);
-      // A statement that is refused goes again in halves, behind what was sent meanwhile. The version guard makes that
-      // harmless for rows; a repair must find what stands before it, and what stands behind it must find it done.
+      // A refused statement is sent again in halves, after later chunks. The version guard makes that harmless for
+      // rows. But a repair must run after everything before it, and before everything after it.
       const hasRepairs = parts.some(({ repairs }) => repairs.length > 0);
       this.#isAlone = hasRepairs;
       this.#inFlight.push(chunk);
@@ -307,8 +306,8 @@ export class Applier {
   }
 
   /**
-   * @param previous the chunk ahead
-   * @param isAlone nothing of it may be sent before that one is settled
+   * @param previous settles with the chunk before this one
+   * @param isAlone whether nothing of this chunk may be sent before `previous` has settled
    */
   async #apply(
     chunk: Chunk,
@@ -395,7 +394,7 @@ export class Applier {
     return written.flat();
   }
 
-  /** @param newest what the seller's row shall say; null when it shall go */
+  /** @param newest the event that the seller's row shall hold; null when the row shall be deleted */
   async #repair(
     repairs: readonly Repair[],
     newest: Applicable | null,
@@ -421,8 +420,8 @@ export class Applier {
   }
 
   /**
-   * Writes, and once more without telling page servers where a full queue of notifications refuses the commit: telling
-   * them is an optimisation, which must not stop a write.
+   * Writes. If the commit is refused because the notification queue is full, writes again without notifying page
+   * servers: notifications are an optimisation, which must not stop a write.
    */
   async #orMuted<T>(write: () => Promise<T>): Promise<T> {
     try {
@@ -444,23 +443,23 @@ export class Applier {
     do {
       await this.#clock.pause(LOOK_WHETHER_TOLD_MS, signal);
       if (signal.aborted) return;
-      // A lost session is noticed by whoever writes through it.
+      // The error is not handled here: if the session is lost, the next write through it fails too.
     } while (!(await this.#store.unmute().catch(() => false)));
     this.#observer.muted(false);
   }
 
-  /** Asks only about chunks that held something old, and lets nothing wait for the answer. */
+  /** Counts duplicates and stale events apart. Asks only about chunks that held an old event; nothing waits for it. */
   async #tellApart(events: readonly Applicable[], changed: number): Promise<void> {
     const old = events.length - changed;
-    // What was changed just now is at its version as well. Should a later chunk have overtaken it, or the database be
-    // gone, it is counted with the stale.
+    // Rows that were changed just now are at their version as well, so they are subtracted. Where a later chunk has
+    // overtaken them, or the database is gone, duplicates are counted as stale.
     const standing = await this.#store.countAtVersion(events.map(({ event }) => event)).catch(() => changed);
     const duplicates = Math.min(old, Math.max(0, standing - changed));
     if (duplicates > 0) this.#observer.skipped('duplicate', duplicates);
     if (old > duplicates) this.#observer.skipped('stale', old - duplicates);
   }
 
-  /** @returns how many it need not keep, because the view is beyond them */
+  /** @returns how many were not kept, because the view or a parked message is at least as new */
   async #park(messages: readonly PoisonMessage[]): Promise<number> {
     this.#parkings += 1;
     const places = await this.#store.park(
@@ -471,7 +470,7 @@ export class Applier {
         version: event?.version ?? versionTold(message, sellerId),
         key: message.key?.toString() ?? null,
         type: header(message, 'ce_type'),
-        // A tombstone's headers are not kept; its erasure says the same.
+        // A tombstone has no value and its headers are not kept: the erasure is kept, which says the same.
         value: message.value?.toString() ?? (event ? encodeEvent(event) : null),
         reason,
         isReadable: event !== undefined,

@@ -1,24 +1,24 @@
 /**
- * What a projector needs of a message bus: partitioned, ordered within a partition, readable from any offset. The reader
- * says what it wants before every request, and the bus keeps no position of its own: there is nothing to seek, pause or
- * resume, and so nothing that can be left paused.
+ * What a projector needs of a message bus: partitioned, ordered within a partition, readable from any offset. The
+ * reader says what it wants before every request, and the bus keeps no position of its own. So there is nothing to
+ * seek, pause or resume, and nothing can be left paused.
  */
 export interface Bus {
   /**
-   * Reads for the reader until the signal aborts, and deals with what passes: a bus that is away, a leader that moved.
-   * Rejects only when reading can never work.
+   * Reads for the reader until the signal aborts, and recovers from passing faults: a bus that is away, a leader that
+   * moved. Rejects only when reading can never work.
    */
   read(reader: BusReader, signal: AbortSignal): Promise<void>;
-  /** Tells others how far the view is. Not what a restart begins from. */
+  /** Tells others how far the view is. A restart does not begin from these positions. */
   commit(positions: ReadonlyMap<number, number>): Promise<void>;
-  /** Of every partition of the topic, null where that is not known now. A partition that was added appears here. */
+  /** The ends of every partition of the topic, also of added ones; null where they are not known now. */
   ends(): Promise<ReadonlyMap<number, PartitionEnds | null>>;
-  /** What tells the topic from another one of its name, made anew or on another cluster; null where nothing does. */
+  /** An id that differs when a topic of this name is made anew, or is on another cluster; null where there is none. */
   topicId(): Promise<string | null>;
   close(): Promise<void>;
 }
 
-/** Everything here returns at once; the bus never waits for its reader but by `changed`. */
+/** Every method returns at once; the bus waits for its reader only in `changed`. */
 export interface BusReader {
   /**
    * Asked before every request.
@@ -35,7 +35,7 @@ export interface BusReader {
   deliver(batch: Batch): void;
   /** The offset asked for is not on the topic (any more). */
   outOfRange(partition: number, asked: number): void;
-  /** What stands at the offset asked for cannot be decoded. It is asked for again and again; a delivery ends that. */
+  /** The data at the offset asked for cannot be decoded. The bus asks for it again until a delivery succeeds. */
   unreadable(partition: number, err: Error): void;
 }
 
@@ -50,7 +50,7 @@ export interface Batch {
   readonly messages: readonly BusMessage[];
 }
 
-/** A message as it came. Nothing is decoded that need not be: most of a backlog is superseded unread. */
+/** A message as it came. It is decoded only when needed: most of a backlog is superseded unread. */
 export interface BusMessage {
   readonly offset: string;
   /** Milliseconds since the epoch. */
@@ -60,9 +60,9 @@ export interface BusMessage {
   readonly headers?: Readonly<
     Record<string, Buffer | string | readonly (Buffer | string)[] | null | undefined>
   >;
-  /** Bytes of the value, without making it; where the decoder knows. */
+  /** Length of the value in bytes, without decoding it; where the decoder knows it. */
   readonly valueLength?: number;
-  /** One header as text, for less than the object of all costs; where the decoder knows how. */
+  /** One header as text, which costs less than the object of all headers; where the decoder can do it. */
   header?(name: string): string | null;
 }
 

@@ -5,7 +5,7 @@ import type { Bus } from './bus.ts';
 
 export interface KafkaBusSettings {
   readonly topic: string;
-  /** Whom offsets are committed for. It has no members. */
+  /** The consumer group for which offsets are committed. It has no members. */
   readonly groupId: string;
 }
 

@@ -4,11 +4,11 @@ export interface PartitionProgress {
   readonly applied: number;
   /** The offset after the newest message that the partition holds, at the last look. */
   readonly end: number;
-  /** When the oldest message was written that was delivered and is not applied; null when there is none. */
+  /** When the oldest message that is delivered and not applied was written; null when there is none. */
   readonly oldestDelivered: number | null;
   /** When the last applied message was written; null when none was applied since the start. */
   readonly lastApplied: number | null;
-  /** When nothing was left to apply for the last time; null when that was never so since the start. */
+  /** When there was nothing left to apply, the last time; null when that has not happened since the start. */
   readonly caughtUpAt: number | null;
 }
 
@@ -16,9 +16,9 @@ export interface PartitionProgress {
 export const lagRecords = ({ applied, end }: PartitionProgress): number => Math.max(0, end - applied);
 
 /**
- * Age of the oldest message not applied, in seconds; 0 when caught up. Where that message has not been delivered
- * its age is not known, only that it came after the last one applied and after the last time nothing was left: the
- * age since then is what is reported, the most it can be.
+ * Age of the oldest message that is not applied, in seconds; 0 when caught up. If that message has not been delivered,
+ * its age is unknown. But it came after the last applied message, and after the partition was last caught up: the age
+ * since then is reported, which is the most it can be.
  */
 export function lagSeconds(progress: PartitionProgress, now: number, startedAt: number): number {
   if (lagRecords(progress) === 0) return 0;

@@ -9,7 +9,7 @@ import { MOVED_TYPE, versionInId } from '#contracts/events.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { BusMessage } from './bus.ts';
 
-/** A message with where it stands. */
+/** A message and its partition. */
 export interface Received {
   readonly partition: number;
   readonly message: BusMessage;
@@ -23,11 +23,11 @@ export interface Applicable extends Received {
 export interface PoisonMessage extends Received {
   readonly sellerId: number | null;
   readonly reason: string;
-  /** What it says, where it could be read and the view refused it. */
+  /** Its event, where it could be read and the view refused it. */
   readonly event?: ReadSellerEvent;
 }
 
-/** A message that stands against a wrong row of some view; its list, if it has one, is among the events. */
+/** A message that replaces a wrong row of some view; its list, if it has one, is among the events. */
 export interface Repair extends Received {
   readonly sellerId: number;
   /** Null when it is meant for older rows alone. */
@@ -37,26 +37,29 @@ export interface Repair extends Received {
 export interface LatestPerKey {
   /** The newest event of each seller. */
   readonly events: Applicable[];
-  /** All of them, those included that something newer follows: that leaves a row above it alone. */
+  /** All repairs, also those that a newer message follows: that one does not replace a row of a higher version. */
   readonly repairs: Repair[];
-  /** Unreadable messages that no good event of their seller follows: of each seller the newest, and the latest that tells no version. */
+  /**
+   * Unreadable messages that no good event of their seller follows. Of each seller at most two: the newest, and the
+   * last one that tells no version.
+   */
   readonly unreadable: PoisonMessage[];
   /** Messages that a newer one of their seller supersedes. */
   readonly superseded: number;
   /** Further copies of the newest event of their seller. */
   readonly duplicates: number;
-  /** Null values that add nothing: beside the erasure that they follow, or of a repair. */
+  /** Tombstones that add nothing: beside the erasure that they follow, or of a repair. */
   readonly tombstones: number;
   /** Markers of keys that moved to another partition. */
   readonly moved: number;
-  /** Null values that do not tell a version: they change nothing. */
+  /** Tombstones that tell no version: they change nothing. */
   readonly unversioned: readonly Received[];
 }
 
 /**
- * The newest readable event of each seller among messages of any partitions, each partition's in order. A message
- * that a newer one of its seller supersedes is not even decoded where the beginning of its text tells its version, unless
- * it is a repair. Where one begins in another way, all of its seller are read, and come to the same.
+ * The newest readable event of each seller. The messages may be of any partitions, those of one partition in order. A
+ * superseded message is not decoded, unless it is a repair: the beginning of its text tells its version. If a message
+ * of a seller begins in another way, all messages of the seller are decoded, with the same result.
  */
 export function latestPerKey(received: readonly Received[]): LatestPerKey {
   const events: Applicable[] = [];
@@ -67,7 +70,7 @@ export function latestPerKey(received: readonly Received[]): LatestPerKey {
   let tombstones = 0;
   let moved = 0;
   const unversioned: Received[] = [];
-  /** Of erasures. */
+  /** Tombstones of erasures. */
   const endings = new Set<BusMessage>();
   const bySeller = new Map<string, Received | Received[]>();
   for (const one of received) {
@@ -88,7 +91,7 @@ export function latestPerKey(received: readonly Received[]): LatestPerKey {
         unversioned.push(one);
         continue;
       }
-      // The erasure before it may be gone from the topic: its tombstone is as good.
+      // The erasure may be gone from the topic already: its tombstone means the same.
       endings.add(one.message);
     }
     if (key === null) {
@@ -119,9 +122,9 @@ export function latestPerKey(received: readonly Received[]): LatestPerKey {
 }
 
 /**
- * As `latestPerKey`, in parts that are to be written one after another so that they come to what the messages would
- * come to one by one. A repair begins a new part where messages of its seller stand before it: the row that it stands
- * against may be what they write.
+ * Like `latestPerKey`, in parts that must be written one after another. The result is then the same as if the messages
+ * were applied one by one. A repair begins a new part if a message of its seller comes before it: that message may
+ * write the row that the repair replaces.
  */
 export function latestPerKeyInParts(received: readonly Received[]): readonly LatestPerKey[] {
   const whole = latestPerKey(received);
@@ -144,13 +147,13 @@ export function latestPerKeyInParts(received: readonly Received[]): readonly Lat
 interface Judgement {
   good?: Applicable;
   bads?: readonly PoisonMessage[];
-  /** Further messages of the good one's version. */
+  /** Further messages of the same version as `good`. */
   copies?: number;
-  /** Of these, tombstones that stand beside their erasure, or beside each other. */
+  /** Tombstones of that version, beside their erasure or beside each other; not counted in `copies`. */
   ends?: number;
 }
 
-/** @param repairs receives it if it is one */
+/** @param repairs receives the message if it is a repair */
 function judge(
   one: Received,
   repairs: Repair[],
@@ -186,14 +189,14 @@ function latestOf(
   repairs: Repair[],
   endings: ReadonlySet<BusMessage>,
 ): Judgement {
-  // As claimed until it is read.
+  // The versions that the messages claim; the true one takes its place once a message is read.
   const versions = candidates.map(({ message }) => claimedVersion(message));
   const order = candidates.map((_, index) => index);
   const trusted = versions.every((version) => version > 0);
-  // The last offset first among equals.
+  // Highest version first; among equals the last offset first.
   if (trusted) order.sort((a, b) => versions[b]! - versions[a]! || b - a);
   let best: { at: number; good: Applicable } | undefined;
-  // None of the others begins like a newer one.
+  // Whether no other message claims a newer version.
   let isFound = false;
   const unread: Unread[] = [];
   for (const at of order) {
@@ -211,16 +214,16 @@ function latestOf(
     if (trusted && version === claimed) isFound = true;
   }
   const version = best?.good.event.version;
-  // By version where the message tells one: after a topic has grown, or a replay, the older message may stand behind.
+  // By version where the message tells one: after a topic has grown, or in a replay, the older message may come later.
   const open = unread.filter(
     (one) =>
       best === undefined ||
       (one.version !== null && one.version !== version ? one.version > version! : one.at > best.at),
   );
-  // A list that the next program may read does not give way to what tells no version.
+  // A message that tells a version is kept beside one that tells none: the next program may be able to read its list.
   const told = latest(open.filter((one) => one.version !== null));
   const untold = latest(
-    // What tells a version behind it in its partition takes its place, as where both come one by one.
+    // A later message of its partition that tells a version replaces it, as when both are parked one by one.
     open.filter(
       (one) =>
         one.version === null && !(told && told.bad.partition === one.bad.partition && told.at > one.at),
@@ -230,13 +233,13 @@ function latestOf(
   const same = candidates.filter((_, at) => kept.every((one) => one.at !== at) && versions[at] === version);
   const ends = endings.size === 0 ? 0 : same.filter(({ message }) => endings.has(message)).length;
   const events = same.length - ends;
-  // The erasure's own message stands for both: it tells when it was sent, where the tombstone may be sent again much later.
+  // The erasure's own message stands for both: it tells when it was sent. Its tombstone may be sent again much later.
   const erasure =
     best && events > 0 && endings.has(best.good.message)
       ? same.findLast(({ message }) => !endings.has(message))
       : undefined;
   return {
-    // One of them is the event, the tombstone only where it stands alone.
+    // One of these messages is the event; a tombstone is the event only where there is no erasure.
     copies: Math.max(0, events - 1),
     ends: events > 0 ? ends : Math.max(0, ends - 1),
     ...(best ? { good: erasure ? { ...best.good, ...erasure } : best.good } : {}),
@@ -245,17 +248,17 @@ function latestOf(
 }
 
 interface Unread {
-  /** Among the candidates. */
+  /** Index among the candidates. */
   readonly at: number;
   readonly bad: PoisonMessage;
   readonly version: number | null;
 }
 
-/** By version, and by offset among equals. */
+/** The one of the highest version; among equals the last one. */
 const latest = (unread: readonly Unread[]): Unread | undefined =>
   unread.toSorted((a, b) => (a.version ?? 0) - (b.version ?? 0) || a.at - b.at).at(-1);
 
-/** The version as a message tells it without being read, a tombstone by its id; NaN where it does not. */
+/** The version that a message claims, without decoding it; a tombstone tells it in its id. NaN where it tells none. */
 function claimedVersion(message: BusMessage): number {
   const { key, value } = message;
   if (value !== null) return peekVersion(value);
@@ -264,7 +267,7 @@ function claimedVersion(message: BusMessage): number {
 
 /**
  * The version of a message that cannot be read, from its text or else its id.
- * @returns null where neither tells one of this seller
+ * @returns null where neither tells a version of this seller
  */
 export function versionTold(message: BusMessage, sellerId: number | null): number | null {
   if (sellerId === null) return null;

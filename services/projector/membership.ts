@@ -9,7 +9,7 @@ import { partitionShare } from './partition-share.ts';
 import { OwnershipLost, type ViewStore } from './view-store.ts';
 
 /*
- * The life of a partition in this process. Every one is in exactly one of these states at any time:
+ * The life of a partition in this process. Every partition is in exactly one of these states at any time:
  *
  *              its lock was got            begins at its checkpoint
  *   unowned ───────────────────▶ positioning ──────────────────▶ running
@@ -20,7 +20,7 @@ import { OwnershipLost, type ViewStore } from './view-store.ts';
  *      └──────────────────────────────────────────────────────────────┘
  *        drained, checkpoint stored, lock given up
  *
- * Only a running one is read. The end of the session ends every state: all are unowned then.
+ * Only a running partition is read. When the session ends, all partitions are unowned.
  */
 export type OwnedState = 'positioning' | 'running' | 'releasing';
 
@@ -30,7 +30,7 @@ interface Owned {
   known: number | null;
 }
 
-/** Another topic of the same name stands where this one was. */
+/** The topic was replaced by another one of the same name. */
 export class TopicChanged extends Error {
   override name = 'TopicChanged';
 
@@ -43,8 +43,8 @@ const DRAIN_MS = 2_000;
 const ASK_AGAIN_MS = 500;
 
 /**
- * What this process owns while one session of the page's database lasts. The session's locks say what that is; whatever
- * goes wrong with it ends the membership, and with it everything begun here. Nothing is carried over to the next one.
+ * What this process owns during one session of the page's database. The session's locks say which partitions that is.
+ * Any failure ends the membership and everything that was begun in it. Nothing is carried over to the next one.
  */
 export class Membership {
   readonly applier: Applier;
@@ -57,7 +57,7 @@ export class Membership {
   readonly #bell: Bell;
   readonly #owned = new Map<number, Owned>();
   #hasStored = false;
-  /** Of the topic in which everything here was begun; null before it was seen. */
+  /** Id of the topic that the owned partitions are read from; null before it was seen. */
   #topicId: string | null = null;
 
   /**
@@ -92,7 +92,7 @@ export class Membership {
     return this.#over.signal;
   }
 
-  /** Whether anything that was applied here is known to be stored: the database works, and not only answers. */
+  /** Whether a checkpoint of this membership was stored: then the database takes writes, and not only answers. */
   get hasStored(): boolean {
     return this.#hasStored;
   }
@@ -113,7 +113,7 @@ export class Membership {
     );
   }
 
-  /** Where to go on in what is read; empty while there is no room. */
+  /** The next offset of each partition that is read; empty while there is no room. */
   positions(): ReadonlyMap<number, number> {
     const positions = new Map<number, number>();
     if (this.#over.signal.aborted || !this.applier.hasRoom) return positions;
@@ -126,7 +126,7 @@ export class Membership {
 
   deliver({ partition, from, next, messages }: Batch): void {
     if (this.#owned.get(partition)?.state !== 'running') return;
-    // An answer to a question of before: the partition was given up meanwhile, and perhaps taken again.
+    // The answer to an earlier request: the partition was given up meanwhile, and perhaps taken again.
     if (this.applier.handedOver(partition) !== from) return;
     this.applier.handOver(partition, messages, next);
   }
@@ -139,9 +139,9 @@ export class Membership {
   }
 
   /**
-   * Begins every partition anew when the topic is another one than that which the checkpoints are of.
+   * Begins every partition anew when the checkpoints are of another topic.
    * @param topicId null where Kafka gives topics none
-   * @throws TopicChanged when what is owned here was begun in the other one
+   * @throws TopicChanged when partitions owned here were begun in the other topic
    */
   async adopt(topicId: string | null): Promise<void> {
     if (topicId === null || topicId === this.#topicId) return;
@@ -157,13 +157,13 @@ export class Membership {
   /**
    * One step towards a fair share of the partitions.
    * @param partitions those of the topic that can be seen from here; others are left to whoever sees them
-   * @returns whether everybody has one; if not, the next step had better come soon
+   * @returns whether every member has its share; if not, the next step should come soon
    */
   async balance(partitions: readonly number[]): Promise<boolean> {
     const ownership = await this.#store.ownership();
     const lost = [...this.#owned.keys()].filter((one) => ownership.owners.get(one) !== ownership.me);
     if (lost.length > 0) throw new OwnershipLost(lost);
-    // A lock counts how often it was got: one that nobody here knows of would keep its partition from everybody.
+    // A lock counts how often it was taken: one that this process does not know of keeps its partition from everybody.
     const strays = [...ownership.owners].flatMap(([partition, owner]) =>
       owner === ownership.me && !this.#owned.has(partition) ? [partition] : [],
     );
@@ -175,7 +175,8 @@ export class Membership {
     const seen = new Set(partitions);
     const unseen = [...this.#owned.keys()].filter((one) => !seen.has(one));
     for (const one of [...release, ...unseen]) {
-      // One that is being positioned is left alone until it runs. Nobody waits here: the session has to be heard of.
+      // A partition that is being positioned is released once it runs. The release is not awaited: the session must
+      // show that it lives.
       if (this.#owned.get(one)?.state === 'running') void this.#release(one).catch((err) => this.end(err));
     }
     return isBalanced;
@@ -213,7 +214,7 @@ export class Membership {
     const knownBefore = new Map(watched.map(([partition, { known }]) => [partition, known ?? 0]));
     const stored = await this.#store.loadCheckpoints(partitions);
     for (const [partition, owned] of watched) {
-      // What is lower now was begun anew from here.
+      // If it is lower now, this process itself began the partition anew.
       const least = Math.min(knownBefore.get(partition)!, owned.known ?? 0);
       const wasReset = (stored.get(partition) ?? 0) < least;
       if (wasReset && owned.state === 'running') throw new Error('the checkpoints were reset');
@@ -254,7 +255,7 @@ export class Membership {
     this.#over.abort(reason);
     this.#owned.clear();
     this.applier.end();
-    // Its rows may not have reached the disk, and a session in an unknown state helps nobody.
+    // Its rows may not have reached the disk, and its state is unknown: the session is of no further use.
     void this.#store.close();
     this.#bell.ring();
   }
@@ -264,7 +265,7 @@ export class Membership {
     if (got.length === 0 || this.#over.signal.aborted) return;
     for (const partition of got) this.#owned.set(partition, { state: 'positioning', known: null });
     this.#onChange();
-    // Read after the lock was got: nobody moves it any more.
+    // Read after the lock was taken: nobody else moves the checkpoint any more.
     const stored = await this.#store.loadCheckpoints(got);
     const parked = known(await this.#store.parkedSellers());
     if (this.#over.signal.aborted) return;
@@ -301,7 +302,7 @@ export class Membership {
     await this.applier.drainPartition(partition);
     const ends = await this.#endsOf(partition);
     if (ends === null) return;
-    // Also where the offset is there by now: messages may stand below it that came after those that are gone.
+    // Also if the offset exists again by now: messages below it may be new, in place of those that are gone.
     this.#log.warn({ partition, asked, ...ends }, BEGINS_ANEW);
     await this.#beginAt(partition, owned, ends.first);
     if (this.#over.signal.aborted) return;
@@ -326,7 +327,7 @@ export class Membership {
 
   async #beginAt(partition: number, owned: Owned, next: number): Promise<void> {
     this.applier.release(partition);
-    // Before it is stored, so that nobody takes it for a reset by somebody else.
+    // Set before it is stored, so that `look` does not take it for a reset by somebody else.
     owned.known = Math.min(owned.known ?? next, next);
     await this.#store.resetCheckpoint(partition, next);
     owned.known = next;

@@ -4,7 +4,7 @@ import type { ApplierObserver } from './applier.ts';
 import type { OwnedState } from './membership.ts';
 import type { Retried } from './parked.ts';
 
-/** What is known at a scrape of a partition that this process owns. */
+/** How far a partition that this process owns is applied, as of a scrape. */
 export interface LagReading {
   readonly partition: number;
   /** The offset after the last message that was applied. */
@@ -28,8 +28,9 @@ export type ProjectorMetrics = ReturnType<typeof openProjectorMetrics>;
 const STATES = ['positioning', 'running', 'releasing'] as const satisfies readonly OwnedState[];
 
 /**
- * The projector's metrics, every series present from the start but those of partitions, which come and go with them.
- * @param view as `asynchronous-v1`: what another view of the page has is no part of what this one lacks
+ * The projector's metrics. Every series is present from the start, except those of partitions, which come and go with
+ * the partitions.
+ * @param view such as `asynchronous-v1`: partitions are counted for each view of the page by itself
  * @param read asked at every scrape
  */
 export function openProjectorMetrics(
@@ -47,7 +48,7 @@ export function openProjectorMetrics(
   const rebalances = metrics.counter('topclients_projector_rebalances_total');
   const parkedSellers = metrics.gauge('topclients_projector_parked_sellers');
   const stalled = metrics.counter('topclients_projector_stalled_total');
-  // A scrape collects in the order of registration: those that set others come before them.
+  // A scrape collects in the order of registration: a gauge that sets others is registered before them.
   metrics.gauge('topclients_projector_partitions', (owned) => {
     const reading = read();
     for (const state of STATES) {
@@ -87,7 +88,7 @@ export function openProjectorMetrics(
       batchDuration.observe(tookMs / 1_000);
       const now = Date.now();
       for (const { event, message } of applied) {
-        // A tombstone has the time of its erasure, also where it is published again long after.
+        // A tombstone has the time of its erasure, even if it is published again long after.
         if (message.value === null) continue;
         const committedAt = Date.parse(event.committedAt);
         delay.observe(Math.max(0, now - committedAt) / 1_000);

@@ -5,11 +5,11 @@ export interface PartitionLook {
   readonly applied: number;
   /** Messages that could be read and are not applied. */
   readonly readable: number;
-  /** Some of them wait here behind others that are being applied: its turn comes. */
+  /** Some of its messages wait here behind those of other partitions that are being applied: its turn comes. */
   readonly isQueued: boolean;
 }
 
-/** Since when a partition stands still. */
+/** For how long a partition has stood still. */
 export interface Movement {
   readonly applied: number;
   readonly readable: number;
@@ -18,9 +18,9 @@ export interface Movement {
 }
 
 /**
- * How long partitions have been standing still by now. Only time that passed from look to look counts, and no more than
- * `mostMs` of it: a process that was itself asleep has not watched anything.
- * @param before what the last look came to; empty when what happened before is no longer judged
+ * For how long partitions have stood still by now. Between two looks at most `mostMs` counts: a process that was itself
+ * asleep has not watched anything.
+ * @param before the result of the last look; empty to begin anew
  */
 export function watchMovement(
   before: ReadonlyMap<number, Movement>,

@@ -4,7 +4,7 @@ import type { Retried } from './parked.ts';
 
 /** What the retries need of the view. */
 export interface ParkedStore {
-  /** Tries what is parked in these partitions and due, a bounded number. @param anew those of which all is due */
+  /** Tries the due parked messages of these partitions, a bounded number. @param anew those of which all is due */
   retryParked(partitions: readonly number[], anew: readonly number[]): Promise<readonly Retried[]>;
 }
 
@@ -13,14 +13,14 @@ const BACK_OFF_MS = 60_000;
 
 /**
  * Tries the parked messages of this process's partitions again, so that a person is needed only for what really cannot
- * be read: each with a back-off of its own, and all once when a partition is new to this process, for a new program may
- * read what the one before could not.
+ * be read. Each message has its own back-off. When a partition is new to this process, all of its messages are tried
+ * once: a new program may read what the one before could not.
  */
 export class ParkedRetries {
   readonly #observe: (retried: Retried) => void;
   readonly #log: Log;
   readonly #clock: Clock;
-  /** Partitions of which everything was due once. */
+  /** Partitions whose parked messages have all been made due once. */
   #seen: ReadonlySet<number> = new Set();
   #isUnderWay = false;
   #notBefore = Number.NEGATIVE_INFINITY;
@@ -33,8 +33,8 @@ export class ParkedRetries {
   }
 
   /**
-   * To be called every now and then with the partitions that this process owns; one call at a time works. Never rejects:
-   * a failure is logged, and what is parked stays.
+   * To be called regularly with the partitions that this process owns. A call does nothing while another one runs.
+   * Never rejects: a failure is logged, and parked messages stay.
    */
   async look(store: ParkedStore, partitions: readonly number[]): Promise<void> {
     if (this.#isUnderWay || partitions.length === 0 || this.#clock.monotonic() < this.#notBefore) return;

@@ -23,14 +23,14 @@ export interface ParkedMessage extends Place {
   readonly isReadable: boolean;
 }
 
-/** Something that was applied, and takes the place of what is parked of its seller and older. */
+/** An applied event or repair. It supersedes older parked messages of its seller. */
 export interface Superseding extends Place {
   readonly sellerId: number;
-  /** Null for a repair that says the source does not know the seller: then nothing of the seller is any good. */
+  /** Null for a repair that says the source does not know the seller: then no parked message of the seller is valid. */
   readonly version: number | null;
   /**
-   * An erasure or a repair: takes away, in other partitions, also what tells no version. Whatever that was, the seller's
-   * list is known, and nothing of an erased seller may stay.
+   * An erasure or a repair. In other partitions it also supersedes messages without a version: the seller's list is
+   * known, and nothing of an erased seller may stay.
    */
   readonly isFinal: boolean;
 }
@@ -45,8 +45,9 @@ export interface Retried extends Place {
 }
 
 /**
- * Keeps messages, of each seller the newest and the latest that tells no version, and none that the view is beyond.
- * @returns those that it kept
+ * Parks messages. Of each seller the newest is kept, and the last one that tells no version. A message is not kept if
+ * the view is at its version or beyond.
+ * @returns those that were kept
  */
 export async function park(db: Queryable, messages: readonly ParkedMessage[]): Promise<readonly Place[]> {
   const { rows } = await db.query<{ partition: number; offset: number }>(
@@ -92,9 +93,9 @@ export async function park(db: Queryable, messages: readonly ParkedMessage[]): P
 }
 
 /**
- * Forgets parked messages that something applied has made good: by version, or by offset where none is known. Whatever
- * stands before an erasure or a repair in its partition is behind it, also at a higher version: after the source was
- * restored to an earlier time, that was one of the time that is gone, and a retry would bring it back.
+ * Deletes parked messages that an applied one supersedes: by version, or by offset where no version is known. An
+ * erasure or a repair supersedes everything before it in its partition, even a higher version. After the source was
+ * restored to an earlier time that version no longer exists, and a retry would bring it back.
  */
 export async function supersede(db: Queryable, applied: readonly Superseding[]): Promise<void> {
   await db.query(
@@ -118,8 +119,8 @@ export async function supersede(db: Queryable, applied: readonly Superseding[]):
 }
 
 /**
- * Sellers with a parked message in any partition, for a topic that has grown has a seller's older messages elsewhere; a
- * message whose seller is unknown counts as one (null).
+ * Sellers with a parked message in any partition: after a topic has grown, a seller's older messages are in another
+ * one. A message whose seller is unknown counts as a seller (null).
  */
 export async function parkedSellers(db: Queryable): Promise<Array<number | null>> {
   const { rows } = await db.query<{ seller_id: number | null }>(
@@ -141,7 +142,7 @@ export async function isAnyDue(db: Queryable, partitions: readonly number[]): Pr
 
 /** Makes whatever is parked in these partitions due: a new program may read what the one before could not. */
 export async function makeDue(db: Queryable, partitions: readonly number[]): Promise<void> {
-  // Not what somebody is at: nothing waits for a retry.
+  // Rows that a retry has locked are skipped, so that nothing waits for the retry.
   await db.query(
     `update parked set next_try_at = now() where (partition, message_offset) in (
       select partition, message_offset from parked
@@ -153,15 +154,15 @@ export async function makeDue(db: Queryable, partitions: readonly number[]): Pro
 export interface RetrySelection {
   /** Only these; all when it is left out. */
   readonly partitions?: readonly number[];
-  /** Leaves out what was tried a while ago and is to wait longer. */
+  /** Leaves out messages whose next try is not due yet. */
   readonly dueOnly: boolean;
   readonly limit: number;
 }
 
 /**
- * Tries parked messages again, one by one, each in a transaction of its own: applied under the guard of the version
- * and forgotten, forgotten because the view is beyond it, or kept with today's reason. Others may do the same, and
- * projectors may run meanwhile: the lock on a parked message keeps each from what another is at.
+ * Tries parked messages again, one by one, each in a transaction of its own. A message is applied under the version
+ * guard and deleted, or deleted because the view is beyond it, or kept with the present reason. Other retries and
+ * projectors may run meanwhile: each retry locks the message that it tries.
  * @param db a session of its own
  * @throws when the database fails for another reason than a row; what was done until then stays done
  */
@@ -196,7 +197,7 @@ interface ParkedRow {
   readonly value: string | null;
   /** The view is at its version or beyond. */
   readonly superseded: boolean;
-  /** So old that the seller may be erased since, and the view has no row that would tell. */
+  /** Parked so long ago that the seller may have been erased since, and the view has no row that would tell. */
   readonly outdated: boolean;
 }
 
@@ -253,7 +254,7 @@ async function retryOne(
     const changed = await projection.upsert(db, [projection.toRow(decoded.event)]);
     return await forget(db, row, changed > 0 ? 'applied' : 'superseded');
   } catch (err) {
-    // Whatever the database says of this row, those behind it are not to wait for it.
+    // Whatever the error of this row is, the rows behind it must not wait for it.
     if (lost.aborted || isUnavailable(err)) throw err;
     await db.query('rollback to savepoint before_row');
     return keep(db, row, `the view refuses it: ${(err as Error).message}`);

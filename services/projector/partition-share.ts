@@ -10,9 +10,9 @@ export interface PartitionShare {
 }
 
 /**
- * A fair share of the partitions for this session: all members get as many, and where they cannot be divided those get
- * one more who have most already, so that nothing moves without need. Decided by everybody alone, of what all of them
- * see; two that decide at the same moment try for the same partition, and one gets it.
+ * This session's fair share of the partitions. All members get the same number. The rest goes to the members that own
+ * most already, so that nothing moves without need. Each member decides alone, by what all of them see; if two try for
+ * the same partition at the same moment, one gets it.
  * @param partitions all of the topic
  * @param releasing partitions that this session is about to give up
  */
@@ -41,7 +41,7 @@ export function partitionShare(
   if (share === undefined) return { take: [], release: [], isBalanced: false };
   const free = partitions.filter((partition) => !owners.has(partition));
   const mine = partitions.filter((partition) => owners.get(partition) === me && !releasing.has(partition));
-  // Each begins elsewhere, so that those who take at the same time do not take the same.
+  // Each member begins at another place, so that members that take at the same time take different partitions.
   const from = free.length > 0 ? (order.findIndex(([member]) => member === me) * share) % free.length : 0;
   return {
     take: [...free.slice(from), ...free.slice(0, from)].slice(0, Math.max(0, share - mine.length)),

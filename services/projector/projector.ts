@@ -17,7 +17,8 @@ import { tracedApplier } from './traces.ts';
 import type { ViewStore } from './view-store.ts';
 
 /*
- * The life of the process. `membership.ts` draws that of each partition, which is unowned in every state but two.
+ * The life of the process. `membership.ts` draws the life of each partition. Partitions are owned only in positioning
+ * and running, and in leaving until they are given up.
  *
  *                  session opened,                 its share is owned
  *     ┌─▶ joining ─────────────────▶ positioning ──────────────────────▶ running
@@ -28,7 +29,7 @@ import type { ViewStore } from './view-store.ts';
  *           back-off
  *
  *     any ──── told to stop, or a partition stands still ────▶ leaving: drained, stored, given up
-     running ──── cannot see Kafka any more ────▶ recovering: drained, stored, given up to others who may, until it can
+ *     running ── cannot see Kafka any more ──▶ recovering: drained, stored, given up to others, until it can see Kafka
  *
  * The bus is not a part of it: what it reads, it asks before every request.
  */
@@ -42,8 +43,8 @@ export interface ProjectorSettings {
   /** Opens a session of the page's database. */
   readonly openStore: () => Promise<ViewStore>;
   /**
-   * After this long without a sign of life others have this process's partitions, and three times this long a partition may
-   * stand still, but never less than a statement may take, in ms.
+   * In ms. After this long without a sign of life, others take this process's partitions. A partition may stand still
+   * for three times this long, but never for less than a statement may take.
    */
   readonly sessionTimeoutMs: number;
   readonly clock?: Clock;
@@ -52,15 +53,16 @@ export interface ProjectorSettings {
 }
 
 /**
- * At least, and 20 times as long as one takes, up to `longest`. Under an old snapshot (a dump, somebody's open
- * transaction) each leaves rows that nobody can clean up and the next has to pass: 1 ms for 24 partitions, 33 ms after
- * 40 minutes. A crash costs what was read since.
+ * Pause between two checkpoints: 20 times as long as the last one took, between `shortest` and `longest`. Under an old
+ * snapshot (a dump, somebody's open transaction) each checkpoint leaves dead rows that vacuum cannot remove and the
+ * next one has to pass: it takes 1 ms for 24 partitions, 33 ms after 40 minutes. After a crash, what was read since the
+ * last checkpoint is read again.
  */
 const CHECKPOINT_EVERY_MS = { shortest: 500, times: 20, longest: 5_000 };
 const LOOK_EVERY_MS = 2_000;
 const BALANCE_EVERY_MS = { balanced: 500, unbalanced: 200 };
 const BACKOFF = { firstMs: 100, longestMs: 5_000 };
-/** After this long the database cancels a statement: only then is it known not to work. */
+/** The database cancels a statement after this long: only then is the statement known to have failed. */
 export const STATEMENT_TIMEOUT_MS = 10_000;
 const STALLED_AFTER = { sessions: 3, leastMs: 1.5 * STATEMENT_TIMEOUT_MS };
 
@@ -69,14 +71,14 @@ export class PartitionStalled extends Error {
   override name = 'PartitionStalled';
 }
 
-/** Why a membership ends that could go on but for Kafka: others may see what this process cannot. */
+/** Ends a membership because this process cannot see Kafka: others may see it. */
 class KafkaUnseen extends Error {
   override name = 'KafkaUnseen';
 }
 
 /**
- * Keeps one view up with the bus. The page's database is the authority, on who owns a partition as on how far it is:
- * both end with the session of the database, and begin anew with the next one.
+ * Keeps one view up to date with the bus. The page's database is the authority on who owns a partition and on how far
+ * it is applied. What a process knows of both ends with its session of the database.
  */
 export class Projector {
   readonly #bus: Bus;
@@ -97,19 +99,19 @@ export class Projector {
   /** What is wrong with the database, until it has shown that it works. */
   #trouble: string | null = null;
   #kafkaTrouble: string | null = null;
-  /** Some partitions cannot be seen, and others can. */
+  /** Names the partitions that cannot be seen, while others can; null when there are none. */
   #unseenTrouble: string | null = null;
   #unseen: ReadonlySet<number> = new Set();
-  /** Why a partition cannot be read where it stands. To start anew would not help. */
+  /** Why a partition cannot be read at its offset. A restart would not help. */
   readonly #unreadable = new Map<number, string>();
   #stalled: string | null = null;
   /** The topic that the bus leads to, as of the last look. */
   #topicId: string | null = null;
-  /** As of the last look; the bus tells more of `end` with what it delivers. */
+  /** The ends as of the last look; deliveries tell a newer `end`. */
   readonly #ends = new Map<number, PartitionEnds>();
   readonly #newestEnds = new Map<number, number>();
   readonly #caughtUpAt = new Map<number, number>();
-  /** Of all partitions of the topic; of one that was not seen yet, when it was first heard of. In monotonic ms. */
+  /** When each partition of the topic was last seen, or first heard of if it was never seen. In monotonic ms. */
   readonly #sawPartitionAt = new Map<number, number>();
   #sawKafkaAt: number;
   #lookedAt: number;
@@ -265,7 +267,7 @@ export class Projector {
     let restMs = 0;
     const often = this.#settings.sessionTimeoutMs / 4;
     const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
-    // They end with the signal, but for a statement on its way, which nobody waits for.
+    // These end with the signal. A statement that is in flight then is not awaited.
     const ticking = Promise.all([
       this.#every(
         // Asked often enough for the database to see that the session lives.
@@ -331,7 +333,7 @@ export class Projector {
     this.#trouble = trouble;
   }
 
-  /** A database that answers again may still not take what is written: it has to show that first. */
+  /** A database that answers again may still refuse writes: it is trusted once it has stored something. */
   #trustAgain(membership: Membership): void {
     if (this.#trouble === null || this.#state !== 'running') return;
     const hasWork = this.#looks(membership).some(({ readable }) => readable > 0);
@@ -412,14 +414,14 @@ export class Projector {
       await within(2_000, 'committing offsets', this.#bus.commit(stored), this.#clock);
       this.#commitsRefused = 0;
     } catch (err) {
-      // For others to see only; the next one makes up for it, and a single one says nothing.
+      // Only others read committed offsets, and the next commit makes up for a failed one: one failure is not logged.
       this.#commitsRefused += 1;
       if (this.#commitsRefused === 2)
         this.#log.warn({ err }, 'cannot commit offsets: others do not see the lag');
     }
   }
 
-  /** Says of each partition once that somebody's open transaction holds it back, while it does. */
+  /** Logs that somebody's open transaction holds a partition back, once for as long as it does. */
   #tellHeldBack(membership: Membership): void {
     const heldBack = new Set<number>();
     for (const partition of membership.states.keys()) {
@@ -432,7 +434,7 @@ export class Projector {
     this.#heldBack = heldBack;
   }
 
-  /** Leaves, and fails, when a partition stands still that could move. */
+  /** Fails the process when a partition that could move stands still. */
   #watch(membership: Membership, passedMs: number): void {
     for (const one of this.#unreadable.keys()) if (!membership.states.has(one)) this.#unreadable.delete(one);
     const looks = this.#looks(membership);

@@ -9,7 +9,7 @@ import { type Retried, retryParked } from './parked.ts';
 interface RedriveReport {
   /** Messages that changed the view. */
   readonly applied: number;
-  /** Messages of sellers whose view was newer already. */
+  /** Messages whose version the view had reached already. */
   readonly superseded: number;
   /** Messages that still cannot be applied, with today's reason. */
   readonly remaining: ReadonlyArray<{

@@ -4,7 +4,7 @@ import { isUnavailable } from '#platform/postgres.ts';
 const LIMIT_EXCEEDED = '54000';
 
 /**
- * Source files of PostgreSQL that raise 54000 for what the server is in, whatever the row says: the queue of
+ * Source files of PostgreSQL that raise 54000 for the state of the server, whatever the row holds: the queue of
  * notifications is full (async.c), no transaction or multixact may be begun before a vacuum (varsup.c, multixact.c), a
  * transaction has too many commands (xact.c), a table has no further block (bufmgr.c, md.c). All others raise it for a
  * value: a row or an index entry beyond a page, an array, a JSON or a text beyond its limit.
@@ -20,8 +20,8 @@ interface PostgresError {
 /**
  * True when the database refused these very values, so that trying again now cannot help: data exceptions (class 22),
  * constraints (23) and limits of a value's size (54000). An error that did not come from the database, such as one
- * thrown by the page's own code, is the row's as well. Everything else is the state of the server or of the view, a full
- * disk as well as a missing column, a stack or a lock: whoever waits for it loses nothing.
+ * thrown by the page's own code, is the row's fault as well. Everything else is the state of the server or of the view,
+ * such as a full disk, a missing column, a stack or a lock: waiting for it loses nothing.
  */
 export function isRowsFault(err: unknown, lost: AbortSignal): boolean {
   if (lost.aborted || isUnavailable(err)) return false;
@@ -31,6 +31,6 @@ export function isRowsFault(err: unknown, lost: AbortSignal): boolean {
   return /^2[23]/.test(code);
 }
 
-/** True when a commit was refused because too many notifications wait for a session that listens and does not read. */
+/** True when a commit was refused because the notification queue is full: some session listens and does not read. */
 export const isNotifyQueueFull = (err: unknown): boolean =>
   (err as PostgresError)?.code === LIMIT_EXCEEDED && (err as PostgresError).file === 'async.c';

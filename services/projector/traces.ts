@@ -12,9 +12,9 @@ import type { TracedChange, ViewStore } from './view-store.ts';
 const LINKED_FOR_MS = 600_000;
 
 /**
- * Makes a consumer's span of each event applied whose trace is recorded, below the context in the header of its
- * message, and notes the change for the page that shows it next. Events that a newer one of their seller supersedes
- * within a chunk are never read, and have none. Nothing waits for a note, and one that fails is only a link less.
+ * Makes a consumer span for each applied event whose trace is recorded, as a child of the context in its message's
+ * header. Notes the change for the page that shows it next. Events that are superseded within a chunk are never read
+ * and have no span. Nothing waits for a note; if one fails, only a link is missing.
  */
 export function tracedApplier(
   observer: ApplierObserver,

@@ -23,7 +23,7 @@ export interface Checkpoint {
   readonly committedAt: string | null;
 }
 
-/** Who keeps this view up: sessions of the page's database, by the process id of their backends. */
+/** Who keeps this view up to date: sessions of the page's database, by the process id of their backends. */
 export interface Ownership {
   readonly me: number;
   /** Everybody who has joined, this session too once it has. */
@@ -54,8 +54,8 @@ export interface ViewStore {
   /** Writes rows of distinct sellers, each where it is newer. @returns how many changed */
   upsert(rows: readonly unknown[]): Promise<number>;
   /**
-   * Takes a seller's row away where it is one of the wrong ones to the last byte, and writes the given row, as `upsert`
-   * does: in one transaction, so that nobody sees the seller without a row in between.
+   * Deletes a seller's row if it is one of the wrong ones to the last byte, and writes the given row, as `upsert` does.
+   * Both happen in one transaction, so that nobody sees the seller without a row in between.
    * @param row null when there shall be none
    * @returns whether anything changed
    */
@@ -69,16 +69,16 @@ export interface ViewStore {
   /** Who is there, and who owns what, at this moment. */
   ownership(): Promise<Ownership>;
   /**
-   * Takes those of the partitions that nobody owns; waits for none. They are owned until they are disowned or the session
-   * ends, however it ends.
+   * Takes those of the partitions that nobody owns, and does not wait for the others. They are owned until they are
+   * disowned or the session ends, however it ends.
    * @returns those that this session owns now
    */
   tryOwn(partitions: readonly number[]): Promise<readonly number[]>;
   disown(partitions: readonly number[]): Promise<void>;
   /**
-   * From now on the checkpoints are offsets of this topic. Those of another one say nothing of it, so that every partition
-   * begins anew; what the view holds already is older or equal, and stays.
-   * @returns whether they were of another one
+   * Makes the checkpoints offsets of this topic. If they were of another topic, every partition begins anew. The rows
+   * of the view stay: they are older or equal.
+   * @returns whether they were of another topic
    */
   adoptTopic(id: string): Promise<boolean>;
   /** Where each partition begins; 0 where the view has not seen it. */
@@ -93,8 +93,8 @@ export interface ViewStore {
    */
   checkpoint(progress: readonly Checkpoint[]): Promise<Map<number, number>>;
   /**
-   * Keeps messages that could not be applied, the newest of each seller.
-   * @returns where those stand that it kept: not those that the view is beyond
+   * Parks messages that could not be applied, the newest of each seller.
+   * @returns the places of those that were kept; those that the view is beyond are not
    */
   park(messages: readonly ParkedMessage[]): Promise<readonly Place[]>;
   /** Forgets parked messages of these sellers that are older than what was just applied. */
@@ -102,8 +102,8 @@ export interface ViewStore {
   /** Sellers with a parked message in any partition; a message whose seller is unknown counts as one (null). */
   parkedSellers(): Promise<Array<number | null>>;
   /**
-   * Tries parked messages of these partitions again which are due, a bounded number, on a session of its own.
-   * @param anew those of the partitions of which everything is due
+   * Tries the due parked messages of these partitions again, a bounded number, on a session of its own.
+   * @param anew those of the partitions of which all messages are due
    */
   retryParked(partitions: readonly number[], anew: readonly number[]): Promise<readonly Retried[]>;
   /** Whether rows are written without telling page servers. */
@@ -146,7 +146,7 @@ export async function openViewStore(
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
     await endSoonWhenSilent(control, sessionTimeoutMs);
-    // Its end is nobody's loss: its queries reject, which is how the retry learns of it.
+    // The loss of this session does not abort `lost`: its queries reject, which fails the retry.
     const withSession = async <T>(work: (session: pg.Client) => Promise<T>): Promise<T> => {
       const session = await connect(settings, () => {});
       open.add(session);
@@ -192,7 +192,7 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
     return answers[0]!;
   };
   const session = await ask(control);
-  // `connect` has asked before; but a pooler may be told at any time to share, and its pool be busy as it is asked.
+  // `connect` has checked this. But a pooler may be told to share at any time, or its pool was busy at that check.
   for (let turn = 0; turn < 3; turn++) {
     if ((await ask(rows)).backend === session.backend)
       throw new SharedSession('two connections are one session', WHO);
@@ -207,7 +207,7 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
   return session;
 }
 
-/** A session whose process is gone or does not get through is to end soon, and free what it owns. */
+/** Makes the database end a session soon if its process is gone or unreachable, and so free what it owns. */
 async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<void> {
   await control.query(`set idle_session_timeout = ${sessionTimeoutMs}`);
   for (const setting of [
@@ -218,7 +218,7 @@ async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): 
     'tcp_keepalives_count = 3',
   ]) {
     await control.query(`set ${setting}`).catch((err: { code?: unknown }) => {
-      // A server on a system that has no such thing does without; its statements end by their time-out.
+      // A server on a system without this setting refuses it; its statements then end by their timeout.
       if (err.code !== '22023') throw err;
     });
   }
@@ -235,7 +235,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     upsert: (values) => projection.upsert(rows, values),
 
     async replace(sellerId, wrong, row) {
-      // Sent at once: a statement of somebody else in between would fall into this transaction.
+      // Sent at once: another caller's statement in between would fall into this transaction.
       const steps = [
         rows.query('begin'),
         ...wrong.map(({ version, digest }) =>
@@ -260,7 +260,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async noteTraces(changes, keepMs) {
-      // After the rows of the change on their connection, so that nobody looks for what is not there yet.
+      // Sent after the rows on the same connection, so that no note is there before its row.
       await rows.query({
         name: 'note-traces',
         text: `with pruned as (
@@ -304,7 +304,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     async tryOwn(partitions) {
       const { rows: taken } = await control.query<{ partition: number }>({
         name: 'own-partitions',
-        // The function runs before the filter looks at its answer, for each partition once.
+        // `materialized` makes the function run once for each partition, before the filter looks at its answer.
         text: `with taken as materialized (
           select partition, pg_try_advisory_lock($1, partition) as got from unnest($2::integer[]) partition)
         select partition from taken where got`,
@@ -341,7 +341,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async loadCheckpoints(partitions) {
-      // An entry from the start on, so that a later look can tell a reset from a beginning.
+      // Every partition has an entry from the start, so that a later look can tell a reset from a beginning.
       const { rows: stored } = await control.query<{ partition: number; next_offset: number }>(
         `with created as (
           insert into checkpoint (partition, next_offset)
@@ -375,7 +375,7 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
         next_offset: number | null;
       }>({
         name: 'checkpoint',
-        // Only this very session can give its locks up, so that what it holds as this begins it holds until the end.
+        // Only this session can release its locks: what it holds when the statement begins, it holds until the end.
         text: `with owned as materialized (
           select key::integer as partition from (${HELD_LOCKS}) lock
           where pid = pg_backend_pid() and key < 2147483648),
@@ -417,10 +417,10 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
   } satisfies Omit<ViewStore, 'lost' | 'close' | 'retryParked' | 'isMuted' | 'mute' | 'unmute'>;
 }
 
-/** Retried in a call, at most. */
+/** Parked messages that are retried in one call, at most. */
 const RETRIES_AT_A_TIME = 200;
 
-/** Retries decide between statements, which would hold up whatever else goes through a session. */
+/** A retry decides between its statements. It has its own session, so that no other statement waits for it. */
 function retries(
   control: pg.Client,
   withSession: <T>(work: (session: pg.Client) => Promise<T>) => Promise<T>,
@@ -435,7 +435,7 @@ function retries(
   };
 }
 
-/** Of the session that writes rows, whose triggers look at the setting. */
+/** Switches the notifications of the session that writes rows, whose triggers look at the setting. */
 function notifications(rows: pg.Client): Pick<ViewStore, 'isMuted' | 'mute' | 'unmute'> {
   let isMuted = false;
   let mutings = 0;
@@ -453,7 +453,7 @@ function notifications(rows: pg.Client): Pick<ViewStore, 'isMuted' | 'mute' | 'u
     async unmute() {
       const before = mutings;
       try {
-        // All at once, or not at all: what the servers were not told of, the star makes good.
+        // Both happen or neither. The star makes up for all notifications that were left out.
         const { rowCount } = await rows.query(
           `select set_config('top_clients.notify', 'on', false), pg_notify(current_schema(), '*')
           where pg_notification_queue_usage() < 0.5`,

@@ -30,7 +30,7 @@ const COMMON = {
 
 export interface RoleContext {
   readonly log: Log;
-  /** Of this program. */
+  /** The version of this program. */
   readonly version: string;
   readonly metrics: Metrics;
   /** What is pushed here is released in reverse order when the process stops, also after a failed start. */
@@ -44,7 +44,7 @@ export interface Role<S extends Readonly<Record<string, Setting>> = Readonly<Rec
   readonly name: string;
   readonly about: string;
   readonly settings: S;
-  /** Started in pods of other roles, whose settings it passes over. */
+  /** Started in pods of other roles, whose settings it ignores. */
   readonly isGuest?: true;
   /** Resolves `running` once it serves, or `done` when its work is over (migrate, seed). */
   start(config: Config<S & typeof COMMON>, context: RoleContext): Promise<'running' | 'done'>;

@@ -27,9 +27,9 @@ export const parameter = (req: Request, name: string): string => String(req.para
 
 export interface Access {
   /**
-   * Lets the seller of the page through; everybody else is answered here, and undefined comes back.
+   * Lets the seller of the page through; everybody else is answered here, and undefined is returned.
    * @param returnTo where to go after signing in
-   * @param keep answers instead when the token cannot be judged now: with what was typed
+   * @param keep answers with what was typed when the token cannot be judged now
    */
   owner(
     req: Request,

@@ -31,7 +31,7 @@ import { DOWN, notAcknowledged } from './words.ts';
 
 export const wantsJson = (req: Request): boolean => req.accepts(['html', 'json']) === 'json';
 
-/** A client's form: the seller's new one when there is no client. */
+/** Which form: a client's, or that of a new client when there is no client. */
 export interface FormPlace {
   readonly sellerId: number;
   readonly client?: { readonly id: string; readonly name: string } | undefined;
@@ -102,7 +102,7 @@ export function openAnswers(deps: {
     timing(res);
     res.status(status).type('html').send(layout(site, { title, main, scripts, styles }));
   };
-  /** The page without the list: later is better. */
+  /** Answers without the list, and asks to try again later. */
   const showMissing = (res: Response, main: Html) => {
     res.set({ 'retry-after': '1', [HEADERS.outcome]: 'missing' });
     show(res, 503, DOWN, main);

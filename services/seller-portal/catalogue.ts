@@ -32,7 +32,7 @@ export const foldText = (text: string): string =>
     .replace(/[^\p{L}\p{N}]+/gu, ' ')
     .trim();
 
-/** Brands to offer at once: a screenful, and a click away when one types another letter. */
+/** Brands to offer at once: a screenful. One more letter brings others. */
 const OFFERED = 8;
 
 /**

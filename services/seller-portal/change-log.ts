@@ -18,23 +18,24 @@ export interface Intent {
   readonly madeFor: number;
 }
 
-/** The source of truth forgot a seller by making this version. */
+/** An erasure: the source of truth forgot a seller by making this version. */
 export interface Erasure {
   readonly sellerId: number;
   readonly version: number;
 }
 
 /**
- * What self-view remembers of each seller's changes, in its own database. All of it rejects soon when that does not
- * answer: the page can do without.
+ * What self-view remembers of each seller's changes, in its own database. Every method rejects soon when the database
+ * does not answer: the page can do without.
  */
 export interface ChangeLog {
   /**
-   * Before a change is sent. A retry under the same key leaves the first entry, made for the same list. Notes nothing of
-   * a list that is known to be older than an acknowledged one, and keeps the newest few of each seller.
+   * Notes a change before it is sent. A retry under the same key leaves the first entry, made for the same list. A
+   * change to a list that is known to be older than an acknowledged one is not noted. Of each seller the newest few are
+   * kept.
    */
   begin(sellerId: number, key: string, change: Intent): Promise<void>;
-  /** After the source of truth acknowledged it; `inverse` replaces what was known before. */
+  /** Notes that the source of truth acknowledged it; `inverse` replaces what was known before. */
   acknowledge(sellerId: number, key: string, version: number, inverse: PortalCommand | null): Promise<void>;
   /** The change that led to this version, if it was made here and within the hour. */
   find(sellerId: number, version: number): Promise<LoggedChange | undefined>;
@@ -55,14 +56,14 @@ export interface Forgetting {
   isErased(erasure: Erasure): Promise<boolean>;
 }
 
-/** Of each seller. Undo needs the last one; the others are repetitions under way in other windows. */
+/** Changes kept of each seller. Undo needs the last one; the others are repetitions under way in other windows. */
 export const CHANGES_KEPT = 20;
 /** Rows deleted by one statement, so that it ends well before its timeout. */
 const SWEEP = 1_000;
 
 /**
- * @param pageDeadlineMs of a page in all: looking something up may take a sixth of it, for a page does so several
- *   times; noting something, which would be lost otherwise, may take twice as long
+ * @param pageDeadlineMs the deadline of a whole page. A look-up may take a sixth of it, because a page makes several.
+ * Noting something may take twice as long, because it would be lost otherwise
  */
 export function openChangeLog(db: Pool, pageDeadlineMs: number): ChangeLog & Forgetting {
   const readMs = Math.ceil(pageDeadlineMs / 6);
@@ -129,7 +130,7 @@ export function openChangeLog(db: Pool, pageDeadlineMs: number): ChangeLog & For
     async erase(erasures) {
       if (erasures.length === 0) return 0;
       const values = [erasures.map(({ sellerId }) => sellerId), erasures.map(({ version }) => version)];
-      // First the mark, then a second look: a note that got in before the mark is there to be found.
+      // First the mark, then the deletion: a note that got in before the mark is there to be deleted.
       await db.query(
         `insert into acknowledged (seller_id, version)
          select seller_id, max(version) from unnest($1::bigint[], $2::bigint[]) erased (seller_id, version)

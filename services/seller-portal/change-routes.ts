@@ -237,7 +237,7 @@ export function addChangeRoutes(router: Router, deps: Deps): void {
 
 /**
  * The order a sent form asks for: `order` as the page had it, or as the script made it, after the pressed button's
- * `move`. Judged by the page the seller saw, so that a double click asks for the same order twice.
+ * `move`. It is computed from the page the seller saw, so that a double click asks for the same order twice.
  */
 function wantedOrder(sent: Sent): string[] | undefined {
   const order = (textOf(sent, 'order') ?? '').split(',');

@@ -13,7 +13,7 @@ export type PortalCommand =
 export const MOVES = ['first', 'up', 'down', 'last'] as const;
 export type Move = (typeof MOVES)[number];
 
-/** What the source takes today: a client of before may hold what would be refused now. */
+/** A client as the source accepts it today: a stored one may hold what would be refused now. */
 const withoutId = ({ name, industry, description, logo, from, to }: Client): NewClient => ({
   name: legible(name, 'label'),
   industry: legible(industry, 'label'),

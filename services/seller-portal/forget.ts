@@ -5,39 +5,39 @@ import type { SourceAnswer } from '../source-client/answer.ts';
 import type { SourceApi } from '../source-client/source-api.ts';
 import type { Forgetting } from './change-log.ts';
 
-/** So soon an erasure reaches the record of changes. In ms. */
+/** How soon an erasure reaches the record of changes, in ms. */
 const EVERY_MS = 10_000;
-/** Of one question to the source. In ms. */
+/** Deadline of one call to the source, in ms. */
 const DEADLINE_MS = 5_000;
-/** The first time everything is asked for that a note may be older than; notes live for an hour. In ms. */
+/** How far back the first look goes, in ms: notes live for an hour, so no note is older. */
 const AT_FIRST_MS = 65 * 60_000;
-/** Later looks overlap by so much: for clocks that differ, and transactions that commit late. In ms. */
+/** How much later looks overlap, in ms: clocks differ, and transactions may commit late. */
 const OVERLAP_MS = 10 * 60_000;
 
-/** What the source takes at once. */
+/** How many confirmations the source takes at once. */
 const CONFIRMED_AT_A_TIME = 500;
-/** Remembered; what is forgotten is confirmed again, which changes nothing. */
+/** Confirmations that are remembered; a forgotten one is repeated, which changes nothing. */
 const MOST_CONFIRMED = 10_000;
 
 export interface ForgetDeps {
   readonly changes: Forgetting;
   readonly source: Pick<SourceApi, 'erasures' | 'confirmErasures'>;
-  /** Told each time everything is forgotten that has to be, as milliseconds since 1970. */
+  /** Called each time all is forgotten that has to be, with the time in milliseconds since 1970. */
   readonly forgotten: (at: number) => void;
   readonly log: Log;
   readonly clock?: Clock;
 }
 
 /**
- * Keeps the record of changes empty of what is older than an hour, and of what the source of truth has erased, whether
- * anybody opens a page or not. Every replica does so: it changes nothing to do it twice. Ends with the signal.
+ * Deletes from the record of changes what is older than an hour, and what the source of truth has erased, whether
+ * anybody opens a page or not. Every replica does so: doing it twice changes nothing. Ends with the signal.
  */
 export async function forgetChanges(
   { changes, source, forgotten, log, clock = SYSTEM_CLOCK }: ForgetDeps,
   signal: AbortSignal,
 ): Promise<void> {
   let since = clock.now() - AT_FIRST_MS;
-  /** Looks overlap: what was confirmed need not be again. */
+  /** Looks overlap: an erasure in this set need not be confirmed again. */
   const confirmed = new Set<string>();
   let hasReported = false;
   let fails = false;
@@ -71,7 +71,7 @@ export async function forgetChanges(
     return deleted;
   }
 
-  /** Has the receipts say so, once each; and, at the first time, that there is a record to wait for. */
+  /** Confirms erasures for their receipts, once each. The first call also says that there is a record to wait for. */
   async function confirm(erasures: Erasures['erasures']): Promise<void> {
     const news: Erasures['erasures'] = [];
     for (const one of erasures) {
@@ -88,7 +88,7 @@ export async function forgetChanges(
   }
 }
 
-/** With the time: the source tells of one that it waits for at another time, until it is confirmed. */
+/** With the time: until an erasure is confirmed, the source lists it again with another time. */
 const nameOf = ({ sellerId, version, erasedAt }: Erasures['erasures'][number]): string =>
   `${sellerId}/${version}/${erasedAt}`;
 

@@ -27,15 +27,15 @@ export interface SelfViewDeps extends PageContext {
     readonly pageDeadlineMs: number;
     /** The demo issuer's `/token`; without it there is no sign-in form. */
     readonly tokenUrl: string | undefined;
-    /** Where browsers find it. */
+    /** The address under which browsers find the self-view. */
     readonly selfViewUrl: string | undefined;
   };
   readonly verifier: TokenVerifier;
 }
 
-/** To the source of truth. Sellers who edit are few beside buyers who look. */
+/** Calls to the source of truth at once. Few sellers edit, compared with the buyers who look. */
 const CALLS_AT_ONCE = 32;
-/** For so long the source is left alone once the circuit breaker is open. */
+/** How long an open circuit breaker keeps calls from the source, in ms. */
 const BREAK_MS = 1_000;
 
 /**
@@ -44,10 +44,10 @@ const BREAK_MS = 1_000;
  */
 export function mountSelfView(router: Router, deps: SelfViewDeps): void {
   const { config, identity, log, metrics, releases } = deps;
-  // A demonstration is where anybody gets a token of anybody.
+  // It is a demonstration when anybody can get a token of any seller.
   const address = readPublicAddress(config.selfViewUrl, config.tokenUrl !== undefined);
   const signIn = openSignIn(deps.verifier, config.tokenUrl);
-  // What takes longer than half of a page's time comes too late for it.
+  // What takes longer than half of a page's deadline comes too late for the page.
   const timeoutMs = Math.ceil(config.pageDeadlineMs / 2);
   const db = openPool(
     {

@@ -50,7 +50,7 @@ export async function makeChange(
     log.warn({ err: before.cause, sellerId }, 'a change was not sent: the list could not be read');
     return { outcome: 'not-sent' };
   }
-  // On a repetition the list has moved on already: what was noted then stands, and nothing new is known.
+  // On a repetition the list has changed already: the first note stays, and this one knows no inverse.
   const isSeenList = before.value.version === terms.version;
   const title = titleOf(command, before.value.clients);
   const note = {
@@ -71,7 +71,7 @@ export async function makeChange(
     return { outcome: sent.mayHaveArrived ? 'unknown' : 'not-sent' };
   }
   const { version, id, isMisplaced } = sent.value;
-  // Only the id of what was added is news: the rest was known before, and on a repetition the list is another one.
+  // Only the id of an added client is new: the rest was known before, and on a repetition the list is another one.
   const isAddition = command.kind === 'add' || command.kind === 'restore';
   const inverse = isAddition ? inverseOf(command, [], id) : null;
   await remember('note an acknowledged change', changes.acknowledge(sellerId, terms.key, version, inverse));
@@ -79,7 +79,7 @@ export async function makeChange(
   return { outcome: isMisplaced ? 'misplaced' : 'changed', version };
 }
 
-/** What makes a write safe to repeat is never left out here. */
+/** The terms of a write with all that makes it safe to repeat. */
 type SafeTerms = Required<WriteTerms>;
 type Sent = Written & { readonly isMisplaced?: boolean };
 

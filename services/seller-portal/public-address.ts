@@ -2,11 +2,11 @@ import type { IncomingHttpHeaders } from 'node:http';
 import { ConfigError } from '#platform/config.ts';
 
 /**
- * Where browsers find the self-view, as the configuration says. What a session and a form are bound to comes from here:
- * headers of a request say what its sender likes, or what a proxy forgot to say.
+ * The address under which browsers find the self-view, from the configuration. Sessions and forms are bound to it and
+ * not to the headers of a request: the sender can write anything there, and a proxy may leave them out.
  */
 export interface PublicAddress {
-  /** Whether the address is https; what is kept in a browser then never travels otherwise. */
+  /** Whether the address is https; cookies then never travel otherwise. */
   readonly isSecure: boolean;
   /** As browsers name it in `Origin`; null in a demonstration, which people reach by whichever name they like. */
   readonly origin: string | null;

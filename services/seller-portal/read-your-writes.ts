@@ -19,7 +19,7 @@ export class OlderThanAcknowledged extends Error {
   override name = 'OlderThanAcknowledged';
 }
 
-/** Holds every read against what was acknowledged: the promise of the self-view, measured where it is given. */
+/** Compares every read with the newest acknowledged version: this measures the promise of the self-view. */
 export function openReadYourWrites(
   source: Pick<SourceApi, 'list'>,
   changes: ChangeLog,

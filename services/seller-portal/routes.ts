@@ -66,7 +66,7 @@ export function addRoutes(router: Router, deps: RouteDeps): void {
 
 /** Counts every answer that shows the list or says that it cannot; sign-ins and redirects are no renders. */
 function observe(metrics: Metrics): (res: Response) => void {
-  // The self-view asks the source for every page: the delivery that is called so, and the only one it has.
+  // The self-view asks the source for every page: that is the delivery `synchronous`, and the only one it has.
   const labels = { page: 'self-view', delivery: 'synchronous' };
   const renders = metrics.counter('topclients_page_renders_total');
   const duration = seriesFromZero(metrics.histogram('topclients_page_render_duration_seconds'), labels);

@@ -1,17 +1,17 @@
 import type { IncomingHttpHeaders } from 'node:http';
 import type { PublicAddress } from './public-address.ts';
 
-/** Keeps a seller's token in the browser, as long as that runs. */
+/** Keeps a seller's token in the browser, until the browser is closed. */
 export interface SessionCookie {
   /** The token of a request: its bearer token, for programs, or its cookie, for browsers. */
   tokenOf(headers: IncomingHttpHeaders): string | undefined;
   /** The `Set-Cookie` that keeps a token, or takes it away when there is none. */
   header(token: string | null): string;
-  /** Whether browsers keep it: one that is too long they drop without a word. */
+  /** Whether browsers keep the token: they silently drop a cookie that is too long. */
   canKeep(token: string): boolean;
 }
 
-/** Name and value together, as RFC 6265 has every browser keep, and no browser more. */
+/** Length of name and value together that RFC 6265 asks every browser to keep; no browser keeps more. */
 const MOST_BYTES = 4_096;
 
 /**

@@ -17,7 +17,7 @@ export type IssuedToken =
   | { readonly outcome: 'unreachable' };
 
 export interface SignIn {
-  /** By the same judge as the source of truth's. Never throws. */
+  /** Judges a token by the same rules as the source of truth. Never throws. */
   verify(token: string | undefined): Promise<Session>;
   /** Asks the demo issuer for a seller's token, within 800 ms. */
   issue(sellerId: number): Promise<IssuedToken>;

@@ -12,7 +12,7 @@ import { type Field, type FieldErrors, LABELS, type Terms, type Values } from '.
 
 /** What happened, above everything else on the page. */
 export interface Notice {
-  /** `done` speaks softly, `problem` is announced at once. */
+  /** A screen reader announces `done` when it is idle, `problem` at once. */
   readonly tone: 'done' | 'problem';
   readonly title: string;
   readonly text?: string;

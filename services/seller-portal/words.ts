@@ -18,7 +18,7 @@ function duration(seconds: number): string {
   return seconds < 120 ? `${seconds} seconds` : `${Math.ceil(seconds / 60)} minutes`;
 }
 
-/** No answer, or nobody to ask. Whether it was saved is only open when an answer is missing. */
+/** The notice when a change was not sent or got no answer. Only without an answer is it open whether it was saved. */
 export const notAcknowledged = (outcome: NotAcknowledged): Notice =>
   outcome === 'not-sent'
     ? {

@@ -5,7 +5,7 @@ import type { Problem } from '#contracts/problems.ts';
  *
  * - `timeout`: the deadline passed, or the caller gave up.
  * - `unreachable`: no connection could be made. Nothing was sent.
- * - `unknown`: it was sent, and what came back is no answer: a broken connection, a 5xx, what does not fit the contract.
+ * - `unknown`: it was sent, and no answer came back: a broken connection, a 5xx, or what does not fit the contract.
  * - `rejected`: by the bulkhead, because too many calls are in flight and too many wait. Nothing was sent.
  * - `open`: the circuit breaker is open. Nothing was sent.
  */
@@ -28,7 +28,7 @@ export interface Unanswered {
 export type SourceAnswer<T> = { readonly outcome: 'ok'; readonly value: T } | Refused | Unanswered;
 export type SourceOutcome = SourceAnswer<unknown>['outcome'];
 
-/** Thrown by who reads an answer: it came in time, and it is not what the contract says. */
+/** Thrown by the reader of an answer that came in time and does not fit the contract. */
 export class NotTheContract extends Error {
   override name = 'NotTheContract';
 }

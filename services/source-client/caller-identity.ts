@@ -2,11 +2,11 @@ import { CALLER_HEADER, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import type { Log } from '#platform/log.ts';
 import type { Metrics } from '#role/metrics.ts';
 
-/** By what a page tells the source of truth who it is, and what the source makes of it. */
+/** How a page tells the source of truth who it is, and whether the source knows it. */
 export interface CallerIdentity {
-  /** Sent with every call, beside whatever a seller's token is. */
+  /** Sent with every call, beside a seller's token if there is one. */
   readonly headers: Readonly<Record<string, string>>;
-  /** Takes the headers of an answer; says so once when the source begins or ceases to know the page. */
+  /** Takes the headers of an answer; logs it once when the source begins or ceases to know the page. */
   heard(answer: Readonly<Record<string, string | string[] | undefined>>): void;
 }
 
@@ -46,7 +46,7 @@ export function openCallerIdentity(
   };
 }
 
-/** For who says who it is, and counts nothing: a test, or a demonstration. */
+/** An identity that counts nothing: for a test, or a demonstration. */
 export const plainIdentity = (credential: string | null): CallerIdentity => ({
   headers: credential === null ? {} : { [FIELD]: credential },
   heard() {},

@@ -2,7 +2,7 @@ import { type Client, LIMITS } from '#contracts/client.ts';
 import { NotTheContract, type SourceAnswer } from './answer.ts';
 import type { Call, Transport } from './transport.ts';
 
-/** A seller's list with what a template touches, which is all that was looked at. */
+/** A seller's list with the members that a template uses; only these were checked. */
 export interface ListForPage {
   readonly sellerId: number;
   readonly version: number;
@@ -62,7 +62,7 @@ function readList(value: unknown): ListForPage | null {
 
 const unfit = () => new NotTheContract('a list lacks what a page shows of it');
 
-/** The answer is for one seller, and for the one we asked about. */
+/** Reads an answer that is for one seller, and for the one we asked about. */
 const listOf =
   (sellerId: number) =>
   (body: unknown): ListForPage => {
@@ -89,9 +89,9 @@ const listsOf =
     return lists;
   };
 
-/** The reads of a page for buyers: checked as far as a template goes, because they are in the time of a page. */
+/** The reads of a page for buyers. Only what a template uses is checked, because the check takes time from the page. */
 export function openPageReads({ ask }: Pick<Transport, 'ask'>): PageReads {
-  // Everybody may have what a page asks for: a refusal is overload or a fault, and the breaker has to know.
+  // Everybody may read what a page asks for: a refusal is overload or a fault, and the breaker has to count it.
   const read = { method: 'GET', mustBeAnswered: true } as const;
   return {
     list: (sellerId, call) =>
@@ -108,7 +108,7 @@ export function openPageReads({ ask }: Pick<Transport, 'ask'>): PageReads {
     async lists(sellerIds, call) {
       const until = performance.now() + call.deadlineMs;
       const lists = new Map<number, ListForPage>();
-      // The source leaves out what would make its answer too large; each answer has some.
+      // The source leaves out sellers that would make its answer too large; each answer has some of them.
       for (let asked = [...new Set(sellerIds)]; asked.length > 0; ) {
         const answer = await ask(
           {

@@ -4,9 +4,9 @@ import type { ClientPatch, NewClient } from '#contracts/client.ts';
 import { NotTheContract, type SourceAnswer } from './answer.ts';
 import type { Call, Headers, SourceRequest, Transport } from './transport.ts';
 
-/** What goes along with a write. With a key a repetition is known, and with a version nothing newer is overwritten. */
+/** What goes along with a write. The key makes a repetition harmless; the version protects a newer list. */
 export interface WriteTerms {
-  /** The seller's. */
+  /** The seller's token. */
   readonly token: string;
   /** The version that the write was made for. */
   readonly ifMatch?: number | undefined;
@@ -39,7 +39,7 @@ export interface SourceApi {
   ): Promise<SourceAnswer<Written>>;
   /** A page of the erasures committed at or after an instant, oldest first; `next` is the instant of the next page. */
   erasures(since: string, call: Call): Promise<SourceAnswer<Erasures>>;
-  /** Reports that nothing from before these erasures, 500 at most, is left with the caller. */
+  /** Reports that the caller keeps nothing from before these erasures, 500 at most. */
   confirmErasures(erasures: ErasuresConfirmed['erasures'], call: Call): Promise<SourceAnswer<undefined>>;
 }
 

@@ -23,7 +23,7 @@ export interface Call {
   readonly signal?: AbortSignal | undefined;
   /** For the logs of both sides. */
   readonly requestId?: string | undefined;
-  /** Of whoever asks: the call becomes a part of it. */
+  /** Span of the work that asks: the call becomes a part of it. */
   readonly span?: Span | undefined;
 }
 
@@ -61,7 +61,7 @@ export interface TransportSettings {
   readonly concurrency: number;
   /** How long the open circuit breaker keeps calls away before it lets one try, in ms. */
   readonly breakMs: number;
-  /** By what the caller says who it is. */
+  /** How the caller says who it is. */
   readonly identity: CallerIdentity;
 }
 
@@ -136,7 +136,7 @@ export function openTransport(
     connections: settings.concurrency,
     pipelining: 1,
     connect: { timeout: 1_000 },
-    // The deadline of a call ends it; these end what is left when a signal was missed.
+    // A call is ended by its deadline; these timeouts end what is left when a signal was missed.
     headersTimeout: 5_000,
     bodyTimeout: 5_000,
     maxResponseSize: LARGEST_ANSWER,
@@ -267,7 +267,7 @@ export function openTransport(
       timer = setTimeout(() => giveUp(`within ${Math.round(call.deadlineMs)} ms`), call.deadlineMs);
       slots
         .execute(() => {
-          // One call tries an open circuit; the library would let the others wait for what becomes of it.
+          // One call tries a half-open circuit. The others fail at once; the library would let them wait.
           if (breaker.state === CircuitState.HalfOpen) throw new BrokenCircuitError();
           return breaker.execute(() =>
             exchangeOrResend(request, call, span.traceparent, progress, abort.signal),
@@ -288,7 +288,7 @@ export function openTransport(
   return { ask, close: () => pool.destroy() };
 }
 
-/** @throws NotTheContract without what stands in the text: it may be a seller's. */
+/** @throws NotTheContract without the text in its message: it may be a seller's */
 function parsed(text: string): unknown {
   try {
     return JSON.parse(text);

@@ -1,7 +1,7 @@
 import { readConfig, type Setting } from '#platform/config.ts';
 import { IDENTITY_SETTINGS, type IdentityConfig } from '../settings.ts';
 
-/** What a role reads when it is told of an issuer, and beyond that what `env` says. */
+/** The configuration of a role for this issuer, with what `env` adds. */
 export const identityConfig = (
   told: { readonly jwksUrl: string | undefined; readonly issuer: string; readonly audience: string },
   env: Readonly<Record<string, string>> = {},

@@ -75,12 +75,12 @@ interface HeldIds {
   readonly held_client_ids: string[] | null;
 }
 
-/** A gig belongs to one seller for good, so what was learnt once stays true; bounded all the same. */
+/** Owners of gigs in memory. A gig belongs to one seller for good, so an owner stays true; bounded all the same. */
 const OWNERS = 100_000;
 
 export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<number, Gig> {
   const cache = new ListCache(feed, clock);
-  // By size: by count, room for all of them would be taken at once, 2.8 MB.
+  // Bounded by size: a bound by count would take room for all of them at once, 2.8 MB.
   const owners = new LRUCache<number, number>({ maxSize: OWNERS, sizeCalculation: () => 1 });
 
   async function ownerOf(db: PageDatabase, gigId: number): Promise<number | null> {

@@ -1,7 +1,7 @@
 import type { ClientIds, ClientList, PageClient, PageDatabase, Reads } from '../page.ts';
 
 export const CARDS_A_PAGE = 48;
-/** Results are counted and leafed through up to here; a query that finds more wants more words. */
+/** Results are counted and paged up to here; a query that finds more needs more words. */
 export const MOST_RESULTS = CARDS_A_PAGE * 21;
 
 export interface SearchAddress {

@@ -5,8 +5,8 @@ const VOID = new Set(['meta', 'link', 'img', 'input', 'br', 'path', 'rect']);
 
 /**
  * Looks for what somebody wrote in a page.
- * @returns how often it stands in text, and each place where its neighbours are not safe from it: it is neither in `<bdi>`
- *   nor alone in a block with its own direction, or marks that turn text around came with it
+ * @returns how often it occurs in text, and each place where it is not isolated: it is neither in `<bdi>` nor alone in
+ * a block with its own direction, or marks that change the direction came with it
  */
 export function isolationOf(page: string): { found: number; faults: string[] } {
   const open: { name: string; attributes: string }[] = [];
@@ -25,7 +25,7 @@ export function isolationOf(page: string): { found: number; faults: string[] } {
     const { name: parent, attributes: own } = open.at(-1)!;
     const where = `<${parent}${own}>${text}`;
     const isBlock = own.includes('dir="auto"');
-    // What turns is marked as such where there can be no element.
+    // A title can hold no element: there, marks isolate the text.
     const isMarked = parent === 'title' && text!.includes('\u2068WRITTEN\u2069');
     if (parent !== 'bdi' && !isBlock && !isMarked) faults.push(where);
     if (!isBlock && /[\u202a-\u202e]/.test(text!)) faults.push(`${where}: turns`);

@@ -4,7 +4,8 @@ import { type BatchContext, type FetchedRecord, readRecords } from './record-dec
 
 /**
  * A batch on a topic cannot be read: a codec that is missing here or fails, a checksum that is wrong, records that do
- * not end where the batch does. What stands behind it cannot be reached by fetching, only by going on after it.
+ * not end where the batch does. A fetch from this batch never gets past it; the messages after it can only be reached
+ * by a fetch from a later offset.
  */
 export class UndecodableBatch extends Error {
   override name = 'UndecodableBatch';
@@ -36,19 +37,19 @@ export class UndecodableBatch extends Error {
 /** What one batch held. */
 export interface OpenedBatch {
   readonly records: readonly FetchedRecord[];
-  /** To how many bytes it was unpacked; 0 where it is not compressed. */
+  /** Its size after decompression, in bytes; 0 where it is not compressed. */
   readonly unpacked: number;
 }
 
-// Base offset and length; and all that stands before the records.
+// Sizes in bytes: of base offset and length, and of everything before the records.
 const BATCH_FRAME = 8 + 4;
 export const BATCH_HEAD = 61;
 /** Bits of a batch's attributes. */
 const ATTRIBUTE = { compression: 0x07, stampedByBroker: 0x08, transactional: 0x10, control: 0x20 };
 
-/** What stands before the records of a batch of format 2; of another format only `size` and `format` say something. */
+/** What comes before the records of a batch of format 2; of another format only `size` and `format` are meaningful. */
 export interface BatchHead {
-  /** Of the whole batch, in bytes. */
+  /** Size of the whole batch, in bytes. */
   readonly size: number;
   readonly format: number;
   readonly checksum: number;
@@ -60,7 +61,7 @@ export interface BatchHead {
   readonly firstOffset: bigint;
   readonly lastOffset: bigint;
   readonly producerId: bigint;
-  /** Of records. */
+  /** Number of records. */
   readonly count: number;
   readonly context: BatchContext;
 }
@@ -94,7 +95,7 @@ export function readHead(bytes: Buffer, at: number): BatchHead {
 
 /**
  * The records of one whole batch.
- * @param batch its bytes, from its first offset on; what stands behind it is not looked at
+ * @param batch its bytes, from its first offset on; what follows it is not looked at
  * @param head what {@link readHead} found there
  * @throws UndecodableBatch
  */
@@ -113,7 +114,7 @@ export async function decodeBatch(
     const opener = codec === 'unknown' ? undefined : codecs[codec];
     if (opener === undefined)
       throw new Error(`there is no codec for compression ${codec} (${head.compression}) here`);
-    // It keeps damaged bytes from what unpacks them.
+    // The checksum keeps damaged bytes from the decompressor.
     if (crc32c(batch, 21, size) !== head.checksum) throw new Error('its checksum is wrong');
     const opened = await opener.decompress(batch.subarray(BATCH_HEAD, size));
     return { records: readRecords(opened, 0, opened.length, count, context), unpacked: opened.length };

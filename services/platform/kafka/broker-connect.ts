@@ -19,11 +19,11 @@ interface Connection {
 const mended = new WeakSet<object>();
 
 /**
- * Lets kafkajs connect again after half a connect. A broker counts as connected as soon as its socket is open, before it has
- * said which versions it speaks. When that answer comes late once, every later request fails with "Broker not connected",
- * and nothing connects again for as long as the socket lives. From here on a broker is connected when its connect has come to
- * its end, and the socket on which it said nothing is closed: while kafkajs still holds its lock, so that who waits to
- * connect finds no socket or one of its own.
+ * Lets kafkajs connect again after a connect that failed halfway. kafkajs counts a broker as connected as soon as its
+ * socket is open, before the broker has said which versions it speaks. When that answer comes late once, every later
+ * request fails with "Broker not connected", and nothing connects again while the socket lives. With this change a
+ * broker is connected only when its connect has finished, and a socket without an answer is closed. It is closed while
+ * kafkajs still holds its lock, so that those who wait to connect find no socket or a new one.
  * @throws UnexpectedShape
  */
 export function connectWholly(library: Library): void {
@@ -45,7 +45,7 @@ export function connectWholly(library: Library): void {
     await connect.call(this);
     whole.add(this);
   };
-  // Asked once a broker, on its first connection.
+  // kafkajs asks once per broker, on its first connection.
   prototype.apiVersions = async function apiVersionsOrClose(this: Broker) {
     try {
       return await apiVersions.call(this);
@@ -57,7 +57,7 @@ export function connectWholly(library: Library): void {
   mended.add(prototype);
 }
 
-/** What its old socket says later must not reach the connection, which has another one by then. */
+/** Later events of the old socket must not reach the connection, which has another socket by then. */
 async function abandon(connection: Connection | undefined): Promise<void> {
   const socket = connection?.socket;
   if (connection === undefined || socket === undefined) return;

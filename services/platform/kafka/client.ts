@@ -70,12 +70,12 @@ function openTlsSocket(
       port,
       ...(isIP(host) ? {} : { servername: host }),
       ...options,
-      // Now and not once: an authority that was renewed is used without a restart.
+      // Read at every connection: an authority that was renewed is used without a restart.
       ...(caFile === undefined ? {} : { ca: readFileSync(caFile) }),
     },
     onConnect,
   );
-  // The first listener, so that kafkajs wraps the sentence that says what to change.
+  // The first listener, so that kafkajs wraps the error that says what to change.
   return socket.on('error', (err) => {
     const peer = {
       what: 'the Kafka broker',
@@ -125,7 +125,7 @@ export function openKafka(
 
 /**
  * Turns the settings of a role into those of the client.
- * @throws ConfigError when they are told by halves how to sign in
+ * @throws ConfigError when only some of the settings for signing in are given
  */
 export function kafkaSettings(config: {
   brokers: string[];

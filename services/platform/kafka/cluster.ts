@@ -1,9 +1,9 @@
 import type { Kafka } from 'kafkajs';
 import { expectShape } from './kafkajs.ts';
 
-/** A broker of kafkajs, as far as requests need it that kafkajs has no method for. */
+/** The part of kafkajs' broker that serves requests for which kafkajs has no method. */
 export interface Broker {
-  /** By the number of the request: what the broker speaks. Known once connected. */
+  /** The versions that the broker speaks, by the number of the request. Known once connected. */
   readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
   readonly connectionPool: { send(protocol: object): Promise<unknown> };
 }
@@ -11,12 +11,12 @@ interface Cluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   refreshMetadata(): Promise<void>;
-  /** Connected. With KRaft any broker, which passes on what is for the controller. */
+  /** A connected broker. With KRaft that is any broker, which forwards requests for the controller. */
   findControllerBroker(): Promise<Broker>;
 }
 
 /**
- * Connections of their own under a client: kafkajs opens some for each consumer, and hands none out.
+ * Opens connections of their own under a client. kafkajs opens some for each consumer, but gives no access to them.
  * @param options as kafkajs takes them
  * @typeParam C what the caller uses of them
  * @throws UnexpectedShape

@@ -9,7 +9,7 @@ export type Compression = (typeof COMPRESSION)[keyof typeof COMPRESSION];
 
 export interface Codec {
   compress(bytes: Buffer): Promise<Buffer>;
-  /** @throws Error when the bytes are none of its own, or hold more than {@link LARGEST_BATCH_BYTES} */
+  /** @throws Error when the bytes are not of this codec, or hold more than {@link LARGEST_BATCH_BYTES} */
   decompress(bytes: Buffer): Promise<Buffer>;
 }
 
@@ -28,7 +28,7 @@ const refuseBeyondBound = (bytes: number) => {
   }
 };
 
-/** Opened one by one, so that one that cannot be loaded is missed alone. @throws Error when its library is missing */
+/** Opened one by one: if one cannot be loaded, only that one is missing. @throws Error when its library is missing */
 export const OPEN_CODEC: Readonly<Record<Compression, () => Codec>> = {
   gzip: () => ({ compress: (bytes) => gzipped(bytes), decompress: (bytes) => gunzipped(bytes, BOUND) }),
   zstd: () => ({
@@ -117,7 +117,7 @@ function mostOfLz4Frame(bytes: Buffer): number {
     if (size === 0) break;
     const stored = size >= UNCOMPRESSED_BLOCK;
     const length = stored ? size - UNCOMPRESSED_BLOCK : size;
-    // A byte of a block makes 255 at most.
+    // A byte of a block unpacks to 255 bytes at most.
     most += stored ? length : Math.min(largest, length * 255);
     at += 4 + length + (hasBlockSums ? 4 : 0);
   }

@@ -13,8 +13,8 @@ export interface FetchedPartition {
   readonly lastStableOffset: number;
   readonly records: readonly FetchedRecord[];
   /**
-   * The offset after the last whole batch, whatever it held: also one of which compaction left nothing but its frame, a
-   * control record, an aborted transaction. The offset asked for where there was no whole batch, or no room to unpack it.
+   * The offset after the last whole batch, whatever it held: also after an empty frame that compaction left, a control
+   * record or an aborted transaction. If there was no whole batch, or no room to unpack it, the offset asked for.
    */
   readonly next: number;
   /** Why what follows `next` cannot be decoded. */
@@ -27,9 +27,9 @@ interface AbortedTransaction {
 }
 
 /**
- * Takes the answer to a fetch apart (versions 4 to 11 of it). kafkajs' own decoding drops the frames of batches, and with
- * them where the next fetch goes on when no record is left to show, and throws everything away when one partition has an
- * error.
+ * Decodes the answer to a fetch (versions 4 to 11). kafkajs' own decoder drops the frames of batches. When a batch has
+ * no record left to show, the offset of the next fetch is lost with its frame. The decoder also throws everything away
+ * when one partition has an error.
  * @param from the offset that was asked for, of each partition
  */
 export async function decodeFetchResponse(
@@ -41,7 +41,7 @@ export async function decodeFetchResponse(
   answer.skip(4); // throttle_time_ms
   if (version >= 7) answer.skip(2 + 4); // error_code, session_id
   const partitions: FetchedPartition[] = [];
-  // Of all batches that have to be unpacked: an answer of some MiB may hold hundreds, each of which may come to its bound.
+  // For all compressed batches together: some MiB may hold hundreds, each of which may unpack to its bound.
   const room = { bytes: LARGEST_BATCH_BYTES };
   for (let topics = answer.int32(); topics > 0; topics--) {
     const length = answer.int16();
@@ -90,14 +90,14 @@ async function readBatches(
       if (head.format !== 2) {
         throw new Error(`the topic holds messages of format ${head.format}; only format 2 is read`);
       }
-      // Left for a later fetch, as one that was cut off.
+      // Left for a later fetch, like a batch that was cut off.
       if (head.compression !== 0 && room.bytes <= 0) break;
       const decode = async () => {
         const { records: decoded, unpacked } = await decodeFetchedBatch(bytes.subarray(at, end), head, where);
         room.bytes -= unpacked;
         return decoded;
       };
-      // It would lead nowhere, or back, where its records are passed over.
+      // Decoding fails on this size. A batch whose records are skipped would otherwise lead the loop nowhere, or back.
       if (head.size < BATCH_HEAD) await decode();
       while (aborted.length > 0 && aborted[0]!.firstOffset <= head.lastOffset)
         aborting.add(aborted.shift()!.producerId);

@@ -7,10 +7,10 @@ import { type Library, loadedKafkajs } from './kafkajs.ts';
 import { replaceProduceEncoder } from './produce-request.ts';
 import { restRequestQueues } from './request-queue.ts';
 
-/** The version whose private modules ours were written against, and are held against by properties. */
+/** The version whose private modules ours were written against; property tests compare the two. */
 const WRITTEN_AGAINST = '2.2.4';
 
-/** What is put over kafkajs' private modules, and what it means when one cannot be. */
+/** What replaces kafkajs' private modules, and what it means when one cannot be replaced. */
 const REPLACEMENTS = {
   'produce-request': "kafkajs' own encoder is used: producing costs two to three times the CPU",
   'broker-connect': 'a broker that is slow to say its versions once is not connected to again',
@@ -19,7 +19,7 @@ const REPLACEMENTS = {
 export type KafkaCodec = keyof typeof REPLACEMENTS | Compression;
 
 export interface InstalledCodecs {
-  /** Of each, whether it is in place. */
+  /** Of each codec and replacement, whether it is in place. */
   readonly inPlace: ReadonlyMap<KafkaCodec, boolean>;
   /** How often ours were used in this process. */
   readonly used: { readonly produceRequests: number; readonly batches: number };
@@ -34,16 +34,17 @@ export interface KafkaMetrics {
 const used = { produceRequests: 0, batches: 0 };
 let wasCalled = false;
 let codecsInPlace: Readonly<Partial<Record<Compression, Codec>>> = {};
-/** Told of batches that cannot be read; the newest call's. */
+/** Told of batches that cannot be read; the newest call of `installKafkaCodecs` sets it. */
 let tell: (batch: UndecodableBatch) => void = () => {};
 
 /**
- * Puts our encoder of produce requests and all codecs of compression into kafkajs. To be called once at the start of a process that speaks to Kafka, before {@link openKafka}; nothing happens on import. A second
- * call only moves log and metrics.
+ * Puts our encoder of produce requests and all codecs of compression into kafkajs. To be called once at the start of a
+ * process that speaks to Kafka, before {@link openKafka}; nothing happens on import. A second call only changes log and
+ * metrics.
  *
- * What cannot be put in place, because kafkajs is of another version or its modules look different, or because a
- * library is missing, is refused alone and loudly: a line of error that says what it means, and
- * `topclients_kafka_codec_installed` at 0. kafkajs' own then does the work.
+ * What cannot be put in place is left out alone: kafkajs is of another version, its modules look different, or a
+ * library is missing. An error is then logged that says what it means, `topclients_kafka_codec_installed` is 0, and
+ * kafkajs' own code does the work.
  * @param metrics absent where nobody scrapes the process
  * @param library for specs
  */
@@ -101,7 +102,7 @@ export function installKafkaCodecs(
 }
 
 /**
- * The records of one whole batch by the codecs of this process. What cannot be read is counted and said.
+ * The records of one whole batch by the codecs of this process. A batch that cannot be read is counted and logged.
  * @throws UndecodableBatch
  */
 export async function decodeFetchedBatch(
@@ -120,12 +121,12 @@ export async function decodeFetchedBatch(
   }
 }
 
-/** @throws Error when {@link installKafkaCodecs} was not called: nobody shall find out by the CPU */
+/** @throws Error when {@link installKafkaCodecs} was not called: otherwise only the CPU would show it */
 export function expectInstalled(): void {
   if (!wasCalled) throw new Error('installKafkaCodecs was not called at the start of this process');
 }
 
-/** For producers that compress, and consumers of kafkajs. */
+/** Gives kafkajs a codec, for producers that compress and for its own consumers. */
 function register(library: Library, number: number, codec: Codec): void {
   const { CompressionCodecs } = library.module('kafkajs') as {
     CompressionCodecs: Record<number, () => object>;
@@ -139,7 +140,7 @@ function register(library: Library, number: number, codec: Codec): void {
 
 const SAY_AGAIN_MS = 60_000;
 
-/** A batch that cannot be read is met at every fetch: it is counted each time, and said once a minute. */
+/** A batch that cannot be read is met at every fetch: it is counted each time, and logged once a minute. */
 function tellOf(log: Log, metrics: KafkaMetrics | undefined): (batch: UndecodableBatch) => void {
   const counter = metrics?.counter('topclients_kafka_undecodable_batches_total');
   for (const codec of ['none', ...Object.values(COMPRESSION), 'unknown']) counter?.inc({ codec }, 0);

@@ -1,6 +1,6 @@
 import { createRequire } from 'node:module';
 
-/** kafkajs as this process has loaded it: what it calls itself, and its modules by path. */
+/** kafkajs as this process has loaded it: its version, and its modules by path. */
 export interface Library {
   readonly version: string;
   /** @throws Error when there is no such module */
@@ -23,7 +23,7 @@ export function expectShape(holds: boolean, what: string): asserts holds {
   if (!holds) throw new UnexpectedShape(`kafkajs looks different: ${what}`);
 }
 
-/** What kafkajs keeps of a kind of request: it asks for a version's protocol at each call, so it may be replaced late. */
+/** kafkajs' definition of a kind of request. It is asked for a protocol at each call, so it may be replaced late. */
 export interface Definition {
   readonly versions: readonly string[];
   protocol(wanted: { readonly version: number }): Protocol;
@@ -43,8 +43,9 @@ export interface ResponseOf {
 const replaced = new WeakSet<object>();
 
 /**
- * Puts `change` over what kafkajs makes of the given versions of a request. A second call changes nothing.
- * @param example arguments with which the request can be made, to see that it is what is expected
+ * Applies `change` to the protocols that kafkajs makes for the given versions of a request. A second call changes
+ * nothing.
+ * @param example arguments with which the request can be made, to check that it has the expected shape
  * @throws UnexpectedShape
  */
 export function replaceProtocol(

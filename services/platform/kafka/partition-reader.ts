@@ -22,7 +22,7 @@ export interface FetchedBatch {
   readonly messages: readonly FetchedRecord[];
 }
 
-/** Says what is to be read, and takes it. Everything returns at once. */
+/** Says what is to be read, and receives it. Every method returns at once. */
 export interface Reading {
   /** Asked before every request. @returns where to go on in each partition that is wanted now */
   positions(): ReadonlyMap<number, number>;
@@ -31,7 +31,7 @@ export interface Reading {
   deliver(batch: FetchedBatch): void;
   /** The partition does not hold the offset (any more). */
   outOfRange(partition: number, asked: number): void;
-  /** What stands at the offset asked for cannot be decoded. It is asked for again and again; a delivery ends that. */
+  /** The data at the offset asked for cannot be decoded. It is asked for again until a delivery succeeds. */
   unreadable(partition: number, err: Error): void;
 }
 
@@ -46,8 +46,8 @@ export interface PartitionOffsets {
 /** A topic read by its partitions, without a consumer group: whoever reads says from where, before every request. */
 export interface PartitionReader {
   /**
-   * Reads until the signal aborts, by one loop for each broker that leads a partition of the topic. What passes is waited
-   * out, with back-off; an outage is logged once.
+   * Reads until the signal aborts, by one loop for each broker that leads a partition of the topic. Passing faults are
+   * waited out, with back-off; an outage is logged when it begins, once a minute, and when it ends.
    */
   read(reading: Reading, signal: AbortSignal): Promise<void>;
   /**
@@ -66,14 +66,14 @@ export interface PartitionReader {
 }
 
 const FETCH = {
-  /** How long a broker may wait for the first byte: a partition that comes to be wanted waits as long for its turn, in ms. */
+  /** How long a broker may wait for the first byte, in ms. A newly wanted partition may wait as long for its turn. */
   maxWaitMs: 100,
   maxBytes: 4 * 1024 * 1024,
-  /** Of a partition. Less where many are asked for, so that an answer has something of each. */
+  /** Bytes of one partition. Less where many are asked for, so that an answer has something of each. */
   most: 1024 * 1024,
   least: 256 * 1024,
 } as const;
-/** What lasts is said again, so that nobody who looks at the newest lines sees a silent process. */
+/** A lasting outage is logged again after this long, so that the newest lines show it. */
 const SAY_AGAIN_MS = 60_000;
 const BACKOFF: BackoffSettings = { firstMs: 100, longestMs: 2_000 };
 const LOOK_FOR_BROKERS_EVERY_MS = 250;
@@ -163,7 +163,7 @@ class Partitions implements PartitionReader {
           fails = true;
         }
       }
-      // One for each broker, for good: it rests while its broker leads nothing.
+      // One loop for each broker, for good: it rests while its broker leads nothing.
       for (const node of new Set(this.#leaders.values())) {
         if (node >= 0 && !loops.has(node)) loops.set(node, this.#readFrom(node, reading, signal, listening));
       }
@@ -193,7 +193,7 @@ class Partitions implements PartitionReader {
         for (const answer of answers) {
           if (this.#handOn(answer, from.get(answer.partition)!, reading, troubled)) hasMoved = true;
         }
-        // A broker waits for the first byte; should one answer at once with nothing to use, it is not asked at once.
+        // A broker waits for the first byte. If one answers at once with nothing to use, it is not asked again at once.
         if (!hasMoved && this.#clock.monotonic() - askedAt < FETCH.maxWaitMs / 2) {
           await this.#clock.pause(FETCH.maxWaitMs / 2, signal);
         }
@@ -205,7 +205,7 @@ class Partitions implements PartitionReader {
     }
   }
 
-  /** Where to go on in the partitions that the broker leads; each turn another one comes first, as it is served first. */
+  /** The next offsets in the broker's partitions. The first one is served first, so each turn begins with another. */
   #takeTurn(
     node: number,
     positions: ReadonlyMap<number, number>,
@@ -235,7 +235,7 @@ class Partitions implements PartitionReader {
     const backoff = before?.backoff ?? new Backoff(BACKOFF);
     const trouble = { failures, backoff, rests: true };
     troubled.set(partition, trouble);
-    // Whoever is woken finds it over: a timer may fire a moment before the time that a clock would be asked for.
+    // The timer itself ends the rest: it may fire early by the clock, and the loop it wakes must find the rest over.
     void this.#clock.pause(backoff.next()).then(() => {
       trouble.rests = false;
       this.#bell.ring();
@@ -317,7 +317,7 @@ class Partitions implements PartitionReader {
         ),
       );
     };
-    // The high watermark first: what is written between the two questions is not held back by anybody.
+    // The high watermark is asked for first: otherwise records written between the two requests would look held back.
     const highest = await ask(READ_UNCOMMITTED, LATEST);
     const [stable, first] = await Promise.all([ask(READ_COMMITTED, LATEST), ask(READ_COMMITTED, EARLIEST)]);
     const offsets = new Map<number, PartitionOffsets>();
@@ -335,7 +335,7 @@ class Partitions implements PartitionReader {
   }
 
   async topicId(): Promise<string | null> {
-    // Of a broker that leads a part of it: what others know of a topic that was made anew may be older.
+    // Asked of a broker that leads a partition: others may still know an older topic than the one that was made anew.
     if (![...this.#leaders.values()].some((node) => node >= 0)) await this.#refresh();
     const nodeId = [...this.#leaders.values()].find((node) => node >= 0);
     if (nodeId === undefined) throw new Error('no partition of the topic has a leader');
@@ -351,7 +351,7 @@ class Partitions implements PartitionReader {
       }
       await this.#coordinator.offsetCommit({
         groupId,
-        // Of nobody: a group without members takes it from anyone.
+        // No member: a group without members takes commits from anyone.
         groupGenerationId: -1,
         memberId: '',
         topics: [{ topic: this.#topic, partitions }],
@@ -363,7 +363,7 @@ class Partitions implements PartitionReader {
   }
 
   async close(): Promise<void> {
-    // kafkajs waits for answers on their way, and for ever where none comes.
+    // kafkajs waits for outstanding answers, and for ever where none comes.
     await within(1_000, 'disconnecting from Kafka', this.#cluster.disconnect()).catch(() => {});
   }
 
@@ -388,7 +388,7 @@ class Partitions implements PartitionReader {
     });
   }
 
-  /** Does something with a broker, and gives the connection up when that shows it to be dead. */
+  /** Runs `work` with a broker, and gives the connection up when an error shows that it is dead. */
   async #send<T>(node: number, work: (broker: Broker) => Promise<T>): Promise<T> {
     const broker = await this.#cluster.findBroker({ nodeId: String(node) });
     try {
@@ -432,7 +432,7 @@ class Partitions implements PartitionReader {
       });
     }
     await unlessAborted(signal, rung);
-    // Whoever is told of a change again and again, and then has nothing to ask for, is not to spin.
+    // If changes are announced again and again with nothing to ask for, the loop must not spin.
     if (this.#clock.monotonic() - since < 1) await this.#clock.pause(2, signal);
   }
 }
@@ -440,7 +440,7 @@ class Partitions implements PartitionReader {
 interface Trouble {
   readonly failures: number;
   readonly backoff: Backoff;
-  /** Not asked for while it does. */
+  /** While true, the partition is not asked for. */
   readonly rests: boolean;
 }
 
@@ -450,7 +450,7 @@ interface OffsetsAnswer {
   }>;
 }
 
-/** Logs the first failure of a row, once a minute that it lasts, and the end of it. */
+/** Logs the first of several failures in a row, then one a minute, and the end of the outage. */
 class Outage {
   readonly #what: string;
   readonly #log: Log;
@@ -493,7 +493,7 @@ function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T |
 
 function openCluster(kafka: Kafka): Cluster {
   const cluster = clusterOf<Cluster>(kafka, { metadataMaxAge: 300_000, isolationLevel: READ_COMMITTED });
-  // One partition without a leader is no reason not to learn who leads the others.
+  // kafkajs rejects all metadata when one partition has no leader. The leaders of the others are needed all the same.
   const { brokerPool } = cluster;
   const createBroker = brokerPool.createBroker.bind(brokerPool);
   brokerPool.createBroker = (options) => {

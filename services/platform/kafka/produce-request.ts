@@ -30,14 +30,14 @@ export interface ProduceRequest {
   }>;
 }
 
-/** Versions of the request that are one format, the last of which kafkajs speaks. */
+/** Versions of the request that share one format; the last of them is the newest that kafkajs speaks. */
 const VERSIONS = [3, 4, 5, 6, 7];
 
 /**
- * Has kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for every
- * header and every record and copies each batch six times; it took two thirds of the relay's CPU under a backlog, and
- * half of that for the buffers alone. This one counts the bytes, makes one buffer and fills it: the same bytes, which
- * a property holds against kafkajs' own. docs/adr has the numbers.
+ * Makes kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for
+ * every header and every record and copies each batch six times; it took two thirds of the relay's CPU under a backlog,
+ * and half of that for the buffers alone. This encoder counts the bytes, makes one buffer and fills it. A property test
+ * checks that the bytes are those of kafkajs. docs/adr has the numbers.
  *
  * @param encoded told of every request that was encoded here
  * @throws UnexpectedShape
@@ -64,8 +64,8 @@ export function replaceProduceEncoder(library: Library, encoded: () => void): vo
 const EXAMPLE: ProduceRequest = { acks: -1, timeout: 1, producerId: -1, producerEpoch: 0, topicData: [] };
 
 /**
- * kafkajs takes a message without headers, without a time, and with bytes for a key or a value. The relay's have all
- * and are text; what else is sent goes kafkajs' way.
+ * kafkajs also takes messages without headers or a time, and with bytes for a key or a value. The relay's messages have
+ * all of these, and are text; kafkajs itself encodes all others.
  */
 const isOrdinary = ({ transactionalId, compression, topicData }: ProduceRequest) =>
   !transactionalId &&
@@ -217,6 +217,6 @@ function writeVarint(to: Buffer, start: number, value: number): number {
   return at;
 }
 
-/** -1 is nobody: a producer that is not idempotent. */
+/** -1 stands for a producer that is not idempotent. */
 const int64 = (value: ProduceRequest['producerId'] = -1): bigint =>
   typeof value === 'object' ? value.value : BigInt(value);

@@ -1,8 +1,8 @@
 /*
- * Records, as a projector wants them. kafkajs' own decoder copies the object of headers once a header and goes through
- * BigInt for every offset and time, a fifth of the projector's CPU under a backlog, garbage included. Here headers are
- * looked at when someone asks for them, which for most of a backlog is never. A property holds the two together;
- * docs/adr has the numbers.
+ * A decoder of records for projectors. kafkajs' own decoder copies the object of headers once for each header, and
+ * makes a BigInt for every offset and time: a fifth of the projector's CPU under a backlog, garbage collection
+ * included. Here headers are decoded when someone asks for them, which for most of a backlog is never. A property test
+ * compares the two decoders; docs/adr has the numbers.
  */
 
 /** What all records of a batch share, as kafkajs names it. */
@@ -18,8 +18,8 @@ type Headers = Record<string, Buffer | Buffer[] | null>;
 const LOG_APPEND_TIME = 1;
 
 /**
- * A record of format 2. It keeps where its parts are and makes them when someone asks:
- * thousands wait for the database at a time, and what they hold is what the garbage collector copies.
+ * A record of format 2. It keeps the positions of its parts and decodes them when someone asks. Thousands of records
+ * wait for the database at a time, and the garbage collector copies what they hold.
  */
 export class FetchedRecord {
   readonly #batch: BatchContext;
@@ -101,7 +101,7 @@ function findHeader(bytes: Buffer, at: number, name: string): string | null {
   return null;
 }
 
-/** Whether the next bytes are this text, in ASCII; goes on behind them. */
+/** Whether the next bytes are this text, in ASCII; moves past them. */
 function isTextAt(from: Reading, length: number, text: string): boolean {
   const { bytes, at } = from;
   from.at += length;

@@ -10,9 +10,9 @@ interface RequestQueue {
 const resting = new WeakSet<object>();
 
 /**
- * Lets the connections of kafkajs rest. Each one's queue looks every millisecond, for as long as it is open, whether a
- * request waits in it that may go out now, and asks for the next look with a delay below zero, of which Node warns
- * (tulios/kafkajs#1704, #1751). From here on it looks while one waits. `docs/adr/kafka-codecs.md` has the numbers.
+ * Lets idle connections of kafkajs rest. The queue of each open connection checks every millisecond whether a waiting
+ * request may go out now. It sets the next check with a negative delay, of which Node warns (tulios/kafkajs#1704,
+ * #1751). With this change it checks only while a request waits. `docs/adr/kafka-codecs.md` has the numbers.
  * @throws UnexpectedShape
  */
 export function restRequestQueues(library: Library): void {

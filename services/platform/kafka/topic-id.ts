@@ -6,10 +6,10 @@ const VERSION = 10;
 const NONE = '00000000-0000-0000-0000-000000000000';
 
 /**
- * The id that Kafka gave the topic when it was made. One that is made anew under its name has another.
+ * The id that Kafka gave the topic when it was made. A topic that is made anew under its name has another.
  * @param broker connected
- * @returns null where brokers are older than Kafka 2.8, or the topic is
- * @throws Error with the number that Kafka refuses it by, 3 for a topic that it does not know
+ * @returns null where the brokers, or the topic, are older than Kafka 2.8
+ * @throws Error with Kafka's error number, 3 for a topic that it does not know
  */
 export async function topicIdOf(broker: Broker, topic: string): Promise<string | null> {
   if ((broker.versions[METADATA]?.maxVersion ?? 0) < VERSION) return null;
@@ -19,7 +19,7 @@ export async function topicIdOf(broker: Broker, topic: string): Promise<string |
   return id === NONE ? null : id;
 }
 
-/** Behind the head that kafkajs writes, which lacks the tagged fields of newer requests: they come first here. */
+/** What follows the head by kafkajs, which lacks the tagged fields of newer requests: they come first here. */
 const requestOf = (topic: string) => ({
   apiKey: METADATA,
   apiVersion: VERSION,
@@ -30,7 +30,7 @@ const requestOf = (topic: string) => ({
       NO_TAGS,
       varint(1 + 1), // one topic
       ...[Buffer.alloc(16), varint(name.length + 1), name, NO_TAGS],
-      Buffer.from([0, 0, 0]), // makes no topic, asks for nobody's rights
+      Buffer.from([0, 0, 0]), // creates no topic, does not ask for permissions
       NO_TAGS,
     ]);
     return { buf: buffer, buffer, size: () => buffer.length };
@@ -91,7 +91,7 @@ class Reader {
     }
   }
 
-  /** Its length is one too many; 0 is none. */
+  /** Skips a text, whose length is stored plus one; 0 is null. */
   skipText(): void {
     this.skip(Math.max(0, this.varint() - 1));
   }

@@ -10,7 +10,7 @@ export interface WantedTopic {
   readonly topic: string;
   readonly partitions: number;
   readonly replication: number;
-  /** All that it is created with, `min.insync.replicas` excepted. */
+  /** All settings that it is created with, except `min.insync.replicas`. */
   readonly settings: Readonly<Record<string, string>>;
   /** Those of the settings that an existing topic is brought back to. Absent: an existing one is left as it is. */
   readonly owned?: readonly string[];
@@ -22,8 +22,8 @@ const enoughInSync = (replication: number): number | null => (replication >= 3 ?
 
 /**
  * Creates a topic unless it exists, and patches the owned settings of an existing one. Safe to repeat and to run
- * concurrently. What an administrator set is left: every setting that is not owned, and a `min.insync.replicas` that
- * is not below what we promise by. Copies are left alone, and so are partitions: see {@link growTopic}.
+ * concurrently. What an administrator set is kept: every setting that is not owned, and a `min.insync.replicas` that is
+ * at least what our promises need. Replicas are left alone, and so are partitions: see {@link growTopic}.
  * @returns what was changed of an existing topic: before and after, by name
  * @throws CannotPatchConfigs when something has to be patched and the broker cannot
  */
@@ -66,7 +66,7 @@ export async function ensureTopic(
 
 interface Found {
   readonly value: string | null;
-  /** Set on the topic itself, and not what its broker has for all. */
+  /** Set on the topic itself, not the default of its broker. */
   readonly own: boolean;
 }
 
@@ -78,7 +78,7 @@ function differences(
   const changes: Record<string, { before: string | null; after: string }> = {};
   for (const [name, after] of Object.entries(wanted)) {
     const now = found.get(name);
-    // A broker's default may change tomorrow.
+    // A setting that equals the broker's default is set all the same: the default may change tomorrow.
     if (now?.own && now.value === after) continue;
     changes[name] = { before: now?.value ?? null, after };
   }
@@ -110,7 +110,7 @@ async function describe(
   );
 }
 
-/** Of the partition that has the fewest. */
+/** The number of copies of the partition that has the fewest. */
 async function copiesOf(admin: Admin, topic: string): Promise<number> {
   const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
   return Math.min(...topics.flatMap(({ partitions }) => partitions.map(({ replicas }) => replicas.length)));
@@ -128,7 +128,7 @@ export const countPartitions = (kafka: Kafka, topic: string): Promise<number | n
 
 /**
  * Adds partitions until the topic has `partitions`; never takes any away. Safe to repeat and to run concurrently.
- * **Keys hash elsewhere afterwards**: the caller answers for what stands in the old partitions.
+ * **Keys hash to other partitions afterwards**: the caller takes care of the messages in the old ones.
  * @returns how many there were and how many there are; resolves once every new one has a leader
  * @throws Error when they have none after `timeoutMs`, or when the broker refuses
  */
@@ -148,7 +148,7 @@ export async function growTopic(
       try {
         await admin.createPartitions({ topicPartitions: [{ topic, count: partitions }] });
       } catch (err) {
-        // The controller has as many already: another one was quicker, and brokers do not show it yet.
+        // The controller has as many already: another process was quicker, and the brokers do not show it yet.
         if ((err as { type?: unknown }).type !== 'INVALID_PARTITIONS') throw err;
       }
     }
