@@ -205,7 +205,7 @@ export const role = defineRole({
           log.warn({ err }, 'could not write to the idle partitions');
           return 0;
         });
-        if (partitions > 0) log.info({ partitions }, 'writes a marker of nobody to every partition');
+        if (partitions > 0) log.info({ partitions }, 'writes a marker without a seller to every partition');
         await pause(IDLE_PARTITIONS_EVERY_MS, stop.signal);
       }
     };

@@ -215,7 +215,7 @@ test('where compaction left nothing but the frames of batches, the position goes
   await Promise.all([first.disconnect(), foreign.disconnect()]);
 }, 90_000);
 
-test('an old list leaves a partition that sellers do not write to, bytes and all, once a marker of nobody has come', async () => {
+test('an old list leaves a partition that sellers do not write to, bytes and all, once a marker without a seller has come', async () => {
   const topic = await makeTopic('without-writers', 1, {
     'cleanup.policy': 'compact',
     'segment.ms': String(HOUR_MS),

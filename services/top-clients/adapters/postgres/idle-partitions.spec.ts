@@ -32,7 +32,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 });
 
-test('every partition gets a marker of nobody when the last ones are old, from one relay, and none before', async () => {
+test('every partition gets a marker without a seller when the last ones are old, from one relay, and none before', async () => {
   expect(await writeToEveryPartition(db)).toBe(0);
   await db.query('insert into partition_layout (partitions) values (3)');
   expect(await writeToEveryPartition(db)).toBe(0);

@@ -3,7 +3,7 @@ import { SELLER_MOVED } from '#contracts/events.ts';
 import { EVERY_PARTITION_IS_WRITTEN_EVERY_HOURS } from '#contracts/topics.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** Sellers begin at 1: a marker of nobody is passed over like any other, and compaction keeps the last one only. */
+/** Sellers begin at 1: a marker without a seller is passed over like any other, and compaction keeps the last one only. */
 const NOBODY = 0;
 
 /**
