@@ -69,7 +69,7 @@ test('CI on GitHub calls what .ci/run calls', () => {
   const there = new Set(
     stepsOf(parse(read('.github/workflows/ci.yml')) as Workflow).flatMap(({ run = '' }) => madeBy(run)),
   );
-  expect([...here].toSorted()).toEqual(['e2e', 'test']);
+  expect([...here].toSorted()).toEqual(['e2e', 'kind-down', 'kind-load', 'kind-up', 'test']);
   expect([...here].filter((target) => !there.has(target))).toEqual([]);
 });
 
