@@ -1,4 +1,4 @@
-/** How fast a backlog goes through: the whole way, and each leg alone. */
+/** How fast a backlog is worked off: over the whole path, and in each part alone. */
 import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { until } from '../services/local-stack/until.ts';
@@ -8,11 +8,11 @@ import { emptyEverything, emptyView, holdRelays } from './reset.ts';
 const SELLERS = 5_000;
 
 export interface BacklogResult {
-  /** From letting the relay go to the last event in the view, both processes waiting at the start. */
+  /** From releasing the relay to the last event in the view; both processes wait at the start. */
   readonly throughSeconds: number;
-  /** Outbox to topic with no projector running, from letting the relay go. */
+  /** Outbox to topic without a projector, from releasing the relay. */
   readonly relayPerSecond: number;
-  /** Topic to view with no relay running, from the start of the process. */
+  /** Topic to view without a relay, from the start of the process. */
   readonly projectorPerSecond: number;
 }
 

@@ -1,4 +1,4 @@
-/** kafkajs alone with the batches of the relay: `bare-producer.ts <broker> <messages>` prints messages per second. */
+/** Only kafkajs, with the relay's batches: `bare-producer.ts <broker> <messages>` prints messages per second. */
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openSocket } from '#platform/kafka/client.ts';

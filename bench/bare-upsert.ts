@@ -1,4 +1,4 @@
-/** The page's upsert alone, rows ready in memory: `bare-upsert.ts <database> <rows>` prints rows per second. */
+/** Only the page's upsert, with rows ready in memory: `bare-upsert.ts <database> <rows>` prints rows per second. */
 import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { connect } from '#platform/postgres.ts';

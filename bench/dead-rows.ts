@@ -1,7 +1,7 @@
 /**
- * What rows of the outbox cost that were sent and deleted, while a transaction holds a snapshot from before (a dump, an
- * analyst's session), so that nothing can clean them away. The relay and the projector are processes of their own;
- * turns without and with, one after the other. Leaves out: what the same snapshot does to other tables.
+ * The cost of outbox rows that were sent and deleted while a transaction holds an older snapshot (a dump, an analyst's
+ * session), so that vacuum cannot remove them. The relay and the projector are separate processes; turns with and
+ * without dead rows alternate. Not measured: what the same snapshot does to other tables.
  */
 
 import { silentLog } from '#platform/log.ts';
@@ -18,15 +18,15 @@ import { observeView } from './observer.ts';
 import { median } from './report.ts';
 
 export interface DeadRowsResult {
-  /** Commit to visible, median in ms: of the turns without dead rows, and with. */
+  /** Commit to visible, median in ms: in turns without dead rows, and with. */
   readonly without: number;
   readonly withThem: number;
   readonly ratio: number;
-  /** One look at the outbox, median in ms, from the floor on: without dead rows, and with. */
+  /** One look at the outbox from the floor on, median in ms: without dead rows, and with. */
   readonly lookWithout: number;
   readonly look: number;
   readonly lookRatio: number;
-  /** From the first row on: as every look once was, and as the first of a new leader is. */
+  /** A look from the first row on, as every look was before the floor existed, and as a new leader's first look is. */
   readonly lookFromStart: number;
 }
 
@@ -35,7 +35,7 @@ const SELLERS = 5_000;
 const WARM_UP_SECONDS = 15;
 const TURNS = 3;
 const LOOKS = 200;
-/** One write in so many is watched. */
+/** One of this many writes is watched. */
 const WATCHED = 5;
 const ALL = { index: 0, of: 1 };
 const NOTHING = { remove: [], except: [], held: [], limit: 1_000 };
@@ -108,7 +108,7 @@ async function makeDead(pipeline: Pipeline, rows: number): Promise<void> {
   await pipeline.source.query('checkpoint');
 }
 
-/** In the session of a relay, beside the one that sends. */
+/** Measured in a relay's kind of session, beside the relay that sends. */
 async function timeLooks(pipeline: Pipeline) {
   const db = await connect(
     {

@@ -1,7 +1,7 @@
 /**
- * `node bench/kubernetes-client.ts [--runs 9]`: what it costs a process to have a client of Kubernetes, ours or that of
- * `@kubernetes/client-node`, before it asks anything: resident memory and CPU time from the start of the process, least,
- * median and most. Interleaved runs, compiled code cached as in the image. The figures of `docs/adr/kubernetes-client.md`.
+ * `node bench/kubernetes-client.ts [--runs 9]`: what a Kubernetes client, ours or `@kubernetes/client-node`, costs a
+ * process before its first request: resident memory and CPU time from the start, as minimum, median and maximum.
+ * Interleaved runs, compiled code cached as in the image. The figures of `docs/adr/kubernetes-client.md`.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { median } from './report.ts';
 
-/** Each opens a client for an API server that is not there; none asks it for anything. */
+/** Each opens a client for an API server that does not exist, and sends no request. */
 const CLIENTS = {
   'node alone': async () => {},
   undici: async () => {
@@ -63,7 +63,7 @@ const measure = (name: Name): { rss: number; cpu: number } =>
     }),
   );
 const seen = new Map(NAMES.map((name) => [name, [] as { rss: number; cpu: number }[]]));
-// The first of each fills the cache of compiled code.
+// The first run of each fills the cache of compiled code.
 for (const name of NAMES) measure(name);
 for (let run = 0; run < Number(flags.runs); run++)
   for (const name of NAMES) seen.get(name)!.push(measure(name));

@@ -18,9 +18,9 @@ export interface LatencyResult {
 
 const PER_SECOND = 1_000;
 const SELLERS = 5_000;
-/** Kafka's compilers take a core for half a minute. */
+/** Kafka's JIT compilers use a core for half a minute. */
 const WARM_UP_SECONDS = 30;
-/** One write in so many is watched: watching costs as much as the pipeline itself. */
+/** One of this many writes is watched: watching costs as much as the pipeline itself. */
 const WATCHED = 20;
 
 export async function measureLatency(pipeline: Pipeline, seconds: number): Promise<LatencyResult> {

@@ -1,4 +1,4 @@
-/** Sellers, and the writes of the source of truth on them. */
+/** Sellers, and the source of truth's writes for them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '#contracts/client.ts';
 import { silentLog } from '#platform/log.ts';
@@ -11,7 +11,7 @@ import { recordEvent } from '../services/top-clients/adapters/postgres/record-ev
 
 const NAMES = ['Northwind Traders', 'Contoso', 'Spotify'];
 
-/** One client of a list of three, which is 600 bytes of JSON. */
+/** One client of a list of three; such a list is 600 bytes of JSON. */
 const client = (id: string, name: string, description: string): Client => ({
   id,
   name,
@@ -25,13 +25,13 @@ const describe = () => `Launch film and cut-downs, ${Math.random().toString(36).
 
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
-/** Same clients for a seller in every run. */
+/** A seller has the same clients in every run. */
 const clientId = (sellerId: number, at: number) =>
   `00000000-0000-4000-8000-${String(sellerId * 10 + at).padStart(12, '0')}`;
 export const listOf = (sellerId: number): Client[] =>
   NAMES.map((name, at) => client(clientId(sellerId, at), name, describe()));
 
-/** An outbox row as the source writes it, but for its id. */
+/** An outbox row as the source writes it, without the id. */
 export const outboxRow = (sellerId: number, version: number) => {
   const clients = listOf(sellerId);
   const now = new Date();
@@ -54,7 +54,7 @@ export const outboxRow = (sellerId: number, version: number) => {
   };
 };
 
-/** Gives `sellers` a list each, at version 1, in the state alone. */
+/** Gives `sellers` a list each, at version 1, only in the state. */
 export async function seedSellers(source: Pool, sellers: number): Promise<void> {
   for (let first = 1; first <= sellers; first += 5_000) {
     const ids = Array.from({ length: Math.min(5_000, sellers - first + 1) }, (_, i) => first + i);
@@ -65,7 +65,7 @@ export async function seedSellers(source: Pool, sellers: number): Promise<void> 
   }
 }
 
-/** Fills the outbox with events, versions contiguous per seller, round and round the sellers. */
+/** Fills the outbox with events, in turn for all sellers, with consecutive versions for each. */
 export async function fillOutbox(
   source: Pool,
   events: number,
@@ -87,12 +87,12 @@ export interface Written {
   readonly at: number;
 }
 
-/** Writers at work on a database, for as long as a measurement lasts. */
+/** Writers on a database, for the duration of a measurement. */
 export interface Load {
   /**
    * Writes at a steady rate for some seconds.
-   * @param written told of every commit
-   * @returns how many were written, and the longest that a write waited for its turn, in ms (0 when the rate was kept)
+   * @param written called for every commit
+   * @returns how many were written, and the longest time that a write was late, in ms (0 when the rate was kept)
    */
   write(
     perSecond: number,
@@ -105,7 +105,7 @@ export interface Load {
 const WRITERS = 8;
 
 /**
- * @param sellers 1 to this number, who have a list already. Each belongs to one writer, which therefore knows its version.
+ * @param sellers ids from 1 to this number, which have a list. Each belongs to one writer, which so knows its version.
  */
 export async function openLoad(url: string, sellers: number): Promise<Load> {
   const pool = openPool(
@@ -120,9 +120,9 @@ export async function openLoad(url: string, sellers: number): Promise<Load> {
   );
   const versions = new Uint32Array(sellers + 1);
   for (const one of await readVersions(pool, sellers)) versions[one.sellerId] = one.version;
-  // The transaction of the source of truth in one statement. The source itself takes two round trips, because it decides
-  // in between; two of them, a thousand times a second, are half of this machine, and it is the pipeline behind the
-  // commit that is measured here.
+  // The source's transaction in one statement. The source itself takes two round trips, because it decides in between.
+  // At a thousand a second, two would take half of this machine, and only the pipeline after the commit is measured
+  // here.
   const writeOne = async (sellerId: number): Promise<Written> => {
     const version = ++versions[sellerId]!;
     const clients = listOf(sellerId);

@@ -1,4 +1,4 @@
-/** The machine under a measurement: what it is, and how much of it others take. Linux only. */
+/** The machine of a measurement: what it is, and how much of it others use. Linux only. */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { cpus, release, totalmem } from 'node:os';
@@ -13,7 +13,7 @@ export interface Environment {
   readonly versions: Readonly<Record<string, string>>;
   /** Load averages of 1, 5 and 15 minutes before anything was started. */
   readonly loadAtStart: readonly number[];
-  /** `+` behind it: with changes that are not committed. */
+  /** With `+` at the end when changes were not committed. */
   readonly commit: string;
   readonly command: string;
 }
@@ -35,7 +35,7 @@ export function environment(command: string, versions: Readonly<Record<string, s
   };
 }
 
-/** Of the servers that benches start, as this checkout pins them. */
+/** Versions of the servers that benches start, as this checkout pins them. */
 export function serverVersions(): { kafka: string; postgresql: string } {
   const found = (path: string, pattern: RegExp) =>
     pattern.exec(readFileSync(new URL(`../${path}`, import.meta.url), 'utf8'))?.[1] ?? 'unknown';
@@ -51,12 +51,12 @@ function commit(): string {
   try {
     return git('rev-parse', '--short', 'HEAD') + (git('status', '--porcelain', '-uno') === '' ? '' : '+');
   } catch {
-    // An archive has no history.
+    // An archive of the repository has no history.
     return 'unknown';
   }
 }
 
-/** Seconds of CPU that all cores together spent at work since the start of the machine. */
+/** CPU seconds of all cores since the start of the machine. */
 export function busySeconds(stat = readFileSync('/proc/stat', 'utf8')): number {
   const [user, nice, system, , , irq, softirq] = stat
     .split('\n')[0]!
@@ -67,7 +67,7 @@ export function busySeconds(stat = readFileSync('/proc/stat', 'utf8')): number {
   return (user! + nice! + system! + irq! + softirq!) / 100;
 }
 
-/** Cores taken by others than this process and its children while a measurement ran. */
+/** Cores that processes other than this one and its children used during a measurement. */
 export function watchOthers(): () => number {
   const at = performance.now();
   const others = () => busySeconds() - cpuOfTree(process.pid);

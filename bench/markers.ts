@@ -1,8 +1,8 @@
-/** Generated parts of documents that are otherwise written by hand. Pure. */
+/** The generated parts of documents that are written by hand. Pure. */
 
 /**
- * Replaces what stands between `<!-- name -->` and `<!-- /name -->`.
- * @throws Error naming the marker that is not there
+ * Replaces the text between `<!-- name -->` and `<!-- /name -->`.
+ * @throws Error naming the missing marker
  */
 export function replaceBetweenMarkers(text: string, name: string, part: string): string {
   const [begin, end] = [`<!-- ${name} -->`, `<!-- /${name} -->`];

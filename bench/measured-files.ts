@@ -4,13 +4,13 @@ import { fileOf, type PipelineRun } from './measured.ts';
 
 const FOLDER = join(import.meta.dirname, 'measured');
 
-/** What is committed, by the name of the file. */
+/** The committed runs, in the order of their file names. */
 export const readMeasured = (): PipelineRun[] =>
   readdirSync(FOLDER)
     .sort()
     .map((name) => JSON.parse(readFileSync(join(FOLDER, name), 'utf8')) as PipelineRun);
 
-/** Takes the place of the last run on such a machine. */
+/** Replaces the last run on a machine of the same kind. */
 export function keepMeasured(run: PipelineRun): void {
   mkdirSync(FOLDER, { recursive: true });
   writeFileSync(join(FOLDER, fileOf(run)), `${JSON.stringify(run, null, 2)}\n`);

@@ -1,26 +1,28 @@
-/** Runs of the pipeline whose figures are kept: one file a kind of machine in `bench/measured`, rendered into README.md. Pure. */
+/**
+ * Pipeline runs whose figures are kept: a file per kind of machine in `bench/measured`, rendered into README.md. Pure.
+ */
 import { replaceBetweenMarkers } from './markers.ts';
 import { type Figure, isReached, median, show, targetOf } from './report.ts';
 
 export interface PipelineRun {
   /** The day, or the instant. */
   readonly at: string;
-  /** `+` behind it: with changes that are not committed. */
+  /** With `+` at the end when changes were not committed. */
   readonly commit: string;
   readonly cpu: string;
   readonly cores: number;
-  /** Null where nobody wrote it down. */
+  /** Null when it was not recorded. */
   readonly memoryGb: number | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly runs: number;
-  /** Load average of a minute, at most, before a measurement. */
+  /** The highest one-minute load average before a measurement. */
   readonly busiestLoad: number;
-  /** Where the figures are not what a program wrote: whence, and how rounded. */
+  /** For figures that no program wrote: where they are from, and how they were rounded. */
   readonly transcribed?: string;
   readonly figures: readonly Figure[];
 }
 
-/** The file of a kind of machine: `AMD EPYC` → `pipeline-amd-epyc.json`; its next run takes the place. */
+/** The file for a kind of machine: `AMD EPYC` → `pipeline-amd-epyc.json`; its next run replaces it. */
 export const fileOf = ({ cpu }: Pick<PipelineRun, 'cpu'>): string =>
   `pipeline-${cpu
     .toLowerCase()
@@ -28,7 +30,7 @@ export const fileOf = ({ cpu }: Pick<PipelineRun, 'cpu'>): string =>
     .replaceAll(/[^a-z0-9]+/g, '-')
     .replaceAll(/^-|-$/g, '')}.json`;
 
-/** Median, least and most, and whether the target was missed. */
+/** Median, minimum and maximum, and whether the target was missed. */
 function cell(figure: Figure | undefined): string {
   if (figure === undefined) return '–';
   const { values } = figure;

@@ -1,8 +1,8 @@
 /**
- * The overhead of observability: `node bench/observability.ts [--pairs 15] [--seconds 4]`. The asynchronous gig page with its
- * metrics, scraped every five seconds, and traces of 1 % of its requests, against the same page without either. Both
- * stand side by side and are visited in interleaved runs; each pair of runs gives one ratio, so that whatever else the machine
- * does falls on both. Left out: the network to a collector, which here answers from the process of the bench.
+ * The overhead of observability: `node bench/observability.ts [--pairs 15] [--seconds 4]`. Compares the asynchronous
+ * gig page with metrics, scraped every five seconds, and traces of 1 % of its requests, with the same page without
+ * either. Both run side by side and are visited in interleaved runs. Each pair of runs gives one ratio, so that other
+ * load on the machine falls on both. Left out: the network to a collector, which runs in the bench's process here.
  */
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';

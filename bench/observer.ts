@@ -9,7 +9,7 @@ export interface Seen extends Written {
   readonly visibleAt: number;
 }
 
-/** Asks the page's database about every millisecond for all that is expected, as a reader would. */
+/** Asks the page's database about every millisecond for all expected versions, as a reader would. */
 export async function observeView(pipeline: Pipeline) {
   const db = await connect(
     {

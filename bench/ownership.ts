@@ -1,8 +1,8 @@
 /**
- * `node bench/ownership.ts`: one run of what `docs/adr/partition-ownership.md` compares, at a broker's default settings
- * and the default session time-out, under 300 events a second. Prints a line of JSON, in seconds:
- * kill -9 of the only projector, and of one of two, until the last write that waited for it is visible; and the longest
- * that any write waited while one projector became four, which is the longest pause of any partition.
+ * `node bench/ownership.ts`: one run of the comparison in `docs/adr/partition-ownership.md`, with a broker's default
+ * settings and the default session timeout, under 300 events a second. Prints a line of JSON, in seconds: from kill -9
+ * of the only projector, and of one of two, until the last write that waited for it is visible; and the longest wait of
+ * any write while one projector became four, which is the longest pause of any partition.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { startPipeline } from '../services/local-stack/pipeline.ts';

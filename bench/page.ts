@@ -1,4 +1,4 @@
-/** The gig page with the feature against the same page without it: requests a second, interleaved. */
+/** The gig page with the feature compared with the same page without it: requests a second, interleaved. */
 import { join } from 'node:path';
 import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
@@ -10,22 +10,22 @@ import { usageOf } from './usage.ts';
 import { type Attack, attack } from './vegeta.ts';
 
 const SELLERS = 20_000;
-/** One of so many sellers is visited; related gigs lead to the others. */
+/** One of this many sellers is visited; related gigs belong to the others. */
 const VISITED_OF = 10;
 const CHUNK = 1_000;
 const CONNECTIONS = 16;
-/** Pairs of processes: one may take a tenth more CPU a request than its like, for as long as it lives. */
+/** Pairs of processes: one may use a tenth more CPU a request than another of its kind, for its whole life. */
 const PAIRS_OF_PROCESSES = 3;
 const TURN_SECONDS = 3;
-/** Of each page: a process gets faster for five seconds or so, while V8 compiles what it sees to be hot. */
+/** Warm-up turns of each page: a process gets faster for about five seconds, while V8 compiles hot code. */
 const TURNS_TO_WARM = 2;
 
 export interface PageResult {
   readonly asynchronousPerSecond: number;
   readonly offPerSecond: number;
-  /** Median of the pairs of turns. */
+  /** Median over the pairs of turns. */
   readonly ratio: number;
-  /** Of the page's process, for one request; median of the pairs of turns. */
+  /** CPU of the page's process for one request; median over the pairs of turns. */
   readonly cpuRatio: number;
   /** Milliseconds, under that load. */
   readonly asynchronousP99: number;
@@ -33,8 +33,8 @@ export interface PageResult {
 }
 
 /**
- * Gives the gig page what the demo gives it, gigs and lists of all its sellers, and says how it is visited: one gig each
- * of every tenth seller. The first sellers have clients far more often than the rest, and a third of all have them.
+ * Fills the gig page as the demo does, with gigs and lists of all its sellers, and returns the visits: one gig of every
+ * tenth seller. The first sellers have clients far more often than the rest, and a third of all have them.
  */
 export async function fillGigPage(pipeline: Pipeline): Promise<readonly string[]> {
   const projection = PAGES.gig.projections.asynchronous;
@@ -58,7 +58,7 @@ export async function fillGigPage(pipeline: Pipeline): Promise<readonly string[]
 
 /**
  * Visits a page for some seconds.
- * @throws when anything but a page comes back
+ * @throws when an answer is not a page
  */
 async function visitPage(url: string, seconds: number, visits: Visits): Promise<Attack> {
   const load = { workers: CONNECTIONS };
@@ -81,17 +81,17 @@ export interface PageServer {
   readonly url: string;
 }
 
-/** What one page did in one turn. */
+/** The figures of one page in one turn. */
 interface Turn {
   readonly perSecond: number;
-  /** Of the page's process, for one request. */
+  /** CPU of the page's process for one request. */
   readonly cpuMs: number;
   readonly p99Ms: number;
 }
 
 /**
- * Visits two pages in pairs of turns, after some that do not count: whatever else the machine does falls on both. Each
- * page is the first of every other pair: who comes second may find the machine warmer.
+ * Visits two pages in pairs of turns, after warm-up turns: other load on the machine falls on both. The pages take
+ * turns at being first, because the second may find the machine warmer.
  */
 export async function visitByTurns(
   pages: readonly [PageServer, PageServer],
@@ -130,7 +130,7 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
     const server = await pipeline.start({ role: 'page-server', name, page: 'gig', delivery });
     return { pid: server.pid, stop: () => server.stop(), url: server.url };
   };
-  // The same gigs in the same order for all.
+  // All pages get the same gigs in the same order.
   const visits = { paths: await fillGigPage(pipeline), folder: pipeline.folder };
   const pairsOfTurns = Math.ceil(seconds / TURN_SECONDS / PAIRS_OF_PROCESSES);
   const turns: Array<readonly [Turn, Turn]> = [];

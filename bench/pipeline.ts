@@ -1,7 +1,7 @@
 /**
  * The measured pipeline: `make bench-pipeline`, or `node bench/pipeline.ts [--runs 3] [--quick] [--only latency,page]`.
- * Starts its own PostgreSQL and Kafka, and every role as a process of its own as in production. `--quick` is a glance
- * (shorter, one run); its figures are no result.
+ * Starts its own PostgreSQL and Kafka, and every role as a separate process, as in production. `--quick` is a quick
+ * look (shorter, one run); its figures are no result.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -30,7 +30,7 @@ const runs = Number(flags.runs ?? (flags.quick ? 1 : 3));
 const seconds = flags.quick ? 9 : 30;
 const events = flags.quick ? 50_000 : 200_000;
 const deadRows = flags.quick ? 200_000 : 1_000_000;
-/** What the demo uses. Brokers allow no less than 6,000 unless told so. */
+/** The demo's value. A broker allows no less than 6,000 by default. */
 const SESSION_TIMEOUT_MS = 2_000;
 
 const MEASUREMENTS = {
@@ -55,7 +55,7 @@ if (unknown !== undefined || !(runs >= 1)) {
   process.exit(2);
 }
 
-// Two at once would measure each other.
+// Two benches at once would disturb each other.
 const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
 
 const load = () => readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 2).join(' ');
@@ -65,7 +65,7 @@ for (let run = 1; run <= runs; run++) {
   for (const name of only as Name[]) {
     loads.push(load());
     process.stderr.write(`run ${run} of ${runs}: ${name} (load ${loads.at(-1)})\n`);
-    // Fresh servers each time: what one measurement leaves behind is no part of the next.
+    // New servers each time, so that one measurement leaves nothing behind for the next.
     const pipeline = await startPipeline();
     try {
       const result = await MEASUREMENTS[name](pipeline);
@@ -196,7 +196,7 @@ const whole: PipelineRun = {
 process.stdout.write(
   `\n${cpu}, ${cores} cores; load before a measurement at most ${busiestLoad}\n\n${table(figures)}\n`,
 );
-// A glance and a part are no result: `make bench-report` keeps only what stands in results.json.
+// A quick or partial run is no result: `make bench-report` keeps only what is in results.json.
 const isWhole = !flags.quick && flags.only === undefined;
 const folder = join(import.meta.dirname, 'results', 'pipeline');
 mkdirSync(folder, { recursive: true });

@@ -1,4 +1,4 @@
-/** Each role against the bare library doing the same work, one after the other in the same minute. */
+/** Each role compared with the bare library that does the same work, one after the other in the same minute. */
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -14,7 +14,7 @@ export interface RatioResult {
   readonly projectorPerSecond: number;
   readonly upsertPerSecond: number;
   readonly projectorRatio: number;
-  /** A view of that many sellers from the topic, from the start of the process to the last row. */
+  /** A view of this many sellers built from the topic, from the start of the process to the last row. */
   readonly rebuildSeconds: number;
 }
 
@@ -27,7 +27,7 @@ const run = async (script: string, args: readonly string[]): Promise<number> => 
   return Number(stdout.trim().split('\n').at(-1));
 };
 
-/** @param sellers one event each, so that no two can be merged */
+/** @param sellers each has one event, so that no two events can be merged */
 export async function measureRatios(pipeline: Pipeline, sellers: number): Promise<RatioResult> {
   await emptyEverything(pipeline);
   const producerPerSecond = await run('bare-producer.ts', [pipeline.kafka.bootstrap, String(sellers)]);
@@ -65,8 +65,8 @@ export async function measureRatios(pipeline: Pipeline, sellers: number): Promis
 }
 
 /**
- * Per second, from the last look at which nothing was done to the first at which all was. Looking costs the process that
- * is looked at, so it is asked often only before it begins and when it is about to end.
+ * Units per second, from the last look before any was done to the first look when all were. A look costs the measured
+ * process, so looks are frequent only before it begins and near the end.
  */
 async function rateOf(count: () => Promise<number>, total: number): Promise<number> {
   let startedAt = performance.now();

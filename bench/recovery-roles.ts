@@ -1,9 +1,9 @@
 /**
- * `make faults-recovery`: how long after kill -9 of each role everything is as before, under 1,000 events a second and a
- * supervisor. `--runs 3` kills of each; one world for all of them.
+ * `make faults-recovery`: how long after kill -9 of each role everything works as before, under 1,000 events a second
+ * and with a supervisor. Each role is killed `--runs 3` times, all on one system.
  *
- * For relay and projector: until the last write that the outage kept waiting was visible in the page's database. For the
- * roles that answer requests: until the first of ten answers in a row, each within 100 ms.
+ * For relay and projector: until the last write that waited for the killed role is visible in the page's database. For
+ * the roles that answer requests: until the first of ten answers in a row, each within 100 ms.
  */
 
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -27,7 +27,7 @@ const runs = Number(flags.runs);
 const PER_SECOND = 1_000;
 const SELLERS = 5_000;
 const WARM_UP_SECONDS = 15;
-/** What the demo uses. Brokers allow no less than 6,000 unless told so, and then a projector takes as much longer. */
+/** The demo's value. A broker allows no less than 6,000 by default; a projector then recovers that much later. */
 const SESSION_TIMEOUT_MS = 2_000;
 const SUPERVISOR = { max: 100, firstDelayMs: 50, maxDelayMs: 500 };
 const TARGET = { most: 3 };
@@ -35,7 +35,7 @@ const IN_TIME_MS = 100;
 const IN_A_ROW = 10;
 const PATIENCE_MS = 20_000;
 
-/** Seconds from the kill until what was written is visible without delay again. */
+/** Seconds from the kill until writes are visible without delay again. */
 async function untilCaughtUp(pipeline: Pipeline, load: Load, victim: RunningRole): Promise<number> {
   const observer = await observeView(pipeline);
   let count = 0;
@@ -87,7 +87,7 @@ try {
   const session = { ...supervised, env: { TC_SESSION_TIMEOUT_MS: String(SESSION_TIMEOUT_MS) } };
   const relay = await pipeline.relay('relay', supervised);
   const projector = await pipeline.projector('projector', session);
-  // One address asks again and again until it is answered.
+  // One address repeats requests until they are answered.
   const source = await pipeline.start(
     { role: 'top-clients', env: { TC_REQUESTS_PER_MINUTE: 0 } },
     supervised,
@@ -95,7 +95,7 @@ try {
   const gig = await pipeline.start({ role: 'page-server', page: 'gig' }, supervised);
   const selfView = await pipeline.start({ role: 'page-server', page: 'self-view' }, supervised);
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
-  // Cold processes and a cold broker are behind before anything is killed.
+  // Cold processes and a cold broker would be behind before anything is killed.
   await load.write(PER_SECOND, WARM_UP_SECONDS);
 
   const results: Record<string, number[]> = {};
@@ -115,7 +115,7 @@ try {
   }
   const standby = await pipeline.relay('relay-2', supervised);
   for (let run = 1; run <= runs; run++) {
-    // Whoever leads after the kill before.
+    // The relay that leads since the previous kill.
     await measure('relay, with one standing by', async () =>
       untilCaughtUp(pipeline, load, (await relay.metric('topclients_relay_leader')) > 0 ? relay : standby),
     );

@@ -1,4 +1,4 @@
-/** How long after kill -9 everything is visible again without delay, under steady writes and a supervisor. */
+/** How long after kill -9 every write is visible without delay again, under steady writes and with a supervisor. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
@@ -8,7 +8,7 @@ import { observeView, type Seen } from './observer.ts';
 const PER_SECOND = 500;
 const SELLERS = 5_000;
 const WARM_UP_SECONDS = 20;
-/** Slower than this is behind. */
+/** A write that takes longer than this to become visible is late. */
 const BEHIND_MS = 100;
 const SUPERVISOR = { max: 10, firstDelayMs: 50, maxDelayMs: 500 };
 
@@ -17,7 +17,7 @@ export interface RecoveryResult {
   readonly projectorSeconds: number;
 }
 
-/** @param sessionTimeoutMs after which the database frees what a projector owned that is not heard of */
+/** @param sessionTimeoutMs after this time without a sign of life the database frees a projector's partitions */
 export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: number): Promise<RecoveryResult> {
   await seedSellers(pipeline.source, SELLERS);
   const relay = await pipeline.relay('relay', { restart: SUPERVISOR });
@@ -27,7 +27,7 @@ export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: numb
   });
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
   try {
-    // Cold processes and a cold broker are behind before anything is killed.
+    // Cold processes and a cold broker would be behind before anything is killed.
     await load.write(PER_SECOND, WARM_UP_SECONDS);
     return {
       relaySeconds: await recovery(pipeline, load, relay, 8),
@@ -40,7 +40,7 @@ export async function measureRecovery(pipeline: Pipeline, sessionTimeoutMs: numb
   }
 }
 
-/** From the kill to the moment the last write that had been kept waiting became visible. */
+/** From the kill until the last delayed write became visible. */
 async function recovery(
   pipeline: Pipeline,
   load: Load,
@@ -62,8 +62,8 @@ async function recovery(
 }
 
 /**
- * From the kill until the last write was visible of those that the outage kept waiting, in ms: the first late ones in
- * a row after the kill. A hiccup long afterwards is none of its business.
+ * From the kill until the last write that the outage delayed was visible, in ms: the first late writes in a row after
+ * the kill. A hiccup long afterwards does not count.
  */
 export function caughtUpAfter(seen: readonly Seen[], killedAt: number): number {
   const inOrder = seen.filter(({ visibleAt }) => visibleAt > killedAt).toSorted((a, b) => a.at - b.at);

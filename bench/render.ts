@@ -1,6 +1,6 @@
 /**
- * `make bench-report`: keeps the last whole run of the pipeline in `bench/measured`, and puts the figures of all that are
- * kept there into bench/README.md, between its markers. Text stays as it is.
+ * `make bench-report`: keeps the last complete run of the pipeline in `bench/measured`, and puts the figures of all
+ * runs kept there into bench/README.md, between its markers. Other text stays.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

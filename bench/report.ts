@@ -1,11 +1,11 @@
-/** The table: each figure with its least, middle and greatest value over the runs, its target and the verdict. */
+/** The table: each figure with minimum, median and maximum over the runs, its target and the verdict. */
 
 export interface Figure {
   readonly name: string;
   readonly unit: string;
-  /** What the issue asks for, or what Debezium took; null where there is nothing to reach. */
+  /** The issue's target, or Debezium's figure; null without a target. */
   readonly target: { readonly least?: number; readonly most?: number } | null;
-  /** What a well-tuned Debezium 3.7 took on such a machine. */
+  /** The figure of a well-tuned Debezium 3.7 on such a machine. */
   readonly debezium?: string;
   readonly values: readonly number[];
 }
@@ -16,14 +16,14 @@ export const median = (values: readonly number[]): number => {
   return sorted.length % 2 === 1 ? sorted[middle]! : (sorted[middle - 1]! + sorted[middle]!) / 2;
 };
 
-/** Judged by the median; null where there is no target. */
+/** Judged by the median; null without a target. */
 export function isReached({ target, values }: Figure): boolean | null {
   if (target === null) return null;
   const value = median(values);
   return value >= (target.least ?? -Infinity) && value <= (target.most ?? Infinity);
 }
 
-/** Three digits, or all before the point. */
+/** Three significant digits, or all before the decimal point. */
 export const show = (value: number) =>
   value >= 1_000
     ? Math.round(value).toLocaleString('en-US')
@@ -33,7 +33,7 @@ export const show = (value: number) =>
         ? value.toFixed(1)
         : value.toFixed(2);
 
-/** `≤ 5`; nothing where there is no target. */
+/** `≤ 5`; empty without a target. */
 export const targetOf = ({ target }: Pick<Figure, 'target'>): string =>
   target?.most !== undefined
     ? `≤ ${target.most.toLocaleString('en-US')}`

@@ -31,11 +31,11 @@ export async function emptyEverything(pipeline: Pipeline): Promise<void> {
 
 export async function emptyView(pipeline: Pipeline): Promise<void> {
   await pipeline.view.query('truncate top_clients, checkpoint, parked');
-  // What was written before must not be paid for by what is measured next.
+  // The next measurement must not pay for earlier writes.
   await pipeline.view.query('checkpoint');
 }
 
-/** Keeps every relay in waiting until the returned function is called. */
+/** Keeps every relay waiting until the returned function is called. */
 export async function holdRelays(pipeline: Pipeline): Promise<() => Promise<void>> {
   const client = await pipeline.source.connect();
   await client.query('select pg_advisory_lock($1, 0)', [LOCK_CLASS]);

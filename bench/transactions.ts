@@ -1,7 +1,7 @@
 /**
- * `node bench/transactions.ts`: what a Kafka transaction a batch costs a producer, against an idempotent batch. Milliseconds
- * until a batch is acknowledged (committed), median and p99, over interleaved runs on a broker of this machine, by kafkajs
- * as it comes. The figures of `docs/adr/no-kafka-transactions.md`.
+ * `node bench/transactions.ts`: what one Kafka transaction a batch costs a producer, compared with an idempotent batch.
+ * Milliseconds until a batch is acknowledged (committed), median and p99, over interleaved runs on a broker of this
+ * machine, with unmodified kafkajs. The figures of `docs/adr/no-kafka-transactions.md`.
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -20,7 +20,7 @@ if (process.argv[2] === undefined) {
   const folder = mkdtempSync(join(tmpdir(), 'transactions-'));
   const kafka = await startKafka({ dataDir: folder });
   try {
-    // A process of its own: this one has the codecs of ours, which know no transactions.
+    // A separate process: this one has our own codecs, which do not support transactions.
     execFileSync(process.execPath, [import.meta.filename, kafka.bootstrap], { stdio: 'inherit' });
   } finally {
     await kafka.stop();

@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** What a process has used so far; children it has waited for included. Linux only. */
+/** What a process has used so far, with the children it has waited for. Linux only. */
 export interface Usage {
   readonly cpuSeconds: number;
   readonly residentMb: number;
@@ -27,7 +27,7 @@ export function usageOf(pid: number): Usage {
   };
 }
 
-/** CPU seconds of a process and all that descend from it. */
+/** CPU seconds of a process and all its descendants. */
 export function cpuOfTree(root: number): number {
   const children = new Map<number, number[]>();
   for (const name of readdirSync('/proc')) {
@@ -37,7 +37,7 @@ export function cpuOfTree(root: number): number {
       const parent = Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
       children.set(parent, [...(children.get(parent) ?? []), Number(name)]);
     } catch {
-      // Ended in between.
+      // The process has ended meanwhile.
     }
   }
   const sum = (pid: number): number => {
@@ -45,7 +45,7 @@ export function cpuOfTree(root: number): number {
     try {
       own = usageOf(pid).cpuSeconds;
     } catch {
-      // Ended in between.
+      // The process has ended meanwhile.
     }
     return (children.get(pid) ?? []).reduce((total, child) => total + sum(child), own);
   };

@@ -1,6 +1,6 @@
 /**
- * The load generator: vegeta, a program of its own. Requests leave on their schedule whatever the answers do (it
- * starts another worker when all of them wait), which is what keeps a stalled server from hiding its own stall.
+ * The load generator: vegeta, a separate program. Requests leave on schedule whatever the answers do (it starts another
+ * worker when all of them wait). So a stalled server cannot hide its stall.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
@@ -10,7 +10,7 @@ import { runToEnd } from '../services/local-stack/process.ts';
 
 const MODULE = fileURLToPath(new URL('./loadgen/', import.meta.url));
 const CACHE = fileURLToPath(new URL('../.cache/', import.meta.url));
-/** A page answers within its own deadline of 1 s, so whatever takes longer than this was never going to come. */
+/** A page answers within its own deadline of 1 s, so an answer that takes longer than this never comes. */
 const TIMEOUT = '5s';
 
 export interface Latencies {
@@ -22,23 +22,23 @@ export interface Latencies {
 }
 
 export interface Attack {
-  /** Requests a second asked for; null when as many as the server could take. */
+  /** Requests a second asked for; null: as many as the server could serve. */
   readonly rate: number | null;
   readonly requests: number;
-  /** Answers of status 200 a second, the time until the last one included. */
+  /** Answers of status 200 a second, over the time until the last one. */
   readonly okPerSecond: number;
-  /** Answers by status; 0 is no answer. */
+  /** Answers by status; 0: there was no answer. */
   readonly statuses: Readonly<Record<string, number>>;
   /** Milliseconds, from the moment a request left to the last byte of its answer. */
   readonly latencyMs: Latencies;
   /**
-   * The longest that vegeta itself was behind its schedule, in ms: what it would have to be forgiven. Null when it had
-   * none.
+   * The longest that vegeta itself was behind its schedule, in ms, by which its figures may be wrong. Null without a
+   * schedule.
    */
   readonly latestStartMs: number | null;
 }
 
-/** What Go finds by; a version that is not there is built. */
+/** The path of the program, in the version that go.mod names; a missing version is built. */
 async function program(): Promise<string> {
   const version = /vegeta\/v12 v(\S+)/.exec(await readFile(join(MODULE, 'go.mod'), 'utf8'))![1]!;
   const built = join(CACHE, `vegeta-${version}`);
@@ -50,15 +50,16 @@ async function program(): Promise<string> {
   return built;
 }
 
-/** Builds the generator when it is not there (a minute, needs Go and the network). @returns its version */
+/** Builds the generator if it is missing (a minute; needs Go and the network). @returns its version */
 export async function prepareVegeta(): Promise<string> {
   return (await program()).split('vegeta-')[1]!;
 }
 
 /**
- * Sends requests to the paths in turn, beginning anew after the last.
- * @param load either so many a second, come what may, or as many as `workers` get answered one after the other
- * @param folder where the targets and the raw results are left
+ * Sends requests to the paths in turn, and starts again after the last.
+ * @param load either this many requests a second whatever happens, or as many as `workers` get answered one after the
+ * other
+ * @param folder for the targets and the raw results
  */
 export async function attack(
   base: string,
@@ -78,7 +79,7 @@ export async function attack(
   await runToEnd(vegeta, [
     'attack',
     ...['-targets', targets, '-duration', `${seconds}s`, '-timeout', TIMEOUT, '-output', raw],
-    // Bodies are read and forgotten; one that is followed to another page would be measured twice.
+    // Bodies are read and dropped. Redirects are not followed, because a second page would be measured too.
     ...['-max-body', '0', '-redirects', '-1', '-max-connections', '1000'],
     ...pace,
   ]);
@@ -93,7 +94,7 @@ export async function attack(
 
 const MS = 1e6;
 
-/** Joins vegeta's two reports: the first has no p99.9. Exported for its spec. */
+/** Joins vegeta's two reports, because the first has no p99.9. Exported for its spec. */
 export function readReport(
   json: string,
   hdrplot: string,
@@ -131,7 +132,7 @@ function quantileOf(hdrplot: string, quantile: number): number {
 }
 
 /**
- * How far the generator fell behind its own schedule, at most, in ms. Columns: time in ns, status, latency, bytes out
+ * How far the generator fell behind its own schedule at most, in ms. Columns: time in ns, status, latency, bytes out
  * and in, error, body, name, sequence number, …
  */
 export function latestStart(csv: string, rate: number): number {

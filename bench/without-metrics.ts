@@ -1,7 +1,7 @@
 /**
- * Loaded before a role (`--import`), takes its metrics away: everything that would be counted goes nowhere, and Node's
- * own measurements are not taken. No setting of a role does that, for nobody should run one so; what metrics cost can
- * only be seen against it.
+ * Loaded before a role (`--import`), it removes the role's metrics: counts go nowhere, and Node's own measurements are
+ * not taken. It shows what metrics cost by comparison. It is no setting of a role, because nobody should run a role
+ * like this.
  */
 import { registerHooks } from 'node:module';
 

@@ -9,7 +9,7 @@ import { TopClientsSpec } from './api/top-clients.ts';
 type Schema = Record<string, unknown>;
 const GENERATED = 'Generated from cdk8s/api; to change it, change that and run: make generate';
 
-/** What the chart holds of the schemas: path below `charts/top-clients/` → text. The same on every machine. */
+/** The chart's files generated from schemas: path below `charts/top-clients/` → text. The same on every machine. */
 export function chartFiles(): ReadonlyMap<string, string> {
   const schema = valuesSchema();
   return new Map([
@@ -26,17 +26,17 @@ export function chartFiles(): ReadonlyMap<string, string> {
   ]);
 }
 
-/** Unknown values are refused, and Helm's refusal names them; a misspelt one would otherwise do nothing, silently. */
+/** Unknown values are refused, and Helm's message names them: a misspelt value would otherwise have no effect. */
 function valuesSchema(): Schema {
   const schema = z.toJSONSchema(ChartValues, { io: 'input', reused: 'inline', target: 'draft-07' });
   return JSON.parse(JSON.stringify(schema), (keyword, value) => {
-    // Rules are the API server's; and zod bounds every integer by what a JSON number carries exactly.
+    // Only the API server evaluates rules; and zod bounds every integer by what a JSON number holds exactly.
     if (keyword.startsWith('x-kubernetes-')) return undefined;
     return Math.abs(value) === Number.MAX_SAFE_INTEGER ? undefined : value;
   });
 }
 
-/** What a template has to know of a value that nobody gave. */
+/** The defaults that a template needs for values that were not given. */
 function defaultsTemplate(): string {
   const { replicas, autoscaling } = PageViewSpec.parse({});
   const defaults = {
@@ -75,14 +75,14 @@ interface Leaf {
 
 function leaves(schema: Schema, path: readonly string[]): Leaf[] {
   const { properties, anyOf, description, default: otherwise } = schema;
-  // A page may be null; its members are those of the other choice.
+  // A page may be null; its members are in the other choice.
   const choice = (anyOf as Schema[] | undefined)?.find((one) => one['properties']);
   const members = (properties ?? choice?.['properties']) as Record<string, Schema> | undefined;
   if (!members) return [{ path, about: lineOf(description), otherwise }];
   const inside = Object.entries(members).flatMap(([name, member]) => leaves(member, [...path, name]));
   if (!choice) return inside;
   const page = { path, about: lineOf(description), otherwise: {} };
-  // The members of all pages are the same ones.
+  // All pages have the same members, so only the first page lists them.
   return path.at(-1) === PAGE_NAMES[0] ? [page, ...inside] : [page];
 }
 

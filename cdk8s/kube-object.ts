@@ -1,4 +1,4 @@
-/** An object as the API server takes it; constructs build these, the operator applies them. */
+/** An object in the API server's form; constructs build it, the operator applies it. */
 export interface KubeObject {
   readonly apiVersion: string;
   readonly kind: string;

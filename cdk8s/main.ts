@@ -1,4 +1,4 @@
-/** Writes the objects that the operator would apply as plain YAML: `make manifests`, for GitOps without the operator. */
+/** Writes the objects that the operator would apply as YAML: `make manifests`, for GitOps without the operator. */
 import { readdir, readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { manifestFiles, missingSecrets } from './manifest-files.ts';
@@ -14,7 +14,7 @@ const USAGE = `usage: node cdk8s/main.ts --namespace NAME [options]
   --out FOLDER      one file a group, in the order in which they are needed; to the console when absent
 `;
 
-/** The chart's own: the same ones, whichever way they are installed. */
+/** The chart's own dashboards: the same for every way of installation. */
 async function readDashboards(): Promise<ReadonlyMap<string, string>> {
   const folder = new URL('../charts/top-clients/dashboards/', import.meta.url);
   const names = (await readdir(folder)).sort();

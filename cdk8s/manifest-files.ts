@@ -10,11 +10,11 @@ import { pageObjects, platformObjects } from './manifests.ts';
 import { names, type Platform } from './platform.ts';
 import type { Wanted } from './values.ts';
 
-/** The first line of every file; what does not begin with it was written by somebody else. */
+/** The first line of every generated file; a file without it was written by somebody else. */
 export const MARK = '# Written by make manifests; what you change here is lost at the next run.\n';
 
 /**
- * One file a group, name → text. By name they are in the order in which they are needed.
+ * One file a group, name → text. The order of names is the order in which to apply them.
  * @param boards the dashboards, name → JSON
  */
 export function manifestFiles(
@@ -45,8 +45,8 @@ export function manifestFiles(
 }
 
 /**
- * How to make the secrets that these objects need and that no file may hold; empty when there are none. The operator
- * makes them itself.
+ * How to create the secrets that these objects need and that must not be in a file; empty when there are none. The
+ * operator creates them itself.
  */
 export function missingSecrets({ namespace, spec }: Platform): string {
   const commands = [
@@ -81,7 +81,7 @@ export function missingSecrets({ namespace, spec }: Platform): string {
     : `Before the first apply, make what must not be in a file:\n  ${commands.join('\n  ')}\n`;
 }
 
-/** Of a shell: from `$KEY` an argument for each caller, with its credential. */
+/** Shell code: from `$KEY` it makes an argument with the credential of each caller. */
 export const CREDENTIALS = `$(for C in ${CALLERS.join(' ')}; do printf ' --from-literal=%s=%s.%s' $C $C $(printf %s $C | openssl dgst -sha256 -hmac $KEY -r | cut -d' ' -f1); done)`;
 
 const NEW_KEY = `node -p "JSON.stringify(crypto.generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'jwk' }))"`;

@@ -23,30 +23,30 @@ import type { KubeObject } from './kube-object.ts';
 import type { PagePlan, Platform } from './platform.ts';
 
 /**
- * The objects of a platform in the order in which they are needed. Whoever applies them may wait between two groups
- * until the first is ready (the operator does), or apply all at once: every role waits for what it needs.
+ * The objects of a platform, in groups, in the order in which they are needed. Whoever applies them may wait after each
+ * group until it is ready (as the operator does), or apply all at once: every role waits for what it needs.
  */
 export interface PlatformObjects {
   /** Accounts, policies, configuration. */
   readonly ground: readonly KubeObject[];
   /** Kafka and PostgreSQL, where they are ours to run. */
   readonly stores: readonly KubeObject[];
-  /** Jobs that bring the source's database, the topic and the self-view's database to this version. */
+  /** Jobs that migrate the source's database, the topic and the self-view's database. */
   readonly migrations: readonly KubeObject[];
   readonly workloads: readonly KubeObject[];
-  /** Jobs that come after the workloads' databases are migrated, pages included: the demo's data. */
+  /** Jobs for the demo's data. They run once the databases are migrated, those of pages included. */
   readonly seeding: readonly KubeObject[];
 }
 export interface PageObjects {
   readonly ground: readonly KubeObject[];
-  /** Jobs that bring the page's own database, and each projected view, to this version. */
+  /** Jobs that migrate the page's own tables and each projected view. */
   readonly migrations: readonly KubeObject[];
   readonly workloads: readonly KubeObject[];
 }
 
 /**
- * The secrets `names.postgres`, `names.issuer`, `names.callers` and those of `accounts()` are not among them: their content is random, and whoever applies
- * these objects makes it once.
+ * The objects of a platform without the secrets `names.postgres`, `names.issuer`, `names.callers` and those of
+ * `accounts()`: their content is random, and whoever applies these objects creates them once.
  */
 export function platformObjects(platform: Platform): PlatformObjects {
   const { kafka, postgres, selfView: ownPage } = platform.spec;
@@ -81,7 +81,7 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
   return {
     ground: build((scope) => autoscalerAccess(scope, platform, page)),
     migrations: build((scope) => {
-      // Each also brings the page's own tables up, so these need a job of their own only without a view.
+      // The job of a view also migrates the page's own tables, so these need a job of their own only without a view.
       if (page.projected.length === 0) pageJob(scope, platform, page.name, null);
       for (const view of page.projected) pageJob(scope, platform, page.name, view);
     }),
@@ -100,11 +100,11 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
 export const compareJob = (platform: Platform, page: PageName, view: ViewId, attempt: number): KubeObject =>
   build((scope) => compareViewJob(scope, platform, page, view, attempt))[0]!;
 
-/** The job that has messages divided among so many partitions. Only where every relay reads the layout. */
+/** The job that grows the layout to this many partitions. Only allowed when every relay reads the layout. */
 export const growthJob = (platform: Platform, partitions: number): KubeObject =>
   build((scope) => growthJobOf(scope, platform, partitions))[0]!;
 
-/** The job that publishes every seller again. @param request the same one again is the same job */
+/** The job that publishes every seller again. @param request an equal request is the same job */
 export const republishJob = (platform: Platform, request: string): KubeObject =>
   build((scope) => republishJobOf(scope, platform, request))[0]!;
 

@@ -2,7 +2,7 @@ import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import type { PageViewSpec, ViewId } from './api/page-view.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
-/** Which foreign APIs the cluster has; what needs one that is absent is left out. */
+/** Which APIs of other operators the cluster has; objects that need an absent one are left out. */
 export interface Capabilities {
   /** keda.sh/v1alpha1 */
   readonly keda: boolean;
@@ -10,41 +10,41 @@ export interface Capabilities {
   readonly monitoring: boolean;
 }
 
-/** All that the objects of a platform are built from. */
+/** Everything that the objects of a platform are built from. */
 export interface Platform {
   readonly namespace: string;
   readonly spec: TopClientsSpec;
   /** Reference of the image that runs every role. */
   readonly image: string;
   readonly capabilities: Capabilities;
-  /** By how many partitions messages are divided now; absent where nobody has told, and the spec's number holds. */
+  /** Among how many partitions messages are divided now; when absent (unknown), the spec's number is used. */
   readonly partitions?: number;
-  /** What changes whenever the keys of callers are exchanged; absent where they never were. */
+  /** A value that changes with every rotation of the callers' keys; absent when they were never rotated. */
   readonly callersRotated?: string;
 }
 
-/** By how many partitions messages are divided: what has grown, not what shall. */
+/** Among how many partitions messages are divided: the present layout, not the wanted one. */
 export const partitionsOf = ({ spec, partitions }: Pick<Platform, 'spec' | 'partitions'>): number =>
   partitions ?? spec.kafka.partitions;
 
-/** A page as it shall run now; while a view is built, more than one is projected. */
+/** A page as it should run now; while a view is being built, more than one is projected. */
 export interface PagePlan {
   readonly name: PageName;
   readonly spec: PageViewSpec;
   /** The views that projectors keep up, each in a Deployment of its own. */
   readonly projected: readonly ViewId[];
-  /** Those of them that were shown before and may be shown again; absent: none. */
+  /** Those projected views that were shown before and may be shown again; absent: none. */
   readonly keptUp?: readonly ViewId[];
   /** How the servers get the data now: the view they read, or a delivery that needs none. */
   readonly shown: ViewId | { readonly delivery: 'synchronous' | 'off' };
 }
 
-/** The view a page's spec asks for; null when its delivery keeps no data in the page's database. */
+/** The view that a page's spec asks for; null when its delivery has no view. */
 export function wantedView({ delivery, view }: Pick<PageViewSpec, 'delivery' | 'view'>): ViewId | null {
   return delivery === 'asynchronous' || delivery === 'hybrid' ? { delivery, version: view.version } : null;
 }
 
-/** A page with nothing in transition: what its spec asks for is what it shows. */
+/** A page without a transition: it shows what its spec asks for. */
 export function settledPage(name: PageName, spec: PageViewSpec): PagePlan {
   const view = wantedView(spec);
   return {
@@ -62,7 +62,7 @@ export const imageReference = (image: {
   readonly digest?: string | undefined;
 }): string => `${image.repository}${image.digest ? `@${image.digest}` : `:${image.tag}`}`;
 
-/** Names of everything, in one place: constructs, operator and policies agree by it. */
+/** The names of all objects, in one place, so that constructs, operator and policies use the same. */
 export const names = {
   source: 'top-clients',
   relay: 'top-clients-relay',

@@ -7,7 +7,7 @@ import { brokenRules } from './api/rules.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';
 
-/** Values that cannot be used; the message names each and says what to change. */
+/** Values that cannot be used; the message names each of them and says what to change. */
 export class ValuesError extends Error {
   override name = 'ValuesError';
 }
@@ -22,7 +22,7 @@ type Values = Readonly<Record<string, unknown>>;
 const isMap = (value: unknown): value is Values =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** As Helm lays values files over each other: maps are merged, all else is replaced. */
+/** Merges values files as Helm does: maps are merged, everything else is replaced. */
 function overlay(below: unknown, above: unknown): unknown {
   if (!isMap(below) || !isMap(above)) return above;
   const merged = { ...below };
@@ -31,9 +31,9 @@ function overlay(below: unknown, above: unknown): unknown {
 }
 
 /**
- * What values files ask for: the platform, and its pages with nothing in transition.
- * @param files as the chart takes them, later ones over earlier ones
- * @param around what the values leave open; `image` wins over theirs
+ * What values files ask for: the platform, and its pages without a transition.
+ * @param files in the chart's form; a later file overrides earlier ones
+ * @param around what the values leave open; its `image` overrides theirs
  * @throws ValuesError naming every wrong value
  */
 export function readValues(
@@ -74,7 +74,7 @@ export function readValues(
   return {
     platform: {
       namespace: around.namespace,
-      // How an image is pulled stands beside its name; the chart hands it to the platform in the same way.
+      // How an image is pulled is listed beside its name; the chart copies it into the platform in the same way.
       spec: {
         ...topClients,
         image: { ...(topClients.image ?? { repository: image.repository }), pullPolicy, pullSecrets },

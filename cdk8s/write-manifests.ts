@@ -2,7 +2,7 @@ import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { MARK } from './manifest-files.ts';
 
-/** Writes the files, and removes those of an earlier run that are no longer among them: somebody would apply them. */
+/** Writes the files, and removes those of an earlier run that are no longer needed: somebody might apply them. */
 export async function writeManifests(
   folder: string,
   files: ReadonlyMap<string, string>,

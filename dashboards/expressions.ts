@@ -3,18 +3,18 @@ import { BOARD_SPECS } from './boards/index.ts';
 import { count, rate } from './promql.ts';
 import { ruleGroups } from './rules/rules.ts';
 
-/** An expression of a dashboard, with Grafana's variables in it: `substitute` puts values in their place. */
+/** An expression of a dashboard, with Grafana's variables; `substitute` replaces them by values. */
 export interface PanelQuery {
   readonly board: BoardName;
   readonly panel: string;
   readonly expr: string;
-  /** With `{{label}}` for labels of the result. */
+  /** `{{label}}` stands for a label of the result. */
   readonly legend: string;
-  /** Why it may have no result although all is well; absent where it must have one. */
+  /** Why it may have no result although there is no problem; absent when it must have one. */
   readonly emptyWhen?: string;
 }
 
-/** What the panels ask, in the order in which they are read. */
+/** The panels' expressions, in reading order. */
 export function panelQueries(): readonly PanelQuery[] {
   return Object.values(BOARD_SPECS).flatMap(({ name, sections }) =>
     sections.flatMap(({ panels }) =>
@@ -31,7 +31,7 @@ export function panelQueries(): readonly PanelQuery[] {
   );
 }
 
-/** Every expression that is shipped, with where it stands and the text that names its labels. */
+/** Every shipped expression, with its place and the text that uses its labels. */
 export function allExpressions(): readonly { where: string; expr: string; text: string }[] {
   return [
     ...panelQueries().map(({ board, panel, expr, legend }) => ({
@@ -46,7 +46,7 @@ export function allExpressions(): readonly { where: string; expr: string; text: 
     })),
     ...Object.entries(CHOICES).map(([name, { of, label }]) => ({
       where: `choice of ${name}`,
-      // What a choice makes of a counter is its labels; the gate shall judge those.
+      // A choice uses only the labels of a counter, so those are what the gate checks.
       expr: count(name === 'page' ? rate(of, '1m') : of, label).text,
       text: `{{${label}}}`,
     })),

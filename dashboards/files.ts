@@ -15,10 +15,10 @@ export const generatedFiles = (): ReadonlyMap<string, string> =>
     ['top-clients.rules.yaml', rulesFile()],
   ]);
 
-/** The dashboards once more, for the chart: in as few bytes as they take, for a release keeps all of them. */
+/** The dashboards for the chart, as short as possible, because every Helm release stores all of them. */
 export const chartDashboards = (): ReadonlyMap<string, string> =>
   new Map(models().map(([name, model]) => [name, `${JSON.stringify(model)}\n`]));
 
-/** One plain rule file of Prometheus, for every installation that it scrapes. */
+/** One plain Prometheus rule file, for every installation that it scrapes. */
 export const rulesFile = (): string =>
   `# ${GENERATED}\n${stringify({ groups: ruleGroups() }, { lineWidth: 0, aliasDuplicateObjects: false })}`;

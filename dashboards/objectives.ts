@@ -1,8 +1,8 @@
 /**
- * What we hold ourselves to, over 30 days, and how fast a budget may be spent before somebody is woken.
+ * Our objectives, over 30 days, and how fast a budget may be spent before somebody is alerted.
  *
  * The pairs of windows and their rates are those of the SRE workbook, chapter 5, "Alerting on SLOs", its sixth and
- * recommended approach: https://sre.google/workbook/alerting-on-slos/. The long window says that a part of the budget
+ * recommended approach: https://sre.google/workbook/alerting-on-slos/. The long window shows that a part of the budget
  * is gone, the short one that it is still being spent, so that an alert ends soon after its cause.
  */
 import { ERASURE_CONFIRMED_WITHIN_MINUTES } from '#contracts/erasures.ts';
@@ -11,7 +11,7 @@ import type { RuleWindow } from './rules/recorded.ts';
 export type ObjectiveName = 'renders' | 'completeness' | 'freshness';
 
 interface Objective {
-  /** The share of good ones. */
+  /** The share of good events. */
   readonly target: number;
   readonly title: string;
   readonly means: string;
@@ -41,7 +41,7 @@ export const FRESH_SECONDS = 5;
 export const BUDGET_WINDOW = '30d' satisfies RuleWindow;
 
 export interface Burn {
-  /** How many times faster than the budget lasts 30 days. */
+  /** How many times faster than the rate at which the budget would last 30 days. */
   readonly rate: number;
   readonly long: Exclude<RuleWindow, '30d'>;
   readonly short: Exclude<RuleWindow, '30d'>;
@@ -54,28 +54,28 @@ export const BURNS: readonly Burn[] = [
   { rate: 1, long: '3d', short: '6h', severity: 'warning' },
 ];
 
-/** The share of bad ones that a burn of this rate means; rounded, for 1 − 0.9995 is not 0.0005 in binary. */
+/** The share of bad events at this burn rate; rounded, because 1 − 0.9995 is not 0.0005 in binary. */
 export const badAt = (objective: ObjectiveName, rate = 1): number =>
   Number(((1 - OBJECTIVES[objective].target) * rate).toPrecision(6));
 
-/** Limits beyond which a person is told, in seconds. */
+/** Limits beyond which a person is alerted, in seconds. */
 export const LIMITS = {
   /** The newest change seen on a page is older than this. */
   canaryLate: 60,
   /** A committed change waits longer than this to be sent. */
   relayStuck: 60,
-  /** The last whole comparison of a view ended longer ago than this. */
+  /** The last complete comparison of a view ended longer ago than this. */
   notCompared: 1_800,
-  /** The self-view last forgot what it has to forget longer ago than this. */
+  /** The self-view last deleted what it may not keep longer ago than this. */
   notForgotten: 900,
-  /** Share of a database server's queue of notifications that is taken: gigabytes that some session has not read. */
+  /** The used share of a server's notification queue: this much is gigabytes that some session has not read. */
   notifyQueueUsed: 0.25,
-  /** The identity provider's keys were fetched last longer ago than this, in seconds: three times as long as usual. */
+  /** The identity provider's keys were last fetched longer ago than this, in seconds: three times the usual period. */
   keysNotFetched: 900,
-  /** Sellers that are being published again have not gone on for longer than this. */
+  /** A republish run has made no progress for longer than this. */
   republishStalled: 900,
   /** A store other than the topic has not confirmed an erasure for longer than this. */
   erasureLate: ERASURE_CONFIRMED_WITHIN_MINUTES * 60,
-  /** The topic has not, for longer than this beyond the days that are promised: two looks at it. */
+  /** The topic has not confirmed it for longer than this after the promised days: time for two reads of the topic. */
   erasedOnTopic: 43_200,
 } as const;

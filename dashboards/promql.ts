@@ -1,12 +1,12 @@
 /**
- * Expressions of Prometheus, built from the catalogue: a name, a label or a grouping that is not there does not
- * compile. What types cannot see (legends, templates, joins) the gate sees: `dashboards/testing/promql-gate.ts`.
- * Pure and without packages, for the operator builds rules with it.
+ * Builds Prometheus expressions from the catalogue: an unknown name, label or grouping does not compile. What types
+ * cannot check (legends, templates, joins) the gate checks: `dashboards/testing/promql-gate.ts`. Pure and without
+ * packages, because the operator builds rules with it.
  */
 import { type LabelsOf, METRICS, type MetricName, type MetricOfType } from '#contracts/metrics.ts';
 import { RECORDED, type RecordedName } from './rules/recorded.ts';
 
-/** What scraping adds: the Prometheus operator to pods, and its PodMonitor of ours by `podTargetLabels`. */
+/** Labels that scraping adds: the Prometheus operator for every pod, and our PodMonitor by `podTargetLabels`. */
 export const TARGET_LABELS = [
   'namespace',
   'pod',
@@ -19,14 +19,14 @@ export const TARGET_LABELS = [
 ] as const;
 type TargetLabel = (typeof TARGET_LABELS)[number];
 
-/** What every process exports without our doing (prom-client), and what Prometheus itself knows of a target. */
+/** Metrics that every process exports by itself (prom-client), and what Prometheus itself knows of a target. */
 export const FOREIGN = {
   up: [],
   process_start_time_seconds: [],
   process_cpu_seconds_total: [],
   process_resident_memory_bytes: [],
   nodejs_eventloop_lag_p99_seconds: [],
-  /** An alert that waits or fires, with its own labels and those of its series. */
+  /** An alert that is pending or firing, with its own labels and those of its series. */
   ALERTS: ['alertname', 'alertstate', 'severity', 'window', 'page', 'delivery', 'objective', 'shard'],
 } as const;
 type ForeignName = keyof typeof FOREIGN;
@@ -70,7 +70,7 @@ function ownLabelsOf(name: string): readonly string[] | null {
   if (Object.hasOwn(foreign, name)) return foreign[name]!;
   const catalogue: Readonly<Record<string, { type: string; labels: readonly string[] }>> = METRICS;
   const plain = Object.hasOwn(catalogue, name) ? catalogue[name]! : null;
-  // A histogram has no series of its bare name; to ask for that is to ask for nothing.
+  // A histogram has no series under its bare name; a query for it finds nothing.
   if (plain) return plain.type === 'histogram' ? null : plain.labels;
   const [, base, part] = /^(.+)_(bucket|sum|count)$/.exec(name) ?? [];
   const histogram = base !== undefined && Object.hasOwn(catalogue, base) ? catalogue[base]! : null;
@@ -82,11 +82,11 @@ declare const LABELS: unique symbol;
 /** An expression whose series have at most these labels. */
 export interface Vector<L extends string> {
   readonly text: string;
-  /** A binary expression is put into brackets where it becomes an operand. */
+  /** A binary expression gets brackets when it becomes an operand. */
   readonly binary?: true;
   readonly [LABELS]?: L;
 }
-/** Series as they are stored, the only thing a range can be taken of. */
+/** Stored series; only of these can a range be taken. */
 export interface Selector<L extends string> extends Vector<L> {
   readonly selector: true;
 }
@@ -97,10 +97,10 @@ export type Matcher =
   | { readonly not: string };
 type Duration = `${number}${'s' | 'm' | 'h' | 'd'}` | '$__rate_interval' | '$__range' | '$__interval';
 
-/** What every selector of a rule or dashboard is narrowed to. */
+/** Every selector of a rule or dashboard is narrowed to this. */
 export interface Scope {
   readonly namespace?: Matcher;
-  /** Only where the series has a label `page`. */
+  /** Only applied to series that have a label `page`. */
   readonly page?: Matcher;
 }
 export type Series = <S extends SeriesName>(
@@ -108,7 +108,7 @@ export type Series = <S extends SeriesName>(
   matchers?: Partial<Record<LabelOf<S>, Matcher>>,
 ) => Selector<LabelOf<S>>;
 
-/** Selectors that are narrowed to a scope; what is asked for by name wins. */
+/** Selectors narrowed to a scope; matchers of a single selector override it. */
 export const within =
   (scope: Scope): Series =>
   (name, matchers) => {
@@ -155,18 +155,18 @@ export const max = aggregation('max');
 export const min = aggregation('min');
 export const count = aggregation('count');
 
-/** The largest ones, as they are. */
+/** The largest ones, unchanged. */
 export const topk = <L extends string>(most: number, of: Vector<L>): Vector<L> =>
   vector(`topk(${most}, ${of.text})`);
 
-/** @param of buckets, summed by `le` and whatever else shall stay apart */
+/** @param of buckets, summed by `le` and every other label that must be kept */
 export const quantile = <L extends string>(
   q: number,
   of: 'le' extends L ? Vector<L> : never,
 ): Vector<Exclude<L, 'le'>> => vector(`histogram_quantile(${q}, ${(of as Vector<L>).text})`);
 
 type Operator = '+' | '-' | '*' | '/' | '>' | '<' | '>=' | '==' | '!=';
-/** Two sides with the same labels, or one of them a number. Comparisons drop what does not hold. */
+/** Both sides have the same labels, or one of them is a number. Comparisons drop what does not hold. */
 export function calc<L extends string>(
   left: Vector<L>,
   operator: Operator,
@@ -188,7 +188,7 @@ export function calcOn<L extends string, R extends string, A extends R = never>(
   };
 }
 type SetOperator = 'and' | 'or' | 'unless';
-/** @param on the labels that tell which belong together; all of them when absent */
+/** @param on the labels that must match; all of them when absent */
 export function combine<L extends string, R extends string>(
   left: Vector<L>,
   operator: SetOperator,
@@ -199,26 +199,26 @@ export function combine<L extends string, R extends string>(
   return { text: `${operand(left)} ${operator}${matching} ${operand(right)}`, binary: true };
 }
 
-/** Seconds that have passed since an instant that a metric tells. */
+/** Seconds since the instant that a metric holds. */
 export const since = <L extends string>(instant: Vector<L>): Vector<L> => ({
   text: `time() - ${operand(instant)}`,
   binary: true,
 });
-/** What is left to 1. */
+/** The difference to 1. */
 export const rest = <L extends string>(of: Vector<L>): Vector<L> => ({
   text: `1 - ${operand(of)}`,
   binary: true,
 });
 export const atLeast = <L extends string>(of: Vector<L>, least: number): Vector<L> =>
   vector(`clamp_min(${of.text}, ${least})`);
-/** 1 where nothing matches; its labels are those that the selector gives a value. */
+/** 1 when nothing matches; its labels are those for which the selector names a value. */
 export const absent = <L extends string>(of: Selector<L>): Vector<L> => vector(`absent(${of.text})`);
-/** 0 where there is nothing at all: only for what is one number. */
+/** 0 when there is no result; only for a single number. */
 export const orZero = (of: Vector<never>): Vector<never> => ({
   text: `${operand(of)} or vector(0)`,
   binary: true,
 });
-/** As it was a while ago. */
+/** The value of that time ago. */
 export const before = <L extends string>(of: Selector<L>, ago: Duration): Selector<L> => ({
   text: `${of.text} offset ${ago}`,
   selector: true,

@@ -1,6 +1,6 @@
 import type { MetricName } from '#contracts/metrics.ts';
 
-/** Metrics that neither a dashboard nor a rule asks for, each with the reason why it is exported all the same. */
+/** Metrics that no dashboard and no rule uses, each with the reason why it is exported. */
 export const UNUSED: ReadonlyMap<MetricName, string> = new Map<MetricName, string>([
   [
     'topclients_partition_layout_partitions',

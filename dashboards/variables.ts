@@ -1,14 +1,14 @@
-/** What Grafana puts in the place of its variables before it asks Prometheus. */
+/** The values that replace Grafana's variables before Prometheus is queried. */
 export interface VariableValues {
   readonly namespace: string;
-  /** A regular expression, as Grafana makes one of several pages. */
+  /** A regular expression, as Grafana builds it from several pages. */
   readonly page: string;
   readonly interval: string;
   readonly range: string;
 }
 export const ANY: VariableValues = { namespace: 'top-clients', page: '.+', interval: '1m', range: '1h' };
 
-/** @throws Error when a variable is left that nobody gives a value */
+/** @throws Error when a variable without a value is left */
 export function substitute(expr: string, values: VariableValues = ANY): string {
   const of: Readonly<Record<string, string>> = {
     namespace: values.namespace,

@@ -13,7 +13,7 @@ import { Problem } from '#contracts/problems.ts';
 import { REPAIR, REPAIR_TYPE, REPLACES_HEADER } from '#contracts/repair.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 
-/** What is generated from the schemas: name of the file → its text. The same on every machine. */
+/** The documents generated from schemas: file name → text. The same on every machine. */
 export function documents(): ReadonlyMap<string, string> {
   const contents: Record<string, object> = {
     'seller-event.v1.schema.json': schemaOf(SellerEvent),
@@ -31,7 +31,7 @@ type Schema = Record<string, unknown>;
 
 const schemaOf = (schema: z.ZodType): Schema =>
   z.toJSONSchema(schema, {
-    // As a reader sees it: members it does not know are allowed.
+    // For readers: unknown members are allowed.
     io: 'input',
     override: ({ jsonSchema }) => {
       if (jsonSchema.format === 'date-time') delete jsonSchema.pattern;

@@ -1,4 +1,4 @@
-/** `npm run generate` writes what is derived from schemas; with `-- --check` it only tells what is stale, and exits 1. */
+/** `npm run generate` writes what is derived from schemas; `-- --check` only lists what is stale, and exits 1. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { chartFiles } from '#cdk8s/chart-files.ts';
 import { chartDashboards, generatedFiles } from '#dashboards/files.ts';
@@ -7,7 +7,7 @@ import { documents } from './documents.ts';
 const root = new URL('../', import.meta.url);
 const check = process.argv.includes('--check');
 
-/** Nothing else stands in these folders: a file that is no longer derived is removed. */
+/** These folders hold nothing else: a file that is no longer derived is removed. */
 const WHOLE_FOLDERS = [
   'services/contracts/generated/',
   'charts/top-clients/crds/',

@@ -1,12 +1,12 @@
-/** docs/comparison.md from results: the short tables into the page, all of them into a file beside it. Pure. */
+/** Makes docs/comparison.md from results: the short tables go into the page, all tables into a file beside it. Pure. */
 import { replaceBetweenMarkers } from '../markers.ts';
 import type { Results } from './results.ts';
 import { bytesTable, circumstances, costSummary, faultSummary, healthySummary, markdown } from './tables.ts';
 
-/** The page whose cost and faults stand in the document; those of all pages are in the file of all tables. */
+/** The page whose cost and faults are in the document; those of all pages are in the file of all tables. */
 const SHOWN = 'gig';
 
-/** The document with its tables between their markers; the text around them stays. */
+/** The document with its tables between their markers; the other text stays. */
 export function withTables(document: string, results: Results): string {
   const parts = {
     circumstances: circumstances(results),
@@ -21,5 +21,5 @@ export function withTables(document: string, results: Results): string {
   );
 }
 
-/** Every table, over every page. */
+/** Every table, for every page. */
 export const allTables = markdown;

@@ -1,6 +1,6 @@
 /**
- * `make bench`: the deliveries compared. See `--help` of it for the flags (options.ts) and README.md for what each
- * figure means. Leaves a JSON per run, everything in results.json, tables and plots.
+ * `make bench`: compares the deliveries. See `--help` for the flags (options.ts) and README.md for the meaning of each
+ * figure. Writes one JSON file per run, results.json with everything, tables and plots.
  */
 
 import { accessSync, constants, existsSync, mkdirSync } from 'node:fs';
@@ -27,10 +27,10 @@ class Refused extends Error {
   override readonly name = 'Refused';
 }
 
-/** @throws Refused in words when a folder cannot be written to */
+/** @throws Refused, with a sentence for people, when a folder cannot be written to */
 function writable(folder: string): string {
   try {
-    // One by one: below /proc, making a folder and all above it never returns (Node 24).
+    // One folder at a time: below /proc, a recursive mkdir never returns (Node 24).
     const missing: string[] = [];
     for (let one = join(folder, 'runs'); !existsSync(one); one = dirname(one)) missing.unshift(one);
     for (const one of missing) mkdirSync(one);
@@ -56,7 +56,7 @@ function lookAtLoad(accept: boolean): void {
   );
 }
 
-/** Half of what the slowest variant of each page can do: a rate that all of them can keep. */
+/** Half of what the slowest variant of each page can serve: a rate that all variants can sustain. */
 async function ratesOf(
   world: BenchWorld,
   options: ComparisonOptions,
@@ -67,7 +67,7 @@ async function ratesOf(
   for (const page of options.pages) {
     let slowest = Number.POSITIVE_INFINITY;
     for (const variant of options.variants) {
-      // The first pass compiles, the second counts.
+      // The first pass warms up, the second counts.
       const seconds = Math.max(1, Math.round(options.saturationSeconds / 2));
       const asked = { page, variant };
       await measureSaturation(world, asked, paths.get(page)!, seconds, folder);
@@ -129,7 +129,7 @@ async function compare(options: ComparisonOptions): Promise<void> {
       await writer.close();
       await world.stop();
     }
-    // What was measured is kept even when a later part fails.
+    // The results so far are kept even when a later part fails.
     const { out: _, ...shaping } = options;
     await writeReport(out, { environment: described, options: shaping, runs, bytes });
   }

@@ -20,7 +20,7 @@ export interface Measured {
   readonly share: number;
 }
 
-/** Requests that a page is warmed up with, per second and for so many seconds. */
+/** Warm-up requests of a page, per second and for this many seconds. */
 const VISITS = 4_000;
 const PROBED = 8;
 /** Connections that saturate a page: more than its database connections, far fewer than it may queue. */
@@ -29,7 +29,7 @@ const SATURATING_WORKERS = 32;
 export const pathsFor = (world: BenchWorld, page: PageName, seed: number): string[] =>
   visits(page, world.ranked, VISITS, randomFor(`visits-${page}`, seed));
 
-/** As many renders as the page can do while the writes go on. */
+/** How many renders the page can serve while writes continue. */
 export async function measureSaturation(
   world: BenchWorld,
   { page, variant }: Pick<Measured, 'page' | 'variant'>,
@@ -68,7 +68,7 @@ export async function measureAtRate(
   const othersTook = watchOthers();
   const [countersBefore, cpuBefore] = [await server.counters(), cpu()];
   const probed = page === 'search' ? world.onFirstPage : world.withClients;
-  // Without the feature there is nothing that could be stale.
+  // Without the feature nothing can be stale.
   const probe =
     variant === 'off' || probed.length === 0
       ? null

@@ -2,20 +2,20 @@ import { parseArgs } from 'node:util';
 import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import { CONDITION_NAMES, type ConditionName, VARIANT_NAMES, type VariantName } from './variants.ts';
 
-/** Everything that shapes a run; it stands in the results, and the command line that made it beside. */
+/** Everything that shapes a run. It is in the results, beside the command line. */
 export interface ComparisonOptions {
   readonly quick: boolean;
   readonly pages: readonly PageName[];
   readonly variants: readonly VariantName[];
   readonly conditions: readonly ConditionName[];
-  /** Percent of the visits that meet a seller with clients; the first one is measured under every condition. */
+  /** Percentages of visits that meet a seller with clients; only the first one is measured under every condition. */
   readonly shares: readonly number[];
   readonly rounds: number;
-  /** Of the load at a fixed rate, per measurement. */
+  /** Duration of the load at a fixed rate, per measurement. */
   readonly seconds: number;
-  /** Of the load that saturates, per measurement. */
+  /** Duration of the saturating load, per measurement. */
   readonly saturationSeconds: number;
-  /** Requests a second, the same for all variants of a page; null: half of what the slowest of them can do. */
+  /** Requests a second, the same for all variants of a page; null: half of what the slowest of them can serve. */
   readonly rate: number | null;
   /** Background writes a second. */
   readonly writesPerSecond: number;
@@ -24,11 +24,11 @@ export interface ComparisonOptions {
   readonly seed: number;
   /** Folder of the results. */
   readonly out: string;
-  /** Whether to wait for, and to complain about, others on the machine. */
+  /** Whether to wait for, and warn of, other load on the machine. */
   readonly acceptBusy: boolean;
 }
 
-/** The command line cannot be followed; the message says what would do. */
+/** The command line cannot be used; the message says what would work. */
 export class OptionsRefused extends Error {
   override readonly name = 'OptionsRefused';
 }
@@ -48,7 +48,7 @@ export const USAGE = `usage: make bench [QUICK=1] [ARGS="…"]
   --out DIR                          results (bench/results/comparison)
   --accept-busy                      measure although others use the machine; the results say so in any case`;
 
-/** @throws OptionsRefused naming the flag and what it takes */
+/** @throws OptionsRefused naming the flag and the values it takes */
 export function readOptions(args: readonly string[], defaultOut: string): ComparisonOptions {
   const text = { type: 'string' } as const;
   let values: Record<string, string | boolean | undefined>;

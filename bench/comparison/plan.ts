@@ -1,11 +1,11 @@
-/** Which measurements, in which order. Pure. */
+/** Which measurements are made, and in which order. Pure. */
 import type { PageName } from '#contracts/pages.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import type { ComparisonOptions } from './options.ts';
 import { shuffled } from './sample.ts';
 import type { ConditionName, VariantName } from './variants.ts';
 
-/** A condition is brought about once and every page and variant visited under it. */
+/** A condition is set up once, and every page and variant is visited under it. */
 export interface Leg {
   readonly round: number;
   readonly condition: ConditionName;
@@ -13,13 +13,13 @@ export interface Leg {
 }
 
 /**
- * Every round visits all conditions, pages and variants in an order of its own, so that whatever the machine does
- * otherwise falls on all of them. The same seed gives the same order.
- * @param share faults are measured under the first share of the options alone
+ * Every round visits all conditions, pages and variants in its own order, so that other load on the machine falls on
+ * all of them. The same seed gives the same order.
+ * @param share faults are measured only under the first share of the options
  */
 export function plan(options: ComparisonOptions, share: number): Leg[] {
   const conditions = options.conditions.filter((one) => one === 'healthy' || share === options.shares[0]);
-  // A glance at the faults shows one page.
+  // A quick look at the faults shows one page.
   const pagesUnder = (condition: ConditionName) =>
     options.quick && condition !== 'healthy' ? options.pages.slice(0, 1) : options.pages;
   return Array.from({ length: options.rounds }, (_, index) => {
@@ -33,7 +33,7 @@ export function plan(options: ComparisonOptions, share: number): Leg[] {
   }).flat();
 }
 
-/** About how long all of it takes, in seconds, so that nobody starts an hour by mistake. */
+/** Roughly how long everything takes, in seconds, so that nobody starts an hour by mistake. */
 export function estimateSeconds(options: ComparisonOptions): number {
   return options.shares.reduce((total, share) => {
     const legs = plan(options, share);

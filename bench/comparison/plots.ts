@@ -1,6 +1,6 @@
 /**
- * The plots, as SVG text. Two kinds of chart are all that is needed, and the libraries that could draw them (Vega-Lite,
- * Observable Plot) bring a DOM and ten megabytes; hence these lines. Pure.
+ * The plots, as SVG text. Only two kinds of chart are needed, and libraries that draw them (Vega-Lite, Observable Plot)
+ * bring a DOM and ten megabytes, so they are drawn here. Pure.
  */
 
 import { html, raw } from 'hono/html';
@@ -9,7 +9,7 @@ import { type Results, type Run, spread } from './results.ts';
 import { CONDITIONS_IN_WORDS } from './tables.ts';
 import { CONDITION_NAMES, VARIANT_NAMES, type VariantName } from './variants.ts';
 
-// Told apart by people who see few colours as well, and each row is labelled in words beside.
+// People who see few colours can distinguish them too, and each row has a label in words.
 const COLOURS: Readonly<Record<VariantName, string>> = {
   off: '#767676',
   serial: '#b3540a',
@@ -62,7 +62,7 @@ function frame(title: string, rows: number, groups: number, body: readonly Marku
   );
 }
 
-/** Dots on a logarithmic axis: each row several values, each with a line from its least to its greatest. */
+/** Dots on a logarithmic axis: each row has several values, each with a line from its minimum to its maximum. */
 export function dotChart(title: string, groups: readonly Group<DotRow>[]): string {
   const marks = groups.flatMap(({ rows }) => rows.flatMap((row) => row.marks));
   if (marks.length === 0) return frame(`${title}: not measured`, 0, 0, []);
@@ -102,7 +102,7 @@ export interface BarRow {
   readonly parts: readonly { readonly value: number; readonly colour: string }[];
 }
 
-/** Bars of parts that add up to one. */
+/** Bars whose parts add up to one. */
 export function partChart(title: string, groups: readonly Group<BarRow>[]): string {
   const rows = groups.reduce((sum, group) => sum + group.rows.length, 0);
   const body: Markup[] = [];

@@ -1,6 +1,6 @@
 /**
- * `make bench-report`: puts the tables of the last results, or of those that are committed, into docs/comparison.md between
- * their markers, and all tables and plots beside it. `node bench/comparison/render.ts [results.json]`. Text stays as it is.
+ * `make bench-report`: puts the tables of the last results, else of the committed ones, between the markers of
+ * docs/comparison.md, and all tables and plots beside it. `node bench/comparison/render.ts [results.json]`.
  */
 import { existsSync } from 'node:fs';
 import { copyFile, readFile, writeFile } from 'node:fs/promises';
@@ -15,7 +15,7 @@ const document = at('docs/comparison.md');
 const beside = at('docs/comparison');
 const committed = join(beside, 'results.json');
 const last = process.argv[2] ?? at('bench/results/comparison/results.json');
-// What the tables are made of is committed, for those who doubt or redo them.
+// The data of the tables is committed, so that others can check it.
 if (existsSync(last)) await copyFile(last, committed);
 
 const results = JSON.parse(await readFile(committed, 'utf8')) as Results;

@@ -11,7 +11,7 @@ export async function writeReport(folder: string, results: Results): Promise<voi
   await writePlots(folder, results);
 }
 
-/** One SVG a plot, into a folder that is made when it is not there. */
+/** One SVG file a plot, in a folder that is created when absent. */
 export async function writePlots(folder: string, results: Results): Promise<void> {
   await mkdir(folder, { recursive: true });
   for (const [name, svg] of plots(results)) await writeFile(join(folder, `${name}.svg`), svg);

@@ -1,4 +1,4 @@
-/** What a run leaves behind, and what the tables make of it. Pure. */
+/** The results of a run, and the statistics for the tables. Pure. */
 import type { PageName } from '#contracts/pages.ts';
 import type { Environment } from '../machine.ts';
 import { median } from '../report.ts';
@@ -18,14 +18,14 @@ export interface Run extends Attack {
   readonly share: number;
   readonly renders: number;
   readonly callsPerRender: number;
-  /** Parts of all renders, each 0 to 1. */
+  /** Shares of all renders, each 0 to 1. */
   readonly outcomes: {
     readonly full: number;
     readonly missing: number;
     readonly stale: number;
     readonly error: number;
   };
-  /** PostgreSQL is that of all databases, the background writes included. `source` is null where it was down. */
+  /** `postgres` covers all databases, also their background writes. `source` is null when it was down. */
   readonly cpuSecondsPerThousand: {
     readonly page: number;
     readonly source: number | null;
@@ -33,17 +33,17 @@ export interface Run extends Attack {
   };
   /** Null for `off`. */
   readonly staleness: Staleness | null;
-  /** Answers of status 200 a second when saturated; null where that was not measured. */
+  /** Answers of status 200 a second at saturation; null when it was not measured. */
   readonly saturationPerSecond: number | null;
-  /** Load average of a minute before. */
+  /** The one-minute load average before the run. */
   readonly loadBefore: number;
-  /** Cores that other processes than ours took meanwhile. */
+  /** Cores that other processes used meanwhile. */
   readonly othersCores: number;
 }
 
 export interface Results {
   readonly environment: Environment;
-  /** Without the folder, which is a matter of the machine. */
+  /** Without the folder, which differs between machines. */
   readonly options: Omit<ComparisonOptions, 'out'>;
   readonly runs: readonly Run[];
   readonly bytes: readonly {
@@ -73,10 +73,10 @@ export function quantile(values: readonly number[], share: number): number | nul
   return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(sorted.length * share) - 1))]!;
 }
 
-/** Cores that others may take before a measurement is called disturbed. */
+/** When others use more cores than this, a measurement counts as disturbed. */
 export const DISTURBED_CORES = 0.2;
 
-/** A sentence on how far the figures can be trusted. */
+/** A sentence about how far the figures can be trusted. */
 export function disturbance({ runs, environment, options }: Results): string {
   const others = spread(runs.map((run) => run.othersCores));
   const disturbed = runs.filter((run) => run.othersCores > DISTURBED_CORES).length;

@@ -1,12 +1,12 @@
-/** Whom the comparison visits: sellers by rank, and which ranks have clients. Pure. */
+/** Which sellers the comparison visits: by rank, and which ranks have clients. Pure. */
 import { type Random, zipf } from '../../services/seed/random.ts';
 
-/** Visits to the seller of rank r go with 1 / (r + 1), as in the demo's traffic. */
+/** Visits to the seller of rank r are in proportion to 1 / (r + 1), as in the demo's traffic. */
 const SKEW = 1;
 
 /**
- * Which ranks have clients, so that `share` of the *visits* meet one: with skewed visits the first ranks alone decide,
- * and drawing them by lot would give another share in every run.
+ * Which ranks have clients, so that `share` of the *visits* meet one. With skewed visits the first ranks decide almost
+ * alone, so a random choice would give another share in every run.
  * @param share 0 to 1
  */
 export function ranksWithClients(sellers: number, share: number): boolean[] {
@@ -22,7 +22,7 @@ export function ranksWithClients(sellers: number, share: number): boolean[] {
   });
 }
 
-/** What part of the visits meets a seller with clients, 0 to 1. */
+/** The share of visits that meet a seller with clients, 0 to 1. */
 export function shareOfVisits(withClients: readonly boolean[]): number {
   let visits = 0;
   let met = 0;
@@ -35,7 +35,7 @@ export function shareOfVisits(withClients: readonly boolean[]): number {
 }
 
 /**
- * Sellers by rank, taken in order from those that have clients and those that have none.
+ * Sellers by rank, taken in order from those with clients and those without.
  * @throws Error when there are too few of a kind
  */
 export function sellersByRank(
@@ -57,7 +57,7 @@ export function sellersByRank(
 
 const QUERIES = ['logo', 'video', 'website', 'voice', 'translate', 'illustration', 'data', 'photo', ''];
 
-/** Paths of visits to a page, skewed, the same for the same random numbers. */
+/** Paths of visits to a page, skewed; equal random numbers give equal paths. */
 export function visits(
   page: 'gig' | 'user' | 'search',
   ranked: readonly number[],
@@ -72,7 +72,7 @@ export function visits(
   });
 }
 
-/** In another order, the same for the same random numbers. */
+/** The items in random order; equal random numbers give an equal order. */
 export function shuffled<T>(items: readonly T[], random: Random): T[] {
   const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {

@@ -18,7 +18,7 @@ const show = (value: number): string => {
   return size >= 10 ? value.toFixed(1) : value.toFixed(2);
 };
 
-/** Median and, of several rounds, least and greatest. */
+/** The median and, with several rounds, minimum and maximum. */
 function cell(values: readonly (number | null)[]): string {
   const of = spread(values);
   if (of === null) return '–';
@@ -39,7 +39,7 @@ function* grouped(runs: readonly Run[]) {
   }
 }
 
-/** Over all rounds together: a round alone has too few writes for a p99. */
+/** Over all rounds together: a single round has too few writes for a p99. */
 function shown(runs: readonly Run[]): { p50: string; p99: string; never: string } {
   const known = runs.flatMap((run) => (run.staleness ? [run.staleness] : []));
   if (known.length === 0) return { p50: '–', p99: '–', never: '–' };
@@ -163,7 +163,7 @@ export function faultTable({ runs }: Results): string {
   );
 }
 
-/** A row a figure, a column a variant: for a page that is to be read, where the tables above are to be looked up. */
+/** One row a figure and one column a variant: for reading, while the tables above are for looking up. */
 function byVariant(
   runs: readonly Run[],
   head: readonly string[],
@@ -192,7 +192,7 @@ const middle = (values: readonly (number | null)[]): string => {
 const p50AndP99 = (runs: readonly Run[]) =>
   `${middle(runs.map((run) => run.latencyMs.p50))}, ${middle(runs.map((run) => run.latencyMs.p99))}`;
 
-/** Nothing is wrong, the first share of visits, each page. */
+/** Without faults, at the first share of visits, for each page. */
 export function healthySummary({ runs, options }: Results): string {
   const healthy = runs.filter((run) => run.condition === 'healthy' && run.share === options.shares[0]);
   return byVariant(
@@ -257,7 +257,7 @@ export function bytesTable({ bytes }: Results): string {
   );
 }
 
-/** Where and how the figures came about. */
+/** Where and how the figures were measured. */
 export function circumstances(results: Results): string {
   const { environment, options } = results;
   const versions = Object.entries(environment.versions).map(([name, version]) => `${name} ${version}`);

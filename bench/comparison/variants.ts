@@ -1,10 +1,10 @@
-/** What is compared: pages, ways to get the data, and what goes wrong meanwhile. */
+/** What is compared: pages, deliveries, and faults. */
 import type { Delivery } from '#contracts/delivery.ts';
 
 export const VARIANT_NAMES = ['off', 'serial', 'parallel', 'hybrid', 'asynchronous'] as const;
 export type VariantName = (typeof VARIANT_NAMES)[number];
 
-/** `off` is the page without the feature: the yardstick. */
+/** `off` is the page without the feature: the baseline. */
 export const VARIANTS: Readonly<Record<VariantName, { delivery: Delivery; parallel?: boolean }>> = {
   off: { delivery: 'off' },
   serial: { delivery: 'synchronous', parallel: false },
@@ -23,5 +23,5 @@ export const CONDITION_NAMES = [
 ] as const;
 export type ConditionName = (typeof CONDITION_NAMES)[number];
 
-/** How much later than usual the slow source answers, in ms; more than a page waits by default (150). */
+/** How much later the slow source answers, in ms; more than a page waits by default (150). */
 export const SLOW_MS = 200;

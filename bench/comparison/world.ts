@@ -1,6 +1,6 @@
 /**
- * What is measured: PostgreSQL, Kafka and every role as processes of their own, as in production, and for each page one
- * server a variant, all of them on the same data.
+ * The measured system: PostgreSQL, Kafka and every role as separate processes, as in production. Each page has one
+ * server for each variant, all on the same data.
  */
 
 import { createServer } from 'node:http';
@@ -29,32 +29,34 @@ import { ranksWithClients, sellersByRank } from './sample.ts';
 import { type ConditionName, SLOW_MS, VARIANTS, type VariantName } from './variants.ts';
 
 const VIEWS = ['asynchronous', 'hybrid'] as const;
-/** One visited seller in so many: the others lend related gigs, and choice among those with and without clients. */
+/**
+ * One of this many sellers is visited: the others give related gigs, and a choice of those with and without clients.
+ */
 const SELLERS_PER_VISITED = 4;
 const CHUNK = 500;
 
 export interface PageServer {
   readonly url: string;
   readonly pid: number;
-  /** Sums of its metrics by name and, of renders and calls, by outcome: `topclients_page_renders_total/full`. */
+  /** Sums of its metrics by name; of renders and calls also by outcome: `topclients_page_renders_total/full`. */
   counters(): Promise<ReadonlyMap<string, number>>;
 }
 
 export interface BenchWorld {
   readonly postgres: LocalPostgres;
-  /** The sellers that are visited, the most popular first. */
+  /** The visited sellers, the most popular first. */
   readonly ranked: readonly number[];
   /** Those of them who have clients. */
   readonly withClients: readonly number[];
-  /** Sellers with clients who stand on the first page of the search for everything. */
+  /** Sellers with clients on the first page of the search for everything. */
   readonly onFirstPage: readonly number[];
   readonly source: Pool;
   server(page: PageName, variant: VariantName): PageServer;
-  /** Of the source of truth; null while a condition keeps it down. */
+  /** The pid of the source of truth; null while a condition keeps it down. */
   sourcePid(): number | null;
-  /** Brings a condition about; the returned function heals it, and resolves when all views have caught up. */
+  /** Sets up a condition. The returned function ends it, and resolves when all views have caught up. */
   bringAbout(condition: ConditionName): Promise<() => Promise<void>>;
-  /** Bytes of the tables that hold top clients, with their indexes, by database and delivery. */
+  /** Bytes of the tables with top clients, indexes included, by database and delivery. */
   bytes(): Promise<Readonly<Record<string, number>>>;
   stop(): Promise<void>;
 }
@@ -63,13 +65,13 @@ export interface WorldOptions {
   readonly pages: readonly PageName[];
   readonly variants: readonly VariantName[];
   readonly sellers: number;
-  /** Of the visits that meet a seller with clients, 0 to 1. */
+  /** The share of visits that meet a seller with clients, 0 to 1. */
   readonly share: number;
   readonly log: (message: string) => void;
 }
 
 const QUIET = { TC_LOG_LEVEL: 'warn' };
-/** Only what is measured is written. */
+/** Only the measurement writes: the canary is off. */
 const SOURCE: RoleDeclaration = { role: 'top-clients', env: { ...QUIET, TC_CANARY_INTERVAL_MS: 0 } };
 const serverName = (page: PageName, variant: VariantName) => `${page}-${variant}`;
 
@@ -97,7 +99,7 @@ function declare({ pages, variants }: WorldOptions): SystemDeclaration {
         ...VARIANTS[variant],
         env: {
           ...QUIET,
-          // All of the load comes from one address.
+          // The whole load comes from one address.
           TC_CONNECTIONS: 2_000,
           TC_CONNECTIONS_PER_CLIENT: 1_000,
           TC_REQUESTS_IN_FLIGHT: 1_000,
@@ -112,7 +114,7 @@ function declare({ pages, variants }: WorldOptions): SystemDeclaration {
   };
 }
 
-/** @throws what a part throws that does not start; what had been started is stopped again */
+/** @throws the error of a part that does not start; the others are stopped again */
 export async function startWorld(options: WorldOptions): Promise<BenchWorld> {
   return startLocalSystem(
     {
@@ -149,12 +151,12 @@ async function openWorld(local: LocalSystem, options: WorldOptions): Promise<Ben
     local.start(describeRole(SOURCE, { ...addresses, port: () => port }));
   let sourceProcess: ManagedProcess | null = await startSource(publicSource);
   const [feeding, serving] = system.roles.map((group) => group.map((one) => [one]));
-  // Kafka's end must not be theirs: a relay or projector that gives up comes back, as on a cluster.
+  // Kafka's end must not end them: a relay or projector that exits is restarted, as on a cluster.
   await local.startAll(feeding!, { restart: { max: 1_000, maxDelayMs: 1_000 } });
   const settle = () => caughtUp(source, databases);
   log('building the views');
   await settle();
-  // What filling left behind is not for the first measurement to pay.
+  // The first measurement must not pay for what filling the databases left behind.
   for (const opened of [source, ...databases.values()]) await opened.query('vacuum full analyze');
   await source.query('checkpoint');
 
@@ -183,7 +185,7 @@ async function openWorld(local: LocalSystem, options: WorldOptions): Promise<Ben
       await killSource();
       return async () => {};
     },
-    // On the source's own port, so that nothing stands between page and source while all is well.
+    // It listens on the source's own port, so that no proxy is between page and source in other conditions.
     'source-slow': async () => {
       await killSource();
       sourceProcess = await startSource(innerSource);
@@ -248,7 +250,7 @@ async function fill(
   databases: ReadonlyMap<PageName, Pool>,
 ): Promise<{ ranked: number[]; withClients: number[] }> {
   const withClients = ranksWithClients(sellers, share);
-  // Far enough to find as many of each kind as are needed: at least a fifth of all sellers have clients.
+  // Enough sellers to find the needed number of each kind: at least a fifth of all sellers have clients.
   const all = Array.from({ length: sellers * SELLERS_PER_VISITED + 1_000 }, (_, i) => 10 + i);
   const some = all.filter((id) => clientsOf(id).length > 0);
   const none = all.filter((id) => clientsOf(id).length === 0);
@@ -259,7 +261,7 @@ async function fill(
   for (let at = 0; at < chosen.length; at += CHUNK)
     await addClients(source, chosen.slice(at, at + CHUNK), now);
   const [gig, user, search] = [databases.get('gig'), databases.get('user'), databases.get('search')];
-  // Related gigs lead to sellers who are not visited themselves.
+  // Related gigs belong to sellers who are not visited themselves.
   if (gig) {
     for (let at = 0; at < all.length; at += CHUNK) {
       await insertGigs(
@@ -286,7 +288,7 @@ async function fill(
 
 const TABLE = (delivery: (typeof VIEWS)[number]) => `${viewSchema(delivery, 1)}.top_clients`;
 
-/** Until every view has the version of every seller that the source has. */
+/** Waits until every view has the source's version of every seller. */
 async function caughtUp(source: Pool, databases: ReadonlyMap<PageName, Pool>): Promise<void> {
   const sum = async (db: Pool, table: string) => {
     const { rows } = await db.query(`select coalesce(sum(version), 0)::bigint as sum from ${table}`);
@@ -336,7 +338,7 @@ async function bytesOf(
   return result;
 }
 
-/** Sums over all series of a name, and over those of a name with a `result` or `outcome`. Exported for its spec. */
+/** Sums over all series of a name, and over those of a name by `result` or `outcome`. Exported for its spec. */
 export function countersOf(exposition: string): Map<string, number> {
   const sums = new Map<string, number>();
   for (const line of exposition.split('\n')) {

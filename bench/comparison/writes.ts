@@ -1,4 +1,4 @@
-/** Writes in the background, and the question how long a reader waits to see one. */
+/** Background writes, and a probe of how long a reader waits to see one. */
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
@@ -9,7 +9,7 @@ import { updateClient } from '../../services/top-clients/app/index.ts';
 export interface Writer {
   /** Changes a client of a seller; resolves when the commit has returned. */
   rename(sellerId: number, name: string): Promise<void>;
-  /** @returns stops the steady writes */
+  /** @returns a function that stops the steady writes */
   keepWriting(sellers: readonly number[], perSecond: number, seed: number): () => Promise<{ writes: number }>;
   close(): Promise<void>;
 }
@@ -17,8 +17,8 @@ export interface Writer {
 const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00';
 
 /**
- * Writes through the source's own use cases, in this process: the CPU of the source's process is then what reads cost,
- * and writes go on while that process is down.
+ * Writes through the source's own use cases, in this process. So the CPU of the source's process is only for reads, and
+ * writes continue while that process is down.
  */
 export function openWriter(url: string): Writer {
   const pool = openPool(
@@ -68,7 +68,7 @@ export function openWriter(url: string): Writer {
       return async () => {
         stopping.abort();
         await running;
-        // A write that fails is a fault of the machine or of ours, and then the load was not what the results say.
+        // A failed write is a fault of the machine or of ours: the load was not what the results say.
         await Promise.all(under);
         return { writes };
       };
@@ -89,10 +89,10 @@ const PAUSE_MS = 5;
 const BETWEEN_MS = 150;
 
 /**
- * Renames a client of one seller after the other and asks the page until an answer has the new name, one request
- * after the other, as a reader who reloads.
+ * Renames a client of one seller after the other, and asks the page until an answer has the new name, one request after
+ * the other, like a reader who reloads.
  * @param addressOf the path of a page that shows the seller
- * @returns stops it, and tells what was seen
+ * @returns a function that stops it and returns what was seen
  */
 export function probeStaleness(
   writer: Writer,
@@ -140,7 +140,7 @@ async function read(url: string): Promise<string> {
     });
     return await answer.text();
   } catch {
-    // What a load does to pages is counted by the load.
+    // Failed answers are counted by the load generator.
     return '';
   }
 }

@@ -1,7 +1,7 @@
 /**
- * `make bench-scale`: what grows with the number of sellers. For each size a topic with one event a seller is built
- * into a view, by one projector and by two, and the gig page is served from that view. `--quick` leaves the million out,
- * `--sizes 10000,100000,1000000` chooses; the last size is never fitted, the model is checked against it.
+ * `make bench-scale`: what grows with the number of sellers. For each size, a topic with one event a seller is built
+ * into a view, by one projector and by two, and the gig page is served from that view. `--quick` leaves the million
+ * out, `--sizes 10000,100000,1000000` sets the sizes. The last size is not fitted; the model is checked against it.
  */
 import { execFile } from 'node:child_process';
 import { mkdirSync, writeFileSync } from 'node:fs';
@@ -22,9 +22,9 @@ import { emptyView, holdRelays } from '../reset.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
 import type { Build, PagePoint, ScaleResults, SizeResult } from './results.ts';
 
-/** Sellers whose gigs the page shows: own data for a million would measure gigs. */
+/** Sellers whose gigs the page shows: with own data for a million, gigs would be measured. */
 const VISITED = 2_000;
-/** The first two are fitted, the last is what the model is checked against. */
+/** The first two are fitted; the model is checked against the last. */
 const RATES = [50, 100, 200] as const;
 const RELAYED = 20_000;
 const LONGEST_MS = 900_000;
@@ -68,7 +68,7 @@ async function page(pipeline: Pipeline, sellers: number, seconds: number): Promi
   const random = randomFor('scale', sellers);
   const visited = [...new Set(Array.from({ length: VISITED }, () => random.integer(1, sellers)))];
   const firstGig = (id: number) => seller(id, sellers).gigs[0]!;
-  // A seller's first gig has the seller's number, and related gigs are first ones.
+  // A seller's first gig has the seller's id, and related gigs are first gigs.
   const shown = [...new Set([...visited, ...visited.flatMap((id) => firstGig(id).related_gig_ids)])];
   for (let at = 0; at < shown.length; at += 500) {
     await insertGigs(pipeline.view, shown.slice(at, at + 500).map(firstGig));
@@ -99,7 +99,7 @@ async function page(pipeline: Pipeline, sellers: number, seconds: number): Promi
   }
 }
 
-/** CPU seconds of the relay per event, of a backlog. */
+/** CPU seconds of the relay per event, over a backlog. */
 async function relayCost(pipeline: Pipeline): Promise<number> {
   await fillOutbox(pipeline.source, RELAYED, 1_000, 2);
   const letGo = await holdRelays(pipeline);

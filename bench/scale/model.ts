@@ -1,4 +1,4 @@
-/** How much of everything a load needs: a straight-line model, its coefficients fitted to measured points. Pure. */
+/** How much capacity a load needs: a straight-line model with coefficients fitted to measured points. Pure. */
 
 export interface Point {
   readonly x: number;
@@ -22,11 +22,11 @@ export function fitLine(points: readonly Point[]): Line {
 
 export const predict = (line: Line, x: number): number => line.fixed + line.perUnit * x;
 
-/** Of a prediction against what was measured; 0.1 is 10 % too much. */
+/** Of a prediction, relative to the measured value; 0.1 is 10 % too much. */
 export const relativeError = (predicted: number, measured: number): number =>
   (predicted - measured) / measured;
 
-/** What was measured, per unit of work. */
+/** Measured cost, per unit of work. */
 export interface Coefficients {
   /** CPU seconds of a page server per render. */
   readonly cpuPerRender: number;
@@ -36,7 +36,7 @@ export interface Coefficients {
   readonly cpuPerRelayed: number;
   /** CPU seconds of a projector per event. */
   readonly cpuPerApplied: number;
-  /** Seconds to build a view by one projector. */
+  /** Seconds to build a view with one projector. */
   readonly build: Line;
 }
 
@@ -44,9 +44,9 @@ export interface Demand {
   readonly visitsPerDay: number;
   readonly writesPerDay: number;
   readonly sellers: number;
-  /** Busiest second over the mean of the day. */
+  /** The busiest second relative to the mean of the day. */
   readonly peak: number;
-  /** How long building a view anew may take, in seconds. */
+  /** How long a new build of a view may take, in seconds. */
   readonly buildSeconds: number;
 }
 
@@ -55,21 +55,21 @@ export interface Capacity {
   readonly relayShards: number;
   readonly projectorReplicas: number;
   readonly partitions: number;
-  /** To the page's database, from page servers and projectors together. */
+  /** Connections to the page's database, of page servers and projectors together. */
   readonly pageConnections: number;
 }
 
-/** Cores a process may use of the one it has: the rest is for bursts, garbage and a neighbour that fails. */
+/** The share of its core that a process may use: the rest is for bursts, garbage collection and a failed neighbour. */
 const UTILISATION = 0.5;
-/** One for an outage, one for an upgrade. */
+/** One may fail while another is upgraded. */
 const LEAST_PAGES = 2;
-/** A projector holds two connections: rows, and what must be durable. */
+/** A projector holds two connections: one for rows, one for what must be durable. */
 const PER_PROJECTOR = 2;
-/** A page server is told of changes on one of its own. */
+/** A page server receives change notifications on a connection of its own. */
 const TO_BE_TOLD = 1;
-/** Arrivals come in bunches: so many times the mean number of busy connections is hardly ever exceeded. */
+/** Arrivals are bunched: the busy connections hardly ever exceed this many times their mean. */
 const BUNCHES = 3;
-/** As Kafka's topic is made by default; partitions can be added, not taken away. */
+/** The default of Kafka's topic; partitions can be added but not removed. */
 const LEAST_PARTITIONS = 12;
 const SECONDS_A_DAY = 86_400;
 
@@ -85,7 +85,7 @@ export function capacityFor(demand: Demand, coefficients: Coefficients): Capacit
   const visits = (demand.visitsPerDay / SECONDS_A_DAY) * demand.peak;
   const writes = (demand.writesPerDay / SECONDS_A_DAY) * demand.peak;
   const pageReplicas = Math.max(LEAST_PAGES, replicas(visits, coefficients.cpuPerRender));
-  // A build is shared by all projectors, what each costs at its start is not.
+  // All projectors share the rows of a build, but each has its own fixed cost at the start.
   const left = Math.max(1, demand.buildSeconds - Math.max(0, coefficients.build.fixed));
   const toBuild = Math.ceil((demand.sellers * coefficients.build.perUnit) / left);
   const projectorReplicas = Math.max(replicas(writes, coefficients.cpuPerApplied), toBuild);
@@ -94,7 +94,7 @@ export function capacityFor(demand: Demand, coefficients: Coefficients): Capacit
     pageReplicas,
     relayShards: replicas(writes, coefficients.cpuPerRelayed),
     projectorReplicas,
-    // Twice, so that projectors can be doubled before the topic must be.
+    // Twice, so that the projectors can be doubled before the topic has to grow.
     partitions: Math.max(LEAST_PARTITIONS, projectorReplicas * 2),
     pageConnections: pageReplicas * (poolOfOne + TO_BE_TOLD) + projectorReplicas * PER_PROJECTOR,
   };

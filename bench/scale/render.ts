@@ -1,4 +1,4 @@
-/** `make bench-report`: the tables of the newest scale run into docs/scale.md, between their markers. */
+/** `make bench-report`: puts the tables of the newest scale run into docs/scale.md, between their markers. */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { replaceBetweenMarkers } from '../markers.ts';

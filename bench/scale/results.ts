@@ -1,4 +1,4 @@
-/** What `make bench-scale` leaves behind, and what the document makes of it. Pure. */
+/** The results of `make bench-scale`, and the tables of the document. Pure. */
 import type { Latencies } from '../vegeta.ts';
 import type { Environment } from '../machine.ts';
 import { type Capacity, type Coefficients, capacityFor, fitLine, predict, relativeError } from './model.ts';
@@ -37,7 +37,7 @@ export interface ScaleResults {
   readonly sizes: readonly SizeResult[];
 }
 
-/** A prediction beside what was measured and not fitted. */
+/** A prediction beside the measured value, which was not fitted. */
 export interface Check {
   readonly what: string;
   readonly unit: string;
@@ -48,7 +48,7 @@ export interface Check {
 const builtBy = (size: SizeResult, projectors: number) =>
   size.builds.find((build) => build.projectors === projectors)!;
 
-/** Fitted to all sizes but the last, and at the last but one to all rates but the highest. */
+/** Fitted to all sizes but the last; at the last but one size, to all rates but the highest. */
 export function fitModel({ sizes }: ScaleResults): { coefficients: Coefficients; checks: Check[] } {
   const [fitted, last] = [sizes.slice(0, -1), sizes.at(-1)!];
   const build = fitLine(fitted.map((size) => ({ x: size.sellers, y: builtBy(size, 1).seconds })));
@@ -171,7 +171,7 @@ const DEMANDS = [
 const PEAK = 3;
 const BUILD_SECONDS = 300;
 
-/** What the model says for a few sizes of marketplace, a page. */
+/** The model's answer for some sizes of marketplace, for one page. */
 export function demandTable(results: ScaleResults): string {
   const { coefficients } = fitModel(results);
   return table(

@@ -86,7 +86,7 @@ const page = (name: string) =>
     .optional()
     .meta({ description: `The PageView ${name}; null: not deployed` });
 
-/** The values of the chart. What stands below `topClients` and `pages` goes into the custom resources as it is. */
+/** The values of the chart. What is below `topClients` and `pages` is copied into the custom resources. */
 export const ChartValues = z
   .strictObject({
     image: ownImage,

@@ -4,16 +4,16 @@ import { PageViewRules, PageViewSpec, PageViewStatus, TopClientsStatus } from '.
 import { GROUP, type Rule, VERSION } from './shared.ts';
 import { TopClientsRules, TopClientsSpec } from './top-clients.ts';
 
-/** An OpenAPI schema as custom resource definitions take it: structural, nothing referenced. */
+/** An OpenAPI schema as CRDs require it: structural, without references. */
 export type StructuralSchema = { readonly [keyword: string]: unknown };
 
-/** What a list of these resources shows: `kubectl get pageviews`. */
+/** A column of a list of these resources: `kubectl get pageviews`. */
 interface Column {
   readonly name: string;
   readonly type: 'string' | 'integer' | 'date';
   readonly jsonPath: string;
   readonly description: string;
-  /** Above 0 it is shown by `-o wide` only. */
+  /** A column with a priority above 0 is shown by `-o wide` only. */
   readonly priority?: number;
 }
 
@@ -41,7 +41,7 @@ const RESOURCES: readonly Resource[] = [
   {
     kind: 'TopClients',
     plural: 'topclients',
-    // Not the plural again: that is the category as well, and kubectl takes it for everything in it.
+    // Not the plural again: that is the category's name too, and kubectl would list everything in the category.
     singular: 'topclient',
     shortName: 'tc',
     description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
@@ -65,7 +65,7 @@ const RESOURCES: readonly Resource[] = [
     kind: 'PageView',
     plural: 'pageviews',
     singular: 'pageview',
-    // pv is taken, by PersistentVolume.
+    // `pv` is PersistentVolume's short name.
     shortName: 'tpv',
     description: 'A page that shows top clients: how it gets them, and what serves and projects it',
     spec: PageViewSpec,
@@ -98,8 +98,8 @@ const RESOURCES: readonly Resource[] = [
 ];
 
 /**
- * The definitions of our two resources, from the same schemas that the operator parses with. The chart carries them
- * as files; the operator applies them at its start, for Helm installs but never upgrades what is in `crds/`.
+ * The CRDs of our two resources, from the schemas that the operator parses with. The chart has them as files. The
+ * operator applies them at its start, because Helm installs `crds/` but never upgrades it.
  */
 export const customResourceDefinitions = (): KubeObject[] => RESOURCES.map(definition);
 
@@ -109,7 +109,7 @@ const definition = (resource: Resource): KubeObject => ({
   metadata: {
     name: `${resource.plural}.${GROUP}`,
     labels: { 'app.kubernetes.io/name': 'top-clients', 'app.kubernetes.io/part-of': 'top-clients' },
-    // Removing a definition removes every resource of its kind in the whole cluster.
+    // Deleting a CRD deletes every resource of its kind in the whole cluster.
     annotations: { 'helm.sh/resource-policy': 'keep' },
   },
   spec: {
@@ -150,16 +150,16 @@ const definition = (resource: Resource): KubeObject => ({
 });
 
 /**
- * A zod schema as Kubernetes takes it. Structural means that every value has one type and every member is listed, so
- * that the API server can fill defaults in and drop what it does not know.
- * @throws Error naming the place that cannot be said so
+ * A zod schema in Kubernetes' form. Structural means that every value has one type and every member is listed, so that
+ * the API server can fill in defaults and drop unknown members.
+ * @throws Error naming the place that has no structural form
  */
 export const structuralSchema = (schema: z.ZodType): StructuralSchema =>
   structural(z.toJSONSchema(schema, { io: 'input', reused: 'inline', target: 'draft-07' }), 'the schema');
 
 type Json = Record<string, unknown>;
 
-/** Keywords whose meaning is the same on both sides. */
+/** Keywords with the same meaning in both forms. */
 const TAKEN = new Set([
   'default',
   'description',
@@ -180,7 +180,7 @@ const TAKEN = new Set([
   'x-kubernetes-list-type',
   'x-kubernetes-validations',
 ]);
-/** Said by other means: unknown members are refused by the API server where the client asks for that (kubectl does). */
+/** Expressed by other means: the API server refuses unknown members when the client asks for that (kubectl does). */
 const LEFT_OUT = new Set(['$schema', 'additionalProperties', 'propertyNames', 'anyOf']);
 
 function structural(json: Json, at: string): StructuralSchema {
@@ -188,7 +188,7 @@ function structural(json: Json, at: string): StructuralSchema {
   for (const [keyword, value] of Object.entries(json)) {
     if (LEFT_OUT.has(keyword)) continue;
     if (!TAKEN.has(keyword)) throw new Error(`${at} uses ${keyword}, which has no place in a definition`);
-    // Zod bounds every integer by what a JSON number carries exactly; that is no rule of ours.
+    // Zod bounds every integer by what a JSON number holds exactly; that is no rule of ours.
     if (typeof value === 'number' && Math.abs(value) === Number.MAX_SAFE_INTEGER) continue;
     result[keyword] = value;
   }
@@ -211,7 +211,7 @@ function structural(json: Json, at: string): StructuralSchema {
   return result;
 }
 
-/** The API server judges the default of an object by its rules before it fills in those of the members. */
+/** The API server validates an object's default before it fills in the members' defaults, so it is completed here. */
 const filledIn = ({ default: own, properties }: StructuralSchema): Json => ({
   ...Object.fromEntries(
     Object.entries(properties as Record<string, StructuralSchema>)
@@ -221,13 +221,13 @@ const filledIn = ({ default: own, properties }: StructuralSchema): Json => ({
   ...(own as Json),
 });
 
-/** The one choice of types that a structural schema can express. */
+/** The only choice of types that a structural schema can express. */
 function intOrString(options: readonly Json[], at: string): StructuralSchema {
   const [integer, text] = ['integer', 'string'].map((type) => options.find((one) => one['type'] === type));
   if (options.length !== 2 || !integer || !text) {
     throw new Error(`${at} is a choice of types; only that of a whole number and a text can be said`);
   }
-  // Both hold for their own type only, so they can stand side by side.
+  // Each keyword applies to its own type only, so both can be listed.
   return {
     'x-kubernetes-int-or-string': true,
     anyOf: [{ type: 'integer' }, { type: 'string' }],

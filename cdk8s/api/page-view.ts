@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { replicas, resources, rules, section } from './shared.ts';
 
-/** One page: how it gets the data, and what serves and projects it. Its name is the page's. */
+/** One page: how it gets the data, its servers and its projectors. The resource has the page's name. */
 export const PageViewSpec = section({
   delivery: z
     .enum(['asynchronous', 'hybrid', 'synchronous', 'off'])
@@ -152,7 +152,7 @@ export const PageViewRules = rules({
   message: `a PageView has the name of a page this version knows: ${PAGE_NAMES.join(', ')}`,
 });
 
-/** A view that pages can read: the rows of one delivery in one version. */
+/** A view that pages can read: the rows of one delivery at one view version. */
 export const ViewId = z.strictObject({
   delivery: z.enum(['asynchronous', 'hybrid']).meta({ description: 'What its rows hold: lists, or ids' }),
   version: z.int().meta({ description: 'As in spec.view.version' }),

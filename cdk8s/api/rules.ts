@@ -8,11 +8,11 @@ interface Schema {
 }
 
 /**
- * Judges a value by the rules that stand in its schema, where no API server does it: manifests that are written to
- * files reach a cluster without the resources. Rules on a change (`oldSelf`) have nothing to compare with here.
- * @param at where the value stands, in the words of whoever wrote it
+ * Evaluates the rules of a schema where no API server does: manifests written to files reach a cluster without our
+ * resources. Rules on a change (`oldSelf`) have nothing to compare with here.
+ * @param at the path of the value, as its author knows it
  * @returns one sentence for each broken rule, with the path of the object that broke it
- * @throws Error when a rule uses more of CEL than is understood here
+ * @throws Error when a rule uses CEL that is not supported here
  */
 export function brokenRules(schema: z.ZodType, value: unknown, at: readonly string[]): string[] {
   const json = z.toJSONSchema(schema, { io: 'input', reused: 'inline', target: 'draft-07' }) as Schema;
@@ -44,7 +44,7 @@ const FUNCTIONS = {
   },
 } as const;
 
-/** The part of CEL that our rules use reads the same in JavaScript, but for its functions. */
+/** The part of CEL that our rules use is valid JavaScript too, except for its functions. */
 function holds(rule: string, self: unknown): boolean {
   try {
     const judgement = new Function('self', ...Object.keys(FUNCTIONS), `'use strict'; return (${rule});`);

@@ -1,10 +1,10 @@
 import { z } from 'zod';
 
-/** A rule the API server evaluates (CEL); it stands in the CRD beside the field it judges. */
+/** A rule that the API server evaluates (CEL); in the CRD it is beside the field that it checks. */
 export interface Rule {
   readonly rule: string;
   readonly message: string;
-  /** An expression that builds the message from what was given. */
+  /** An expression that builds the message from the value. */
   readonly messageExpression?: string;
   readonly fieldPath?: string;
 }
@@ -13,15 +13,15 @@ export const GROUP = 'topclients.dev';
 export const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}` as const;
 
-/** What `.meta()` of a schema may carry into the CRD beside its description. */
+/** What a schema's `.meta()` may add to the CRD beside a description. */
 export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list });
 
-/** Every field of an object has a default, so that the object may be left out in whole. */
+/** Every field of the object has a default, so the whole object may be left out. */
 export const section = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
 export const replicas = (otherwise: number) => z.int().min(1).max(1_000).default(otherwise);
 
-/** A Kubernetes quantity; YAML turns `cpu: 2` into a number, so whole numbers are taken as well. */
+/** A Kubernetes quantity. YAML reads `cpu: 2` as a number, so whole numbers are accepted too. */
 const quantity = z
   .union([
     z.int().min(0),
@@ -32,7 +32,7 @@ const quantity = z
   ])
   .transform(String);
 
-// The API server reads a whole number as such; quantity() wants text.
+// The API server reads a whole number as a number; quantity() takes text.
 const amount = (path: string) => `quantity(string(${path}))`;
 const limits = (kind: 'cpu' | 'memory'): Rule => ({
   rule:
@@ -58,7 +58,7 @@ export const resources = (cpu: string, memory: string) =>
   }).meta({ description: 'Requests and limits of each pod', ...rules(limits('memory'), limits('cpu')) });
 export type Resources = z.output<ReturnType<typeof resources>>;
 
-/** @param growth whether the volumes of whoever keeps data here can be enlarged: an operator's can, a StatefulSet's not */
+/** @param growth whether its volumes can be enlarged: an operator's can, a StatefulSet's cannot */
 export const storage = (size: string, growth: 'fixed' | 'may grow') =>
   section({
     size: quantity.prefault(size).meta({ description: 'Of each volume, as 50Gi' }),

@@ -13,7 +13,7 @@ import {
   storage,
 } from './shared.ts';
 
-/** There is one platform in a namespace, and this is its name. */
+/** Each namespace has one platform, and this is its name. */
 export const PLATFORM_NAME = 'top-clients';
 
 const imageReference = (description: string) => z.string().min(1).max(512).meta({ description });
@@ -44,7 +44,7 @@ export const Image = z
     }),
   });
 
-/** Data that is somewhere else does not come along when a mode changes. */
+/** A change of mode does not move the data. */
 const fixedMode = (of: string, stays: string): Rule => ({
   rule: 'self.mode == oldSelf.mode',
   message: `${of}.mode is fixed, for ${stays} would stay behind; set it back, or install a second platform in a namespace of its own and move over`,
@@ -337,7 +337,7 @@ const namespaces = (...otherwise: string[]) =>
     )
     .default(otherwise.map((namespace) => ({ namespace })));
 
-/** The platform: what owns the data and what carries it. One a namespace. */
+/** The platform: source of truth, databases, Kafka. One in a namespace. */
 export const TopClientsSpec = section({
   image: Image.optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ description: 'Of every role' }),
@@ -479,10 +479,10 @@ export const TopClientsSpec = section({
 });
 export type TopClientsSpec = z.output<typeof TopClientsSpec>;
 
-/** On a TopClients: every new value has all sellers published again, once. */
+/** On a TopClients: each new value makes all sellers be published again, once. */
 export const REPUBLISH_ANNOTATION = `${GROUP}/republish`;
 
-/** On a TopClients: every new value has the keys exchanged by which the source knows its pages, once. */
+/** On a TopClients: each new value makes the callers' keys be rotated, once. */
 export const ROTATE_CALLERS_ANNOTATION = `${GROUP}/rotate-callers`;
 
 const WANTED = 'self.spec.kafka.partitions';
@@ -493,7 +493,7 @@ export const TopClientsRules = rules(
     message: `there is one platform in a namespace; name it ${PLATFORM_NAME}`,
   },
   {
-    // What was raised and has not begun may be taken back: nothing is in the new partitions yet.
+    // A raised number may be lowered again until the growth begins: nothing is in the new partitions yet.
     rule:
       `!has(self.spec) || !has(oldSelf.spec) || ${WANTED} >= oldSelf.spec.kafka.partitions || ` +
       `(has(self.status) && has(self.status.partitions) && ${WANTED} >= self.status.partitions)`,

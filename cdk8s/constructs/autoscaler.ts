@@ -10,7 +10,7 @@ import { projectorsAtMost, scalesByKeda } from './scaling.ts';
 
 const component = 'projector';
 
-/** Projectors of one view by the lag of the group that its offsets are committed for. */
+/** Scales the projectors of one view by the lag of the group to which their offsets are committed. */
 export function autoscaler(scope: Construct, platform: Platform, page: PagePlan, view: ViewId): void {
   if (!scalesByKeda(platform, page.spec)) return;
   const { autoscaling } = page.spec;
@@ -24,7 +24,7 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
     metadata: metadataOf(platform, name, component, instance),
     spec: {
       scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name },
-      // Never zero: a projector that sleeps has lost wake-ups while brokers were replaced.
+      // Never zero: wake-ups of a sleeping projector were lost while brokers were replaced.
       minReplicaCount: Math.min(autoscaling.minReplicas, maxReplicaCount),
       maxReplicaCount,
       pollingInterval: autoscaling.pollingSeconds,
@@ -32,7 +32,7 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
         horizontalPodAutoscalerConfig: {
           behavior: {
             scaleUp: { stabilizationWindowSeconds: 0 },
-            // Every change of members moves partitions: not for a short quiet.
+            // Every change of membership moves partitions, so a short quiet must not remove a projector.
             scaleDown: { stabilizationWindowSeconds: autoscaling.scaleDownStabilizationSeconds },
           },
         },
@@ -40,15 +40,15 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
       triggers: [
         {
           type: 'kafka',
-          // Otherwise every question of the HPA goes to Kafka, however rarely one wants to look.
+          // Without it every query of the HPA goes to Kafka, whatever the polling interval.
           useCachedMetrics: true,
           metadata: {
             bootstrapServers: brokersOf(platform).join(','),
             consumerGroup: consumerGroup(page.name, view.delivery, view.version),
-            // By name: a group that never committed would otherwise not be seen to lag.
+            // Named, because a group that never committed would otherwise show no lag.
             topic: SELLER_EVENTS.topic,
             lagThreshold: String(autoscaling.lagThreshold),
-            // A new view begins at the beginning, so all of the topic is its lag.
+            // A new view starts at the beginning, so its lag is the whole topic.
             offsetResetPolicy: 'earliest',
             ...access.trigger,
           },
@@ -61,13 +61,13 @@ export function autoscaler(scope: Construct, platform: Platform, page: PagePlan,
 
 const authenticationOf = (page: PagePlan) => `top-clients-projector-${page.name}`;
 
-/** How KEDA signs in to Kafka, once a page. */
+/** KEDA's access to Kafka, one object a page. */
 export function autoscalerAccess(scope: Construct, platform: Platform, page: PagePlan): void {
   const { parameters } = kafkaOf(platform);
   if (!parameters || page.projected.length === 0 || !scalesByKeda(platform, page.spec)) return;
   const metadata = metadataOf(platform, authenticationOf(page), component, page.name);
   if (parameters.user) {
-    // KEDA takes names from objects alone, and Strimzi's secrets hold none.
+    // KEDA reads user names only from objects, and Strimzi's secrets do not have them.
     new ApiObject(scope, 'autoscaler-user', {
       apiVersion: 'v1',
       kind: 'ConfigMap',
@@ -89,9 +89,9 @@ export function autoscalerAccess(scope: Construct, platform: Platform, page: Pag
 }
 
 interface KedaAccess {
-  /** What stands in the trigger itself. */
+  /** Metadata of the trigger itself. */
   readonly trigger: Readonly<Record<string, string>>;
-  /** What it takes from objects; null when nothing. */
+  /** Parameters that come from objects; null when there are none. */
   readonly parameters: {
     readonly secrets: readonly { readonly parameter: string; readonly name: string; readonly key: string }[];
     readonly user?: string;

@@ -5,8 +5,8 @@ import type { Platform } from '../platform.ts';
 import { metadataOf } from './labels.ts';
 
 /**
- * Dashboards as Grafana's sidecar finds them: a ConfigMap each.
- * @param files name → JSON, as `charts/top-clients/dashboards/` has them
+ * Dashboards in the form that Grafana's sidecar finds: one ConfigMap each.
+ * @param files name → JSON, as in `charts/top-clients/dashboards/`
  */
 export function dashboards(
   scope: Construct,

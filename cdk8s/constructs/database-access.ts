@@ -19,7 +19,7 @@ export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
 
 const CA_FOLDER = '/etc/postgres-ca';
 
-/** A user of a PostgreSQL that this platform runs, and the secret with its `username` and `password`. */
+/** A PostgreSQL user on a server that this platform runs, and the secret with its `username` and `password`. */
 export interface Account {
   readonly name: string;
   readonly secret: string;
@@ -30,7 +30,7 @@ const accountOf = (user: DatabaseUser, database: Database): Account => {
   return { name, secret: `${names.postgres}-${name.replace(/^top_clients_/, '').replaceAll('_', '-')}` };
 };
 
-/** Every account but the owner's, once; whoever runs PostgreSQL makes the users, and the operator the secrets. */
+/** Every account except the owner's, once. Whoever runs PostgreSQL creates users; the operator makes the secrets. */
 export const accounts = (): readonly Account[] => {
   const all = Object.values(databaseOn).flatMap((database) =>
     usersOf(database).map((user) => accountOf(user, database)),
@@ -43,9 +43,9 @@ export const postgresSecret = ({ spec: { postgres } }: Platform): string =>
   postgres.mode === 'cnpg' ? `${names.postgres}-app` : (postgres.embedded.existingSecret ?? names.postgres);
 
 /**
- * What a program needs to reach databases as its own user: for each setting that takes an address, the database it shall
- * lead to.
- * Passwords come from secrets; where the address is put together here they must be fit for one (no `@`, `/`, `:`).
+ * What a program needs to reach databases as its own user. `settings` names the database for each setting that takes an
+ * address. Passwords come from secrets. Where the address is composed here they must be valid in a URL (no `@`, `/`,
+ * `:`).
  */
 export function databaseAccess(
   platform: Platform,
@@ -72,7 +72,7 @@ export function databaseAccess(
   if (postgres.mode === 'external') {
     const { existingSecret, keys, userSecrets } = postgres.external;
     const from = user === 'owner' ? existingSecret : (userSecrets[user] ?? existingSecret);
-    // The API server refuses external without a secret.
+    // The API server refuses an external database without a secret.
     return {
       env: [...addresses((database, name) => secret(name, from!, keys[database])), ...caFiles],
       volumes,
@@ -80,14 +80,14 @@ export function databaseAccess(
   }
   const host = postgres.mode === 'cnpg' ? `${names.postgres}-rw` : names.postgres;
   const [first] = Object.values(settings);
-  // Whoever reaches several databases has one name in all of them.
+  // A program that uses several databases has the same user name in all of them.
   const account =
     user === 'owner' || first === undefined
       ? postgresSecret(platform)
       : accountOf(user, databaseOn[first]).secret;
   return {
     env: [
-      // Kubernetes fills $(…) from variables that stand before.
+      // Kubernetes expands $(…) only from variables listed before.
       secret('DATABASE_USER', account, 'username'),
       secret('DATABASE_PASSWORD', account, 'password'),
       ...addresses((database, name) => ({
@@ -100,7 +100,7 @@ export function databaseAccess(
   };
 }
 
-/** Tells `migrate` who works in a database besides its owner: by name, or by an address with the name in it. */
+/** Tells `migrate` the users of a database besides its owner: by name, or by an address that holds the name. */
 export function databaseUsers(
   { spec: { postgres } }: Platform,
   database: DatabaseName,
@@ -116,14 +116,14 @@ export function databaseUsers(
   });
 }
 
-/** The secret with the authorities to trust, by keys that are names of files, and the file of each database; null: none. */
+/** The secret with the trusted CA certificates (keys are file names), and the file for each database; null: none. */
 function authorityOf({ spec: { postgres } }: Platform) {
   switch (postgres.mode) {
     case 'embedded':
       return null;
     case 'cnpg':
       return {
-        // The certificate alone: the secret also holds the key that signs for the servers.
+        // Only the certificate: the secret also holds the key that signs the servers' certificates.
         secret: filesOf(`${names.postgres}-ca`, ['ca.crt']),
         files: databases(() => 'ca.crt'),
       };

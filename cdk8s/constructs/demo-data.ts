@@ -6,8 +6,8 @@ import { databaseSettings } from './migration-job.ts';
 import { roleJob } from './role-job.ts';
 
 /**
- * Fills all databases with made-up sellers. It first brings each to this version itself: the data does not know
- * which pages are deployed, and a page that is not has no migration of its own.
+ * Fills all databases with made-up sellers. It migrates each of them first: it fills the databases of all pages, and a
+ * page that is not deployed has no migration job.
  */
 export function demoData(scope: Construct, platform: Platform): void {
   const { demoData: wanted } = platform.spec;

@@ -4,9 +4,9 @@ import type { Platform } from '../platform.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 
 /**
- * At most one pod of a workload is evicted at a time. Nothing for a workload that never has a second one: it would
- * either say nothing (one may go) or keep a node from ever being drained (none may go).
- * @param replicas how many the workload can have, at most
+ * At most one pod of a workload is evicted at a time. A workload that never has a second pod gets no budget: the budget
+ * would either have no effect (one may be evicted) or keep a node from ever being drained (none may).
+ * @param replicas the most that the workload can have
  */
 export function disruptionBudget(
   scope: Construct,
@@ -27,7 +27,7 @@ export function disruptionBudget(
     spec: {
       maxUnavailable: 1,
       selector: { matchLabels: selectorOf(component, instance) },
-      // A pod that never became ready holds up nobody.
+      // A pod that never became ready must not block a drain.
       unhealthyPodEvictionPolicy: 'AlwaysAllow',
     },
   });

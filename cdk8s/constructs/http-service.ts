@@ -3,10 +3,10 @@ import type { Construct } from 'constructs';
 import { type Platform, PORTS } from '../platform.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 
-/** An address of each family that the cluster has: of IPv4, of IPv6, or one of both. */
+/** An address of each IP family that the cluster has: IPv4, IPv6, or both. */
 export const EVERY_FAMILY = { ipFamilyPolicy: 'PreferDualStack' } as const;
 
-/** The address of a workload that serves users' traffic. */
+/** The Service of a workload that serves users' traffic. */
 export function httpService(
   scope: Construct,
   platform: Platform,

@@ -1,18 +1,18 @@
 import { names, type Platform, PORTS } from '../platform.ts';
 import type { EnvironmentVariable } from './role-pod.ts';
 
-/** The issuer of the demonstration, as it names itself in tokens. */
+/** The `iss` of the demo issuer's tokens. */
 export const DEMO_ISSUER = `http://${names.issuer}`;
 const demoAddress = `http://${names.issuer}:${PORTS.http}`;
-/** Where the demonstration's issuer gives tokens to anybody. */
+/** Where the demo issuer gives tokens to anybody. */
 export const DEMO_TOKEN_URL = `${demoAddress}/token`;
 
-/** Where the keys of the accepted issuer are. */
+/** Where the accepted issuer publishes its keys. */
 export const jwksUrlOf = ({ spec: { auth } }: Platform): string =>
-  // The API server refuses neither.
+  // The API server refuses a spec that has neither.
   auth.demoIssuer ? `${demoAddress}/.well-known/jwks.json` : auth.jwksUrl!;
 
-/** Whose tokens a role accepts: all there is to say of it, so that no two roles are told differently. */
+/** Which tokens a role accepts: one list, so that all roles accept the same. */
 export function identity(platform: Platform): EnvironmentVariable[] {
   const { auth } = platform.spec;
   return [

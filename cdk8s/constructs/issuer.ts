@@ -12,7 +12,7 @@ const component = 'issuer';
 /** Key of the secret that holds the issuer's private key as a JWK; the secret has the issuer's name. */
 export const ISSUER_KEY = 'key.jwk';
 
-/** Signs in anybody as any seller, for demonstrations. One is enough: keys once fetched outlive its absence. */
+/** Signs in anybody as any seller, for demonstrations. One pod is enough: roles keep the keys that they fetched. */
 export function issuer(scope: Construct, platform: Platform): void {
   if (!platform.spec.auth.demoIssuer) return;
   new ApiObject(scope, 'issuer', {
@@ -38,7 +38,7 @@ export function issuer(scope: Construct, platform: Platform): void {
           {
             name: 'key',
             mountPath: '/etc/issuer',
-            // Readable by the role's group (fsGroup) and by nobody else.
+            // Only the role's group (fsGroup) can read it.
             source: { secret: { secretName: names.issuer, defaultMode: 0o440 } },
           },
         ],

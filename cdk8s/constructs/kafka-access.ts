@@ -1,7 +1,7 @@
 import { names, type Platform } from '../platform.ts';
 import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
-/** Who has an account of its own where Kafka knows accounts. */
+/** The roles with an account of their own where Kafka has accounts. */
 export type KafkaUserName =
   | 'outbox-relay'
   | 'projector'
@@ -13,11 +13,11 @@ export type KafkaUserName =
 
 export const kafkaUserOf = (user: KafkaUserName) => `top-clients-${user}`;
 
-/** The secret in which Strimzi keeps the certificate of its authority, as `ca.crt`. */
+/** The secret in which Strimzi keeps its CA certificate, as `ca.crt`. */
 export const STRIMZI_CA = `${names.kafka}-cluster-ca-cert`;
 const CA_FOLDER = '/etc/kafka-ca';
 
-/** Bootstrap addresses, with the namespace: an autoscaler asks from another one. */
+/** Bootstrap addresses with the namespace, because KEDA connects from another one. */
 export function brokersOf({ namespace, spec: { kafka } }: Platform): readonly string[] {
   switch (kafka.mode) {
     case 'embedded':
@@ -29,7 +29,7 @@ export function brokersOf({ namespace, spec: { kafka } }: Platform): readonly st
   }
 }
 
-/** What a role needs to reach Kafka in the mode of the platform: settings, secrets, certificates. */
+/** What a role needs to reach Kafka in the platform's mode: settings, secrets, certificates. */
 export function kafkaAccess(
   platform: Platform,
   user: Exclude<KafkaUserName, 'autoscaler'> | 'migrate',
@@ -52,9 +52,9 @@ export function kafkaAccess(
     case 'embedded':
       return { env: [brokers], volumes: [] };
     case 'strimzi': {
-      // There the topic is an object; no role of ours may create one.
+      // The topic is a `KafkaTopic` there; no role of ours may create it.
       if (user === 'migrate') throw new Error('with kafka.mode strimzi nothing is migrated in Kafka');
-      // Strimzi writes the password of a KafkaUser into a secret of the user's name.
+      // Strimzi writes a KafkaUser's password into a secret of the same name.
       const name = kafkaUserOf(user);
       return {
         env: [

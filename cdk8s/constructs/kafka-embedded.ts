@@ -14,7 +14,7 @@ const USER = 1000;
 const CONFIG_FOLDER = '/etc/top-clients-kafka';
 const DATA_FOLDER = '/var/lib/kafka/data';
 
-/** One broker that is its own controller, on a volume. For development: when it restarts, nobody takes over. */
+/** One broker that is its own controller, on a volume. For development: while it restarts there is no other. */
 export function kafkaEmbedded(scope: Construct, platform: Platform): void {
   const { embedded } = platform.spec.kafka;
   const metadata = metadataOf(platform, names.kafka, component);
@@ -38,7 +38,7 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
     env: [
       { name: 'KAFKA_HEAP_OPTS', value: '-XX:InitialRAMPercentage=25 -XX:MaxRAMPercentage=50' },
       { name: 'KAFKA_LOG4J_OPTS', value: `-Dlog4j2.configurationFile=${CONFIG_FOLDER}/log4j2.yaml` },
-      // The scripts of the public image otherwise write logs of the collector below their own folder.
+      // Otherwise the image's scripts write garbage collection logs below their own folder.
       { name: 'LOG_DIR', value: '/tmp/logs' },
       { name: 'EXTRA_ARGS', value: '-name kafkaServer' },
     ],
@@ -63,13 +63,13 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
       template: {
         metadata: {
           labels: podLabelsOf(component),
-          // The broker reads its settings once.
+          // The broker reads its settings only at its start, so a change must restart it.
           annotations: { 'topclients.dev/configuration': fingerprint(files) },
         },
         spec: {
           ...podGround(platform, component),
           securityContext: restrictedPod(USER),
-          // Killed while it writes, it would check all its segments at the next start.
+          // If it is killed while it writes, it checks all its segments at the next start.
           terminationGracePeriodSeconds: 60,
           initContainers: [
             container('format', [
@@ -114,7 +114,7 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
   });
 }
 
-/** 16 bytes as Kafka writes them; the same at every build, another one in another namespace. */
+/** 16 bytes in Kafka's notation; the same at every build, different for each namespace. */
 const clusterId = (namespace: string) =>
   createHash('sha256').update(`top-clients ${namespace}`).digest().subarray(0, 16).toString('base64url');
 
@@ -124,29 +124,29 @@ const serverProperties = (platform: Platform) =>
     'node.id': '1',
     'controller.quorum.voters': '1@localhost:9094',
     listeners: 'BROKER://:9092,CONTROLLER://localhost:9094',
-    // What clients connect to once they have bootstrapped, also from another namespace.
+    // The address that clients connect to after bootstrapping, also from another namespace.
     'advertised.listeners': `BROKER://${brokersOf(platform)[0]}`,
     'listener.security.protocol.map': 'BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT',
     'inter.broker.listener.name': 'BROKER',
     'controller.listener.names': 'CONTROLLER',
-    // A folder of its own: a new volume may hold a lost+found, which Kafka takes for a broken partition.
+    // A subfolder: a new volume may have a lost+found, which Kafka takes for a broken partition.
     'log.dirs': `${DATA_FOLDER}/log`,
-    // A client that asks before the topic was made must not make it with other settings.
+    // A client that connects before the topic exists must not create it with other settings.
     'auto.create.topics.enable': 'false',
-    // One broker holds one copy of everything.
+    // One broker holds one replica of everything.
     'offsets.topic.replication.factor': '1',
     'transaction.state.log.replication.factor': '1',
     'transaction.state.log.min.isr': '1',
     'share.coordinator.state.topic.replication.factor': '1',
     'share.coordinator.state.topic.min.isr': '1',
-    // Fifty by default, each with files of its own; a handful of groups needs no more.
+    // The default is fifty, each with files of its own; a few groups need only these.
     'offsets.topic.num.partitions': '4',
     'group.initial.rebalance.delay.ms': '0',
   })
     .map(([name, value]) => `${name}=${value}`)
     .join('\n')}\n`;
 
-/** To the console alone: the root file system is read-only, and the kubelet keeps what is written there. */
+/** Only to the console: the root file system is read-only, and the kubelet keeps the container's output. */
 const LOG4J = `Configuration:
   status: warn
   Appenders:

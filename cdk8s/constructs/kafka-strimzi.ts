@@ -10,10 +10,10 @@ import { RESTRICTED_CONTAINER, scheduling } from './role-pod.ts';
 
 const component = 'kafka';
 const apiVersion = 'kafka.strimzi.io/v1';
-/** All that consumer groups of ours are named by; `consumerGroup` builds on it. */
+/** The prefix of all our consumer groups; `consumerGroup` builds on it. */
 const GROUPS = 'top-clients.projector.';
 
-/** A Kafka cluster run by Strimzi: its nodes, the topic, and an account for each role with just what it does. */
+/** A Kafka cluster run by Strimzi: its nodes, the topic, and an account for each role with only the rights it needs. */
 export function kafkaStrimzi(scope: Construct, platform: Platform): void {
   const { partitions, replication, strimzi } = platform.spec.kafka;
   const metadata = metadataOf(platform, names.kafka, component);
@@ -21,7 +21,7 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
     const plain = metadataOf(platform, name, component);
     return { ...plain, labels: { ...plain.labels, 'strimzi.io/cluster': names.kafka } };
   };
-  // Where acknowledged means written, it must be on as many brokers as there may be.
+  // An acknowledged message is on at least this many replicas, and there are never more than `replication`.
   const minInsyncReplicas = Math.min(strimzi.minInsyncReplicas, replication);
   const internalCopies = Math.min(3, strimzi.replicas);
   const { securityContext, ...where } = podTemplate(platform);
@@ -116,9 +116,9 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
 }
 
 /**
- * Strimzi takes back what is set on the topic itself and is not in its KafkaTopic. So an administrator raises
- * `max.message.bytes`, the cure for a seller that is held, here in the resource, and our manager must not own it there;
- * the broker's default is what we would begin with.
+ * Strimzi undoes a setting of the topic that is not in its KafkaTopic. So an administrator raises `max.message.bytes`,
+ * the cure for a held seller, in this resource, and our field manager must not own that field. It starts at the
+ * broker's default, which is the value we want.
  */
 function topicConfig(): Readonly<Record<string, string>> {
   const { 'max.message.bytes': _theirs, ...config } = SELLER_EVENTS.settings;
@@ -130,7 +130,7 @@ function podTemplate(platform: Platform) {
   return {
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
     ...(priorityClassName ? { priorityClassName } : {}),
-    // Strimzi takes no nodeSelector, and says the same by affinity.
+    // Strimzi has no nodeSelector; affinity expresses the same.
     ...(nodeSelector
       ? {
           affinity: {
@@ -163,15 +163,15 @@ const onGroups = (...operations: string[]) => ({
 });
 
 const rightsOf = ({ capabilities }: Platform) => ({
-  // To write is to be an idempotent producer as well, since Kafka 3.
+  // Since Kafka 3 the right to write includes idempotent producing.
   'outbox-relay': [onTopic('Describe', 'Write')],
   projector: [onTopic('Describe', 'Read'), onGroups('Read')],
   'compare-views': [onTopic('Describe')],
-  // What it repairs goes through the source's outbox. It reads whether compaction has removed what was erased.
+  // It reads whether compaction has removed what was erased. Its repairs go through the source's outbox.
   'watch-view': [onTopic('Describe', 'Read')],
-  // The topic is an object here, and Strimzi gives it its partitions.
+  // The topic is a `KafkaTopic`, and Strimzi changes its partitions.
   republish: [onTopic('Describe')],
-  // A dropped view's group goes with it.
+  // The group of a dropped view is deleted with it.
   'drop-view': [onGroups('Describe', 'Delete')],
   ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),
 });

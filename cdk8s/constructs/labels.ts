@@ -1,13 +1,13 @@
 import type { Platform } from '../platform.ts';
 
-/** What selects the pods of one workload; never changes, for selectors cannot. */
+/** Selects the pods of one workload. It must never change, because selectors cannot. */
 export const selectorOf = (component: string, instance: string = component) => ({
   'app.kubernetes.io/name': 'top-clients',
   'app.kubernetes.io/component': component,
   'app.kubernetes.io/instance': instance,
 });
 
-/** On every pod; policies and monitors find ours by it. */
+/** On every pod; policies and monitors select our pods by it. */
 export const PART_OF = { 'app.kubernetes.io/part-of': 'top-clients' } as const;
 
 export const podLabelsOf = (component: string, instance?: string) => ({
@@ -15,13 +15,13 @@ export const podLabelsOf = (component: string, instance?: string) => ({
   ...PART_OF,
 });
 
-/** On every object: `managed-by` is what an operator prunes by. */
+/** On every object; an operator prunes by `managed-by`. */
 const labelsOf = (component: string, instance?: string) => ({
   ...podLabelsOf(component, instance),
   'app.kubernetes.io/managed-by': 'top-clients-operator',
 });
 
-/** The metadata of an object of ours; `instance` tells apart what is there more than once. */
+/** The metadata of an object of ours; `instance` distinguishes objects that exist more than once. */
 export const metadataOf = (
   { namespace }: Pick<Platform, 'namespace'>,
   name: string,
@@ -29,5 +29,5 @@ export const metadataOf = (
   instance?: string,
 ) => ({ name, namespace, labels: labelsOf(component, instance) });
 
-/** One account a component, so that rights could be given to one without the others. */
+/** One account a component, so that rights can be given to a single component. */
 export const accountOf = (component: string) => `top-clients-${component}`;

@@ -9,7 +9,7 @@ import type { EnvironmentVariable } from './role-pod.ts';
 
 const component = 'migrate';
 
-/** Creates the topic, or brings its settings to ours; not where the topic is an object, or somebody else's. */
+/** Creates the topic, or changes its settings to ours. Not used when the topic is a `KafkaTopic` or not ours. */
 export function topicJob(scope: Construct, platform: Platform): void {
   const { kafka } = platform.spec;
   if (kafka.mode === 'strimzi' || (kafka.mode === 'external' && !kafka.external.createTopic)) return;
@@ -22,13 +22,13 @@ export function topicJob(scope: Construct, platform: Platform): void {
   ]);
 }
 
-/** Brings a database without views to this version. */
+/** Migrates a database without views. */
 export function databaseJob(scope: Construct, platform: Platform, target: 'source' | 'self-view'): void {
   const { volumes } = databaseAccess(platform, 'migrate', {});
   job(scope, platform, target, volumes, databaseSettings(platform, target));
 }
 
-/** Brings a page's own tables to this version and, unless null, a view beside them. */
+/** Migrates a page's own tables and, unless null, a view beside them. */
 export function pageJob(scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void {
   const { volumes } = databaseAccess(platform, 'migrate', {});
   job(scope, platform, view ? `${page}-${view.delivery}-v${view.version}` : page, volumes, [
@@ -38,7 +38,7 @@ export function pageJob(scope: Construct, platform: Platform, page: PageName, vi
   ]);
 }
 
-/** The settings of `migrate` for a database, its page's own tables alone. */
+/** The settings of `migrate` for a database; of a page only for its own tables. */
 export function databaseSettings(
   platform: Platform,
   target: 'source' | 'self-view' | PageName,
@@ -67,7 +67,7 @@ function job(
     volumes,
     memory: '192Mi',
     deadlineSeconds: 1_200,
-    // Ten tries are about half an hour of waiting for a store, ended by the deadline above.
+    // Ten tries wait about half an hour for a store; the deadline above ends them.
     retries: 10,
   });
 }

@@ -10,7 +10,7 @@ const apiVersion = 'monitoring.coreos.com/v1';
 const wanted = ({ spec: { monitoring }, capabilities }: Platform): boolean =>
   monitoring.enabled === 'always' || (monitoring.enabled === 'auto' && capabilities.monitoring);
 
-/** What a Prometheus operator scrapes, and the objectives and alerts on it. */
+/** The PodMonitor and the rules (objectives and alerts) for a Prometheus operator. */
 export function monitoring(scope: Construct, platform: Platform): void {
   if (!wanted(platform)) return;
   const { namespace, spec } = platform;
@@ -23,7 +23,7 @@ export function monitoring(scope: Construct, platform: Platform): void {
     spec: {
       selector: {
         matchLabels: PART_OF,
-        // The operator comes with a monitor of its own.
+        // The operator has a monitor of its own.
         matchExpressions: [
           {
             key: 'app.kubernetes.io/component',

@@ -13,7 +13,7 @@ interface Port {
   readonly port: number | string;
 }
 interface Rule {
-  /** Anybody when absent; the field must not be there then, for an empty list means the same. */
+  /** Absent: any peer. The field must then be absent too; an empty list would mean the same. */
   readonly peers?: readonly Peer[];
   readonly ports: readonly Port[];
 }
@@ -32,7 +32,7 @@ const namespaceOf = (name: string) => ({ matchLabels: { 'kubernetes.io/metadata.
 const namespaces = (list: readonly { readonly namespace: string }[]): Peer[] =>
   list.map(({ namespace }) => ({ namespaceSelector: namespaceOf(namespace) }));
 
-/** Who reads and writes databases. */
+/** Components that use databases. */
 const DATABASE_CALLERS = [
   'source',
   'outbox-relay',
@@ -54,13 +54,13 @@ const KAFKA_CALLERS = [
   'republish',
   'migrate',
 ];
-/** Of whom the operator asks what no object tells: lag, and how far sellers are published again. */
+/** Components that the operator queries for what no object shows: lag, and the progress of republishing. */
 const ASKED_BY_OPERATOR = ['projector', 'outbox-relay'];
 const TRACED = ['source', 'outbox-relay', 'projector', 'page-server'];
-/** Who answers users, and may be called from outside. */
+/** Components that answer users, and may be called from outside. */
 const PUBLIC = ['source', 'page-server', 'issuer'];
 
-/** Who may call Kafka, as peers of a policy: the autoscaler asks it for the lag of groups. */
+/** The components that may call Kafka, as peers of a policy; KEDA queries the lag of groups. */
 export function kafkaCallers({ capabilities, spec }: Platform): Peer[] {
   return [
     ...KAFKA_CALLERS.filter((one) => spec.kafka.mode !== 'strimzi' || one !== 'migrate').map((one) =>
@@ -71,8 +71,8 @@ export function kafkaCallers({ capabilities, spec }: Platform): Peer[] {
 }
 
 /**
- * Nobody speaks with anybody, then exactly the arrows of the design. Policies only ever add to each other: what else
- * belongs to us, as the operator, brings along what allows it more.
+ * First denies all traffic, then allows exactly the arrows of the design. Policies only add to each other: other parts
+ * of ours, such as the operator, bring policies that allow them more.
  */
 export function networkPolicies(scope: Construct, platform: Platform): void {
   if (!platform.spec.networkPolicies.enabled) return;
@@ -97,7 +97,7 @@ export function networkPolicies(scope: Construct, platform: Platform): void {
       {
         to: [
           { namespaceSelector: namespaceOf('kube-system') },
-          // A cache on each node listens on an address of these ranges, as Kubernetes recommends them for it.
+          // A DNS cache on each node listens on an address of these ranges, as Kubernetes recommends.
           { ipBlock: { cidr: '169.254.0.0/16' } },
           { ipBlock: { cidr: 'fd00::/8' } },
         ],
@@ -132,7 +132,7 @@ function ingressOf(platform: Platform, component: string): Rule[] {
   }
   const scrapers = [
     ...namespaces(scrapersFrom),
-    // Wherever it runs.
+    // The operator, in whatever namespace it runs.
     ...(ASKED_BY_OPERATOR.includes(component) ? [{ namespaceSelector: {}, ...ours('operator') }] : []),
   ];
   return [
@@ -141,7 +141,7 @@ function ingressOf(platform: Platform, component: string): Rule[] {
   ];
 }
 
-/** Who may call what users may call. */
+/** The peers that may call components which also serve users. */
 function callersOf(component: string, from: readonly { readonly namespace: string }[]): { peers?: Peer[] } {
   if (from.length === 0) return {};
   const own: Readonly<Record<string, readonly Peer[]>> = {
@@ -157,7 +157,7 @@ function egressOf(platform: Platform, component: string): Rule[] {
   if (DATABASE_CALLERS.includes(component)) {
     rules.push(
       postgres.mode === 'external'
-        ? // Its host stands in a secret.
+        ? // Its host is in a secret.
           { ports: [tcp(postgres.external.port)] }
         : {
             peers: [
@@ -173,7 +173,7 @@ function egressOf(platform: Platform, component: string): Rule[] {
     const ports = [...new Set(brokersOf(platform).map(portOf))].map(tcp);
     rules.push(
       kafka.mode === 'external'
-        ? // Its brokers may be anywhere, and name further ones.
+        ? // Its brokers may be anywhere, and lead to further ones.
           { ports }
         : {
             peers: [
@@ -193,7 +193,7 @@ function egressOf(platform: Platform, component: string): Rule[] {
         : { ports: [tcp(portOfUrl(auth.jwksUrl!))] },
     );
   }
-  // The collector may be anywhere.
+  // The collector may have any address.
   if (tracing.endpoint !== undefined && TRACED.includes(component)) {
     rules.push({ ports: [tcp(portOfUrl(tracing.endpoint))] });
   }

@@ -10,7 +10,7 @@ import { tracing } from './tracing.ts';
 
 const component = 'outbox-relay';
 
-/** Outbox → Kafka. Any number may run: one leads a shard, the others stand by to take it over. */
+/** Outbox → Kafka. Any number of pods may run: one leads a shard, the others stand by. */
 export function outboxRelay(scope: Construct, platform: Platform): void {
   const { relay } = platform.spec;
   const database = databaseAccess(platform, 'outbox-relay', { TC_DATABASE_URL: 'source' });
@@ -22,7 +22,7 @@ export function outboxRelay(scope: Construct, platform: Platform): void {
     spec: {
       replicas: relay.replicas,
       selector: { matchLabels: selectorOf(component) },
-      // A new one stands by before an old one goes: the outbox is without a leader only for the handover.
+      // A new pod stands by before an old one stops: the outbox has no leader only during the handover.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: rolePod(platform, {
         role: 'outbox-relay',

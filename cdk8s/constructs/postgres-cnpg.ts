@@ -7,7 +7,7 @@ import { scheduling } from './role-pod.ts';
 
 const component = 'postgres';
 const apiVersion = 'postgresql.cnpg.io/v1';
-/** Owns all databases, and migrates them; CloudNativePG keeps its password in the secret `<cluster>-app`. */
+/** The owner of all databases, which migrates them. CloudNativePG keeps its password in the secret `<cluster>-app`. */
 const OWNER = 'topclients';
 
 /** A PostgreSQL cluster run by CloudNativePG, and the databases in it. */
@@ -27,7 +27,7 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
       },
       resources: cnpg.resources,
       postgresql: { parameters: { max_connections: String(cnpg.maxConnections) } },
-      // One a purpose; what each may do, migrate grants.
+      // One user for each purpose; `migrate` grants their rights.
       managed: {
         roles: accounts().map(({ name, secret }) => ({
           name,
@@ -46,7 +46,7 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
       ...(priorityClassName ? { priorityClassName } : {}),
     },
   });
-  // The source's was made with the cluster.
+  // The source's database was created with the cluster.
   for (const database of DATABASES.filter((one) => one !== 'source')) {
     const name = databaseOn[database];
     new ApiObject(scope, `database-${name}`, {
@@ -57,7 +57,7 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
         name,
         owner: OWNER,
         cluster: { name: names.postgres },
-        // Whoever deletes the object keeps the data.
+        // Deleting the object keeps the data.
         databaseReclaimPolicy: 'retain',
       },
     });

@@ -11,10 +11,10 @@ const component = 'postgres';
 /** The user of the public image. */
 const USER = 999;
 const SCRIPTS_FOLDER = '/etc/top-clients-postgres';
-/** The volume itself may hold a lost+found, and the image's own place changes with the major version. */
+/** A subfolder: the volume itself may hold a lost+found, and the image's default changes with the major version. */
 const DATA_FOLDER = '/var/lib/postgresql';
 
-/** One server with all databases, on a volume. For development: when it restarts, nobody takes over. */
+/** One server with all databases, on a volume. For development: while it restarts there is no other. */
 export function postgresEmbedded(scope: Construct, platform: Platform): void {
   const { embedded } = platform.spec.postgres;
   const metadata = metadataOf(platform, names.postgres, component);
@@ -35,7 +35,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
     valueFrom: { secretKeyRef: { name: from, key } },
   });
   const accepts = {
-    // By TCP: the server that the image starts for itself, to initialise, listens on a socket alone.
+    // Over TCP: the temporary server that the image starts to initialise listens only on a socket.
     exec: { command: ['pg_isready', '--quiet', '--host=localhost', '--port=5432'] },
     timeoutSeconds: 5,
   };
@@ -50,7 +50,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
       template: {
         metadata: {
           labels: podLabelsOf(component),
-          // The databases are looked after when the server starts.
+          // Databases and users are created when the server starts, so a change must restart it.
           annotations: { 'topclients.dev/configuration': fingerprint(scripts) },
         },
         spec: {
@@ -68,7 +68,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
                 secret('POSTGRES_PASSWORD', 'password'),
                 ...accounts().map((one) => secret(passwordOf(one.name), 'password', one.secret)),
                 { name: 'POSTGRES_DB', value: databaseOn.source },
-                // The encoding of its databases, whatever the image says: names are UTF-8.
+                // The encoding of its databases, whatever the image's default: names are UTF-8.
                 { name: 'LANG', value: 'C.UTF-8' },
                 { name: 'PGDATA', value: `${DATA_FOLDER}/pgdata` },
               ],
@@ -78,7 +78,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
               terminationMessagePolicy: 'FallbackToLogsOnError',
               lifecycle: {
                 postStart: { exec: { command: ['bash', `${SCRIPTS_FOLDER}/create-databases.sh`] } },
-                // The kubelet's SIGTERM alone would wait until the last client has gone.
+                // After the kubelet's SIGTERM alone the server would wait until the last client has disconnected.
                 preStop: { exec: { command: ['pg_ctl', 'stop', '--mode=fast', '--timeout=45'] } },
               },
               startupProbe: { ...accepts, periodSeconds: 2, failureThreshold: 150 },
@@ -97,7 +97,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
             { name: 'scripts', configMap: { name: names.postgres } },
             { name: 'socket', emptyDir: { sizeLimit: '1Mi' } },
             { name: 'tmp', emptyDir: { sizeLimit: '256Mi' } },
-            // Parallel queries share memory; a container gets 64 MiB unless told otherwise.
+            // Parallel queries need shared memory; a container gets only 64 MiB by default.
             { name: 'shared-memory', emptyDir: { medium: 'Memory', sizeLimit: '128Mi' } },
           ],
         },
@@ -120,7 +120,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
 
 const passwordOf = (user: string) => `PASSWORD_OF_${user.toUpperCase()}`;
 
-/** Databases, and who may sign in to them: nobody but those to whom `migrate` grants something. */
+/** Databases, and who may sign in to them: only users to whom `migrate` grants something. */
 const DATABASES_SQL = `select format('create database %I', wanted.name)
 from unnest(array[${Object.values(databaseOn)
   .map((name) => `'${name}'`)
@@ -138,8 +138,8 @@ alter role ${name} with login nosuperuser password :'password';
   .join('')}`;
 
 /**
- * At every start of the server rather than at its first, as the image would by itself: an initialisation that was
- * cut short, or a version with one page more, then gets its databases as well. A failure restarts the container.
+ * Runs at every start of the server; the image's own scripts run only at the first. So databases that are missing,
+ * after an interrupted start or in a version with one more page, are created too. A failure restarts the container.
  */
 const CREATE_DATABASES = `set -eu
 export PGHOST=localhost PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5

@@ -12,7 +12,7 @@ import { tracing } from './tracing.ts';
 
 const component = 'projector';
 
-/** What tells the projectors of one view from those of others. */
+/** Distinguishes the projectors of one view from those of others. */
 export const projectorInstance = (page: string, { delivery, version }: ViewId) =>
   `${page}-${delivery}-v${version}`;
 
@@ -30,11 +30,11 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
     kind: 'Deployment',
     metadata: metadataOf(platform, name, component, instance),
     spec: {
-      // What an autoscaler writes we leave alone. A projector beyond the partitions would idle.
+      // The autoscaler's value must not be overwritten. A projector beyond the number of partitions would be idle.
       ...(scaled ? {} : { replicas }),
       selector: { matchLabels: selectorOf(component, instance) },
-      // The group goes on while a new member joins, and an image that cannot join replaces nobody. For that moment
-      // the page's database has one projector's connections more.
+      // The other projectors continue while a new one joins, and an image that cannot start replaces no pod. Meanwhile
+      // the page's database has the connections of one more projector.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: rolePod(platform, {
         role: 'projector',

@@ -7,7 +7,7 @@ import type { EnvironmentVariable } from './role-pod.ts';
 
 const component = 'republish';
 
-/** Has messages divided among so many partitions, and those sellers published again who move. */
+/** Grows the layout to this many partitions, and publishes the sellers who move again. */
 export function growthJobOf(scope: Construct, platform: Platform, partitions: number): void {
   const { kafka } = platform.spec;
   const access = kafkaAccess(platform, 'republish');
@@ -15,7 +15,7 @@ export function growthJobOf(scope: Construct, platform: Platform, partitions: nu
   job(scope, platform, 'growth', access.volumes, [
     { name: 'TC_REASON', value: 'growth' },
     { name: 'TC_PARTITIONS', value: String(partitions) },
-    // Else the topic is an object, or somebody else's.
+    // Otherwise the topic is a `KafkaTopic`, or not ours.
     { name: 'TC_GROW_TOPIC', value: String(isOurs) },
     ...access.env,
   ]);
@@ -42,7 +42,7 @@ function job(
     env: [...database.env, ...env],
     volumes: [...database.volumes, ...volumes],
     memory: '192Mi',
-    // Ten million sellers take an hour and a half; whoever is ended goes on where it was.
+    // Ten million sellers take an hour and a half; a run that is stopped resumes where it was.
     deadlineSeconds: 86_400,
     retries: 20,
   });

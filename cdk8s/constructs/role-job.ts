@@ -5,11 +5,11 @@ import { fingerprint } from './fingerprint.ts';
 import { metadataOf } from './labels.ts';
 import { type RolePod, rolePod } from './role-pod.ts';
 
-/** What a role that ends says when its configuration is wrong; trying again would not help. */
+/** The exit code of a role with a wrong configuration; a retry would not help. */
 const WRONG_CONFIGURATION = 2;
 
 export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources'> {
-  /** What the object's name begins with; a fingerprint of its content follows. */
+  /** The prefix of the object's name; a fingerprint of its content follows. */
   readonly name: string;
   readonly deadlineSeconds: number;
   readonly retries: number;
@@ -17,9 +17,9 @@ export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources'> 
 }
 
 /**
- * Runs a role that ends. A Job's pods cannot be changed, so its name carries a fingerprint of them: another image or
- * setting is another Job, and the same one again is no change. It stays when it is done, for that is how one sees
- * that it was; whoever applies the next one removes it.
+ * Runs a role that ends by itself. A Job's pods cannot be changed, so its name has a fingerprint of them: another image
+ * or setting is another Job, and the same content is no change. A complete Job stays as the sign that it is done;
+ * whoever applies the next one removes it.
  */
 export function roleJob(scope: Construct, platform: Platform, job: RoleJob): void {
   const { name, component, instance = component, deadlineSeconds, retries, memory } = job;
@@ -29,7 +29,7 @@ export function roleJob(scope: Construct, platform: Platform, job: RoleJob): voi
     podFailurePolicy: {
       rules: [
         { action: 'FailJob', onExitCodes: { operator: 'In', values: [WRONG_CONFIGURATION] } },
-        // An evicted pod has not failed.
+        // An eviction is no failure.
         { action: 'Ignore', onPodConditions: [{ type: 'DisruptionTarget', status: 'True' }] },
       ],
     },

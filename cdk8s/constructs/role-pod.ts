@@ -30,29 +30,32 @@ export interface RolePod {
   /** Serves users' traffic on PORTS.http, until nobody sends any more. */
   readonly serves?: boolean;
   /**
-   * V8's young generation, per semi-space in MiB; for roles under load. They also get one thread to help V8 instead of
-   * four: on two cores that the database and Kafka need, four make the others wait.
+   * V8's young generation, per semi-space in MiB, for roles under load. They also get one V8 helper thread instead of
+   * four: on two cores that the database and Kafka need, four would make the others wait.
    */
   readonly semiSpaceMiB?: number;
-  /** A program that ends, for a Job: no probes, no ports. */
+  /** A program that ends by itself, for a Job: no probes, no ports. */
   readonly ends?: boolean;
-  /** Runs of roles that end, one after the other before this one starts. */
+  /** Roles that end by themselves; they run one after the other before this one starts. */
   readonly after?: readonly Pick<RolePod, 'role' | 'env'>[];
 }
 
-/** How long a role may take to stop, in s: it gives itself 25 s (`runRole`), and the kubelet some more. */
+/** How long a role may take to stop, in s: it allows itself 25 s (`runRole`), and the kubelet waits a little longer. */
 const GRACE_SECONDS = 30;
 
 /**
- * Proxies go on sending to a pod until they have heard that it stops, which takes seconds in a large cluster; until
- * then it serves as before.
+ * Proxies keep sending requests to a stopping pod until they have heard of it, which takes seconds in a large cluster.
+ * Until then the pod serves as before.
  */
 const PRE_STOP_SECONDS = 5;
 
-/** After that it ends each connection with its next answer: closing at once would meet a request that is on its way. */
+/**
+ * After that, the pod ends each kept connection with its next answer. To close a connection at once would hit requests
+ * that are in flight.
+ */
 const SHUTDOWN_DELAY_MS = 2_000;
 
-/** The security a container of ours has: the `restricted` profile, and a root file system nobody writes to. */
+/** The security context of our containers: the `restricted` profile, and a read-only root file system. */
 export const RESTRICTED_CONTAINER = {
   allowPrivilegeEscalation: false,
   readOnlyRootFilesystem: true,
@@ -61,24 +64,24 @@ export const RESTRICTED_CONTAINER = {
   seccompProfile: { type: 'RuntimeDefault' },
 } as const;
 
-/** The security of a pod, as the user its image is made for. */
+/** The security context of a pod, for the user that its image expects. */
 export const restrictedPod = (user: number) => ({
   runAsNonRoot: true,
   runAsUser: user,
   runAsGroup: user,
   fsGroup: user,
-  // Walking through all files of a large volume at every start takes minutes.
+  // On a large volume, changing the owner of all files at every start takes minutes.
   fsGroupChangePolicy: 'OnRootMismatch',
   seccompProfile: { type: 'RuntimeDefault' },
 });
 
-/** Where pods run, as the platform wishes. */
+/** Where pods run, by the platform's spec. */
 export const scheduling = ({ spec: { scheduling: wanted } }: Platform) => ({
   ...(Object.keys(wanted.nodeSelector).length > 0 ? { nodeSelector: wanted.nodeSelector } : {}),
   ...(wanted.priorityClassName ? { priorityClassName: wanted.priorityClassName } : {}),
 });
 
-/** What every pod of ours has, whatever runs in it; nothing here speaks to the API server. */
+/** Common to every pod of ours; none of them uses the API server. */
 export const podGround = (platform: Platform, component: string) => ({
   serviceAccountName: accountOf(component),
   automountServiceAccountToken: false,
@@ -90,11 +93,11 @@ export const podGround = (platform: Platform, component: string) => ({
 export function rolePod(platform: Platform, pod: RolePod): Record<string, unknown> {
   const { spec, image } = platform;
   const volumes = [
-    // The root file system is read-only; this is for what a library may want to write.
+    // The root file system is read-only; a library may need to write here.
     { name: 'tmp', mountPath: '/tmp', source: { emptyDir: { sizeLimit: '64Mi' } } },
     ...(pod.volumes ?? []),
   ];
-  // V8's other flags are in the image's entry point, the same for all: NODE_OPTIONS does not take them.
+  // V8's other flags are in the image's entry point, the same for all roles: NODE_OPTIONS does not accept them.
   const nodeOptions = heapFlags({
     oldSpaceMiB: oldSpaceMiB(pod.resources),
     semiSpaceMiB: pod.semiSpaceMiB,
@@ -111,7 +114,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     imagePullPolicy: spec.image?.pullPolicy ?? 'IfNotPresent',
     args: [role],
     env: [
-      // What ends is named by its content, and would run again for the sake of another log level.
+      // A Job is named by its content: with a log level in it, another level would run it again.
       ...(pod.ends ? [] : [{ name: 'TC_LOG_LEVEL', value: spec.logLevel }]),
       { name: 'NODE_OPTIONS', value: nodeOptions },
       ...(pod.serves ? [{ name: 'TC_SHUTDOWN_DELAY_MS', value: String(SHUTDOWN_DELAY_MS) }] : []),
@@ -119,7 +122,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     ],
     resources: pod.resources,
     securityContext: RESTRICTED_CONTAINER,
-    // What a role complained about when it ended is then in the status of its pod.
+    // The status of a pod then shows a failed role's last output.
     terminationMessagePolicy: 'FallbackToLogsOnError',
     volumeMounts: volumes.map(({ name, mountPath }) => ({
       name,
@@ -168,7 +171,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
                 livenessProbe: probe('/livez', 10, 3),
                 readinessProbe: probe('/readyz', 2, 2),
               }),
-          // Native: the image has no shell to sleep with.
+          // Native: the image has no shell for a `sleep`.
           ...(pod.serves ? { lifecycle: { preStop: { sleep: { seconds: PRE_STOP_SECONDS } } } } : {}),
         },
       ],

@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import type { Platform } from '../platform.ts';
 import { accountOf, metadataOf } from './labels.ts';
 
-/** The components a platform and its pages have. */
+/** The components of a platform and its pages. */
 export const componentsOf = ({ spec }: Platform): readonly string[] => [
   'source',
   'outbox-relay',
@@ -20,7 +20,7 @@ export const componentsOf = ({ spec }: Platform): readonly string[] => [
   ...(spec.postgres.mode === 'embedded' ? ['postgres'] : []),
 ];
 
-/** An account for each component. None has rights, and no pod gets its token. */
+/** An account for each component. None has rights, and no pod gets a token. */
 export function serviceAccounts(scope: Construct, platform: Platform): void {
   for (const component of componentsOf(platform)) {
     new ApiObject(scope, `account-${component}`, {

@@ -1,4 +1,4 @@
-/** An old pod goes only after a new one is ready, so that a version that cannot serve replaces nobody. */
+/** An old pod stops only after a new one is ready, so that a version that cannot serve replaces no pod. */
 export const WITHOUT_A_GAP = {
   type: 'RollingUpdate',
   rollingUpdate: { maxUnavailable: 0, maxSurge: 1 },

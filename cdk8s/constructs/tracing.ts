@@ -1,6 +1,6 @@
 import type { Platform } from '../platform.ts';
 
-/** The environment of a role that makes traces; empty while nobody collects them. */
+/** The environment of a role that creates traces; empty without a collector. */
 export function tracing({ spec: { tracing: wanted } }: Platform): { name: string; value: string }[] {
   if (wanted.endpoint === undefined) return [];
   return [

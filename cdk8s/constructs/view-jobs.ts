@@ -10,7 +10,7 @@ import { viewSettings } from './view-settings.ts';
 
 /**
  * Compares a view with the source over all sellers; the verdict is the termination message of its pod, as JSON.
- * @param attempt told in the name: a comparison that found a difference is made again
+ * @param attempt part of the name: after a difference the comparison is repeated under another one
  */
 export function compareViewJob(
   scope: Construct,
@@ -31,14 +31,14 @@ export function compareViewJob(
     instance: projectorInstance(page, view),
     env: [...viewSettings(page, view), ...database.env, ...kafka.env],
     volumes: [...database.volumes, ...kafka.volumes],
-    // 200,000 sellers took up to 300 MB.
+    // A comparison of 200,000 sellers took up to 300 MB.
     memory: '512Mi',
     deadlineSeconds: 900,
     retries: 3,
   });
 }
 
-/** Removes a view that nobody reads any more from its page's database, and has receipts of erasures not wait for it. */
+/** Removes an unused view from its page's database, and confirms it to the receipts of erasures. */
 export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
   const database = databaseAccess(platform, 'drop-view', {
     TC_DATABASE_URL: page,

@@ -10,9 +10,9 @@ import { viewSettings } from './view-settings.ts';
 const component = 'watch-view';
 
 /**
- * Compares the view that a page shows with the source all the time, and has repaired what differs; and so those that are
- * kept up for a rollback, or they would be found wrong when they are needed. One pod, for two would send every repair
- * twice; while it is away nothing is worse than before. A view that is being built is compared before it is shown.
+ * Compares the shown view with the source all the time, and has differing rows repaired. It does the same for views
+ * kept for a rollback, so that they are right when needed. One pod, because two would send every repair twice; while it
+ * is down nothing gets worse. A view that is being built is compared before it is shown.
  */
 export function viewWatcher(
   scope: Construct,
@@ -20,7 +20,7 @@ export function viewWatcher(
   { name, spec, shown, keptUp = [] }: PagePlan,
 ): void {
   const { watch } = spec;
-  // A page that shows no view any more may have some that are kept up, and what is erased is to leave these, too.
+  // A page that shows no view may have kept views, and erasures must be confirmed in these too.
   const [first, ...others] = [...('version' in shown ? [shown] : []), ...keptUp];
   if (!watch.enabled || first === undefined) return;
   const database = databaseAccess(platform, 'watch-view', {

@@ -14,8 +14,8 @@ const KINDS = [
 ] as const;
 
 /**
- * Stand-ins for the definitions of other operators, so that an API server takes objects of their kinds. They say that
- * there is a spec, and nothing about what is in it.
+ * Stand-ins for other operators' CRDs, so that an API server accepts objects of their kinds. They require a spec, but
+ * nothing of its content.
  */
 export const FOREIGN_KINDS: readonly KubeObject[] = KINDS.map(([group, version, kind, plural]) => ({
   apiVersion: 'apiextensions.k8s.io/v1',

@@ -11,7 +11,7 @@ const CHART = new URL('../../charts/top-clients/', import.meta.url);
 const read = (file: string) => ({ file, text: readFileSync(new URL(file, CHART), 'utf8') });
 const IMAGE = 'registry.example.com/top-clients:1.2.3';
 
-/** What the given values ask for, on a cluster with the given foreign APIs. */
+/** What the given values ask for, on a cluster with the given capabilities. */
 export const wanted = (
   values: unknown = {},
   { keda = false, monitoring = false, namespace = 'shop' } = {},
@@ -26,7 +26,7 @@ export const platformOf = (topClients: unknown = {}, cluster?: Parameters<typeof
 export const pageOf = (name: PageName, spec: unknown = {}): PagePlan =>
   wanted({ pages: { [name]: spec } }).pages[0] ?? settledPage(name, spec as never);
 
-/** Sellers come with tokens of an identity provider of one's own. */
+/** Sellers' tokens come from an identity provider of the user's own. */
 export const OWN_ISSUER = {
   auth: { demoIssuer: false, issuer: 'https://a.example.com', jwksUrl: 'https://a.example.com/keys' },
   publicUrls: { selfView: 'https://my.example.com' },
@@ -41,7 +41,7 @@ const fromChart =
       capabilities: { keda: cluster.keda ?? false, monitoring: cluster.monitoring ?? false },
     });
 
-/** The chart's values and examples, and what else makes other objects; each for a namespace. */
+/** The chart's values and examples, and further values that lead to other objects; each for a namespace. */
 export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> = {
   'the defaults': fromChart([]),
   'the defaults with KEDA': fromChart([], { keda: true }),
@@ -83,7 +83,7 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
   },
 };
 
-/** All that is ever made of these: a platform, its pages, and the jobs of a change of views. */
+/** Every object ever built from these: a platform, its pages, and the jobs of a view switch. */
 export function objectsOf({ platform, pages }: Wanted): KubeObject[] {
   const view = { delivery: 'asynchronous', version: 1 } as const;
   return [
@@ -93,7 +93,7 @@ export function objectsOf({ platform, pages }: Wanted): KubeObject[] {
   ];
 }
 
-/** What a construct makes, as one would read it. */
+/** The objects of a construct, as readable text. */
 export const built = (construct: Parameters<typeof build>[0]): string =>
   build(construct)
     .map((object) => stringify(object, { version: '1.1', lineWidth: 0, aliasDuplicateObjects: false }))

@@ -1,7 +1,7 @@
 /**
- * How a dashboard of ours looks: what it asks is written down as data, in the order in which it is read, and built here
- * into Grafana's model. The reader is on call, at night, on a laptop: few panels, each with a sentence that says what it
- * means and a way to its cause.
+ * The look of our dashboards: each dashboard is data, in reading order, and is built here into Grafana's model. The
+ * reader is on call, at night, on a laptop: few panels, each with a sentence that says what it means and a way to its
+ * cause.
  */
 import * as bargauge from '@grafana/grafana-foundation-sdk/bargauge';
 import type { Builder } from '@grafana/grafana-foundation-sdk/cog';
@@ -23,11 +23,11 @@ export const series = within({ namespace: '$namespace', page: { re: '$page' } })
 
 export interface Query {
   readonly expr: Vector<string>;
-  /** With `{{label}}` for what tells the series apart. */
+  /** `{{label}}` stands for the label that distinguishes the series. */
   readonly legend: string;
-  /** Only the newest value is of interest. */
+  /** Only the newest value is queried. */
   readonly instant?: boolean;
-  /** On an axis of its own, at the right, in this unit. */
+  /** The unit of an axis of its own, at the right. */
   readonly rightAxis?: string;
 }
 
@@ -39,18 +39,18 @@ export interface PanelSpec {
   readonly queries: readonly Query[];
   /** Of 24 columns; an even share when absent. */
   readonly span?: number;
-  /** `good` stands below the first limit, or above it where `higherIsBetter`. */
+  /** Values are good below the first limit, or above it with `higherIsBetter`. */
   readonly limits?: { readonly warn?: number; readonly bad: number; readonly higherIsBetter?: boolean };
   readonly stacked?: boolean;
   readonly decimals?: number;
   readonly min?: number;
   readonly max?: number;
-  /** Colours of series by their legend, where the words have a colour everywhere. */
+  /** Colours of series by their legend, for words that have the same colour everywhere. */
   readonly colours?: Readonly<Record<string, string>>;
   /** What the values 0 and 1 of states mean. */
   readonly words?: { readonly 0: string; readonly 1: string; readonly good: 0 | 1 };
   readonly linksTo?: BoardName;
-  /** Why there may be nothing to show although all is well. */
+  /** Why there may be nothing to show although there is no problem. */
   readonly emptyWhen?: string;
 }
 export interface SectionSpec {
@@ -90,7 +90,7 @@ export const unitOf = (name: MetricName): string => {
   const { unit } = METRICS[name];
   return UNITS[unit] ?? 'short';
 };
-/** The unit of its rate. */
+/** The unit of the metric's rate. */
 export const rateUnitOf = (name: MetricName): string => PER_SECOND[METRICS[name].unit] ?? 'cps';
 
 const SOURCE = { type: 'prometheus', uid: `\${datasource}` };
@@ -129,7 +129,7 @@ export function build(spec: BoardSpec): dashboard.Dashboard {
   return builder.build();
 }
 
-/** The series that the choices are taken from; `label_values` is Grafana's and asks for their labels alone. */
+/** The series whose labels the choices list; Grafana's `label_values` queries only their labels. */
 export const CHOICES = {
   namespace: { of: within({})('topclients_build_info'), label: 'namespace' },
   page: {
@@ -147,7 +147,7 @@ function variables(): Builder<dashboard.VariableModel>[] {
       .sort(dashboard.VariableSort.AlphabeticalAsc);
   return [
     new dashboard.DatasourceVariableBuilder('datasource').label('Prometheus').type('prometheus'),
-    // Empty where series carry no namespace, which then matches them.
+    // Empty when series have no namespace, which then matches them.
     choice('namespace').label('Namespace'),
     choice('page').label('Page').multi(true).includeAll(true).allValue('.+').current({
       selected: true,
@@ -162,7 +162,7 @@ export interface AnnotationSpec {
   readonly colour: string;
   readonly expr: Vector<string>;
   readonly title: string;
-  /** The value is the moment, in ms. */
+  /** The value is an instant, in ms. */
   readonly valueIsTime: boolean;
 }
 const starts = calcOn(
@@ -320,7 +320,7 @@ function looks(spec: PanelSpec) {
   }
 }
 
-/** A share of nothing is no number: nobody asked for the page, nothing was written. */
+/** A share of nothing is not a number: the page had no requests, or there were no writes. */
 const NOTHING_HAPPENED: dashboard.ValueMapping[] = [
   {
     type: dashboard.MappingType.SpecialValue,

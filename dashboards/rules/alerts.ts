@@ -81,13 +81,13 @@ const OF_OBJECTIVE = {
   },
 } as const satisfies Record<ObjectiveName, { alert: AlertName; summary: string; bad: string }>;
 
-/** How long both windows have to agree. The slow one is in no hurry. */
+/** How long both windows must agree. The slow burn is not urgent. */
 const STEADY: Record<Burn['severity'], string> = { critical: '2m', warning: '1h' };
 
 /**
- * @param series narrowed to the installation that is watched
+ * @param series narrowed to the watched installation
  * @param runbooks address or path of the folder of runbooks, without a slash at its end
- * @param jobs regular expression of the names that the jobs scraping us have
+ * @param jobs regular expression of the names of the jobs that scrape us
  */
 export function alertRules(
   series: Series,
@@ -128,7 +128,7 @@ export function alertRules(
 
   const newest = max(series('topclients_canary_seen_timestamp_seconds'), 'namespace', 'page');
   const compared = max(series('topclients_consistency_compared_timestamp_seconds'), 'namespace', 'page');
-  /** Pages whose servers show a view, and of which the day knew a reading that is not there now; 0 each. */
+  /** Pages whose servers show a view, and whose reading existed within the last day but is missing now; 0 each. */
   const lost = (reading: Vector<'namespace' | 'page'>, day: Vector<'namespace' | 'page'>) =>
     calc(combine(combine(pagesWithView(series), 'and', day), 'unless', reading), '*', 0);
   const late = (reading: Vector<'namespace' | 'page'>, day: Vector<'namespace' | 'page'>, limit: number) =>
@@ -136,7 +136,7 @@ export function alertRules(
       combine(
         combine(calc(since(calc(reading, '>', 0)), '>', limit), 'or', calc(reading, '==', 0)),
         'unless',
-        // Views that are kept up there are watched as well, and nobody sees them.
+        // There only kept views are watched, and nobody sees them.
         pagesWithoutView(series),
       ),
       'or',
@@ -274,7 +274,7 @@ export function alertRules(
           combine(
             calc(series('topclients_projector_lag_records'), '>', 0),
             'and',
-            // Of each process for itself: a view that is being built stands elsewhere.
+            // Per process, because a view that is being built has another position.
             calc(
               calc(
                 maxOverTime(series('topclients_projector_position'), '3m'),
@@ -347,7 +347,7 @@ export function alertRules(
     alert(
       'TopClientsViewDiverges',
       'warning',
-      // What a comparison found and the next one finds healed is nobody's trouble.
+      // A difference that the next comparison finds healed alerts nobody.
       combine(
         combine(
           calc(max(series('topclients_consistency_unhealed_sellers'), 'namespace', 'page'), '>', 0),
@@ -359,7 +359,7 @@ export function alertRules(
           ),
         ),
         'or',
-        // A rollback to it is refused, so somebody must know before it is needed.
+        // A rollback to that view would be refused, so somebody must know before it is needed.
         calc(
           max(
             minOverTime(series('topclients_consistency_kept_divergent_sellers'), '1h'),

@@ -1,6 +1,6 @@
 /**
- * The series that recording rules make, with their labels. `objective` is a key of OBJECTIVES; `delivery` is absent
- * where the objective is one of the page's data and not of its renders (freshness).
+ * The series that recording rules make, with their labels. `objective` is a key of OBJECTIVES; `delivery` is absent for
+ * an objective about the page's data instead of its renders (freshness).
  */
 const OF_AN_OBJECTIVE = ['objective', 'namespace', 'page', 'delivery'] as const;
 
@@ -12,11 +12,11 @@ const ratios = Object.fromEntries(
 ) as Record<`topclients:objective_bad:ratio_${RuleWindow}`, typeof OF_AN_OBJECTIVE>;
 
 export const RECORDED = {
-  /** Events an objective counts, a second. */
+  /** Events that an objective counts, a second. */
   'topclients:objective_all:rate5m': OF_AN_OBJECTIVE,
-  /** Those of them that are not as the objective wants them, a second. */
+  /** The bad ones among them, a second. */
   'topclients:objective_bad:rate5m': OF_AN_OBJECTIVE,
-  /** Share of bad ones in a window, each event weighing the same; NaN where nothing happened. */
+  /** Share of bad events in a window, each event with the same weight; NaN without events. */
   ...ratios,
 } as const;
 

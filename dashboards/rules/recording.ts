@@ -20,19 +20,19 @@ export interface RecordingRule {
   readonly labels?: { readonly objective: ObjectiveName };
 }
 
-/** The version of the view that each page's servers show; 0 for none. A page of which no server answers is not among them. */
+/** The view version that each page's servers show; 0 for none. A page is missing when no server of it answers. */
 const viewVersions = (series: Series) => max(series('topclients_page_view_version'), 'namespace', 'page');
 
-/** Pages whose servers show a view now; 1 each. Asked of the servers, which a dead pipeline does not take along. */
+/** Pages whose servers show a view now; 1 each. The servers report it, so that it survives a dead pipeline. */
 export const pagesWithView = (series: Series) => calc(viewVersions(series), '>', 0);
 
-/** Pages whose servers say that they show no view. */
+/** Pages whose servers report that they show no view. */
 export const pagesWithoutView = (series: Series) => calc(viewVersions(series), '==', 0);
 
 /**
- * Good and bad events of each objective as rates over 5 minutes, in the order in which they build on each other. Sums
- * of these rates over a window weigh every event alike, for they are taken at equal distances; so the long windows
- * read a few recorded series in place of every pod's.
+ * Good and bad events of each objective as rates over 5 minutes, each rule after those it uses. The rates are taken at
+ * equal distances, so sums of them over a window weigh every event alike. So the long windows read a few recorded
+ * series instead of every pod's.
  */
 export function recordingRules(series: Series): readonly RecordingRule[] {
   const ofObjective = (
@@ -61,23 +61,23 @@ export function recordingRules(series: Series): readonly RecordingRule[] {
       rate(series('topclients_canary_writes_total', { result: 'written' }), '5m'),
       'namespace',
     );
-    // What was written counts for each page, seen or not: the pipe's death leaves this side standing.
+    // Every write counts for each page, seen or not: so this side remains when the pipeline is dead.
     const all = calcOn(calc(pagesWithView(series), '*', 0), '+', ['namespace'], written);
     const recorded = series('topclients:objective_all:rate5m', { objective: 'freshness' });
-    // A page has two watchers while one replaces the other; each sees every change.
+    // A page has two watchers while one replaces the other, and each sees every change.
     const seen = max(
       rate(series('topclients_canary_delay_seconds_bucket', { le: String(FRESH_SECONDS) }), '5m'),
       'namespace',
       'page',
     );
     const none = max(calc(recorded, '*', 0), 'namespace', 'page');
-    // Written and seen are counted by different processes, scraped at different moments: seen may lead by a little.
+    // Different processes, scraped at different moments, count written and seen: seen may be ahead by a little.
     const bad = atLeast(calc(max(recorded, 'namespace', 'page'), '-', combine(seen, 'or', none)), 0);
     return ofObjective('freshness', all, bad);
   }
 }
 
-/** The share of bad ones in each window, for all objectives at once. */
+/** The share of bad events in each window, for all objectives at once. */
 export const ratioRule = (series: Series, window: RuleWindow): RecordingRule => {
   const bad = series('topclients:objective_bad:rate5m');
   const all = series('topclients:objective_all:rate5m');
@@ -86,5 +86,5 @@ export const ratioRule = (series: Series, window: RuleWindow): RecordingRule => 
   return { record: `topclients:objective_bad:ratio_${window}`, expr: ratio.text };
 };
 
-/** Read every half minute; the budget's 30 days are a long read, and change slowly. */
+/** Evaluated every half minute. The 30 days of the budget are a long read, and change slowly. */
 export const FAST_WINDOWS = WINDOWS.filter((window) => window !== '30d');

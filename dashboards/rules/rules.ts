@@ -12,9 +12,9 @@ export interface RuleGroup {
 export const RUNBOOKS = 'docs/runbooks';
 
 /**
- * The rules, as Prometheus and the Prometheus operator both take them. Without a namespace they watch every
- * installation that a Prometheus scrapes, each for itself; with one, that one only, which lets every installation
- * bring rules of its own without counting twice.
+ * The rules, in a form that both Prometheus and the Prometheus operator accept. Without a namespace they watch every
+ * installation that a Prometheus scrapes, each separately. With a namespace they watch that one only, so that every
+ * installation can bring its own rules and nothing is counted twice.
  * @param options.runbooks address or path of the folder of runbooks
  */
 export function ruleGroups(

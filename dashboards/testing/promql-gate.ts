@@ -1,7 +1,7 @@
 /**
- * Judges an expression by the grammar of PromQL and by the catalogue: names, labels, their values, groupings, joins,
+ * Checks an expression against the grammar of PromQL and the catalogue: names, labels, their values, groupings, joins,
  * and that counters are only read as rates. It follows the labels through the expression, so that a legend or an
- * alert's text can be held against what comes out.
+ * alert's text can be compared with the labels of the result.
  */
 import type { SyntaxNode } from '@lezer/common';
 import { parser } from '@prometheus-io/lezer-promql';
@@ -17,7 +17,7 @@ export interface ExpressionVerdict {
   readonly labels: ReadonlySet<string>;
 }
 
-/** null: a number, which has no labels to match by. */
+/** null: a number, which has no labels to match. */
 type Labels = ReadonlySet<string> | null;
 
 const AS_RATE = new Set(['rate', 'increase', 'irate', 'resets']);
@@ -157,7 +157,7 @@ export function judge(expr: string): ExpressionVerdict {
     const operator = children(node).find(({ name }) => OPERATORS.has(name))!.name;
     const matching = node.getChild('MatchingModifierClause');
     if (!matching) {
-      // `or` takes up what the left side has not; only there may the sides be of different kinds.
+      // `or` adds what is missing on the left side; only there may the sides have different labels.
       if (operator !== 'Or' && !same(left, right)) {
         faults.push(
           `the sides of ${operator} never match: {${[...left].sort()}} and {${[...right].sort()}} in ${text(node)}`,

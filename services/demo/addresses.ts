@@ -1,7 +1,7 @@
-/** How the gig page is shown in the lab: once under each delivery, from the same database. */
+/** The variants of the gig page in the lab: one for each delivery, from the same database. */
 export type VariantName = 'off' | 'serial' | 'parallel' | 'hybrid' | 'asynchronous';
 
-/** Every port of a demo, counted from its base. Grouped so that a person finds them: pages, API, lab, inner, health. */
+/** Every port of a demo, as an offset from its base, in groups that people find: pages, API, lab, inner, health. */
 const OFFSETS = {
   lab: 0,
   gig: 1,
@@ -41,12 +41,12 @@ const OFFSETS = {
 export type PortName = keyof typeof OFFSETS;
 export type Ports = Readonly<Record<PortName, number>>;
 
-/** The ports of the demo whose lab is on `base`. */
+/** The ports of the demo with its lab on `base`. */
 export function portsFrom(base: number): Ports {
   return Object.fromEntries(Object.entries(OFFSETS).map(([name, offset]) => [name, base + offset])) as Ports;
 }
 
-/** As a browser on this machine reaches it. */
+/** The address for a browser on this machine. */
 export const publicUrl = (port: number): string => `http://localhost:${port}`;
-/** Between processes: a literal address spares the look-up and the attempt at IPv6. */
+/** The address for other processes: a literal one needs no look-up and no attempt at IPv6. */
 export const innerUrl = (port: number): string => `http://127.0.0.1:${port}`;

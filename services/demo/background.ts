@@ -6,17 +6,17 @@ import { runningIn } from './data-folder.ts';
 const MAIN = fileURLToPath(new URL('./main.ts', import.meta.url));
 const STOP_MS = 40_000;
 
-/** What a demo in the background tells the process that started it. */
+/** What a background demo reports to the process that started it. */
 export type Report = { readonly line: string } | { readonly ready: true };
 
-/** Starts the demo as a process of its own, shows its lines until it is ready, and leaves it running. */
+/** Starts the demo as a separate process, shows its lines until it is ready, and leaves it running. */
 export async function startInBackground(argv: readonly string[]): Promise<void> {
   const child = spawn(process.execPath, [MAIN, ...argv.filter((flag) => flag !== '--detach')], {
     detached: true,
-    // All it has to say comes as reports, and later goes to its log: a pipe of ours would outlive us in its hands.
+    // It sends reports, and later writes to its log: a pipe to this process would break when this process ends.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
-  // Ctrl-C in the terminal reaches only us: the child leads a process group of its own.
+  // Ctrl-C in the terminal reaches only this process: the child leads a process group of its own.
   const passOn = () => child.kill('SIGTERM');
   process.on('SIGINT', passOn).on('SIGTERM', passOn);
   await new Promise<void>((resolve) => {
@@ -35,7 +35,7 @@ export async function startInBackground(argv: readonly string[]): Promise<void> 
   process.off('SIGINT', passOn).off('SIGTERM', passOn);
 }
 
-/** Ends the demo that uses the folder, and waits until it has. */
+/** Stops the demo that uses the folder, and waits until it has ended. */
 export async function stopInBackground(data: string, say: (line: string) => void): Promise<void> {
   const pid = await runningIn(data);
   if (pid === undefined) return say(`no demo runs in ${data}`);

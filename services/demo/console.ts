@@ -1,14 +1,14 @@
-/** What a person in front of the terminal reads. */
+/** The output for a person at the terminal. */
 export interface Console {
   /** A line of its own. */
   say(line: string): void;
-  /** A line that the next one replaces, where the terminal can do that; elsewhere at most one every few seconds. */
+  /** A line that the next one replaces, if the terminal can do that; elsewhere at most one every few seconds. */
   progress(line: string): void;
 }
 
 const SELDOM_MS = 3_000;
 
-/** @param send where the lines of a demo in the background go, instead of to the terminal */
+/** @param send receives the lines of a background demo, instead of the terminal */
 export function openConsole(send?: (line: string) => void): Console {
   const terminal = send === undefined && process.stdout.isTTY;
   const write = send ?? ((line: string) => process.stdout.write(`${line}\n`));

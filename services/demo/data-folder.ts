@@ -10,17 +10,17 @@ import { DEFAULTS, UsageError } from './options.ts';
 const MARK = 'demo.json';
 const GRACE_FOR_ORPHANS_MS = 4_000;
 
-/** Where a demo keeps everything. One living demo at a time uses a folder. */
+/** The folder of a demo. Only one living demo at a time uses it. */
 export interface DataFolder {
   readonly path: string;
   readonly sellers: number;
   /** Whether an earlier start left data here. */
   readonly reused: boolean;
-  /** Marks the folder as a demo's; before that nothing of a demo may be written there. */
+  /** Marks the folder as a demo's; nothing of a demo may be written there before. */
   mark(): Promise<void>;
-  /** Remembers a child, so that the next start finds it should this process be killed. */
+  /** Records a child, so that the next start finds it if this process is killed. */
   record(name: string, pid: number): Promise<void>;
-  /** Every child recorded that still lives, the last one first. */
+  /** Every recorded child that still lives, the last one first. */
   living(): Promise<number[]>;
   close(): Promise<void>;
 }
@@ -48,7 +48,7 @@ export async function openDataFolder(
     if (orphans.length > 0) log(`ending ${orphans.length} processes that a killed demo left behind`);
     await Promise.all(orphans.map((pid) => endProcess(pid, 'SIGTERM', GRACE_FOR_ORPHANS_MS)));
     await rm(recordFile, { force: true });
-    // They take longer to end than the roles, and hold ports that are looked at next.
+    // These take longer to end than the roles, and hold ports that are checked next.
     const real = await realpath(path);
     await Promise.all([
       endLeftoverKafka(join(real, 'kafka'), log),
@@ -85,7 +85,7 @@ export async function runningIn(path: string): Promise<number | undefined> {
   }
 }
 
-/** The mark tells our folder from somebody's documents, and what was seeded into it. */
+/** The mark distinguishes a demo's folder from somebody's documents, and says what was seeded into it. */
 async function readMark(
   path: string,
   wanted: number | undefined,

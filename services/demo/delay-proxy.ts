@@ -3,16 +3,16 @@ import { connect, createServer, type Socket } from 'node:net';
 import { resetConnection } from '#platform/sockets.ts';
 
 export interface DelayProxy {
-  /** Milliseconds by which every piece of an answer is held back; 0 passes it on at once. */
+  /** How long every chunk of an answer is delayed, in ms; 0 passes it on at once. */
   delayMs: number;
   close(): Promise<void>;
 }
 
 /**
- * Forwards TCP connections from `port` to `target`, both on loopback, and holds back what the target sends by
- * `delayMs`. Requests pass at once: the source does its work in time, its answers are late, as behind a slow network
- * or a busy machine. A target that refuses or breaks a connection is passed on as a reset, so that a dead source looks
- * dead. Delays never reorder bytes, and a sender that is faster than its reader is paused.
+ * Forwards TCP connections from `port` to `target`, both on loopback, and delays what the target sends by `delayMs`.
+ * Requests pass at once: the source works in time but its answers are late, as behind a slow network or a busy machine.
+ * When the target refuses or breaks a connection, the client gets a reset, so that a dead source looks dead. Delays
+ * never reorder bytes, and a sender that is faster than its reader is paused.
  */
 export async function openDelayProxy(port: number, target: number, host = '127.0.0.1'): Promise<DelayProxy> {
   const open = new Set<Socket>();
@@ -25,7 +25,7 @@ export async function openDelayProxy(port: number, target: number, host = '127.0
     }
     near.pipe(far);
     late(far, near, proxy);
-    // The end of one side is the end of the other; after an error as a reset, which nobody takes for an answer.
+    // The end of one side ends the other; after an error by a reset, which nobody takes for an answer.
     far.once('error', () => resetConnection(near));
     near.once('error', () => resetConnection(far));
     near.once('close', () => far.destroy());
@@ -42,14 +42,14 @@ export async function openDelayProxy(port: number, target: number, host = '127.0
   });
 }
 
-/** Held-back bytes of a connection beyond which its sender is paused. */
+/** When a connection has more delayed bytes than this, its sender is paused. */
 const MOST_HELD = 1024 * 1024;
 
 function late(from: Socket, to: Socket, proxy: { readonly delayMs: number }): void {
   let held = 0;
   const waiting: { readonly at: number; readonly act: () => void }[] = [];
   let armed: NodeJS.Timeout | undefined;
-  // One queue and one timer: timers of different lengths that are due together may fire in either order.
+  // One queue and one timer: timers of different lengths that end together may fire in either order.
   const drain = () => {
     armed = undefined;
     while (waiting.length > 0 && waiting[0]!.at <= performance.now()) waiting.shift()!.act();

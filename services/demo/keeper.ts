@@ -2,7 +2,7 @@ import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Exit } from '../local-stack/process.ts';
 
-/** Anything of local-stack that runs as a process. */
+/** Any process of local-stack. */
 export interface Keepable {
   readonly pid: number;
   readonly exited: Promise<Exit>;
@@ -11,7 +11,7 @@ export interface Keepable {
   stop(): Promise<unknown>;
 }
 
-/** `down`: held down on purpose, or waiting for the next attempt. */
+/** `down`: held down by a switch, or waiting for the next attempt. */
 export type State = 'up' | 'starting' | 'down';
 
 const FIRST_DELAY_MS = 200;
@@ -19,8 +19,8 @@ const LONGEST_DELAY_MS = 5_000;
 const HEALTHY_AFTER_MS = 10_000;
 
 /**
- * Brings a process back whenever it ends unasked, after a pause that doubles while it keeps ending, for ever. Held
- * down, it stays down until it is brought back, which is what the lab's switches do.
+ * Restarts a process whenever it ends unexpectedly, for ever; the pause doubles while it keeps ending. A process that
+ * the lab's switches hold down stays down until it is brought back.
  */
 export class Keeper {
   readonly name: string;
@@ -64,7 +64,7 @@ export class Keeper {
     this.#wake.abort();
   }
 
-  /** Ends the process gracefully, and the keeping. */
+  /** Ends the process gracefully, and its restarts. */
   async stop(): Promise<void> {
     this.#stopping.abort();
     this.#wake.abort();
@@ -98,7 +98,7 @@ export class Keeper {
       try {
         await this.#process.restart();
         this.#state = 'up';
-        // Held down while it started: the signal may have come before there was a process to receive it.
+        // It was held down while it started: the signal may have come before there was a process.
         if (this.#held) this.#process.kill('SIGKILL');
       } catch (err) {
         if (!stopped.aborted) this.#log(`${this.name} could not be started: ${(err as Error).message}`);

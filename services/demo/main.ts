@@ -25,7 +25,7 @@ try {
   if (!(err instanceof UsageError)) throw err;
   const complaint = `The demo cannot start:\n${err.message.replace(/^/gm, '  ')}`;
   process.exitCode = 2;
-  // In the background the process that started this one tells; the channel would keep this one alive.
+  // A background demo reports to the process that started it. The open channel would keep this process alive.
   if (process.send) process.send({ line: complaint } satisfies Report, () => process.disconnect());
   else process.stderr.write(`${complaint}\n`);
 }

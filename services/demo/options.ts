@@ -11,19 +11,19 @@ export interface DemoOptions {
   readonly host: string;
   readonly traffic: boolean;
   readonly detach: boolean;
-  /** Where traces are sent by OTLP over HTTP; undefined: nowhere. */
+  /** The address for traces, by OTLP over HTTP; undefined: traces are not sent. */
   readonly otlp: string | undefined;
-  /** Whether Grafana is started over the metrics. */
+  /** Whether to start Grafana. */
   readonly grafana: boolean;
 }
 
-/** What was typed cannot be done; the message says what to change. */
+/** The command line cannot be carried out; the message says what to change. */
 export class UsageError extends Error {
   override name = 'UsageError';
 }
 
 export const DEFAULTS = { sellers: 20_000, portBase: 8080, data: '.demo', host: '127.0.0.1' } as const;
-/** The first port beyond those of one demo, counted from its base. */
+/** The offset of the first port after those of one demo. */
 export const PORTS_TAKEN = 60;
 
 export const HELP = `make demo ARGS="…"        starts Top Clients on this machine: PostgreSQL, Kafka, every role, the lab
@@ -44,7 +44,7 @@ Two demos run side by side with two --port-base and two --data.
 
 /**
  * Reads the command line.
- * @param projectRoot what the default data folder is relative to; a given one is relative to the working directory
+ * @param projectRoot the default data folder is below it; a given one is relative to the working directory
  * @throws UsageError
  */
 export function readOptions(argv: readonly string[], projectRoot: string): DemoOptions {
@@ -92,7 +92,7 @@ function parse(argv: readonly string[]) {
       },
     });
   } catch (cause) {
-    // "Unknown option '--foo'. To specify a positional argument …": the first sentence is what a person needs.
+    // "Unknown option '--foo'. To specify a positional argument …": the first sentence is enough.
     const [sentence] = (cause as Error).message.split('. ');
     throw new UsageError(`${sentence}; --help tells the flags`, { cause });
   }

@@ -9,8 +9,8 @@ const MEMORY_MB = 2_000;
 const DISK_MB = 1_500;
 
 /**
- * Looks for what would make the start fail halfway.
- * @throws UsageError naming everything at once
+ * Checks for everything that would make the start fail halfway.
+ * @throws UsageError naming all problems at once
  */
 export async function preflight(ports: Ports, dataFolder: string): Promise<void> {
   const complaints: string[] = [];

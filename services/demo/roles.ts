@@ -10,7 +10,7 @@ import {
 import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
 import type { DemoOptions } from './options.ts';
 
-/** How the gig page is shown beside itself in the lab. */
+/** One variant of the gig page in the lab. */
 const variant = (
   name: VariantName,
   how: { delivery: 'off' | 'synchronous' | 'hybrid'; parallel?: boolean },
@@ -50,19 +50,19 @@ const DEMO: SystemDeclaration = {
   ],
 };
 
-/** What the processes have to know of their surroundings. */
+/** The surroundings of the demo's processes. */
 export interface Surroundings {
   readonly ports: Ports;
   readonly host: DemoOptions['host'];
   readonly brokers: string;
   readonly otlp: DemoOptions['otlp'];
-  /** That pages' credentials are made from. */
+  /** The key from which pages' credentials are made. */
   readonly callerKey: string;
-  /** The address of a database for a user of it; for the owner when none is named. */
+  /** The address of a database for one of its users, or for the owner when none is named. */
   database(name: Database, user?: DatabaseUser): string;
 }
 
-/** Where everything of the demo is: pages ask for the source where the lab can slow it. */
+/** All addresses of the demo: pages reach the source through the proxy by which the lab can slow it. */
 export const addressesIn = ({ ports, brokers, database, ...around }: Surroundings): Addresses => ({
   ...around,
   database: (name, user) => (user === 'owner' ? database(name) : database(name, user)),
@@ -85,7 +85,6 @@ export const addressesIn = ({ ports, brokers, database, ...around }: Surrounding
 });
 
 /**
- * The demo beside PostgreSQL and Kafka. Its groups of processes: source and what feeds the views, pages, and who watches
- * the views.
+ * The demo without PostgreSQL and Kafka, in groups of processes: source and pipeline, pages, and the views' watchers.
  */
 export const describeDemo = (around: Surroundings): System => describeSystem(DEMO, addressesIn(around));

@@ -22,8 +22,8 @@ import { startTraffic } from './traffic.ts';
 import { untilViewsEqualSource } from './views.ts';
 
 /**
- * Runs a demo until a signal: starts everything, seeds, checks that the views have come to equal the source, and
- * stops all of it in reverse.
+ * Runs a demo until a signal: starts everything, seeds, checks that the views equal the source, and stops everything in
+ * reverse order.
  * @param compileCache folder where Node keeps compiled code
  * @throws UsageError when it cannot start on this machine or with this folder; nothing was started then
  */
@@ -63,7 +63,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     });
   }
 
-  // Whatever is wrong here must not leave twenty processes to themselves.
+  // No fault here may leave twenty processes without a parent.
   process.on('uncaughtException', (err) => {
     log(`the demo itself failed: ${err.stack}`);
     if (!stopping.signal.aborted) void stop(1);
@@ -115,7 +115,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
 
     supervisor.nextGroup();
     let metrics: MetricsState = { state: 'starting' };
-    // Beside everything else: nobody waits for it, and without it the demo is as good as before.
+    // In parallel with everything else: nothing waits for it, and the demo works without it.
     const metricsUp = startMetrics(system).then((state) => {
       metrics = state;
       return state;
@@ -137,7 +137,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     supervisor.nextGroup();
     await step(
       'schemas and topic',
-      // Two migrations of one database wait for each other; the rest is short.
+      // Two migrations of one database wait for each other; the others are short.
       together(system.migrations.map((one) => supervisor.task(one))),
     );
     const [pipeline, pages, watchers] = system.roles;
@@ -168,7 +168,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     const collected = await metricsUp;
     if (collected.state === 'absent') say(`  ! no metrics: ${collected.why}`);
     supervisor.nextGroup();
-    // Nobody waits for these, and a view that is still being filled has nothing to be compared.
+    // Nobody waits for the watchers. They start last, because a view that is still being filled has nothing to compare.
     void supervisor.roles(watchers!).catch((err: unknown) => {
       if (!stopping.signal.aborted) log(`a view is not watched: ${err}`);
     });
@@ -177,7 +177,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     return collected;
   }
 
-  /** Prometheus, and Grafana when it is wanted; says what cannot be had, and fails never. */
+  /** Starts Prometheus, and Grafana when wanted; says what is not available, and never fails. */
   async function startMetrics(system: System): Promise<MetricsState> {
     const { host } = options;
     const absent = (err: unknown): MetricsState => {
@@ -192,7 +192,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       return absent(err);
     }
     if (options.grafana) {
-      // Its first start takes longer than the demo's: it comes when it comes.
+      // Its first start takes longer than the demo's, so nothing waits for it.
       void supervisor.grafana(host, ports.grafana, url).then(
         () => say(`  ✓ Grafana: ${publicUrl(ports.grafana)}`),
         (err: unknown) => {
@@ -207,7 +207,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
 
 const firstLine = (err: unknown): string => String(err instanceof Error ? err.message : err).split('\n')[0]!;
 
-/** The second Ctrl-C. */
+/** Ends everything at once, at the second Ctrl-C. */
 async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>): Promise<void> {
   const pids = new Set([...[...supervisor.keepers.values()].map(({ pid }) => pid), ...(await living())]);
   for (const pid of pids) {
@@ -215,7 +215,7 @@ async function endAtOnce(supervisor: Supervisor, living: () => Promise<number[]>
       try {
         process.kill(target, 'SIGKILL');
       } catch {
-        // Ended already.
+        // The process has ended already.
       }
     }
   }

@@ -6,14 +6,14 @@ import type { RoleProcess } from '../local-stack/system.ts';
 export const DASHBOARDS = fileURLToPath(new URL('../../dashboards/generated', import.meta.url));
 export const RULES = `${DASHBOARDS}/top-clients.rules.yaml`;
 
-/** In place of the Kubernetes namespace, by which dashboards and rules tell installations apart. */
+/** Takes the place of the Kubernetes namespace, by which dashboards and rules distinguish installations. */
 export const NAMESPACE = 'demo';
-/** Often, so that what the lab breaks is seen at once. */
+/** Often, so that a fault made in the lab shows at once. */
 export const SCRAPED_EVERY_MS = 2_000;
 
 /**
- * What Prometheus has to know of the processes, under the labels that a cluster's scraping gives them.
- * @param ruleFile plain rules of Prometheus; those of the dashboards when absent
+ * The Prometheus configuration for these processes, with the labels that they have in a cluster.
+ * @param ruleFile plain Prometheus rules; the dashboards' own when absent
  */
 export function scraping(
   processes: readonly Pick<RoleProcess, 'name' | 'role' | 'healthPort'>[],

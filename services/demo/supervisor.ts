@@ -17,26 +17,26 @@ import { type Keepable, Keeper } from './keeper.ts';
 import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-// Many processes on one machine: none takes more memory, or more threads, than a pod of its own would give it.
+// Many processes on one machine: each is limited to the memory and threads of its own pod.
 const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 4 };
 const READY_MS = 60_000;
-/** A role drains in milliseconds; what has not ended by then hangs. */
+/** A role drains in milliseconds; one that needs longer than this hangs. */
 const STOP_MS = 6_000;
 
 /** Starts, keeps and stops the processes of one demo. */
 export class Supervisor {
-  /** By name: postgres, kafka, prometheus and grafana where they are, and the roles as they are called in `roles.ts`. */
+  /** By name: postgres, kafka, prometheus and grafana if they run, and the roles by their names in `roles.ts`. */
   readonly keepers = new Map<string, Keeper>();
   readonly #folder: DataFolder;
   readonly #compileCache: string;
   readonly #log: (line: string) => void;
   readonly #signal: AbortSignal;
-  /** What was started, group by group, first to last; ends of starts that are under way included. */
+  /** How to stop what was started, by group, first to last; also for starts in progress. */
   readonly #stops: (() => Promise<unknown>)[][] = [[]];
 
   /**
-   * @param log receives what happens to processes, for the demo's own log
-   * @param signal aborts what is being started
+   * @param log receives messages about processes, for the demo's own log
+   * @param signal aborts starts in progress
    */
   constructor(folder: DataFolder, compileCache: string, log: (line: string) => void, signal: AbortSignal) {
     this.#folder = folder;
@@ -49,12 +49,12 @@ export class Supervisor {
     return join(this.#folder.path, 'logs');
   }
 
-  /** What is started from here on is stopped before what was started up to here. */
+  /** What is started from here on is stopped before what was started earlier. */
   nextGroup(): void {
     this.#stops.push([]);
   }
 
-  /** Registers something that is not a process, to be released with its group. */
+  /** Registers a release of something that is not a process; it runs with its group. */
   push(release: () => Promise<unknown>): void {
     this.#stops.at(-1)!.push(release);
   }
@@ -91,7 +91,7 @@ export class Supervisor {
     );
   }
 
-  /** @throws PrometheusMissing when it is not on this machine */
+  /** @throws PrometheusMissing when it is not installed on this machine */
   prometheus(host: string, port: number, processes: readonly RoleProcess[]): Promise<LocalPrometheus> {
     return this.#own('prometheus', () =>
       startPrometheus({
@@ -105,7 +105,7 @@ export class Supervisor {
     );
   }
 
-  /** @throws GrafanaMissing when it is not on this machine */
+  /** @throws GrafanaMissing when it is not installed on this machine */
   grafana(host: string, port: number, prometheusUrl: string): Promise<LocalGrafana> {
     return this.#own('grafana', () =>
       startGrafana({
@@ -122,7 +122,7 @@ export class Supervisor {
     );
   }
 
-  /** Starts the roles at once; resolves when each is alive and, its dependencies being there, ready to serve. */
+  /** Starts the roles at once; resolves when each is alive and, once its dependencies are there, ready. */
   async roles(processes: readonly RoleProcess[]): Promise<void> {
     await Promise.all(
       processes.map(async (one) => {
@@ -156,12 +156,12 @@ export class Supervisor {
 
   /** Stops everything, the last group first. */
   async stop(): Promise<void> {
-    // What is still starting would first become ready and only then be stopped.
+    // A process that is still starting would otherwise become ready first and only then be stopped.
     const kept = new Set([...this.keepers.values()].map(({ pid }) => pid));
     const kafka = Number(
       await readFile(join(this.#folder.path, 'kafka', 'kafka.pid'), 'utf8').catch(() => '0'),
     );
-    // The file of an earlier run may name a process that is somebody else's by now.
+    // The file may be of an earlier run, and its pid may belong to another process by now.
     const broker = commandLine(kafka)?.includes(this.#folder.path) ? [kafka] : [];
     for (const pid of [...broker, ...(await this.#folder.living())]) {
       if (!kept.has(pid)) process.kill(pid, 'SIGTERM');
@@ -218,7 +218,7 @@ export class Supervisor {
   }
 }
 
-/** Hands over the lines that are appended to a file, until the signal aborts and the file has been read to its end. */
+/** Passes on the lines appended to a file, until the signal aborts and the file is read to its end. */
 async function follow(
   file: string,
   from: number,

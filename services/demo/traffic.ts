@@ -1,4 +1,4 @@
-// Its own fetch: that of Node takes only dispatchers of the version it was built with.
+// undici's own fetch: Node's accepts only dispatchers of the undici version it was built with.
 import { Agent, fetch } from 'undici';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
@@ -10,22 +10,22 @@ import { openTransport } from '../source-client/transport.ts';
 import { innerUrl, type Ports } from './addresses.ts';
 
 const REQUESTS_PER_SECOND = 20;
-/** When the pages are slow, visitors who find a queue go away. */
+/** When the pages are slow, further visitors leave instead of queueing. */
 const MOST_AT_ONCE = 10;
 const DEADLINE_MS = 3_000;
 const QUERIES = ['logo', 'video', 'website', 'voice', 'translate', 'illustration', 'data', 'photo', ''];
-/** The first sellers are for the person in front of the demo. */
+/** The first sellers are left to the person at the demo. */
 const LEFT_ALONE = 10;
 
 /**
- * Made-up visitors and sellers: about 20 requests a second, popular sellers far more often than others. One in
- * twenty edits a list, and takes the edit back the next time: lists stay about as they were seeded.
- * @returns stops it
+ * Made-up visitors and sellers: about 20 requests a second, popular sellers far more often than others. One in twenty
+ * edits a list and undoes the edit the next time, so lists stay about as they were seeded.
+ * @returns a function that stops it
  */
 export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () => Promise<void> {
   const stopping = new AbortController();
   const agent = new Agent({ connections: 4, pipelining: 1 });
-  // Another mix at every start: nobody repeats yesterday's visits.
+  // Different visits at every start.
   const random = randomFor('traffic', Date.now());
   const popular = zipf(sellers, 1);
   let atOnce = 0;
@@ -42,7 +42,7 @@ export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () 
   );
   const source = openSourceApi(transport);
   const call = { deadlineMs: DEADLINE_MS, signal: stopping.signal };
-  // What becomes of an edit is measured elsewhere.
+  // The results of edits are measured elsewhere.
   const edit = async (sellerId: number): Promise<unknown> => {
     const list = await source.list(sellerId, call);
     if (list.outcome !== 'ok' || list.value.clients.length === 0) return;
@@ -73,14 +73,14 @@ export function startTraffic(ports: Ports, sellers: number, issuer: Issuer): () 
     while (!stopping.signal.aborted) {
       if (atOnce < MOST_AT_ONCE) {
         atOnce += 1;
-        // A visitor who finds a page broken leaves; what it means is measured elsewhere.
+        // A visitor leaves a broken page; failures are measured elsewhere.
         void one()
           .catch(() => {})
           .finally(() => {
             atOnce -= 1;
           });
       }
-      // Exponential gaps: visitors do not come in step.
+      // Exponential gaps: visitors arrive independently.
       await pause((-Math.log(1 - random.fraction()) * 1_000) / REQUESTS_PER_SECOND, stopping.signal);
     }
   })();

@@ -20,9 +20,9 @@ interface Sum {
 }
 
 /**
- * Waits until every view holds as many sellers as the source, and versions that add up to the same: since a view
- * only moves forward, both together mean that it has everything. The canary, which never rests, is left out.
- * @param onProgress told the share of versions, 0 to 1, that the slowest view has
+ * Waits until every view has as many sellers as the source and the same sum of versions. A view only moves forward, so
+ * both together mean that it has everything. The canary is left out, because it changes all the time.
+ * @param onProgress called with the share of versions, 0 to 1, that the slowest view has
  */
 export async function untilViewsEqualSource(
   database: (name: Database) => string,

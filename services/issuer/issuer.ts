@@ -14,7 +14,7 @@ import { type Problem, problem } from '#contracts/problems.ts';
 
 export const AUDIENCE = 'top-clients';
 const LIFETIME_SECONDS = 3_600;
-/** What a token may be asked to allow beyond being its seller. */
+/** Scopes that a token may be asked for, beyond being its seller. */
 const SCOPES: readonly string[] = ['top-clients:erase', 'top-clients:audit'];
 
 export interface Token {
@@ -24,8 +24,8 @@ export interface Token {
 }
 
 /**
- * Signs in anybody as any seller, without a password: for a demonstration on one's own machine, for nothing else.
- * What it gives is real all the same: JWTs by ES256 whose key is found in a JWKS.
+ * Signs in anybody as any seller, without a password: only for a demonstration on one's own machine. Its tokens are
+ * real all the same: JWTs signed with ES256, whose public key is in a JWKS.
  */
 export interface Issuer {
   readonly name: string;
@@ -110,14 +110,14 @@ async function readKey(text: string, file: string): Promise<{ key: CryptoKey; op
   }
 }
 
-/** @returns what the file holds then: the key of another process where one was quicker */
+/** @returns the file's content afterwards: another process's key if that one was faster */
 async function makeKey(file: string): Promise<string> {
   const { privateKey } = await generateKeyPair('ES256', { extractable: true });
   const text = JSON.stringify(await exportJWK(privateKey));
   const unfinished = `${file}.${randomUUID()}`;
   try {
     await writeFile(unfinished, text, { mode: 0o600 });
-    // Unlike a rename, a link does not replace what is there.
+    // Unlike a rename, a link does not replace an existing file.
     await link(unfinished, file);
     return text;
   } catch (cause) {

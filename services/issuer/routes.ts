@@ -2,11 +2,11 @@ import { type Response, Router } from 'express';
 import { PROBLEM_MEDIA_TYPE, type Problem, problem } from '#contracts/problems.ts';
 import type { Issuer } from './issuer.ts';
 
-/** `/token` and `/.well-known/jwks.json`; see `issuer.ts` for what they are good for. */
+/** `/token` and `/.well-known/jwks.json`; `issuer.ts` says what they are for. */
 export function issuerRoutes(issuer: Issuer): Router {
   const router = Router();
   router.get('/.well-known/jwks.json', (_req, res) => {
-    // Who verifies tokens asks again after a while; a key of the demonstration never changes.
+    // Verifiers ask again after a while; the demonstration's key never changes.
     res.set('cache-control', 'public, max-age=60').json(issuer.jwks);
   });
   router.get('/token', async (req, res) => {

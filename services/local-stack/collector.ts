@@ -23,9 +23,9 @@ export interface Collector {
   /** What OTEL_EXPORTER_OTLP_ENDPOINT is set to. */
   readonly url: string;
   readonly spans: readonly ReceivedSpan[];
-  /** Requests that came, answered or not. */
+  /** Requests received, answered or not. */
   readonly requests: number;
-  /** From now on nothing is answered. */
+  /** From now on no request is answered. */
   hang(): void;
   close(): Promise<void>;
 }

@@ -1,4 +1,4 @@
-/** The users of PostgreSQL as every program signs in, so that each spec shows that it needs no more. */
+/** The PostgreSQL users that programs sign in as, so that each spec proves that a program needs no further rights. */
 import {
   type Database,
   type DatabaseProgram,
@@ -10,19 +10,19 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import type { Users } from '../migrate/grants.ts';
 import type { LocalPostgres } from './postgres.ts';
 
-/** All there are on a machine. */
+/** All databases on a machine. */
 export const DATABASES = ['source', ...PAGE_NAMES, 'self_view'] as const satisfies Database[];
 
-/** The names of those who work in a database. */
+/** The names of a database's users. */
 export const namesOf = (database: Database): Users =>
   Object.fromEntries(usersOf(database).map((user) => [user, userName(user, database)]));
 
-/** Makes those who work in these databases. */
+/** Creates the users of these databases. */
 export async function makeUsers(postgres: LocalPostgres, databases: readonly Database[]): Promise<void> {
   await postgres.createUsers(databases.flatMap((database) => Object.values(namesOf(database))));
 }
 
-/** Settings of a program with the addresses of databases as it signs in there: those of the superuser otherwise. */
+/** A program's settings, with its own user in each database address that names the superuser. */
 export function asItsUser<T extends Readonly<Record<string, string | number | undefined>>>(
   program: string,
   settings: T,
@@ -36,7 +36,7 @@ export function asItsUser<T extends Readonly<Record<string, string | number | un
   ) as T;
 }
 
-/** @returns the address as it is where it names another user than the superuser, or the program is an owner's */
+/** @returns the address unchanged when it does not name the superuser, or when the program acts as the owner */
 function addressOf(program: string, address: string): string {
   const user = USER_OF_PROGRAM[program as DatabaseProgram];
   const url = new URL(address);

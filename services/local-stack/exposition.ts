@@ -1,11 +1,11 @@
-/** What a role exports at `/metrics`. */
+/** A sample that a role exports at `/metrics`. */
 export interface Sample {
-  /** As they stand between the braces; '' without any. */
+  /** The text between the braces; '' without labels. */
   readonly labels: string;
   readonly value: number;
 }
 
-/** The series of a metric in what a role exports. */
+/** The samples of a metric in a role's `/metrics` text. */
 export function seriesIn(text: string, metric: string): Sample[] {
   return text
     .split('\n')

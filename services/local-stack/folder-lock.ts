@@ -4,7 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { isAlive, startTime } from './process.ts';
 
 type Holder = { readonly pid: number; readonly startedAt: string | undefined };
-/** Of a file that nobody could have written whole. */
+/** The holder in a file that is not valid; no process can have written it whole. */
 const NOBODY: Holder = { pid: 0, startedAt: undefined };
 
 /** A living process holds the lock. */
@@ -37,8 +37,8 @@ export async function takeLock(file: string): Promise<() => Promise<void>> {
 }
 
 /**
- * Removes the file of a dead holder. Only who has the file beside it may: of two who saw the same dead holder, the
- * slower one would otherwise remove the file of the one who came after it.
+ * Removes the file of a dead holder, but only while holding the file `.taking-over`. Otherwise, of two processes that
+ * saw the same dead holder, the slower one would remove the lock of the faster one.
  */
 async function removeDead(file: string, own: string): Promise<void> {
   const taking = `${file}.taking-over`;
@@ -52,7 +52,7 @@ async function removeDead(file: string, own: string): Promise<void> {
     return;
   }
   const other = await readHolder(taking);
-  // Killed in the millisecond between the two: its file is a dead holder's like any other.
+  // The other process was killed while it held this file: it is removed like any dead holder's.
   if (other && !lives(other)) await removeDead(taking, own);
 }
 

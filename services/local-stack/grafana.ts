@@ -1,4 +1,4 @@
-/** A Grafana of this machine as a process of ours, set up by files: everybody looks, nobody signs in. */
+/** Grafana as a process on this machine, set up by files: everybody may look, without signing in. */
 import { access, constants, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { withFreePort } from './ports.ts';
@@ -12,9 +12,9 @@ export type GrafanaOptions = {
   readonly host?: string;
   /** Absent or 0: a free one. */
   readonly port?: number;
-  /** Where this machine reaches Prometheus. */
+  /** The address of Prometheus for this machine. */
   readonly prometheusUrl: string;
-  /** How often that scrapes, in ms: Grafana takes rates over at least four of these. */
+  /** How often Prometheus scrapes, in ms: Grafana computes rates over at least four of these. */
   readonly scrapedEveryMs: number;
   /** Absolute path of a folder of dashboards, as JSON. */
   readonly dashboards: string;
@@ -33,13 +33,13 @@ export type LocalGrafana = {
   stop(): Promise<Exit>;
 };
 
-/** There is none on this machine; the message says how to get one. */
+/** Grafana is not installed on this machine; the message says how to get it. */
 export class GrafanaMissing extends Error {
   override readonly name = 'GrafanaMissing';
 }
 
 /**
- * What Grafana reads at its start, by path below its provisioning folder. It reads YAML, of which JSON is a part.
+ * The files that Grafana reads at its start, by path below its provisioning folder. They are JSON, a part of YAML.
  * @param options as for {@link startGrafana}
  */
 export function provisioning({
@@ -60,7 +60,7 @@ export function provisioning({
           type: 'prometheus',
           access: 'proxy',
           url: prometheusUrl,
-          // The dashboards' choice of a source begins with it.
+          // Dashboards begin with this data source.
           isDefault: true,
           editable: false,
           jsonData: { timeInterval: `${scrapedEveryMs}ms`, httpMethod: 'POST' },
@@ -86,9 +86,9 @@ export function provisioning({
 
 /**
  * Starts Grafana and resolves when it answers.
- * @throws GrafanaMissing when there is none on this machine
+ * @throws GrafanaMissing when it is not installed on this machine
  * @throws PortTaken when the wanted port is in use
- * @throws StartFailed with its own words
+ * @throws StartFailed with Grafana's own message
  */
 export async function startGrafana(options: GrafanaOptions): Promise<LocalGrafana> {
   const { host = '127.0.0.1', onSpawn, log = () => {} } = options;
@@ -118,7 +118,7 @@ export async function startGrafana(options: GrafanaOptions): Promise<LocalGrafan
         GF_AUTH_ANONYMOUS_ORG_ROLE: 'Viewer',
         GF_AUTH_DISABLE_LOGIN_FORM: 'true',
         GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH: join(options.dashboards, options.home),
-        // It would ask its maker about updates and send what it counts.
+        // Otherwise it would ask its maker for updates and send usage statistics.
         GF_ANALYTICS_REPORTING_ENABLED: 'false',
         GF_ANALYTICS_CHECK_FOR_UPDATES: 'false',
         GF_ANALYTICS_CHECK_FOR_PLUGIN_UPDATES: 'false',
@@ -126,7 +126,7 @@ export async function startGrafana(options: GrafanaOptions): Promise<LocalGrafan
       logFile: join(dataDir, 'grafana.log'),
       ...(onSpawn ? { ready: onSpawn } : {}),
       readyUrl: `${url}/api/health`,
-      // Its first start makes its own database.
+      // At its first start it creates its own database.
       readyTimeoutMs: 90_000,
       log,
     });
@@ -146,7 +146,7 @@ export async function startGrafana(options: GrafanaOptions): Promise<LocalGrafan
 }
 
 /**
- * The program, and the folder of what it brings, which it does not find by itself.
+ * Finds the program, and its home folder, which it does not find by itself.
  * @throws GrafanaMissing
  */
 export async function findGrafana(

@@ -3,14 +3,14 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWTPayload, SignJWT } 
 import type { SignatureAlgorithm } from '#contracts/identity.ts';
 import { listen } from '#platform/listen.ts';
 
-/** Signs tokens as an identity provider would, and serves its keys. */
+/** Signs tokens like an identity provider, and serves its keys. */
 export interface TestIssuer {
   readonly issuer: string;
   readonly audience: string;
   readonly jwksUrl: string;
   /** Answers `?seller=1` with a token of that seller, as the demo's issuer does; `&scope=` gives it a scope. */
   readonly tokenUrl: string;
-  /** A good token of the subject; `claims` and `header` override what it says. */
+  /** A valid token of the subject; `claims` and `header` override its contents. */
   token(
     subject: string | number,
     claims?: { [claim in keyof JWTPayload]: JWTPayload[claim] | undefined },

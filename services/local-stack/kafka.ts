@@ -23,18 +23,18 @@ import {
 } from './process.ts';
 
 export type KafkaOptions = {
-  /** Made when absent; holds `data/`, `server.properties`, `kafka.log`. An earlier start's data is used again. */
+  /** Created when absent; holds `data/`, `server.properties`, `kafka.log`. Data of an earlier start is used again. */
   readonly dataDir: string;
-  /** For clients. Absent or 0: a free one, kept over restarts. */
+  /** The port for clients. Absent or 0: a free one, kept over restarts. */
   readonly port?: number;
-  /** For the broker's talk with itself. Absent or 0: a free one, kept over restarts. */
+  /** The port of the controller. Absent or 0: a free one, kept over restarts. */
   readonly controllerPort?: number;
-  /** A second listener, for clients that come by TLS and sign in with SCRAM-SHA-512. The users are made with the data. */
+  /** A second listener, for clients that use TLS and SCRAM-SHA-512. Its users are created with the data. */
   readonly secure?: {
-    /** PEM, of the broker: the certificate with the chain behind it, and the key as PKCS #8. */
+    /** The broker's PEM: its certificate chain, and its key as PKCS #8. */
     readonly certificate: string;
     readonly key: string;
-    /** The name clients reach it by. */
+    /** The host name that clients use. */
     readonly host: string;
     /** Passwords by user. */
     readonly users: Readonly<Record<string, string>>;
@@ -47,17 +47,17 @@ export type KafkaOptions = {
   readonly jvmFlags?: readonly string[];
   /** Absent: a broker that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
-  /** Told in words what happens. */
+  /** Called with messages about what happens. */
   readonly log?: (message: string) => void;
 };
 
 export type LocalKafka = {
   /** `127.0.0.1:<port>` */
   readonly bootstrap: string;
-  /** Of the listener with TLS and SCRAM; null without one. */
+  /** The listener with TLS and SCRAM; null without one. */
   readonly secureBootstrap: string | null;
   readonly port: number;
-  /** Of the Java process; another one after a restart. */
+  /** The Java process; another pid after a restart. */
   readonly pid: number;
   readonly logFile: string;
   /** Sends a signal to the broker: SIGKILL for a crash, SIGSTOP for a hang. */
@@ -87,9 +87,9 @@ const STOP_MS = 20_000;
  * | G1                  |    5.0 |     45 |       93 |   414 MB |            38 |
  * | Z (Java 17)         |    4.8 |     32 |       57 |   758 MB |            32 |
  *
- * Parallel was worst (p99 415 ms, one run) and G1 with a goal of 5 ms no better than without. Serial: so little
- * survives a young collection here that one thread has it done before several have agreed to begin. Most of the
- * CPU is the C2 compiler in the first half minute; `-XX:TieredStopAtLevel=1` saves it, at a higher median.
+ * Parallel was worst (p99 415 ms, one run), and G1 with a pause goal of 5 ms was no better than without. Serial wins:
+ * so little survives a young collection here that one thread is done before several have started. Most of the CPU time
+ * is the C2 compiler in the first half minute; `-XX:TieredStopAtLevel=1` saves it, at a higher median.
  */
 const JVM_FLAGS: readonly string[] = ['-XX:+UseSerialGC'];
 
@@ -100,7 +100,7 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
   'listener.security.protocol.map': 'CLIENT:PLAINTEXT,CONTROLLER:PLAINTEXT',
   'inter.broker.listener.name': 'CLIENT',
   'controller.listener.names': 'CONTROLLER',
-  // One copy of everything. Kafka answers for durability by copies, not by fsync: kill -9 loses nothing here,
+  // One replica of everything. Kafka's durability comes from replicas, not from fsync. kill -9 loses nothing here,
   // because the page cache outlives the process; a power cut can lose the last seconds.
   'default.replication.factor': 1,
   'min.insync.replicas': 1,
@@ -115,14 +115,14 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
   'auto.create.topics.enable': false,
   'group.min.session.timeout.ms': 1_000,
   'group.initial.rebalance.delay.ms': 0,
-  // A broker killed with -9 may register again only after its old session: 12 s to come back with the default
-  // of 9 s. A broker that hangs for longer than this is fenced until its next heartbeat, nothing worse.
+  // After kill -9 a broker can register again only once its old session has expired: 12 s with the default of 9 s. A
+  // broker that hangs for longer than this is only fenced until its next heartbeat.
   'broker.session.timeout.ms': 1_500,
   'broker.heartbeat.interval.ms': 300,
-  // Answer at once instead of collecting offset commits and metadata records of several requests.
+  // Answer at once; do not collect the offset commits and metadata records of several requests.
   'group.coordinator.append.linger.ms': 0,
   'controller.quorum.append.linger.ms': 0,
-  // Two cores: as many threads as there is work for.
+  // For two cores.
   'num.network.threads': 2,
   'num.io.threads': 4,
   'background.threads': 2,
@@ -139,7 +139,7 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
  * Starts a broker on 127.0.0.1 (KRaft, one node, no authentication) and resolves when it answers a metadata
  * request. The jars come by Maven into `.cache/kafka-4.3.1` at the first start, 44 MB.
  *
- * A broker that a killed process left running on this very data folder is stopped first, never adopted.
+ * A broker that a killed process left running on this data folder is stopped first, never reused.
  *
  * @throws Locked when a living process uses the data folder
  * @throws PortTaken when a wanted port is in use
@@ -147,7 +147,7 @@ const PROPERTIES: Readonly<Record<string, string | number | boolean>> = {
  */
 export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
   const { log = () => {} } = options;
-  // Whoever starts a broker in this process speaks to it, by the codecs that production has.
+  // A process that starts a broker is also its client, so it needs the codecs that production has.
   installKafkaCodecs(openLog('local-stack', 'error'));
   const java = findJava();
   await mkdir(options.dataDir, { recursive: true });
@@ -225,7 +225,7 @@ async function launch({ java, jars, dataDir, port, controllerPort, securePort, o
         ...['-cp', join(jars, '*'), 'kafka.Kafka', config],
       ],
       cwd: dataDir,
-      // Flags from the caller's surroundings would make every machine's broker another one.
+      // JVM flags from the caller's environment would make the broker differ between machines.
       env: { JAVA_TOOL_OPTIONS: undefined, JDK_JAVA_OPTIONS: undefined, _JAVA_OPTIONS: undefined },
       logFile: join(dataDir, 'kafka.log'),
       ...(options.restart ? { restart: options.restart } : {}),
@@ -289,14 +289,14 @@ function logging(): string[] {
 }
 
 async function writeProperties(file: string, properties: Record<string, string | number | boolean>) {
-  // A backslash begins an escape in this format.
+  // A backslash starts an escape in this format.
   const lines = Object.entries(properties).map(
     ([key, value]) => `${key}=${String(value).replaceAll('\\', '\\\\')}\n`,
   );
   await writeFile(file, lines.join(''));
 }
 
-/** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half-made data. */
+/** Formats a folder beside, which is renamed when complete: a killed start leaves no half-made data. */
 async function format(
   java: string,
   jars: string,
@@ -316,7 +316,7 @@ async function format(
     [
       ...['-Xmx128m', '-XX:+UseSerialGC', '-XX:TieredStopAtLevel=1', ...logging()],
       ...['-cp', join(jars, '*'), 'kafka.tools.StorageTool', 'format'],
-      // One id in 64 begins with a dash, which as a word of its own would be read as another option.
+      // One id in 64 begins with a dash, and as a separate argument it would be read as an option.
       ...[`--cluster-id=${clusterId}`, '-c', config],
       ...Object.entries(users).flatMap(([name, password]) => [
         '--add-scram',
@@ -351,13 +351,13 @@ async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void>
 
 /**
  * After kill -9 of the process that started it, a broker may still run on this data. {@link startKafka} calls this
- * itself; whoever looks at the ports before that calls it first.
+ * itself; call it first if you check the ports before that.
  * @param dataDir without symbolic links
  */
 export async function endLeftoverKafka(dataDir: string, log: (message: string) => void): Promise<void> {
   const pid = Number(await readFile(join(dataDir, 'kafka.pid'), 'utf8').catch(() => '0'));
   if (!(pid > 0) || !isAlive(pid)) return;
-  // The pid may belong to anybody by now.
+  // By now the pid may belong to any process.
   const command = commandLine(pid) ?? '';
   if (!command.endsWith(`kafka.Kafka ${join(dataDir, 'server.properties')}`)) return;
   log(`kafka: a broker from an earlier run still uses ${dataDir}, pid ${pid}: stopping it`);
@@ -365,8 +365,8 @@ export async function endLeftoverKafka(dataDir: string, log: (message: string) =
 }
 
 /**
- * The folder with the broker's jars, fetched at the first call on this machine. Several processes may call at
- * once: one fetches, the others wait. A fetch that breaks off leaves nothing that looks complete.
+ * The folder with the broker's jars, fetched at the first call on this machine. Several processes may call at once: one
+ * fetches, the others wait. An interrupted fetch leaves nothing that looks complete.
  * @throws Error saying what to do when Maven is missing or fails
  */
 export async function brokerJars(log: (message: string) => void = () => {}): Promise<string> {

@@ -1,4 +1,4 @@
-/** PostgreSQL, Kafka and an issuer of tokens on this machine, and what is started upon them; all of it ends in reverse. */
+/** PostgreSQL, Kafka and a token issuer on this machine, and what is started on top; all of it stops in reverse. */
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -20,13 +20,15 @@ import type { Addresses, Migration, RoleProcess, System } from './system.ts';
 import { together } from './together.ts';
 
 export interface LocalSystemOptions {
-  /** Where all data and logs are: `<role>.log`, `kafka`, `postgres`. A temporary one, taken away at the end, when absent. */
+  /**
+   * The folder of data and logs: `<role>.log`, `kafka`, `postgres`. When absent, a temporary one, removed at the end.
+   */
   readonly folder?: string;
   readonly postgres?: Partial<PostgresOptions>;
-  /** A server of their own for the databases of pages; one holds all when absent. */
+  /** A separate server for the pages' databases; when absent, one server holds all databases. */
   readonly pagesPostgres?: Partial<PostgresOptions>;
   readonly kafka?: Partial<KafkaOptions>;
-  /** How every role is run. */
+  /** Options for all roles. */
   readonly run?: Omit<RunOptions, 'logs'>;
 }
 
@@ -39,23 +41,23 @@ export interface LocalSystem {
   readonly postgres: { readonly source: LocalPostgres; readonly pages: LocalPostgres };
   readonly kafka: LocalKafka;
   readonly issuer: TestIssuer;
-  /** As everybody reaches everybody when nothing is between them. Ports come by {@link reserve}. */
+  /** The addresses without proxies in between. Ports come from {@link reserve}. */
   readonly addresses: Addresses;
-  /** Takes free ports for these processes, each only once. */
+  /** Takes a free port for each of these processes, once for each name. */
   reserve(...names: string[]): Promise<void>;
-  /** To be ended with the rest, before what was started earlier. */
+  /** Stops this with the rest, before what was started earlier. */
   keep<T extends Stoppable>(one: T): T;
-  /** Straight to a database as its owner; ended with the rest. */
+  /** A pool on a database as its owner; it is ended with the rest. */
   pool(database: Database, options: Partial<Parameters<typeof openPool>[0]> & { maximum: number }): Pool;
-  /** Makes databases and topic, and brings them to this version. */
+  /** Creates databases and topic, and migrates them to this version. */
   prepare(system: System): Promise<void>;
   start(process: RoleProcess, options?: Partial<RunOptions>): Promise<RunningRole>;
-  /** Starts group after group; resolves when all are ready. A failure waits for the others of its group. */
+  /** Starts group after group; resolves when all are ready. After a failure it waits for the rest of the group. */
   startAll(groups: System['roles'], options?: Partial<RunOptions>): Promise<RunningRole[]>;
   stop(): Promise<void>;
 }
 
-/** Starts the servers, makes the users of all databases, then does `work`; ends what was started when that fails. */
+/** Starts the servers, creates the users of all databases, then does `work`; stops what was started when that fails. */
 export async function startLocalSystem<T>(
   options: LocalSystemOptions,
   work: (local: LocalSystem) => Promise<T>,
@@ -65,7 +67,7 @@ export async function startLocalSystem<T>(
   try {
     return await work(await openLocalSystem(options, running, stop));
   } catch (err) {
-    // What does not stop either is not why it failed.
+    // A failure to stop must not hide the reason of the failed start.
     await stop().catch(() => {});
     throw err;
   }
@@ -147,7 +149,7 @@ async function openLocalSystem(
         ...databases.map((database) => serverOf(database).createDatabase(database)),
         ensureTopic(openKafka('local-stack', { brokers: [broker.bootstrap] }, silentLog), topic),
       ]);
-      // Two of one database would wait for each other.
+      // Two migrations of one database would wait for each other.
       const ofOneDatabase = Map.groupBy(migrations, (one) =>
         one.target === 'topics' ? 'topics' : one.database,
       );
@@ -170,7 +172,7 @@ async function openLocalSystem(
   return system;
 }
 
-/** As the role `migrate` does it, in this process. */
+/** Migrates like the role `migrate`, but in this process. */
 async function applyMigration(migration: Migration, url: (database: Database) => string): Promise<void> {
   if (migration.target === 'topics') return;
   const { target, database, users } = migration;

@@ -1,4 +1,4 @@
-/** The data path on this machine: real PostgreSQL, real Kafka, the roles as processes of their own. */
+/** The data path on this machine: real PostgreSQL, real Kafka, and the roles as separate processes. */
 import { viewSchema } from '#pages/projection.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { asItsUser } from './database-users.ts';
@@ -17,7 +17,7 @@ import {
 } from './system.ts';
 
 export const VIEW = viewSchema('asynchronous', 1);
-/** One page, and the roles as they are asked for. */
+/** One page; roles are started when asked for. */
 const DATA_PATH: SystemDeclaration = { pages: { gig: [{ delivery: 'asynchronous' }] }, roles: [] };
 
 export interface Pipeline {
@@ -26,16 +26,16 @@ export interface Pipeline {
   readonly kafka: LocalKafka;
   /** The database of the source of truth. */
   readonly source: Pool;
-  /** The gig page's database, its asynchronous view first in the search path. */
+  /** The gig page's database, with its asynchronous view first in the search path. */
   readonly view: Pool;
-  /** A role with the settings that it has in the whole system, on ports of its own. */
+  /** Starts a role with the settings that it has in the whole system, on ports of its own. */
   start(role: RoleDeclaration, options?: RoleOptions): Promise<RunningRole>;
-  /** A role with these settings. Addresses of the superuser among its settings become those of its own user, which needs no more. */
+  /** Starts a role with these settings. Addresses of the superuser among them become those of the role's own user. */
   startRole(name: string, role: string, options?: RoleOptions): Promise<RunningRole>;
-  /** Runs a role that ends by itself, as `startRole` does; resolves to what it wrote. Throws when it fails. */
+  /** Like `startRole` for a role that ends by itself; resolves to its output. Throws when it fails. */
   runRole(role: string, env: Readonly<Record<string, string>>): Promise<string>;
   relay(name?: string, options?: RoleOptions): Promise<RunningRole>;
-  /** A projector of the gig page. */
+  /** Starts a projector of the gig page. */
   projector(name?: string, options?: RoleOptions): Promise<RunningRole>;
   stop(): Promise<void>;
 }
@@ -43,13 +43,13 @@ export interface Pipeline {
 export interface RoleOptions {
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly restart?: RestartPolicy;
-  /** Added to those of every role. */
+  /** Added to the flags of every role. */
   readonly nodeFlags?: readonly string[];
   /** False returns before the role is ready. */
   readonly ready?: boolean;
 }
 
-/** Short, so that a projector killed with -9 gives its partitions back soon. */
+/** Short, so that a projector killed with -9 loses its partitions soon. */
 const SESSION_TIMEOUT_MS = 1_500;
 
 export interface PipelineOptions {
@@ -79,14 +79,14 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
       });
     let sourcePort: number | undefined;
     const start: Pipeline['start'] = async (one, roleOptions = {}) => {
-      // Two of one name may run at once.
+      // Two roles of the same name may run at once.
       const [port, healthPort] = [await freePort(), await freePort()];
       if (one.role === 'top-clients') sourcePort = port;
       const at = {
         ...local.addresses,
         port: () => port,
         healthPort: () => healthPort,
-        // Nobody is there as long as no source was started.
+        // Before a source is started, this port refuses connections.
         source: () => `http://127.0.0.1:${sourcePort ?? 1}`,
       };
       return launch(describeRole(one, at), roleOptions);

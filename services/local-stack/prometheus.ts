@@ -1,4 +1,4 @@
-/** A Prometheus of this machine as a process of ours: the binary alone, never the service that a package may bring. */
+/** Prometheus as a process on this machine: only the binary, never the service that a package may install. */
 import { execFile } from 'node:child_process';
 import { access, constants, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
@@ -6,11 +6,11 @@ import { promisify } from 'node:util';
 import { withFreePort } from './ports.ts';
 import { type Exit, startProcess } from './process.ts';
 
-/** What is scraped, at `/metrics` of an address. */
+/** A target that is scraped at `/metrics`. */
 export type ScrapeTarget = {
   /** `host:port` */
   readonly address: string;
-  /** Added to every series of it. */
+  /** Added to each of its series. */
   readonly labels: Readonly<Record<string, string>>;
 };
 
@@ -18,28 +18,28 @@ export type ScrapeSettings = {
   /** The label `job` of every series. */
   readonly job: string;
   readonly targets: readonly ScrapeTarget[];
-  /** Between two looks at a target, in ms; also the most that a look may take. */
+  /** Between two scrapes of a target, in ms; also the timeout of a scrape. */
   readonly everyMs: number;
   /** Absolute paths of rule files. */
   readonly ruleFiles?: readonly string[];
 };
 
 export type PrometheusOptions = {
-  /** Made when absent; holds `prometheus.yaml`, `tsdb/`, `prometheus.log`. An earlier start's data is used again. */
+  /** Created when absent; holds `prometheus.yaml`, `tsdb/`, `prometheus.log`. An earlier start's data is used again. */
   readonly dataDir: string;
   readonly scrape: ScrapeSettings;
-  /** Where it listens, default 127.0.0.1. It answers whoever reaches it, read only. */
+  /** The address it listens on, default 127.0.0.1. Everybody who reaches it may read. */
   readonly host?: string;
   /** Absent or 0: a free one. */
   readonly port?: number;
-  /** Told the process id of every process spawned, before it is ready. */
+  /** Called with the pid of every spawned process, before it is ready. */
   readonly onSpawn?: (pid: number) => Promise<void>;
-  /** Told in words what happens. */
+  /** Called with messages about what happens. */
   readonly log?: (message: string) => void;
 };
 
 export type LocalPrometheus = {
-  /** Where this machine reaches it, without a slash at its end. */
+  /** The address for this machine, without a slash at its end. */
   readonly url: string;
   readonly pid: number;
   readonly logFile: string;
@@ -50,19 +50,19 @@ export type LocalPrometheus = {
   stop(): Promise<Exit>;
 };
 
-/** There is none on this machine, or it is too old; the message says how to get one. */
+/** Prometheus is not installed on this machine, or is too old; the message says how to get it. */
 export class PrometheusMissing extends Error {
   override readonly name = 'PrometheusMissing';
 }
 
-/** Older ones lack what the rules use: `keep_firing_for` and the lint of promtool came with it. */
+/** Older versions lack what the rules use: `keep_firing_for`, and the lint of promtool. */
 const OLDEST = [2, 42] as const;
 const ADVICE = `install ${OLDEST.join('.')} or newer (apt-get install prometheus, brew install prometheus), or set PROMETHEUS to its path`;
 const KNOWN_PLACES = ['/usr/bin', '/usr/local/bin', '/opt/homebrew/bin', '/opt/prometheus'];
-/** What a person looks at on a machine of their own, and no more than a small part of its disk. */
+/** Enough for a person at their own machine, and only a small part of its disk. */
 const KEPT = { time: '6h', size: '256MB' } as const;
 
-/** As the configuration file says it; Prometheus reads YAML, of which JSON is a part. */
+/** The configuration file as JSON, which is a part of the YAML that Prometheus reads. */
 export function prometheusConfig({ job, targets, everyMs, ruleFiles = [] }: ScrapeSettings): string {
   const every = `${everyMs}ms`;
   return JSON.stringify(
@@ -82,10 +82,10 @@ export function prometheusConfig({ job, targets, everyMs, ruleFiles = [] }: Scra
 }
 
 /**
- * Starts Prometheus and resolves when it answers. A target that is killed and comes back is scraped again by itself.
- * @throws PrometheusMissing when there is none on this machine
+ * Starts Prometheus and resolves when it answers. A target that was killed and comes back is scraped again by itself.
+ * @throws PrometheusMissing when it is not installed on this machine
  * @throws PortTaken when the wanted port is in use
- * @throws StartFailed with its own words, which name what is wrong with a rule file, say
+ * @throws StartFailed with Prometheus' own message, which names a fault in a rule file, for example
  */
 export async function startPrometheus(options: PrometheusOptions): Promise<LocalPrometheus> {
   const { host = '127.0.0.1', onSpawn, log = () => {} } = options;
@@ -110,7 +110,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Local
         '--log.level=warn',
       ],
       cwd: dataDir,
-      // The heap of a fresh one doubles before it is first swept; this sweeps earlier.
+      // The heap of a new process doubles before its first collection; this collects earlier.
       env: { GOMEMLIMIT: '192MiB', GOGC: '50' },
       logFile: join(dataDir, 'prometheus.log'),
       ...(onSpawn ? { ready: onSpawn } : {}),
@@ -138,7 +138,7 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Local
 const bracketed = (host: string): string => (host.includes(':') ? `[${host}]` : host);
 
 /**
- * The Prometheus to run: that of PROMETHEUS, else the first one on the PATH or where packages put it.
+ * The Prometheus to run: that of PROMETHEUS, else the first one on the PATH or in the packages' folders.
  * @throws PrometheusMissing
  */
 export async function findPrometheus(
@@ -157,7 +157,7 @@ export async function findPrometheus(
         : `there is no Prometheus on this machine: ${ADVICE}`,
     );
   }
-  // "prometheus, version 2.42.0+ds (branch: …"; builds differ in whether they tell it on stdout or stderr.
+  // "prometheus, version 2.42.0+ds (branch: …"; some builds write it to stdout, others to stderr.
   const told = await promisify(execFile)(found, ['--version'], { timeout: 10_000 }).then(
     ({ stdout, stderr }) => `${stdout}${stderr}`,
     () => '',
@@ -171,7 +171,7 @@ export async function findPrometheus(
   return found;
 }
 
-/** The first of these paths that can be run. */
+/** The first of these paths that is executable. */
 export async function firstExecutable(candidates: readonly string[]): Promise<string | undefined> {
   for (const path of candidates) {
     const runs = await access(path, constants.X_OK).then(

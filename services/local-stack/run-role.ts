@@ -1,4 +1,4 @@
-/** A role as a process of its own: as in a pod, whatever else runs on the machine. */
+/** A role as a separate process: as in a pod, whatever else runs on the machine. */
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,56 +9,56 @@ import type { RoleProcess, RoleTask } from './system.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
 
-/** As in a pod of 256 MiB: Node takes more memory, and V8 more threads, the more the machine has. */
+/** As in a pod of 256 MiB: on a larger machine Node would take more memory, and V8 more threads. */
 const HEAP = { oldSpaceMiB: 192, semiSpaceMiB: 8 };
 
 const READY_MS = 60_000;
 const STOP_MS = 20_000;
-/** A role that does not answer at all is told from one that is slow. */
+/** Long enough to distinguish a role that never answers from a slow one. */
 const ANSWER_MS = 10_000;
 
 export interface RunningRole extends ManagedProcess {
   readonly healthPort: number;
-  /** What it serves, without a trailing slash; '' of those that serve nobody. */
+  /** Its address, without a trailing slash; '' when it serves nobody. */
   readonly url: string;
-  /** All that it exports. */
+  /** The text of its `/metrics`. */
   metrics(): Promise<string>;
   /** The sum of a metric's series whose labels contain `labels`; 0 when there is none. */
   metric(name: string, labels?: string): Promise<number>;
   /** Whether there is such a series. */
   has(name: string, labels: string): Promise<boolean>;
-  /** What `/readyz` says: `ok`, or why it is not ready. */
+  /** The answer of `/readyz`: `ok`, or why it is not ready. */
   readiness(): Promise<string>;
 }
 
 /** How a role is run, beside its settings. */
 export interface RunOptions extends Pick<ProcessOptions, 'restart' | 'stopTimeoutMs' | 'log' | 'ready'> {
-  /** Of its log, `<name>.log`. */
+  /** The folder of its log, `<name>.log`. */
   readonly logs: string;
-  /** Where it runs; where its log is when absent. */
+  /** The working directory; the folder of its log when absent. */
   readonly cwd?: string;
   /** The `main.ts` to run it from; the project's when absent. */
   readonly main?: string;
-  /** As much memory as a pod gives it that is under load (default), or what it takes. */
+  /** The heap of a pod under load (default), or no limit. */
   readonly heap?: HeapSize | 'unlimited';
   /** Further flags of Node. */
   readonly nodeFlags?: readonly string[];
-  /** Beside its settings, or in place of them; `undefined` takes one away. */
+  /** Added to its settings, or replacing them; `undefined` removes one. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Where Node keeps compiled code. */
   readonly compileCache?: string;
-  /** What to wait for: that there is a process, that it lives, or that it is ready (default). */
+  /** What to wait for: that it was spawned, that it is alive, or that it is ready (default). */
   readonly until?: 'spawned' | 'alive' | 'ready';
 }
 
-/** Starts one that ends by itself. */
+/** Starts a role that ends by itself. */
 export const runTask = ({ name, role, env }: RoleTask, options: RunOptions): Promise<ManagedProcess> =>
   spawnRole(
     { name, role, env: { ...env, TC_HEALTH_PORT: '0' }, healthPort: 0 },
     { ...options, until: 'spawned' },
   );
 
-/** @throws StartFailed when it ended or was not so far in time */
+/** @throws StartFailed when it ended, or did not get that far in time */
 export async function runRole(process: RoleProcess, options: RunOptions): Promise<RunningRole> {
   const started = await spawnRole(process, options);
   const { healthPort, port } = process;
@@ -110,7 +110,7 @@ export const commandOf = (
   args: [...V8_FLAGS, ...(heap === 'unlimited' ? [] : heapFlags(heap)), ...nodeFlags, main, role],
 });
 
-/** What is in the environment of every role: settings of this process are meant for itself. */
+/** The environment that every role inherits, without this process's own settings. */
 export const surroundings = ({
   compileCache = join(tmpdir(), 'top-clients-compile-cache'),
 }: Pick<RunOptions, 'compileCache'> = {}): Record<string, string | undefined> => ({

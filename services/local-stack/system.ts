@@ -1,6 +1,6 @@
 /**
- * The whole system on one machine, from one description: what is declared here once, the demo, the specs and the
- * measurements start. Pure: nothing is started, and every address is told.
+ * The whole system on one machine, from one declaration: the demo, the specs and the measurements start what is
+ * declared here. Pure: it starts nothing, and takes every address as an argument.
  */
 import type { Caller } from '#contracts/callers.ts';
 import {
@@ -25,10 +25,10 @@ export interface View {
   readonly version?: number;
 }
 
-/** One process. Its name tells it from the others, in messages and of its log; each has one when none is given. */
+/** One process. Its name identifies it in messages and names its log; a default is derived when none is given. */
 export type RoleDeclaration = {
   readonly name?: string;
-  /** Further settings, or others than those chosen here. */
+  /** Further settings, or replacements of those chosen here. */
   readonly env?: Readonly<Record<string, string | number>>;
 } & (
   | { readonly role: 'top-clients' }
@@ -41,35 +41,35 @@ export type RoleDeclaration = {
       readonly delivery?: Delivery;
       /** Whether a synchronous page asks the source beside its own query. */
       readonly parallel?: boolean;
-      /** Of the view it reads. */
+      /** The version of the view that it reads. */
       readonly version?: number;
     }
 );
 
 export interface SystemDeclaration {
-  /** The pages that have a database, each with the views that are built in it. */
+  /** The pages with a database, each with the views that are built in it. */
   readonly pages: Readonly<Partial<Record<ServedPage, readonly View[]>>>;
-  /** What is in a group starts and stops together; the groups start one after the other. */
+  /** The roles of a group start and stop together; groups start one after the other. */
   readonly roles: readonly (readonly RoleDeclaration[])[];
-  /** Of the topic of events. */
+  /** Partitions of the event topic. */
   readonly partitions?: number;
   readonly topicSettings?: Readonly<Record<string, string>>;
 }
 
-/** Where everything is. What is between two processes, as a proxy, is told here as the address that one reaches the other by. */
+/** All addresses. A proxy between two processes appears here as the address that one of them uses. */
 export interface Addresses {
-  /** A database as a user of it signs in, or as its owner; `from` is the process that does. */
+  /** The address of a database for a user of it, or for its owner; `from` is the process that connects. */
   database(database: Database, user: DatabaseUser | 'owner', from: string): string;
   /** `host:port` of Kafka. */
   brokers(from: string): string;
   /** The source of truth, for pages. */
   source(from: string): string;
-  /** Where a process serves. */
+  /** The port on which a process serves. */
   port(name: string): number;
   healthPort(name: string): number;
-  /** Where processes that serve listen; the role's default when absent. */
+  /** The address on which serving processes listen; the role's default when absent. */
   readonly host?: string;
-  /** Pages as a browser reaches them, for links; the role's default when absent. */
+  /** The pages' addresses for browsers, used in links; the role's default when absent. */
   readonly publicUrls?: Readonly<Partial<Record<ServedPage, string>>>;
   readonly issuer: {
     readonly jwksUrl: string;
@@ -77,28 +77,28 @@ export interface Addresses {
     readonly audience: string;
     readonly tokenUrl: string;
   };
-  /** That pages' credentials are made from. */
+  /** The key from which pages' credentials are made. */
   readonly callerKey: string;
   /** Where every trace is sent, by OTLP over HTTP. */
   readonly otlp?: string | undefined;
 }
 
-/** `node services/main.ts <role>`, with these settings; it ends by itself. */
+/** A run of `node services/main.ts <role>` with these settings; it ends by itself. */
 export interface RoleTask {
   readonly name: string;
   readonly role: string;
   readonly env: Environment;
 }
 
-/** One that runs until it is stopped. */
+/** A role that runs until it is stopped. */
 export interface RoleProcess extends RoleTask {
-  /** Where it says whether it lives and is ready. */
+  /** The port of its health checks. */
   readonly healthPort: number;
-  /** Where it serves; absent of those that serve nobody. */
+  /** The port on which it serves; absent when it serves nobody. */
   readonly port?: number;
 }
 
-/** What brings a database or the topic to this version; safe to repeat. */
+/** Migrates a database or the topic to this version; safe to repeat. */
 export type Migration = RoleTask & {
   readonly role: 'migrate';
 } & (
@@ -126,7 +126,7 @@ export interface System {
 
 export const databaseOf = (page: ServedPage): Database => (page === 'self-view' ? 'self_view' : page);
 
-/** The name of a process that was given none. */
+/** The default name of a process. */
 export function nameOf(one: RoleDeclaration): string {
   if (one.name !== undefined) return one.name;
   const hybrid = 'delivery' in one && one.delivery === 'hybrid' ? '-hybrid' : '';
@@ -179,7 +179,7 @@ export function describeSystem(declaration: SystemDeclaration, at: Addresses): S
   };
 }
 
-/** A page's own tables come with each of its views, or alone. */
+/** The page's own tables are migrated with each of its views, or alone. */
 function migrationsOf(page: ServedPage, views: readonly View[], at: Addresses): Migration[] {
   const database = databaseOf(page);
   const all = views.length > 0 ? views : (['none'] as const);
@@ -216,7 +216,7 @@ const migrationOf = (target: string, database: Database, at: Addresses): Environ
     ),
   });
 
-/** What fills every database with made-up sellers. */
+/** The task that fills every database with made-up sellers. */
 export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
   name: 'seed',
   role: 'seed',
@@ -230,7 +230,7 @@ export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
   }),
 });
 
-/** One process as it is started: every setting's name stands here, and nowhere else. */
+/** One process as it is started; only this function knows the names of all settings. */
 export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
   const name = nameOf(one);
   const healthPort = at.healthPort(name);
@@ -252,7 +252,7 @@ export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
 function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings {
   const databaseFor = (program: DatabaseProgram, database: Database) =>
     at.database(database, USER_OF_PROGRAM[program], name);
-  // Who looks at traces here wants to see what they did, not one request in a hundred.
+  // Here people look at their own few requests, so every trace is sampled, not one in a hundred.
   const traces = at.otlp && { OTEL_EXPORTER_OTLP_ENDPOINT: at.otlp, OTEL_TRACES_SAMPLER_ARG: 1 };
   const tokens = {
     TC_JWKS_URL: at.issuer.jwksUrl,
@@ -316,7 +316,7 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
 
 type Settings = Readonly<Record<string, string | number | boolean | undefined>>;
 
-/** Without those that were left open: the role has a default for them. */
+/** Leaves out undefined settings: the role has a default for them. */
 const settings = (all: Settings): Environment =>
   Object.fromEntries(
     Object.entries(all).flatMap(([name, value]) => (value === undefined ? [] : [[name, String(value)]])),

@@ -16,13 +16,13 @@ import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-bo
 import { viewScopes } from './view-scopes.ts';
 
 export interface DroppedView {
-  /** False when it was gone already. */
+  /** False when it did not exist any more. */
   readonly removed: boolean;
   /** False when Kafka was not given, did not know the group, or it had a member again. */
   readonly groupDeleted: boolean;
 }
 
-/** Somebody still keeps the view up; the message says who. */
+/** Something still keeps the view up; the message names it. */
 export class ViewInUse extends Error {
   override name = 'ViewInUse';
 }
@@ -30,11 +30,11 @@ export class ViewInUse extends Error {
 const LOOK_EVERY_MS = 250;
 
 /**
- * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group.
- * A projector may still be on its way out, and is waited for; so is a member of the group, which only a projector of an
- * earlier version is.
+ * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group. It
+ * waits for projectors that are still stopping. It also waits for members of the group, which only projectors of an
+ * earlier version are.
  * @param waitMs how long to wait for the last projector to be gone
- * @throws ViewInUse when a projector is still there then
+ * @throws ViewInUse when a projector is still there after that
  */
 export async function dropView(
   db: Parameters<typeof dropMigrated>[0],
@@ -66,7 +66,7 @@ async function untilUnused(db: Queryable, admin: Admin | null, group: string, wa
   }
 }
 
-/** Who keeps the view up, in words; null when nobody does. */
+/** A sentence about what keeps the view up; null when nothing does. */
 async function usersOf(db: Queryable, admin: Admin | null, group: string): Promise<string | null> {
   const { rows } = await db.query<{ connections: number }>(
     `select count(*) as connections from pg_stat_activity
@@ -96,7 +96,7 @@ async function deleteGroup(admin: Admin, group: string, log: Log): Promise<boole
   }
 }
 
-/** kafkajs tells one error for the request, and that of each group within. */
+/** kafkajs throws one error for the request; the error of each group is inside it. */
 function reasonOf(err: unknown, group: string): string | undefined {
   const { groups } = err as { groups?: ReadonlyArray<{ groupId: string; error?: { type?: string } }> };
   return groups?.find(({ groupId }) => groupId === group)?.error?.type;
@@ -127,7 +127,7 @@ export const role = defineRole({
     ),
     sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
     ...KAFKA_SETTINGS,
-    // Without Kafka its consumer group stays behind, which does no harm.
+    // Without Kafka the consumer group is left behind, which does no harm.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
   async start(config, { log, metrics, releases }) {
@@ -143,7 +143,7 @@ export const role = defineRole({
           statementTimeoutMs: 60_000,
           connectTimeoutMs: 10_000,
           primaryOnly: true,
-          // The drop waits for readers, and new readers wait behind it: rather fail and be tried again.
+          // The drop waits for readers, and new readers wait behind it: better fail and be retried.
           parameters: { lock_timeout: '5s' },
         },
         (err) => log.error({ err }, 'lost the database'),
@@ -159,7 +159,7 @@ export const role = defineRole({
     };
     const dropped = await dropView(db, kafka ?? null, view, config.waitMs, log);
     if (source) {
-      // In another database the view is gone as well, and that says nothing of the page's.
+      // The view is absent from any other database too; so that must be the page's database.
       if (!dropped.removed && !(await isDatabaseOf(page, db))) {
         throw new Error(
           `the database that TC_DATABASE_URL leads to is not that of the ${page} page: no tables of the page were ever made there`,

@@ -7,23 +7,23 @@ const READ = 'select';
 const WRITE = 'select, insert, update, delete';
 
 /**
- * What a user may do, by table; also `sequence <name>`, `function <name>` where there is one, `database`, and `*` for every
- * table there, those of later versions too.
+ * A user's rights by object: a table's name, `sequence <name>`, `function <name>` where it exists, `database`, or `*`
+ * for every table of the schema, also those of later versions.
  */
 type Rights = Readonly<Record<string, string>>;
 
 /**
- * Who may do what, by where the tables stand; of the source's tables their store says it. A table that is not here is
- * nobody's but its owner's. Names are of tables within the schema.
+ * The rights of each user, by the kind of schema; those on the source's tables are in `SOURCE_GRANTS`. Only the owner
+ * may use a table that is not listed. Names are of tables within the schema.
  */
 export const GRANTS = {
   /** The database of the source of truth. */
   source: SOURCE_GRANTS,
   /** A page's own tables. */
   page: { page: { '*': READ, 'function find_listings': 'execute', 'function count_listings': 'execute' } },
-  /** Those of the self-view, which keeps what its sellers changed. */
+  /** The self-view's tables, which keep what its sellers changed. */
   'self-view': { page: { '*': WRITE } },
-  /** One version of a page's view, a schema of its own. */
+  /** One version of a page's view, in a schema of its own. */
   view: {
     page: { top_clients: READ, trace: READ, erased: READ, page_server: 'select, insert, update' },
     projector: {
@@ -33,7 +33,7 @@ export const GRANTS = {
       parked: WRITE,
       trace: WRITE,
     },
-    // It compares with rows that it keeps in a temporary table.
+    // The watcher compares with rows that it writes into a temporary table.
     watcher: {
       top_clients: READ,
       checkpoint: READ,
@@ -46,24 +46,24 @@ export const GRANTS = {
 } as const satisfies Readonly<Record<string, Readonly<Partial<Record<DatabaseUser, Rights>>>>>;
 export type Place = keyof typeof GRANTS;
 
-/** The names of users in a database. Who is not here has no user of its own, and signs in as the owner. */
+/** The names of users in a database. A role that is not listed has no user of its own, and signs in as the owner. */
 export type Users = Readonly<Partial<Record<DatabaseUser, string>>>;
 
-/** A user that is to be given something is not there yet; the message says how to make it. */
+/** A user that needs rights does not exist yet; the message says how to create it. */
 export class UserMissing extends Error {
   override name = 'UserMissing';
 }
 
-/** The owner may not give what a user needs, of which PostgreSQL only warns; the message says who is to grant what. */
+/** The owner may not grant what a user needs, of which PostgreSQL only warns; the message says who must grant what. */
 export class GrantRefused extends Error {
   override name = 'GrantRefused';
 }
 
 /**
- * Gives users what they need in a schema, and takes away what they do not need any more: in one transaction, so that
- * nobody who works meanwhile finds less than it needs. Safe to repeat and to run concurrently.
+ * Grants users what they need in a schema, and revokes what they no longer need, in one transaction: nobody at work
+ * meanwhile has less than it needs. Safe to repeat and to run concurrently.
  * @param db signed in as the owner of the schema
- * @throws UserMissing when there is none of that name
+ * @throws UserMissing when a user of that name does not exist
  * @throws GrantRefused when somebody else has to grant something
  */
 export async function grantUsers(db: Client, place: Place, schema: string, users: Users): Promise<void> {
@@ -72,7 +72,7 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
     'select current_user as me, current_database() as database',
   );
   const { me, database } = rows[0]!;
-  // The owner has everything, and would lose it by what follows.
+  // The owner has all rights, and would lose them by the revokes below.
   const named = (Object.entries(users) as [DatabaseUser, string][]).filter(([, name]) => name !== me);
   const grants = named.flatMap(([user, name]) => {
     const wanted = rights[user];
@@ -90,7 +90,7 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
         if (tables.length > 0) await db.query(`revoke all on table ${tables.join(', ')} from ${to}`);
         if (sequences.length > 0) await db.query(`revoke all on sequence ${sequences.join(', ')} from ${to}`);
         await db.query(`alter default privileges in schema ${within} revoke all on tables from ${to}`);
-        // Said although everybody may by default: an administrator may have taken that away.
+        // Granted although PostgreSQL's default allows it to everybody: an administrator may have revoked that.
         await db.query(`grant connect on database ${quoted(database)} to ${to}`);
         await db.query(`grant usage on schema ${within} to ${to}`);
       }
@@ -109,8 +109,8 @@ export async function grantUsers(db: Client, place: Place, schema: string, users
 }
 
 /**
- * What stands in a schema and is the owner's, quoted. An administrator may have tables, views of extensions and sequences
- * there too: nobody but their owners can take rights away on them, and to try ends the migration.
+ * The owner's tables and sequences in a schema, quoted. An administrator may have tables, views of extensions and
+ * sequences there too. Only their owners can revoke rights on those, and to try would end the migration.
  */
 async function ownIn(db: Client, schema: string) {
   const { rows } = await db.query<{ name: string; is_sequence: boolean }>(
@@ -151,7 +151,7 @@ async function grantOn(
       where pronamespace = to_regnamespace(quote_ident($1)) and proname = $2 and pg_has_role(proowner, 'usage')`,
       [schema, name],
     );
-    // Said although everybody may by default: an administrator may have taken that away.
+    // Granted although PostgreSQL's default allows it to everybody: an administrator may have revoked that.
     for (const { signature } of rows) await db.query(`grant ${privileges} on routine ${signature} to ${to}`);
     return;
   }
@@ -165,7 +165,7 @@ async function grantOn(
   await db.query(`grant ${privileges} on ${what} to ${to}`);
 }
 
-/** A grant on what is somebody else's is a mere warning where the owner has a right there himself. */
+/** A grant on somebody else's object is only a warning when the owner has a right on it. */
 async function expectGranted(
   db: Client,
   { database, schema }: { readonly database: string; readonly schema: string },

@@ -19,13 +19,13 @@ import { viewScopes } from './view-scopes.ts';
 const services = new URL('../', import.meta.url);
 const folder = (path: string) => new URL(`${path}/`, services);
 
-/** A page's view is brought up together with the page's own tables; `none` leaves views alone (self-view, off). */
+/** A page's view is migrated together with the page's own tables; `none` leaves views alone (self-view, off). */
 export type ViewToMigrate = { delivery: 'asynchronous' | 'hybrid'; version: number } | 'none';
 
-/** How the owner reaches a database, beside its address, and for whom it migrates. */
+/** How the owner reaches a database, beside its address, and which users it grants rights to. */
 export interface OwnerAccess {
   readonly caFile?: string | undefined;
-  /** Who gets what it needs there; nobody when absent, and then everybody signs in as the owner. */
+  /** The users that get the rights they need there; when absent, everybody signs in as the owner. */
   readonly users?: Users;
 }
 
@@ -53,7 +53,7 @@ async function withConnection<T>(
   }
 }
 
-/** Brings the database of the source of truth to this version. Safe to repeat and to run concurrently. */
+/** Migrates the database of the source of truth to this version. Safe to repeat and to run concurrently. */
 export const migrateSource = (
   url: string | DatabaseUrl,
   log: Log,
@@ -66,7 +66,7 @@ export const migrateSource = (
     return applied;
   });
 
-/** Brings a page's own tables, and one version of its view, to this version. */
+/** Migrates a page's own tables, and one version of its view, to this version. */
 export const migratePage = (
   page: string,
   url: string | DatabaseUrl,
@@ -148,7 +148,7 @@ export const role = defineRole({
       );
       const partitions = await countPartitions(kafka, topic);
       if (partitions !== null && partitions !== wanted) {
-        // Not from here: every relay must follow a stored layout before, and sellers must move afterwards.
+        // `migrate` must not grow it: every relay must follow a stored layout before, and sellers must move afterwards.
         const how = 'republish --reason growth has it grow; Kafka takes no partition away';
         log.warn({ partitions, wanted }, `the topic has other partitions than wanted: ${how}`);
       }

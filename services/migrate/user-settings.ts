@@ -15,7 +15,7 @@ const DOES: Readonly<Record<DatabaseUser, string>> = {
 const nameOf = (user: DatabaseUser) => `${user}User` as const;
 type Name = ReturnType<typeof nameOf>;
 
-/** The users of PostgreSQL that get what they need in the database that is migrated. */
+/** Settings that name the PostgreSQL users which get rights in the migrated database. */
 export const USER_SETTINGS = Object.fromEntries(
   DATABASE_USERS.map((user) => [
     nameOf(user),
@@ -36,12 +36,13 @@ export const usersIn = (config: Readonly<Record<Name, string | undefined>>): Use
   );
 
 /**
- * The user in an address, or the text itself where it is none: who hands out addresses need not name users twice.
+ * The user in an address, or the text itself when it is no address: whoever sets addresses need not name the users
+ * again.
  * @throws Error without the text, which may hold a password
  */
 export function userIn(text: string): string {
   if (!/^[a-z]+:\/\//.test(text)) return text;
-  // Past the scheme, up to the password or the host; by hand, because a password may be anything.
+  // From the scheme to the password or the host. Not parsed as a URL, because a password may hold any character.
   const [, user = ''] = /^[a-z]+:\/\/([^:/@?#]*)[:@]/.exec(text) ?? [];
   if (user === '') throw new ConfigError('an address that names a user of the database has none in it');
   return decodeURIComponent(user);

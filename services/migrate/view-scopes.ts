@@ -1,4 +1,4 @@
-/** Under which scopes the migrations of a view's schema are recorded: what stands beside its rows, and the rows. */
+/** The scopes that record the migrations of a view's schema: one for what is beside its rows, one for the rows. */
 export const viewScopes = (schema: string): readonly [beside: string, rows: string] => [
   `${schema}.projection`,
   schema,

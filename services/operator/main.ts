@@ -19,9 +19,9 @@ import { openEventRecorder } from './runtime/event-recorder.ts';
 import { startElection, type Term } from './runtime/leader.ts';
 import { Queue } from './runtime/queue.ts';
 
-/** Bursts of changes, as of a rollout, become one reconcile. */
+/** Bursts of changes, for example of a rollout, become one reconcile. */
 const DEBOUNCE_MS = 200;
-/** How often to look for the kinds of others. */
+/** How often to ask which kinds of other operators the cluster serves. */
 const OTHERS_MS = 60_000;
 
 export const role = defineRole({
@@ -89,7 +89,7 @@ export const role = defineRole({
       if (stopping.signal.aborted) return;
 
       const election = startElection({
-        // Its calls must fail early enough for another try within the lease.
+        // Its calls must fail early enough for a second try before the lease expires.
         kube: openKube(api, { deadlineMs: 2_000 }),
         namespace,
         name: 'top-clients-operator',
@@ -121,7 +121,7 @@ export const role = defineRole({
           now: Date.now,
           readLayout: (relays) => readLayout(relays, readOverHttp(PORTS.health)),
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
-          // Whoever led before may have applied something else.
+          // The leader before may have applied something else.
           applied: new LastApplied(),
         }),
         workers: 4,
@@ -131,7 +131,7 @@ export const role = defineRole({
       });
       queue = mine;
       while (!term.ending.aborted) {
-        // All of it again from time to time: for what a watch missed, and for what nobody can watch.
+        // Everything is reconciled again from time to time: a watch may miss a change, and some things have no watch.
         for (const key of follows.everything()) mine.add(key);
         await pause(config.resyncSeconds * 1_000, term.ending);
       }

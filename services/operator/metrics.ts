@@ -1,17 +1,17 @@
 import type { Metrics } from '#role/metrics.ts';
 
-/** The operator's metrics, each by what happened. */
+/** The operator's metrics, one method for each thing that happens. */
 export interface OperatorMetrics {
   reconciled(kind: string, result: 'done' | 'again' | 'failed', seconds: number): void;
   /** @param depth asked at every scrape */
   watchQueue(depth: () => number): void;
   leads(leads: boolean): void;
-  /** @param code HTTP status; 0 is no answer */
+  /** @param code HTTP status; 0: there was no answer */
   answered(verb: string, code: number): void;
   relisted(kind: string): void;
 }
 
-/** @param kinds those that are reconciled; their series start at 0, so that the first failure is an increase */
+/** @param kinds those that are reconciled; their series start at 0, so that the first failure counts as an increase */
 export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]): OperatorMetrics {
   const total = metrics.counter('topclients_operator_reconcile_total');
   const errors = metrics.counter('topclients_operator_reconcile_errors_total');

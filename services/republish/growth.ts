@@ -10,76 +10,76 @@ import { removeRun } from '../top-clients/adapters/postgres/republish-runs.ts';
 import { beginRun, finishRun, inOneTransaction, type RunOptions } from './run.ts';
 
 /*
- * A topic gets more partitions while sellers write, relays relay and projectors project. A key hashes elsewhere then,
- * and two things would go wrong by themselves: nothing tells compaction to remove what the old partition holds of the
- * key, so that the tombstone of a later erasure stands in another partition than the names it is to remove; and a view
- * that is built anew would show them. So the count that messages are divided by is not the topic's, it is a row in the
- * source's database, and it changes in four steps, each of which may be repeated and be cut short at any point:
+ * A topic gets more partitions while sellers write, relays send and projectors apply. Keys then hash to other
+ * partitions, and without care two things go wrong. Compaction does not remove what the old partition holds of a key:
+ * the tombstone of a later erasure is in another partition than the names it should remove. And a view that is built
+ * anew would show those names. So messages are not divided by the topic's number of partitions but by a row in the
+ * source's database. It changes in four steps, each of which may be repeated and may be interrupted at any point:
  *
  * 1. **The topic grows.** Nobody uses the new partitions yet. Projectors find them and read nothing.
  * 2. **One transaction changes the layout**: `partitions` is the new count, `moved_from` the old one.
- * 3. **Each seller whose partition changes is published again**, under the lock of its row: its state, which goes
- *    where the layout says; the tombstone behind it where the seller is erased; and then a marker, which goes to the
- *    old partition by its number. The progress commits with the messages.
- * 4. **Behind the last seller `moved_from` is cleared**, in the transaction of the last messages. A further growth
- *    begins only then, so there are never more than two layouts to think of.
+ * 3. **Each seller whose partition changes is published again**, under the lock of its row: its state, which goes where
+ *    the layout says; the tombstone behind it if the seller is erased; and then a marker, which names the old
+ *    partition. The progress commits with the messages.
+ * 4. **After the last seller `moved_from` is cleared**, in the transaction of the last messages. A further growth
+ *    begins only then, so there are never more than two layouts at a time.
  *
  * Why nothing is lost, and no name comes back:
  *
- * - **A marker stands behind everything of its seller in the old partition.** The relay reads the layout in the same
- *   statement, thus the same snapshot, as the rows. The marker's row commits after the layout did; so whoever sees the
- *   marker sees the new layout, and what the old layout put on its way was read before, by the same leader, whose
- *   batches arrive in the order in which they were read. A batch in flight, or taken ahead, is sent again with the
- *   partitions it has, never with new ones.
- * - **Rows that were inserted before step 2 and are relayed after it** go to the new partition. That is as good: only
- *   what *was sent* by the old layout is in the old partition.
- * - **No seller is missed.** What the old layout could put into an old partition was visible to a statement that did
- *   not see the new layout. The seller lists of step 3 are read by later statements, which therefore see its row. A
- *   seller that appears afterwards is in its new partition from the first message on.
- * - **A leader that was replaced (a zombie)** may have a request on its way. It stops writing 3 s after its last sign
- *   of life and its sockets are reset (lease.ts); what the broker had received by then it has long appended when the
- *   first marker follows, because step 3 begins 10 s after step 2 at the earliest. A request that comes later still
- *   breaks an order on any topic, grown or not; what it would leave behind is an old version, which no view that has
- *   the newer one takes, and which the comparison finds before a view built anew is shown.
+ * - **A marker is behind everything of its seller in the old partition.** The relay reads the layout in the same
+ *   statement, and so in the same snapshot, as the rows. The marker's row commits after the layout did, so whoever sees
+ *   the marker sees the new layout. What was sent by the old layout was read before, by the same leader, whose batches
+ *   arrive in the order in which they were read. A batch in flight, or fetched ahead, is retried with the partitions it
+ *   has, never with new ones.
+ * - **Rows that were inserted before step 2 and are relayed after it** go to the new partition. That does no harm: the
+ *   old partition holds only what *was sent* by the old layout.
+ * - **No seller is missed.** A row that was sent by the old layout was visible to a statement that did not see the new
+ *   layout. The seller lists of step 3 are read by later statements, which therefore see that seller's row. A seller
+ *   that appears afterwards is in its new partition from the first message on.
+ * - **A leader that was replaced (a zombie)** may have a request in flight. It stops writing 3 s after its last sign of
+ *   life, and its sockets are reset (lease.ts). Step 3 begins 10 s after step 2 at the earliest, so the broker has
+ *   appended what it had received long before the first marker. A request that arrives still later breaks the order on
+ *   any topic, grown or not. It leaves an old version behind. No view that has the newer version takes it, and the
+ *   comparison finds it before a view built anew is shown.
  * - **Across partitions there is no order, and none is needed**: versions decide. A projector may read the new
- *   partition first or last, or find it minutes later; a state at a version that the view has does nothing.
- * - **Compaction** keeps of the old partition the marker, and later nothing; of the new one the newest state, or of an
- *   erased seller the tombstone, and later nothing. Marker and tombstone expire `delete.retention.ms` after they were
- *   compacted, by themselves: neither is needed once there is nothing before it. Were step 3 to stand still for longer
- *   than that, a tombstone could expire while the old partition still has names; an alert comes after 15 minutes.
- * - **Sellers who were erased before the growth** have version and row like all others: their empty state and a
+ *   partition first or last, or find it minutes later; a state at a version that the view already has changes nothing.
+ * - **Compaction** keeps of the old partition the marker, and later nothing. Of the new one it keeps the newest state;
+ *   of an erased seller it keeps the tombstone, and later nothing. Marker and tombstone expire `delete.retention.ms`
+ *   after they were compacted: neither is needed once there is nothing before it. If step 3 stood still for longer than
+ *   that, a tombstone could expire while the old partition still has names; an alert fires after 15 minutes.
+ * - **Sellers who were erased before the growth** have a version and a row like all others: their empty state and a
  *   tombstone go to the new partition, the marker to the old one, whatever compaction has left there.
- * - **Sellers without a version** get the marker alone: the source says nothing of them, but a source that was restored
- *   to an earlier time may have.
- * - **Views that are built meanwhile** read all partitions, and find each seller's newest state in the one or the other.
+ * - **Sellers without a version** get only the marker: the source has nothing to publish of them, but it may have been
+ *   restored to an earlier time, after it had published something.
+ * - **Views that are built meanwhile** read all partitions, and find each seller's newest state in one or the other.
  * - **A relay of the previous release** divides by what the topic has. The topic must therefore not grow before every
  *   relay reads the layout; this refuses to begin while none has stored one, and the operator waits for the rollout.
- * - **A failover that loses step 2** returns to the old layout, and the growth begins again. Sellers that went to their
- *   new partitions meanwhile have an older state there, which the next state of step 3 stands behind.
+ * - **A failover that loses step 2** returns to the old layout, and the growth begins again. Sellers that had already
+ *   moved have an older state in their new partitions; the next state of step 3 comes behind it.
  *
- * The same markers cure a topic that was grown without all this: `movedFrom` names the count it had before.
+ * The same markers repair a topic that was grown without these steps: `movedFrom` is the number of partitions it had.
  */
 
-/** What is grown. */
+/** The topic to grow. */
 export interface GrowingTopic {
   /** Null when it does not exist. */
   count(): Promise<number | null>;
-  /** Null where somebody else gives the topic its partitions. */
+  /** Null when somebody else gives the topic its partitions. */
   readonly grow: ((partitions: number) => Promise<void>) | null;
 }
 
 export interface GrowthOptions extends RunOptions {
-  /** How many partitions messages shall be divided by. */
+  /** Among how many partitions messages should be divided. */
   readonly partitions: number;
-  /** The topic was grown from so many by other means: leave markers where keys were then. */
+  /** The topic had this many partitions and was grown by other means: leave markers in the old partitions. */
   readonly movedFrom?: number | undefined;
-  /** Between the new layout and the first marker, in ms. */
+  /** The least time between the new layout and the first marker, in ms. */
   readonly settleMs?: number;
   /** How long to wait for a topic that others grow, in ms. */
   readonly topicPatienceMs?: number;
 }
 
-/** What cannot be done as it was asked for; the message says what to change. */
+/** A request that cannot be carried out; the message says what to change. */
 export class GrowthRefused extends Error {
   override name = 'GrowthRefused';
 }
@@ -90,10 +90,10 @@ const EVERYBODY = { first: 0, last: Number.MAX_SAFE_INTEGER };
 const runOf = (from: number, to: number) => `growth-${from}-${to}`;
 
 /**
- * Brings the layout to so many partitions, whatever an earlier growth has left undone.
+ * Brings the layout to this many partitions, and first completes an earlier growth.
  * @param db a session of its own on the primary, which no other run uses
  * @returns the layout at the end
- * @throws GrowthRefused when it is not possible; else what database and Kafka throw: the growth can go on later
+ * @throws GrowthRefused when it is not possible; else what database and Kafka throw: the growth can be resumed later
  */
 export async function growPartitions(
   db: Queryable,
@@ -143,12 +143,12 @@ export async function growPartitions(
 const begin = (db: Queryable, from: number, to: number): Promise<void> =>
   inOneTransaction(db, async () => {
     await changeLayout(db, from, to);
-    // One of this name was finished if it is there: a layout that was restored, or a cure that is repeated.
+    // An older run of this name was finished: the layout was restored, or the repair is repeated.
     await removeRun(db, runOf(from, to));
     await beginRun(db, { request: runOf(from, to), ...EVERYBODY }, from);
   });
 
-/** What a former leader had on its way has arrived by then, or never will. */
+/** Requests that a former leader had in flight have arrived by then, or never will. */
 async function settle(
   { ageMs }: PartitionLayout,
   { settleMs = SETTLE_MS, clock = SYSTEM_CLOCK, signal }: GrowthOptions,

@@ -15,7 +15,9 @@ import { beginRun, finishRun, type RunOptions } from './run.ts';
 
 // Any constant will do, as long as every run takes the same one.
 const LOCK = 7_461_002_920;
-/** Statement timeout, lock timeout, deadlock, serialisation: the server is up, and too busy with others. */
+/**
+ * Statement timeout, lock timeout, deadlock, serialisation: the server is too busy. 25006: read-only, in a failover.
+ */
 const BUSY = new Set(['57014', '55P03', '40P01', '40001', '25006']);
 const AGAIN_MS = 2_000;
 const TELL_EVERY_MS = 10_000;
@@ -82,7 +84,7 @@ export const role = defineRole({
       integer(1, 10_000_000).default(2_000),
     ),
     ...KAFKA_SETTINGS,
-    // Only a growth speaks with Kafka itself.
+    // Only a growth uses Kafka.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
   async start(config, { log, metrics, releases }) {
@@ -134,7 +136,7 @@ function telling(log: Log): NonNullable<RunOptions['onProgress']> {
   };
 }
 
-/** On a session that no other run has beside it; on a new one when the database was away, as often as it takes. */
+/** Runs `work` on a session that no other run uses, and again on a new session when the database was unavailable. */
 async function persistently<T>(
   database: { readonly databaseUrl: string | DatabaseUrl; readonly databaseCaFile?: string | undefined },
   log: Log,
@@ -153,7 +155,7 @@ async function persistently<T>(
           connectTimeoutMs: 5_000,
           primaryOnly: true,
         },
-        () => {}, // Said by its next query.
+        () => {}, // Its next query reports the loss.
       );
       try {
         await lockRuns(db, log, signal);
@@ -162,7 +164,7 @@ async function persistently<T>(
         await db.end().catch(() => {});
       }
     } catch (err) {
-      // Somebody has to change something; a failover goes by.
+      // An unfit database needs somebody to change it; a failover passes.
       if (err instanceof UnfitDatabase && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       if (!isUnavailable(err) && !BUSY.has((err as { code?: string }).code ?? '')) throw err;
       log.warn({ err }, 'the database cannot be used; trying again');
@@ -171,7 +173,7 @@ async function persistently<T>(
   }
 }
 
-/** One run at a time. The lock belongs to the session, so it goes with a process that was killed. */
+/** One run at a time. The lock belongs to the session, so it is released when the process is killed. */
 async function lockRuns(db: Queryable, log: Log, signal: AbortSignal): Promise<void> {
   for (let told = false; ; ) {
     signal.throwIfAborted();

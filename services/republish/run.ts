@@ -22,7 +22,7 @@ import {
 
 /** What a run is started for. */
 export interface Wanted {
-  /** Who starts one of this name again goes on with it, or finds it done. */
+  /** The name of the run. Starting one of the same name again resumes it, or finds it done. */
   readonly request: string;
   /** Sellers from one id to another, both included. */
   readonly first: number;
@@ -32,13 +32,13 @@ export interface Wanted {
 export interface RunOptions {
   /** Sellers published again in a second, at most. */
   readonly sellersPerSecond: number;
-  /** It waits while more rows than this are in the outbox: what sellers change now shall not wait behind them. */
+  /** The run waits while the outbox has more rows than this: sellers' new changes must not wait behind them. */
   readonly mostWaiting: number;
-  /** Sellers whose rows are locked in one transaction. A command that needs one of them waits for as long. */
+  /** Sellers whose rows are locked in one transaction. A command that needs one of them waits that long. */
   readonly sellersAtATime?: number;
   readonly signal?: AbortSignal;
   readonly clock?: Clock;
-  /** Told after each transaction. */
+  /** Called after each transaction. */
   readonly onProgress?: (done: number, sellers: number) => void;
 }
 
@@ -46,8 +46,8 @@ const SELLERS_AT_A_TIME = 100;
 const LOOK_EVERY_MS = 20;
 
 /**
- * Starts a run unless there is one of its name. Another that somebody asked for and left unfinished is over when this
- * one publishes all of its sellers: nobody would ever end it, and it would be told of as the one that stands still.
+ * Starts a run unless one of its name exists. It ends an older unfinished run when all of that run's sellers are in
+ * this one: nobody would resume the older run, and it would be reported as stalled.
  */
 export async function beginRun(
   db: Queryable,
@@ -59,11 +59,11 @@ export async function beginRun(
 }
 
 /**
- * Publishes states again until the run is done. How far it has come is committed together with the messages, so that
- * whoever starts it again after a kill -9 goes on at that very seller, and nothing is left out or sent twice.
+ * Republishes states until the run is done. The progress commits together with the messages, so a run that is started
+ * again after a kill -9 continues with the next seller: nothing is left out or sent twice.
  * @param db a session of its own on the primary, which no other run uses
  * @returns how many sellers were looked at, before a kill included
- * @throws the reason of the signal; what the database throws: the run can go on later
+ * @throws the reason of the signal; what the database throws: the run can be resumed later
  */
 export async function finishRun(db: Queryable, request: string, options: RunOptions): Promise<number> {
   const { sellersPerSecond, mostWaiting, signal, clock = SYSTEM_CLOCK, onProgress } = options;
@@ -116,13 +116,13 @@ function leaves({ movedFrom: before, partitions: now }: LockedRun): (sellerId: n
 }
 
 function messagesOf(seller: LockedSeller, left: (sellerId: number) => number | null): ExtraMessage[] {
-  // Nothing was ever published of one without a version, unless by a source that was restored to before.
+  // Nothing was published of a seller without a version, except by a source that was later restored to before.
   const state = seller.version === 0 ? [] : stateOf(withChange(seller), null);
   const partition = left(seller.sellerId);
   return partition === null ? state : [...state, movedOf(seller, partition)];
 }
 
-/** Where the log has lost its newest entry the list still counts: an order of clients that is the one they have. */
+/** When the log has lost its newest entry the list still holds: the change is then a reorder to its present order. */
 function withChange(seller: LockedSeller): LockedSeller {
   if (seller.change !== null) return seller;
   const clientIds = (JSON.parse(seller.clients) as { id: string }[]).map(({ id }) => id);

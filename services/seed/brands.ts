@@ -59,7 +59,7 @@ function brand(logo: string, industry: string): Brand {
   return { name, logo, industry };
 }
 
-/** Some 350 brands, by fame: the first of each industry, then the second of each, and so on. */
+/** Some 350 brands, by fame: first the best known of each industry, then the second of each, and so on. */
 export const BRANDS: readonly Brand[] = (() => {
   const columns = Object.entries(KNOWN).map(([industry, slugs]) =>
     slugs.split(' ').map((slug) => brand(slug, industry)),

@@ -11,7 +11,7 @@ export interface Trade {
   readonly includes: readonly string[];
   /** What a seller of this trade does for a brand. */
   readonly jobs: readonly string[];
-  /** Of the smallest package, in cents. */
+  /** The price of the smallest package, in cents. */
   readonly priceCents: number;
 }
 
@@ -360,7 +360,7 @@ export const TRADES: readonly Trade[] = [
   },
 ];
 
-/** Names by the country they are common in, with cities there. */
+/** Names by the country where they are common, with cities of it. */
 export const PLACES: readonly {
   readonly country: string;
   readonly cities: readonly string[];

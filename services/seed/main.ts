@@ -49,7 +49,7 @@ export const role = defineRole({
       search: open(config.search, config.searchCaFile),
       selfView: open(config.selfView, config.selfViewCaFile),
     };
-    // Released first: no chunk begins after the signal, and the pools wait for those in flight.
+    // Released first: no chunk starts after the signal, and the pools wait for those in flight.
     releases.push('seeding', () => stopped.abort());
     const result = await seed(databases, config.sellers, {
       now: () => new Date(),

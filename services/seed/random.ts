@@ -1,6 +1,6 @@
 /**
- * Random numbers that depend on what they are for and on nothing else: seller 4711 gets the same name whether
- * sellers are made one by one, in chunks or backwards, on any machine.
+ * Random numbers that depend only on what they are for: seller 4711 gets the same name whether sellers are made one by
+ * one, in chunks or backwards, on any machine.
  */
 export interface Random {
   /** 0 ≤ x < 1 */
@@ -14,10 +14,10 @@ export interface Random {
   uuid(): string;
 }
 
-/** Changes all data at once; raise it when the generator changes, so that old data is not taken for new. */
+/** Another seed changes all data; raise it when the generator changes, so that old data is not taken for new. */
 export const SEED = 20_261;
 
-/** @param purpose keeps draws for different things about the same thing apart */
+/** @param purpose separates draws for different things of the same id */
 export function randomFor(purpose: string, id: number, seed = SEED): Random {
   // FNV-1a over the words that name the draw.
   let state = 0x811c9dc5;
@@ -48,8 +48,8 @@ export function randomFor(purpose: string, id: number, seed = SEED): Random {
 }
 
 /**
- * Ranks 0 to n - 1 where rank r comes up in proportion to 1 / (r + 1)^exponent, as visits to sellers and fame of
- * brands do.
+ * Draws ranks from 0 to n - 1. Rank r has a probability in proportion to 1 / (r + 1)^exponent, like visits to sellers
+ * and the fame of brands.
  */
 export function zipf(n: number, exponent: number): (random: Random) => number {
   const cumulative = new Float64Array(n);

@@ -19,20 +19,20 @@ export interface Progress {
   /** Sellers whose data is complete. */
   readonly done: number;
   readonly sellers: number;
-  /** Events written by this run. */
+  /** Events that this run wrote. */
   readonly events: number;
 }
 
-/** Sellers in a statement: each takes a few tens of milliseconds, so that a stop is quick. */
+/** Sellers in one statement. It takes a few tens of milliseconds, so that a stop is quick. */
 const CHUNK = 500;
-/** Chunks at once: one is made up and turned into JSON here while the databases store the other. */
+/** Chunks at once: one is generated and turned into JSON while the databases store the other. */
 const AT_ONCE = 2;
 
 /**
- * Fills the databases of the source and of the pages with sellers 1 to `sellers`. Every chunk is written by
- * statements that are atomic and safe to repeat, and a chunk that is there is skipped: a run that broke off is
- * completed by the next one, and a run over complete data only looks.
- * @param now the time these changes are committed at
+ * Fills the databases of the source and of the pages with sellers 1 to `sellers`. Every chunk is written by statements
+ * that are atomic and safe to repeat, and existing chunks are skipped. So the next run completes an interrupted one,
+ * and a run over complete data only reads.
+ * @param now the commit time of these changes
  * @returns how far it came: to the end, unless the signal aborted
  * @throws what the databases throw
  */
@@ -84,7 +84,7 @@ async function fill(databases: Databases, first: number, last: number, sellers: 
   return events;
 }
 
-/** A chunk's rows come and go together, so the first gig of each seller stands for the further ones. */
+/** A chunk's rows are written together, so the first gig of each seller proves the further ones. */
 async function isThere(databases: Databases, first: number, last: number): Promise<boolean> {
   const withClients = idsOf(first, last).filter((id) => clientsOf(id).length > 0);
   const count = async (db: Queryable, text: string, values: unknown[]) =>

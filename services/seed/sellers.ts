@@ -16,7 +16,7 @@ export interface GeneratedSeller {
 /** The further gigs of seller 7 are 1000007 and 2000007; the first one is 7, so that addresses are easy to guess. */
 const FURTHER_GIGS = 1_000_000;
 const MOST_GIGS = 3;
-/** Sellers this far apart share a trade, which makes related gigs computable without a look at other sellers. */
+/** Sellers this far apart share a trade, so that related gigs can be computed without other sellers' data. */
 const WHEEL = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 0, 2, 1, 8, 2, 3, 4, 0, 9, 6, 1, 2];
 const LEVELS = ['new', 'rising', 'expert', 'master'] as const;
 const NEWEST_YEAR = 2026;
@@ -26,7 +26,7 @@ const month = (year: number, of12: number) => `${year}-${String(of12).padStart(2
 const oneDecimal = (value: number) => Math.round(value * 10) / 10;
 
 /**
- * Makes up a seller. Pure: the same id gives the same seller, whoever is made before or after.
+ * Generates a seller. Pure: the same id gives the same seller, in any order of generation.
  * @param sellers how many there are; related gigs are chosen among theirs
  */
 export function seller(sellerId: number, sellers: number): GeneratedSeller {
@@ -35,7 +35,7 @@ export function seller(sellerId: number, sellers: number): GeneratedSeller {
   const place = random.pick(PLACES);
   const city = random.pick(place.cities);
   const name = `${random.pick(place.given)} ${random.pick(place.family)}`;
-  // Visits fall off with the rank, and the rank is the id: the first sellers are the popular ones.
+  // Visits fall with the rank, and the rank is the id: the first sellers are the popular ones.
   const fame = sellerId ** -0.5 * (0.6 + random.fraction());
   const reviews = Math.floor(4_000 * fame * random.fraction());
   const rating = reviews === 0 ? 0 : oneDecimal(5 - random.fraction() ** 2 * 1.6);
@@ -133,7 +133,7 @@ function packages(random: Random, includes: readonly string[], priceCents: numbe
 }
 
 function someReviews(random: Random, reviews: number, rating: number): Review[] {
-  // A seller with a good average did not get it by bad reviews.
+  // Bad reviews do not fit a seller with a good average.
   const fitting = REVIEWS.filter((review) => Math.abs(review.rating - rating) < 1.6);
   return shuffled(random, fitting)
     .slice(0, Math.min(reviews, 4))
@@ -148,7 +148,7 @@ function relatedGigs(random: Random, sellerId: number, sellers: number): number[
   const turns = Math.floor((sellers - 1) / WHEEL.length);
   const found = new Set<number>();
   for (let attempt = 0; attempt < 12 && found.size < 4; attempt++) {
-    // One turn of the wheel away is the same trade; beyond the last seller it goes on at the first.
+    // One turn of the wheel away is the same trade; after the last seller it continues at the first.
     const away = sellerId + random.integer(1, Math.max(turns, 1)) * WHEEL.length;
     const other = away > sellers ? away - turns * WHEEL.length : away;
     if (other >= 1 && other <= sellers && other !== sellerId) found.add(other);
@@ -169,8 +169,8 @@ const brandRank = zipf(BRANDS.length, 0.8);
 const listLength = zipf(LIMITS.clientsPerSeller, 1.15);
 
 /**
- * The clients of a seller, in the order they were added; empty for about two thirds of 20,000 sellers. Popular
- * sellers have clients more often, most lists are short, and famous brands stand in many of them.
+ * The clients of a seller, in the order they were added; empty for about two thirds of 20,000 sellers. Popular sellers
+ * have clients more often, most lists are short, and famous brands are in many of them.
  */
 export function clientsOf(sellerId: number): readonly Client[] {
   const shown = SHOWCASE[sellerId];
@@ -198,7 +198,7 @@ function clientsFor(random: Random, sellerId: number, brands: readonly Brand[]):
       id: random.uuid(),
       name: brand.name,
       industry: brand.industry,
-      // Not every seller finds words for everything.
+      // Not every seller describes every job.
       description: index < jobs.length && random.chance(0.85) ? jobs[index]! : '',
       logo: brand.logo,
       from: month(year, begin),
@@ -220,9 +220,9 @@ const named = (random: Random, name: string, more: Partial<Client> = {}): Client
 
 const bySlug = (...slugs: string[]) => slugs.map((slug) => BRANDS.find((brand) => brand.logo === slug)!);
 
-/** Sellers worth a look: what a page must get right. */
+/** Sellers that show special cases, which a page must get right. */
 const SHOWCASE: Readonly<Record<number, (random: Random, sellerId: number) => readonly Client[]>> = {
-  // What a seller hopes for.
+  // A seller whose clients are all famous brands.
   1: (random, sellerId) =>
     clientsFor(
       random,
@@ -233,7 +233,7 @@ const SHOWCASE: Readonly<Record<number, (random: Random, sellerId: number) => re
   2: () => [],
   // As many as a list may hold.
   3: (random, sellerId) => clientsFor(random, sellerId, BRANDS.slice(0, LIMITS.clientsPerSeller)),
-  // Names as long as a name may be: in words, and in one.
+  // The longest allowed names: in words, and in one word.
   4: (random) => [
     named(random, 'The Royal and Ancient Society for the Improvement of Very Long Company Names Ltd', {
       industry: 'Associations',
@@ -243,7 +243,7 @@ const SHOWCASE: Readonly<Record<number, (random: Random, sellerId: number) => re
       description: 'Timetables '.repeat(45).trim(),
     }),
   ],
-  // Text that wants to be markup.
+  // Text that looks like markup.
   5: (random) => [
     named(random, '<script>alert("clients")</script>', { industry: '<b>Bold</b>' }),
     named(random, 'Ben & Jerry’s "<img src=x onerror=alert(1)>"', { description: '</section></main>&amp;' }),
@@ -255,6 +255,6 @@ const SHOWCASE: Readonly<Record<number, (random: Random, sellerId: number) => re
     named(random, 'Ζαχαροπλαστείο «Άνοιξη»', { industry: 'Τρόφιμα' }),
     named(random, '👩🏽‍🚀🪐 Rymd & Söner', { industry: 'Rymdfart' }),
   ],
-  // The least a client can be.
+  // The smallest possible client.
   7: (random) => [named(random, 'A', { from: '1999-12' })],
 };

@@ -3,7 +3,7 @@ import type { Queryable } from '#platform/postgres.ts';
 import { addHistories } from '../top-clients/adapters/postgres/histories.ts';
 import { clientsOf } from './sellers.ts';
 
-/** What the log, the outbox and the state get for one seller: an event a client, oldest first. */
+/** The events of one seller for log, outbox and state: one for each client, oldest first. */
 export function historyOf(sellerId: number, committedAt: string): readonly SellerEvent[] {
   const clients = clientsOf(sellerId);
   return clients.map((client, position) => ({
@@ -16,7 +16,7 @@ export function historyOf(sellerId: number, committedAt: string): readonly Selle
 }
 
 /**
- * Gives sellers their clients, versions from 1; those that have a row already are left as they are.
+ * Gives sellers their clients, in versions from 1 on; sellers that already have a row are skipped.
  * @param committedAt when these changes were made, in ISO 8601, UTC
  * @returns how many events were written
  */

@@ -7,7 +7,7 @@ import { plainIdentity } from '../source-client/caller-identity.ts';
 import { openSourceApi } from '../source-client/source-api.ts';
 import { openTransport } from '../source-client/transport.ts';
 
-/** `not yet` may be different in a moment; `refused` stays so until somebody changes something. */
+/** `not yet` may change in a moment; `refused` stays until somebody changes something. */
 export type Answered<T> =
   | { readonly kind: 'answer'; readonly value: T }
   | { readonly kind: 'not yet' | 'refused'; readonly because: string };
@@ -17,7 +17,7 @@ export interface ShownClient {
   readonly name: string;
 }
 
-/** What a page answered: null where its delivery is off, so that it has no top clients to show. */
+/** What a page answered: null when its delivery is off, so that it has no top clients to show. */
 export interface ShownPage {
   readonly topClients: {
     readonly outcome: 'full' | 'missing' | 'stale';
@@ -25,13 +25,13 @@ export interface ShownPage {
   } | null;
 }
 
-/** The running system as one seller and one buyer meet it. Nothing here throws, and every call has a deadline. */
+/** The running system as one seller and one buyer see it. Nothing here throws, and every call has a deadline. */
 export interface Marketplace {
   readonly mayWrite: boolean;
   readonly hasPage: boolean;
   list(): Promise<Answered<{ readonly version: number; readonly clients: readonly ShownClient[] }>>;
   add(name: string): Promise<Answered<ShownClient>>;
-  /** Gone already is fine. */
+  /** A client that is already gone is no error. */
   remove(clientId: string): Promise<Answered<null>>;
   page(): Promise<Answered<ShownPage>>;
 }
@@ -45,9 +45,9 @@ export interface Addresses {
   /** The demo issuer's /token; asked when no token is given. */
   readonly tokenUrl?: string | undefined;
   readonly token?: string | undefined;
-  /** By what the test tells the source who it is; null is a stranger. */
+  /** The credential by which the source recognises this test; null for a stranger. */
   readonly sourceCredential: string | null;
-  /** Of each call, in ms. */
+  /** Deadline of each call, in ms. */
   readonly callDeadlineMs: number;
 }
 
@@ -56,13 +56,13 @@ const PageAnswer = z.object({ topClients: TopClientsView.optional() });
 
 export function openMarketplace(to: Addresses): Marketplace & { close(): Promise<void> } {
   const identity = plainIdentity(to.sourceCredential);
-  // One call after the other, each a try of its own: an open circuit breaker would only hide why the last one failed.
+  // One call at a time, and no circuit breaker: an open one would only hide why the last call failed.
   const settings = { url: to.sourceUrl, concurrency: 1, breakMs: 0, identity };
   const transport = openTransport(settings, silentLog);
   const source = openSourceApi(transport);
   const call = { deadlineMs: to.callDeadlineMs };
 
-  /** Asks who is not the source: a page, or the issuer. */
+  /** Asks something other than the source: a page, or the issuer. */
   async function get<T>(url: string, schema: z.ZodType<T>, init: RequestInit = {}): Promise<Answered<T>> {
     let answer: Response;
     let text: string;
@@ -96,7 +96,7 @@ export function openMarketplace(to: Addresses): Marketplace & { close(): Promise
     add: (name) =>
       signedIn(async (token) => {
         const client = { name, description: 'Written by a test, gone in a moment' };
-        // The name is new in every run, so a repeated try is the same write.
+        // The name is new in every run and is the idempotency key, so a retry is the same write.
         const terms = { token, idempotencyKey: name.replaceAll(' ', '-') };
         const added = judgeAnswer(to.sourceUrl, await source.add(to.sellerId, client, terms, call));
         if (added.kind !== 'answer') return added;
@@ -121,7 +121,7 @@ export function openMarketplace(to: Addresses): Marketplace & { close(): Promise
   };
 }
 
-/** What became of a call to the source, for trying again. */
+/** What the source's answer means for a retry. */
 export function judgeAnswer<T>(url: string, answer: SourceAnswer<T>): Answered<T> {
   switch (answer.outcome) {
     case 'ok':
@@ -135,7 +135,7 @@ export function judgeAnswer<T>(url: string, answer: SourceAnswer<T>): Answered<T
     case 'open': {
       const { message, code } = answer.cause as Error & { code?: unknown };
       const why = `${answer.outcome}, ${message || String(code)}`;
-      // What does not fit the contract now will not do so in a moment.
+      // An answer that does not fit the contract will not fit it in a moment either.
       return answer.cause instanceof NotTheContract
         ? { kind: 'refused', because: `${url} answered what does not fit the contract: ${message}` }
         : { kind: 'not yet', because: `${url} gave no answer: ${why}` };
@@ -143,18 +143,18 @@ export function judgeAnswer<T>(url: string, answer: SourceAnswer<T>): Answered<T
   }
 }
 
-/** What an answer that is no success means for trying again. @param detail of its problem document */
+/** What an unsuccessful answer means for a retry. @param detail of its problem document */
 export function judgeStatus(
   url: string,
   status: number,
   detail: string | undefined,
 ): Exclude<Answered<never>, { kind: 'answer' }> {
   const because = `${url} answered ${status}${detail === undefined ? '' : `: ${detail.replace(/\.$/, '')}`}`;
-  // Overload, and what is not up yet; everything else is about what was asked.
+  // Overloaded or not up yet; every other status is about the request itself.
   if (status >= 500 || status === 429) return { kind: 'not yet', because };
   if (status === 404) {
     return {
-      // The data of a demonstration comes after the page itself.
+      // In a demo the data comes after the page itself.
       kind: 'not yet',
       because: `${because}. The test needs a seller and a gig that are there: see test.sellerId and test.gigId`,
     };

@@ -2,27 +2,27 @@ import { isolatedText } from '#contracts/text.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Answered, Marketplace, ShownClient, ShownPage } from './marketplace.ts';
 
-/** Names of what this test writes start so: what a killed run left behind is found by it. */
+/** The names of all clients that this test writes begin like this, so that it finds what a killed run left behind. */
 export const MARK = 'Smoke test';
 
 export interface SmokeResult {
-  /** Null when all went as it should; otherwise a sentence for whoever ran the test. */
+  /** Null when everything went well; otherwise a sentence for whoever ran the test. */
   readonly failedBecause: string | null;
-  /** What was seen, a sentence each, in order. */
+  /** What was seen, one sentence each, in order. */
   readonly seen: readonly string[];
 }
 
 export interface SmokeSettings {
-  /** For all steps together, in ms; what was written is removed afterwards in any case. */
+  /** Deadline of all steps together, in ms; the client that was written is removed afterwards in any case. */
   readonly deadlineMs: number;
   readonly betweenLooksMs: number;
-  /** Makes the name of the client unlike any other. */
+  /** Makes the client's name unique. */
   readonly nonce: string;
 }
 
 /**
- * Writes a client by the API, waits until the page shows it, and removes it again. Without a token nothing is written:
- * then the page has to show what the source has.
+ * Writes a client by the API, waits until the page shows it, and removes it again. Without a token it writes nothing:
+ * then the page must show what the source has.
  */
 export async function smoke(marketplace: Marketplace, settings: SmokeSettings): Promise<SmokeResult> {
   const until = performance.now() + settings.deadlineMs;
@@ -83,7 +83,7 @@ export async function smoke(marketplace: Marketplace, settings: SmokeSettings): 
     if (!(err instanceof Failed)) throw err;
     failedBecause = err.message;
   }
-  // Set by test(), which the compiler does not follow.
+  // `test()` sets it, which the compiler does not see.
   const left = written as ShownClient | null;
   if (left) {
     const removed = await marketplace.remove(left.id);
@@ -93,7 +93,7 @@ export async function smoke(marketplace: Marketplace, settings: SmokeSettings): 
   return { failedBecause, seen };
 }
 
-/** Whether a page shows the wanted clients. A card may list only some of a seller's, but the test's own gig lists all. */
+/** Whether a page shows the wanted clients. A card may list only some of a seller's; the test's own gig lists all. */
 export function judgePage(page: ShownPage, wanted: readonly ShownClient[]): Answered<'shown' | 'off'> {
   if (page.topClients === null) return { kind: 'answer', value: 'off' };
   const { outcome, clients } = page.topClients;
@@ -105,7 +105,7 @@ export function judgePage(page: ShownPage, wanted: readonly ShownClient[]): Answ
 
 const isOurs = ({ name }: ShownClient) => name.startsWith(`${MARK} `);
 
-/** A step that cannot succeed any more; its message is for people. */
+/** A step that cannot succeed any more; the message is for people. */
 class Failed extends Error {
   override name = 'Failed';
 }

@@ -134,7 +134,7 @@ export const role = defineRole({
         (err: unknown) => log.warn({ err }, 'could not sweep old idempotency keys'),
       );
     const erasures = postgresErasures(pool);
-    // As much rest as work: sellers who write come first.
+    // Rests as long as it worked: sellers' writes come first.
     const rest = (tookMs: number) => pause(Math.max(5, tookMs), stopping.signal);
     const emptied = (sellerId: number, version: number) =>
       log.info({ sellerId, version }, 'emptied the log of an erased seller');

@@ -1,11 +1,11 @@
 import type { Client } from '#contracts/client.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 
-/** What the source of truth says of a seller who has changed something at least once. */
+/** What the source of truth has for a seller with at least one change. */
 export interface Truth {
   readonly sellerId: number;
   readonly version: number;
-  /** When that version was committed, as the event says it. */
+  /** When that version was committed, as in its event. */
   readonly committedAt: string;
   readonly clients: readonly Client[];
   readonly erased: boolean;
@@ -14,26 +14,26 @@ export interface Truth {
 export interface Source {
   /** Sellers above `after`, by id, `limit` at most. */
   next(after: number, limit: number): Promise<readonly Truth[]>;
-  /** Those of the sellers that are known. */
+  /** Those of the sellers that the source knows. */
   of(sellerIds: readonly number[]): Promise<readonly Truth[]>;
-  /** Marks the youngest message that waits to be sent; null when none does. */
+  /** A mark of the newest message that waits to be sent; null when none waits. */
   newestUnsent(): Promise<number | null>;
   /** Whether every message up to the mark has been sent. */
   isSentUpTo(mark: number): Promise<boolean>;
 }
 
-/** A row that is not as the source wants it. */
+/** A row that differs from what the source has. */
 export interface Difference {
   readonly sellerId: number;
   /** The source's version; null when the source does not know the seller. */
   readonly expected: number | null;
   /** The view's version; null when it has no row. */
   readonly held: number | null;
-  /** Digests of the row that must be there and of the one that is; 0 for none. */
+  /** Digests of the expected row and of the view's row; 0 for none. */
   readonly digests: { readonly expected: bigint; readonly held: bigint };
 }
 export interface Comparison {
-  /** The sum of the digests of the rows that are as they must be. */
+  /** The sum of the digests of the rows that agree. */
   readonly digest: bigint;
   readonly differences: readonly Difference[];
 }
@@ -41,61 +41,61 @@ export interface Comparison {
 /** A message that the view could not apply. */
 export interface ParkedSeller {
   readonly sellerId: number;
-  /** Null where the message does not tell it. */
+  /** Null when the message does not tell it. */
   readonly version: number | null;
-  /** It waits for longer than Kafka keeps a tombstone, so that nobody but the source knows what became of the seller. */
+  /** Parked for longer than Kafka keeps a tombstone, so only the source still knows what became of the seller. */
   readonly isOutdated: boolean;
 }
 
 export interface View {
-  /** Compares whole rows of the sellers in (after, through]; `truths` are all that the source has there. */
+  /** Compares whole rows of the sellers in (after, through]; `truths` must be all that the source has in that range. */
   compareRange(truths: readonly Truth[], after: number, through: number): Promise<Comparison>;
-  /** Compares whole rows of these sellers; `truths` are those of them that the source has. */
+  /** Compares whole rows of these sellers; `truths` holds those of them that the source knows. */
   compareSellers(truths: readonly Truth[], sellerIds: readonly number[]): Promise<Comparison>;
   /** The offset after the last message applied, by partition. */
   checkpoints(): Promise<ReadonlyMap<number, number>>;
-  /** Messages that could not be applied, of sellers that are known. */
+  /** Messages that could not be applied, of known sellers. */
   parked(): Promise<readonly ParkedSeller[]>;
 }
 
 export interface Topic {
-  /** Of each partition: where it begins, and where the next message will stand. */
+  /** The first offset of each partition, and the offset that its next message will get. */
   ends(): Promise<ReadonlyMap<number, { readonly first: number; readonly next: number }>>;
 }
 
 export interface CompareOptions {
-  /** How long the view may take to catch up, all waits together, in ms. */
+  /** How long the view may take to catch up, over all waits, in ms. */
   readonly catchUpMs: number;
   /** Sellers in one statement. */
   readonly sellersAtATime?: number;
-  /** How often to look again at sellers that keep changing. */
+  /** How often to compare sellers again that keep changing. */
   readonly rounds?: number;
-  /** Between two looks at what is waited for, in ms. */
+  /** Between two checks while waiting, in ms. */
   readonly lookEveryMs?: number;
-  /** Ends the comparison, which then throws the reason. */
+  /** Aborts the comparison, which then throws the signal's reason. */
   readonly signal?: AbortSignal;
-  /** Waited for after each range of so many sellers: who has the time spares the databases. */
+  /** Awaited after each range, with its number of sellers, to spare the databases when there is time. */
   readonly pace?: (sellers: number) => Promise<void>;
   /**
-   * Gives up on a view that does not catch up before anything is compared, and looks no further once so many rows
-   * differ or may: who compares all the time has another try, and memory for only so many.
+   * For a caller that compares all the time: it has another try, and memory for only so many rows. The comparison gives
+   * up when the view does not catch up at the start, or once this many rows differ or may differ.
    */
   readonly givesUpAt?: number;
   readonly clock?: Clock;
 }
 
-/** All that a comparison found. */
+/** The whole result of a comparison. */
 export interface Found {
   /** Sellers that the source knows, those erased included. */
   readonly sellers: number;
-  /** Rows that are missing, wrong or too much, by seller. */
+  /** Rows that are missing, wrong or surplus, by seller. */
   readonly differences: ReadonlyMap<number, Difference>;
-  /** Rows that are older or missing, where the view did not catch up, so that nobody can tell. */
+  /** When the view did not catch up: rows that are older or missing, so that nobody can tell whether they are wrong. */
   readonly late: ReadonlyMap<number, Difference>;
-  /** Sellers who changed all the while. */
+  /** Sellers who changed during the whole comparison. */
   readonly unsettled: number;
   readonly digest: ViewComparison['digest'];
-  /** False when the view did not get to where the source was. */
+  /** False when the view did not catch up with the source. */
   readonly caughtUp: boolean;
   /** False when it gave up before the last seller. */
   readonly complete: boolean;
@@ -104,19 +104,19 @@ export interface Found {
 export interface ViewComparison {
   /** Sellers that the source knows, those erased included. */
   readonly sellers: number;
-  /** Sellers whose row is missing, wrong or too much, or who have a parked message. */
+  /** Sellers whose row is missing, wrong or surplus, or who have a parked message. */
   readonly differing: number;
   /** Ids of some of them, ten at most. */
   readonly examples: readonly number[];
   /**
-   * Sellers who changed all the while: their row moves with them, and what it says could not be compared. They do not
+   * Sellers who changed during the whole comparison: their rows changed too and could not be compared. They do not
    * count as differing.
    */
   readonly unsettled: number;
-  /** Over all rows that must be there, and all that are there; equal when nothing differs. */
+  /** Digests over all expected rows, and over all rows of the view; equal when nothing differs. */
   readonly digest: { readonly source: string; readonly view: string };
   readonly tookMs: number;
-  /** False when the view did not get to where the source was; `differing` then counts what is merely late as well. */
+  /** False when the view did not catch up with the source; `differing` then also counts rows that are only late. */
   readonly caughtUp: boolean;
 }
 
@@ -125,15 +125,15 @@ const BELOW_ALL = Number.MIN_SAFE_INTEGER;
 const ABOVE_ALL = Number.MAX_SAFE_INTEGER;
 
 /**
- * Compares every row of a view with what the source of truth wants there, while sellers write and the view follows.
+ * Compares every row of a view with what the source of truth has, while sellers write and the view follows.
  *
- * A row of the same version must be the same row: what a version says never changes. A row that is newer than the
- * source, or of a seller the source does not know, is wrong at once, since the source is asked again after the row
- * was read. A row that is older or absent may only be late. It counts once the view has got past everything that
- * was on its way when the newer version was seen: all of the outbox was sent, and every partition was applied up to
- * the end it had afterwards.
+ * A row of the same version must be the same row: the content of a version never changes. A row that is newer than the
+ * source, or of a seller the source does not know, is wrong at once, because the source is asked again after the row
+ * was read. A row that is older or absent may only be late. It counts once the view has applied everything that was in
+ * flight when the newer version was seen: all of the outbox was sent, and every partition was applied up to its end
+ * after that.
  *
- * Nothing is locked, and no transaction lasts longer than a range of sellers.
+ * Nothing is locked, and no transaction lasts longer than one range of sellers.
  * @throws what the ports throw
  */
 export async function compareView(
@@ -164,7 +164,7 @@ export async function compareView(
 }
 
 /**
- * The comparison of `compareView`, with every row that it found. Parked messages are not looked at.
+ * The comparison of `compareView`, with every row that it found. It does not look at parked messages.
  * @throws what the ports throw
  */
 export async function findDifferences(
@@ -205,9 +205,9 @@ export async function findDifferences(
   };
 }
 
-/** A seller whose row is older than the source, or absent, and perhaps only late. */
+/** A seller whose row is older than the source, or absent, and may only be late. */
 interface Doubt {
-  /** The version that the view must have reached once everything that was on its way has been applied. */
+  /** The version that the view must have once it has applied everything that was in flight. */
   readonly mustReach: number;
   readonly row: Difference;
 }
@@ -254,9 +254,9 @@ async function compareAll(
     ahead = null;
     signal?.throwIfAborted();
     sellers += truths.length;
-    // Behind the last seller of the source the view may have more.
+    // After the last seller of the source the view may have more rows.
     const through = truths.length < limit ? ABOVE_ALL : truths.at(-1)!.sellerId;
-    // Who takes it slowly would compare with what the source said a while ago.
+    // Not with a pace: the rows would be compared with an outdated state of the source.
     if (through < ABOVE_ALL && !pace) {
       ahead = source.next(through, limit);
       ahead.catch(() => {}); // Awaited in the next round, perhaps after something else has failed.
@@ -272,7 +272,7 @@ async function compareAll(
   return { sellers, open, complete: after >= ABOVE_ALL };
 }
 
-/** Sellers in doubt once more, after the view has caught up with what was known of them. */
+/** Compares the doubtful sellers again, after the view has caught up with what the source had. */
 async function lookAgain(
   source: Source,
   view: View,
@@ -298,9 +298,9 @@ async function lookAgain(
 }
 
 /**
- * Files what certainly differs.
- * @param mustHave the version that the view has had the time to reach
- * @returns sellers whose row may be on its way
+ * Records rows that certainly differ.
+ * @param mustHave the version that the view has had time to reach
+ * @returns sellers whose row may still be in flight
  */
 async function judge(
   source: Source,
@@ -317,8 +317,8 @@ async function judge(
     const { sellerId, expected, held } = one;
     if (expected === null || (held !== null && held > expected)) newer.push(one);
     else if (held === expected) findings.differs(one);
-    // Compaction leaves a tombstone of an erased seller, and later nothing: a view that reads the topic after that
-    // has no row to keep, and shows none.
+    // Of an erased seller compaction keeps a tombstone, and later nothing: a view that reads the topic after that has
+    // no row for the seller, which is right.
     else if (held === null && erased.has(sellerId)) continue;
     else if ((held ?? 0) < mustHave(sellerId)) findings.differs(one);
     else doubts.set(sellerId, { mustReach: expected, row: one });
@@ -336,7 +336,7 @@ async function judge(
 }
 
 /**
- * Waits until the view has applied all that the source had committed when this was called.
+ * Waits until the view has applied everything that the source had committed at the time of this call.
  * @returns false when it took longer than `catchUpMs`
  */
 async function hasCaughtUp(

@@ -11,14 +11,14 @@ import type { Difference, ParkedSeller, Source, Topic, View } from './compare-vi
 import type { KeptView } from './kept-views.ts';
 import type { PageCaches } from './page-caches.ts';
 
-/** A version of a view, opened to be looked into. */
+/** An opened version of a view. */
 export interface OpenView {
   readonly view: View;
   readonly memory: PageCaches;
   close(): Promise<void>;
 }
 
-/** All that confirming needs of one page, opened anew after a failure. */
+/** Everything needed to confirm the erasures of one page; opened again after a failure. */
 export interface ErasureSession {
   readonly book: ErasureBook;
   readonly source: Source;
@@ -31,12 +31,12 @@ export interface ErasureSession {
 
 const LOOK_EVERY_MS = 1_000;
 const RETRY_EVERY_MS = 5_000;
-/** In one look at a view; the next one goes on behind them, so that what cannot be confirmed keeps nobody behind it waiting. */
+/** In one look at a view. The next look continues behind them, so that those that stay open do not block others. */
 const ERASURES_AT_A_TIME = 500;
 
 /**
- * Reports to the receipts of erasures what has become of them in a page's database, until the signal aborts: in every view
- * that is there, its parked messages, and the memory of its page servers. A failure of whatever it needs is tried again.
+ * Reports to the receipts of erasures what the page's database still holds, until the signal aborts: in every view, its
+ * parked messages, and the caches of its page servers. After a failure of a dependency it retries.
  */
 export async function confirmErasures(
   page: string,
@@ -72,10 +72,10 @@ export async function confirmErasures(
 }
 
 /**
- * One look at every view that a page's database has.
- * @param opened views that are open, by their place; the others are opened when there is something to look for
- * @param reached the last erasure of each place that the look before came to
- * @throws what kept it from looking into one, after it has looked into all others
+ * Looks once at every view in a page's database.
+ * @param opened open views, by place; further ones are opened when there is an erasure to check
+ * @param reached the last erasure that the previous look reached, by place
+ * @throws the first failure to look into a view, after it has looked into all others
  */
 export async function lookAtPage(
   page: string,
@@ -91,7 +91,7 @@ export async function lookAtPage(
   for (const view of await session.views()) {
     const place = placeOfView(page, view.delivery, view.version);
     known.delete(place);
-    // Who is to end may be the last of its page: the view is being dropped, and nobody would take this back.
+    // After the abort the view may be about to be dropped with its page: nobody would undo this registration.
     if (signal.aborted) return;
     await book.register(place);
     const erasures = await book.open(place, reached.get(place) ?? null, limit);
@@ -103,7 +103,7 @@ export async function lookAtPage(
       opened.set(place, one);
       await book.report(place, await judgeView(erasures, session, one));
     } catch (err) {
-      // The others are not to wait for it.
+      // One view's failure must not block the others.
       const said = withoutPasswords((err as Error).message).replaceAll('\u0000', '');
       const because = `cannot look into the view ${place}: ${said}`;
       failures.push(new Error(because, { cause: err }));
@@ -114,7 +114,7 @@ export async function lookAtPage(
       await book.report(place, reports).catch((failure) => failures.push(failure));
     }
   }
-  // What is not in the database holds nothing.
+  // A view that is not in the database holds nothing.
   for (const place of known) {
     await book.gone(place);
     const view = opened.get(place);
@@ -125,14 +125,14 @@ export async function lookAtPage(
   if (failures.length > 0) throw failures[0];
 }
 
-/** What to report of each erasure, for each of the view's stores that has not confirmed. */
+/** The report on each erasure, for each of the view's stores that has not confirmed. */
 export async function judgeView(
   erasures: readonly OpenErasure[],
   { source, topic }: Pick<ErasureSession, 'source' | 'topic'>,
   { view, memory }: Omit<OpenView, 'close'>,
 ): Promise<readonly StoreReport[]> {
   const sellers = [...new Set(erasures.map(({ sellerId }) => sellerId))];
-  // Before the rows: what stands on the topic by now has been applied when they are read, or they count for nothing.
+  // Asked before the rows are read: if true, the rows include everything that is on the topic now.
   const isApplied = await hasAppliedAll(view, topic);
   const truths = await source.of(sellers);
   const differences = new Map(
@@ -164,9 +164,10 @@ export async function judgeView(
 }
 
 /**
- * Why a row may still say what was before the erasure; null when it cannot. It is compared with the source to its last
- * byte, and the source says nothing from before.
- * @param mayBeAbsent the view has applied everything, and the seller is erased: compaction left nothing to write
+ * Why a row may still hold something from before the erasure; null when it cannot. Rows are compared with the source to
+ * the last byte, and the source holds nothing from before.
+ * @param mayBeAbsent the view has applied everything and the seller is erased: after compaction there is nothing to
+ * write
  */
 function rowIsOpen(row: Difference | null, version: number, mayBeAbsent: boolean): string | null {
   if (row === null || (row.held === null && mayBeAbsent)) return null;
@@ -176,13 +177,13 @@ function rowIsOpen(row: Difference | null, version: number, mayBeAbsent: boolean
   return 'the row is not as the source has it';
 }
 
-/** A message is parked because it could not be read or written; an older one may hold what was before. */
+/** A parked message could not be read or written; one older than the erasure may hold the seller's data. */
 const parkedIsOpen = (parked: readonly ParkedSeller[] | undefined, erased: number): string | null =>
   parked?.some(({ version }) => version === null || version < erased)
     ? 'an older message of the seller is parked'
     : null;
 
-/** Whether the view has applied all that stands on the topic at this moment. */
+/** Whether the view has applied everything that is on the topic now. */
 async function hasAppliedAll(view: View, topic: Topic): Promise<boolean> {
   const ends = await topic.ends();
   const applied = await view.checkpoints();

@@ -12,18 +12,18 @@ export interface CompactingErasure {
 }
 
 export interface TopicSession {
-  /** Erasures whose tombstone was acknowledged so long ago, in ms; null while another process is at it. */
+  /** Erasures whose tombstone was acknowledged at least so many ms ago; null while another process reads the topic. */
   due(afterMs: number): Promise<readonly CompactingErasure[] | null>;
-  /** Tells the receipts: null confirms, else why the topic still holds something. */
+  /** Reports to the receipts: null confirms, else why the topic still holds something. */
   report(reports: ReadonlyMap<string, string | null>): Promise<void>;
   readonly reader: Pick<PartitionReader, 'offsets' | 'read'>;
   close(): Promise<void>;
 }
 
 export interface TopicSettings {
-  /** After the acknowledgement of a tombstone nobody looks for so long, in ms. */
+  /** How long after the acknowledgement of a tombstone the topic is first read, in ms. */
   readonly readTopicAfterMs: number;
-  /** Between two looks: each reads all of the topic. In ms. */
+  /** Between two looks, in ms. Each look reads the whole topic. */
   readonly readTopicEveryMs: number;
 }
 
@@ -31,8 +31,8 @@ const READ_WITHIN_MS = 30 * 60_000;
 const LOOK_WHETHER_DUE_MS = 60_000;
 
 /**
- * Reads the topic from end to end when compaction should have removed what erased sellers once told, and says to the
- * receipts whether it has, until the signal aborts. A promise about somebody else's cleaner is not a confirmation.
+ * Reads the whole topic when compaction should have removed what erased sellers once told, and reports to the receipts
+ * whether it has, until the signal aborts. Kafka's promise to clean is no confirmation.
  */
 export async function confirmTopic(
   open: () => Promise<TopicSession>,
@@ -66,7 +66,7 @@ export async function confirmTopic(
 
 /**
  * Reads everything that is on the topic now.
- * @returns for each erasure null, or where there is still something from before it
+ * @returns null for each confirmed erasure, else where the topic still holds something from before it
  * @throws when the topic cannot be read to its end
  */
 export async function findErased(
@@ -80,7 +80,7 @@ export async function findErased(
   const ends = new Map<number, number>();
   for (const [partition, offsets] of await reader.offsets()) {
     if (offsets === null) throw new Error(`nobody tells how far partition ${partition} goes`);
-    // While a transaction stays open, neither a reader nor the cleaner gets beyond it: then the reading ends without a word.
+    // An open transaction stops both readers and the cleaner: the reading then ends by its timeout.
     if (offsets.highWatermark <= offsets.first) continue;
     positions.set(partition, offsets.first);
     ends.set(partition, offsets.highWatermark);
@@ -91,7 +91,7 @@ export async function findErased(
   const reading = reader.read(
     {
       positions: () => positions,
-      // Nothing becomes wanted that was not from the beginning.
+      // All positions are known from the beginning, so no change is ever signalled.
       changed: () => over.promise.catch(() => {}),
       deliver({ partition, from, next, messages }) {
         if (positions.get(partition) !== from) return;

@@ -3,15 +3,15 @@ import { openPartitionReader, type PartitionReader } from '#platform/kafka/parti
 import type { Log } from '#platform/log.ts';
 import type { Topic } from './compare-view.ts';
 
-/** The topic as a comparison asks it. The first question connects. */
+/** The topic as a comparison uses it. The first call connects. */
 export function openKafkaTopic(kafka: Kafka, topic: string, log: Log): Topic & { close(): Promise<void> } {
   const reader = openPartitionReader(kafka, topic, log);
   return { ...kafkaTopic(reader), close: () => reader.close() };
 }
 
 /**
- * Ends by the high watermark. What kafkajs calls the end is the last stable offset: while somebody else's transaction is
- * open, it stands still before messages that are on their way to the view, which would then be taken for missing.
+ * Uses the high watermark as the end of a partition. kafkajs returns the last stable offset: an open transaction holds
+ * it back before messages that are on their way to the view, which would then count as missing.
  * @param reader of the topic
  */
 export const kafkaTopic = (reader: Pick<PartitionReader, 'offsets'>): Topic => ({

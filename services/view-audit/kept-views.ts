@@ -7,7 +7,7 @@ export interface KeptView {
   readonly version: number;
 }
 
-/** A view as `asynchronous-v1`. */
+/** Parses the name of a view, for example `asynchronous-v1`. */
 export const keptView = z.string().transform((text, context): KeptView => {
   const [, delivery, version] = /^(asynchronous|hybrid)-v([1-9]\d{0,6})$/.exec(text) ?? [];
   if (delivery === undefined) {
@@ -20,10 +20,10 @@ export const keptView = z.string().transform((text, context): KeptView => {
   return { delivery: delivery as KeptView['delivery'], version: Number(version) };
 });
 
-/** Every version of a view that a page's database has, whoever shows it or keeps it up. */
+/** Every version of a view in a page's database, whether shown, kept up or not. */
 export async function viewsIn(db: Queryable): Promise<readonly KeptView[]> {
   const { rows } = await db.query<{ name: string }>(
-    // From the catalogue, which everybody may read: to ask for the table by its name takes a right on its schema.
+    // Read from the catalogue, which every user may read; to name the table takes a right on its schema.
     `select nspname as name from pg_namespace schema join pg_class held on relnamespace = schema.oid
     where nspname like 'top\\_clients\\_%' and relname = 'top_clients'
     order by nspname`,

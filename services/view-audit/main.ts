@@ -17,7 +17,7 @@ import { compareView } from './compare-view.ts';
 import { openKafkaTopic } from './kafka-topic.ts';
 import { postgresView } from './postgres-view.ts';
 
-/** Where Kubernetes takes the last words of a container from. */
+/** From this file Kubernetes reads the termination message of a container. */
 const TERMINATION_LOG = '/dev/termination-log';
 
 export const role = defineRole({

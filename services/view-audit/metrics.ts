@@ -4,14 +4,15 @@ import type { CanaryObserver } from './watch-canary.ts';
 
 export interface WatchMetrics extends WatchObserver, CanaryObserver {
   /**
-   * Of a view that is kept for a rollback. Its own is only how many sellers differ: when the shown one was compared, and
-   * what it is like, must not be hidden by it.
-   * @param view as `asynchronous-v1`
+   * The observer of a view that is kept for a rollback. Of its own it has only the number of differing sellers; its
+   * repairs and errors are counted with those of the shown view. When and with what result the shown view was compared
+   * must not be overwritten.
+   * @param view for example `asynchronous-v1`
    */
   ofKept(view: string): WatchObserver;
 }
 
-/** The watcher's metrics, every series present from the start. */
+/** The watcher's metrics, with every series present from the start. */
 export function openWatchMetrics(metrics: Metrics, page: string): WatchMetrics {
   const sellers = metrics.gauge('topclients_consistency_compared_sellers');
   const divergent = metrics.gauge('topclients_consistency_divergent_sellers');
@@ -43,7 +44,7 @@ export function openWatchMetrics(metrics: Metrics, page: string): WatchMetrics {
       return {
         compared: (_, differing) => ofKept.set({ page, view }, differing),
         repaired: (count) => repairs.inc({ page }, count),
-        // What does not heal is in the log, and stays in how many differ.
+        // Unhealed rows are in the log, and still count as differing.
         unhealed: () => {},
         failed: () => errors.inc({ page }),
       };

@@ -5,15 +5,15 @@ import type { OpenErasure } from '../top-clients/adapters/postgres/erasure-book.
 /** The caches of the page servers that show a view. */
 export interface PageCaches {
   /**
-   * Asks the page servers to evict these sellers, whose rows were found empty, and says what they reported.
-   * @returns why an entry may still be cached, by the erasure's id; nothing for one that is evicted everywhere
+   * Asks the page servers to evict these sellers, whose rows no longer hold anything, and returns what they reported.
+   * @returns why an entry may still be cached, by the erasure's id; no entry for an erasure that is evicted everywhere
    */
   cachedBecause(erasures: readonly OpenErasure[]): Promise<ReadonlyMap<string, string>>;
 }
 
 /**
- * Who has not been seen for so long is gone, or has evicted by itself whatever it did not ask for within the TTL;
- * and who was never seen, in as long a time since the row was found empty. In ms.
+ * In ms. A page server that has not reported for so long is gone, or its TTL has evicted everything it did not ask for
+ * again. A server that never reported is safe after the same time since the row was found empty.
  */
 export const GONE_AFTER_MS = 2 * CACHE_TTL_MS;
 const TABLES_ARE_MISSING = '42P01';

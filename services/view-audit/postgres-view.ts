@@ -4,17 +4,17 @@ import { type Projection, rowDigest } from '#pages/projection.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import type { Comparison, Truth, View } from './compare-view.ts';
 
-/** Rows that the projection writes in one statement. */
+/** Rows that the projection writes with one statement. */
 const ROWS_AT_A_TIME = 1_000;
 
 /**
- * A view in its page's database. What must be there is written by the view's own projection, into a temporary table
- * of the same form and name, and the database compares whole rows: nothing here knows their columns.
+ * A view in its page's database. The view's own projection writes the expected rows into a temporary table of the same
+ * form and name, and the database compares whole rows: this file does not know their columns.
  * @param db a session of its own that pipelines, the view's schema first in its search path; the caller ends it
- * @throws when the view is not there, or the user may not make temporary tables
+ * @throws when the view does not exist, or the user may not make temporary tables
  */
 export async function postgresView(db: Queryable, projection: Projection, schema: string): Promise<View> {
-  // Of this name, because an unqualified name means the temporary table first; empty after each transaction.
+  // The same name, because an unqualified name means the temporary table first. It is empty after each transaction.
   await db
     .query(
       `create temporary table top_clients (like "${schema}".top_clients including indexes) on commit delete rows`,
@@ -74,7 +74,7 @@ export async function postgresView(db: Queryable, projection: Projection, schema
   };
 }
 
-/** The newest event of a seller, as far as the state tells it. */
+/** The newest event of a seller, as far as it can be derived from the state. */
 const eventOf = ({ sellerId, version, committedAt, clients }: Truth): ReadSellerEvent => ({
   sellerId,
   version,
@@ -87,7 +87,7 @@ const eventOf = ({ sellerId, version, committedAt, clients }: Truth): ReadSeller
   },
 });
 
-/** The sum of the digests of the rows that agree, and every row that does not; digests as text, beyond 2^53. */
+/** The sum of the digests of the rows that agree, and every row that does not; digests as text, as they exceed 2^53. */
 interface Compared {
   digest: string;
   differences: ReadonlyArray<{
@@ -110,9 +110,9 @@ const toComparison = ({ digest, differences }: Compared): Comparison => ({
 });
 
 /**
- * Rows of the view beside those that must be there. The bytes of a row are cheap to compare (`*=`); only where they
- * differ does the content decide, so that white space in JSON does not. `offset 0` has the planner judge each row
- * once, and not again for each use of the judgement.
+ * The view's rows beside the expected rows. To compare their bytes is cheap (`*=`). Only where the bytes differ is the
+ * content compared, so that white space in JSON does not count. `offset 0` makes the planner judge each row once, not
+ * again for each use of the result.
  * @param held which rows of the view
  */
 const compareStatement = (held: string): string => `

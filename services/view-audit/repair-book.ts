@@ -1,6 +1,6 @@
 import type { Difference } from './compare-view.ts';
 
-/** How often the same wrong row is repaired before it is called unhealed. */
+/** How often the same wrong row is repaired before it counts as unhealed. */
 export const ATTEMPTS = 3;
 
 interface Entry {
@@ -12,18 +12,18 @@ interface Entry {
 }
 
 export interface RepairPlan {
-  /** What to send now. */
+  /** The repairs to send now. */
   readonly send: readonly Difference[];
-  /** Sellers whose row is as it was, after as many repairs as are tried. */
+  /** Sellers whose row is unchanged after `ATTEMPTS` repairs. */
   readonly unhealed: readonly number[];
-  /** How many wait for a later pass, because there are more than one pass sends. */
+  /** How many have to wait for a later pass, because one pass sends only so many. */
   readonly waiting: number;
 }
 
 /**
- * Remembers which wrong rows were repaired, so that a repair which does not heal is not repeated for ever: a row that is
- * the same, to the last byte, after `ATTEMPTS` repairs is sent again only every `retryMs`. Each pass that finds it has
- * waited until the view had applied all that was sent before.
+ * Remembers which wrong rows were repaired, so that a repair without effect is not repeated for ever. A row that is
+ * unchanged to the last byte after `ATTEMPTS` repairs is sent again only every `retryMs`. Each pass that finds a row
+ * has first waited until the view had applied everything sent before.
  */
 export class RepairBook {
   readonly #entries = new Map<number, Entry>();
@@ -34,8 +34,8 @@ export class RepairBook {
   }
 
   /**
-   * @param differences all that a complete comparison found; sellers who are not among them are forgotten
-   * @param limit repairs in a pass, at most
+   * @param differences all that a complete comparison found; sellers not among them are forgotten
+   * @param limit most repairs in a pass
    * @param now in ms
    */
   plan(differences: readonly Difference[], limit: number, now: number): RepairPlan {
@@ -58,7 +58,7 @@ export class RepairBook {
     return { send, unhealed, waiting };
   }
 
-  /** To be called for what was really sent. */
+  /** Call it for every repair that was tried. */
   sent(differences: readonly Difference[], now: number): void {
     for (const one of differences) {
       const row = identityOf(one);
@@ -74,5 +74,5 @@ export class RepairBook {
 
 const identityOf = ({ expected, held, digests }: Difference) => `${expected} ${held} ${digests.held}`;
 
-/** No message can speak of another id. */
+/** Messages exist only for these ids. */
 const isSeller = (sellerId: number) => sellerId >= 1;

@@ -17,9 +17,9 @@ export interface CanaryView {
 }
 
 export interface CanaryObserver {
-  /** A version was found that was not there at the look before. @param delayMs since its commit */
+  /** Called when a look finds a version that the look before did not. @param delayMs since its commit */
   arrived(delayMs: number): void;
-  /** The newest change found was committed then, in ms since the epoch. */
+  /** Called with the commit time of the newest change found, in ms since the epoch. */
   seen(committedAt: number): void;
 }
 
@@ -27,8 +27,8 @@ const BACKOFF = { firstMs: 500, longestMs: 10_000 };
 
 /**
  * Looks for the synthetic seller's newest change in a view, again and again until the signal aborts, and times each
- * version once. What was there already at the first look after a start or a failure is not timed: when it came, nobody
- * can tell.
+ * version once. A version found at the first look after a start or a failure is not timed: nobody knows when it
+ * arrived.
  */
 export async function watchCanary(
   open: () => Promise<CanaryView>,

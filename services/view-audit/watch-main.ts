@@ -101,7 +101,7 @@ export const role = defineRole({
       statementTimeoutMs: 20_000,
       connectTimeoutMs: 5_000,
     };
-    // A session that is lost says so at its next query; this keeps its death from ending the process.
+    // A lost session fails at its next query; without this listener its error would end the process.
     const onLost = () => {};
     const openView = (schema: string) =>
       connect(
@@ -200,7 +200,7 @@ export const role = defineRole({
       return { ...postgresTopicErasures(db), reader, close };
     };
 
-    // What it watches may be away for as long as it likes: that is in its metrics, and a restart would not help.
+    // Dependencies may be down for any time: the metrics show that, and a restart would not help.
     const health = await serveHealth(config, {
       notReadyBecause: () => null,
       metrics,
@@ -210,7 +210,7 @@ export const role = defineRole({
     const stopping = new AbortController();
     const watching = Promise.all([
       watchView(() => open(shown), config, observer, log, stopping.signal),
-      // So that they equal the source when they are wanted again, and not only then are found not to.
+      // So that a kept view is already equal to the source when it is wanted again.
       ...(config.keptViews ?? []).map((view) =>
         watchView(
           () => open(view),

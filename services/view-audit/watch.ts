@@ -15,12 +15,12 @@ import { RepairBook } from './repair-book.ts';
 export interface Repairs {
   /**
    * Sends the state of these sellers again, in one transaction.
-   * @returns those it could send: one whose log is damaged is left out
+   * @returns those that could be sent: a seller with a damaged log is left out
    */
   send(differences: readonly Difference[]): Promise<readonly Difference[]>;
 }
 
-/** What a pass needs, opened anew after a failure. */
+/** What a pass needs; opened again after a failure. */
 export interface Session {
   readonly source: Source;
   readonly view: View;
@@ -35,39 +35,39 @@ export interface WatchSettings {
   readonly pauseMs: number;
   /** How long a pass waits for the view to catch up, in ms. */
   readonly catchUpMs: number;
-  /** False: only watches. */
+  /** False: it compares but does not repair. */
   readonly repair: boolean;
   readonly repairsPerPass: number;
   readonly repairsPerSecond: number;
 }
 
 export interface WatchObserver {
-  /** A pass came to a verdict. */
+  /** Called when a pass reached a verdict. */
   compared(sellers: number, divergent: number, tookMs: number): void;
   repaired(sellers: number): void;
   unhealed(sellers: number): void;
-  /** A pass came to no verdict. */
+  /** Called when a pass reached no verdict. */
   failed(): void;
 }
 
-/** Few enough to hold their locks for milliseconds. */
+/** Few enough that their locks are held for milliseconds. */
 const REPAIRS_AT_A_TIME = 50;
 const SELLERS_AT_A_TIME = 500;
-/** A view of which more is wrong is built anew, not repaired; and what is found is kept in memory. */
+/** A view with more differences is built anew instead of repaired. It also bounds the memory for what is found. */
 const MOST_DIFFERENCES = 20_000;
 const RETRY_UNHEALED_MS = 10 * 60_000;
 const BACKOFF = { firstMs: 500, longestMs: 30_000 };
 const EXAMPLES = 10;
 
 /**
- * Compares a view with the source over and over, and has what differs sent again, until the signal aborts. A failure of
- * whatever it needs ends the pass, not the watch.
+ * Compares a view with the source over and over, and has differing rows sent again, until the signal aborts. A failure
+ * of a dependency ends the pass, not the watch.
  *
- * A seller whose newest state is parked is no divergence: the projector says so itself, and what it could not apply it
- * could not apply again. One whose parked message is older than the source, whose row is newer than the source, or who is
- * erased there, is compared as any other, and a repair takes the parked message away. A view that does not catch up comes
- * to no verdict, for its late rows may be on their way.
- * @param open resolves to a session, or throws what keeps it from being had
+ * A seller whose newest state is parked is no divergence: the projector reports it, and could not apply the same state
+ * a second time. A seller is compared as usual when the parked message is older than the source, when the row is newer
+ * than the source, or when the seller is erased at the source; a repair then removes the parked message. A view that
+ * does not catch up gets no verdict, because its late rows may be in flight.
+ * @param open resolves to a session, or throws what prevents it
  * @param random 0 ≤ x < 1, for the jitter of the back-off
  */
 export async function watchView(
@@ -155,15 +155,15 @@ async function pass(
   return {
     sellers: found.sellers,
     divergent: await withoutHeldBack([...found.differences.values()], source, await view.parked()),
-    // What was found differing differs, even where the look at the others was not worth the while.
+    // Rows found to differ do differ, even when the comparison gave up before the last seller.
     isOne: found.caughtUp && (found.complete || found.differences.size > 0),
     tookMs: clock.monotonic() - startedAt,
   };
 }
 
 /**
- * Leaves out sellers whose newest state is parked, and adds those who are erased at the source while the view still keeps
- * a message of theirs, whatever their row says.
+ * Leaves out sellers whose newest state is parked. Adds erased sellers for whom the view still has a parked message,
+ * whatever their row says.
  */
 async function withoutHeldBack(
   differences: readonly Difference[],
@@ -191,11 +191,11 @@ async function withoutHeldBack(
   return [...differences.filter(isDivergent), ...kept];
 }
 
-/** Whether the parked message is all that the source has to say, so that to say it again would not help. */
+/** Whether the parked message is as new as the source, so that sending the state again would not help. */
 const isHeldBack = ({ version, isOutdated }: ParkedSeller, truth: Truth | undefined): boolean =>
   truth !== undefined && !truth.erased && !isOutdated && (version === null || version >= truth.version);
 
-/** A row that is newer than the source (a source that was restored): no parked message keeps it from being right. */
+/** The row is newer than the source, which was restored: a parked message does not explain that. */
 const isAhead = ({ expected, held }: Difference): boolean => (held ?? 0) > (expected ?? 0);
 
 function tellUnhealed(unhealed: readonly number[], log: Log): void {
@@ -225,7 +225,7 @@ async function repair(
     if (signal.aborted) return;
     const some = send.slice(at, at + atATime);
     const sent = await repairs.send(some);
-    // What could not be sent was tried as well: it would be tried for ever otherwise.
+    // Repairs that could not be sent count as tried as well: otherwise they would be tried for ever.
     book.sent(some, clock.now());
     observer.repaired(sent.length);
     if (sent.length < some.length) {

@@ -1,4 +1,4 @@
-/** One run: the world, its clients, fault after fault, and the promises judged along the way and at the end. */
+/** One run: the system, its clients, fault after fault, and the promises judged after each round and at the end. */
 import { mkdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { pause } from '#platform/lifecycle.ts';
@@ -28,16 +28,16 @@ import { type FaultWorld, PAGES_UNDER_FAULT, startWorld } from './world.ts';
 export interface CampaignOptions {
   readonly seed: number;
   readonly faults: readonly Fault[];
-  /** Rounds begin for so long; the last one and the judgement come on top. */
+  /** New rounds begin within this time; the last round and the judgement come on top. */
   readonly minutes: number;
-  /** Where logs and the history go; taken away when nothing was found. */
+  /** The folder of logs and the history; removed when nothing was found. */
   readonly folder: string;
   readonly main: string;
   /** Operations of all clients together. Default 60. */
   readonly perSecond?: number;
-  /** Ends after the first round with a finding; for mutations. */
+  /** Ends after the first round with a finding, for mutations. */
   readonly untilFirstFinding?: boolean;
-  /** Each fault once and then the end, whatever the minutes. */
+  /** Each fault once, then the end, whatever the minutes. */
   readonly once?: boolean;
   /** I3 needs Go; false leaves it out. Default true. */
   readonly judgeLinearizability?: boolean;
@@ -52,20 +52,20 @@ export interface Report {
   readonly operations: { readonly ok: number; readonly fail: number; readonly unknown: number };
   readonly visits: number;
   readonly erased: number;
-  /** From healing until the views were as the source had it, the longest, in ms. */
+  /** The longest time from healing until the views equalled the source, in ms. */
   readonly slowestCatchUpMs: number;
   readonly linearizability: string;
   readonly seconds: number;
 }
 
-/** How long roles and servers may take to be ready once their fault is healed. It comes before the 10 s of I4. */
+/** How long roles and servers may take to be ready once their fault is healed. The 10 s of I4 begin after it. */
 const READY_MS = 90_000;
-/** A page's deadline is 1,000 ms by its own clock; this process shares two cores with all it torments. */
+/** A page's deadline is 1,000 ms by its own clock; this process shares two cores with everything that it disturbs. */
 const LATEST_PAGE_MS = 2_500;
-/** I9: what a seller may wait beside one whose event cannot be applied. */
+/** I9: how long a seller may wait while another seller's event cannot be applied. */
 const LATEST_BESIDE_POISON_MS = 5_000;
 
-/** @throws when the world itself cannot be started, or does not come back */
+/** @throws when the system itself cannot be started, or does not recover */
 export async function runCampaign(options: CampaignOptions): Promise<Report> {
   const { seed, folder, log } = options;
   await mkdir(folder, { recursive: true });
@@ -123,7 +123,7 @@ async function torment(world: FaultWorld, options: CampaignOptions): Promise<Rep
       });
       const healed = performance.now();
       if (unready !== null) {
-        // Whatever else is judged needs a world that works.
+        // All other checks need a working system.
         cameBack = false;
         findings.push({ promise: 'I10', what: `after healing ${names}: ${unready}` });
         log(`round ${done}: ${names}, never healed: ${unready}`);
@@ -160,7 +160,7 @@ async function torment(world: FaultWorld, options: CampaignOptions): Promise<Rep
         ...lostWrites(history.operations, (await readSource(world)).log),
         ...(await disorder(world, wasCompacted)),
         ...(await remembered(world, clients.erased)),
-        // Last of those that look at the views: a replay writes into them where it must not.
+        // Last of the checks on views: a failing replay would write into them.
         ...(findings.length > 0 ? [] : await changedByReplay(world)),
       );
     }
@@ -201,12 +201,12 @@ interface Scene {
   readonly log: (message: string) => void;
 }
 
-/** A scrape, an evaluation and a look: what was due at the healing may be seen so much later. */
+/** A scrape, an evaluation and a look: a sign that was due at the healing may be seen this much later. */
 const TOLD_LATE_MS = 3_000;
 
 /**
  * Injects the faults of a round, one shortly after the other, holds them, and heals all.
- * @returns what had to be told, and who never came back
+ * @returns what had to be signalled, and which roles did not become ready again
  */
 async function inflict(
   { faults, holdMs }: Round,
@@ -228,14 +228,14 @@ async function inflict(
       heals.push(await fault.inject({ world, clients, random, log }));
       injected.set(fault, performance.now());
     } catch (err) {
-      // In a combination another fault may be in the way; what was done of it is still healed by the roles.
+      // In a combination another fault may prevent it; the roles recover from what was done of it.
       if (faults.length === 1) throw err;
       log(`${fault.name} could not be injected: ${(err as Error).message}`);
     }
     await pause(random.integer(0, 700));
   }
   await pause(holdMs);
-  // In the order of the faults, and each tried: what one heals, another may need.
+  // In the order of the faults: one healing may need an earlier one.
   const healing = performance.now();
   for (const heal of heals) await heal();
   const unready = await world.untilReady(READY_MS).then(
@@ -276,7 +276,7 @@ function besidePoison(
   );
 }
 
-/** What clients felt of a round: a fault that nobody feels may not have happened. */
+/** What clients noticed of a round: a fault that nobody notices may not have happened. */
 function felt(
   operations: readonly Operation[],
   visits: readonly Visit[],

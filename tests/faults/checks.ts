@@ -1,4 +1,4 @@
-/** Gathers the evidence that the promises are judged by, from the stores themselves. */
+/** Gathers the evidence for judging the promises, from the stores themselves. */
 import { execFile } from 'node:child_process';
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -19,10 +19,10 @@ import { type Finding, gapsInLog, type LogRow } from './findings.ts';
 import { BY_HAND } from './messages.ts';
 import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault, VIEW_SCHEMA } from './world.ts';
 
-/** I4: how long a view may take to be as the source has it, once everything is healed. */
+/** I4: how long a view may take to equal the source, once everything is healed. */
 export const CATCH_UP_MS = 10_000;
 
-/** Compares every row of a view with the source, while both go on. */
+/** Compares every row of a view with the source, while both continue. */
 export async function compare(world: FaultWorld, page: PageUnderFault): Promise<ViewComparison> {
   const lost: unknown[] = [];
   const session = { applicationName: 'faults-compare', statementTimeoutMs: 20_000, connectTimeoutMs: 5_000 };
@@ -120,7 +120,7 @@ export async function disorder(world: FaultWorld, wasCompacted: boolean): Promis
 const sentByTheRelay = async (world: FaultWorld) =>
   (await readTopic(world.kafka.bootstrap)).filter(({ headers }) => !headers[BY_HAND]);
 
-/** I7: all messages once more, into views that have them: no row may be written. */
+/** I7: applies all messages once more to views that have them: no row may be written. */
 export async function changedByReplay(world: FaultWorld): Promise<Finding[]> {
   const findings = await Promise.all(
     PAGES_UNDER_FAULT.map(async (page): Promise<Finding[]> => {
@@ -135,7 +135,7 @@ export async function changedByReplay(world: FaultWorld): Promise<Finding[]> {
         );
       const checkpoints = async () =>
         (await db.query('select partition, next_offset from checkpoint order by partition')).rows;
-      // Its checkpoints are up to half a second behind the rows.
+      // A view's checkpoints are up to half a second behind its rows.
       let end = JSON.stringify(await checkpoints());
       await until(
         'the checkpoints rest',
@@ -178,13 +178,13 @@ const WHERE_VIEWS_KEEP = {
   parked: 'select count(*) from parked where value like $1',
 };
 
-/** Stores of the source that have not confirmed an erasure; those of pages are told by their watchers, who may be away. */
+/** The source's own stores that have not confirmed an erasure. Watchers, which may be down, report those of pages. */
 const NOT_CONFIRMED = `select distinct seller_id, store, open_because from erasure_store
   join erasure on id = erasure_id where confirmed_at is null and store = any ('{state,log,idempotency-keys,outbox}')`;
 
 /**
- * I8: what erased sellers had told is in no table, on no page, and a tombstone stands last on the topic. It is looked for
- * once the receipts say that it is gone.
+ * I8: the content of erased sellers is in no table and on no page, and a tombstone is last on the topic. Checked after
+ * the receipts say that the content is gone.
  */
 export async function remembered(world: FaultWorld, erased: ReadonlyMap<number, string>): Promise<Finding[]> {
   const findings: Finding[] = [];
@@ -215,7 +215,7 @@ export async function remembered(world: FaultWorld, erased: ReadonlyMap<number, 
     }).then((answer) => answer.text());
     if (shown.includes(secret)) found(`the user page still shows what erased seller ${seller} told`);
   }
-  // In each partition that ever held the seller: compaction knows no other.
+  // In each partition that ever had the seller: compaction works within a partition.
   const last = new Map<string, TopicMessage>();
   for (const message of await sentByTheRelay(world)) {
     last.set(`${message.partition}/${message.sellerId}`, message);
@@ -230,7 +230,7 @@ export async function remembered(world: FaultWorld, erased: ReadonlyMap<number, 
 const CHECKER = fileURLToPath(new URL('linearizability/', import.meta.url));
 const CACHE = fileURLToPath(new URL('../../.cache/linearizability/', import.meta.url));
 
-/** I3, by porcupine. @param picture where to draw what is not linearizable */
+/** I3, checked by porcupine. @param picture where to draw what is not linearizable */
 export async function notLinearizable(
   history: string,
   picture: string,

@@ -1,6 +1,6 @@
 /**
- * Sellers at work on the source of truth: they read and change their lists all the time, whatever breaks. Raw HTTP, not
- * the client of our services: a history is made of single attempts, each with its exact beginning and end.
+ * Sellers who use the source of truth: they read and change their lists all the time, whatever breaks. Raw HTTP, not
+ * our services' client: a history consists of single attempts, each with its exact beginning and end.
  */
 import { randomUUID } from 'node:crypto';
 import { pause } from '#platform/lifecycle.ts';
@@ -9,24 +9,24 @@ import type { Action, History, Outcome } from './history.ts';
 import type { FaultWorld } from './world.ts';
 
 export interface Clients {
-  /** Ends the loops; resolves when the operations under way have their outcome. */
+  /** Ends the loops; resolves when the operations in flight have an outcome. */
   rest(): Promise<void>;
-  /** Sellers erased for good so far, each with a text that must be nowhere any more. */
+  /** Sellers erased for good so far, each with a text that must not be anywhere any more. */
   readonly erased: ReadonlyMap<number, string>;
-  /** Does one thing as a further client, and tells the outcome. */
+  /** Does one operation as a further client, and returns the outcome. */
   once(seller: number, action: Action): Promise<Outcome>;
 }
 
 /** Sellers that several clients change at once. */
 export const CONTENDED = { first: 1, last: 12 } as const;
-/** Sellers who come, tell a secret, and are erased for good, one after the other. */
+/** Sellers who add a secret and are erased for good, one after the other. */
 export const TO_ERASE = { first: 21, last: 50 } as const;
-/** Sellers nobody but a fault writes to. */
+/** Sellers that only faults write to. */
 export const FOR_FAULTS = { first: 51, last: 60 } as const;
 
 const CLIENTS = 6;
 const DEADLINE_MS = 4_000;
-/** Of one operation whose outcome is unknown, under the same idempotency key. */
+/** Retries of an operation with an unknown outcome, under the same idempotency key. */
 const RETRIES = 6;
 const LONGEST_LIST = 8;
 
@@ -35,7 +35,7 @@ interface Client {
   readonly name: string;
 }
 
-/** @param perSecond operations of all clients together, at most */
+/** @param perSecond most operations of all clients together */
 export function startClients(world: FaultWorld, history: History, seed: number, perSecond: number): Clients {
   const stop = new AbortController();
   const erased = new Map<number, string>();
@@ -45,7 +45,7 @@ export function startClients(world: FaultWorld, history: History, seed: number, 
   const tokenOf = (seller: number) => {
     const kept = tokens.get(seller);
     if (kept !== undefined) return kept;
-    // A day: a role whose clock is wrong by an hour must still take it.
+    // Valid for a day: a role whose clock is wrong by an hour must still accept it.
     const claims = { exp: Math.floor(Date.now() / 1_000) + 86_400, scope: 'top-clients:erase' };
     const token = world.issuer.token(seller, claims);
     tokens.set(seller, token);
@@ -77,7 +77,7 @@ export function startClients(world: FaultWorld, history: History, seed: number, 
     for (let attempt = 0; attempt <= retries; attempt++) {
       if (attempt > 0) await pause(300, stop.signal);
       const next = await ask(world.sourceUrl(), request, headers);
-      // Refused now says nothing of the attempt before, whose answer was lost.
+      // A refusal of this attempt says nothing about the earlier attempt, whose answer was lost.
       outcome = attempt > 0 && next.event === 'fail' && isAboutThisAttempt(next.reason) ? outcome : next;
       if (outcome.event !== 'unknown') break;
     }
@@ -140,7 +140,7 @@ export function startClients(world: FaultWorld, history: History, seed: number, 
         return { event: 'ok', version, names: clients.map(({ name }) => name) };
       }
       const reason = String(body?.type ?? answer.status).replace('urn:top-clients:problem:', '');
-      // 5xx: it may have been done all the same.
+      // After a 5xx the write may have happened all the same.
       return { event: answer.status >= 500 ? 'unknown' : 'fail', reason };
     } catch (err) {
       const { cause, name } = err as { cause?: { code?: string }; name: string };
@@ -160,7 +160,7 @@ export function startClients(world: FaultWorld, history: History, seed: number, 
         retries: random.chance(0.5) ? RETRIES : 0,
         ...(conditional ? { ifVersion: versions.get(seller) ?? 0 } : {}),
       });
-      // Not hammering at a source that is away: each attempt of unknown outcome stays open to the end.
+      // Clients slow down while the source is away: each attempt with an unknown outcome stays open to the end.
       const rest = outcome.event === 'ok' ? 1 : outcome.event === 'unknown' ? 10 : 3;
       await pause((rest * random.integer(500, 1_500) * (CLIENTS + 1)) / perSecond, stop.signal);
     }
@@ -201,11 +201,11 @@ export function startClients(world: FaultWorld, history: History, seed: number, 
   };
 }
 
-/** Reasons that come before the source looks at the seller, or do not tell what became of the first attempt. */
+/** Reasons that arise before the source looks at the seller, or that do not tell the outcome of the first attempt. */
 const isAboutThisAttempt = (reason: string) =>
   reason === 'connection refused' || reason === 'too-many-requests' || reason === 'erased';
 
-/** About half reads; lists stay short, so that every kind of change is possible all the time. */
+/** About half are reads. Lists stay short, so that every kind of change stays possible. */
 function choose(random: Random, list: readonly Client[], fresh: string): Action {
   if (random.chance(0.45)) return { kind: 'read' };
   const kind = random.pick(['add', 'add', 'rename', 'remove', 'reorder'] as const);

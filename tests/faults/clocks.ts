@@ -20,7 +20,7 @@ export const clocks: readonly Fault[] = ROLES.flatMap((name) =>
       missing: () => (LIBRARY ? null : 'libfaketime is missing: apt-get install faketime'),
       async inject({ world }) {
         const role = world.role(name);
-        // Durations stay right, as they do on a machine whose date is wrong.
+        // Durations stay right, as on a machine with a wrong date.
         await role.restartWith({ LD_PRELOAD: LIBRARY!, FAKETIME: offset, FAKETIME_DONT_FAKE_MONOTONIC: '1' });
         return () => role.restartWith({});
       },

@@ -11,7 +11,7 @@ const VICTIMS = {
   page: () => ['page-gig', 'page-user'],
 } satisfies Record<string, (world: FaultWorld) => readonly RoleName[] | Promise<readonly RoleName[]>>;
 
-/** The relay that leads now, or the first where none says so. */
+/** The relay that leads now, or the first one when none reports that. */
 async function leader(world: FaultWorld): Promise<readonly RoleName[]> {
   const second = await world.role('relay-2').metric('topclients_relay_leader');
   return [second > 0 ? 'relay-2' : 'relay-1'];
@@ -49,7 +49,7 @@ export const crashes: readonly Fault[] = Object.entries(VICTIMS).flatMap(([victi
   ];
 });
 
-/** Kills it and resolves when the process is gone. */
+/** Kills the role, and resolves when its process is gone. */
 export async function killForSure(role: RoleUnderFault): Promise<void> {
   const { exited } = role.process;
   role.process.kill('SIGKILL');

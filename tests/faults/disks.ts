@@ -1,4 +1,4 @@
-/** Disks that are full: the data of each server stands on a small one, and a ballast file takes what is left. */
+/** Full disks: the data of each server is on a small disk, and a ballast file fills it up. */
 import { execFileSync } from 'node:child_process';
 import { mkdir, open, rm } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -14,8 +14,8 @@ const ballastOf = (folder: string, server: Server) => join(folder, `disk-${serve
 const isRoot = () => (process.getuid?.() === 0 ? null : 'small disks are mounted by root only');
 
 /**
- * Mounts a small disk for each server that a fault is to fill.
- * @returns where the servers' data go, and how the disks are taken away again
+ * Mounts a small disk for each server whose disk a fault fills.
+ * @returns the folders for the servers' data, and a function that removes the disks
  * @throws when the machine does not allow mounts; then leave out the faults `disk-full-…`
  */
 export async function mountDisks(folder: string, faults: readonly Fault[]) {
@@ -43,7 +43,7 @@ export async function mountDisks(folder: string, faults: readonly Fault[]) {
 async function fill(file: string): Promise<void> {
   const ballast = await open(file, 'w');
   try {
-    // A large block that does not fit is cut short, and the next one fails.
+    // A large block is cut short when it does not fit, and the next write fails.
     for (const block = Buffer.alloc(1024 * 1024); ; ) await ballast.write(block);
   } catch (err) {
     if ((err as NodeJS.ErrnoException).code !== 'ENOSPC') throw err;
@@ -64,13 +64,13 @@ export const disks: readonly Fault[] = SERVERS.map((server) => ({
     const ballast = ballastOf(world.folder, server);
     await fill(ballast);
     if (server !== 'kafka') {
-      // A log that cannot go on in a new file takes the whole server down.
+      // PostgreSQL stops completely when its log cannot continue in a new file.
       const db = server === 'source' ? world.source : world.views.gig;
       await db.query('select pg_switch_wal()').catch((err: Error) => log(`disk full: ${err.message}`));
     }
     return async () => {
       await rm(ballast);
-      // Kafka gives a folder up for good at the first failure; it is the restart that takes it back.
+      // Kafka gives up a folder for good at the first failure; only a restart uses it again.
       if (server === 'kafka') await until('Kafka runs', () => world.kafka.restart().then(() => true), 60_000);
     };
   },

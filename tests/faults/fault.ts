@@ -12,24 +12,24 @@ export interface Injection {
 }
 
 export interface Fault {
-  /** As `FAULTS=` names it. */
+  /** Its name in `FAULTS=`. */
   readonly name: string;
   readonly about: string;
-  /** What it lays hands on: two faults of a combination never touch the same. */
+  /** What it acts on: two faults of a combination never act on the same. */
   readonly touches: string;
   readonly pages: PagesMeanwhile;
-  /** It takes rows of a view away on purpose, or with the database of a page the last moments. */
+  /** It removes rows of a view on purpose, or the last moments of a page's database are lost with it. */
   readonly viewMayGoBack?: boolean;
-  /** How long it lasts before it is healed, at least and at most; 1 to 4 s otherwise. */
+  /** Minimum and maximum time before it is healed; 1 to 4 s when absent. */
   readonly seconds?: readonly [number, number];
-  /** What must tell a person of it when it lasts long enough; absent: it is over before anybody had to be told. */
+  /** What must signal it to a person when it lasts long enough; absent: it ends before that. */
   readonly signal?: Signal;
-  /** It has Kafka forget messages: not all that was sent is on the topic afterwards. */
+  /** It makes Kafka remove messages: afterwards the topic lacks some of what was sent. */
   readonly compacts?: boolean;
-  /** So long that it comes only when it is named, or in a run of at least so many minutes. */
+  /** It takes so long that it is only used when named, or in a run of at least this many minutes. */
   readonly fromMinutes?: number;
-  /** Why this machine cannot have it; null when it can. */
+  /** Why this machine cannot make it; null when it can. */
   readonly missing?: () => string | null;
-  /** @returns how it is healed */
+  /** @returns the function that heals it */
   inject(injection: Injection): Promise<() => Promise<unknown>>;
 }

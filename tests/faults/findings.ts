@@ -1,4 +1,4 @@
-/** The promises, each as a pure judgement over the evidence. Empty when it holds. */
+/** The promises, each as a pure check of the evidence. The result is empty when the promise holds. */
 import { acknowledged, type Operation } from './history.ts';
 import type { StepBack } from './view-watch.ts';
 import type { Visit } from './visitors.ts';
@@ -10,7 +10,7 @@ export interface Finding {
   readonly what: string;
 }
 
-/** An entry of the source's log. `name` is that of the client it is about, null where none or erased. */
+/** An entry of the source's log. `name` is the name of the client concerned; null for none, or once it is erased. */
 export interface LogRow {
   readonly seller: number;
   readonly version: number;
@@ -27,7 +27,7 @@ const TYPES = {
   erase: 'seller-erased',
 } as const;
 
-/** I1: what was acknowledged stands in the log at the version that was acknowledged. */
+/** I1: every acknowledged write is in the log at the acknowledged version. */
 export function lostWrites(operations: readonly Operation[], log: readonly LogRow[]): Finding[] {
   const rows = new Map(log.map((row) => [`${row.seller}/${row.version}`, row]));
   return acknowledged(operations).flatMap(({ id, seller, action, version }) => {
@@ -35,7 +35,7 @@ export function lostWrites(operations: readonly Operation[], log: readonly LogRo
     const told = `operation ${id}: ${action.kind} of seller ${seller} was acknowledged as version ${version}`;
     const lost = (what: string): Finding[] => [{ promise: 'I1', what: `${told}, ${what}` }];
     if (!row) return version === 0 && action.kind === 'erase' ? [] : lost('which the log does not have');
-    // A list that stood in that order already: nothing was written.
+    // A list that was in that order already: nothing was written.
     if (action.kind === 'reorder' && row.type !== TYPES.reorder) return [];
     if (action.kind === 'erase' && row.type !== TYPES.erase) return lost(`which is a ${row.type}`);
     if (row.type !== TYPES[action.kind]) return lost(`which is a ${row.type}`);
@@ -78,7 +78,7 @@ export function ranges(sorted: readonly number[]): string {
 
 /**
  * I5: pages answer without 5xx and in time.
- * @param latestMs by which an answer must have come
+ * @param latestMs the most that an answer may take
  */
 export function badVisits(visits: readonly Visit[], latestMs: number): Finding[] {
   return visits.flatMap(({ page, at, ms, status, error, meanwhile }) => {
@@ -106,7 +106,7 @@ export interface Late {
   readonly ms: number | null;
 }
 
-/** I9: what others waited while one seller's event could not be applied. */
+/** I9: how long others waited while one seller's event could not be applied. */
 export const delayedByOthers = (page: string, lates: readonly Late[], mostMs: number): Finding[] =>
   lates
     .filter(({ ms }) => ms === null || ms > mostMs)
@@ -117,26 +117,26 @@ export const delayedByOthers = (page: string, lates: readonly Late[], mostMs: nu
       } beside a seller whose event cannot be applied`,
     }));
 
-/** What still stands when everything was healed and had its time to move. */
+/** What does not move after everything was healed and had time to recover. */
 export interface Stillness {
   readonly unready: ReadonlyArray<{ readonly name: string; readonly because: string }>;
-  /** Rows of the outbox that waited when the looking began. */
+  /** Outbox rows that waited when the check began, and still wait. */
   readonly unsent: number;
   readonly parked: ReadonlyArray<{
     readonly page: string;
     readonly seller: number | null;
     readonly reason: string;
   }>;
-  /** Partitions whose checkpoint has not come to `end`, a message that every projector passes over. */
+  /** Partitions whose checkpoint has not reached `end`, the offset of a message that every projector skips. */
   readonly standing: ReadonlyArray<{
     readonly page: string;
     readonly partition: number;
     readonly next: number;
     readonly end: number;
   }>;
-  /** Partitions that no projector's metrics name. */
+  /** Partitions that are in no projector's metrics. */
   readonly unowned: ReadonlyArray<{ readonly page: string; readonly partition: number }>;
-  /** Partitions of which the metrics have not said a lag of 0. NaN: nothing at all. */
+  /** Partitions whose metrics have not shown a lag of 0. NaN: they showed nothing. */
   readonly lagging: ReadonlyArray<{
     readonly page: string;
     readonly partition: number;
@@ -144,7 +144,7 @@ export interface Stillness {
   }>;
 }
 
-/** I10: after healing nothing is silent. */
+/** I10: after healing nothing stands still. */
 export function stillAfterHealing(found: Stillness): Finding[] {
   const of = (page: string, partition: number) => `partition ${partition} of ${page}`;
   return [
@@ -165,7 +165,7 @@ export function stillAfterHealing(found: Stillness): Finding[] {
   ].map((what) => ({ promise: 'I10', what: `after healing ${what}` }));
 }
 
-/** A fault that somebody had to be told of. */
+/** A fault that had to be signalled. */
 export interface ToBeTold {
   readonly fault: string;
   readonly lastedMs: number;
@@ -175,7 +175,7 @@ export interface ToBeTold {
   readonly seen: ReadonlySet<string>;
 }
 
-/** I10: what lasted long enough was told. */
+/** I10: every fault that lasted long enough was signalled. */
 export const untold = (faults: readonly ToBeTold[]): Finding[] =>
   faults.flatMap(({ fault, lastedMs, anyOf, afterSeconds, seen }) =>
     lastedMs < afterSeconds * 1_000 || anyOf.some((sign) => seen.has(sign))
@@ -188,7 +188,7 @@ export const untold = (faults: readonly ToBeTold[]): Finding[] =>
         ],
   );
 
-/** The first few of each promise, so that a thousand of one kind do not hide the one of another. */
+/** The first few findings of each promise, so that a thousand of one kind do not hide one of another. */
 export function inShort(findings: readonly Finding[], ofEach = 5): string[] {
   return [...Map.groupBy(findings, ({ promise }) => promise)].flatMap(([promise, all]) => [
     ...all.slice(0, ofEach).map(({ what }) => `${promise}: ${what}`),

@@ -1,6 +1,6 @@
-/** Where one message of a protocol ends and the next begins, and what a message is about. Pure. */
+/** Splits a protocol's bytes into messages, and says what a message is about. Pure. */
 
-/** A message as it travels, with enough of what it says to be recognised. */
+/** A message as it is sent, with enough of its content to be recognised. */
 export interface Frame {
   readonly bytes: Buffer;
   /**
@@ -16,10 +16,10 @@ export type Protocol = 'postgres' | 'kafka' | 'opaque';
 export type Side = 'client' | 'server';
 
 const KAFKA_APIS: Readonly<Record<number, string>> = { 0: 'produce', 1: 'fetch', 8: 'offset-commit' };
-/** What a label quotes of a query or a parameter. */
+/** How many characters of a query or a parameter a label has. */
 const QUOTED = 64;
 
-/** Cuts a stream into messages; bytes of an unfinished one wait inside. */
+/** Splits a stream into messages; bytes of an incomplete message are kept. */
 export class FrameReader {
   #rest: Buffer = Buffer.alloc(0);
   #startup: boolean;

@@ -1,13 +1,13 @@
 /**
- * A gate on an edge between a role and what it talks to: passes, slows, cuts, swallows, or stops the traffic at an
- * exact message. It reads PostgreSQL's and Kafka's messages, so that a role can be stopped "after the commit, before
- * the answer" without a word about tests in the role.
+ * A proxy between a role and one of its dependencies: it passes, delays, cuts or swallows the traffic, or stops it at
+ * an exact message. It parses PostgreSQL's and Kafka's messages. So a role can be stopped "after the commit, before the
+ * answer" without code for tests in the role.
  */
 import { connect, createServer, type Socket } from 'node:net';
 import { resetConnection } from '#platform/sockets.ts';
 import { type Frame, FrameReader, type Protocol } from './frames.ts';
 
-/** Where to stop: before the message that fits reaches the server, or after the server has answered it. */
+/** Where to stop: before the matching message reaches the server, or after the server has answered it. */
 export interface Stop {
   readonly at: RegExp;
   readonly when: 'before' | 'after';
@@ -15,14 +15,14 @@ export interface Stop {
 
 export interface Gate {
   readonly port: number;
-  /** Every piece, in both directions, is held back by so many ms. */
+  /** Every chunk, in both directions, is delayed by so many ms. */
   delayMs: number;
-  /** Nothing passes, and nobody is told: as behind a firewall that drops packets. */
+  /** Nothing passes, and there is no error: as behind a firewall that drops packets. */
   silent: boolean;
-  /** Resets what is open; refuses what is new until `open()`. */
+  /** Resets open connections; refuses new ones until `open()`. */
   cut(): void;
   open(): void;
-  /** Stops the next connection on which the message comes by. One at a time; arming again replaces it. */
+  /** Stops the next connection that sends the message. Only one stop at a time; arming again replaces it. */
   arm(stop: Stop): Armed;
   close(): Promise<void>;
 }
@@ -30,7 +30,7 @@ export interface Gate {
 export interface Armed {
   /** Resolves when a connection is stopped. */
   readonly reached: Promise<void>;
-  /** Lets the stopped connection go on, or resets it; takes the stop away when it was not reached. */
+  /** Lets the stopped connection go on, or resets it; removes a stop that was not reached. */
   release(how: 'go on' | 'reset'): void;
 }
 
@@ -65,7 +65,7 @@ export async function openGate(protocol: Protocol, port: number, target: number)
     },
     open() {
       isCut = false;
-      // What waited in silence is of connections that are beyond saving.
+      // Data that waited in silence belongs to connections that cannot be saved.
       for (const connection of connections) connection.pump();
     },
     arm(stop) {
@@ -93,10 +93,10 @@ export async function openGate(protocol: Protocol, port: number, target: number)
   return gate;
 }
 
-/** Tells whether this message is to be stopped at; then what to call once that is so. */
+/** Tells whether to stop at this message, by returning the function to call once it is stopped. */
 type Meets = (frame: Frame, when: Stop['when']) => (() => void) | null;
 
-/** Bytes of one direction beyond which its sender is paused. */
+/** When one direction has more waiting bytes than this, its sender is paused. */
 const MOST_HELD = 4 * 1024 * 1024;
 
 class Connection {
@@ -104,9 +104,9 @@ class Connection {
   readonly #far: Socket;
   readonly #up: Lane;
   readonly #down: Lane;
-  /** Questions that PostgreSQL has not finished answering. */
+  /** Queries that PostgreSQL has not answered completely. */
   #open = 0;
-  /** PostgreSQL: answers to see until the stop is reached. Kafka: the correlation of the answer to stop at. */
+  /** PostgreSQL: answers left until the stop is reached. Kafka: the correlation id of the answer to stop at. */
   #awaited: { count: number; correlation: number | undefined; reach: () => void } | null = null;
 
   constructor(
@@ -129,18 +129,18 @@ class Connection {
       for (const frame of answers.read(chunk)) this.#answer(frame);
     });
     near.resume();
-    // The end of one side is the end of the other; after an error as a reset, which nobody takes for an answer.
+    // The end of one side ends the other; after an error by a reset, which nobody takes for an answer.
     near.once('end', () => this.#up.end());
     this.#far.once('end', () => this.#down.end());
     for (const socket of [near, this.#far]) socket.once('error', () => this.reset());
-    // Whatever is held back: the role is gone, and its server must learn of it.
+    // Even while data is held back: the role is gone, and its server must learn of it.
     near.once('close', () => this.#far.destroy());
     this.#far.once('close', () => {
       if (!this.#down.isWaiting) near.destroy();
     });
   }
 
-  /** Once both sides are closed. */
+  /** Calls back once both sides are closed. */
   whenOver(forget: () => void): void {
     let closed = 0;
     for (const socket of [this.#near, this.#far]) {
@@ -183,7 +183,7 @@ class Connection {
   #answer(frame: Frame): void {
     const awaited = this.#awaited;
     if (awaited && awaited.correlation === undefined) {
-      // From here on: an answer to an earlier question would let the role go on to the next.
+      // Already before the awaited answer: an answer to an earlier query would let the role continue with the next.
       this.#down.held = true;
       if (frame.label === 'Z' && --awaited.count === 0) awaited.reach();
     } else if (awaited && awaited.correlation === frame.correlation) {
@@ -195,7 +195,7 @@ class Connection {
   }
 }
 
-/** One direction: bytes in order, each not before its time. */
+/** One direction: bytes in order, each delayed by its time. */
 class Lane {
   held = false;
   readonly #waiting: Array<{ readonly at: number; readonly bytes: Buffer }> = [];

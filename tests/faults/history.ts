@@ -1,10 +1,10 @@
-/** What clients did and what they were told, one line of JSON an event: the evidence every checker works on. */
+/** The clients' operations and outcomes, one line of JSON an event: the evidence for every checker. */
 import { createWriteStream } from 'node:fs';
 import { finished } from 'node:stream/promises';
 
 /**
- * A command as the model sees it. A client of a list is named `<tag>~<rest>`; the tag is drawn before the client is added
- * and stays, as its id does, which nobody knows until the source has answered. `rename`, `remove` and `reorder` go by tags.
+ * A command as the model sees it. A client's name is `<tag>~<rest>`. The tag is drawn before the client is added; the
+ * id is unknown until the source has answered. Neither changes. `rename`, `remove` and `reorder` use tags.
  */
 export type Action =
   | { readonly kind: 'read' }
@@ -27,14 +27,14 @@ export type Outcome =
   | { readonly event: 'ok'; readonly version: number; readonly names?: readonly string[] }
   /** Certainly not done; `reason` is the name of the problem. */
   | { readonly event: 'fail'; readonly reason: string }
-  /** Perhaps done, perhaps not, perhaps later. */
+  /** It may have been done, may not, or may be done later. */
   | { readonly event: 'unknown'; readonly reason: string };
 
 export interface Operation extends Invocation {
   readonly id: number;
   /** ms on the clock of this process, fractions included. */
   readonly from: number;
-  /** When the outcome was known; null for as long as it is not. */
+  /** When the outcome became known; null until then. */
   readonly until: number | null;
   readonly outcome: Outcome | null;
 }
@@ -42,7 +42,7 @@ export interface Operation extends Invocation {
 export interface History {
   readonly file: string;
   readonly operations: readonly Operation[];
-  /** @returns what to call with the outcome */
+  /** @returns the function to call with the outcome */
   invoke(invocation: Invocation): (outcome: Outcome) => void;
   /** Writes out what is buffered. */
   close(): Promise<void>;
@@ -73,7 +73,7 @@ export function openHistory(file: string, now: () => number = () => performance.
   };
 }
 
-/** Acknowledged writes that made a version, in no order. */
+/** Acknowledged writes that created a version, in no particular order. */
 export function acknowledged(operations: readonly Operation[]) {
   return operations.flatMap((operation) => {
     const { action, outcome } = operation;

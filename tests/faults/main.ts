@@ -1,8 +1,8 @@
 /**
  * `make faults [SEED=…] [MINUTES=…] [FAULTS=a,b] [MUTATE=name|all] [ONCE=1]`
  *
- * Ends with 0 when every promise held, 1 when one did not, 2 when asked for what there is not. A mutation breaks promises,
- * so one alone ends with 1; MUTATE=all ends with 0 when each of them did.
+ * Exits with 0 when every promise held, 1 when one did not, 2 for options that do not exist. A mutation breaks
+ * promises, so a single one exits with 1; MUTATE=all exits with 0 when each of them broke some.
  */
 import { randomInt } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -16,12 +16,12 @@ import { type Mutation, mutatedCopy } from './mutations.ts';
 import { BadOption, choose, type Options, readOptions } from './options.ts';
 
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
-/** A mutation that its own faults do not show in this time is not noticed. */
+/** A mutation that its own faults do not reveal in this time counts as not noticed. */
 const MUTATION_MINUTES = 0.4;
 const startedAt = performance.now();
 const log = (message: string) =>
   process.stdout.write(`${((performance.now() - startedAt) / 1_000).toFixed(1).padStart(7)} ${message}\n`);
-/** What servers and supervisors say is only worth reading when something went wrong; it is in the logs. */
+/** Messages of servers and supervisors are useful only after a failure; they are in the logs. */
 const quiet = (message: string) => {
   if (
     /^(round|[\d]+ (messages|partitions)|nobody|alerts|logs and history|disk full|.* could not be injected)/.test(
@@ -75,7 +75,7 @@ async function honest(options: Options): Promise<boolean> {
   return false;
 }
 
-/** @returns whether it was noticed, and by the right checker */
+/** @returns whether the right checker noticed it */
 async function noticed(mutation: Mutation, options: Options): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), `top-clients-mutation-${mutation.name}-`));
   try {
@@ -83,7 +83,7 @@ async function noticed(mutation: Mutation, options: Options): Promise<boolean> {
     const report = await campaign(options, faults, {
       main: await mutatedCopy(mutation, folder),
       folder: join(folder, 'run'),
-      // Each ends in findings, as it must, and its logs are of no use to anybody.
+      // Each mutation ends in findings, as it must, so its log is not shown.
       log: () => {},
       minutes: Math.min(options.minutes, MUTATION_MINUTES),
       untilFirstFinding: true,
@@ -116,5 +116,5 @@ try {
   process.exitCode = err instanceof BadOption ? 2 : 1;
   process.stderr.write(`${err instanceof BadOption ? err.message : (err as Error).stack}\n`);
 }
-// A connection that a fault left half open must not keep the process, and whoever waits for it.
+// A half-open connection that a fault left must not keep the process alive.
 process.exit();

@@ -1,4 +1,4 @@
-/** What arrives on the topic again, late, or broken; and a view's place on it that is lost. */
+/** Messages that arrive again, late or broken; and a view that loses its place on the topic. */
 import { runToEnd } from '../../services/local-stack/process.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { produceByHand, readTopic, type TopicMessage } from '../support/topic.ts';
@@ -33,7 +33,7 @@ export const messages: readonly Fault[] = [
     touches: 'topic',
     pages: 'answer',
     async inject({ world, random, log }) {
-      // None of `poison`: an unreadable copy parks its seller again, and only the next good event would set it free.
+      // Without copies from `poison`: an unreadable copy would park its seller again, until the next good event.
       const all = (await readTopic(world.kafka.bootstrap)).filter(
         ({ value, version }) => value !== null && version !== null,
       );
@@ -88,7 +88,7 @@ export const messages: readonly Fault[] = [
       ]);
       return async () => {
         await insist(() => world.views.gig.query('alter table top_clients drop constraint if exists poison'));
-        // The next good event of the one, and redrive for the other.
+        // The next good event cures the one, and redrive the other.
         await add(unreadable, 'Good');
         await insist(() => redrive(world));
       };
@@ -96,7 +96,7 @@ export const messages: readonly Fault[] = [
   },
 ];
 
-/** A combination may have the server killed at this moment. */
+/** Repeats, because in a combination another fault may kill the server at this moment. */
 const insist = (attempt: () => Promise<unknown>) =>
   until('it is done', async () => {
     await attempt();

@@ -1,6 +1,6 @@
 /**
- * Faults in the product's own code, to see that the checkers notice: the roles run from a copy of the sources in which a
- * few lines are other ones. The product knows nothing of it.
+ * Faults in the product's own code, to see that the checkers notice them: the roles run from a copy of the sources with
+ * a few changed lines. The product has no code for this.
  */
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -9,7 +9,7 @@ import type { PromiseName } from './findings.ts';
 
 export interface Patch {
   readonly file: string;
-  /** Must be there exactly once. */
+  /** Must occur exactly once. */
   readonly find: string;
   readonly replace: string;
 }
@@ -17,9 +17,9 @@ export interface Patch {
 export interface Mutation {
   readonly name: string;
   readonly about: string;
-  /** The faults under which it must show, unless `FAULTS=` names others. */
+  /** The faults that must reveal it, unless `FAULTS=` names others. */
   readonly faults: readonly string[];
-  /** A promise that must be found broken, one of these at least. */
+  /** Promises, at least one of which must be found broken. */
   readonly breaks: readonly PromiseName[];
   readonly patches: readonly Patch[];
 }
@@ -254,7 +254,7 @@ export const MUTATIONS: readonly Mutation[] = [
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
 
-/** Replaces what must be there exactly once. @throws when the code has moved on */
+/** Replaces text that must occur exactly once. @throws when the code has changed */
 export function patched(text: string, { file, find, replace }: Patch): string {
   const parts = text.split(find);
   if (parts.length !== 2) {

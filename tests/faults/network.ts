@@ -13,7 +13,7 @@ const of =
 interface Edge {
   readonly gates: (world: FaultWorld) => Gate[];
   readonly pages: PagesMeanwhile;
-  /** Of an edge that is cut or silent. */
+  /** The signal for an edge that is cut or silent. */
   readonly signal?: Signal;
 }
 

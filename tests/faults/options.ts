@@ -1,25 +1,25 @@
-/** What `make faults` was asked for. */
+/** The options of `make faults`. */
 import type { Fault } from './fault.ts';
 import { MUTATIONS, type Mutation } from './mutations.ts';
 
 export interface Options {
   readonly seed: number;
   readonly minutes: number;
-  /** Null: all that this machine and the minutes allow. */
+  /** Null: all faults that this machine and the minutes allow. */
   readonly faults: readonly Fault[] | null;
   readonly mutations: readonly Mutation[];
-  /** Each fault once, and the end. */
+  /** Each fault once, then the end. */
   readonly once: boolean;
 }
 
-/** Thrown with what to change. */
+/** A wrong option; the message says what to change. */
 export class BadOption extends Error {
   override name = 'BadOption';
 }
 
 /**
  * @param env SEED, MINUTES (default 10), FAULTS and MUTATE (names, separated by commas; MUTATE=all), ONCE
- * @param drawSeed when none is given
+ * @param drawSeed called when no seed is given
  * @throws BadOption
  */
 export function readOptions(
@@ -59,7 +59,7 @@ export function readOptions(
   };
 }
 
-/** What a run without FAULTS takes on, and what it leaves out with the reason. */
+/** The faults of a run without FAULTS, and those left out, with the reason. */
 export function choose(catalogue: readonly Fault[], minutes: number) {
   const left: string[] = [];
   const faults = catalogue.filter(({ name, fromMinutes = 0, missing }) => {

@@ -1,4 +1,4 @@
-/** Somebody else who speaks to our Kafka: by Kafka's own client in Java, with all that kafkajs and our code lack. */
+/** A stranger's client on our Kafka: Kafka's own Java client, with everything that kafkajs and our code lack. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -10,15 +10,15 @@ import type { FaultWorld } from './world.ts';
 const PROGRAM = fileURLToPath(new URL('other-client/OtherClient.java', import.meta.url));
 
 export interface OtherClient {
-  /** Resolves when it says so. @throws with its own words when it ends before, or says nothing for a minute */
+  /** Resolves when it prints these words. @throws with its output when it ends before, or is silent for a minute */
   says(words: string): Promise<void>;
-  /** Tells it to come to its end, and waits for that. @throws with its own words when it fails */
+  /** Tells it to finish, and waits for its end. @throws with its output when it fails */
   finish(): Promise<void>;
 }
 
 type Task = 'codecs' | 'transaction';
 
-/** @param log told what it says */
+/** @param log called with its output */
 export async function startOtherClient(
   world: FaultWorld,
   task: Task,

@@ -1,4 +1,4 @@
-/** Which faults come when: each alone, then in combinations, all drawn from one seed. Pure. */
+/** The order of faults: each alone, then in combinations, all drawn from one seed. Pure. */
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import type { Fault } from './fault.ts';
 
@@ -11,7 +11,7 @@ export interface Round {
 const USUAL_SECONDS = [1, 4] as const;
 const LARGEST_COMBINATION = 3;
 
-/** Rounds without an end: the faults in random order, each alone, and from then on two or three at once. */
+/** Endless rounds: the faults in random order, each alone, and after that two or three at once. */
 export function* rounds(seed: number, faults: readonly Fault[]): Generator<Round> {
   const random = randomFor('schedule', 0, seed);
   for (const fault of shuffled(random, faults)) yield round(random, [fault]);

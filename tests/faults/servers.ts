@@ -1,4 +1,4 @@
-/** PostgreSQL and Kafka themselves: killed, hanging, away for minutes. */
+/** PostgreSQL and Kafka themselves: killed, hanging, or down for minutes. */
 import type { Fault } from './fault.ts';
 import { type FaultWorld, ROLE_NAMES } from './world.ts';
 
@@ -10,7 +10,7 @@ const postgresFaults = (which: 'source' | 'pages'): Fault[] => {
   const shared = {
     touches: `postgres-${which}`,
     pages: which === 'pages' ? 'answer or refuse' : 'answer',
-    // Rows of a view do not wait for the disk: a crash takes the last moments, and they come again.
+    // Commits of view rows do not wait for the disk: a crash loses the last moments, and the rows are applied again.
     viewMayGoBack: which === 'pages',
   } as const;
   return [

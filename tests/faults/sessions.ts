@@ -1,4 +1,4 @@
-/** Sessions of other people in our databases: locks, old snapshots, listeners that do not listen. */
+/** Sessions of strangers in our databases: locks, old snapshots, listeners that do not read. */
 import pg from 'pg';
 import { pause } from '#platform/lifecycle.ts';
 import { until } from '../../services/local-stack/until.ts';
@@ -6,7 +6,7 @@ import { killForSure } from './crashes.ts';
 import type { Fault } from './fault.ts';
 import { type FaultWorld, VIEW_SCHEMA } from './world.ts';
 
-/** A session that nobody's time-outs end. Its end is nobody's trouble: a combination may kill the server. */
+/** A session without timeouts. Its end is no error, because in a combination another fault may kill the server. */
 async function openSession(url: string): Promise<pg.Client> {
   const db = new pg.Client({
     connectionString: url,
@@ -19,7 +19,7 @@ async function openSession(url: string): Promise<pg.Client> {
   return db;
 }
 
-/** Opened and prepared, for as long as a server that a combination has killed is away. */
+/** Opens and prepares a session, and retries while a server that another fault has killed is down. */
 async function insistOn(url: string, prepare: (db: pg.Client) => Promise<unknown>): Promise<pg.Client> {
   let session: pg.Client | undefined;
   await until('the session is open', async () => {
@@ -38,7 +38,7 @@ async function insistOn(url: string, prepare: (db: pg.Client) => Promise<unknown
 
 const end = (db: pg.Client) => db.end().catch(() => {});
 
-/** Rows that are written and deleted in one transaction: nobody ever sees them, and none may be cleaned away. */
+/** Rows that are written and deleted in one transaction: nobody ever sees them, and vacuum cannot remove them. */
 const DEAD_ROWS = 20_000;
 
 export const sessions: readonly Fault[] = [
@@ -51,14 +51,14 @@ export const sessions: readonly Fault[] = [
     seconds: [22, 26],
     signal: { anyOf: ['TopClientsPartitionDoesNotMove'], afterSeconds: 15 },
     async inject({ world, log }) {
-      // Readers go on; so would they behind a migration or a dump that locks like this.
+      // Reads continue; they would also continue during a migration or a dump that locks like this.
       const holder = await insistOn(world.postgres.pages.url('gig'), async (db) => {
         await db.query('begin');
         await db.query(`lock table ${VIEW_SCHEMA}.top_clients in exclusive mode`);
       });
       let further: Awaited<ReturnType<FaultWorld['startFurtherProjector']>> | undefined;
       const over = new AbortController();
-      // A statement waits for 10 s. The partitions change hands shortly before it is given up, and again the next time.
+      // A statement waits for 10 s. Partitions change hands shortly before it times out, and again the next time.
       const comings = (async () => {
         await pause(6_000, over.signal);
         if (over.signal.aborted) return;
@@ -121,7 +121,7 @@ export const sessions: readonly Fault[] = [
       const filler = await insistOn(url, async () => {});
       await until('the queue is full', async () => {
         try {
-          // The same words are told once, hence the random ones.
+          // PostgreSQL sends equal notifications of a transaction only once, hence the random text.
           await filler.query("select pg_notify('somebody_else', random()::text || repeat('x', 7900))");
           return false;
         } catch (err) {

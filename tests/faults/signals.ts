@@ -1,4 +1,4 @@
-/** I10, the half about faults that last: whether somebody was told. Readiness, and the alerts as they are shipped. */
+/** I10, for lasting faults: whether they were signalled, by readiness or by the shipped alerts. */
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -15,7 +15,7 @@ import {
 import { type FaultWorld, type PageServer, ROLE_NAMES, type RoleName } from './world.ts';
 
 /**
- * By what a person learns of a fault. An alert about pages is one about hours; what its rule reads is judged in its place:
+ * What signals a fault to a person. Alerts about pages look at hours, so the input of their rules is judged instead:
  * renders that are counted as anything but full.
  */
 export type Sign = AlertName | `${RoleName} is not ready` | `${PageServer} counts incomplete renders`;
@@ -23,12 +23,12 @@ export type Sign = AlertName | `${RoleName} is not ready` | `${PageServer} count
 export interface Signal {
   /** One of these is enough. */
   readonly anyOf: readonly Sign[];
-  /** A fault that lasts as long must have been told of when it is healed, in seconds; by the hasty rules. */
+  /** In seconds: a fault that lasts this long must have been signalled when it is healed, by the hasty rules. */
   readonly afterSeconds: number;
 }
 
 export interface SignalWatch {
-  /** Null when alerts are judged; else why they cannot be. */
+  /** Null when alerts are judged; otherwise why they cannot be. */
   readonly withoutAlerts: string | null;
   /** Signs seen between two instants of `performance.now()`. */
   seenBetween(from: number, to: number): ReadonlySet<Sign>;
@@ -37,11 +37,11 @@ export interface SignalWatch {
 
 export const isAlert = (sign: Sign): sign is AlertName => /^TopClients\w+$/.test(sign);
 
-/** As long as a rule of ours waits in seconds, in place of the minute of those that are shipped. */
+/** The hasty rules wait seconds instead of the minutes of the shipped ones. */
 const HASTY = { for: '1s', limitSeconds: 3, windowSeconds: 5, everyMs: 1_000 } as const;
 const LOOK_EVERY_MS = 400;
 
-/** The alerts as shipped, with limits, windows and `for` of seconds in place of minutes. Pure. */
+/** The shipped alerts, with limits, windows and `for` in seconds instead of minutes. Pure. */
 export function hastyAlerts(wanted: ReadonlySet<AlertName>): AlertRule[] {
   const rules = ruleGroups().flatMap((group) =>
     group.rules.flatMap((rule) => ('alert' in rule && wanted.has(rule.alert) ? [rule] : [])),
@@ -97,7 +97,7 @@ export async function watchSignals(
   };
 }
 
-/** @returns why there is none, where there is none */
+/** @returns why there are no alerts, if there are none */
 async function evaluate(
   world: FaultWorld,
   alerts: ReadonlySet<AlertName>,

@@ -1,4 +1,4 @@
-/** I10, the half about healing: whether everything moves again, looked for where an operator would look. */
+/** I10, after healing: whether everything moves again, checked where an operator would look. */
 import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
@@ -10,15 +10,15 @@ import type { Stillness } from './findings.ts';
 import { BY_HAND } from './messages.ts';
 import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault, ROLE_NAMES } from './world.ts';
 
-/** How long everything may take to move once the views equal the source. */
+/** How long everything may take to move again once the views equal the source. */
 export const MOVES_WITHIN_MS = 10_000;
 const EVERY_MS = 250;
-/** A seller whom nobody has. */
+/** A seller that does not exist. */
 const NOBODY = 1_000_000_001;
 
 /**
- * Puts a message on every partition that every projector passes over: the marker of a seller who has moved away.
- * @returns the offset behind it, by partition
+ * Puts a message on every partition that every projector skips: the marker of a moved seller.
+ * @returns the offset after it, by partition
  */
 export async function probe(world: FaultWorld): Promise<ReadonlyMap<number, number>> {
   const admin = openKafka('faults', { brokers: [world.kafka.bootstrap] }, silentLog).admin();
@@ -42,18 +42,18 @@ export async function probe(world: FaultWorld): Promise<ReadonlyMap<number, numb
   }
 }
 
-/** What of all this has not been seen yet. */
+/** What has not been seen yet. */
 interface Wanted {
   readonly ends: ReadonlyMap<number, number>;
-  /** By page: partitions whose checkpoint has not come to the probe, with where it stands. */
+  /** By page: partitions whose checkpoint has not reached the probe, with the checkpoint. */
   readonly standing: Map<PageUnderFault, Map<number, number>>;
-  /** By page: partitions that no projector exports as its own. */
+  /** By page: partitions that are in no projector's metrics. */
   readonly unowned: Map<PageUnderFault, Set<number>>;
-  /** By page: partitions of which no lag of 0 was seen behind the probe, with the lag. */
+  /** By page: partitions without a lag of 0 after the probe, with the lag. */
   readonly lagging: Map<PageUnderFault, Map<number, number>>;
 }
 
-/** Asks until all moves, or the time is over. @returns what stands still then */
+/** Looks until everything moves, or the time is over. @returns what then still stands still */
 export async function stillness(world: FaultWorld, withinMs = MOVES_WITHIN_MS): Promise<Stillness> {
   const deadline = performance.now() + withinMs;
   const ends = await probe(world);
@@ -127,7 +127,7 @@ async function unreadyRoles(world: FaultWorld): Promise<Stillness['unready']> {
   return all.flatMap(({ name, because }) => (because === null ? [] : [{ name, because }]));
 }
 
-/** Rows that waited when the looking began, and still do. */
+/** Rows that waited when the check began, and still wait. */
 async function unsentUpTo(world: FaultWorld, id: number): Promise<number> {
   const { rows } = await world.source.query<{ count: number }>('select count(*) from outbox where id <= $1', [
     id,

@@ -1,4 +1,4 @@
-/** Roles stopped at an exact step: a gate holds the very message, and the role is killed or sleeps meanwhile. */
+/** Roles stopped at an exact step: a gate holds the message, and the role is killed or sleeps meanwhile. */
 import { pause, within } from '#platform/lifecycle.ts';
 import { killForSure } from './crashes.ts';
 import type { Fault, Injection } from './fault.ts';
@@ -8,11 +8,11 @@ import type { RoleName, RoleUnderFault } from './world.ts';
 interface Step {
   readonly name: string;
   readonly about: string;
-  /** Whoever of these comes by first. */
+  /** The first of these roles that reaches the step. */
   readonly roles: readonly RoleName[];
   readonly edge: 'db' | 'kafka';
   readonly stop: Stop;
-  /** Nobody comes by unless projectors come and go: one is killed, others take what it had, and give it back. */
+  /** The step occurs only when projectors come and go: one is killed, others take its partitions and give them back. */
   readonly stirs?: boolean;
 }
 
@@ -106,7 +106,7 @@ const STEPS: readonly Step[] = [
 
 const LONGEST_WAIT_MS = 8_000;
 
-/** Stops whoever comes to the step first. @returns null when nobody came */
+/** Stops the first role that reaches the step. @returns null when none did */
 async function reach({ world, log }: Injection, { roles, edge, stop, name, stirs }: Step) {
   const armed = roles.map((role) => ({
     role: world.role(role),
@@ -138,11 +138,11 @@ export const steps: readonly Fault[] = [
       pages: 'answer',
       seconds: [0, 1],
       async inject(injection) {
-        // More than once: what is lost at a step is lost by chance.
+        // More than once, because a step loses something only by chance.
         for (let turn = 0; turn < 2; turn++) {
           const stopped = await reach(injection, one);
           if (!stopped) break;
-          // Long enough, at times, for whatever runs beside the step: a checkpoint, a sign of life.
+          // Sometimes long enough for what runs beside the step: a checkpoint, a heartbeat.
           await pause(injection.random.integer(0, 900));
           await killForSure(stopped.role);
           stopped.armed.release('reset');

@@ -1,4 +1,4 @@
-/** What others do to our topic: codecs, transactions, more partitions. */
+/** What strangers do to our topic: codecs, transactions, more partitions. */
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
@@ -9,7 +9,7 @@ import type { Fault } from './fault.ts';
 import { otherClientMissing, startOtherClient } from './other-client.ts';
 import type { FaultWorld } from './world.ts';
 
-/** Kafka takes no partition away: a long run must not end with thousands. */
+/** Kafka cannot remove partitions: a long run must not end with thousands. */
 const MOST_PARTITIONS = 16;
 const MORE_AT_A_TIME = 3;
 
@@ -55,7 +55,7 @@ export const strangers: readonly Fault[] = [
         log(`the topic has ${partitions - MORE_AT_A_TIME} partitions already`);
         return async () => {};
       }
-      // Each may be repeated at any point; a combination may have its server killed.
+      // Each may be repeated at any point; in a combination another fault may kill its server.
       const run = (role: string, env: Readonly<Record<string, string>>) =>
         until(
           `${role} has done its work`,

@@ -1,4 +1,4 @@
-/** A projector that is away until Kafka has forgotten an erased seller, tombstone and all. */
+/** A projector that is down until Kafka has removed an erased seller, tombstone included. */
 import { join } from 'node:path';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { patchTopicConfigs } from '#platform/kafka/alter-configs.ts';
@@ -20,7 +20,7 @@ const COMPACTS_AT_ONCE = {
   'segment.ms': '1000',
 };
 const FORGETS_AT_ONCE = { ...COMPACTS_AT_ONCE, 'delete.retention.ms': '100' };
-/** As the topic was made; null is what nobody has set. */
+/** The topic's original settings; null for those that were not set. */
 const asItWas = (changed: Readonly<Record<string, string>>): Record<string, string | null> =>
   Object.fromEntries(
     Object.keys(changed).map((name) => [
@@ -29,7 +29,7 @@ const asItWas = (changed: Readonly<Record<string, string>>): Record<string, stri
     ]),
   );
 
-/** Has the user page show a client of a seller whom nobody else writes to. */
+/** Makes the user page show a client of a seller that nobody else writes to. */
 async function showAClient({ world, clients }: Injection, seller: number) {
   const done = (what: string, action: Parameters<typeof clients.once>[1]) =>
     until(what, async () => (await clients.once(seller, action)).event === 'ok');
@@ -45,7 +45,7 @@ async function showAClient({ world, clients }: Injection, seller: number) {
   return { shown, erase: () => done('the seller is erased', { kind: 'erase' }) };
 }
 
-/** Kafka begins the next segment, which alone lets it compact the one before, with a message that comes later. */
+/** Kafka starts a new segment only with a later message, and only then can it compact the one before. */
 async function untilTopic(world: FaultWorld, what: string, holds: (messages: TopicMessage[]) => boolean) {
   await until(
     what,
@@ -82,7 +82,7 @@ export const tombstones: readonly Fault[] = [
       await patch(world, asItWas(FORGETS_AT_ONCE));
       return async () => {
         await away.process.restart();
-        // No message can tell this projector of the erasure any more: whoever compares the view with the source must.
+        // No message can tell this projector of the erasure any more: only a comparison with the source finds it.
         const watch = await startWatch(world);
         try {
           await until('the view has forgotten the seller', async () => !(await shown()), 60_000, 100);
@@ -116,7 +116,7 @@ export const tombstones: readonly Fault[] = [
       } finally {
         await patch(world, asItWas(COMPACTS_AT_ONCE));
       }
-      // That the row is empty then is for I4 to judge.
+      // I4 judges whether the row is empty then.
       return () => away.process.restart();
     },
   },

@@ -1,4 +1,4 @@
-/** Looks at the views all the time: when a version became visible, and whether one ever went back. */
+/** Watches the views all the time: when a version became visible, and whether one ever went back. */
 import { pause } from '#platform/lifecycle.ts';
 import { type FaultWorld, PAGES_UNDER_FAULT, type PageUnderFault } from './world.ts';
 
@@ -11,7 +11,7 @@ export interface StepBack {
   readonly at: number;
 }
 
-/** What readers of one view have seen, in the order they saw it. Pure. */
+/** What readers of one view saw, in order. Pure. */
 export class Sightings {
   readonly stepsBack: StepBack[] = [];
   /** For each seller: when each version was first shown or surpassed. */
@@ -23,7 +23,7 @@ export class Sightings {
     this.#page = page;
   }
 
-  /** @param mayGoBack the view was lost and is being built anew: what was seen before does not bind it */
+  /** @param mayGoBack the view was lost and is being built anew: earlier sightings no longer bind it */
   see(rows: ReadonlyMap<number, number>, at: number, mayGoBack: boolean): void {
     for (const [seller, from] of this.#highest) {
       const to = rows.get(seller) ?? 0;
@@ -45,7 +45,7 @@ export class Sightings {
 
 export interface ViewWatch {
   readonly sightings: Readonly<Record<PageUnderFault, Sightings>>;
-  /** Set while a fault takes rows away on purpose. */
+  /** Set while a fault removes rows on purpose. */
   mayGoBack: boolean;
   stop(): Promise<void>;
 }
@@ -68,7 +68,7 @@ export function watchViews(world: FaultWorld): ViewWatch {
         const versions = new Map(rows.map((row) => [row.seller_id, row.version]));
         sightings[page].see(versions, performance.now(), mayGoBack || watch.mayGoBack);
       } catch {
-        // A database that is away shows nothing.
+        // A database that is down shows nothing.
       }
       await pause(EVERY_MS, stop.signal);
     }

@@ -34,7 +34,7 @@ export const views: readonly Fault[] = [
     async inject({ world, random }) {
       const page = random.pick(['gig', 'user'] as const);
       await until('the view is dropped', async () => {
-        // A projector in the middle of a batch may be in the way once.
+        // A projector in the middle of a batch may block it once.
         const db = await world.views[page].connect();
         try {
           await dropMigrated(db, VIEW_SCHEMA, viewScopes(VIEW_SCHEMA));

@@ -1,17 +1,17 @@
-/** Buyers who look at pages all the time, and what they got. */
+/** Buyers who request pages all the time, and the answers they got. */
 import { HEADERS } from '#contracts/delivery.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { CONTENDED } from './clients.ts';
 import { type FaultWorld, type PageServer, pathOn } from './world.ts';
 
-/** What may be seen of the pages while a fault is on. */
+/** What pages may do during a fault. */
 export type PagesMeanwhile =
-  /** They answer, in time and without 5xx: the source and Kafka are none of their business. */
+  /** They answer in time and without 5xx: faults of the source and Kafka must not affect them. */
   | 'answer'
-  /** They may answer 5xx, in time: their own database is away. */
+  /** They may answer 5xx, in time: their own database is down. */
   | 'answer or refuse'
-  /** They may be gone: they were killed. */
+  /** They may be down: they were killed. */
   | 'may be gone';
 
 export interface Visit {
@@ -21,7 +21,7 @@ export interface Visit {
   /** null: no answer */
   readonly status: number | null;
   readonly outcome: string | null;
-  /** Null for an unknown failure and when an answer came. */
+  /** Null after an unknown failure, and when there was an answer. */
   readonly error: string | null;
   readonly meanwhile: PagesMeanwhile;
 }
@@ -56,7 +56,7 @@ export function startVisitors(world: FaultWorld, seed: number, perSecondEach: nu
         const { cause, name } = err as { cause?: { code?: string }; name: string };
         got = { status: null, outcome: null, error: cause?.code ?? name };
       }
-      // The laxer of the two: a fault may have come or gone under way.
+      // The weaker requirement of the two: a fault may have begun or ended during the request.
       const meanwhile = laxer(before, visitors.meanwhile);
       visits.push({ page, at, ms: performance.now() - at, ...got, meanwhile });
       await pause(random.integer(500, 1_500) / perSecondEach, stop.signal);

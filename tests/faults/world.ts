@@ -1,6 +1,6 @@
 /**
  * The system under fault: real PostgreSQL (one server for the source of truth, one for the pages), real Kafka, every
- * role a process of its own under a supervisor, and a gate on every edge between them.
+ * role as a separate process under a supervisor, and a gate on every edge between them.
  */
 
 import pg from 'pg';
@@ -33,7 +33,7 @@ export const PAGES_UNDER_FAULT = ['gig', 'user'] as const;
 export type PageUnderFault = (typeof PAGES_UNDER_FAULT)[number];
 export const VIEW_SCHEMA = viewSchema('asynchronous', 1);
 
-/** Sellers with a page to look at; all ids that clients use are among them. */
+/** Sellers with a page to look at; they include all ids that clients use. */
 export const SELLERS = 60;
 
 /** Short, so that partitions of a killed projector change hands soon. */
@@ -43,7 +43,7 @@ const SHORT_SESSION = { TC_SESSION_TIMEOUT_MS: SESSION_TIMEOUT_MS };
 const ROLES = {
   source: {
     role: 'top-clients',
-    // At rest nothing may move.
+    // Without writes nothing may move, so the canary is off.
     env: { TC_WRITES_PER_MINUTE: 0, TC_REQUESTS_PER_MINUTE: 0, TC_CANARY_INTERVAL_MS: 0 },
   },
   'relay-1': { role: 'outbox-relay' },
@@ -55,7 +55,7 @@ const ROLES = {
   'page-gig-synchronous': { role: 'page-server', page: 'gig', delivery: 'synchronous' },
   'page-user': { role: 'page-server', page: 'user', delivery: 'asynchronous' },
 } as const satisfies Record<string, RoleDeclaration>;
-/** Where a role depends on others: on each of these ways stands a gate. */
+/** A role's dependencies: each of these edges has a gate. */
 const EDGES = {
   'top-clients': ['db'],
   'outbox-relay': ['db', 'kafka'],
@@ -75,40 +75,40 @@ export type PageServer = Extract<RoleName, `page-${string}`>;
 export interface RoleUnderFault {
   readonly name: RoleName;
   readonly process: ManagedProcess;
-  /** The edges that lead away from it, by what is at the other end: `db`, `kafka`, `source`. */
+  /** The edges to its dependencies, by dependency: `db`, `kafka`, `source`. */
   readonly gates: Readonly<Record<string, Gate>>;
   /** `host:port` of its health port. */
   readonly health: string;
-  /** All that it exports; '' when it does not answer. */
+  /** The text of its `/metrics`; '' when it does not answer. */
   metrics(): Promise<string>;
   /** The sum of a metric's series; 0 when it does not answer. */
   metric(name: string): Promise<number>;
   isReady(): Promise<boolean>;
-  /** What it says of itself; null when it is ready. */
+  /** Why it is not ready by its own report; null when it is ready. */
   notReadyBecause(): Promise<string | null>;
-  /** Stops it and starts it with more in its environment, until the next restart with none. */
+  /** Stops it and starts it with these variables added, until the next restart without any. */
   restartWith(env: Readonly<Record<string, string>>): Promise<void>;
 }
 
 export interface FaultWorld {
-  /** What the roles are run from. */
+  /** The `main.ts` that the roles are run from. */
   readonly main: string;
   readonly folder: string;
   readonly issuer: TestIssuer;
   readonly kafka: LocalKafka;
-  /** The server of the source of truth, and that of the pages. */
+  /** The server of the source of truth, and the pages' server. */
   readonly postgres: Readonly<Record<'source' | 'pages', LocalPostgres>>;
-  /** Straight to the databases, past the gates. */
+  /** Directly to the databases, without the gates. */
   readonly source: Pool;
   readonly views: Readonly<Record<PageUnderFault, Pool>>;
-  /** Where clients find the source of truth: through the gate while `clientsGate` is in use. */
+  /** The address of the source of truth for clients: the gate's while `clientsGate` is in use. */
   sourceUrl(): string;
   readonly clientsGate: { readonly gate: Gate; inUse: boolean };
   readonly pageUrls: Readonly<Record<PageServer, string>>;
   role(name: RoleName): RoleUnderFault;
-  /** A third projector of the gig page, without gates, for as long as a fault wants it. Resolves when it is ready or not. */
+  /** A third projector of the gig page, without gates, for as long as a fault needs it. Resolves when it is alive. */
   startFurtherProjector(): Promise<Pick<ManagedProcess, 'kill' | 'stop'>>;
-  /** Resolves when every server answers and every role is ready. @throws after the time, naming who is not */
+  /** Resolves when every server answers and every role is ready. @throws after the time, naming those that are not */
   untilReady(timeoutMs: number): Promise<void>;
   stop(): Promise<void>;
 }
@@ -118,7 +118,7 @@ export interface WorldOptions {
   /** The `main.ts` to run the roles from: the project's, or a mutated copy's. */
   readonly main: string;
   readonly log: (message: string) => void;
-  /** For a disk that can fill up: where the data of a server lives instead of in the folder. */
+  /** For a disk that can fill up: where the data of a server is, instead of in the folder. */
   readonly dataDirs?: Readonly<Partial<Record<'kafka' | 'source' | 'pages', string>>>;
   readonly partitions?: number;
   readonly topicSettings?: Readonly<Record<string, string>>;
@@ -126,7 +126,7 @@ export interface WorldOptions {
 
 const SUPERVISED = { max: 10_000, firstDelayMs: 50, maxDelayMs: 500 };
 
-/** What was started is stopped again when a part fails. */
+/** When a part fails, everything that was started is stopped again. */
 export async function startWorld(options: WorldOptions): Promise<FaultWorld> {
   const { folder, main, log, dataDirs = {} } = options;
   const kafkaPorts = await listenersFor(ROLE_NAMES.filter((name) => edgesOf(name).includes('kafka')));
@@ -139,13 +139,13 @@ export async function startWorld(options: WorldOptions): Promise<FaultWorld> {
     {
       folder,
       postgres: server(dataDirs.source),
-      // The least there is: 512 kB can be filled in a moment.
+      // The smallest queue possible: 512 kB can be filled in a moment.
       pagesPostgres: { ...server(dataDirs.pages), settings: { max_notify_queue_pages: 64 } },
       kafka: {
         ...server(dataDirs.kafka),
         port: kafkaPorts.client,
         controllerPort: kafkaPorts.controller,
-        // So that compaction is a matter of seconds for the faults that want it.
+        // So that compaction takes only seconds for the faults that need it.
         properties: { ...kafkaPorts.properties, 'log.cleaner.backoff.ms': 500 },
       },
       run: { main, log, until: 'alive' },
@@ -182,7 +182,7 @@ async function openWorld(
     }
     gates.set(name, own);
   }
-  /** As everybody reaches everybody, but through the gates of those who have some. */
+  /** The addresses as without gates, except where a role has a gate. */
   const addresses: Addresses = {
     ...local.addresses,
     database: (database, user, from) => {
@@ -200,7 +200,7 @@ async function openWorld(
   const declared = ROLE_NAMES.map((name): RoleDeclaration => ({ ...ROLES[name], name }));
   const declaration: SystemDeclaration = {
     pages: { gig: [{ delivery: 'asynchronous' }], user: [{ delivery: 'asynchronous' }] },
-    // Three at a time: nine at once on two cores would take each other's time to start.
+    // Three at a time: nine starts at once would slow each other down on two cores.
     roles: [declared.slice(0, 3), declared.slice(3, 6), declared.slice(6)],
     partitions,
     topicSettings,
@@ -285,7 +285,7 @@ async function openWorld(
         async () => {
           const states = await Promise.all([
             ...[...roles.values()].map(async (one) => ((await one.isReady()) ? null : one.name)),
-            // Ready or not, a page leaves its database alone for 250 ms after the fifth failure in a row.
+            // Ready or not, a page does not use its database for 250 ms after the fifth failure in a row.
             ...Object.entries(pageUrls).map(async ([name, url]) =>
               (await showsAPage(`${url}${pathOn(name as PageServer, 1)}`)) ? null : `a page of ${name}`,
             ),
@@ -321,7 +321,7 @@ const metricsOf = (healthPort: number): Promise<string> =>
     .then((answer) => answer.text())
     .catch(() => '');
 
-/** The address of what a page server shows of a seller. */
+/** The path of a page that shows a seller. */
 export const pathOn = (page: PageServer, seller: number): string =>
   page === 'page-user' ? `/users/${seller}` : `/gigs/${seller}`;
 
@@ -332,8 +332,8 @@ async function showsAPage(address: string): Promise<boolean> {
 }
 
 /**
- * A listener of its own for each role that speaks to Kafka: a broker tells a client the address to go on with, and only
- * a listener of its own lets that address be the client's gate.
+ * A listener for each role that uses Kafka. A broker tells a client which address to use next. Only with its own
+ * listener can that address be the client's gate.
  */
 async function listenersFor(names: readonly RoleName[]) {
   const [client, controller] = [await freePort(), await freePort()];
@@ -385,7 +385,7 @@ async function brokerAnswers(bootstrap: string): Promise<boolean> {
   });
   try {
     await admin.connect();
-    // Listening is not enough: a broker that has just come back leads no partition yet.
+    // Listening is not enough: a broker that has just restarted leads no partition yet.
     const { topics } = await admin.fetchTopicMetadata({ topics: [SELLER_EVENTS.topic] });
     return topics.every(({ partitions }) => partitions.every(({ leader }) => leader >= 0));
   } catch {

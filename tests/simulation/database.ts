@@ -15,7 +15,7 @@ interface Pending {
   readonly reject: (err: unknown) => void;
   readonly sentAt: number;
   isSettled: boolean;
-  /** The server's own end of a statement that waits for a lock. */
+  /** The event by which the server ends a statement that waits too long for a lock. */
   cancel: Event | null;
 }
 
@@ -64,7 +64,7 @@ export class DatabaseServer {
     return table !== null && this.#locked.has(table);
   }
 
-  /** Statements on the table wait until it is unlocked. */
+  /** Makes statements on the table wait until it is unlocked. */
   lock(table: string): void {
     this.#locked.add(table);
   }
@@ -74,7 +74,7 @@ export class DatabaseServer {
     for (const session of this.sessions) session.proceed();
   }
 
-  /** Ends every session and refuses new ones, until `start`. What was not flushed is gone. */
+  /** Ends every session and refuses new ones, until `start`. Unflushed writes are lost. */
   crash(): void {
     if (!this.#isUp) return;
     this.#isUp = false;
@@ -86,24 +86,24 @@ export class DatabaseServer {
     this.#isUp = true;
   }
 
-  /** Sessions that end without the server: connections cut in between, or `pg_terminate_backend`. */
+  /** Ends sessions while the server goes on: a cut connection, or `pg_terminate_backend`. */
   cut(which: (session: Session) => boolean): void {
     for (const session of [...this.sessions]) if (which(session)) session.lose();
   }
 }
 
-/** A connection of a process: its statements are done one after another, and answered in that order. */
+/** A connection of a process: its statements run one after another, and are answered in that order. */
 export class Session {
   readonly process: SimProcess;
   /** The process id of the backend. */
   readonly pid: number;
-  /** Advisory locks that it holds; they end with it. */
+  /** Advisory locks that it holds; they are released with it. */
   readonly locks = new Set<string>();
-  /** Told when the server has noticed that it is over. */
+  /** Called when the server has noticed that the session is over. */
   readonly onEnd: (() => void)[] = [];
-  /** After so long without a statement the server ends it. */
+  /** The server ends the session after so long without a statement. */
   idleTimeoutMs = Number.POSITIVE_INFINITY;
-  /** Until then, what either side sends stays on the way. */
+  /** Until then, messages of both sides are delayed. */
   silentUntil = 0;
   readonly #server: DatabaseServer;
   readonly #onLost: (err: Error) => void;
@@ -137,8 +137,8 @@ export class Session {
   }
 
   /**
-   * @param work what the statement does, at once and wholly or, when it throws, not at all
-   * @param table that must not be locked by others meanwhile
+   * @param work the effect of the statement: it happens at once and completely, or not at all when it throws
+   * @param table must not be locked by others meanwhile
    */
   query<T>(work: () => T, table: string | null = null): Promise<T> {
     if (this.#isOver || this.#isEnded) return Promise.reject(new Error('Connection terminated'));
@@ -166,14 +166,14 @@ export class Session {
     });
   }
 
-  /** Ends it from the client's side. */
+  /** Ends the session from the client's side. */
   async end(): Promise<void> {
     this.#isEnded = true;
     this.#fail(new Error('Connection terminated'));
     this.#end(this.#server.wait());
   }
 
-  /** Ends it from outside: the client is told, in its time. */
+  /** Ends the session from outside; the client hears of it after the network's delay. */
   lose(): void {
     if (this.#isOver) return;
     this.#end(0);
@@ -183,14 +183,14 @@ export class Session {
     });
   }
 
-  /** Nothing gets through for so long, and nobody is told. */
+  /** Nothing gets through for so long, and neither side gets an error. */
   silence(ms: number): void {
     this.silentUntil = Math.max(this.silentUntil, this.#server.scheduler.now + ms);
     for (const pending of this.#unanswered) this.#watch(pending);
     this.expectSilence();
   }
 
-  /** To be called when nothing may come for a while: the server ends it if that lasts too long. */
+  /** Call it when no statement may come for a while: the server ends the session if that takes too long. */
   expectSilence(): void {
     const look = () => {
       if (this.#isOver || this.#queue.length > 0) return;
@@ -205,7 +205,7 @@ export class Session {
     }
   }
 
-  /** Does what it may do now: all but what waits for a table. */
+  /** Runs the waiting statements, up to one that waits for a table. */
   proceed(): void {
     for (let next = this.#queue[0]; next && !this.#isOver; next = this.#queue[0]) {
       if (this.#server.isLocked(next.table)) {
@@ -246,7 +246,7 @@ export class Session {
     });
   }
 
-  /** The driver gives up on an answer a little after the server should have: only a silent server gets that far. */
+  /** The driver gives up on an answer a little after the server's own timeout: only a silent server gets that far. */
   #watch(pending: Pending): void {
     if (this.silentUntil < pending.sentAt + this.#statementTimeoutMs + 500) return;
     this.#server.scheduler.at(pending.sentAt + this.#statementTimeoutMs + 500, this.process, () => {
@@ -267,7 +267,7 @@ export class Session {
   #end(afterMs: number): void {
     if (this.#isOver) return;
     if (afterMs > 0) {
-      // What was sent before arrives before.
+      // What was sent earlier arrives earlier.
       this.#server.scheduler.at(Math.max(this.#server.scheduler.now + afterMs, this.#arrivesAt), null, () =>
         this.#end(0),
       );

@@ -4,7 +4,7 @@ import { type Plan, planOf } from './plan.ts';
 import { simulate } from './simulate.ts';
 import { toldOf } from './trace.ts';
 
-/** A failing seed in words: the smallest plan that still fails, and what happened to the seller or partition concerned. */
+/** Explains a failing seed: the smallest plan that still fails, and what happened to the seller or partition. */
 export const explain = (seed: number, promised: Promised): Promise<readonly string[]> =>
   new Promise((resolve, reject) => {
     setImmediate(() => {

@@ -17,10 +17,10 @@ const placeOf = (
   return places[index % places.length];
 };
 
-/** Undone after so long, or when the faults end, whichever is first: `heal` does the latter. */
+/** Undoes a fault after so long, or when the faults end, whichever is first; `heal` does the latter. */
 const later = (world: SimWorld, ms: number, work: () => void) => void world.scheduler.after(ms, null, work);
 
-/** How each fault comes about, and how it passes. */
+/** How each fault is made, and how it passes. */
 const CARRY_OUT: { [Kind in keyof Kinds]: (world: SimWorld, fault: Kinds[Kind]) => void } = {
   kill(world, fault) {
     const place = placeOf(world, fault);
@@ -138,7 +138,7 @@ const CARRY_OUT: { [Kind in keyof Kinds]: (world: SimWorld, fault: Kinds[Kind]) 
   'unreadable message'(world, { seller }) {
     const key = String(seller);
     const version = world.source.versionOf(seller);
-    // Half of them do not even tell which version they are of.
+    // Half of them do not even tell their version.
     const headers: Record<string, string> = { ce_type: 'dev.topclients.seller.client-added.v1' };
     if (version % 2 === 1) headers['ce_id'] = `${seller}/${version}`;
     world.judge.excuses.hadParked.add(seller);
@@ -206,7 +206,7 @@ const WRONG_LIST =
   '[{"id":"99999999-9999-4999-8999-999999999999","name":"wrong","industry":"","description":"","logo":null,"from":null,"to":null}]';
 const USUAL = { database: [0.1, 0.6], topic: [0.2, 1] } as const;
 
-/** Does what the plan says, now. */
+/** Carries out an action of the plan now. */
 export function carryOut(world: SimWorld, action: Action): void {
   if (action.kind === 'write') write(world, action.seller, action.write, action.holdMs, action.aheadMs);
   else if (action.kind === 'visit') visit(world, action.page, action.seller);
@@ -217,7 +217,7 @@ export function carryOut(world: SimWorld, action: Action): void {
   }
 }
 
-/** Ends every fault: from now on everything must come right by itself. */
+/** Ends every fault: from now on everything must recover by itself. */
 export function heal(world: SimWorld): void {
   world.judge.note('FAULT', () => 'all faults are over');
   for (const server of [world.view.server, world.source.server]) {

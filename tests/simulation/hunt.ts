@@ -5,9 +5,9 @@ import type { Chunk, ChunkReport, Failure } from './worker.ts';
 export interface Hunt {
   readonly from: number;
   readonly seeds: number;
-  /** Where the workers' code is; a mutation has a copy of its own. */
+  /** The workers' code; a mutation has a copy of its own. */
   readonly worker: URL;
-  /** Ends once a seed has failed in this way and all before it have been run. */
+  /** The hunt ends once a seed has failed with such a failure and all seeds before it have been run. */
   readonly endsAt?: (failure: Failure) => boolean;
   readonly onChunk?: (report: ChunkReport) => void;
 }
@@ -16,19 +16,19 @@ export interface HuntReport {
   readonly seeds: number;
   readonly virtualMs: number;
   readonly events: number;
-  /** By seed. */
+  /** In the order of seeds. */
   readonly failures: readonly Failure[];
   readonly tookMs: number;
 }
 
 const SEEDS_AT_A_TIME = 25;
 /**
- * Then the thread ends, and its memory with it: a run ends in the middle of things, and Node holds on to every signal made
- * of others (`AbortSignal.any`) that somebody listens to, until it aborts. That is a gigabyte after some 5,000 seeds.
+ * After this many chunks the thread ends, to free its memory. A run ends in the middle of things, and Node keeps every
+ * combined signal (`AbortSignal.any`) that has a listener, until it aborts. That is a gigabyte after some 5,000 seeds.
  */
 const CHUNKS_A_THREAD = 40;
 
-/** Runs seeds on every core. @throws when a worker ends */
+/** Runs seeds on every core. @throws when a worker fails */
 export async function hunt({ from, seeds, worker, endsAt, onChunk }: Hunt): Promise<HuntReport> {
   const startedAt = performance.now();
   const reports: ChunkReport[] = [];
@@ -63,7 +63,7 @@ export async function hunt({ from, seeds, worker, endsAt, onChunk }: Hunt): Prom
   };
 }
 
-/** On one thread after another, until there is nothing more to run. */
+/** Runs on one thread after another, until nothing is left to run. */
 async function runOn(
   code: URL,
   next: () => Chunk | null,
@@ -72,7 +72,7 @@ async function runOn(
   for (let isDone = false; !isDone; ) isDone = await runOnOne(new Worker(code), next, take);
 }
 
-/** @returns whether there is nothing more to run */
+/** @returns whether nothing is left to run */
 function runOnOne(
   worker: Worker,
   next: () => Chunk | null,

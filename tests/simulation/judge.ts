@@ -13,7 +13,7 @@ import { digestOf, type SimViewDatabase } from './sim-view-database.ts';
 import type { Trace } from './trace.ts';
 import type { About, Appearance, RowChange, Sent, Witness } from './witness.ts';
 
-/** What is promised; each finding breaks one. */
+/** The promises; each finding breaks one. */
 export type Promised =
   | 'view equals source'
   | 'view never goes back'
@@ -32,27 +32,27 @@ export interface Finding {
   readonly at: number;
 }
 
-/** How long a page may show what the view no longer holds, in ms. */
+/** How long a page may show what the view no longer has, in ms. */
 const TRUST_MS = 5_000;
 
-/** What stands still for three session time-outs makes a projector leave; a look or two more. */
+/** A projector exits after a standstill of three session timeouts; this adds a look or two. */
 const STALLED_AFTER_MS = 3 * 6_000 + 5_000;
 
-/** What went on that excuses something. */
+/** Events that excuse a finding. */
 export interface Excuses {
-  /** The source was restored to an earlier point: versions are given a second time. */
+  /** The source was restored to an earlier point: versions are used a second time. */
   sourceRestored: boolean;
-  /** Records were lost from the topic, or a tombstone was forgotten while a projector was away. */
+  /** Records were lost from the topic, or a tombstone was removed while a projector was away. */
   topicLostRecords: boolean;
   /** Sellers whose rows somebody else wrote. */
   readonly planted: Set<number>;
-  /** Sellers of whom something may have been parked: a repair may take that away. */
+  /** Sellers who may have had a parked message: a repair may remove that. */
   readonly hadParked: Set<number>;
 }
 
 const versionOf = (row: FullListRow | null): number => row?.version ?? 0;
 
-/** Sees every change as it happens, and says which promises it breaks. */
+/** Sees every change as it happens, and finds broken promises. */
 export class Judge implements Witness {
   readonly findings: Finding[] = [];
   readonly excuses: Excuses = {
@@ -63,12 +63,12 @@ export class Judge implements Witness {
   };
   readonly trace: Trace | null;
   readonly #scheduler: Scheduler;
-  /** By key: the newest version that was appended. */
+  /** By seller: the newest version that was appended. */
   readonly #newestOnTopic = new Map<number, number>();
   readonly #appended = new Set<string>();
-  /** Every row of every seller, and since when it stood. */
+  /** Every row that each seller had, and since when. */
   readonly #stood = new Map<number, Array<{ since: number; row: FullListRow | null }>>();
-  /** Digests of wrong rows that a repair replaced and nobody sent again, by seller and version. */
+  /** Digests of wrong rows that a repair replaced and that were not sent again since, by seller and version. */
   readonly #replaced = new Map<string, bigint>();
   /** Acknowledged writes. */
   readonly #acknowledged = new Map<number, number>();
@@ -89,7 +89,7 @@ export class Judge implements Witness {
     this.#acknowledged.set(sellerId, Math.max(version, this.#acknowledged.get(sellerId) ?? 0));
   }
 
-  /** The source is as it was at an earlier moment. */
+  /** Tells that the source is as it was at an earlier moment. */
   sourceWasRestored(): void {
     this.excuses.sourceRestored = true;
     this.#acknowledged.clear();
@@ -111,11 +111,11 @@ export class Judge implements Witness {
     for (const one of batch) {
       this.#appended.add(nameOf(one));
       this.#replaced.delete(`${one.key}/${versionIn(one)}`);
-      // A marker says nothing of the seller, and stands in another partition than what follows it.
+      // A marker has no state of the seller, and is in another partition than the messages after it.
       if (!isMarker(one)) last.set(Number(one.key), versionIn(one));
     }
     for (const [sellerId, version] of last) {
-      // On its way since before the source was restored: of versions that are not any more.
+      // Sent before the source was restored: the source no longer has these versions.
       if (this.excuses.sourceRestored && version > this.source.versionOf(sellerId)) continue;
       const newest = this.#newestOnTopic.get(sellerId) ?? 0;
       if (version < newest) {
@@ -170,7 +170,7 @@ export class Judge implements Witness {
       }
       const { planted, sourceRestored, topicLostRecords } = this.excuses;
       if (planted.has(sellerId) || sourceRestored || topicLostRecords) continue;
-      // With its newest version on its way it is taken for one that a parked message holds back for ever.
+      // While its newest version is in flight, it may look as if a parked message held it back for ever.
       if (this.excuses.hadParked.has(sellerId)) continue;
       this.#find(
         'repairs only what is wrong',
@@ -215,7 +215,7 @@ export class Judge implements Witness {
   }
 
   /**
-   * A page showed a list to somebody.
+   * Called when a page showed a list.
    * @param since when the request came, in virtual ms
    */
   shown(page: string, sellerId: number, list: ClientList | null, since: number): void {
@@ -240,7 +240,7 @@ export class Judge implements Witness {
     );
   }
 
-  /** The projector's own watchdog: while nothing is broken it must never have a reason. */
+  /** Called when a projector's own watchdog fired. It may do so only while a fault lasts, or shortly after. */
   stalled(name: string, err: Error, faultsEndAt: number): void {
     if (this.#scheduler.now < faultsEndAt + STALLED_AFTER_MS) return;
     this.#find('nothing waits for ever', `${name} leaves: ${err.message}`, {});
@@ -250,7 +250,7 @@ export class Judge implements Witness {
     this.#find('process goes on', `${name}: ${(err as Error)?.stack ?? err}`, {});
   }
 
-  /** @returns what keeps everything from being well: what could go on and does not */
+  /** @returns what still waits although nothing prevents it */
   whatWaits(): Finding[] {
     const at = this.#scheduler.now;
     const waits: Finding[] = [];
@@ -289,7 +289,7 @@ export class Judge implements Witness {
       const held = this.view.rows.get(sellerId) ?? null;
       const expected = seller && seller.version > 0 ? rowOf(this.source.truthOf(sellerId)) : null;
       if (expected === null ? held === null : held !== null && isSame(expected, held)) continue;
-      // Compaction may have left nothing of an erased seller: a view that was built after that shows none, as it should.
+      // Of an erased seller compaction may have left nothing: a view that was built after that rightly has no row.
       if (held === null && seller?.erased) continue;
       const erased = this.source.erasedAt.get(sellerId) ?? 0;
       add(
@@ -303,7 +303,7 @@ export class Judge implements Witness {
     return waits;
   }
 
-  /** Once everything is quiet. */
+  /** Judges the end, once everything is quiet. */
   atTheEnd(waits: readonly Finding[]): void {
     this.findings.push(...waits);
     for (const [sellerId, version] of this.#acknowledged) {
@@ -320,8 +320,8 @@ export class Judge implements Witness {
       for (const [key, sent] of last) {
         const newest = this.#newestOnTopic.get(Number(key)) ?? 0;
         if (this.excuses.topicLostRecords || isMarker(sent) || versionIn(sent) >= newest) continue;
-        // Of a seller whom the source did not know when the topic grew there was nobody to move; what a restored source
-        // has forgotten stays there, and so does a repair that took a wrong row away.
+        // A seller whom the source did not know when the topic grew was not moved. In the old partition also remains
+        // what a restored source no longer knows, and a repair that removed a wrong row.
         const isElsewhere = partition !== partitionOf(key, this.source.layout);
         if (isElsewhere && (this.excuses.sourceRestored || sent.value === null)) continue;
         this.#find('order on the topic', `of seller ${key} ${nameOf(sent)} stands last, and not ${newest}`, {
@@ -332,7 +332,7 @@ export class Judge implements Witness {
     });
   }
 
-  /** What a view that is built from the topic shows, once compaction has been through and forgotten the tombstones. */
+  /** Judges what a view built from the topic shows after compaction has removed superseded messages and tombstones. */
   #builtAnew(): void {
     if (this.excuses.topicLostRecords || this.excuses.sourceRestored) return;
     const newest = new Map<number, number>();
@@ -383,7 +383,7 @@ const told = (row: FullListRow | null): string =>
     ? 'nothing'
     : `${row.version} ${row.clients.match(/(?<="name":")[^"]*/g)?.join('+') ?? 'empty'}`;
 
-/** That a key has moved to another partition. */
+/** Whether the message marks that its key has moved to another partition. */
 const isMarker = ({ headers }: Sent): boolean => headers['ce_type'] === MOVED_TYPE;
 
 const versionIn = ({ headers }: Sent): number => Number(/\/(\d+)/.exec(headers['ce_id'] ?? '')?.[1] ?? 0);
@@ -394,6 +394,6 @@ const nameOf = (sent: Sent): string => {
   return `${sent.key}/${versionIn(sent)} ${what}`;
 };
 
-/** Whether the row shows what was there before the erasure. */
+/** Whether the row shows content from before the erasure. */
 const namesBefore = ({ clients }: FullListRow, erased: number): boolean =>
   [...clients.matchAll(/"name":"s\d+v(\d+)/g)].some(([, version]) => Number(version) < erased);

@@ -1,22 +1,22 @@
 import type { DatabaseServer, Session } from './database.ts';
 import type { SimProcess } from './process.ts';
 
-/** As in services/outbox-relay/lease.ts, looked at less often: an idle second costs events. */
+/** As in services/outbox-relay/lease.ts, but less often: each idle second costs events. */
 const TRY_EVERY_MS = 900;
 const RENEW_EVERY_MS = 1_000;
 const LEASE_MS = 3_000;
-/** The server ends a session that says nothing for so long. */
+/** The server ends a session that is idle for so long. */
 export const SERVER_PATIENCE_MS = 5_000;
 const LOCK = 'shard 0';
 
 export interface SimLease {
   readonly lost: AbortSignal;
-  /** Asks the clock, for a process that slept through its timers. */
+  /** Compares with the clock, because a process may sleep through its timers. */
   isHeld(): boolean;
   release(): Promise<void>;
 }
 
-/** Waits until this process leads; its lock is the session's, and goes with it. @throws what the database throws */
+/** Waits until this process leads. The lock is released with its session. @throws what the database throws */
 export async function acquireSimLease(server: DatabaseServer, process: SimProcess): Promise<SimLease> {
   const { clock } = process;
   const lost = new AbortController();

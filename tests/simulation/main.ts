@@ -1,8 +1,8 @@
 /**
  * `make simulate [SEEDS=10000] [FROM=1] [SEED=4711] [MUTATE=name|all]`
  *
- * Ends with 0 when every promise held in every run, and with 1 when one did not; then the first failing seed of each
- * kind is made as small as it gets and told. MUTATE=all ends with 0 when every mutation was found.
+ * Exits with 0 when every promise held in every run, and with 1 otherwise; then the first failing seed of each kind is
+ * minimised and explained. MUTATE=all exits with 0 when every mutation was found.
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -14,7 +14,7 @@ import type { Promised } from './judge.ts';
 import { MUTATIONS, type Mutation, mutatedWorker } from './mutations.ts';
 
 const OWN_WORKER = new URL('./worker.ts', import.meta.url);
-/** Kinds of failures that are explained; the others are counted. */
+/** Kinds of failures that are explained; further ones are only counted. */
 const MOST_EXPLAINED = 3;
 const say = (line: string) => process.stdout.write(`${line}\n`);
 
@@ -54,7 +54,7 @@ async function honest(from: number, seeds: number): Promise<boolean> {
     `${bySeed.size} seeds failed: ${[...bySeed.keys()].slice(0, 20).join(' ')}${bySeed.size > 20 ? ' …' : ''}`,
   );
   const firstOfKind = new Map<Promised, number>();
-  // Of each seed what it broke first: the rest follows from that.
+  // Only the first failure of each seed: the others follow from it.
   for (const [seed, [first]] of bySeed) {
     if (first && !firstOfKind.has(first.promised)) firstOfKind.set(first.promised, seed);
   }
@@ -65,7 +65,7 @@ async function honest(from: number, seeds: number): Promise<boolean> {
   return false;
 }
 
-/** @returns whether it was found */
+/** @returns whether the mutation was found */
 async function found(mutation: Mutation, from: number, seeds: number): Promise<boolean> {
   const folder = await mkdtemp(join(tmpdir(), `top-clients-mutation-${mutation.name}-`));
   try {

@@ -1,12 +1,12 @@
 import { type Action, isSound, type Plan, type Setup } from './plan.ts';
 
-/** Runs that may be spent on it. */
+/** The most runs that a minimisation may take. */
 const MOST_RUNS = 600;
 
 /**
- * The smallest part of a plan that is found that is still broken: fewer processes first, then actions taken away in
- * halves, quarters, … down to one by one (delta debugging), and then fewer processes once more. The watcher stays as
- * long as there is a fault that only it heals.
+ * The smallest part found of a plan that still fails. First it tries fewer processes. Then it removes actions in
+ * halves, quarters, … down to single ones (delta debugging). Then it tries fewer processes once more. The watcher stays
+ * as long as the plan has a fault that only it heals.
  */
 export function minimise(plan: Plan, fails: (candidate: Plan) => boolean): Plan {
   let runs = 0;

@@ -1,6 +1,6 @@
 /**
- * Faults put back into the code, to see that the simulator finds them: its workers run from a copy of the sources in which
- * a few lines are other ones. Where the product's own logic is a statement of SQL, the line is in the simulated store.
+ * Faults put back into the code, to see that the simulator finds them: its workers run from a copy of the sources with
+ * a few changed lines. Where the product's own logic is an SQL statement, the line is in the simulated store.
  */
 import { cp, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -11,7 +11,7 @@ import type { Promised } from './judge.ts';
 export interface Mutation {
   readonly name: string;
   readonly about: string;
-  /** A promise that must be found broken, one of these at least. */
+  /** Promises, at least one of which must be found broken. */
   readonly breaks: readonly Promised[];
   readonly patches: readonly Patch[];
 }

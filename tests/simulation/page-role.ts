@@ -10,7 +10,7 @@ import type { Stage } from './stage.ts';
 const STATEMENT_TIMEOUT_MS = 1_000;
 const TRY_AGAIN_MS = 1_000;
 
-/** Shows lists: what a page server has between a request and its page's database. */
+/** Shows lists: the part of a page server between a request and its page's database. */
 export class PageServer {
   readonly #world: Stage;
   readonly #process: SimProcess;
@@ -25,7 +25,7 @@ export class PageServer {
     this.#recent = new ListCache(this.#changes, process.clock);
   }
 
-  /** As `followViewChanges`: on a connection of its own, again and again. */
+  /** Like `followViewChanges`: on a connection of its own, again after each loss. */
   async listen(): Promise<void> {
     const { view } = this.#world;
     const { clock } = this.#process;
@@ -39,7 +39,7 @@ export class PageServer {
         this.#changes.begin();
         await over.promise;
       } catch {
-        // It was lost before it listened.
+        // The connection was lost before it listened.
       } finally {
         this.#changes.end();
       }
@@ -65,7 +65,7 @@ export class PageServer {
       );
       shown = read!.held.get(sellerId) ?? null;
     } catch (err) {
-      // The page shows no list then.
+      // The page then shows no list.
       this.#world.judge.note(
         this.#process.name,
         () => `shows ${sellerId} without a list: ${(err as Error).message}`,
@@ -90,7 +90,7 @@ export class PageServer {
   }
 }
 
-/** The column of `listUnless`. */
+/** The answer's column, as `listUnless` selects it. */
 function answer(row: FullListRow, remembered: string | null): string {
   const digest = String(digestOf(row));
   if (digest === remembered) return '';

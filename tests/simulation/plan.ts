@@ -3,7 +3,7 @@ import type { WriteKind } from './sim-source.ts';
 
 export type Role = 'projector' | 'relay' | 'page' | 'watcher';
 
-/** What a run consists of; drawn from the seed, so that a part of it can be left out. */
+/** The parts of a run; drawn from the seed, so that some of them can be left out. */
 export interface Setup {
   readonly partitions: number;
   readonly brokers: number;
@@ -62,7 +62,7 @@ export type Action = { readonly at: number } & (
       readonly kind: 'write';
       readonly seller: number;
       readonly write: WriteKind;
-      /** Between the drawing of the ids and the commit. */
+      /** Between drawing the ids and the commit. */
       readonly holdMs: number;
       readonly aheadMs: number;
     }
@@ -94,7 +94,7 @@ export function planOf(seed: number): Plan {
   return { seed, setup, actions: actions.toSorted((a, b) => a.at - b.at) };
 }
 
-/** A few kinds a run, each perhaps several times: rare combinations come up that a bit of everything would hide. */
+/** A few kinds a run, each perhaps several times: so rare combinations occur that a mix of all kinds would hide. */
 function mixed(random: Random, setup: Setup): Action[] {
   const kinds = [...FAULTS.keys()].filter((kind) => isPossible(kind, setup));
   const chosen = Array.from({ length: random.integer(1, 4) }, () => random.pick(kinds));
@@ -103,7 +103,7 @@ function mixed(random: Random, setup: Setup): Action[] {
   );
 }
 
-/** Kinds that get into each other's way, at about the same time. */
+/** Kinds that interfere with each other, at about the same time. */
 function themed(random: Random, setup: Setup): Action[] {
   const themes = THEMES.filter(({ kinds }) => kinds.every((kind) => isPossible(kind, setup)));
   const { kinds, role, isOrdered } = random.pick(themes);
@@ -128,7 +128,7 @@ const isPossible = (kind: Fault['kind'], { watcher }: Setup): boolean => {
   return needs === undefined || needs === watcher;
 };
 
-/** Whether a plan has what each of its faults needs to be healed: without it every outcome is wrong. */
+/** Whether a plan has what each of its faults needs to be healed; otherwise no outcome would count. */
 export const isSound = ({ setup, actions }: Plan): boolean =>
   actions.every(
     (action) =>
@@ -146,15 +146,15 @@ const draw = (random: Random, setup: Setup, kind: Fault['kind'], at: number): Ac
 
 interface Theme {
   readonly kinds: readonly Fault['kind'][];
-  /** Whose process is meant, where it matters. */
+  /** The role whose process is meant, where it matters. */
   readonly role?: Role;
-  /** One after another, within half a second, and once each. */
+  /** In this order, within half a second, and once each. */
   readonly isOrdered?: true;
 }
 
-/** What each is after stands beside it. */
+/** The comment before each group says what it is to find. */
 const THEMES: readonly Theme[] = [
-  // Answers of the bus to questions of before.
+  // Late answers of the bus to earlier requests.
   { kinds: ['connections cut', 'foreign transaction', 'compaction', 'topic slow'], role: 'projector' },
   { kinds: ['database down', 'foreign transaction', 'foreign transaction'] },
   { kinds: ['foreign transaction', 'database down'], isOrdered: true },
@@ -162,10 +162,10 @@ const THEMES: readonly Theme[] = [
   { kinds: ['pause', 'topic down', 'acknowledgements lost'], role: 'relay' },
   { kinds: ['pause', 'connections silent', 'kill'], role: 'relay' },
   { kinds: ['pause', 'connections silent', 'database slow'], role: 'projector' },
-  // The rebalance that meets a database which fails.
+  // A rebalance while the database fails.
   { kinds: ['scale', 'table locked', 'scale'] },
   { kinds: ['scale', 'database down', 'pause'], role: 'projector' },
-  // Erasures that nobody saw.
+  // Erasures that a projector missed.
   { kinds: ['erased while away', 'rows refused', 'notify queue full'] },
   { kinds: ['erased while away', 'unreadable message', 'checkpoints reset'] },
   // Repairs that are read again, among rows that are refused.
@@ -174,7 +174,7 @@ const THEMES: readonly Theme[] = [
   // Sellers who move while things fail, and are erased.
   { kinds: ['growth', 'pause', 'acknowledgements lost', 'compaction'], role: 'relay' },
   { kinds: ['growth', 'kill', 'erased while away', 'compaction'], role: 'projector' },
-  // Pages that are not told.
+  // Pages that miss notifications.
   { kinds: ['wrong row', 'notifications lost', 'notifications late'] },
   { kinds: ['notify queue full', 'notifications lost', 'database down'] },
 ];
@@ -184,7 +184,7 @@ function writes(random: Random, setup: Setup): Action[] {
   const during = Array.from({ length: count }, () =>
     write(random, setup, random.integer(0, setup.faultsEndAt)),
   );
-  // And some once everything is healed: what is stuck without a sign shows by them.
+  // And some after everything is healed: they show what is stuck without a sign.
   const after = Array.from({ length: setup.partitions + 2 }, () =>
     write(random, setup, setup.faultsEndAt + random.integer(300, 1_500)),
   );
@@ -219,7 +219,7 @@ const lasting = (random: Random, least: number, most: number, longest: number): 
 
 interface Kind {
   readonly draw: (random: Random, setup: Setup, longest: number) => Fault;
-  /** The watcher without which the run could not come to a good end. */
+  /** The watcher without which the run could not end well. */
   readonly needs?: Setup['watcher'];
 }
 
@@ -241,7 +241,7 @@ const FAULTS = new Map<Fault['kind'], Kind>([
       draw: (random, _, longest) => ({
         kind: 'pause',
         ...processOf(random),
-        // Below what a lease and a session outlive, or beyond.
+        // Shorter than a lease and a session survive, or longer.
         ...(random.chance(0.5)
           ? lasting(random, 200, 3_000, longest)
           : lasting(random, 5_000, 12_000, longest)),

@@ -1,19 +1,19 @@
 import type { Clock } from '#platform/clock.ts';
 import type { Event, Owner, Scheduler } from './scheduler.ts';
 
-/** 2026-11-01T00:00:00Z: when every run begins. */
+/** 2026-11-01T00:00:00Z: the time at which every run begins. */
 export const BEGINNING = 1_793_491_200_000;
 
 /**
- * One start of a role: what it does runs only while it is neither paused (SIGSTOP) nor dead (kill -9). What comes for it
- * while it is paused is held back and runs when it goes on, in the order in which it came.
+ * One start of a role. Its events run only while it is neither paused (SIGSTOP) nor dead (kill -9). Events for a paused
+ * process are held back, and run in their order when it resumes.
  */
 export class SimProcess implements Owner {
   readonly name: string;
   readonly clock: Clock;
-  /** How far its clock is off, in ms. */
+  /** The error of its clock, in ms. */
   skew = 0;
-  /** Called when it dies, with what it held of servers. */
+  /** Called when it dies, to release what it held on servers. */
   readonly onDeath: ((lingerMs: number) => void)[] = [];
   readonly #scheduler: Scheduler;
   #state: 'runs' | 'paused' | 'dead' = 'runs';
@@ -75,8 +75,8 @@ export class SimProcess implements Owner {
   }
 
   /**
-   * Everything it has in memory is gone, and its connections with it: at once, or when the servers have noticed.
-   * @param lingerMs how long that takes where the whole machine is gone
+   * Its memory is lost, and its connections end: at once, or when the servers have noticed.
+   * @param lingerMs how long the servers take to notice when the whole machine is gone
    */
   kill(lingerMs = 0): void {
     if (this.#state === 'dead') return;

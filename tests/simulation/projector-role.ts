@@ -19,8 +19,8 @@ const NOTHING_COUNTED: ProjectorMetrics = {
 };
 
 /**
- * @param fail told when it cannot go on
- * @returns what ends it as SIGTERM does
+ * @param fail called when it cannot go on
+ * @returns a function that ends it as SIGTERM does
  */
 export function runProjector(
   world: Stage,

@@ -1,6 +1,6 @@
 /**
- * Runs something in which nobody may ask for the machine's time, wait for it, or draw a number without a seed: whoever
- * does ends the run, for it could not be repeated.
+ * Runs something that may not read the machine's time, wait for it, or draw a number without a seed: such a call ends
+ * the run, because it could not be repeated.
  * @throws what `work` throws
  */
 export function withoutRealTime<T>(work: () => T): T {
@@ -33,7 +33,7 @@ export class RealTimeUsed extends Error {
   }
 }
 
-/** The same, but for the date of now. */
+/** The same Date, but without the present time. */
 const dateWithout = (real: DateConstructor, forbidden: () => void): DateConstructor =>
   new Proxy(real, {
     construct(target, values, newTarget) {

@@ -12,11 +12,11 @@ const NOTHING_OBSERVED: ShardObserver = {
   blocked: () => {},
   held: () => {},
 };
-/** Seldomer than in production while nothing comes: each look costs events. */
+/** Less often than in production while nothing comes: each look costs events. */
 const PACING = { shortestMs: 5, longestMs: 700, growth: 1.6 };
 const STATEMENT_TIMEOUT_MS = 10_000;
 
-/** A relay of one shard: term after term, as services/outbox-relay/main.ts has it. */
+/** A relay of one shard: term after term, as in services/outbox-relay/main.ts. */
 export async function runRelay(world: Stage, process: SimProcess): Promise<void> {
   const { clock } = process;
   const log = world.logOf(process);

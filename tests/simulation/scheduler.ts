@@ -1,26 +1,26 @@
 import { type Random, randomFor } from '../../services/seed/random.ts';
 
-/** Who an event belongs to: a process that is paused or dead does not get it. */
+/** The owner of an event: a paused or dead process does not get it. */
 export interface Owner {
-  /** Takes the event if it may run now; keeps or drops it otherwise. @returns whether to run it now */
+  /** Takes the event if it may run now; otherwise keeps or drops it. @returns whether to run it now */
   admits(event: Event): boolean;
 }
 
 export interface Event {
   readonly at: number;
-  /** Decides among events of the same instant. */
+  /** Decides the order of events at the same instant. */
   readonly order: number;
   readonly owner: Owner | null;
-  /** Null once it was called off. */
+  /** Null once it was cancelled. */
   run: (() => void) | null;
 }
 
-/** Runs every callback that waits in a queue of Node's, as Node itself does between two macrotasks. */
+/** Runs every callback in Node's microtask queues, as Node itself does between two macrotasks. */
 const settleMicrotasks = (process as unknown as { _tickCallback(): void })._tickCallback;
 
 /**
- * Virtual time and everything that is to come. One event runs at a time, with all the microtasks it leads to; time goes
- * on only from event to event. Among events of one instant the seed decides.
+ * Virtual time and all future events. One event runs at a time, with all microtasks that follow from it; time passes
+ * only between events. The seed decides the order of events at the same instant.
  */
 export class Scheduler {
   /** Milliseconds since the start of the run. */
@@ -28,7 +28,7 @@ export class Scheduler {
   /** The owner of the event that runs now. */
   current: Owner | null = null;
   events = 0;
-  /** Of when every event ran: two runs with the same hash took the same course. */
+  /** A hash of when every event ran: two runs with the same hash took the same course. */
   hash = 0x811c9dc5;
   readonly #random: Random;
   readonly #heap: Event[] = [];
@@ -37,7 +37,7 @@ export class Scheduler {
     this.#random = randomFor('scheduler', 0, seed);
   }
 
-  /** @returns the event; setting its `run` to null calls it off */
+  /** @returns the event; set its `run` to null to cancel it */
   at(time: number, owner: Owner | null, run: () => void): Event {
     const event = { at: Math.max(time, this.now), order: this.#random.fraction(), owner, run };
     this.#push(event);
@@ -48,7 +48,7 @@ export class Scheduler {
     return this.at(this.now + ms, owner, run);
   }
 
-  /** Runs what comes until that time, or until `done` says so. */
+  /** Runs events until that time, or until `done` returns true. */
   run(until: number, done: () => boolean = () => false): void {
     while (!done()) {
       const next = this.#heap[0];

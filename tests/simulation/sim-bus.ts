@@ -2,11 +2,11 @@ import type { Bus, BusReader } from '../../services/projector/bus.ts';
 import type { SimProcess } from './process.ts';
 import { BrokerError, type SimTopic } from './sim-topic.ts';
 
-/** How long a broker keeps a fetch that finds nothing, in ms: longer than Kafka's, since nothing is lost by it here. */
+/** How long a broker holds a fetch that finds nothing, in ms: longer than Kafka, because that loses nothing here. */
 const MAX_WAIT_MS = 2_000;
 const BACK_OFF_MS = 300;
 
-/** The bus on the simulated topic, as one process reads it: a loop a broker, as the adapter for Kafka has. */
+/** The bus over the simulated topic, as one process reads it: one loop per broker, like the adapter for Kafka. */
 export function openSimBus(topic: SimTopic, process: SimProcess, brokers: number): Bus {
   const readFrom = async (broker: number, reader: BusReader, signal: AbortSignal): Promise<void> => {
     const aborted = new Promise<void>((resolve) => {

@@ -11,7 +11,7 @@ interface Parked extends ParkedMessage {
   nextTryAt: number;
 }
 
-/** Sooner than in services/projector/parked.ts, where the first retry comes after a minute: a run is short. */
+/** Sooner than in services/projector/parked.ts, where the first retry comes after a minute, because a run is short. */
 const FIRST_RETRY_MS = 5_000;
 const LONGEST_MS = 20_000;
 const RETRIES_AT_A_TIME = 100;
@@ -25,7 +25,7 @@ interface ParkedView {
   upsert(rows: readonly FullListRow[], isMuted: boolean): number;
 }
 
-/** The table of parked messages, and what the statements of services/projector/parked.ts make of it. */
+/** The table of parked messages, and the effect of the statements of services/projector/parked.ts. */
 export class SimParked {
   readonly #database: ParkedView;
   readonly #scheduler: Scheduler;
@@ -42,7 +42,7 @@ export class SimParked {
     return [...this.#messages.values()];
   }
 
-  /** Of each seller the newest and the latest that tells no version, none that the view is beyond. @returns those that it kept */
+  /** Keeps a seller's newest message and the latest without a version, unless the view is past it. @returns the kept */
   park(messages: readonly ParkedMessage[]): Place[] {
     const parked = this.all();
     const kept = messages.filter(
@@ -71,7 +71,7 @@ export class SimParked {
     return kept.map(({ partition, offset }) => ({ partition, offset }));
   }
 
-  /** By version, or by offset where none is known. */
+  /** Compares by version, or by offset when a version is unknown. */
   supersede(applied: readonly Superseding[]): void {
     for (const { sellerId, version, partition, offset, isFinal } of applied) {
       this.#forget((one) => {
@@ -102,7 +102,7 @@ export class SimParked {
       .slice(0, RETRIES_AT_A_TIME);
   }
 
-  /** @returns null when somebody else was quicker @throws when the database fails for another reason than the row */
+  /** @returns null when somebody else was faster @throws when the database fails for another reason than the row */
   retry(place: Place, lost: AbortSignal): Retried | null {
     const one = this.#messages.get(placeOf(place));
     if (one === undefined || one.nextTryAt > this.#scheduler.now) return null;
@@ -122,7 +122,7 @@ export class SimParked {
     try {
       const changed = this.#database.upsert(
         [fullList.toRow(decoded.event) as FullListRow],
-        // Refused for a full queue of notifications, it is tried once more without telling anybody.
+        // When the notification queue is full, the retry writes without a notification.
         this.#database.isNotifyQueueFull,
       );
       return done(changed > 0 ? 'applied' : 'superseded');

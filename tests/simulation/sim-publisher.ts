@@ -10,8 +10,8 @@ const ATTEMPTS = 3;
 const RETRY_MS = 60;
 
 /**
- * As `openPublisher` does it with kafkajs: a batch is one request a partition; the numbers of a batch that failed are
- * given to what is sent next, so that the same batch is known again; a batch of which a record is refused ends the
+ * Like `openPublisher` with kafkajs. A batch is one request a partition. The sequence numbers of a failed batch are
+ * used for what is sent next, so that the broker recognises the same batch. A batch with a refused record ends the
  * producer, once all of its requests are settled.
  * @param fence asked at the moment of writing
  */

@@ -43,26 +43,26 @@ export class SimSource {
   sellers = new Map<number, Seller>();
   /** Committed rows, by id. */
   outbox = new Map<number, OutboxRow>();
-  /** By how many partitions messages are divided. */
+  /** Among how many partitions messages are divided. */
   layout: number;
   #isGrowing = false;
   /** The last id drawn. */
   lastId = 0;
-  /** Transactions that hold the outbox's lock, which an insertion takes before it draws its id. */
+  /** Transactions that hold the outbox's lock; an insertion takes it before it draws its id. */
   readonly writers = new Set<string>();
-  /** Every version that was ever committed, by seller, as its text. */
+  /** Every version that was ever committed, by seller, as text. */
   readonly history = new Map<number, Map<number, string>>();
   /** The version of each seller's last erasure. */
   readonly erasedAt = new Map<number, number>();
   readonly #witness: Witness;
   readonly #scheduler: Scheduler;
-  /** Sellers whose row is locked, and who waits for it. */
+  /** Sellers whose row is locked, with those who wait for it. */
   readonly #locked = new Map<number, (() => void)[]>();
-  /** Of the server's life: an open transaction does not outlive it. */
+  /** Counts the server's lives: an open transaction does not survive a crash. */
   #era = 0;
   #clients = 0;
   #transactions = 0;
-  /** By seller, what the commit of the transaction that holds its row will do. */
+  /** By seller, the effect of the commit of the transaction that has locked its row. */
   readonly #decided = new Map<number, () => void>();
   readonly #random: Random;
 
@@ -85,10 +85,10 @@ export class SimSource {
   }
 
   /**
-   * Begins a command's transaction: it waits for the seller's row, draws version and id of the outbox under its lock,
+   * Begins a command's transaction: it waits for the seller's row, draws the version and the outbox id under its lock,
    * and commits after `holdMs`.
-   * @param aheadMs how far ahead of the true time the source's clock is
-   * @param done told of the version, once it is committed; null when the transaction did not come to be
+   * @param aheadMs how far the source's clock is ahead of the true time
+   * @param done called with the version once it is committed; with null when the transaction failed
    */
   write(
     sellerId: number,
@@ -118,13 +118,13 @@ export class SimSource {
             done({ sellerId, version });
           },
         ],
-        // The lock on the table goes last, after the rows can be seen.
+        // The lock on the table is released last, after the rows are visible.
         [fraction(), () => this.writers.delete(transaction)],
       ]);
     });
   }
 
-  /** The tables as they are, to be restored later, the sequence of ids with them. */
+  /** A copy of the tables and the id sequence, to be restored later. */
   backup(): () => void {
     const sellers = new Map(this.sellers);
     const outbox = new Map(this.outbox);
@@ -137,8 +137,9 @@ export class SimSource {
   }
 
   /**
-   * As services/republish/growth.ts: the layout, then after a while each seller who moves, under the lock of its row.
-   * @param partitions that the topic has by now
+   * Like services/republish/growth.ts: first the layout, then after a while each seller who moves, under the lock of
+   * its row.
+   * @param partitions the number that the topic has by now
    */
   grow(partitions: number, settleMs: number): void {
     const from = this.layout;
@@ -153,7 +154,7 @@ export class SimSource {
     });
   }
 
-  /** One seller after another; a server that goes down takes a step with it, which is repeated. */
+  /** One seller after another; a step that is lost with the server is repeated. */
   #publishMoved([sellerId, ...others]: readonly number[], from: number): void {
     if (sellerId === undefined) {
       this.#isGrowing = false;
@@ -175,7 +176,7 @@ export class SimSource {
       this.#unlock(sellerId);
       this.#scheduler.after(5, null, () => this.#publishMoved(others, from));
     });
-    // It waited for a row whose lock went with the server.
+    // When the server went down, the wait for the row's lock is lost: the step is repeated.
     const watch = () => {
       if (isDone) return;
       if (era !== this.#era) again();
@@ -195,7 +196,7 @@ export class SimSource {
     if (removed.length > 0) this.#witness.removed(removed);
   }
 
-  /** As `postgresRepairs`: under the locks of the sellers' rows, one seller after another. */
+  /** Like `postgresRepairs`: under the locks of the sellers' rows, one seller after another. */
   repairs(session: Session): Repairs {
     return {
       send: async (differences) => {
@@ -269,7 +270,7 @@ export class SimSource {
     }
   }
 
-  /** Does one step after another, each so many ms after the one before, unless the server goes down meanwhile. */
+  /** Runs steps one after another, each so many ms after the one before, unless the server goes down meanwhile. */
   #inTurn(
     era: number,
     isGone: () => void,
@@ -306,11 +307,11 @@ export class SimSource {
     else this.#locked.delete(sellerId);
   }
 
-  /** Draws version and ids; what the commit does is kept until then. */
+  /** Draws version and ids; the effect of the commit is kept until then. */
   #decide(sellerId: number, asked: WriteKind, aheadMs: number): void {
     const before = this.sellers.get(sellerId) ?? NOBODY;
     const version = before.version + 1;
-    // Who has nothing to erase changes nothing by it.
+    // An erasure of a seller without content would change nothing, so the seller adds instead.
     const kind = asked === 'erase' && (before.erased || before.version === 0) ? 'add' : asked;
     const change = this.#change(before, kind, `s${sellerId}v${version}`);
     const updatedAt = Math.max(this.#clock(aheadMs), before.updatedAt);
@@ -324,7 +325,7 @@ export class SimSource {
       clientsJson: JSON.stringify(change.clients),
     });
     const isErasure = kind === 'erase';
-    // Ids are drawn here and visible at the commit: later ones may be committed before.
+    // Ids are drawn here and become visible at the commit: later ones may be committed earlier.
     const rows: OutboxRow[] = [this.#row(sellerId, version, change.change.type, value, updatedAt)];
     if (isErasure) rows.push(this.#row(sellerId, version, change.change.type, null, updatedAt));
     this.#decided.set(sellerId, () => {

@@ -24,7 +24,7 @@ export class PartitionLog {
     return this.openSince ?? this.end;
   }
 
-  /** Index of the first record at the offset or behind it. */
+  /** Index of the first record at or after the offset. */
   indexOf(offset: number): number {
     let low = 0;
     let high = this.records.length;
@@ -68,23 +68,23 @@ const MOST_RECORDS = 6;
 /** `message.timestamp.after.max.ms` */
 const LATEST_AHEAD_MS = 3_600_000;
 
-/** The topic as brokers keep it. What producers and consumers make of it is in the files that use it. */
+/** The topic as brokers keep it. How producers and consumers use it is in other files. */
 export class SimTopic {
   readonly id = 'the-one';
   readonly partitions: PartitionLog[] = [];
   /** One way, in ms. */
   latency: readonly [number, number] = [0.2, 1];
   isUp = true;
-  /** How often an acknowledgement is lost on its way, and how often a fetch fails. */
+  /** How often an acknowledgement is lost, and how often a fetch fails. */
   faults = { acknowledgementLost: 0, fetchFails: 0 };
-  /** Bytes of a value beyond which a record is refused. */
+  /** A record with a larger value is refused, in bytes. */
   largest = Number.POSITIVE_INFINITY;
   readonly scheduler: Scheduler;
   readonly #witness: Witness;
   readonly #random: Random;
   #producers = 0;
   readonly #waiting = new Set<Waiting>();
-  /** The last batches of every producer, by which the broker tells a copy. */
+  /** The last batches of every producer, by which the broker recognises a copy. */
   readonly #sequences = new Map<string, { next: number; last: Array<{ first: number; count: number }> }>();
 
   constructor(scheduler: Scheduler, seed: number, partitions: number, witness: Witness) {
@@ -94,7 +94,7 @@ export class SimTopic {
     for (let i = 0; i < partitions; i++) this.partitions.push(new PartitionLog());
   }
 
-  /** A producer's id, given by the broker. */
+  /** The broker gives a producer its id. */
   nextProducer(process: SimProcess): string {
     this.#producers += 1;
     return `${process.name}, producer ${this.#producers}`;
@@ -105,7 +105,7 @@ export class SimTopic {
     return least + this.#random.fraction() * (most - least);
   }
 
-  /** More partitions; nobody has to use them yet. */
+  /** Adds partitions; nobody has to use them yet. */
   grow(partitions: number): void {
     while (this.partitions.length < partitions) this.partitions.push(new PartitionLog());
     this.#witness.note('topic', () => `has ${this.partitions.length} partitions`);
@@ -167,13 +167,13 @@ export class SimTopic {
     this.#wake();
   }
 
-  /** Takes away what a later record of the same key supersedes, below the offset; the end stays where it is. */
+  /** Removes records that a later record of the same key supersedes, below the offset; the end stays where it is. */
   compact(partition: number, below: number, forgetsTombstones: boolean): void {
     const log = this.partitions[partition]!;
     const limit = Math.min(below, log.next);
     const newest = new Map<string, number>();
     for (const { sent, offset, appearance } of log.records) {
-      // What nobody can read would take the place of the seller's list: that loss is not what is looked for.
+      // A record that nobody can read would replace the seller's list: a run is not about that loss.
       if (appearance === 'ordinary' && offset < log.next) newest.set(sent.key, offset);
     }
     const before = log.records.length;
@@ -191,7 +191,7 @@ export class SimTopic {
     );
   }
 
-  /** The newest records are lost, as after an unclean election. */
+  /** Loses the newest records, as an unclean election does. */
   truncate(partition: number, end: number): void {
     const log = this.partitions[partition]!;
     log.records = log.records.filter(({ offset }) => offset < end);
@@ -200,14 +200,14 @@ export class SimTopic {
     this.#witness.note('topic', () => `partition ${partition} truncated to end ${log.end}`, { partition });
   }
 
-  /** The oldest records are gone, as when a topic was deleted and made again, or its retention changed. */
+  /** Loses the oldest records, as when a topic was deleted and created again, or its retention changed. */
   forgetBelow(partition: number, first: number): void {
     const log = this.partitions[partition]!;
     log.records = log.records.filter(({ offset }) => offset >= first);
     log.first = Math.min(first, log.end);
   }
 
-  /** Somebody else's transaction: until it ends, nothing behind its begin can be read. */
+  /** Begins a stranger's transaction: until it ends, nothing after its beginning can be read. */
   beginTransaction(partition: number): void {
     const log = this.partitions[partition]!;
     if (log.openSince !== null) return;
@@ -215,7 +215,7 @@ export class SimTopic {
     this.append(partition, [FOREIGN], 'foreign transaction', 'hidden');
   }
 
-  /** It is aborted: nothing of it is delivered, and its mark takes an offset. */
+  /** Aborts it: nothing of it is delivered, and its marker takes an offset. */
   abortTransaction(partition: number): void {
     const log = this.partitions[partition]!;
     if (log.openSince === null) return;
@@ -224,7 +224,7 @@ export class SimTopic {
   }
 
   /**
-   * Answers when something is there, or after `maxWaitMs` with nothing.
+   * Answers when there are records, or with nothing after `maxWaitMs`.
    * @throws BrokerError
    */
   async fetch(

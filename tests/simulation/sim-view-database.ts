@@ -11,10 +11,10 @@ interface Listener {
   readonly told: (payload: string) => void;
 }
 
-/** A commit that does not wait for the disk is on it this much later, at most. */
+/** A commit that does not wait for the disk is on disk after this time at most. */
 const FLUSHED_AFTER_MS = 600;
 
-/** A page's database: the tables of one view, of which rows that were not flushed are lost at a crash. */
+/** A page's database: the tables of one view. Rows that were not flushed are lost in a crash. */
 export class SimViewDatabase {
   readonly server: DatabaseServer;
   readonly rows = new Map<number, FullListRow>();
@@ -26,11 +26,11 @@ export class SimViewDatabase {
   readonly owners = new Map<number, number>();
   readonly members = new Set<number>();
   readonly listeners = new Set<Listener>();
-  /** Sellers whose rows the table refuses (a constraint, a value it does not take). */
+  /** Sellers whose rows the table refuses (by a constraint, or because of a value). */
   readonly refused = new Set<number>();
   /** The queue of notifications is full: commits that notify are refused. */
   isNotifyQueueFull = false;
-  /** How likely a notification is lost, and how late one may be. */
+  /** The probability that a notification is lost, and the most that one is late. */
   notifications = { lost: 0, lateMs: 0 };
   readonly #scheduler: Scheduler;
   readonly #random: Random;
@@ -46,7 +46,7 @@ export class SimViewDatabase {
     this.server.onCrash.push(() => this.#loseUnflushed());
   }
 
-  /** `upsert-full-list`: each row where its version is newer than the stored one. @returns how many changed */
+  /** Like `upsert-full-list`: writes each row that is newer than the stored one. @returns how many changed */
   upsert(rows: readonly FullListRow[], isMuted: boolean, cause: Cause = 'upsert'): number {
     this.#mayCommit(rows, isMuted);
     const changed = rows.filter((row) => {
@@ -58,7 +58,7 @@ export class SimViewDatabase {
     return changed.length;
   }
 
-  /** Takes a wrong row away, and writes another: one transaction. @returns whether anything changed */
+  /** Removes a wrong row and writes another, in one transaction. @returns whether anything changed */
   replace(
     sellerId: number,
     wrong: readonly { version: number; digest: string }[],
@@ -78,7 +78,7 @@ export class SimViewDatabase {
     return true;
   }
 
-  /** A row as somebody else wrote it. */
+  /** Writes a row as a stranger would. */
   plant(sellerId: number, row: FullListRow | null): void {
     this.#set(sellerId, row, 'planted');
     this.notify(String(sellerId));
@@ -96,12 +96,12 @@ export class SimViewDatabase {
     }
   }
 
-  /** A commit that waits for the disk takes everything before it along. */
+  /** Flushes everything: a commit that waits for the disk takes everything before it along. */
   flush(): void {
     this.#unflushed = [];
   }
 
-  /** The session of that process id is over. */
+  /** The session of that process id is over: frees what it owned. */
   freeOf(pid: number): void {
     for (const [partition, owner] of this.owners) if (owner === pid) this.owners.delete(partition);
     this.members.delete(pid);
@@ -137,7 +137,7 @@ export class SimViewDatabase {
   }
 }
 
-/** 64 bits of all of a row, as the database's `rowDigest` gives them. */
+/** 64 bits of the whole row, like the database's `rowDigest`. */
 export function digestOf(row: FullListRow): bigint {
   let high = 0x811c9dc5;
   let low = 0x9e3779b9;

@@ -7,11 +7,11 @@ import type { SimProcess } from './process.ts';
 import type { SimViewDatabase } from './sim-view-database.ts';
 
 const STATEMENT_TIMEOUT_MS = 10_000;
-/** The database ends a session that says nothing for so long, and frees what it owns. */
+/** The database ends a session that is idle for so long, and frees what it owns. */
 export const SESSION_TIMEOUT_MS = 6_000;
 const ROWS = 'top_clients';
 
-/** As `openViewStore`: two sessions that live and die together; those of the locks are the control session's. */
+/** Like `openViewStore`: two sessions that live and end together; the control session holds the locks. */
 export async function openSimViewStore(database: SimViewDatabase, process: SimProcess): Promise<ViewStore> {
   const lost = new AbortController();
   const onLost = (err: Error) => lost.abort(err);
@@ -34,11 +34,11 @@ export async function openSimViewStore(database: SimViewDatabase, process: SimPr
     ...statementsOnControl(database, control),
     retryParked: retries(database, control, process, lost.signal),
   };
-  // Not spread: whether it is muted is asked of it.
+  // Not spread: `isMuted` must stay a getter.
   return Object.assign(statementsOnRows(database, rows), store);
 }
 
-/** The session's own setting whether its writes notify is kept here, as the triggers would see it. */
+/** Whether the session's writes notify is a setting of the session, which is kept here for the triggers. */
 function statementsOnRows(database: SimViewDatabase, session: Session) {
   let isMuted = false;
   let mutings = 0;
@@ -107,7 +107,7 @@ const ownership = (database: SimViewDatabase, session: Session) =>
 
 const statementsOnControl = (database: SimViewDatabase, session: Session) =>
   ({
-    // The simulated topic is never made anew.
+    // The simulated topic is never created again.
     adoptTopic: () => session.query(() => false),
     loadCheckpoints: (partitions) =>
       session.query(() => {
@@ -155,7 +155,7 @@ const statementsOnControl = (database: SimViewDatabase, session: Session) =>
     ping: () => session.query(() => {}),
   }) satisfies Partial<ViewStore>;
 
-/** Each on a session of its own, in a transaction of its own, under the guard of the version. */
+/** Each retry is a transaction of its own on a session of its own, under the version guard. */
 const retries =
   (
     database: SimViewDatabase,

@@ -4,7 +4,7 @@ import type { Difference, Truth, View } from '../../services/view-audit/compare-
 import type { Session } from './database.ts';
 import { digestOf, type SimViewDatabase } from './sim-view-database.ts';
 
-/** As `postgresView`: the view as the watcher compares it, whole rows in one statement. */
+/** Like `postgresView`: the view as the watcher compares it, whole rows in one statement. */
 export function simView(database: SimViewDatabase, session: Session): View {
   const compare = (truths: readonly Truth[], isAsked: (sellerId: number) => boolean) =>
     session.query(() => {
@@ -44,7 +44,7 @@ export function simView(database: SimViewDatabase, session: Session): View {
   };
 }
 
-/** The row that the view must have of a seller. */
+/** The row that the view must have for a seller. */
 export const rowOf = ({ sellerId, version, committedAt, clients }: Truth): FullListRow =>
   fullList.toRow({
     sellerId,

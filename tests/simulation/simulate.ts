@@ -7,26 +7,26 @@ import { SimWorld } from './world.ts';
 
 export interface Outcome {
   readonly findings: readonly Finding[];
-  /** How long the run was, in virtual ms. */
+  /** Duration of the run in virtual ms. */
   readonly tookMs: number;
   readonly events: number;
   /** Equal for two runs that took the same course. */
   readonly hash: number;
-  /** Empty unless asked for. */
+  /** Empty unless tracing was asked for. */
   readonly entries: readonly Entry[];
 }
 
-/** By then everything must have come right after the last fault, in virtual ms; and what stays so for a while. */
+/** Within this time after the last fault everything must be right, in virtual ms; and then stay right for a while. */
 const RIGHT_WITHIN_MS = 100_000;
 const STAYS_RIGHT_MS = 2_500;
 const LOOK_EVERY_MS = 500;
 
 /**
- * Carries a plan out, on virtual time and without a turn of Node's event loop. Must be called from a macrotask
+ * Carries out a plan in virtual time, within one turn of Node's event loop. Must be called from a macrotask
  * (`setImmediate`), or its microtasks would not run.
  */
 export function simulate({ seed, setup, actions }: Plan, isTraced = false): Outcome {
-  // Errors are ordinary here, and their stacks cost a tenth of a run.
+  // Errors are normal here, and their stacks would cost a tenth of a run.
   const { stackTraceLimit } = Error;
   if (!isTraced) Error.stackTraceLimit = 0;
   try {
@@ -42,7 +42,7 @@ function carryOutPlan({ seed, setup, actions }: Plan, isTraced: boolean): Outcom
       const world = new SimWorld(seed, setup, isTraced);
       const { scheduler, judge } = world;
       unhandled((err) => {
-        // As in a process of its own: it ends.
+        // As in a separate process, an unhandled rejection ends it.
         const place = world.places.find(({ process }) => process !== null && process === scheduler.current);
         judge.processFailed(place?.name ?? 'nobody', err);
       });

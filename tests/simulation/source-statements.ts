@@ -17,7 +17,7 @@ const idsIn = (literal: unknown): Set<number> =>
 const inOrder = (source: SimSource): OutboxRow[] =>
   [...source.outbox.values()].toSorted((a, b) => a.id - b.id);
 
-/** As an array, as the relay asks for it: with the layout of the same moment. */
+/** As an array, as the relay asks for it, with the layout of the same moment. */
 const outboxTuple = (row: OutboxRow, partitions: number) => [
   row.id,
   row.sellerId,
@@ -46,10 +46,10 @@ function ackAndFetch(source: SimSource, [remove, , , except, held, limit, floor]
     .map((row) => outboxTuple(row, source.layout));
 }
 
-/** What the statements of outbox.ts, id-floor.ts and audit-source.ts mean, by their names. */
+/** The effect of the statements of outbox.ts, id-floor.ts and audit-source.ts, by their names. */
 const STATEMENTS: Readonly<Record<string, Statement>> = {
   'ack-and-fetch': ackAndFetch,
-  // There are no receipts here.
+  // The simulation has no receipts.
   'ack-and-fetch-with-receipts': ackAndFetch,
   'find-row': (source, [id]) => {
     const row = source.outbox.get(id as number);

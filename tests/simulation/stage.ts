@@ -7,7 +7,7 @@ import type { SimSource } from './sim-source.ts';
 import type { SimTopic } from './sim-topic.ts';
 import type { SimViewDatabase } from './sim-view-database.ts';
 
-/** What a role finds around it. */
+/** What a role is given by its world. */
 export interface Stage {
   readonly seed: number;
   readonly setup: Setup;

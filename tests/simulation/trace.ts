@@ -8,7 +8,7 @@ export interface Entry {
   readonly about: About;
 }
 
-/** What happened, in words; kept only in a run that somebody shall read. */
+/** What happened, in words; kept only in a run that somebody will read. */
 export class Trace {
   readonly entries: Entry[] = [];
   readonly #scheduler: Scheduler;
@@ -23,7 +23,7 @@ export class Trace {
 }
 
 /**
- * What concerns a seller or a partition, and whatever concerns all, a line an entry: virtual seconds, who, what.
+ * The entries about a seller or a partition, and those about everything, one line each: virtual seconds, who, what.
  * @param about absent: everything
  */
 export function toldOf(entries: readonly Entry[], about: About | null, most = 200): string[] {

@@ -24,7 +24,7 @@ export function runWatcher(world: Stage, process: SimProcess): Promise<void> {
       source: postgresSource(sourceDatabase(world.source, source), world.logOf(process), process.clock),
       view: simView(world.view, view),
       topic: {
-        // Up to the high watermark: what an open transaction holds back is on its way to the view as well.
+        // Up to the high watermark: messages behind an open transaction are on their way to the view as well.
         ends: () =>
           world.topic.call(
             process,

@@ -9,7 +9,7 @@ export interface Sent {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** Hidden records are never delivered: they are of an aborted transaction, or the mark of its end. */
+/** Hidden records are never delivered: they belong to an aborted transaction, or mark its end. */
 export type Appearance = 'ordinary' | 'unreadable' | 'hidden';
 
 /** Why a row changed. */
@@ -23,19 +23,19 @@ export interface RowChange {
   readonly cause: Cause;
 }
 
-/** What an entry of the trace is about. */
+/** The subject of an entry in the trace. */
 export interface About {
   readonly seller?: number;
   readonly partition?: number;
 }
 
-/** Sees everything that happens to what is stored, at the moment it happens. */
+/** Sees every change of the stores at the moment it happens. */
 export interface Witness {
-  /** For the trace alone; `what` is asked only where there is one. */
+  /** For the trace only; `what` is called only when there is one. */
   note(who: string, what: () => string, about?: About): void;
   appended(partition: number, batch: readonly Sent[], by: string, appearance: Appearance): void;
   rowChanged(change: RowChange): void;
-  /** A checkpoint moved forward: what stands below it is applied. */
+  /** A checkpoint moved forward: everything below it has been applied. */
   checkpointMoved(partition: number, from: number, to: number): void;
   repairsSent(differences: readonly Difference[]): void;
   /** Rows were deleted from the outbox. */

@@ -1,4 +1,4 @@
-/** Runs seeds that it is given, on a thread of its own. */
+/** Runs the seeds that it is given, on a thread of its own. */
 import { parentPort } from 'node:worker_threads';
 import type { Promised } from './judge.ts';
 import { planOf } from './plan.ts';

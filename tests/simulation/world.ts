@@ -14,18 +14,18 @@ import type { Stage } from './stage.ts';
 import { Trace } from './trace.ts';
 import { runWatcher } from './watcher-role.ts';
 
-/** A place for a process: empty, or with the one that was started last. */
+/** A slot for a process: empty, or with the one started last. */
 export interface Place {
   readonly name: string;
   readonly role: Role;
-  /** Whether something shall run here once the faults are over. */
+  /** Whether a process should run here once the faults are over. */
   isWanted: boolean;
   process: SimProcess | null;
-  /** Of a projector: ends it as SIGTERM does. */
+  /** For a projector: ends it as SIGTERM does. */
   stop: (() => Promise<void>) | null;
 }
 
-/** How soon a process that ended by itself is started again, in ms. */
+/** After this time a process that ended by itself is started again, in ms. */
 const RESTART_MS = 500;
 
 /** Everything that takes part in a run. */
@@ -76,7 +76,7 @@ export class SimWorld implements Stage {
     const process = new SimProcess(this.scheduler, place.name);
     place.process = process;
     this.judge.note(place.name, () => 'starts');
-    // What it does from its first line on belongs to it.
+    // Everything it does from its first line on belongs to this process.
     process.after(this.#starts % 7, () => this.#run(place, process));
   }
 

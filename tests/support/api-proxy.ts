@@ -1,4 +1,4 @@
-/** Stands between a client and a real API server, and does on command what networks and servers do by chance. */
+/** A proxy between a client and a real API server that makes the faults of networks and servers on command. */
 import {
   type ClientRequest,
   createServer,
@@ -11,47 +11,47 @@ import type { Socket } from 'node:net';
 import { listen } from '#platform/listen.ts';
 import type { Access } from '../../services/operator/runtime/access.ts';
 
-/** What happens to a request instead of being passed on in peace. */
+/** What happens to a request instead of being passed on normally. */
 export type Fault =
   /** Answered by the proxy; the API server never sees it. */
   | { readonly answer: 409 | 410 | 429 | 500 | 503; readonly retryAfterSeconds?: number }
   /** Passed on this many ms late. */
   | { readonly delayMs: number }
-  /** `request`: the connection breaks before the API server sees it; `answer`: after it was done. */
+  /** `request`: the connection breaks before the API server sees the request; `answer`: after it was carried out. */
   | { readonly drop: 'request' | 'answer' };
 
 export interface Seen {
   readonly method: string;
-  /** With the query. */
+  /** The URL with its query. */
   readonly url: string;
   readonly isWatch: boolean;
 }
 
 export interface ApiProxy {
-  /** For a client that shall use the proxy; it needs no credentials, the proxy has them. */
+  /** For a client that should use the proxy; it needs no credentials, the proxy has them. */
   readonly access: Access;
-  /** A kubeconfig for programs that shall use the proxy. */
+  /** A kubeconfig for programs that should use the proxy. */
   readonly kubeconfig: string;
   /** All requests that came in, oldest first. */
   readonly seen: readonly Seen[];
   /** Watches that are open now. */
   readonly watches: number;
-  /** The next `times` requests that `applies` to meet this fault. */
+  /** The next `times` requests that satisfy `applies` meet this fault. */
   fault(fault: Fault, applies: (request: Seen) => boolean, times?: number): void;
-  /** Takes back the faults that nobody has met yet. */
+  /** Removes the faults that no request has met yet. */
   heal(): void;
   /** Breaks open watches in the middle. */
   cutWatches(): void;
-  /** Sends each open watch what a server sends whose history does not reach back, and ends it. */
+  /** Ends each open watch as a server does whose history does not go back far enough (410). */
   expireWatches(): void;
-  /** Open connections stay open, and nothing comes through any more; new ones work. */
+  /** Open watches stay connected but receive nothing more; new ones work. */
   freezeWatches(): void;
-  /** Nothing is passed on in either direction, of old connections and new ones, until `thaw`. */
+  /** Passes on nothing in either direction, on old and new connections, until `thaw`. */
   freeze(): void;
   thaw(): void;
-  /** Nobody listens any more, and connections are broken: an API server that is gone. */
+  /** Stops listening and breaks all connections: the API server is gone. */
   refuse(): Promise<void>;
-  /** Listens again, on the same port. */
+  /** Listens again on the same port. */
   accept(): Promise<void>;
   close(): Promise<void>;
 }
@@ -136,7 +136,7 @@ export async function openApiProxy(target: Access): Promise<ApiProxy> {
         method: req.method,
         headers: { ...headers, ...(await target.headers(false)) },
         ...target.tls,
-        // Each on a connection of its own: what happens to one must not happen to another.
+        // Each request has a connection of its own, so that a fault of one does not hit another.
         agent: false,
       },
       (answer) => {
@@ -169,7 +169,7 @@ export async function openApiProxy(target: Access): Promise<ApiProxy> {
   const server = createServer((req, res) => {
     handle(req, res).catch(() => req.socket.destroy());
   });
-  // A watch is a request without an end, and a frozen one too.
+  // A watch is a request without an end, and so is a frozen request.
   server.requestTimeout = 0;
   server.on('connection', (socket) => {
     sockets.add(socket);

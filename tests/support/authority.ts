@@ -1,15 +1,15 @@
-/** A certificate authority of one's own, as companies have it, and what it signs. */
+/** A private certificate authority, as companies have, and the certificates it signs. */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { runToEnd } from '../../services/local-stack/process.ts';
 
 export interface Authority {
-  /** PEM, to be trusted. */
+  /** The certificate to trust, as PEM. */
   readonly caFile: string;
-  /** A certificate for hosts, as `DNS:localhost` or `IP:127.0.0.1`, with its key, both PEM. */
+  /** Signs a certificate for hosts, such as `DNS:localhost` or `IP:127.0.0.1`; returns it with its key, both PEM. */
   sign(...hosts: string[]): Promise<{ certificate: string; key: string }>;
-  /** Takes its files away. */
+  /** Removes its files. */
   close(): Promise<void>;
 }
 

@@ -1,4 +1,4 @@
-/** Holds the imports of the tree against the rules, and first proves that the rules bite. `npm run boundaries` */
+/** Checks the imports of the tree against the rules, and first proves that each rule works. `npm run boundaries` */
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -12,11 +12,11 @@ const root = fileURLToPath(new URL('../..', import.meta.url));
 interface Cruised {
   readonly modules: number;
   readonly found: readonly string[];
-  /** Of each room the rooms that it imports in production. */
+  /** The rooms that each room imports in production. */
   readonly arrows: ReadonlyMap<string, ReadonlySet<string>>;
 }
 
-/** The room of a file that is in the image. */
+/** The room of a file that is part of the image. */
 const roomOf = (file: string): string | null =>
   isProduction(file) ? (/^(services\/[^/]+(?=\/)|cdk8s|dashboards)/.exec(file)?.[0] ?? null) : null;
 const isProduction = (file: string): boolean =>
@@ -31,7 +31,7 @@ async function violations(baseDir: string, folders: string[]): Promise<Cruised> 
       ruleSet: { forbidden: RULES },
       tsPreCompilationDeps: true,
       doNotFollow: { path: 'node_modules' },
-      // Packages stay in: a rule may forbid one. The planted tree reaches them by a link, and shall see the same paths.
+      // Packages stay in: a rule may forbid one. The planted tree reaches them by a link, and must see the same paths.
       preserveSymlinks: true,
       exclude: { path: '^(\\.cache|\\.demo)/' },
       tsConfig: { fileName: join(root, 'tsconfig.json') },
@@ -57,7 +57,7 @@ async function violations(baseDir: string, folders: string[]): Promise<Cruised> 
   };
 }
 
-/** Each breaks one rule; a rule that stays silent here would stay silent over the real tree. */
+/** Each file breaks one rule; a rule that does not report it would not report anything in the real tree. */
 const PLANTED: Record<string, [file: string, source: string][]> = {
   'no-circular': [
     ['services/projector/a.ts', "export { b } from './b.ts';"],
@@ -115,7 +115,7 @@ const STANDING = [
   'tests/support/y',
 ];
 
-/** Holds the arrows of ARCHITECTURE.md against the imports, or writes them. */
+/** Compares the arrows of ARCHITECTURE.md with the imports, or writes them. */
 function isDrawn(arrows: Cruised['arrows'], write: boolean): boolean {
   const UNDRAWN = new Set(['services/contracts', 'services/platform', 'services/role']);
   const short = (room: string) => room.replace('services/', '');
@@ -173,7 +173,7 @@ const { modules, found, arrows } = await violations(root, [
 ]);
 for (const name of silent) console.error(`the rule ${name} did not notice a planted violation`);
 for (const one of found) console.error(one);
-// Without a TypeScript it understands, dependency-cruiser sees no module at all and finds everything in order.
+// Without a TypeScript that it supports, dependency-cruiser sees no modules and reports no violation.
 if (modules < 20)
   console.error(`only ${modules} modules were seen; is the typescript package still version 6?`);
 const drawn = isDrawn(arrows, process.argv.includes('--write'));

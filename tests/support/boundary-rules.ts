@@ -8,10 +8,10 @@ const rule = (
 ): IRegularForbiddenRuleType => ({ name, comment, severity: 'error', from, to });
 
 const SPECS = '\\.spec\\.ts$';
-/** What only runs on a developer's machine; nothing in the image may lean on it. */
+/** Files that run only on a developer's machine; nothing in the image may import them. */
 const WORKBENCH =
   '^(services/(demo|local-stack|.+/testing)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
-/** What is in the image. */
+/** Files in the image. */
 export const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
 const SERVICES =
   '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|view-audit|republish)';

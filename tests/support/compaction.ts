@@ -1,8 +1,8 @@
 import type { TopicMessage } from './topic.ts';
 
 /**
- * What Kafka keeps of a topic once it has compacted all of it: the last message of each key in each partition.
- * @param expired whether `delete.retention.ms` has passed since, so that no null is left either
+ * What Kafka keeps of a topic that is fully compacted: the last message of each key in each partition.
+ * @param expired whether `delete.retention.ms` has passed since, so that tombstones are gone too
  */
 export function compacted(messages: readonly TopicMessage[], expired: boolean): TopicMessage[] {
   const last = new Map<string, TopicMessage>();
@@ -19,8 +19,8 @@ interface Shown {
 }
 
 /**
- * What a view shows that is built anew from these messages: of each seller the newest version, wherever it stands.
- * Sellers who show nothing are left out.
+ * What a view built from these messages shows: the newest version of each seller, in whatever partition. Sellers
+ * without anything to show are left out.
  */
 export function viewOf(messages: readonly TopicMessage[]): Map<number, Shown> {
   const view = new Map<number, Shown>();

@@ -1,4 +1,4 @@
-/** A PostgreSQL that somebody else set up: every default that programs like ours assume is another one. */
+/** A PostgreSQL that somebody else set up: every default that programs like ours assume is different. */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -28,11 +28,11 @@ export const FOREIGN_DEFAULTS = {
 export const SELLERS = 40;
 
 export interface ForeignPostgres extends LocalPostgres {
-  /** An empty database of another encoding. */
+  /** Creates an empty database with another encoding. */
   createLatin(name: string): Promise<void>;
 }
 
-/** Migrated and filled: the source, the self-view, and both views of each page, which are empty. */
+/** Starts it, migrated and filled: the source, the self-view, and both views of each page, which are empty. */
 export async function startForeignPostgres(): Promise<ForeignPostgres> {
   const folder = await mkdtemp(join(tmpdir(), 'foreign-'));
   const postgres = await startPostgres({ dataDir: join(folder, 'postgres'), settings: FOREIGN_DEFAULTS });

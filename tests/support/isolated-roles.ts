@@ -1,4 +1,4 @@
-/** Roles by themselves: nobody they would speak with is there, and they serve their health port all the same. */
+/** Roles alone: none of their dependencies is there, and they serve their health port all the same. */
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ export const ISOLATED_ROLES = {
   'page-server': PAGE,
 } as const satisfies Record<string, Readonly<Record<string, string>>>;
 export type IsolatedRole = keyof typeof ISOLATED_ROLES;
-/** The page that is another program in all but its name. */
+/** The self-view: it runs under the role page-server but is otherwise a different program. */
 export const SELF_VIEW = {
   ...PAGE,
   ...TOKENS,
@@ -28,11 +28,11 @@ export const SELF_VIEW = {
 
 export interface Lonely {
   readonly process: ManagedProcess;
-  /** What the role serves; nothing for those that serve none. */
+  /** The address it serves on; absent when it serves none. */
   readonly url: string;
   log(): Promise<string>;
   metrics(): Promise<string>;
-  /** What `/readyz` says. */
+  /** The answer of `/readyz`. */
   readiness(): Promise<string>;
 }
 

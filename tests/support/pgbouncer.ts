@@ -1,4 +1,4 @@
-/** A real PgBouncer in front of a local PostgreSQL, as Debian and others set it up: it ignores no parameter. */
+/** A real PgBouncer before a local PostgreSQL, set up as by Debian and others: it ignores no parameter. */
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
@@ -14,8 +14,8 @@ export type PoolMode = 'session' | 'transaction' | 'statement';
 
 export interface Poolers {
   /**
-   * @param size sessions of the server for each database
-   * @returns the address of a database behind a pooler of its own, which listens
+   * @param size server sessions for each database
+   * @returns the address of a database behind its own pooler, which listens
    */
   url(database: string, mode: PoolMode, size?: number): Promise<string>;
   stop(): Promise<void>;

@@ -1,17 +1,17 @@
 /**
- * No import has a side effect: the top level of a module only declares. What a program does, its entry point does. First
- * proves that each kind of deed is noticed. `npm run boundaries`
+ * No import has a side effect: the top level of a module only declares, and the entry point starts the work. First
+ * proves that each kind of side effect is detected. `npm run boundaries`
  */
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import ts from 'typescript';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
-/** Started by somebody, imported by nobody. */
+/** Files that are started, never imported. */
 const ENTRY_POINTS =
   /^(services\/main|services\/demo\/main|cdk8s\/main|generate\/main|services\/demo\/lab\/assets\/.+|services\/seller-portal\/client)\.[jt]s$/;
 
-/** The lines of the top level on which something is done. */
+/** The lines of the top level that have a side effect. */
 function deedsIn(program: string): number[] {
   const file = ts.createSourceFile('x.ts', program, ts.ScriptTarget.Latest, true);
   const isDeclaration = (statement: ts.Statement): boolean =>

@@ -13,13 +13,13 @@ import { commandOf } from '../../services/local-stack/run-role.ts';
 import { migrateSource } from '../../services/migrate/main.ts';
 import { silentLog } from '../../services/platform/log.ts';
 
-/** A PostgreSQL and an issuer, for as many sources of truth as a suite needs. */
+/** A PostgreSQL and an issuer, for any number of sources of truth in a suite. */
 export interface SourceBench {
   readonly postgres: LocalPostgres;
   readonly issuer: TestIssuer;
-  /** A migrated database of that name. */
+  /** Creates and migrates a database of that name. */
   database(name: string): Promise<string>;
-  /** Starts the role as a process of its own on a database, and resolves when it is ready. */
+  /** Starts the role as a separate process on a database, and resolves when it is ready. */
   startSource(databaseUrl: string, settings?: Record<string, string>): Promise<Source>;
   stop(): Promise<void>;
 }
@@ -29,9 +29,9 @@ export interface Source {
   readonly healthUrl: string;
   readonly databaseUrl: string;
   readonly process: ManagedProcess;
-  /** Sends a request; a body that is no string is sent as JSON. A number as `as` sends a token of that seller. */
+  /** Sends a request; a body that is no string is sent as JSON. A number in `as` sends a token of that seller. */
   call(method: string, path: string, request?: CallRequest): Promise<CallAnswer>;
-  /** Asks the database directly. */
+  /** Queries the database directly. */
   query<T extends pg.QueryResultRow>(text: string, values?: unknown[]): Promise<T[]>;
   stop(): Promise<void>;
 }
@@ -82,9 +82,9 @@ export async function startSourceBench(): Promise<SourceBench> {
           TC_JWT_AUDIENCE: issuer.audience,
           TC_WRITES_PER_MINUTE: '0',
           TC_CALLER_KEY: CALLER_KEY,
-          // Tests call as strangers, from one address.
+          // Tests call as strangers, all from one address.
           TC_REQUESTS_PER_MINUTE: '0',
-          // What a test finds in the tables shall be its own.
+          // The tables must hold only what the test wrote.
           TC_CANARY_INTERVAL_MS: '0',
           ...settings,
         },

@@ -1,4 +1,4 @@
-/** Which tables the SQL in a source text names. */
+/** Finds the tables that the SQL in a source text names. */
 import ts from 'typescript';
 
 export interface NamedTable {
@@ -6,7 +6,7 @@ export interface NamedTable {
   readonly line: number;
 }
 
-/** What stands in a text for an expression in it. */
+/** Replaces an expression inside a text. */
 const HOLE = 'hole';
 
 interface Literal {
@@ -14,7 +14,7 @@ interface Literal {
   readonly line: number;
 }
 
-/** The strings and templates of a program; those that are joined by `+` as one. */
+/** The strings and templates of a program; those joined by `+` count as one. */
 function literalsIn(source: ts.SourceFile): Literal[] {
   const found: Literal[] = [];
   const visit = (node: ts.Node): void => {
@@ -40,7 +40,7 @@ const isLiteral = (node: ts.Node): node is LiteralNode =>
     node.operatorToken.kind === ts.SyntaxKind.PlusToken &&
     (isLiteral(node.left) || isLiteral(node.right)));
 
-/** @param inner receives the expressions that a hole stands for */
+/** @param inner receives the expressions that were replaced by holes */
 function textOf(node: ts.Expression, inner: ts.Expression[]): string {
   if (ts.isStringLiteralLike(node)) return node.text;
   if (ts.isTemplateExpression(node)) {
@@ -58,7 +58,7 @@ function textOf(node: ts.Expression, inner: ts.Expression[]): string {
 
 const STATEMENT =
   /^\(*\s*(select\b|with\s+(recursive\s+)?[\w"]+\s*(\([^)]*\)\s*)?as\b|insert\s+into\b|update\s+(only\s+)?[\w".]+\s+((as\s+)?[\w"]+\s+)?set\b|delete\s+from\b|merge\s+into\b|truncate\b|lock\b|copy\b|create\b|alter\b|drop\b|grant\b|revoke\b|comment\s+on\b|vacuum\b|analyze\b|reindex\b|cluster\b|explain\b|declare\b|table\b)/i;
-/** A part of a statement that is put together elsewhere. */
+/** A part of a statement that is composed elsewhere. */
 const FRAGMENT =
   /^\(*\s*(from|((left|right|full|inner|cross)\s+(outer\s+)?)?join|where|and|using|into|(not\s+)?exists)\b/i;
 const IS_SQL =
@@ -66,7 +66,7 @@ const IS_SQL =
 
 const TOKEN = /--[^\n]*|\/\*[\s\S]*?\*\/|'(?:[^']|'')*'|"(?:[^"]|"")*"|\$\w*\$|[a-z_][\w$]*|\d+|::|[^\s]/gi;
 
-/** A table's name comes after these, and with `true` also after a comma. */
+/** A table's name follows these words; with `true`, also after a comma. */
 const BEFORE_TABLES = new Map([
   ['from', true],
   ['join', true],
@@ -83,9 +83,9 @@ const BEFORE_TABLES = new Map([
   ['reindex', false],
   ['cluster', false],
 ]);
-/** Of these, those whose options stand in brackets before the name. */
+/** Those of them whose options come in brackets before the name. */
 const HAS_OPTIONS = new Set(['vacuum', 'analyze', 'reindex', 'cluster']);
-/** May stand between such a word and the name. */
+/** Words that may come between such a word and the name. */
 const BETWEEN = new Set([
   'only',
   'lateral',
@@ -97,15 +97,15 @@ const BETWEEN = new Set([
   'concurrently',
   'full',
 ]);
-/** End a list of tables. */
+/** Words that end a list of tables. */
 const AFTER_TABLES = new Set(
   'where group order having limit offset fetch for union intersect except set returning values select window when in with'.split(
     ' ',
   ),
 );
-/** In these a table stands after `on`. */
+/** In these statements a table comes after `on`. */
 const NAME_AFTER_ON = new Set(['create', 'grant', 'revoke', 'comment', 'alter', 'drop']);
-/** Take a table's name as a text. */
+/** Functions that take a table's name as a text. */
 const BY_NAME = /^(to_regclass|nextval|setval|currval|pg_\w+|has_\w+_privilege)$/;
 
 interface Found {
@@ -113,7 +113,7 @@ interface Found {
   readonly at: number;
 }
 
-/** Every name that stands where a table's does, in one statement or in a part of one. */
+/** Every name in the place of a table's name, in a statement or a part of one. */
 function namesIn(sql: string): Found[] {
   const found: Found[] = [];
   const tokens = [...sql.matchAll(TOKEN)]
@@ -142,7 +142,7 @@ function namesIn(sql: string): Found[] {
       if (isClass || here.takesNames) found.push({ name: lastOf(text.slice(1, -1)), at });
       isNext = false;
     } else if (isNext && BETWEEN.has(text)) {
-      // The name is still to come.
+      // The name still follows.
     } else if (list !== undefined) {
       here = { ...here, inList: list };
       isNext = true;
@@ -156,7 +156,7 @@ function namesIn(sql: string): Found[] {
       here = { ...here, inList: false };
       isNext = false;
     } else if (isNext) {
-      // With the schema before it, and the column behind it.
+      // Between an optional schema and an optional column.
       found.push({ name: bare(text), at });
       while (tokens[i + 1]?.text === '.' && tokens[i + 2] !== undefined) {
         i += 2;
@@ -171,7 +171,7 @@ function namesIn(sql: string): Found[] {
 const bare = (name: string): string => name.replaceAll('"', '');
 const lastOf = (path: string): string => bare(path.split('.').at(-1) ?? '');
 
-/** Where the SQL in a program names one of these tables. What does not look like SQL is passed over. */
+/** Where the SQL in a program names one of these tables. Text that does not look like SQL is skipped. */
 export function tablesNamedIn(program: string, tables: ReadonlySet<string>): NamedTable[] {
   const source = ts.createSourceFile('program.ts', program, ts.ScriptTarget.Latest, false);
   return literalsIn(source).flatMap(({ text, line }) =>
@@ -196,7 +196,7 @@ function statementsIn(text: string): { text: string; at: number }[] {
   });
 }
 
-/** The tables that migrations leave. */
+/** The tables that exist after the migrations. */
 export function tablesMadeBy(migrations: readonly string[]): Set<string> {
   const tables = new Set<string>();
   for (const migration of migrations) {

@@ -27,33 +27,33 @@ export interface StackOptions {
   readonly sellers?: number;
   /** Partitions of the topic. Default 2. */
   readonly partitions?: number;
-  /** Whether each view is watched, by a process `watch-<page>`; no by default. */
+  /** Whether each view has a watcher, a process `watch-<page>`; none by default. */
   readonly watch?: boolean;
-  /** Of the broker, beside the ordinary ones. */
+  /** Broker properties, added to the usual ones. */
   readonly kafkaProperties?: KafkaOptions['properties'];
   /** Further settings by the name of the process: `{ 'top-clients': { TC_WRITES_PER_MINUTE: 5 } }`. */
   readonly env?: Readonly<Record<string, Readonly<Record<string, string | number>>>>;
 }
 
-/** The whole system on free ports of this machine, every role a process of its own. */
+/** The whole system on free ports of this machine, every role as a separate process. */
 export interface Stack {
-  /** Public base addresses, without a trailing slash. Nobody listens at that of a page that was not asked for. */
+  /** Public base addresses, without a trailing slash. At that of a page that was not asked for nothing listens. */
   readonly urls: Readonly<Record<'source' | ServedPage, string>>;
-  /** Where all data and logs are: `postgres/pgdata`, `kafka/data`, `<process>.log`. */
+  /** The folder of all data and logs: `postgres/pgdata`, `kafka/data`, `<process>.log`. */
   readonly folder: string;
   /** Signs tokens as the demo's issuer does. */
   readonly issuer: TestIssuer;
   readonly postgres: LocalPostgres;
   readonly kafka: LocalKafka;
-  /** `top-clients`, `outbox-relay`, `projector-<page>` or the name of a page. Throws when there is none of that name. */
+  /** `top-clients`, `outbox-relay`, `projector-<page>` or the name of a page. Throws when there is no such process. */
   process(name: string): RunningRole;
-  /** Every process of a role, as Prometheus finds it. */
+  /** Every process of a role, in Prometheus' terms. */
   readonly roles: readonly { readonly name: string; readonly role: string; readonly healthPort: number }[];
   /** A small pool on one of the databases, closed with the stack. */
   database(name: Database): Pool;
   /** The value of a metric of a process, over all its labels; 0 when it was never set. */
   metric(process: string, name: string): Promise<number>;
-  /** Stops everything in reverse order and takes the data away. */
+  /** Stops everything in reverse order and removes the data. */
   stop(): Promise<void>;
 }
 
@@ -81,7 +81,7 @@ function declare(options: StackOptions): SystemDeclaration {
     ),
   ];
   return {
-    // Every page has its own data, also the one that nobody serves.
+    // Every page has its own data, also a page without a server.
     pages: {
       ...Object.fromEntries(PAGE_NAMES.map((page) => [page, viewsOf(page)])),
       'self-view': [],
@@ -91,7 +91,7 @@ function declare(options: StackOptions): SystemDeclaration {
   };
 }
 
-/** Starts everything and resolves when all of it is ready. What was started is stopped again when a part fails. */
+/** Starts everything and resolves when all of it is ready. When a part fails, everything else is stopped again. */
 export async function startStack(options: StackOptions = {}): Promise<Stack> {
   const kafka = options.kafkaProperties ? { properties: options.kafkaProperties } : {};
   return startLocalSystem({ kafka }, async (local) => {

@@ -1,6 +1,6 @@
 /**
- * Nobody but the store names the source's tables in SQL: who needs another statement puts it there. First proves that
- * each way to name a table is noticed. `npm run boundaries`
+ * Only the store names the source's tables in SQL; a statement that others need belongs there. First proves that each
+ * way to name a table is detected. `npm run boundaries`
  */
 import { globSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -13,7 +13,7 @@ const filesIn = (pattern: string) => globSync(pattern, { cwd: root }).sort();
 
 const inBraces = (expression: string) => `\${${expression}}`;
 
-/** Each names `owned` in a way of its own, in the line given. */
+/** Each program names `owned` in a different way, in the given line. */
 const PLANTED: readonly [line: number, program: string][] = [
   [1, "db.query('select version from owned where id = $1');"],
   [1, 'db.query(\'SELECT version FROM public."owned"\');'],
@@ -50,7 +50,7 @@ const PLANTED: readonly [line: number, program: string][] = [
   [1, 'db.query("select count(*) from pg_locks where relation = \'owned\'::regclass");'],
   [1, "db.query('/* why */ select from owned');"],
 ];
-/** None of these does. */
+/** None of these names a table. */
 const HARMLESS: readonly string[] = [
   "log.info('the rows from owned sellers, and what they were joined with');",
   "log.warn('from owned to lost');",
@@ -84,7 +84,7 @@ function prove(): string[] {
 
 const faults = prove();
 const tables = tablesMadeBy(filesIn(`${STORE}migrations/*.sql`).map(read));
-// Specs look from outside, as the rest of tests/ does.
+// Specs are left out: they look from outside, like the rest of tests/.
 const files = filesIn('{services,cdk8s,dashboards,generate,bench}/**/*.ts').filter(
   (file) => !file.endsWith('.spec.ts') && !file.includes('/node_modules/'),
 );
@@ -95,7 +95,7 @@ for (const file of files) {
     else faults.push(`${file}:${line} names the source's table ${table}; let a function in ${STORE} do it`);
   }
 }
-// Where it does not see what the store itself does, it would not see what others do.
+// If it does not see the store's own statements, it would not see others either.
 for (const table of tables)
   if (!seen.has(table)) faults.push(`no statement of the store was seen that names ${table}`);
 if (tables.size === 0) faults.push('no table was found in the migrations of the store');

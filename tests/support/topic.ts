@@ -1,4 +1,4 @@
-/** What stands on the topic of seller events, and what has to hold for it. */
+/** The contents of the topic of seller events, and the rules they must keep. */
 import { MOVED_TYPE } from '#contracts/events.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { type KafkaMessage, openKafka } from '#platform/kafka/client.ts';
@@ -15,8 +15,8 @@ export interface TopicMessage {
 }
 
 /**
- * Puts messages on the topic past the relay, as a stranger or an old copy of it would.
- * @param requests the messages of each request to Kafka, sent one after the other
+ * Puts messages on the topic without the relay, as a stranger or an old relay would.
+ * @param requests the messages of each Kafka request, sent one after the other
  */
 export async function produceByHand(
   bootstrap: string,
@@ -54,7 +54,7 @@ export async function readTopic(bootstrap: string): Promise<TopicMessage[]> {
     await consumer.subscribe({ topic, fromBeginning: true });
     const done = Promise.withResolvers<void>();
     if (left.size === 0) done.resolve();
-    // A batch that cannot be read: it would be waited for without an end.
+    // A batch that cannot be read: without this the wait would never end.
     consumer.on(consumer.events.CRASH, ({ payload }) => {
       if (!payload.restart) done.reject(payload.error);
     });
@@ -87,10 +87,10 @@ export async function readTopic(bootstrap: string): Promise<TopicMessage[]> {
 }
 
 /**
- * What breaks the order of a seller's versions: one that appears before its predecessor ever did, or an older one
- * that stands last, where compaction would make it the one that remains. Repetitions are allowed. A seller may have
- * moved to another partition, where the old one ends with the marker of the move. Empty when all holds.
- * @param messages each partition's in order, the partitions mixed as one likes
+ * Violations of the order of a seller's versions: a version that appears before its predecessor, or an older one that
+ * is last, so that compaction would keep it. Repetitions are allowed. A seller may have moved to another partition; the
+ * old one then ends with the marker of the move. Empty when there is no violation.
+ * @param messages in order within each partition, with the partitions mixed in any way
  */
 export function disorderIn(messages: readonly TopicMessage[]): string[] {
   const faults: string[] = [];
@@ -112,7 +112,7 @@ export function disorderIn(messages: readonly TopicMessage[]): string[] {
 
 const isMarker = ({ headers }: TopicMessage) => headers['ce_type'] === MOVED_TYPE;
 
-/** The partitions one after another as the seller moved through them, without the markers. */
+/** The seller's messages, partition after partition in the order of its moves, without the markers. */
 function inOrderOfMoves(ofSeller: readonly TopicMessage[], told: (what: string) => void): TopicMessage[] {
   const homes = [...Map.groupBy(ofSeller, ({ partition }) => partition).values()];
   const left = (home: TopicMessage[]) => home.findLast(isMarker);

@@ -1,4 +1,4 @@
-/** A crowd of sellers who keep changing their lists through the source's own use cases, whatever breaks. */
+/** Sellers who keep changing their lists through the source's own use cases, whatever breaks. */
 import { randomUUID } from 'node:crypto';
 import { setTimeout as delay } from 'node:timers/promises';
 import { silentLog } from '#platform/log.ts';
@@ -14,9 +14,9 @@ export interface Writer {
   readonly writes: number;
   add(sellerId: number, name: string, traceparent?: string): Promise<number>;
   erase(sellerId: number): Promise<number>;
-  /** Lets sellers `first` to `last` write all the time, until `rest`. Refusals and failures are passed over. */
+  /** Lets sellers `first` to `last` write all the time, until `rest`. Refusals and failures are ignored. */
   keepWriting(first: number, last: number, perSecond: number): void;
-  /** Stops `keepWriting`, and waits for the writes under way. */
+  /** Stops `keepWriting`, and waits for the writes in flight. */
   rest(): Promise<void>;
   close(): Promise<void>;
 }
@@ -81,7 +81,7 @@ export function openWriter(url: string): Writer {
       const { signal } = resting;
       const hands = 4;
       const one = async (hand: number) => {
-        // A seller belongs to one hand, so that its list is known.
+        // Each seller belongs to one writer, which so knows its list.
         for (let at = first + hand; !signal.aborted; at = at + hands > last ? first + hand : at + hands) {
           await change(at).catch(() => {
             lists.delete(at);

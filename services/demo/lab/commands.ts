@@ -1,4 +1,4 @@
-/** Where the source of truth, the issuer and the gig page are. */
+/** Addresses of the source of truth, the issuer and the gig page. */
 export interface Api {
   readonly source: string;
   readonly issuer: string;
@@ -6,8 +6,8 @@ export interface Api {
 }
 
 /**
- * What a reader of the lab may paste into a terminal: a token, a write, where it shows, what was done. Seller 2 has no
- * clients when the demo is new.
+ * Commands that a reader of the lab may paste into a terminal: get a token, write, see where it shows, read the
+ * history. Seller 2 has no clients in a new demo.
  */
 export const commandsToTry = ({ source, issuer, gig }: Api): string =>
   `TOKEN=$(curl -s '${issuer}/token?seller=2' | sed 's/.*"access_token":"\\([^"]*\\).*/\\1/')

@@ -1,21 +1,21 @@
 import type { ServerResponse } from 'node:http';
 
-/** Who is told what changes: browsers, by Server-Sent Events. */
+/** The browsers that follow changes, by Server-Sent Events. */
 export interface Viewers {
   readonly count: number;
   /** Adds an answer to the viewers, sending it everything first; false when there are too many. */
   add(response: ServerResponse): boolean;
-  /** Sends what differs from what was sent last. */
+  /** Sends the fragments that changed since the last call. */
   tell(fragments: Readonly<Record<string, string>>): void;
   close(): void;
 }
 
 const MOST_VIEWERS = 20;
 const HEARTBEAT_MS = 15_000;
-/** Unsent bytes beyond which a viewer is skipped: it gets the newest state when it reads again. */
+/** A viewer with more unsent bytes is skipped: it gets the newest state when it reads again. */
 const MOST_UNSENT = 256 * 1024;
 
-/** @param all the whole page's fragments, id → HTML, for a viewer that has just come or has missed something */
+/** @param all all fragments of the page, id → HTML, for a viewer that is new or has missed something */
 export function openViewers(all: () => Readonly<Record<string, string>>): Viewers {
   const viewers = new Map<ServerResponse, { missed: boolean }>();
   let last: Readonly<Record<string, string>> = {};
@@ -36,7 +36,7 @@ export function openViewers(all: () => Readonly<Record<string, string>>): Viewer
         'cache-control': 'no-store',
         'x-accel-buffering': 'no',
       });
-      // A browser that lost us tries again after a second.
+      // A browser that lost the connection retries after a second.
       response.write('retry: 1000\n\n');
       send(response, all());
       viewers.set(response, { missed: false });

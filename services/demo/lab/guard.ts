@@ -1,13 +1,13 @@
 import { isIP } from 'node:net';
 
 /**
- * Judges where a request comes from. A web site can make a browser send requests here, and by a name of its own that
- * resolves to this machine even read the answers; neither may see tokens or turn switches.
+ * Judges the origin of a request. A web site can make a browser send requests here. With a host name that resolves to
+ * this machine it can even read the answers. It must not see tokens or use switches.
  */
 export interface Guard {
-  /** Whether the name by which we were asked is ours. A literal address cannot be made to point elsewhere. */
+  /** Whether the requested host name is ours. A literal address cannot be made to point elsewhere. */
   isOurs(host: string | undefined): boolean;
-  /** Whether a request that changes something comes from a page of ours in a browser on this machine. */
+  /** Whether a request that changes something comes from one of our pages in a browser on this machine. */
   mayChange(host: string | undefined, origin: string | undefined): boolean;
 }
 

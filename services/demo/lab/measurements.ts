@@ -6,21 +6,21 @@ import { Ratio, Window } from './window.ts';
 export const RENDERS_KEPT = 120;
 const CALLS_SPAN_MS = 10_000;
 
-/** `off`: the page does not show the data at all. `unreachable`: there was no page. */
+/** `off`: the page does not show the data at all. `unreachable`: the page did not answer. */
 export type ProbedOutcome = 'full' | 'missing' | 'stale' | 'off' | 'unreachable';
 
 /** What the probe knows of one variant. */
 export interface Measured {
-  /** Milliseconds of the last renders, of the watched gig and of others. */
+  /** Durations of the last renders in ms, of the watched gig and of others. */
   readonly renders: Window;
-  /** Calls to the source a render. */
+  /** Calls to the source per render. */
   readonly calls: Ratio;
-  /** Of the watched gig. */
+  /** The last outcome of the watched gig. */
   outcome: ProbedOutcome | null;
-  /** The version shown there; null when none is. */
+  /** The version shown for the watched gig; null when none is. */
   version: number | null;
   clients: readonly PageClient[];
-  /** How long it took until the last write of the lab was shown here. */
+  /** How long it took until the lab's last write was shown here. */
   write: WriteSeen | null;
 }
 
@@ -29,7 +29,7 @@ export type WriteSeen =
   | { readonly kind: 'shown'; readonly afterMs: number }
   | { readonly kind: 'not shown'; readonly withinMs: number };
 
-/** The newest version in the source's database, which can be read also while the service is down. */
+/** The newest version in the source's database, which can be read while the service is down, too. */
 export interface Truth {
   readonly version: number;
   readonly committedAt: number;
@@ -38,9 +38,9 @@ export interface Truth {
 export interface Measurements {
   readonly variants: Readonly<Record<VariantName, Measured>>;
   truth: Truth | null;
-  /** What the last press of "write now" came to. */
+  /** The result of the last press of "write now". */
   lastWrite: string | null;
-  /** Until when a write is followed closely; `performance.now()`, ms. */
+  /** Until when the probe stays quiet so that a write can be followed; `performance.now()`, ms. */
   closeLookUntil: number;
 }
 

@@ -12,16 +12,16 @@ import { CONSEQUENCES, freshness, milliseconds, NAMES, OUTCOMES, stateOf } from 
 export interface LabView {
   readonly measurements: Measurements;
   readonly switches: Switches;
-  /** For logos and links. */
+  /** The site for logos and links. */
   readonly site: Site;
-  /** Where each variant's page is, as a browser reaches it. */
+  /** The address of each variant's page for a browser. */
   readonly addressOf: (variant: Variant) => string;
   readonly api: Api;
   readonly assets: { readonly site: string; readonly lab: string; readonly script: string };
   readonly sellers: number;
 }
 
-/** What changes while one looks: element id → HTML. The page is made of these, and updates replace them. */
+/** The parts that change while one looks: element id → HTML. The page consists of them, and updates replace them. */
 export function fragments(view: LabView): Record<string, string> {
   const { measurements, switches } = view;
   const scale = sharedScale(measurements);
@@ -41,7 +41,7 @@ export function fragments(view: LabView): Record<string, string> {
 export function labPage(view: LabView): string {
   const { site, assets } = view;
   const live = fragments(view);
-  // Every part went through `html` when it became a fragment.
+  // `html` has escaped every part when it became a fragment.
   const part = (id: string) => raw(live[id]!);
   return html`<!doctype html>
 <html lang="en">
@@ -163,7 +163,7 @@ function writeResult({ lastWrite }: Measurements): Html {
   return html`${lastWrite ?? 'Write now moves a client of seller 1 to the end of the list, through the source; each card then tells after how long it shows that.'}` as Html;
 }
 
-/** Heard by screen readers, and therefore only what matters: how the source is, and which pages lack the data. */
+/** Screen readers read this aloud, so it says only what matters: how the source is, and which pages lack the data. */
 function announcement({ measurements, switches }: LabView): Html {
   const without = VARIANTS.filter(({ name }) =>
     ['missing', 'stale', 'unreachable'].includes(measurements.variants[name].outcome ?? ''),
@@ -200,10 +200,10 @@ function writeSeen(write: NonNullable<Measured['write']>): string {
 
 const POINTS = 60;
 const [WIDTH, HEIGHT] = [120, 32];
-/** The scale ends here at least, so that jitter of a millisecond does not look like a mountain. */
+/** The least end of the scale, so that jitter of a millisecond does not look like a mountain. */
 const LOWEST_SCALE_MS = 25;
 
-/** The top of every curve, in ms: nearly all renders fit below it. */
+/** The top of every curve, in ms; nearly all renders are below it. */
 function sharedScale({ variants }: Measurements): number {
   const highs = Object.values<Measured>(variants).map(({ renders }) => renders.quantile(0.95) ?? 0);
   return Math.max(LOWEST_SCALE_MS, ...highs) * 1.15;
@@ -221,7 +221,7 @@ function curve(values: readonly number[], scale: number): Html {
 
 const PREVIEWED = 6;
 
-/** The page in small: its own part, and the block of top clients as it came out. */
+/** A small preview of the page: its own part, and the top clients as they were rendered. */
 function preview({ outcome, clients }: Measured, site: Site): Html {
   const shown = clients.slice(0, PREVIEWED);
   const rest = clients.length - shown.length;

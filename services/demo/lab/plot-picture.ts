@@ -1,4 +1,4 @@
-/** Draws curves: pure, from numbers to the inside of an SVG whose width is stretched and whose height is not. */
+/** Draws curves. Pure: from numbers to the inside of an SVG whose width is stretched and whose height is fixed. */
 
 import { inWords } from './plot-words.ts';
 import type { Plot } from './plots.ts';
@@ -8,16 +8,16 @@ const ROOM_ABOVE = 6;
 
 export interface Line {
   readonly label: string;
-  /** Which of the colours and dashes of the style sheet. */
+  /** Colour and dashes, by a name of the style sheet. */
   readonly look: string;
   readonly values: readonly (number | null)[];
 }
 
-/** From values to heights, 0 at the top. */
+/** Maps values to heights, 0 at the top. */
 export interface Scale {
   y(value: number): number;
   readonly ticks: readonly { readonly y: number; readonly word: string }[];
-  /** Limits that are within the picture; one far above the curves would press them flat. */
+  /** Limits within the picture; one far above the curves would press them flat. */
   readonly limits: readonly { readonly y: number; readonly at: number }[];
 }
 
@@ -37,7 +37,7 @@ export function scaleOf({ unit, limits = [], scale }: Plot, lines: readonly Line
   };
 }
 
-/** From a millisecond to a second at least, and as far as the values go. */
+/** From a millisecond to at least a second, or to the largest value. */
 function logarithmic(all: readonly number[], limits: NonNullable<Plot['limits']>, unit: Plot['unit']): Scale {
   const positive = all.filter((value) => value > 0);
   const low = Math.max(-6, Math.min(-3, Math.floor(Math.log10(Math.min(1, ...positive)))));
@@ -54,13 +54,13 @@ function logarithmic(all: readonly number[], limits: NonNullable<Plot['limits']>
   };
 }
 
-/** The next of 1, 2, 4, 6, 8, 10 times a power of ten: half of it is a short number too. */
+/** Rounds up to 1, 2, 4, 6, 8 or 10 times a power of ten: its half is a short number too. */
 export function roundUp(value: number): number {
   const power = 10 ** Math.floor(Math.log10(value));
   return [1, 2, 4, 6, 8, 10].map((step) => step * power).find((step) => step >= value * 0.9999)!;
 }
 
-/** The inside of the picture. Contains numbers and class names of ours only, nothing to escape. */
+/** The inside of the picture. It has only our own numbers and class names, so nothing needs escaping. */
 export function picture(scale: Scale, lines: readonly Line[]): string {
   const across = (y: number, look: string) =>
     `<line class="${look}" x1="0" x2="${SIZE.width}" y1="${y.toFixed(1)}" y2="${y.toFixed(1)}"/>`;
@@ -71,7 +71,7 @@ export function picture(scale: Scale, lines: readonly Line[]): string {
   ].join('');
 }
 
-/** A gap where there is no value; a lone value becomes a dot as wide as the line. */
+/** A missing value leaves a gap; a lone value becomes a dot as wide as the line. */
 function path(values: readonly (number | null)[], scale: Scale): string {
   const parts: string[] = [];
   let open = false;

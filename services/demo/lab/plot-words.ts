@@ -1,6 +1,6 @@
 import type { PlotUnit } from './plots.ts';
 
-/** A value as people read it, with its unit. */
+/** A value with its unit, written for people. */
 export function inWords(value: number, unit: PlotUnit): string {
   switch (unit) {
     case 'seconds':
@@ -20,12 +20,12 @@ function duration(seconds: number): string {
   return seconds >= 0.001 ? `${short(seconds * 1_000)} ms` : `${short(seconds * 1_000_000)} µs`;
 }
 
-/** Three digits that matter; whole numbers from a hundred on. */
+/** Three significant digits; whole numbers from a hundred on. */
 function short(value: number): string {
   if (Math.abs(value) >= 100) return Math.round(value).toLocaleString('en');
   return String(Number(value.toPrecision(Math.abs(value) >= 10 ? 3 : 2)));
 }
 
-/** A legend with the labels of a series in it. */
+/** A legend filled with the labels of a series. */
 export const legendOf = (legend: string, labels: Readonly<Record<string, string>>): string =>
   legend.replace(/\{\{(\w+)\}\}/g, (_, label: string) => labels[label] ?? '').trim();

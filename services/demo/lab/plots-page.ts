@@ -15,16 +15,16 @@ import {
 
 const SPAN_S = 300;
 const STEP_S = 3;
-/** Viewers that look at once share an answer this young. */
+/** Viewers that ask within this time share one answer. */
 const FRESH_MS = 1_500;
-/** Series of one plot, drawn and told; more would be noise, and a label gone wild. */
+/** Most series of one plot: more would be noise, or a label with too many values. */
 const MOST_LINES = 12;
 
-/** What the page shows and its script asks for again and again. */
+/** The page's content, which its script fetches again and again. */
 export interface PlotsState {
   /** Element id → HTML, escaped. */
   readonly fragments: Readonly<Record<string, string>>;
-  /** By plot: for the box at the pointer; `words` beside each other in time, the last one is now. */
+  /** For the box at the pointer, by plot; `words` are in order of time, and the last one is now. */
   readonly values: Readonly<Record<string, readonly { label: string; look: string; words: string[] }[]>>;
   readonly stepS: number;
 }
@@ -37,11 +37,11 @@ interface Looked {
   readonly drawn: ReadonlyMap<Plot, readonly Line[]>;
   readonly alerts: readonly Alert[];
   readonly silent: readonly string[];
-  /** Why there is nothing newer; null when all is well. */
+  /** Why there is nothing newer; null when there is no problem. */
   readonly problem: string | null;
 }
 
-/** @param metrics how it stands with Prometheus, asked at each look */
+/** @param metrics the state of Prometheus, read at each look */
 export function openPlots(metrics: () => MetricsState): Plots {
   let last: Looked = { drawn: new Map(), alerts: [], silent: [], problem: null };
   let lookedAt = Number.NEGATIVE_INFINITY;
@@ -99,7 +99,7 @@ async function linesOf(plot: Plot, url: string, span: Span): Promise<readonly Li
     .slice(0, MOST_LINES);
 }
 
-/** A word of the style sheet: what means the same has the same colour in all plots. */
+/** The name of a look in the style sheet: the same meaning has the same colour in all plots. */
 function lookOf(labels: Curve['labels']): string {
   const { outcome, result, page, delivery } = labels;
   const word = outcome ?? result ?? (page === 'gig' && delivery ? `gig-${delivery}` : page) ?? 'gig';
@@ -166,7 +166,7 @@ const firing = ({ alerts }: Looked) => alerts.filter(({ state }) => state === 'f
 
 function alertList(looked: Looked): Html {
   if (looked.alerts.length === 0) return html`<li><span class="pill good">none</span></li>` as Html;
-  // A rule has several windows, and a page several deliveries: a person needs each sentence once, the gravest first.
+  // A rule has several windows, and a page several deliveries: each sentence is shown once, with its gravest severity.
   const once = new Map(
     looked.alerts
       .toSorted((a, b) => b.state.localeCompare(a.state) || b.severity.localeCompare(a.severity))
@@ -189,7 +189,7 @@ function silentList({ silent, drawn }: Looked): Html {
   return html`${silent.map((name) => html`<span class="pill bad">${name}</span> `)}` as Html;
 }
 
-/** Heard by screen readers, and therefore only what matters. */
+/** Screen readers read this aloud, so it says only what matters. */
 function announcement(looked: Looked): Html {
   const fires = [...new Set(firing(looked).map(({ name }) => name))];
   return html`${fires.length === 0 ? 'No alert fires.' : `Alerts that fire: ${fires.join(', ')}.`} ${looked.silent.length === 0 ? 'All processes answer.' : `Not answering: ${looked.silent.join(', ')}.`}` as Html;
@@ -202,13 +202,13 @@ export interface PlotsPageSettings {
     readonly plots: string;
     readonly script: string;
   };
-  /** Where a browser reaches Prometheus itself; null when there is none. */
+  /** The address of Prometheus for a browser; null when there is none. */
   readonly prometheus: string | null;
 }
 
-/** The page, whole without its script, which then only brings newer values. */
+/** The page. It is complete without its script, which only fetches newer values. */
 export function plotsPage({ assets, prometheus }: PlotsPageSettings, { fragments }: PlotsState): string {
-  // Every part went through `html` when it became a fragment.
+  // `html` has escaped every part when it became a fragment.
   const part = (id: string) => raw(fragments[id] ?? '');
   return html`<!doctype html>
 <html lang="en">

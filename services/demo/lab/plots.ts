@@ -13,32 +13,32 @@ import {
 } from '../../../dashboards/promql.ts';
 import { NAMESPACE } from '../scraping.ts';
 
-/** What values are, and how they are written: see `plot-words.ts`. */
+/** The unit of values; `plot-words.ts` says how they are written. */
 export type PlotUnit = 'seconds' | 'share' | 'a second' | 'count';
 
 export interface PlotQuery {
   readonly expr: Vector<string>;
-  /** With `{{label}}` for what tells the series apart. */
+  /** `{{label}}` stands for the label that distinguishes the series. */
   readonly legend: string;
 }
 
-/** One picture of the page, as data. */
+/** One plot of the page, as data. */
 export interface Plot {
   readonly id: string;
   readonly title: string;
-  /** What it means, in a sentence. */
+  /** Its meaning, in a sentence. */
   readonly about: string;
   readonly unit: PlotUnit;
   readonly queries: readonly PlotQuery[];
-  /** Lines across it, each with its word. */
+  /** Lines across the plot, each with its word. */
   readonly limits?: readonly { readonly at: number; readonly word: string }[];
-  /** Powers of ten, where both a millisecond and a second matter. */
+  /** Powers of ten, for plots where both a millisecond and a second matter. */
   readonly scale?: 'logarithmic';
-  /** What it means that there is nothing to draw. */
+  /** Why there may be nothing to draw. */
   readonly whenEmpty: string;
 }
 
-/** Seven scrapes: short enough that a kill is seen at once. */
+/** Seven scrapes: short enough that a kill shows at once. */
 const WINDOW = '15s';
 const series = within({ namespace: NAMESPACE });
 const renders = (outcome?: Matcher) =>

@@ -11,13 +11,13 @@ import type { Measured, Measurements, ProbedOutcome } from './measurements.ts';
 import { VARIANTS, type Variant } from './variants.ts';
 import { sumOfCounter } from './window.ts';
 
-/** Between two renders of a variant: while somebody looks, and while nobody does. */
+/** Between two renders of a variant, while somebody looks. */
 const WATCHED_MS = 200;
 const UNWATCHED_MS = 2_000;
 const METRICS_MS = 1_000;
 const DEADLINE_MS = 3_000;
 
-/** The gig, and its seller, that the cards show. */
+/** The gig that the cards show, and its seller. */
 export const WATCHED = { gigId: 1, sellerId: 1 } as const;
 
 export interface ProbeSettings {
@@ -36,9 +36,9 @@ interface Render {
 }
 
 /**
- * Renders the pages over and over, each variant on its own so that a slow one does not slow the others, by turns the
- * watched gig and one that visitors might ask for. Reads the truth from the source's database.
- * @returns stops it
+ * Renders the pages over and over, alternately the watched gig and one that visitors might ask for. Each variant runs
+ * on its own, so that a slow one does not slow the others. Reads the truth from the source's database.
+ * @returns a function that stops it
  */
 export function startProbe(
   settings: ProbeSettings,
@@ -115,7 +115,7 @@ export function startProbe(
             () => null,
           );
           if (metrics === null) return;
-          // What the breaker or the limit kept back never reached the source.
+          // Calls that the circuit breaker or the bulkhead rejected never reached the source.
           const calls = sumOfCounter(metrics, 'topclients_page_source_requests_total', REACHED_SOURCE);
           into.variants[name].calls.add(
             Date.now(),

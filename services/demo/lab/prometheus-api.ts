@@ -1,13 +1,13 @@
-/** What the lab asks Prometheus: curves and alerts, each with a deadline. */
+/** The lab's queries to Prometheus: curves and alerts, each with a deadline. */
 
-/** How the demo stands to its Prometheus. */
+/** The state of the demo's Prometheus. */
 export type MetricsState =
   | { readonly state: 'starting' }
   /** There is none; `why` says what to do. */
   | { readonly state: 'absent'; readonly why: string }
   | { readonly state: 'running'; readonly url: string };
 
-/** A series over the instants that were asked for; null where it had no value. */
+/** The values of a series at the requested instants; null where it had none. */
 export interface Curve {
   readonly labels: Readonly<Record<string, string>>;
   readonly values: readonly (number | null)[];
@@ -23,14 +23,14 @@ export interface Span {
 export interface Alert {
   readonly name: string;
   readonly severity: string;
-  /** `pending`: it holds, and not long enough yet to wake somebody. */
+  /** `pending`: it holds, but not yet for long enough to alert anybody. */
   readonly state: 'firing' | 'pending';
   readonly summary: string;
 }
 
 const DEADLINE_MS = 2_500;
 
-/** @throws Error saying what Prometheus answered, or that it did not within 2.5 s */
+/** @throws Error with Prometheus' answer, or when it did not answer within 2.5 s */
 export async function curves(url: string, query: string, span: Span): Promise<readonly Curve[]> {
   const { result } = await ask<{
     result: { metric: Record<string, string>; values: [number, string][] }[];
@@ -50,7 +50,7 @@ export async function curves(url: string, query: string, span: Span): Promise<re
   });
 }
 
-/** NaN is what a quotient of nothing comes to: no value. */
+/** NaN is the quotient of nothing by nothing: no value. */
 function finite(text: string | undefined): number | null {
   const value = Number(text ?? 'NaN');
   return Number.isFinite(value) ? value : null;
@@ -73,7 +73,7 @@ export async function alerts(url: string): Promise<readonly Alert[]> {
   }));
 }
 
-/** Targets that the last scrape did not reach, by name. @throws as {@link curves} */
+/** Names of targets that the last scrape did not reach. @throws as {@link curves} */
 export async function silentTargets(url: string): Promise<readonly string[]> {
   const { result } = await ask<{ result: { metric: Record<string, string> }[] }>(url, 'query', {
     query: 'up == 0',

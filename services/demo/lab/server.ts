@@ -36,12 +36,12 @@ export interface LabSettings {
   readonly issuer: Issuer;
   readonly keepers: ReadonlyMap<string, Keeper>;
   readonly proxy: DelayProxy;
-  /** How it stands with Prometheus, now. */
+  /** The present state of Prometheus. */
   readonly metrics: () => MetricsState;
 }
 
 export interface Lab {
-  /** Begins to measure; before that the page is there and its numbers are not. */
+  /** Starts to measure; before that the page is served without numbers. */
   measure(sourceDatabase: string): void;
   close(): Promise<void>;
 }
@@ -124,7 +124,7 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   app.post('/lab/writes', (_req, res) => {
     if (!probe)
       return refuse(res, problem('unavailable', 'The demo is still starting: try again in a moment.'));
-    // One at a time: a second press joins the write that is being watched.
+    // One write at a time: a second press joins the write that is being followed.
     writing ??= writeNow(ports, issuer, probe.ask, measurements, stopping.signal).finally(() => {
       writing = undefined;
     });
@@ -201,7 +201,7 @@ function secured(host: string): RequestHandler {
   };
 }
 
-/** Back to the page for a form, nothing for a script. */
+/** Redirects a form to the page; answers a script with nothing. */
 function done(res: Response): void {
   res.set('cache-control', 'no-store');
   if (res.req.accepts(['html', 'json']) === 'json') res.status(204).end();

@@ -1,7 +1,7 @@
 import type { DelayProxy } from '../delay-proxy.ts';
 import type { Keeper, State } from '../keeper.ts';
 
-/** What the lab can break: names of keepers. */
+/** What the lab can break, by the names of keepers. */
 export const BREAKABLE = [
   'top-clients',
   'kafka',
@@ -46,7 +46,7 @@ export function openSwitches(keepers: ReadonlyMap<string, Keeper>, proxy: DelayP
           return keeper(command.target)?.bringBack();
         case 'slow':
           proxy.delayMs = command.delayMs;
-          // One cannot be slow and dead: slowing what was killed brings it back.
+          // The source cannot be slow and dead at once: slowing a killed source brings it back.
           return keeper('top-clients')?.bringBack();
       }
     },

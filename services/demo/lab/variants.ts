@@ -10,7 +10,7 @@ export interface Variant {
   readonly healthPort: PortName;
 }
 
-/** The gig page under each delivery, from what the page costs anyhow to what we recommend. */
+/** The gig page under each delivery, from the cost without the data to the recommended delivery. */
 export const VARIANTS: readonly Variant[] = [
   {
     name: 'off',

@@ -1,9 +1,9 @@
-/** The last measurements of something, and what they say. */
+/** The last measurements of something, and their quantiles. */
 export class Window {
   readonly #size: number;
   readonly #values: number[] = [];
 
-  /** @param size how many values are kept; older ones are forgotten */
+  /** @param size how many values are kept; older ones are dropped */
   constructor(size: number) {
     this.#size = size;
   }
@@ -19,8 +19,8 @@ export class Window {
   }
 
   /**
-   * The smallest value that at least this share of the values does not exceed (nearest rank), so always one that was
-   * measured.
+   * The smallest value that at least this share of the values does not exceed (nearest rank). It is always a measured
+   * value.
    * @param share above 0, at most 1
    * @returns null without values
    */
@@ -32,8 +32,8 @@ export class Window {
 }
 
 /**
- * A quotient of two counters over the last while: calls a render, say. A counter that went back was reset by a
- * restart; counting then starts anew.
+ * The quotient of two counters over the last period, for example calls a render. A counter that decreased was reset by
+ * a restart; counting then starts again.
  */
 export class Ratio {
   readonly #seen: { readonly at: number; readonly part: number; readonly whole: number }[] = [];
@@ -50,7 +50,7 @@ export class Ratio {
     while (this.#seen.length > 2 && this.#seen[0]!.at < at - this.#spanMs) this.#seen.shift();
   }
 
-  /** Null while the whole has not moved. */
+  /** Null while the divisor has not changed. */
   get value(): number | null {
     const first = this.#seen[0];
     const last = this.#seen.at(-1);
@@ -61,7 +61,7 @@ export class Ratio {
 
 /**
  * The sum of the samples of a counter in Prometheus' text format.
- * @param labels only samples that have one of these pairs, as they stand in the text; all samples when absent
+ * @param labels only samples with one of these pairs, as written in the text; all samples when absent
  */
 export function sumOfCounter(metrics: string, name: string, labels?: readonly string[]): number {
   let sum = 0;

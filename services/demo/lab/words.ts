@@ -9,7 +9,7 @@ export const NAMES: Readonly<Record<Breakable, string>> = {
   'projector-gig-hybrid': 'Projector for hybrid',
 };
 
-/** What follows while the part is down. */
+/** The consequences while the part is down. */
 export const CONSEQUENCES: Readonly<Record<Exclude<Breakable, 'top-clients'>, string>> = {
   kafka: 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
   'outbox-relay': 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
@@ -28,7 +28,7 @@ export const OUTCOMES: Readonly<Record<ProbedOutcome, string>> = {
 export const milliseconds = (ms: number): string =>
   ms >= 1_000 ? `${(ms / 1_000).toFixed(1)} s` : ms >= 100 ? `${Math.round(ms)} ms` : `${ms.toFixed(1)} ms`;
 
-/** How the shown version stands to the source's. */
+/** How the shown version compares with the source's. */
 export function freshness({ outcome, version }: Measured, truth: Truth | null): string {
   if (outcome === null) return '–';
   if (version === null) return 'none';
@@ -37,7 +37,7 @@ export function freshness({ outcome, version }: Measured, truth: Truth | null): 
   return behind <= 0 ? `${version}, current` : `${version}, ${behind} behind`;
 }
 
-/** State of a part, for people: how it is, and a class for its colour. */
+/** The state of a part for people: words, and a class for its colour. */
 export function stateOf(
   switches: Switches,
   target: Breakable,

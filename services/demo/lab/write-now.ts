@@ -11,15 +11,15 @@ import { type Ask, WATCHED } from './probe.ts';
 import { VARIANTS } from './variants.ts';
 
 const DEADLINE_MS = 2_000;
-/** For how long a card waits for its page to show a write. */
+/** How long a card waits for its page to show a write. */
 const PATIENCE_MS = 15_000;
 const BETWEEN_LOOKS_MS = 3;
-/** At first it is about milliseconds; then a write that waits must not keep anybody from working. */
+/** At first milliseconds matter; after that a waiting write must not stop the probe. */
 const CLOSE_LOOK_MS = 300;
 
 /**
- * Makes one edit as the watched seller, through the source's own HTTP contract: the first client moves to the end.
- * Then looks at every variant until it shows the new version, and notes how long that took since the answer.
+ * Makes one edit as the watched seller, through the source's HTTP contract: the first client moves to the end. Then
+ * watches every variant until it shows the new version, and records how long that took since the answer.
  * @returns when every variant was seen, or patience ended
  */
 export async function writeNow(

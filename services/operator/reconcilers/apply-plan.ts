@@ -11,8 +11,8 @@ export interface PlanOutcome extends ApplyOutcome {
 }
 
 /**
- * Does what a plan says, in its order: secrets, objects, removals.
- * @throws KubeError when the API server is busy or away; what was done so far stays
+ * Carries out a plan in its order: secrets, objects, removals.
+ * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyPlan(
   kube: Pick<Kube, 'get' | 'apply' | 'create' | 'delete'>,
@@ -27,7 +27,7 @@ export async function applyPlan(
       await kube.create(madeSecret(secret, owner.metadata.namespace!, ownerReference(owner)));
       secrets += 1;
     } catch (err) {
-      // Made by somebody since we looked: it is used as it is.
+      // Somebody has made it since it was observed: it is used as it is.
       if (!(err instanceof KubeError) || err.code !== 409) throw err;
     }
   }

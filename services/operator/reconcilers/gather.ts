@@ -30,7 +30,7 @@ import type { Pod } from './scaling/lag.ts';
 import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
 import type { Lag, ViewMemory } from './view-switch/view-switch.ts';
 
-/** What is true of a namespace's platform, however it was asked. */
+/** What was observed of a namespace's platform, for the plan of the platform and of every page. */
 export interface ObservedPlatform {
   readonly now: number;
   readonly namespace: string;
@@ -39,13 +39,13 @@ export interface ObservedPlatform {
   readonly snapshot: ClusterSnapshot;
   /** What the objects are built from; null without a TopClients. */
   readonly platform: Read<Platform> | null;
-  /** Secrets of the platform that are to be made. */
+  /** Secrets of the platform that must be made. */
   readonly secretsMissing: readonly string[];
-  /** Secrets of the platform that are to be exchanged, as they are now. */
+  /** Secrets of the platform that must be rotated, as they are now. */
   readonly secretsToRotate: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
-  /** What is wrong with the secrets it is pointed at. */
+  /** What is wrong with the secrets that the spec points at. */
   readonly secretsLack: readonly string[];
-  /** What the relays tell of the partitions; null while none does. */
+  /** The partition layout that the relays report; null while none does. */
   readonly layout: Layout | null;
 }
 
@@ -59,14 +59,14 @@ export interface ObservedPage extends Omit<ObservedPlatform, 'layout'> {
 export interface GatherSettings {
   readonly kube: Pick<Kube, 'get' | 'list' | 'serves'>;
   readonly namespace: string;
-  /** The operator's own image, for a platform that names none. */
+  /** The operator's own image, for a platform whose spec names none. */
   readonly image: string;
   readonly now: () => number;
   readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
   readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
 }
 
-/** All that decisions about the platform need. */
+/** Gathers all that decisions about the platform need. */
 export async function gatherPlatform(settings: GatherSettings): Promise<ObservedPlatform> {
   const { kube, namespace } = settings;
   const [object, snapshot] = await Promise.all([
@@ -82,7 +82,7 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
   return { now: settings.now(), namespace, object, snapshot, platform, ...secrets, layout };
 }
 
-/** All that decisions about one page need; null when there is no PageView of that name. */
+/** Gathers all that decisions about one page need; null when there is no PageView of that name. */
 export async function gatherPage(settings: GatherSettings, name: string): Promise<ObservedPage | null> {
   const { kube, namespace } = settings;
   const page = await kube.get({ ...PAGE_VIEW, namespace, name });
@@ -116,7 +116,7 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
     secretsToRotate: [],
     secretsLack: [],
     page,
-    // The definition lets no other name through.
+    // The CRD admits no other name.
     name: name as PageName,
     memory,
     lag: { shown: ofShown, building: ofBuilding },
@@ -146,7 +146,7 @@ async function readPlatform(
   const callers = spec.read.source.callers.existingSecret
     ? null
     : await kube.get({ ...SECRET, namespace, name: names.callers });
-  // One that is yet to be made takes over what is asked for, so that its pods need not start twice.
+  // A secret that does not exist yet is made for the rotation that is asked for, so its pods need not start twice.
   const callersRotated = spec.read.source.callers.existingSecret
     ? undefined
     : callers
@@ -193,14 +193,14 @@ async function gatherSecrets(
     try {
       lack.push(...[lackOf(secret, await look(secret.name)) ?? []].flat());
     } catch (err) {
-      // Whoever narrows our rights knows what is there.
+      // Whoever narrowed the operator's rights is responsible for these secrets: they are not checked.
       if (!(err instanceof KubeError) || err.code !== 403) throw err;
     }
   }
   return { secretsMissing: missing, secretsToRotate: toRotate, secretsLack: lack };
 }
 
-/** Pods of a workload that can be asked. One that is leaving has given up what it had, or is about to. */
+/** The running pods of a workload. A terminating pod has given up its partitions or lease, or will soon. */
 function runningPods(snapshot: ClusterSnapshot, component: string, instance: string = component): Pod[] {
   return snapshot.pods.flatMap(({ metadata, status }) => {
     const { labels = {}, deletionTimestamp, name } = metadata;

@@ -9,7 +9,7 @@ export const SECRET: Kind = { apiVersion: 'v1', kind: 'Secret' };
 export const SCALED_OBJECT: Kind = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' };
 export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };
 
-/** What the constructs build and every cluster has. A kind that is missing here is neither watched nor pruned. */
+/** Kinds that the constructs build and that every cluster serves. A kind missing here is neither watched nor pruned. */
 export const BUILT_IN: readonly Kind[] = [
   { apiVersion: 'v1', kind: 'ServiceAccount' },
   { apiVersion: 'v1', kind: 'ConfigMap' },
@@ -21,7 +21,7 @@ export const BUILT_IN: readonly Kind[] = [
   { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
 ];
 
-/** What the constructs build where the API of another operator is there. */
+/** Kinds that the constructs build where another operator has installed its API. */
 export const OF_OTHERS: readonly Kind[] = [
   SCALED_OBJECT,
   { apiVersion: 'keda.sh/v1alpha1', kind: 'TriggerAuthentication' },
@@ -36,7 +36,7 @@ export const OF_OTHERS: readonly Kind[] = [
 ];
 
 export const OPERATOR = 'top-clients-operator';
-/** On every object of ours. */
+/** The label selector of all objects of ours. */
 export const OURS = `${MANAGED_BY}=${OPERATOR}`;
-/** On every pod of ours. */
+/** The label selector of all pods of ours. */
 export const OUR_PODS = 'app.kubernetes.io/name=top-clients';

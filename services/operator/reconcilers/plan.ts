@@ -7,27 +7,27 @@ import { objectKey, refOf } from '../runtime/objects.ts';
 import { jobState } from './jobs/jobs.ts';
 import type { MadeSecret } from './platform/secrets.ts';
 
-/** Something to delete; the uid keeps a successor of that name safe. */
+/** An object to delete; the uid protects a later object of the same name. */
 export interface Removal {
   readonly ref: Ref;
   readonly uid: string;
 }
 
-/** What a reconcile is going to do. It is data: nothing has happened yet. */
+/** What a reconcile will do. It is data: nothing has happened yet. */
 export interface Plan {
-  /** Made before all else, and only where they are absent. */
+  /** Made first, and only if absent. */
   readonly secrets: readonly MadeSecret[];
-  /** Exchanged next. */
+  /** Rotated next. */
   readonly rotated: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
   /** Applied in this order. */
   readonly ensure: readonly KubeObject[];
-  /** Deleted after that. */
+  /** Deleted last. */
   readonly remove: readonly Removal[];
   /** Projectors to write into the spec by its scale subresource; null to leave it. */
   readonly scaleTo: number | null;
-  /** Fields of the status that hold whatever becomes of the objects. */
+  /** Fields of the status that are true whatever becomes of the objects. */
   readonly status: Readonly<Record<string, unknown>>;
-  /** A decision that must not be lost when what follows from it is done: it is written before. */
+  /** Whether the status holds a decision that must not be lost: it is then written before the plan is applied. */
   readonly decided: boolean;
   /** The generation of the spec that `conditions` speak of. */
   readonly observedGeneration: number;
@@ -48,7 +48,7 @@ export interface Fact<S, G extends string> {
   readonly name: string;
   /** The last group of objects that may be applied while this holds. */
   readonly upTo: G;
-  /** It will not pass by itself. */
+  /** It will not go away by itself. */
   readonly alarming?: boolean;
   /** A sentence when it holds, else null. */
   readonly because: (observed: S) => string | null;
@@ -88,7 +88,7 @@ export function served(
   };
 }
 
-/** Objects of this owner that it wants no more. Claims are none of them: they are the StatefulSets'. */
+/** Objects of this owner that are no longer wanted. Claims are not among them: they belong to the StatefulSets. */
 export function toPrune(
   owner: StoredObject,
   wanted: readonly KubeObject[],
@@ -111,7 +111,7 @@ export const removal = (object: StoredObject): Removal => ({ ref: refOf(object),
 export const lacking = (kinds: readonly string[], remedy: string): string =>
   `this cluster does not serve ${kinds.join(', ')}; ${remedy}`;
 
-/** A plan that changes nothing, for a spec that cannot be read: what runs goes on. */
+/** A plan that changes nothing, for a spec that cannot be read: everything keeps running. */
 export function leaveAsItIs(object: StoredObject, before: readonly Condition[], trouble: Trouble): Plan {
   const { conditions: _, ...status } = (object.status ?? {}) as Record<string, unknown>;
   const conditions = Object.fromEntries(

@@ -15,20 +15,20 @@ export const PLATFORM_KEY = 'topclients';
 export const pageKey = (name: string): string => `pageview/${name}`;
 
 export interface ReconcileSettings extends GatherSettings {
-  /** Refuses to write for who does not lead any more. */
+  /** Refuses to write for a process that is no longer the leader. */
   readonly kube: Kube;
   readonly events: EventRecorder;
   readonly log: Log;
   readonly applied: LastApplied;
 }
 
-/** While an object of our name is still going. */
+/** The wait while an object of our name is still being deleted. */
 const LEAVING_MS = 2_000;
-/** A refusal may be cured by what we do not watch: a quota, a right, an admission policy. */
+/** A refusal may be cured by something that we do not watch: a quota, a right, an admission policy. */
 const REFUSED_MS = 60_000;
 
 /**
- * Brings one object to what its spec says: looks at all there is, decides, does it.
+ * Brings one object to what its spec says: observes everything, decides, applies.
  * @returns the function the queue calls with `topclients` or `pageview/<name>`
  */
 export function reconciler(settings: ReconcileSettings) {
@@ -70,14 +70,14 @@ async function act(
   plan: Plan,
   { snapshot }: { readonly snapshot: Parameters<typeof applyPlan>[3] },
 ): Promise<Acted> {
-  // A view that is switched to, and only then found to be: a crash in between must not switch it back.
+  // The decision is stored before it is applied: a crash in between must not switch the view back.
   const decided = plan.decided
     ? await writeStatus(kube, object, { ...plan.status, conditions: conditionsIn(object) })
     : object;
   return { outcome: await applyPlan(kube, object, plan, snapshot, applied), object: decided };
 }
 
-/** Tells what came of it: status, Events, and when to look again. */
+/** Reports the result: status, Events, and when to look again. */
 async function follow(
   { kube, events, log, now }: ReconcileSettings,
   before: StoredObject,
@@ -99,7 +99,7 @@ async function follow(
   ]) {
     events.event(before, type, reason, message);
   }
-  // Last, for it changes the version that the status is written against.
+  // Last, because it changes the version that the status is written against.
   if (plan.scaleTo !== null) {
     await kube.patch(refOf(before), { spec: { replicas: plan.scaleTo } }, 'scale');
     events.event(before, 'Normal', 'Scaled', `${before.spec?.replicas} → ${plan.scaleTo} projectors`);
@@ -115,7 +115,7 @@ async function follow(
   return waits.length > 0 ? { requeueAfterMs: Math.min(...waits) } : undefined;
 }
 
-/** Against the version that was read: who decided on an older one decides again. */
+/** Writes against the version that was read: a decision made on an older version is refused and made again. */
 function writeStatus(kube: Kube, object: StoredObject, status: object): Promise<StoredObject> {
   const { apiVersion, kind } = object;
   const { name, namespace, resourceVersion } = object.metadata;
@@ -123,7 +123,7 @@ function writeStatus(kube: Kube, object: StoredObject, status: object): Promise<
   return kube.applyStatus({ apiVersion, kind, metadata, status });
 }
 
-/** Whatever the order of fields; `undefined` is not there. */
+/** Compares without regard to the order of fields; `undefined` counts as absent. */
 function equal(a: unknown, b: unknown): boolean {
   const sorted = (value: unknown): unknown =>
     Array.isArray(value)

@@ -17,11 +17,11 @@ export interface WatchingSettings {
   readonly log: Log;
 }
 
-/** Follows everything whose change may ask for a reconcile. Reconciles read for themselves; this only wakes them. */
+/** Watches everything whose change may need a reconcile. A reconcile reads for itself; this only wakes it. */
 export class Watching {
   readonly #settings: WatchingSettings;
   readonly #informers = new Map<string, RunningInformer>();
-  /** What the last change of an object was about, to see what the next is, a deletion above all. */
+  /** The version and keys of each object at its last change: the next one, above all a deletion, concerns them too. */
   readonly #seen = new Map<string, { readonly version: string; readonly keys: readonly string[] }>();
 
   constructor(settings: WatchingSettings) {
@@ -30,7 +30,7 @@ export class Watching {
     for (const kind of BUILT_IN) this.#start(kind, (object) => this.#keysOfOwner(object), OURS);
   }
 
-  /** Follows the kinds of others that have come since the last call, and no longer those that have gone. */
+  /** Starts to watch other operators' kinds that the cluster serves now, and stops for those it no longer serves. */
   async followOthers(): Promise<void> {
     for (const kind of OF_OTHERS) {
       const running = this.#informers.get(kindKey(kind));
@@ -57,7 +57,7 @@ export class Watching {
     return [PLATFORM_KEY, ...pages.map(({ metadata }) => pageKey(metadata.name))];
   }
 
-  /** A sentence about the first kind that is not followed; null when all are. */
+  /** A sentence about the first stale kind; null when all are followed. */
   staleBecause(): string | null {
     for (const informer of this.#informers.values()) {
       const because = informer.staleBecause();
@@ -88,7 +88,7 @@ export class Watching {
         }
         const now = { version: versionOf(kind, object), keys: keysOf(object) };
         this.#seen.set(id, now);
-        // An owner that was taken away is one that wants its object back.
+        // An owner that was removed from an object wants it back, so the keys of before are told as well.
         if (before?.version !== now.version) onChange([...new Set([...now.keys, ...(before?.keys ?? [])])]);
       },
     });
@@ -96,7 +96,7 @@ export class Watching {
   }
 
   #keysOfOwn({ kind, metadata }: StoredObject): readonly string[] {
-    // Pages are built from the platform, and the platform does not know them.
+    // Pages are built from the platform, which does not know them: all are reconciled.
     return kind === TOP_CLIENTS.kind ? this.everything() : [pageKey(metadata.name)];
   }
 
@@ -106,7 +106,7 @@ export class Watching {
       case PAGE_VIEW.kind:
         return [pageKey(owner.name)];
       case TOP_CLIENTS.kind:
-        // Pages wait for the stores.
+        // Pages wait for the stores, so all keys are told.
         return STORES.has(kind) ? this.everything() : [PLATFORM_KEY];
       default:
         return [];
@@ -116,10 +116,10 @@ export class Watching {
 
 const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster', 'Database']);
 
-/** What is asked for by an annotation. */
+/** The annotations that ask for something. */
 const REQUESTS = [REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION];
 
-/** What of an object has to change for it to matter: of our own resources not the status, which we write ourselves. */
+/** What must change in an object for the change to count. In our own resources the status does not: we write it. */
 function versionOf(kind: Kind, { metadata }: StoredObject): string {
   const own = kind.apiVersion === TOP_CLIENTS.apiVersion;
   return own

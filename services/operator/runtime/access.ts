@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-/** Where the API server is, and how to show it who asks. */
+/** Where the API server is, and how to authenticate to it. */
 export interface Access {
   readonly server: URL;
   readonly tls: {
@@ -12,18 +12,18 @@ export interface Access {
     readonly rejectUnauthorized?: boolean;
   };
   /**
-   * Headers that sign a request in; they change while a process runs.
-   * @param refused the ones given before were not accepted: look again rather than remember
+   * Headers that authenticate a request; they change while a process runs.
+   * @param refused the headers given before were not accepted: read them again rather than use the cached ones
    */
   headers(refused: boolean): Promise<Readonly<Record<string, string>>>;
 }
 
-/** How long a token is used before its file is read again; Kubernetes renews it long before it ends. */
+/** How long a token is used before its file is read again; Kubernetes renews it long before it expires. */
 const TOKEN_MS = 60_000;
 
 /**
- * Access of a pod, by its service account. Read here rather than by the client library, which costs a pod 57 MB and
- * 0.6 s of start for what are three files.
+ * Access of a pod, by its service account. Three files are read here instead of by the client library, which costs a
+ * pod 57 MB and 0.6 s of start.
  * @throws Error naming what is missing when this is no pod, or one without a service account token
  */
 export async function serviceAccountAccess(
@@ -53,7 +53,7 @@ export async function serviceAccountAccess(
     server: new URL(`https://${host.includes(':') ? `[${host}]` : host}:${port}`),
     tls: { ca: await readFile(join(folder, 'ca.crt')) },
     async headers(refused) {
-      // A file that cannot be read for a moment, while it is swapped, leaves the token we have.
+      // The file may be unreadable for a moment while it is swapped: the old token is used then.
       if (refused || performance.now() - readAt > TOKEN_MS) await read().catch(() => {});
       return { authorization: `Bearer ${token}` };
     },
@@ -65,7 +65,7 @@ export async function serviceAccountAccess(
  * @throws Error when the file cannot be read or names no cluster
  */
 export async function kubeconfigAccess(file: string): Promise<Access> {
-  // Only here: a pod has no use for it.
+  // Imported here only: a pod does not need it.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
   config.loadFromFile(file);
@@ -90,7 +90,7 @@ export async function kubeconfigAccess(file: string): Promise<Access> {
       ...(servername ? { servername } : {}),
       ...(rejectUnauthorized === false ? { rejectUnauthorized } : {}),
     },
-    // Commands and files named in a kubeconfig are cached and asked anew by the library.
+    // The library runs commands and reads files named in a kubeconfig again, and caches them.
     async headers() {
       const { headers = {}, auth } = await options();
       return auth ? { ...headers, authorization: `Basic ${Buffer.from(auth).toString('base64')}` } : headers;

@@ -11,7 +11,7 @@ export interface ApiRequest {
   readonly path: string;
   readonly query?: Readonly<Record<string, string>>;
   readonly body?: { readonly type: string; readonly json: unknown };
-  /** How it is called in errors: `Deployment top-clients/relay`. */
+  /** What errors call the object: `Deployment top-clients/relay`. */
   readonly about: string;
 }
 
@@ -21,40 +21,40 @@ export interface WatchEvent {
   readonly object: any;
 }
 
-/** The API server's HTTP, below what is known of kinds. All refusals and failures are thrown as `KubeError`. */
+/** The API server's HTTP, without knowledge of kinds. All refusals and failures are thrown as `KubeError`. */
 export interface Api {
   /**
-   * @param deadlineMs covers all of it, from waiting for a connection to the last byte of the answer
-   * @param signal breaks it off
+   * @param deadlineMs covers everything, from waiting for a connection to the last byte of the answer
+   * @param signal aborts the request
    */
   call(request: ApiRequest, deadlineMs: number, signal?: AbortSignal): Promise<unknown>;
   /**
-   * Resolves when the server has accepted the watch. The events end when it ends the watch or `end` aborts, and throw
-   * when the connection breaks; silence is for the caller to notice.
+   * Resolves when the server has accepted the watch. The events end when the server ends the watch or `end` aborts.
+   * They throw when the connection breaks. The caller has to notice silence.
    */
   watch(
     request: Pick<ApiRequest, 'path' | 'query' | 'about'>,
     deadlineMs: number,
     end: AbortController,
   ): Promise<AsyncGenerator<WatchEvent, void>>;
-  /** Breaks off everything. */
+  /** Aborts all calls and watches. */
   close(): Promise<void>;
 }
 
-/** Calls at the same time; more wait within their deadline. Watches have connections of their own. */
+/** Concurrent calls; further ones wait within their deadline. Watches have connections of their own. */
 const CONNECTIONS = 16;
-// etcd takes objects of 1.5 MB; a page of 500 pods is about 10 MB.
+// etcd accepts objects of 1.5 MB; a page of 500 pods is about 10 MB.
 const LARGEST_ANSWER = 64 * 1024 * 1024;
 const LARGEST_EVENT = 16 * 1024 * 1024;
 
-/** @param onAnswer is told of every answer; code 0 is none */
+/** @param onAnswer called for every answer; code 0: there was none */
 export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => void = () => {}): Api {
   const prefix = access.server.pathname.replace(/\/+$/, '');
   const pool = (connections: number | null, maxResponseSize: number) =>
     new Pool(access.server.origin, {
       connections,
       pipelining: 1,
-      // One connection a request: with HTTP/2 a single dead one would hold up all calls and watches alike.
+      // One connection a request: with HTTP/2 one dead connection would hold up all calls and watches.
       allowH2: false,
       connect: { ...access.tls, timeout: 5_000, keepAlive: true, keepAliveInitialDelay: 15_000 },
       headersTimeout: 0,
@@ -64,7 +64,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
   const calls = pool(CONNECTIONS, LARGEST_ANSWER);
   const watches = pool(null, -1);
 
-  /** The answer's head; signs in anew once when the token was refused, for it may have been renewed. */
+  /** Resolves to the head of the answer. A refused token may have been renewed: it is read again once. */
   async function send(from: Pool, request: ApiRequest, signal: AbortSignal) {
     for (let refused = false; ; refused = true) {
       const answer = await from.request({
@@ -85,8 +85,8 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
   }
 
   /**
-   * One exchange, with whatever goes wrong made a KubeError. The deadline ends when `read` returns; what it leaves
-   * unread of the body still ends with `end`.
+   * One request and its answer; every failure becomes a KubeError. The deadline applies until `read` returns; a body
+   * that `read` leaves unread still ends with `end`.
    */
   async function exchange<T>(
     from: Pool,
@@ -124,7 +124,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
 
   return {
     async call(request, deadlineMs, signal) {
-      // By hand rather than with AbortSignal.any: this signal may live as long as the process.
+      // Not AbortSignal.any: this signal may live as long as the process, and the listener must be removed.
       const end = new AbortController();
       const cut = () => end.abort();
       if (signal?.aborted) cut();
@@ -153,9 +153,9 @@ function noAnswer(request: ApiRequest, reason: string, what: string, cause: unkn
   return err;
 }
 
-/** What the server says in the body (a Status) and the head of a refusal. */
+/** What the body (a Status) and the head of a refusal say. */
 function refusal(request: ApiRequest, code: number, retryAfter: unknown, text: string): KubeError {
-  // Proxies and a server that is only starting answer plain text.
+  // Proxies, and a server that is still starting, answer plain text.
   let status: { message?: string; reason?: string; details?: { retryAfterSeconds?: number } } = {};
   try {
     status = (JSON.parse(text) as typeof status | null) ?? {};
@@ -171,7 +171,7 @@ function refusal(request: ApiRequest, code: number, retryAfter: unknown, text: s
   );
 }
 
-/** One JSON document a line, however they were cut into pieces. */
+/** One JSON document a line, however the chunks are cut. */
 async function* events(body: Body, request: ApiRequest, end: AbortSignal): AsyncGenerator<WatchEvent, void> {
   const decoder = new TextDecoder();
   let started: string[] = [];
@@ -191,7 +191,7 @@ async function* events(body: Body, request: ApiRequest, end: AbortSignal): Async
   } catch (err) {
     if (!end.aborted) throw noAnswer(request, 'Unreachable', (err as Error).message, err);
   } finally {
-    // A reader that stops early would otherwise leave the server sending.
+    // Otherwise the server would keep sending to a reader that stopped early.
     body.destroy();
   }
 }

@@ -6,18 +6,18 @@ import { type Kube, KubeError, type OwnerReference, type StoredObject } from './
 import { matchesDesired } from './matches-desired.ts';
 import { nameOf, objectKey, refOf } from './objects.ts';
 
-/** The label that says whose an object is. */
+/** The label that names the manager of an object. */
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
 
 /** What became of desired objects. */
 export interface ApplyOutcome {
   readonly applied: number;
   readonly troubles: readonly Trouble[];
-  /** Something of our name is on its way out and must be gone first. */
+  /** An object of a desired name is being deleted and must be gone first. */
   readonly waits: boolean;
 }
 
-/** What was applied last to each object, so that a reconcile of a settled system writes nothing. Lives with a term. */
+/** What was applied last to each object, so that a reconcile of a settled system writes nothing. Lives for one term. */
 export class LastApplied {
   readonly #fingerprints = new Map<string, string>();
 
@@ -47,8 +47,8 @@ export const ownerReference = (owner: StoredObject): OwnerReference => ({
 export type Ownership = 'ours' | 'foreign' | 'leaving';
 
 /**
- * Whose an object of a wanted name is. With our label and without a controller it was made from the plain manifests,
- * and is taken over. One of an owner that was there before under the same name goes with that owner.
+ * Who owns an existing object of a desired name. An object with our label and without a controller was made from the
+ * plain manifests, and is taken over. An object of an earlier owner of the same name is deleted with that owner.
  */
 export function ownershipOf(live: StoredObject, owner: StoredObject, manager: string): Ownership {
   const { ownerReferences = [], labels, deletionTimestamp } = live.metadata;
@@ -62,15 +62,15 @@ export function ownershipOf(live: StoredObject, owner: StoredObject, manager: st
   return deletionTimestamp ? 'leaving' : 'ours';
 }
 
-/** Refused for good: the same request will be refused again, whereas all else is tried again later. */
+/** Refused for good: the same request will be refused again. Every other failure is retried later. */
 const isRefusal = (err: unknown): err is KubeError =>
   err instanceof KubeError && [400, 403, 404, 405, 413, 415, 422].includes(err.code);
 
 /**
- * Applies objects in their order, by server-side apply, and only what has drifted or is desired otherwise than before.
- * One object that is refused keeps none of the others back.
+ * Applies objects in their order, by server-side apply; skips those that neither drifted nor changed in the plan. An
+ * object that is refused does not hold back the others.
  * @param manager the value of `MANAGED_BY` on objects of ours
- * @throws KubeError when the API server is busy or away; what was done so far stays
+ * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyObjects(
   kube: Pick<Kube, 'get' | 'apply'>,
@@ -87,7 +87,7 @@ export async function applyObjects(
   for (const object of objects) {
     const owned = { ...object, metadata: { ...object.metadata, ownerReferences: [reference] } };
     try {
-      // Without our label it is in no list of ours.
+      // The snapshot lists only objects with our label, so one without it has to be asked for.
       const live = snapshot.find(refOf(object)) ?? (await kube.get(refOf(object)));
       if (live) {
         const ownership = ownershipOf(live, owner, manager);
@@ -115,12 +115,12 @@ export async function applyObjects(
   return { applied, troubles, waits };
 }
 
-/** In whose name a number of replicas stays that we do not decide any more, until an autoscaler writes its own. */
+/** The field manager that keeps `replicas` once we no longer decide it, until an autoscaler writes its own number. */
 const replicasLeftBy = (manager: string) => `${manager}-replicas`;
 
 /**
- * A field that its only owner stops applying is removed, and `replicas` would fall to the default of 1 on the way to
- * an autoscaler. Owned by a second name it stays as it is.
+ * A field that its only owner stops applying is removed, so `replicas` would fall to the default of 1 before an
+ * autoscaler takes over. A second owner keeps it as it is.
  */
 async function leaveReplicas(
   kube: Pick<Kube, 'apply'>,
@@ -141,7 +141,7 @@ async function leaveReplicas(
   try {
     await kube.apply(held, { fieldManager: replicasLeftBy(manager), force: false });
   } catch (err) {
-    // An autoscaler has it already, with a number that is newer than what we know.
+    // An autoscaler already owns it, with a newer number than ours.
     if (!(err instanceof KubeError) || err.code !== 409) throw err;
   }
 }

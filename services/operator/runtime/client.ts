@@ -3,25 +3,25 @@ import type { Api, ApiRequest } from './api.ts';
 import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 import { collectionPath, groupPath, objectPath } from './resources.ts';
 
-/** Who owns the fields we apply; the API server keeps it with them, so it must never change. */
+/** The owner of the fields we apply. The API server stores it with the fields, so it must never change. */
 export const FIELD_MANAGER = 'top-clients-operator';
 
-/** How long an answer about what is served holds. */
+/** How long an answer about served kinds is cached. */
 const SERVES_MS = 60_000;
-/** Objects in one answer; more come in further ones. */
+/** Objects in one answer; the rest come in further answers. */
 export const PAGE_SIZE = 500;
 
-/** What gives the right to act; a `Term` of the election is one. */
+/** The right to act; a `Term` of the election is one. */
 export interface Fence {
   isHeld(): boolean;
-  /** Breaks off the calls in flight. */
+  /** Aborts the calls in flight. */
   readonly lost: AbortSignal;
 }
 
 export interface KubeSettings {
   /** For each call. */
   readonly deadlineMs?: number;
-  /** Asked right before each call: without a valid term nothing is sent, and KubeError `NotLeading` is thrown. */
+  /** Checked right before each call: without a valid term nothing is sent, and KubeError `NotLeading` is thrown. */
   readonly fence?: Fence;
   /** A clock that never goes back, in ms. */
   readonly now?: () => number;
@@ -48,7 +48,7 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
   });
   const manager = { fieldManager: FIELD_MANAGER };
 
-  /** JSON is YAML, and raw: the client library's own serializer drops what its types do not know. */
+  /** Raw JSON, which is also YAML: the client library's own serializer drops fields that its types do not know. */
   const serverSideApply = async (
     object: KubeObject,
     subresource: string,
@@ -143,7 +143,7 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
             json: {
               apiVersion: 'v1',
               kind: 'DeleteOptions',
-              // Said, because the default depends on the kind.
+              // Set explicitly, because the default depends on the kind.
               propagationPolicy: 'Background',
               ...(options?.uid === undefined ? {} : { preconditions: { uid: options.uid } }),
             },
@@ -152,7 +152,7 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
       } catch (err) {
         if (!(err instanceof KubeError)) throw err;
         if (err.code === 404) return;
-        // A conflict may say that another object has the name by now, so that ours is gone.
+        // A conflict may mean that another object has the name by now, so that ours is gone.
         if (err.code === 409 && options?.uid !== undefined) {
           if ((await this.get(ref))?.metadata.uid !== options.uid) return;
         }
@@ -166,7 +166,7 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
         const asked = { askedAt: now(), kinds: kindsOf(apiVersion) };
         known = asked;
         served.set(apiVersion, asked);
-        // A failure is told to those who wait for it, and not remembered.
+        // A failure is thrown to those who wait for it, but not cached.
         asked.kinds.catch(() => {
           if (served.get(apiVersion) === asked) served.delete(apiVersion);
         });
@@ -205,7 +205,7 @@ export async function listAll(
       readonly metadata: { readonly resourceVersion: string; readonly continue?: string };
       readonly items: readonly StoredObject[];
     };
-    // Inside a list objects do not say what they are.
+    // Items of a list do not carry their kind.
     for (const item of answer.items) {
       items.push({ ...item, apiVersion: kind.apiVersion, kind: kind.kind });
     }

@@ -1,7 +1,7 @@
 import type { Kind, Ref, StoredObject } from './kube.ts';
 import { kindKey, objectKey, refOf } from './objects.ts';
 
-/** The objects of ours in a namespace and the pods, as listed at the beginning of a reconcile. */
+/** Our objects in a namespace, and the pods, as listed at the beginning of a reconcile. */
 export class ClusterSnapshot {
   readonly pods: readonly StoredObject[];
   readonly #objects: ReadonlyMap<string, StoredObject>;

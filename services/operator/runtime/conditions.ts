@@ -11,7 +11,7 @@ export interface Condition {
   readonly message: string;
 }
 
-/** A condition in anybody's status; who wrote it may have left out much. */
+/** A condition in any object's status; its writer may have left out fields. */
 export type ForeignCondition = Pick<Condition, 'type' | 'status'> & Partial<Condition>;
 
 /** The condition of that type in an object's status. */
@@ -22,35 +22,35 @@ export const conditionOf = (object: StoredObject, type: string): ForeignConditio
 export const conditionsIn = (object: StoredObject): readonly Condition[] =>
   (object.status?.conditions as Condition[] | undefined) ?? [];
 
-/** An instant as Kubernetes writes it: whole seconds. */
+/** An instant as Kubernetes writes it: in whole seconds. */
 export const timestamp = (ms: number): string => `${new Date(ms).toISOString().slice(0, 19)}Z`;
 
-/** The value of a condition, before it is known since when it holds. */
+/** The value of a condition, without the time since when it holds. */
 export interface ConditionValue {
   readonly status: Condition['status'];
   readonly reason: string;
   readonly message: string;
 }
 
-/** Something that is wrong, and what to change. */
+/** Something that is wrong, and how to change it. */
 export interface Trouble {
   readonly reason: string;
   readonly message: string;
 }
 
-/** Keeps objects' statuses small whatever an error says. */
+/** Bounds the size of a status, whatever an error says. */
 const LONGEST = 1_500;
 
 export const yes = (reason: string, message: string): ConditionValue => ({ status: 'True', reason, message });
 export const no = (reason: string, message: string): ConditionValue => ({ status: 'False', reason, message });
 
-/** The condition Degraded: the first trouble names the reason, all of them are told. */
+/** The condition Degraded: the reason is that of the first trouble, the message lists all. */
 export const degraded = (troubles: readonly Trouble[]): ConditionValue =>
   troubles.length > 0
     ? yes(troubles[0]!.reason, troubles.map(({ message }) => message).join('; '))
     : no('AsWanted', 'nothing is wrong');
 
-/** The conditions of a status; the instant of a transition only moves when the status of the condition does. */
+/** The conditions of a status; the transition time moves only when the condition's status does. */
 export function conditionsOf(
   before: readonly Condition[],
   values: Readonly<Record<string, ConditionValue>>,
@@ -71,7 +71,7 @@ export function conditionsOf(
 }
 
 /**
- * What changed enough between two statuses for an Event.
+ * The condition changes between two statuses that deserve an Event.
  * @param silent types whose changes have Events of their own
  */
 export function transitions(
@@ -83,7 +83,7 @@ export function transitions(
     .filter(({ type, status, reason }) => {
       const old = before.find((one) => one.type === type);
       if (old?.status === status && old.reason === reason) return false;
-      // At first everything is new.
+      // At first every condition is new.
       return !silent.includes(type) && (old !== undefined || WARNS(type, status));
     })
     .map(({ type, status, reason, message }) => ({

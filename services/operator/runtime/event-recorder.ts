@@ -6,9 +6,9 @@ import { FIELD_MANAGER } from './client.ts';
 import { type EventRecorder, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 
 export interface RecorderSettings {
-  /** A fence is right here as well: who does not lead has nothing to tell. */
+  /** A fenced client is right here as well: a process that is not the leader has nothing to report. */
   readonly kube: Pick<Kube, 'create' | 'patch'>;
-  /** Which of the replicas reports: its pod's name. */
+  /** The replica that reports: its pod's name. */
   readonly instance: string;
   readonly log: Log;
   readonly timing?: Partial<Timing>;
@@ -19,21 +19,21 @@ interface Timing {
   readonly seriesMs: number;
   /** How often the count of an Event is written at most. */
   readonly countEveryMs: number;
-  /** Of different Events about one object: so many at once, then one in each of these times. */
+  /** Events about one object: at most `burst` at once, then one every `refillMs`. */
   readonly burst: number;
   readonly refillMs: number;
 }
 const TIMING: Timing = { seriesMs: 6 * 60_000, countEveryMs: 30_000, burst: 25, refillMs: 30_000 };
-/** Events that wait to be sent; the API server is down or slow when there are more. */
+/** Events waiting to be sent; there are more only when the API server is down or slow. */
 const MOST_WAITING = 200;
-/** Series and allowances that are remembered. */
+/** Series and allowances kept in memory. */
 const MOST_REMEMBERED = 2_000;
 /** In bytes. */
 const LONGEST_NOTE = 1_024;
 const CLOSE_MS = 2_000;
 
 export interface RunningRecorder extends EventRecorder {
-  /** Sends what waits, counts included, for two seconds at most, and stops. */
+  /** Sends waiting Events and counts, for two seconds at most, and stops. */
   close(): Promise<void>;
 }
 
@@ -51,7 +51,7 @@ interface Series {
 
 const microTime = (date: Date) => date.toISOString().replace('Z', '000Z');
 
-/** Records Events of `events.k8s.io/v1`: the first at once, its repeats by a count, and never too many. */
+/** Records Events of `events.k8s.io/v1`: the first at once, its repeats as a count, and at a limited rate. */
 export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
   const { kube, instance, log } = settings;
   const timing = { ...TIMING, ...settings.timing };
@@ -60,7 +60,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
   const closing = new AbortController();
   let closed = false;
   let waiting = 0;
-  /** One at a time: Events never compete with the work for connections. */
+  /** One at a time: Events must not compete with the operator's other calls for connections. */
   let sending: Promise<void> = Promise.resolve();
 
   const send = (what: () => Promise<void>) => {
@@ -83,7 +83,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
   };
 
   const create = async (one: Series): Promise<void> => {
-    // Few tries: an Event that is minutes late helps nobody, and others wait behind it.
+    // Few tries: an Event that is minutes late is useless, and others wait behind it.
     for (let tries = 0; ; tries++) {
       try {
         const { apiVersion, kind, metadata } = await kube.create(one.event);
@@ -92,7 +92,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
         if (one.count > 1) countLater(one);
         return;
       } catch (err) {
-        // A namespace that is being deleted takes no more Events, and what is refused once is refused always.
+        // A namespace that is being deleted accepts no Events, and a refusal is final.
         const passing = err instanceof KubeError && (err.code === 0 || err.code === 429 || err.code >= 500);
         if (!passing || err.reason === 'NotLeading' || tries >= 3 || closing.signal.aborted) throw err;
         await pause(err.retryAfterMs ?? 1_000 * 2 ** tries, closing.signal);
@@ -107,7 +107,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       await kube.patch(one.ref, { series: { count, lastObservedTime: microTime(one.lastSeen) } });
       one.written = count;
     } catch (err) {
-      // The API server forgets Events after an hour; the next repeat is a first one again.
+      // The API server deletes Events after an hour; the next repeat then starts a new one.
       if (err instanceof KubeError && err.code === 404) series.delete(one.key);
       throw err;
     }
@@ -137,7 +137,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       log.debug({ reason, note, name: metadata.name }, 'too many Events about one object; not recorded');
       return;
     }
-    // Objects without a namespace have their Events in this one, by convention.
+    // By convention, objects without a namespace have their Events in this one.
     const namespace = metadata.namespace ?? 'default';
     const one: Series = {
       key,
@@ -198,18 +198,18 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
   };
 }
 
-/** The sentence, shortened to what the API server takes. */
+/** The message, shortened to what the API server accepts. */
 function cut(message: string): string {
   const bytes = Buffer.from(message);
   if (bytes.length <= LONGEST_NOTE) return message;
   const mark = '...';
   let end = LONGEST_NOTE - mark.length;
-  // Never inside a character: its further bytes start with the bits 10.
+  // Never cut inside a character: in UTF-8 its further bytes start with the bits 10.
   while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end) + mark;
 }
 
-/** Sets the entry as the newest, and forgets the oldest when there are too many. @returns the one forgotten */
+/** Sets the entry as the newest, and drops the oldest when there are too many. @returns the dropped one */
 function remember<V>(map: Map<string, V>, key: string, value: V): V | undefined {
   map.delete(key);
   map.set(key, value);

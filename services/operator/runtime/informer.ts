@@ -12,12 +12,12 @@ export interface InformerSettings {
   readonly namespace: string | null;
   readonly labelSelector?: string;
   /**
-   * Told of every object once it is listed and of every change after, in order; `undefined` is a deletion. A change
-   * that came and went between two looks may be missed, what is true now never.
+   * Called with every object once it is listed, and with every change after that, in order; `undefined` is a deletion.
+   * A state that ends between two looks may be missed; the present state never is.
    */
   readonly onChange: (key: string, object: StoredObject | undefined) => void;
   readonly log: Log;
-  /** Told when the collection is listed anew because a watch could not be resumed. */
+  /** Called when the collection is listed anew because a watch could not be resumed. */
   readonly onRelist?: () => void;
   readonly timing?: Partial<Timing>;
 }
@@ -26,11 +26,11 @@ interface Timing {
   /** Deadline of a list and of a watch's acceptance. */
   readonly callMs: number;
   /**
-   * The server ends a watch after a time between this and twice this. It sends a bookmark shortly before, so a watch
-   * that is silent until then is dead, and nothing else would tell: a half-open connection does not break.
+   * The server ends a watch after between one and two times this. It sends a bookmark shortly before, so a watch that
+   * is silent for longer is dead. Nothing else would show it: a half-open connection does not break.
    */
   readonly watchMs: number;
-  /** How much later than asked the server's end may arrive. */
+  /** How late the server's end of a watch may arrive. */
   readonly graceMs: number;
   readonly firstRetryMs: number;
   readonly maxRetryMs: number;
@@ -42,11 +42,11 @@ const TIMING: Timing = {
   firstRetryMs: 200,
   maxRetryMs: 15_000,
 };
-/** Watches in a row that failed to resume, after which the version they resume from is itself suspected. */
+/** After this many failed resumes in a row, the version they resume from is itself in doubt. */
 const RESUMES = 5;
 
 export interface RunningInformer extends Informer {
-  /** Resolves after the first list, true, or when stopped before, false. */
+  /** Resolves true after the first list, false when stopped before it. */
   readonly listed: Promise<boolean>;
   stop(): Promise<void>;
 }
@@ -54,7 +54,7 @@ export interface RunningInformer extends Informer {
 export const keyOf = ({ metadata: { namespace, name } }: StoredObject): string =>
   namespace === undefined ? name : `${namespace}/${name}`;
 
-/** Lists, then watches, for ever: nothing that the API server or the network does ends it, only `stop`. */
+/** Lists, then watches, for ever: only `stop` ends it, no failure of the API server or the network. */
 export function startInformer(api: Api, settings: InformerSettings): RunningInformer {
   const { kind, namespace, labelSelector, log } = settings;
   const timing = { ...TIMING, ...settings.timing };
@@ -63,10 +63,10 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
   const stopped = new AbortController();
   const first = Promise.withResolvers<boolean>();
 
-  /** Where to go on from; null before the first list and when that point is lost. */
+  /** Where to resume from; null before the first list and when that point is lost. */
   let version: string | null = null;
   let everListed = false;
-  /** When the server last spoke, on a clock that never goes back. */
+  /** When the server last sent something, on a monotonic clock. */
   let heardAt = performance.now();
   let trouble = '';
   const heard = () => {
@@ -85,7 +85,7 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
     const key = keyOf(object);
     const before = objects.get(key);
     if (before?.metadata.resourceVersion === object.metadata.resourceVersion) return;
-    // Who owns which field is half of an object's size, and the API server knows it.
+    // `managedFields` is half of an object's size, and the API server has it anyway.
     const { managedFields: _, ...metadata } = object.metadata as StoredObject['metadata'] & {
       managedFields?: unknown;
     };
@@ -116,7 +116,7 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
     first.resolve(true);
   }
 
-  /** One watch, to its end. It went well when something was heard through it, or when it lasted. */
+  /** Runs one watch to its end. It went well when it received something, or when it lasted. */
   async function watch(from: string): Promise<{ wentWell: boolean; failed: unknown }> {
     const seconds = Math.ceil((timing.watchMs * (1 + Math.random())) / 1_000);
     const end = new AbortController();
@@ -218,7 +218,7 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
           failures = refusals = 0;
           backoff.reset();
         }
-        // A server that accepts watches and ends them at once is not one to ask without a pause.
+        // A server that accepts watches and ends them at once must not be asked without a pause.
         else if (failed === null) failures += 1;
       }
       if (stopped.signal.aborted) return;
@@ -233,10 +233,10 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
           log.info({ kind: kind.kind, code: failed.code, because: trouble }, 'watches again');
         } else log.error({ err: failed, kind: kind.kind }, 'an informer failed; trying again');
       }
-      // A version that is gone is cured by listing, not by waiting; one that keeps being gone waits as others do.
+      // An expired version (410) is cured by a list, without a wait; one that keeps expiring waits like other failures.
       const cured = failures === 1 && failed instanceof KubeError && failed.code === 410;
       if (failures === 0 || cured) continue;
-      // Jitter on top of what the server asked for: never earlier, and not all at once.
+      // The jitter is added to what the server asked for: never earlier, and not all clients at once.
       await pause(waitMs + backoff.next(), stopped.signal);
     }
   }

@@ -1,6 +1,6 @@
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 
-/** A kind as its address in the API: `apps/v1`, `Deployment`. */
+/** A kind as the API addresses it: `apps/v1`, `Deployment`. */
 export interface Kind {
   readonly apiVersion: string;
   readonly kind: string;
@@ -36,14 +36,14 @@ export interface OwnerReference {
 }
 
 /**
- * What the API server refused or could not do; `code` is the HTTP status, `reason` Kubernetes' word for it. Code 0 is
- * no answer (`DeadlineExceeded`, `Unreachable`, `BrokenOff` by us): a write may have happened all the same.
+ * What the API server refused or could not do. `code` is the HTTP status, `reason` Kubernetes' word for it. Code 0 is
+ * no answer (`DeadlineExceeded`, `Unreachable`, or `BrokenOff` by us): a write may still have happened.
  */
 export class KubeError extends Error {
   override name = 'KubeError';
   readonly code: number;
   readonly reason: string;
-  /** What the server asks to wait before the next try, in ms. */
+  /** How long the server asks to wait before the next try, in ms. */
   readonly retryAfterMs: number | null;
   constructor(message: string, code: number, reason: string, retryAfterMs: number | null = null) {
     super(message);
@@ -55,7 +55,7 @@ export class KubeError extends Error {
 
 /** The API server, as the operator uses it. Every call has a deadline; refusals are thrown as `KubeError`. */
 export interface Kube {
-  /** Null when it is not there. */
+  /** Null when the object does not exist. */
   get(ref: Ref): Promise<StoredObject | null>;
   list(kind: Kind, namespace: string | null, labelSelector?: string): Promise<StoredObject[]>;
   /** Server-side apply of raw JSON under our field manager, taking over fields of others. */
@@ -63,9 +63,9 @@ export interface Kube {
     object: KubeObject,
     options?: {
       readonly dryRun?: boolean;
-      /** In whose name, when not in ours. */
+      /** The field manager, when it is not ours. */
       readonly fieldManager?: string;
-      /** False refuses, by KubeError 409, what would take a field over. */
+      /** False: an apply that would take over a field is refused with KubeError 409. */
       readonly force?: boolean;
     },
   ): Promise<StoredObject>;
@@ -77,26 +77,26 @@ export interface Kube {
   patch(ref: Ref, patch: unknown, subresource?: string): Promise<StoredObject>;
   /** Replaces the whole object; `resourceVersion` in it makes this a compare-and-swap. */
   replace(object: StoredObject): Promise<StoredObject>;
-  /** Gone already is fine. `uid` keeps us from deleting a successor of the same name. */
+  /** An object that is already gone is no error. `uid` protects a later object of the same name. */
   delete(ref: Ref, options?: { readonly uid?: string }): Promise<void>;
-  /** Whether the API server serves this kind; asked anew every minute at most. */
+  /** Whether the API server serves this kind; asked once a minute at most. */
   serves(kind: Kind): Promise<boolean>;
 }
 
-/** A kind's objects, kept up by a watch. */
+/** A cache of a kind's objects, kept up by a watch. */
 export interface Informer {
   get(namespace: string, name: string): StoredObject | undefined;
   list(): readonly StoredObject[];
-  /** Null when the cache follows the server; otherwise a sentence: never listed, or nothing heard for too long. */
+  /** Null while the cache follows the server; otherwise why not: never listed, or nothing heard for too long. */
   staleBecause(): string | null;
 }
 
-/** Writes Kubernetes Events; repeats within minutes are counted in one, and it never throws. */
+/** Writes Kubernetes Events; repeats within minutes become one count. It never throws. */
 export interface EventRecorder {
   event(about: StoredObject, type: 'Normal' | 'Warning', reason: string, message: string): void;
 }
 
-/** Keys waiting to be reconciled: each at most once, never two at a time for one key. */
+/** Keys waiting to be reconciled: each waits at most once, and one key is never reconciled twice at a time. */
 export interface WorkQueue {
   add(key: string): void;
   addAfter(key: string, delayMs: number): void;

@@ -4,24 +4,24 @@ import { type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 
 /** One leadership, from winning the lease to losing or releasing it. */
 export interface Term {
-  /** Begin nothing new: the process stops, or the lease is lost. */
+  /** Start nothing new: the process stops, or the lease is lost. */
   readonly ending: AbortSignal;
-  /** Break off what is in flight: others may act soon. */
+  /** Abort what is in flight: another process may act soon. */
   readonly lost: AbortSignal;
-  /** Asks the clock, for a process that slept through its timers. Ask right before every act. */
+  /** Compares with the clock, because a process may sleep through its timers. Call it right before every act. */
   isHeld(): boolean;
 }
 
 export interface ElectionSettings {
-  /** With a deadline of `renewEveryMs` at most: two renewals that hang then leave time for a third in `validMs`. */
+  /** Needs a deadline of `renewEveryMs` at most: after two renewals that hang, `validMs` leaves time for a third. */
   readonly kube: Pick<Kube, 'get' | 'create' | 'replace'>;
   readonly namespace: string;
   readonly name: string;
-  /** Names this process among the candidates; never used by another, nor by a later start of the same. */
+  /** Names this process among the candidates; no other process, and no later start of this one, may use it. */
   readonly identity: string;
   /**
-   * Does the work of a leader until `term.ending`, and resolves when all of it has ended. The election stands again
-   * only after that; a throw gives the lease back, for another candidate may be luckier.
+   * Does the work of a leader until `term.ending`, and resolves when all of it has ended. Only then does the process
+   * stand for election again. A throw releases the lease, because another candidate may be luckier.
    */
   readonly lead: (term: Term) => Promise<void>;
   readonly onLeads?: (leads: boolean) => void;
@@ -30,20 +30,20 @@ export interface ElectionSettings {
 }
 
 interface Timing {
-  /** Others take the lease when they have not seen it change for this long, in whole seconds. */
+  /** Other candidates take the lease when it has not changed for this long, in whole seconds. */
   readonly leaseMs: number;
   /**
-   * The leader itself stops earlier, counted from before it asked for its last renewal. The difference to `leaseMs`
-   * is for calls that are under way.
+   * The leader itself stops this long after the instant before its last renewal was sent. The difference to `leaseMs`
+   * is for calls in flight.
    */
   readonly validMs: number;
   readonly renewEveryMs: number;
-  /** How often a candidate looks; bounds how long a released lease lies about. */
+  /** How often a candidate looks at the lease; a released lease is taken within this time. */
   readonly tryEveryMs: number;
-  /** How long the work may take to end by itself before it is broken off. */
+  /** How long the work may take to end by itself before it is aborted. */
   readonly endMs: number;
 }
-// Three renewals may be slow or lost before the leadership is: on a node with both cores taken the API server needed
+// Three renewals may be slow or lost before leadership is lost: on a node with both cores busy the API server needed
 // more than a second for one, and with 6 s a leader lost its lease three times during an install.
 export const TIMING: Timing = {
   leaseMs: 10_000,
@@ -55,7 +55,7 @@ export const TIMING: Timing = {
 
 export interface Election {
   isLeader(): boolean;
-  /** Ends the term if there is one, and gives the lease back for another to take at once. */
+  /** Ends the term if there is one, and releases the lease so that another can take it at once. */
   stop(): Promise<void>;
 }
 
@@ -66,22 +66,22 @@ interface LeaseSpec {
   readonly acquireTime?: string;
 }
 
-/** Kubernetes wants exactly six digits. */
+/** Kubernetes requires exactly six digits after the second. */
 const microTime = () => new Date().toISOString().replace('Z', '000Z');
 
-/** An instant on both clocks. The monotonic one stands still while a machine sleeps, the other can be set. */
+/** An instant on both clocks. The monotonic clock stands still while a machine sleeps; the wall clock can be set. */
 interface Instant {
   readonly monotonic: number;
   readonly wall: number;
 }
 const instant = (): Instant => ({ monotonic: performance.now(), wall: Date.now() });
-/** Never less than what has passed, unless the wall clock is set back during a sleep. */
+/** At least the time that has passed, unless the wall clock is set back during a sleep. */
 const atMostSince = (then: Instant) => Math.max(performance.now() - then.monotonic, Date.now() - then.wall);
 
 /**
- * Stands for the lease until stopped, and leads whenever it holds it. What moves it is compare-and-swap by
- * `resourceVersion`; times written by others are never compared with a clock here, only how long ago this process saw
- * the lease change.
+ * Stands for election until stopped, and leads whenever it holds the lease. The lease is changed by compare-and-swap on
+ * `resourceVersion`. Times written by others are never compared with this clock; what counts is how long ago this
+ * process saw the lease change.
  */
 export function startElection(settings: ElectionSettings): Election {
   const { kube, namespace, name, identity, lead, log } = settings;
@@ -108,10 +108,10 @@ export function startElection(settings: ElectionSettings): Election {
     return kube.create({ apiVersion, kind, metadata: { name, namespace }, spec: spec({}) });
   };
 
-  /** The version of the lease seen last, and since when it has been that; '' is absent. */
+  /** The last seen version of the lease, and since when it has been seen; '' means absent. */
   let seen: { readonly version: string; readonly at: number } | null = null;
 
-  /** One try. @returns the lease and when it was asked for, null while another holds it */
+  /** Tries once. @returns the lease and when it was asked for; null while another holds it */
   async function tryToTake(): Promise<{ lease: StoredObject; askedAt: Instant } | null> {
     const lease = await kube.get(ref);
     const version = lease?.metadata.resourceVersion ?? '';
@@ -120,32 +120,32 @@ export function startElection(settings: ElectionSettings): Election {
     const unchangedMs = performance.now() - seen.at;
     const askedAt = instant();
     if (lease === null) {
-      // A lease that somebody deleted has a leader who does not know it yet.
+      // The leader whose lease somebody deleted does not know it yet.
       if (!firstLook && unchangedMs <= timing.leaseMs) return null;
       return { lease: await create(), askedAt };
     }
     const { holderIdentity, leaseDurationSeconds } = (lease.spec ?? {}) as LeaseSpec;
     const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1_000 : timing.leaseMs;
-    // Held by us already: a call of ours had no answer.
+    // The lease may be ours already: an earlier call of ours had no answer.
     const held = holderIdentity && holderIdentity !== identity;
     if (held && unchangedMs <= promisedMs) return null;
     return { lease: await write(lease), askedAt };
   }
 
-  /** @returns the lease as it is now, null when another holds it */
+  /** @returns the renewed lease; null when another holds it */
   async function renew(lease: StoredObject): Promise<StoredObject | null> {
     try {
       return await write(lease);
     } catch (err) {
       if (!(err instanceof KubeError) || (err.code !== 409 && err.code !== 404)) throw err;
-      // Somebody wrote to it, which may have been us, in a call without an answer; or somebody deleted it.
+      // The lease changed, perhaps by a call of ours that had no answer; or somebody deleted it.
       const found = await kube.get(ref);
       if (found === null) return create();
       return found.spec?.holderIdentity === identity ? write(found) : null;
     }
   }
 
-  /** Leads from a lease just taken until the term ends; resolves when all work has ended and the lease is given back. */
+  /** Leads with a lease just taken until the term ends; resolves when all work has ended and the lease is released. */
   async function serve(taken: { lease: StoredObject; askedAt: Instant }): Promise<void> {
     let { lease, askedAt: provenAt } = taken;
     const ending = new AbortController();
@@ -217,7 +217,7 @@ export function startElection(settings: ElectionSettings): Election {
     clearTimeout(slow);
     stopping.signal.removeEventListener('abort', end);
     term = null;
-    // Only now: whoever takes it may act at once.
+    // Only after all work: the next holder may act at once.
     if (!wasLost) await release(lease);
     if (failed) await pause(timing.leaseMs, stopping.signal);
   }
@@ -254,7 +254,7 @@ export function startElection(settings: ElectionSettings): Election {
       } catch (err) {
         const { code, retryAfterMs, message } = err as KubeError;
         waitMs = Math.max(waitMs, retryAfterMs ?? 0);
-        // Another candidate was faster: nothing is wrong.
+        // Another candidate was faster: no failure.
         if (code !== 409 && message !== trouble) {
           trouble = message;
           log.warn({ err, lease: name }, 'could not look at the lease; trying again');

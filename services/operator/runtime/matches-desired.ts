@@ -11,7 +11,7 @@ const SUFFIXES: Readonly<Record<string, number>> = {
   Ti: 2 ** 40,
 };
 
-/** The API server writes quantities its own way: 0.5 becomes 500m, 1000m becomes 1. */
+/** The API server normalises quantities: 0.5 becomes 500m, 1000m becomes 1. */
 function amountOf(value: unknown): number | null {
   const parts = /^(\d+(?:\.\d+)?)(m|k|Ki|M|Mi|G|Gi|T|Ti|)$/.exec(String(value));
   return parts ? Number(parts[1]) * SUFFIXES[parts[2]!]! : null;
@@ -21,9 +21,9 @@ const isEmpty = (value: unknown): boolean =>
   value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0);
 
 /**
- * Whether an object in the cluster has all that was applied. What the cluster has beyond that, defaults and other
- * managers' fields, is no drift. A false "no" costs a request that changes nothing; fields that are wanted no more
- * are not noticed here, but by what was applied last.
+ * Whether a live object has everything that was applied. Additional fields (defaults, other managers' fields) are no
+ * drift. A false "no" costs one request that changes nothing. Fields that are no longer desired are not noticed here,
+ * but by `LastApplied`.
  */
 export function matchesDesired(live: unknown, wanted: unknown): boolean {
   if (isEmpty(wanted)) return typeof live !== 'string' && (isEmpty(live) || !Array.isArray(wanted));

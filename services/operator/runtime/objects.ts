@@ -8,7 +8,7 @@ export const refOf = ({ apiVersion, kind, metadata: { name, namespace } }: KubeO
   name,
   ...(namespace === undefined ? {} : { namespace }),
 });
-/** Tells objects of one namespace apart. */
+/** Identifies an object within one namespace. */
 export const objectKey = ({ apiVersion, kind, name }: Ref): string => `${apiVersion} ${kind} ${name}`;
-/** As people say it: Deployment top-clients. */
+/** As messages name it: Deployment top-clients. */
 export const nameOf = ({ kind, name }: Pick<Ref, 'kind' | 'name'>): string => `${kind} ${name}`;

@@ -3,47 +3,47 @@ import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { KubeError, type WorkQueue } from './kube.ts';
 
-/** What became of a key: it is done, or it wants to be called again after a time. */
+/** The result of a reconcile: done, or to be repeated after a time. */
 export type Reconciled = { readonly requeueAfterMs?: number } | undefined;
 
 export interface QueueSettings {
   /**
-   * Brings one object to what it should be. A throw is tried again, later each time.
-   * @param stopping aborts when the queue is stopped: finish what is begun, begin nothing new
+   * Brings one object to its desired state. After a throw it is retried, later each time.
+   * @param stopping aborts when the queue is stopped: finish what has begun, start nothing new
    */
   readonly reconcile: (key: string, stopping: AbortSignal) => Promise<Reconciled>;
   readonly workers: number;
   readonly log: Log;
   readonly onReconciled?: (key: string, result: 'done' | 'again' | 'failed', seconds: number) => void;
-  /** Wait after the first failure of a key, doubled by each further one up to `maxRetryMs`. */
+  /** Wait after the first failure of a key; it doubles with each further one, up to `maxRetryMs`. */
   readonly firstRetryMs?: number;
   readonly maxRetryMs?: number;
-  /** Keys known at the same time, beyond which new ones are turned away: a bound on memory, not a working limit. */
+  /** Most keys known at a time; further ones are turned away. It bounds memory and is no working limit. */
   readonly maxKeys?: number;
 }
 
-/** All that is known of a key; it is forgotten once it has nothing left to say. */
+/** What is known of a key; it is dropped once nothing in it is needed. */
 interface Entry {
   /** Waits for a worker. */
   queued: boolean;
   running: boolean;
-  /** Came in while running: what changed may have been read too early. */
+  /** Added while running: the change may have come after the key's state was read. */
   dirty: boolean;
   failures: number;
   readonly backoff: Backoff;
-  /** When it is queued by itself, on a clock that never goes back. */
+  /** When its delay ends and it is queued, on a monotonic clock. */
   dueAt: number;
   timer: NodeJS.Timeout | undefined;
 }
 
-/** The least time between a failure and a run because of a change. */
+/** The least time between a failure and a run that a change asks for. */
 const CHANGED_MS = 1_000;
-/** setTimeout takes 31 bits; longer ones would fire at once. */
+/** setTimeout takes 31 bits; a longer time would fire at once. */
 const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /**
- * Runs keys through `reconcile`: a key waits at most once, is never run twice at a time, and a change that comes in
- * while it runs has it run again.
+ * Runs keys through `reconcile`. A key waits at most once and never runs twice at a time. A change that comes in while
+ * it runs makes it run again.
  */
 export class Queue implements WorkQueue {
   readonly #settings: Required<Omit<QueueSettings, 'onReconciled'>> & Pick<QueueSettings, 'onReconciled'>;
@@ -59,19 +59,19 @@ export class Queue implements WorkQueue {
     this.#free = settings.workers;
   }
 
-  /** Keys that wait for a worker; those that wait for their time are not among them. */
+  /** Keys that wait for a worker, without those that wait for their time. */
   get depth(): number {
     return this.#waiting.length;
   }
 
-  /** Keys of which anything is known. */
+  /** All keys that the queue knows of. */
   get size(): number {
     return this.#entries.size;
   }
 
   /**
-   * Queues the key now. One that has just failed waits for a second at least, for what failed may have changed the
-   * object itself (its status) and would then never back off.
+   * Queues the key now. A key that has just failed waits for at least a second: the failed run may itself have changed
+   * the object (its status), and the key would never back off.
    */
   add(key: string): void {
     const entry = this.#entry(key);
@@ -81,7 +81,7 @@ export class Queue implements WorkQueue {
     else this.#enqueue(key, entry);
   }
 
-  /** Adds the key after a time, unless it is due earlier anyway. */
+  /** Queues the key after a time, unless it is due earlier. */
   addAfter(key: string, delayMs: number): void {
     const entry = this.#entry(key);
     if (entry === null || entry.queued) return;
@@ -100,7 +100,7 @@ export class Queue implements WorkQueue {
   }
 
   /**
-   * Lets the reconciles in flight end, drops all others, and turns away what comes in.
+   * Waits for the reconciles in flight, drops all other keys, and turns away new ones.
    * @returns whether they ended within `deadlineMs`
    */
   async stop(deadlineMs = 10_000): Promise<boolean> {
@@ -125,7 +125,7 @@ export class Queue implements WorkQueue {
     const known = this.#entries.get(key);
     if (known) return known;
     if (this.#entries.size >= this.#settings.maxKeys) {
-      // Loud, but not once a key: what floods the queue must not flood the log.
+      // Logged as an error, but not for each key: what floods the queue must not flood the log.
       if (performance.now() - this.#turnedAwayAt > 60_000) {
         this.#turnedAwayAt = performance.now();
         this.#settings.log.error(

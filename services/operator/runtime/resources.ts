@@ -1,6 +1,6 @@
 import type { Kind } from './kube.ts';
 
-/** The plural a kind has in addresses, by group and kind; all are namespaced but those in `OF_THE_CLUSTER`. */
+/** The plural of a kind in addresses, by group and kind; all kinds are namespaced except those in `OF_THE_CLUSTER`. */
 const PLURALS: Readonly<Record<string, string>> = {
   '/ConfigMap': 'configmaps',
   '/Event': 'events',

@@ -1,6 +1,6 @@
 import { type Erasures, Unavailable } from './ports.ts';
 
-/** Entries emptied by one statement: some 10 ms. */
+/** Entries emptied by one statement; it takes some 10 ms. */
 const ENTRIES_AT_MOST = 1_000;
 
 export interface EmptyingObserver {
@@ -9,10 +9,10 @@ export interface EmptyingObserver {
 }
 
 /**
- * Empties what erasures left of sellers' logs, batch by batch, until nothing is left. A batch that takes too long for the
- * store is tried again at half its size.
- * @param rest waits between two batches, given how long the last one took in ms: sellers who write come first
- * @throws Unavailable when not even one entry goes; whoever comes next goes on where this ended
+ * Empties the logs of erased sellers, batch by batch, until nothing is left. A batch that takes too long for the store
+ * is retried at half its size.
+ * @param rest waits between two batches, given how long the last one took in ms: sellers' writes come first
+ * @throws Unavailable when not even one entry can be emptied; the next call resumes there
  */
 export async function emptyLogs(
   erasures: Erasures,

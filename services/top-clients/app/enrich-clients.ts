@@ -1,7 +1,7 @@
 import type { Client } from '#contracts/client.ts';
 import type { ListAnswer, Sellers } from './ports.ts';
 
-/** Those of the ids that are in the seller's list, in its order, as they are now. Ids that are not there are left out. */
+/** The clients with these ids, in the order of the seller's list, as they are now. Ids not in the list are left out. */
 export async function enrichClients(
   sellers: Sellers,
   sellerId: number,

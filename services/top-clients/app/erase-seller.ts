@@ -2,8 +2,8 @@ import type { Erasures, Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
 /**
- * Forgets what is known of a seller: the list, and the answers kept for idempotency keys; the log is hidden from then on
- * and emptied afterwards. The versions stay and go on, so that a late message cannot bring anything back.
+ * Erases what is stored of a seller: the list, and the outcomes kept for idempotency keys. The log is hidden at once
+ * and emptied afterwards. Versions keep counting, so that a late message cannot bring anything back.
  */
 export const eraseSeller = (
   sellers: Sellers,
@@ -14,7 +14,7 @@ export const eraseSeller = (
     version,
   }));
 
-/** The id of an erasure's receipt; null for one that was committed before receipts were kept, and is only replayed. */
+/** The id of an erasure's receipt; null for a replay of an erasure that was committed before receipts existed. */
 export const receiptIdOf = (
   erasures: Erasures,
   { sellerId, version }: { sellerId: number; version: number },

@@ -6,10 +6,10 @@ export interface ErasuresPage {
   readonly next: string | null;
 }
 
-/** The erasures committed at an instant or later, oldest first; beside `limit` those of the last one's millisecond. */
+/** Erasures committed at an instant or later, oldest first; beyond `limit` also those in the last one's millisecond. */
 export async function readErasures(store: Erasures, since: string, limit: number): Promise<ErasuresPage> {
   const erasures = await store.committed(since, limit);
   const last = erasures.length < limit ? undefined : erasures.at(-1);
-  // Instants are whole milliseconds, so that the page after this one begins with the next.
+  // Instants are whole milliseconds, so the next page begins one millisecond later.
   return { erasures, next: last ? new Date(Date.parse(last.erasedAt) + 1).toISOString() : null };
 }

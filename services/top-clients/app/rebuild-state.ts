@@ -3,13 +3,13 @@ import type { StateRepair } from './ports.ts';
 
 export interface Rebuilt {
   readonly sellers: number;
-  /** How many had a state that their log does not give. */
+  /** How many had a state that differed from their log. */
   readonly corrected: number;
 }
 
 /**
- * Makes the state of every seller anew from the log alone, a few sellers at a time, while commands go on.
- * @throws Error when the log has a gap; the sellers before it are done, that one is left as it was
+ * Rebuilds the state of every seller from the log alone, a few sellers at a time, while commands continue.
+ * @throws Error when a log has a gap; the sellers before it are done, that seller is left as it was
  */
 export const rebuildState = (
   repair: StateRepair,

@@ -1,7 +1,7 @@
 import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
-/** Takes a client off the list. */
+/** Removes a client from the list. */
 export const removeClient = (
   sellers: Sellers,
   request: WriteRequest,

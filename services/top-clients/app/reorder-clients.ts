@@ -2,8 +2,8 @@ import type { ListAnswer, Sellers, WriteRequest, WriteResult } from './ports.ts'
 import { runCommand } from './run-command.ts';
 
 /**
- * Puts the clients into the order of the ids, which must name each exactly once; answers the list, and null where it was
- * done before and the list has changed since.
+ * Puts the clients into the order of the ids, which must name each client exactly once. Answers the list; null for a
+ * repeated request when the list has changed since.
  */
 export const reorderClients = (
   sellers: Sellers,

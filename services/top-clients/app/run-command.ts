@@ -2,19 +2,19 @@ import { LIMITS } from '#contracts/client.ts';
 import { decide, evolve, type Rejection, type Seller, type SellerCommand } from '../domain/seller.ts';
 import type { CommandVerdict, Kept, Locked, Sellers, WriteRequest, WriteResult } from './ports.ts';
 
-/** What a command came to, for the answer to be made of. */
+/** The outcome of a command, from which the answer is made. */
 export interface CommandOutcome {
   readonly version: number;
   /** The id that was drawn for the client of an `add-client`. */
   readonly addedId: string | null;
-  /** The list at that version; null when an earlier request did it and the list has changed since. */
+  /** The list at that version; null for a repeated request when the list has changed since. */
   readonly list: (Seller & { readonly updatedAt: string | null }) | null;
 }
 
 /**
- * Takes the domain's decision into the store's transaction. A repetition of a request under its idempotency key is
- * answered from what the key kept and the list as it is now.
- * @param answer what the caller gets
+ * Runs the domain's decision in the store's transaction. A request repeated under its idempotency key is answered from
+ * what the key kept and the present list.
+ * @param answer makes the caller's answer
  */
 export async function runCommand<Answer>(
   sellers: Sellers,
@@ -23,8 +23,8 @@ export async function runCommand<Answer>(
   answer: (outcome: CommandOutcome) => Answer,
 ): Promise<WriteResult<Answer>> {
   const rule = ({ seller, updatedAt, now, keys }: Locked): CommandVerdict<Answer> | 'too-many-keys' => {
-    // Refused rather than an older key forgotten: what a key promises holds for all of its day. Nothing that a seller
-    // does may keep an erasure away.
+    // The command is refused; no older key is dropped, because a key keeps its promise for a whole day. An erasure is
+    // always allowed, whatever the seller did before.
     if (keys >= LIMITS.idempotencyKeysPerSeller && command.kind !== 'erase-seller') return 'too-many-keys';
     const decision = decide(seller, command);
     if ('rejection' in decision) {
@@ -63,12 +63,12 @@ function recall<Answer>(
 ) {
   if (kept.kind === 'rejected') return kept;
   const { version, addedId } = kept;
-  // A version has one content: at the same version the list is what was answered first.
+  // A version never changes: if the list is still at that version, it is the list of the first answer.
   const list = seller.version === version ? { ...seller, updatedAt } : null;
   return { kind: 'done' as const, version, answer: answer({ version, addedId, list }) };
 }
 
-/** Lists of ids are of any length a caller likes. Who repeats the request reads the list again anyway. */
+/** A caller may send any number of ids, so they are not stored. Whoever repeats the request reads the list anyway. */
 const withoutLists = (rejection: Rejection): Rejection =>
   rejection.reason === 'order-mismatch'
     ? { ...rejection, missing: [], unknown: [], repeated: [] }

@@ -1,8 +1,8 @@
 import type { Sellers } from './ports.ts';
 
-/** A retry that comes later than this is taken for a new request. */
+/** After this time a retry counts as a new request. */
 const KEYS_KEPT_HOURS = 24;
 
-/** Forgets the idempotency keys that nobody will retry with any more; resolves to how many. */
+/** Deletes idempotency keys that are too old for a retry; resolves to how many. */
 export const sweepKeys = (sellers: Sellers, signal: AbortSignal): Promise<number> =>
   sellers.forgetKeys(KEYS_KEPT_HOURS, signal);

@@ -3,8 +3,8 @@ import type { Sellers, WriteRequest, WriteResult } from './ports.ts';
 import { runCommand } from './run-command.ts';
 
 /**
- * Changes the members a patch names; answers the client as it is then, and null where it was done before and the list has
- * changed since.
+ * Changes the members that a patch names. Answers the client after the change; null for a repeated request when the
+ * list has changed since.
  */
 export const updateClient = (
   sellers: Sellers,

@@ -5,23 +5,23 @@ import type { Sellers, WriteResult } from './ports.ts';
 import { updateClient } from './update-client.ts';
 
 const CLIENT_ID = 'ca11ab1e-0000-4000-8000-000000000001';
-/** Entries of the canary's log that stay: it would grow by 86,400 a day. */
+/** Entries of the canary's log that are kept: it would grow by 86,400 a day. */
 export const CANARY_LOG = 200;
 const PRUNE_EVERY = 100;
 
 export interface CanaryTurn {
-  /** What to pass at the next turn. */
+  /** Pass this at the next turn. */
   readonly version: number;
   readonly written: boolean;
 }
 
 /**
- * Changes the synthetic seller as a seller changes a list, in one replica at a time: only who finds the list as it left
- * or found it an interval ago writes, and only over that very version. A replica that writes thus keeps the others from
- * it; when it is gone, the next one that finds the list unchanged takes over. Nothing is held in between: no session,
- * no lock that could be lost, and no clocks that would have to agree.
+ * Changes the synthetic seller as a seller changes a list, in one replica at a time. A replica writes only when it
+ * finds the list as it left or found it an interval ago, and only over that version. While one replica writes, the
+ * others therefore see changes and do not write. When it is gone, the next replica that finds the list unchanged takes
+ * over. Nothing is held in between: no session, no lock that could be lost, no clocks that have to agree.
  * @param seen the version of the turn before; null at the first
- * @throws Unavailable as every write
+ * @throws Unavailable as every write does
  */
 export async function writeCanary(sellers: Sellers, seen: number | null): Promise<CanaryTurn> {
   const { version, clients } = await sellers.list(CANARY_SELLER);

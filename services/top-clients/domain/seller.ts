@@ -6,14 +6,14 @@ import { foldName } from '#contracts/text.ts';
 export interface Seller {
   readonly version: number;
   readonly clients: readonly Client[];
-  /** True from an erasure until the seller adds again, so that erasing twice commits once. */
+  /** True from an erasure until the seller's next change, so that erasing twice commits once. */
   readonly erased: boolean;
 }
 
-/** Every seller before the first change. */
+/** The state of every seller before the first change. */
 export const NEW_SELLER: Seller = { version: 0, clients: [], erased: false };
 
-/** What a seller, or an operator, asks for. The id of a new client is drawn outside. */
+/** A command of a seller or an operator. The id of a new client is drawn outside. */
 export type SellerCommand =
   | { readonly kind: 'add-client'; readonly clientId: string; readonly client: NewClient }
   | { readonly kind: 'update-client'; readonly clientId: string; readonly patch: ClientPatch }
@@ -21,7 +21,7 @@ export type SellerCommand =
   | { readonly kind: 'reorder-clients'; readonly clientIds: readonly string[] }
   | { readonly kind: 'erase-seller' };
 
-/** Why a command cannot be done to this list, with what a person needs to change it. */
+/** Why a command cannot be applied to this list, with the details a person needs to correct it. */
 export type Rejection =
   | { readonly reason: 'too-many-clients'; readonly limit: number }
   | { readonly reason: 'duplicate-client'; readonly existingId: string }
@@ -40,7 +40,7 @@ export type Decision = { readonly events: readonly SellerChange[] } | { readonly
 const accept = (...events: SellerChange[]): Decision => ({ events });
 const reject = (rejection: Rejection): Decision => ({ rejection });
 
-/** Judges a command against a list. Pure: no clock, no I/O, no random ids. */
+/** Decides a command against a list. Pure: no clock, no I/O, no random ids. */
 export function decide(seller: Seller, command: SellerCommand): Decision {
   switch (command.kind) {
     case 'add-client':
@@ -58,13 +58,13 @@ export function decide(seller: Seller, command: SellerCommand): Decision {
   }
 }
 
-/** The list after a change. Total: an event that was committed is never judged again. */
+/** The list after a change. It accepts every change: a committed event is never judged again. */
 export function evolve(seller: Seller, change: SellerChange): Seller {
   return { version: seller.version + 1, clients: changed(seller.clients, change), erased: erases(change) };
 }
 
 /**
- * One step of rebuilding a list from its log, oldest entry first. An erasure empties the entries before it; such an
+ * One step of rebuilding a list from its log, oldest entry first. An erasure empties the entries before it; an empty
  * entry (null) only counts.
  */
 export const replay = (seller: Seller, change: SellerChange | null): Seller =>
@@ -83,7 +83,7 @@ function update(seller: Seller, clientId: string, patch: ClientPatch): Decision 
   const after: Client = {
     id: before.id,
     name: patch.name ?? before.name,
-    // In a merge patch null clears a member; a cleared text is an empty one.
+    // In a merge patch null clears a member; a cleared text becomes an empty one.
     industry: patch.industry === undefined ? before.industry : (patch.industry ?? ''),
     description: patch.description === undefined ? before.description : (patch.description ?? ''),
     logo: patch.logo === undefined ? before.logo : patch.logo,
@@ -107,7 +107,7 @@ function reorder(seller: Seller, clientIds: readonly string[]): Decision {
     : accept({ type: 'clients-reordered', clientIds: [...clientIds] });
 }
 
-/** What keeps a client, new or changed, from standing in the list. */
+/** Why a client, new or changed, cannot be in the list; undefined when it can. */
 function flaw(seller: Seller, client: Client): Decision | undefined {
   if (!isPeriodValid(client)) {
     return reject({ reason: 'period-reversed', from: client.from ?? '', to: client.to ?? '' });

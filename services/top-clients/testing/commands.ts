@@ -3,12 +3,12 @@ import { ClientPatch, NewClient } from '#contracts/client.ts';
 import type { Seller, SellerCommand } from '../domain/seller.ts';
 
 /**
- * A command for whatever list it meets: it points at clients by number and is aimed once the list is known, so that
- * random histories reach deep states rather than a row of refusals. About one in ten misses on purpose.
+ * A command for any list: it names clients by number, and is aimed once the list is known. So random histories reach
+ * deep states instead of a row of refusals. About one in ten misses on purpose.
  */
 export type Intent = (seller: Seller) => SellerCommand;
 
-// Few and colliding on purpose: the same name in another case must be found.
+// Few and colliding on purpose: the domain must find the same name in another case.
 const name = fc.constantFrom(
   ...Array.from({ length: 30 }, (_, i) => `Brand ${i}`),
   'BRAND 1',

@@ -31,7 +31,7 @@ export function terminationMessage(job: string, pods: readonly StoredObject[]): 
   return ends.at(-1)?.message?.trim() ?? null;
 }
 
-/** How the migrations of a group stand together. */
+/** The combined state of a group's migrations. */
 export interface Migrations {
   readonly complete: boolean;
   readonly failed: readonly { readonly job: StoredObject; readonly at: number; readonly message: string }[];
@@ -67,8 +67,8 @@ const SHORTEST_RETRY_MS = 30_000;
 const LONGEST_RETRY_MS = 600_000;
 
 /**
- * When a failed job may be replaced by a new try: after as long again as it has been failing, which doubles the waits
- * without anything to remember but the condition.
+ * When a failed job may be replaced by a new try: after another wait as long as the failure has lasted so far. This
+ * doubles the waits, and only the condition has to be remembered.
  */
 export function retryAt(failedAt: number, degraded: Condition | undefined): number {
   const since = degraded?.status === 'True' ? Date.parse(degraded.lastTransitionTime) : failedAt;

@@ -75,7 +75,7 @@ const FACTS: readonly Fact<Situation, Group>[] = [
   { name: 'RollingOut', upTo: 'workloads', because: ({ workloads }) => rollingOut(workloads) },
 ];
 
-/** A plan, and what the built-in scaler recommended, to be told again next time. */
+/** A plan, and what the built-in scaler has recommended so far; the next call takes it as `history`. */
 export interface PagePlanned {
   readonly plan: Plan;
   readonly history: readonly Recommendation[];
@@ -89,7 +89,7 @@ interface Inputs {
 }
 
 /**
- * Decides all about one page; null when it is on its way out.
+ * Decides everything about one page; null when the page is being deleted.
  * @param history what the scaler recommended before
  */
 export function planPage(observed: ObservedPage, history: readonly Recommendation[]): PagePlanned | null {
@@ -136,7 +136,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
       events: decision.events,
       requeueAfterMs: soonest([
         decision.requeueAfterMs,
-        // Nobody notifies of lag.
+        // No watch reports lag, so it is asked for regularly.
         decision.projected.length > 0 ? spec.autoscaling.pollingSeconds * 1_000 : null,
         objects.fact ? 15_000 : null,
         observed.object && isRotating(platform, observed.object) ? ROTATING_MS : null,
@@ -151,7 +151,7 @@ const soonest = (waits: readonly (number | null)[]): number | null => {
   return known.length > 0 ? Math.min(...known) : null;
 };
 
-/** @returns what is in the way when something cannot be read */
+/** @returns the trouble when something cannot be read */
 function inputsOf({ page, memory, platform }: ObservedPage): Inputs | Trouble {
   const spec = readPageSpec(page.spec);
   if ('invalid' in spec) {
@@ -235,7 +235,7 @@ function objectsOf(
   };
 }
 
-/** Jobs that failed, and which of them are tried again now. */
+/** Jobs that failed, and which of them are retried now. */
 interface FailedJobs {
   readonly degradedBefore: Condition | undefined;
   readonly drops: readonly { readonly because: string }[];
@@ -271,7 +271,7 @@ function troublesOf(
   { fact, migrations, missing, workloads }: Objects,
   { degradedBefore, drops }: FailedJobs,
 ): Trouble[] {
-  // That KEDA is not there stands in the condition of autoscaling.
+  // The condition AutoscalingReady already says that KEDA is missing.
   const withoutKeda = spec.autoscaling.mode === 'keda' && !platform.capabilities.keda;
   const lacks = missing.filter((kind) => !(withoutKeda && kind.includes('keda.sh')));
   return [
@@ -319,7 +319,7 @@ const progressing = (fact: Objects['fact'], { memory, current }: ViewDecision): 
       ? yes('BuildingView', current.message)
       : no('Settled', 'everything is as the spec wants it');
 
-/** What would be lost if it were forgotten; how far a build has come is none of it. */
+/** The part of the memory that must not be lost. The progress of a build is left out. */
 function remembered({
   shown,
   building,

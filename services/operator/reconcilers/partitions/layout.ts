@@ -1,17 +1,17 @@
 import type { Pod, ReadMetrics } from '../scaling/lag.ts';
 
-/** By how many partitions messages are divided, and how far a run has come, as relays read it from the source. */
+/** The partition layout and the progress of a republish run, as relays read them from the source. */
 export interface Layout {
   readonly partitions: number;
-  /** The number before, while sellers move. */
+  /** The number of partitions before a growth; null unless sellers are being moved. */
   readonly movedFrom: number | null;
-  /** Of the run under way; 0 of 0 when there is none. */
+  /** Progress of the current run; 0 of 0 when there is none. */
   readonly sellersDone: number;
   readonly sellers: number;
 }
 
 /**
- * What the relays tell. All read the same row, so one answer is enough; one of an earlier version tells nothing.
+ * The layout that relays report. All read the same row, so one answer is enough; an earlier version reports none.
  * @returns null when none tells
  */
 export async function readLayout(
@@ -22,7 +22,7 @@ export async function readLayout(
   const signal = AbortSignal.timeout(deadlineMs);
   const answers = await Promise.allSettled(pods.map((pod) => read(pod, signal)));
   const layouts = answers.flatMap((answer) => (answer.status === 'fulfilled' ? layoutIn(answer.value) : []));
-  // A layout only grows; who says less has not looked again yet.
+  // A layout only grows: a relay that reports a smaller one has not read the new one yet.
   return layouts.sort((a, b) => b.partitions - a.partitions)[0] ?? null;
 }
 

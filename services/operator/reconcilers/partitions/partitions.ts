@@ -16,16 +16,16 @@ export interface ObservedPartitions {
   readonly object: StoredObject;
   readonly platform: Platform;
   readonly snapshot: ClusterSnapshot;
-  /** What the relays tell; null while none does. */
+  /** What the relays report; null while none does. */
   readonly layout: Layout | null;
-  /** Every relay is of this version, and what they need is migrated: each of them divides by the stored layout. */
+  /** Every relay runs this version, and its migrations are complete: each relay then divides by the stored layout. */
   readonly relaysRolledOut: boolean;
 }
 
 export interface PartitionsPlan {
   /** Applied last, and kept while they are listed here. */
   readonly jobs: readonly KubeObject[];
-  /** Failed ones that are to be tried again. */
+  /** Failed jobs that must be retried. */
   readonly retried: readonly StoredObject[];
   /** Of the condition PartitionsSettled. */
   readonly condition: ConditionValue;
@@ -35,14 +35,14 @@ export interface PartitionsPlan {
   readonly requeueAfterMs: number | null;
 }
 
-/** Progress is told by nobody. */
+/** No watch reports progress, so it is asked for. */
 const LOOK_EVERY_MS = 5_000;
 const LONGEST_REQUEST = 200;
 
 /**
- * Decides what is published again: sellers who move because `kafka.partitions` was raised, and everybody when the
- * annotation asks for it. The layout that relays read from the source's database is the truth; the jobs bring it to
- * what the spec wants, and know themselves how far they are.
+ * Decides what is republished: the sellers who move because `kafka.partitions` was raised, and every seller when the
+ * annotation asks for it. The layout that relays read from the source's database is the truth. The jobs bring it to
+ * what the spec wants, and store their own progress.
  */
 export function planPartitions(observed: ObservedPartitions): PartitionsPlan {
   const { object, layout, now } = observed;
@@ -116,7 +116,7 @@ function growing(
     return { ...still, condition, status: growth ? { growth } : {} };
   }
   const { partitions, movedFrom, sellersDone, sellers } = layout;
-  // What has begun is ended, whatever is wanted meanwhile.
+  // A growth that has begun is completed, whatever the spec wants meanwhile.
   const job = () => growthJob(platform, Math.max(wanted, partitions));
   if (movedFrom !== null) {
     const percent = sellers > 0 ? Math.floor((100 * sellersDone) / sellers) : 0;
@@ -161,7 +161,7 @@ const topicGrows = ({ spec: { kafka } }: Platform): string =>
     ? `the topic is yours: give it ${kafka.partitions} partitions`
     : `the topic gets ${kafka.partitions} partitions`;
 
-/** A Job tries many times before it has failed. */
+/** A Job counts as failed only after many tries, so the message of the last try is shown meanwhile. */
 function lastTry(snapshot: ClusterSnapshot, job: KubeObject): string {
   const words = terminationMessage(job.metadata.name, snapshot.pods);
   return words === null ? '' : `; the last try ended with: ${words}`;
@@ -178,14 +178,14 @@ function republishing(
   if (!request) return nothing;
   const mine = before?.request === request ? before : undefined;
   if (mine?.finishedAt) return nothing;
-  // What has begun goes on through an upgrade.
+  // A republish that has begun continues during an upgrade.
   if (!relaysRolledOut && !mine) return nothing;
   const startedAt = mine?.startedAt ?? timestamp(now);
   const job = republishJob(platform, request);
   if (jobState(snapshot.find(refOf(job))).state === 'complete') {
     const message = `every seller was published again for ${request}`;
     return {
-      // It goes once the status says that it is done.
+      // The job is pruned only after the status says that it is done.
       jobs: [job],
       status: { request, startedAt, finishedAt: timestamp(now) },
       events: [{ type: 'Normal', reason: 'Republished', message }],
@@ -204,8 +204,8 @@ function republishing(
 }
 
 /**
- * A topic that is an object grows where every relay reads the layout, and not before: an older one would follow the
- * topic at once. It is never told to shrink.
+ * The partitions of a `KafkaTopic` are raised only after every relay reads the stored layout: an older relay would
+ * follow the topic at once. They are never lowered.
  */
 export function heldTopic(
   store: KubeObject,

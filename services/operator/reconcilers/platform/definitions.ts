@@ -5,12 +5,12 @@ import type { Log } from '#platform/log.ts';
 import { type Kube, KubeError } from '../../runtime/kube.ts';
 import { refOf } from '../../runtime/objects.ts';
 
-// As Helm calls itself: it applies `crds/` at every install and refuses to where another name holds the fields.
+// Helm's own field manager name: Helm applies `crds/` at every install, and fails when another manager owns the fields.
 const FIELD_MANAGER = 'helm';
 
 /**
- * Brings our two definitions to this version, and waits until they are served: Helm installs what is in `crds/` and
- * never upgrades it. Who gives us no right to change them keeps them up to date, and that is said in the log.
+ * Applies this version of our two CRDs, and waits until they are served: Helm installs what is in `crds/` and never
+ * upgrades it. Without the right to change CRDs, somebody has to update them by hand; the log says so.
  */
 export async function bringDefinitions(
   kube: Pick<Kube, 'apply' | 'get'>,

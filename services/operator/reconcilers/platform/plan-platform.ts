@@ -25,7 +25,7 @@ import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
 
 type Group = keyof PlatformObjects;
 
-/** What the facts are asked about. */
+/** What the facts are tested against. */
 interface Situation {
   readonly observed: ObservedPlatform;
   readonly groups: PlatformObjects;
@@ -37,7 +37,7 @@ type Seeding =
   | { readonly state: 'none' | 'running' | 'complete' }
   | { readonly state: 'failed'; readonly because: string };
 
-/** Kafka and PostgreSQL of a platform as far as they are ours to wait for; the page's plan asks as well. */
+/** Says which of the Kafka and PostgreSQL objects that we must wait for is not ready. The page's plan asks as well. */
 export function storesNotReady(stores: readonly KubeObject[], snapshot: ClusterSnapshot): string | null {
   const missing = stores.filter((store) => !snapshot.serves(store));
   if (missing.length > 0) {
@@ -68,7 +68,7 @@ const FACTS: readonly Fact<Situation, Group>[] = [
     because: ({ observed }) => observed.secretsLack.join('; ') || null,
   },
   {
-    // Once migrated, a store that restarts is no reason to hold back a change of what uses it.
+    // After the migrations, a store that restarts must not hold back changes of its users.
     name: 'StoresNotReady',
     upTo: 'stores',
     because: ({ observed, groups, migrations }) =>
@@ -104,7 +104,7 @@ const FACTS: readonly Fact<Situation, Group>[] = [
   },
 ];
 
-/** Decides all about the platform; null when there is none, or when it is on its way out. */
+/** Decides everything about the platform; null when there is none, or when it is being deleted. */
 export function planPlatform(observed: ObservedPlatform): Plan | null {
   const { object, platform, snapshot, now } = observed;
   if (!object || !platform || object.metadata.deletionTimestamp) return null;
@@ -146,7 +146,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     [...groupsUpTo(groups, fact?.upTo ?? null), ...(mode === 'open' ? partitions.jobs : [])],
     snapshot,
   );
-  // What tells that seeding was done stays.
+  // The job that proves that seeding is done is kept.
   const everything = [
     ...Object.values(groups).flat(),
     ...partitions.jobs,
@@ -155,7 +155,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
 
   const troubles: Trouble[] = [
     ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
-    // A new try does not mean that it is over.
+    // The trouble remains while a migration is retried.
     ...(!fact?.alarming && failed && !migrations.complete
       ? [
           {
@@ -192,7 +192,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
     remove: [
       ...again.map(removal),
-      // What the new version does without may go once the new version is there.
+      // Objects that the new version does not need are removed only after the new version runs.
       ...(mode === 'open' ? toPrune(object, everything, snapshot, { jobsToo: true }) : []),
     ],
     scaleTo: null,
@@ -227,7 +227,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
 const sooner = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b);
 
-/** Where the platform stands, and whether the way is open to its end. */
+/** How far the platform has come, and whether its last group may be applied. */
 function assess(observed: ObservedPlatform, groups: PlatformObjects) {
   const { snapshot } = observed;
   const before = conditionsIn(observed.object!);
@@ -243,14 +243,14 @@ function assess(observed: ObservedPlatform, groups: PlatformObjects) {
   return { migrations, workloads, fact, failed, mode };
 }
 
-/** The image of the status is what workloads were told to run, so it stays while a new one is still migrating. */
+/** The status shows the image that the workloads were told to run, so the old one stays during a migration. */
 function imageShown(upTo: Group | null, image: string, object: StoredObject): { image?: string } {
   if (upTo === null || upTo === 'seeding') return { image };
   const before = object.status?.image as string | undefined;
   return before ? { image: before } : {};
 }
 
-/** The job that made as many sellers already, maybe with another image: once is enough. */
+/** A complete job that already made as many sellers, maybe with another image: they are not made again. */
 function seededBefore(wanted: KubeObject, snapshot: ClusterSnapshot): StoredObject | undefined {
   return snapshot
     .all()
@@ -287,7 +287,7 @@ function seedingOf(wanted: KubeObject | undefined, snapshot: ClusterSnapshot): S
   }
 }
 
-/** Changes of what we own wake us; this is for what nobody tells. */
+/** Watches report changes of our own objects; this covers what no watch reports. */
 function requeueAfterMs(
   { now, object }: ObservedPlatform,
   migrations: Migrations,

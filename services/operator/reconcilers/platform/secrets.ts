@@ -12,16 +12,16 @@ import { MANAGED_BY } from '../../runtime/apply.ts';
 import type { OwnerReference, StoredObject } from '../../runtime/kube.ts';
 import { OPERATOR } from '../kinds.ts';
 
-/** A secret whose content is made once, at random, and then never touched. */
+/** A secret whose content is made once, at random, and changes only by a rotation. */
 export interface MadeSecret {
   readonly name: string;
   readonly keys: readonly string[];
-  /** False for what must outlive the platform. */
+  /** False for a secret that must outlive the platform. */
   readonly owned: boolean;
   readonly make: () => Readonly<Record<string, string>>;
-  /** Where what is made can be exchanged: everything anew from what there is, so that what holds the old goes on. */
+  /** Present where the content can be rotated: the new is made from the old, so that holders of the old go on. */
   readonly rotation?: {
-    /** Every new value of the annotation on the TopClients asks for it once; the secret remembers it under that name. */
+    /** Each new value of this annotation on the TopClients asks for one rotation; the secret then carries it too. */
     readonly annotation: string;
     readonly wanted: string | undefined;
     readonly from: (before: Readonly<Record<string, string>>) => Readonly<Record<string, string>>;
@@ -30,7 +30,7 @@ export interface MadeSecret {
   readonly type?: 'kubernetes.io/basic-auth';
 }
 
-/** A secret that somebody else makes, and whose absence keeps pods from starting. */
+/** A secret that somebody else makes; pods cannot start without it. */
 export interface NeededSecret {
   readonly name: string;
   readonly keys: readonly string[];
@@ -40,7 +40,7 @@ export interface NeededSecret {
 
 const newKey = () => randomBytes(32).toString('base64url');
 
-/** The content by which the source knows its callers, with a credential for each of them. */
+/** The content by which the source recognises its callers, with a credential for each of them. */
 function callersOf(now: string, others: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
   return {
     [CALLER_KEYS.now]: now,
@@ -50,8 +50,8 @@ function callersOf(now: string, others: Readonly<Record<string, string>>): Reado
 }
 
 /**
- * There is always a key ahead. Exchanged, it is used, and the source of before accepts it already; the one of after
- * still accepts the one before. So servers may start anew in any order.
+ * The next key always exists already. A rotation puts it to use: a source that has not restarted accepts it as its next
+ * key, and a restarted source still accepts the key before. So servers may restart in any order.
  */
 const rotatedCallers = (before: Readonly<Record<string, string>>) =>
   callersOf(before[CALLER_KEYS.next] ?? newKey(), {
@@ -85,12 +85,12 @@ export function secretsToMake(
           {
             name: names.postgres,
             keys: ['username', 'password'],
-            // The database was initialised with this password, and its claim outlives the platform as well: whoever
-            // installs anew finds both.
+            // The database was initialised with this password, and its claim outlives the platform as well: a new
+            // installation finds both.
             owned: false,
             make: () => ({
               username: 'topclients',
-              // Fit for an address as it is.
+              // It needs no escaping in a URL.
               password: randomBytes(24).toString('base64url'),
             }),
           },
@@ -101,9 +101,9 @@ export function secretsToMake(
       : accounts().map(({ name, secret }) => ({
           name: secret,
           keys: ['username', 'password'],
-          // As long as the databases, like that of their owner.
+          // They outlive the platform with the databases, like the password of the databases' owner.
           owned: false,
-          // As CloudNativePG wants it.
+          // CloudNativePG requires this type.
           type: 'kubernetes.io/basic-auth' as const,
           make: () => ({ username: name, password: randomBytes(24).toString('base64url') }),
         }))),
@@ -125,19 +125,19 @@ export function secretsToMake(
 }
 
 const LONGEST_ROTATION = 256;
-/** What a TopClients says of its callers' keys; an empty text is nothing. */
+/** The rotation of the callers' keys that a TopClients asks for; an empty text asks for none. */
 export const rotationAsked = (asked: Readonly<Record<string, string>>): string | undefined =>
   asked[ROTATE_CALLERS_ANNOTATION]?.trim().slice(0, LONGEST_ROTATION) || undefined;
 
-/** Whether pods are still to get what an exchange of callers' keys makes; nobody tells when the secret has changed. */
+/** Whether a rotation of the callers' keys has yet to reach the pods; no watch reports a change of the secret. */
 export const isRotating = ({ spec, callersRotated }: Platform, { metadata }: StoredObject): boolean => {
   const asked = rotationAsked(metadata.annotations ?? {});
   return !spec.source.callers.existingSecret && asked !== undefined && asked !== callersRotated;
 };
-/** Until it is looked at again, in ms. */
+/** How long to wait before the next look, in ms. */
 export const ROTATING_MS = 1_000;
 
-/** Whether a secret that is there is to be exchanged. */
+/** Whether an existing secret must be rotated. */
 export const isToRotate = ({ rotation }: MadeSecret, live: StoredObject): boolean =>
   rotation?.wanted !== undefined && live.metadata.annotations?.[rotation.annotation] !== rotation.wanted;
 
@@ -228,7 +228,7 @@ export function madeSecret(secret: MadeSecret, namespace: string, owner: OwnerRe
   };
 }
 
-/** The object of a secret that is exchanged now. It names the version it was made from: nothing may have come between. */
+/** The object of a secret that is rotated now. It names the version it is made from, so nothing can come in between. */
 export function rotatedSecret(secret: MadeSecret, live: StoredObject): KubeObject {
   const texts = (encoding: BufferEncoding, to: BufferEncoding, data: Readonly<Record<string, string>>) =>
     Object.fromEntries(
@@ -255,7 +255,7 @@ export function rotatedSecret(secret: MadeSecret, live: StoredObject): KubeObjec
 const rotationOf = ({ rotation }: MadeSecret) =>
   rotation?.wanted === undefined ? {} : { annotations: { [rotation.annotation]: rotation.wanted } };
 
-/** What is wrong with a secret that is there or not; null when nothing is. @param live null when it is absent */
+/** What is wrong with a secret; null when nothing is. @param live null when it is absent */
 export function lackOf(secret: NeededSecret | MadeSecret, live: StoredObject | null): string | null {
   const from = 'namedBy' in secret ? `, which spec.${secret.namedBy} names,` : '';
   if (!live)

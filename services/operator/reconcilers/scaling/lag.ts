@@ -8,7 +8,7 @@ export interface Pod {
 
 const METRIC = 'topclients_projector_lag_records';
 
-/** Answers what a pod exports, or rejects; the deadline is the caller's signal. */
+/** Resolves to what a pod exports, or rejects; the caller's signal is the deadline. */
 export type ReadMetrics = (pod: Pod, signal: AbortSignal) => Promise<string>;
 
 /** Reads /metrics of a pod over HTTP. */
@@ -21,8 +21,8 @@ export const readOverHttp =
   };
 
 /**
- * Records that a view is behind, over all partitions. It is known only when every pod answered and every partition
- * was reported: a projector that has not been assigned its partitions yet reports none, and is not at 0.
+ * How many records a view is behind, over all partitions. It is known only when every pod answered and every partition
+ * was reported: a projector without assigned partitions reports none, which does not mean 0.
  * @param deadlineMs for all pods together
  */
 export async function readLag(
@@ -40,7 +40,7 @@ export async function readLag(
       const because = signal.aborted ? `no answer within ${deadlineMs} ms` : (answer.reason as Error).message;
       return { unknown: `${pods[i]!.name} cannot be asked: ${because}` };
     }
-    // While a partition changes hands two may report it; the one that is further behind is not wrong.
+    // While a partition changes hands two pods may report it; the larger lag is used.
     for (const [partition, records] of lagByPartition(answer.value)) {
       worst.set(partition, Math.max(records, worst.get(partition) ?? 0));
     }

@@ -9,14 +9,14 @@ import { lacking } from '../plan.ts';
 import { isView, type Lag } from '../view-switch/view-switch.ts';
 import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
 
-/** What is to be done about the number of projectors, and what is said of it. */
+/** What to do about the number of projectors, and the condition that reports it. */
 export interface Scaling {
   readonly condition: ConditionValue;
   readonly scaleTo: number | null;
   readonly history: readonly Recommendation[];
 }
 
-/** Who decides how many projectors there are, and how many they are to be where that is us. */
+/** Who decides the number of projectors, and the number itself where the operator decides. */
 export function planScaling(
   { lag, snapshot, name, now }: ObservedPage,
   spec: PageViewSpec,
@@ -46,7 +46,7 @@ export function planScaling(
     partitions: partitionsOf(platform),
     maxDatabaseConnections: projector.maxDatabaseConnections,
   };
-  // A view that is being built shares the number with the one that is shown: whichever is further behind counts.
+  // The view being built has as many projectors as the shown one: the larger lag counts.
   const known = worse(isView(shown) ? lag.shown : lag.building, lag.building);
   if (typeof known !== 'number') {
     const because = known?.unknown ?? 'nobody was asked yet';
@@ -82,7 +82,7 @@ export function planScaling(
 const worse = (a: Lag | null, b: Lag | null): Lag | null =>
   typeof a === 'number' && typeof b === 'number' ? Math.max(a, b) : a;
 
-/** What KEDA says of its object. */
+/** The condition that KEDA reports on its object. */
 function kedaSays(scaled: StoredObject | undefined): ConditionValue {
   if (!scaled) return no('KedaNotReady', 'KEDA has not been told yet');
   const conditions = (scaled.status?.conditions ?? []) as {

@@ -1,4 +1,4 @@
-/** How many projectors a page should have had at some time. */
+/** How many projectors a page needed at some instant. */
 export interface Recommendation {
   /** ms since the epoch */
   readonly at: number;
@@ -7,15 +7,15 @@ export interface Recommendation {
 
 export interface ScalerSituation {
   readonly now: number;
-  /** Records behind. */
+  /** Lag in records. */
   readonly lag: number;
-  /** Projectors there are by the spec. */
+  /** The number of projectors in the spec. */
   readonly current: number;
-  /** Records behind, per projector, above which another is added. */
+  /** Lag in records per projector, above which another projector is added. */
   readonly lagThreshold: number;
   readonly minReplicas: number;
   readonly maxReplicas: number;
-  /** More projectors than partitions idle. */
+  /** Projectors beyond the number of partitions are idle. */
   readonly partitions: number;
   readonly maxDatabaseConnections: number;
   readonly scaleDownStabilizationMs: number;
@@ -26,7 +26,7 @@ export interface ScalerSituation {
 /** Each projector has a connection that reads, one that writes and one for its checkpoint. */
 const CONNECTIONS_EACH = 3;
 
-/** How many projectors may run, and which of the limits says so. */
+/** How many projectors may run, and which limit sets that number. */
 export function mostProjectors(
   limits: Pick<ScalerSituation, 'maxReplicas' | 'partitions' | 'maxDatabaseConnections'>,
 ): { readonly replicas: number; readonly because: string } {
@@ -42,8 +42,8 @@ export function mostProjectors(
 }
 
 /**
- * Scales up at once, and down only to the most that was recommended within the stabilisation window, so that a lull
- * between two bursts takes nothing away. After a start the window is unknown: what runs counts as recommended.
+ * Scales up at once. Scales down only to the highest recommendation of the stabilisation window, so that a lull between
+ * two bursts removes nothing. After a start the window is unknown: the current number counts as recommended.
  */
 export function decideReplicas(situation: ScalerSituation): {
   readonly replicas: number;
@@ -59,6 +59,6 @@ export function decideReplicas(situation: ScalerSituation): {
     { at: now, replicas: recommended },
   ];
   const floor = Math.max(...history.map(({ replicas }) => replicas));
-  // Limits hold at once, also for what was recommended before they were lowered.
+  // A lowered limit holds at once, also against earlier recommendations.
   return { replicas: clamp(Math.max(recommended, Math.min(current, floor))), history };
 }

@@ -5,13 +5,13 @@ import { brokenRules } from '#cdk8s/api/rules.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { isView, type ShownView, type ViewMemory } from '../view-switch/view-switch.ts';
 
-/** What was read, or which field cannot be and why. */
+/** What was read, or which field cannot be used and why. */
 export type Read<T> = { readonly read: T } | { readonly invalid: string };
 
 /**
- * Judges by a schema and its rules. The API server does so by its definition; one that is older than this operator
- * lets other things through. Judging takes longer than all that is decided from it, and what is judged rarely changes:
- * the few answers used last are cached.
+ * Validates by a schema and its rules. The API server validates by its CRD, but one older than this operator lets other
+ * things through. Validation takes longer than all decisions made from it, and its input rarely changes: the few
+ * answers used last are cached.
  */
 function judging<S extends z.ZodType>(schema: S, at: string): (value: unknown) => Read<z.output<S>> {
   const known = new LRUCache<string, Read<z.output<S>>>({ max: MOST_KNOWN });
@@ -38,13 +38,13 @@ function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read
 
 export const readPlatformSpec: (spec: unknown) => Read<TopClientsSpec> = judging(TopClientsSpec, 'spec');
 export const readPageSpec: (spec: unknown) => Read<PageViewSpec> = judging(PageViewSpec, 'spec');
-/** Fields that a newer operator wrote are passed over. */
+/** Fields that a newer operator wrote are ignored. */
 export const readPageStatus: (status: unknown) => Read<PageViewStatus> = judging(
   PageViewStatus.strip(),
   'status',
 );
 
-/** What a status remembers of views. A delivery without a view stands in the column alone. */
+/** The views that a status remembers. A shown delivery without a view is only in the view column. */
 export function memoryIn({ shown, building, kept, view }: PageViewStatus): ViewMemory {
   const column = view?.split(' ')[0];
   const without: ShownView | null =

@@ -4,23 +4,23 @@ import { conditionOf, type Trouble } from '../../runtime/conditions.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { nameOf, refOf } from '../../runtime/objects.ts';
 
-/** Its controller has seen what is in its spec. */
+/** Whether its controller has seen the current spec. */
 const isSeen = ({ metadata, status }: StoredObject): boolean =>
   (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
 const wantedPods = ({ spec }: StoredObject): number => spec?.replicas ?? 1;
 
-/** What keeps a store from being used; null when nothing does, or when its kind is nothing to wait for. */
+/** Why a store cannot be used yet; null when it can, or when nobody has to wait for its kind. */
 export function storeNotReady(wanted: KubeObject, live: StoredObject | undefined): string | null {
   const name = nameOf(refOf(wanted));
   if (!live) return `${name} is not there yet`;
   const group = wanted.apiVersion.split('/')[0];
   if (wanted.kind === 'StatefulSet') {
     const { wanted: all, ready, rolledOut } = podsOf(wanted, live);
-    // A pod of before is ready until it is replaced.
+    // A pod of the earlier version still counts as ready until it is replaced.
     const updated: number = live.status?.updatedReplicas ?? 0;
     return rolledOut ? null : `${name} has ${Math.min(ready, updated)} of ${all} pods ready`;
   }
-  // A pool has no condition of its own; its cluster tells.
+  // A node pool has no condition of its own; its cluster reports for it.
   if (group === 'kafka.strimzi.io' && wanted.kind !== 'KafkaNodePool') return sayReady(name, live);
   if (group !== 'postgresql.cnpg.io') return null;
   if (wanted.kind === 'Cluster') return sayReady(name, live);
@@ -40,11 +40,11 @@ export interface Pods {
   readonly name: string;
   readonly wanted: number;
   readonly ready: number;
-  /** Enough of them to do the work, as its own strategy counts. */
+  /** Enough pods to do the work, as the workload's own strategy counts. */
   readonly available: boolean;
-  /** All of them are of the newest kind, and none of an older is left. */
+  /** All pods are of the newest version, and none of an older one is left. */
   readonly rolledOut: boolean;
-  /** Why it will not get any further by itself; null when it may. */
+  /** Why it cannot proceed by itself; null when it can. */
   readonly stuck: string | null;
 }
 

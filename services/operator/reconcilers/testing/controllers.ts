@@ -1,12 +1,12 @@
 import type { StoredObject } from '../../runtime/kube.ts';
 import type { InMemoryKube } from './in-memory-kube.ts';
 
-/** What becomes of a Job, or null while it runs; with the last words of its pod. */
+/** How a Job ends, with the termination message of its pod; null while it runs. */
 export type JobFate = (job: StoredObject) => { readonly failed?: boolean; readonly words?: string } | null;
 
 /**
- * Kubernetes' own controllers, and nodes on which every pod runs: what was applied becomes ready.
- * @param at ms since the epoch, told as when Jobs ended
+ * Stands in for Kubernetes' own controllers and for nodes on which every pod runs: what was applied becomes ready.
+ * @param at ms since the epoch, recorded as the end of Jobs
  */
 export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({})): void {
   for (const object of [...kube.objects.values()]) {
@@ -77,7 +77,7 @@ function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: nu
   }
 }
 
-/** Pods whose workload or Job is gone go as well. */
+/** Deletes pods whose workload or Job is gone. */
 function collect(kube: InMemoryKube): void {
   const owners = [...kube.names('Deployment'), ...kube.names('Job')];
   for (const name of kube.names('Pod')) {

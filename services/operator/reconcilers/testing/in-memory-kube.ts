@@ -6,14 +6,14 @@ import { OF_OTHERS } from '../kinds.ts';
 
 type Mutable = { -readonly [K in keyof StoredObject]: StoredObject[K] };
 
-/** An API server as far as specs of the operator need one: versions, generations, labels, owners. One namespace. */
+/** An API server as far as the operator's specs need one: versions, generations, labels, owners. One namespace. */
 export class InMemoryKube implements Kube {
   readonly objects = new Map<string, StoredObject>();
   /** Every write, as `apply Deployment top-clients`. */
   readonly writes: string[] = [];
-  /** Kinds of others that are served. */
+  /** Kinds of other operators that are served. */
   readonly served = new Set<string>();
-  /** Asked before each write; throws what the API server would refuse it with. */
+  /** Called before each write; throws the error with which the API server would refuse it. */
   refuse: (verb: string, object: Ref) => void = () => {};
   #version = 0;
 
@@ -29,7 +29,7 @@ export class InMemoryKube implements Kube {
       .filter((object) => object.kind === kind)
       .map(({ metadata }) => metadata.name);
   }
-  /** As a controller or a person would, past the operator. */
+  /** Writes as a controller or a person would, not through the operator. */
   put(object: KubeObject, status?: unknown): StoredObject {
     return this.#store(object, status);
   }

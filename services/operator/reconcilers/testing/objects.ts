@@ -9,7 +9,7 @@ export const object = (apiVersion: string, kind: string, spec: object = {}): Kub
   spec,
 });
 
-/** The same as the API server has it. */
+/** The same object as the API server stores it. */
 export const stored = (wanted: KubeObject, status?: unknown, generation = 2): StoredObject => ({
   ...wanted,
   metadata: {

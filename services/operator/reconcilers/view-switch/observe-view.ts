@@ -29,7 +29,7 @@ const labelOf = (object: { readonly metadata: KubeObject['metadata'] }, label: s
   object.metadata.labels?.[`app.kubernetes.io/${label}`];
 export const componentOf = (object: StoredObject) => labelOf(object, 'component');
 
-/** How the comparison of the current attempt stands. */
+/** The state of the comparison of the current attempt. */
 export function comparisonOf(
   { platform, page, snapshot }: ObservedWorkloads,
   building: Building,
@@ -54,7 +54,7 @@ export function comparisonOf(
   }
 }
 
-/** A verdict that cannot be read is none: nothing is switched to on a guess. */
+/** A verdict that cannot be read counts as none: a view is never switched to on a guess. */
 export function readVerdict(words: string | null): ComparisonVerdict | null {
   try {
     const { sellers, differing, examples, caughtUp } = JSON.parse(words ?? '') as Partial<ComparisonVerdict>;
@@ -71,7 +71,7 @@ export function readVerdict(words: string | null): ComparisonVerdict | null {
   }
 }
 
-/** What is left of a view: its projectors to the last pod, and any job that removes its rows, of any image. */
+/** What is left of a view: its projectors to the last pod, and any job that removes its rows, whatever its image. */
 export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view: ViewId): ViewRemains {
   const instance = projectorInstance(page, view);
   const isOf = (component: string) => (object: StoredObject) =>
@@ -95,7 +95,7 @@ export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view:
   };
 }
 
-/** Whether every pod that may still answer for the page reads what is shown, and none of another kind will come. */
+/** Whether every pod that may still answer for the page reads the shown view, and no other kind of pod will follow. */
 export function serversShow({ page, snapshot }: ObservedWorkloads, shown: ShownView): boolean {
   const name = names.page(page);
   const deployment = snapshot.find({ apiVersion: 'apps/v1', kind: 'Deployment', name });

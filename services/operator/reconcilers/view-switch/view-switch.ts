@@ -6,19 +6,19 @@ export type ShownView = ViewId | { readonly delivery: 'synchronous' | 'off' };
 
 export interface Building extends ViewId {
   readonly startedAt: string;
-  /** It was kept for a rollback, which this is: its rows stand, and until then they were to stay. */
+  /** Present when this build is a rollback: the view was kept, its rows exist, and they were to be kept until then. */
   readonly keptUntil?: string | undefined;
-  /** Records behind at most, and at the last look. */
+  /** The highest lag in records since the build began; `lag` is the latest. */
   readonly startLag?: number | undefined;
   readonly lag?: number | undefined;
   readonly comparedAt?: string | undefined;
   readonly differing?: number | undefined;
 }
 export interface Kept extends ViewId {
-  /** When it may go; `LEAVING` once it goes: then it is projected no more, and never shown again. */
+  /** When it may be removed; `LEAVING` once removal begins: then it is not projected, and never shown again. */
   readonly until: string;
 }
-/** What has to outlive the operator; it is kept in the status. */
+/** What has to outlive the operator process; it is stored in the status. */
 export interface ViewMemory {
   /** Null before the first decision. */
   readonly shown: ShownView | null;
@@ -32,7 +32,7 @@ export interface ComparisonVerdict {
   readonly differing: number;
   /** Some of the sellers that differ. */
   readonly examples: readonly (string | number)[];
-  /** False when the view had not read to where the source was when the comparison began. */
+  /** False when the view had not caught up to where the source was when the comparison began. */
   readonly caughtUp: boolean;
 }
 /** The comparison of the current attempt. */
@@ -46,7 +46,7 @@ export type Lag = number | { readonly unknown: string };
 
 /** What is left of a view in the cluster. */
 export interface ViewRemains {
-  /** Its projectors, down to the last pod. */
+  /** Whether projectors are left, down to the last pod. */
   readonly projector: boolean;
   /** The job that removes its rows. */
   readonly drop: 'none' | 'running' | 'done' | 'failed';
@@ -58,13 +58,13 @@ export interface ViewSituation {
   readonly wanted: ShownView;
   readonly keepMs: number;
   readonly memory: ViewMemory;
-  /** Of the view being built. */
+  /** The lag of the view being built. */
   readonly lag: Lag;
   readonly comparison: Comparison;
   readonly remainsOf: (view: ViewId) => ViewRemains;
-  /** Every server pod there is shows `memory.shown`. */
+  /** Every existing server pod shows `memory.shown`. */
   readonly serversSettled: boolean;
-  /** What the condition ViewCurrent said last. */
+  /** The last value of the condition ViewCurrent. */
   readonly said: { readonly reason: string; readonly message: string } | null;
 }
 
@@ -72,14 +72,14 @@ export interface ViewDecision {
   readonly memory: ViewMemory & { readonly shown: ShownView };
   /** The views that projectors keep up. */
   readonly projected: readonly ViewId[];
-  /** Those of them that were shown before and may be shown again. */
+  /** Those projected views that were shown before and may be shown again. */
   readonly keptUp: readonly ViewId[];
   readonly compare: { readonly view: ViewId; readonly attempt: number } | null;
   /** Views whose rows are to be removed now. */
   readonly drop: readonly ViewId[];
   readonly current: { readonly status: 'True' | 'False'; readonly reason: string; readonly message: string };
   readonly events: readonly ViewEvent[];
-  /** When to look again though nothing happened; null when there is nothing to wait for. */
+  /** When to look again without a change; null when there is nothing to wait for. */
   readonly requeueAfterMs: number | null;
 }
 export interface ViewEvent {
@@ -88,9 +88,9 @@ export interface ViewEvent {
   readonly message: string;
 }
 
-/** An instant that every clock has passed, so that a leader whose clock is behind agrees. */
+/** An instant that is past on every clock, so that a leader whose clock is behind agrees. */
 export const LEAVING = '1970-01-01T00:00:00Z';
-/** A projector applies this many within a blink, and under steady writes the lag is rarely 0. */
+/** A projector applies this many records almost at once, and under steady writes the lag is rarely 0. */
 const NEARLY = 1_000;
 const COMPARE_AGAIN_MS = { differs: 60_000, otherwise: 10_000 };
 
@@ -102,7 +102,7 @@ export const describeView = (shown: ShownView): string =>
 const idOf = ({ delivery, version }: ViewId): ViewId => ({ delivery, version });
 const isLeaving = ({ until }: Kept): boolean => until === LEAVING;
 /**
- * The number of the comparison that decides about a view now. It is made of an instant, so no earlier build of the
+ * The number of the comparison that decides about a view now. It is derived from an instant, so no earlier build of the
  * same view, and no earlier operator, can have left a job of that name with another verdict.
  */
 export const attemptOf = ({ startedAt, comparedAt }: Building): number =>
@@ -124,10 +124,10 @@ function progress({ startLag, lag }: Building): number {
 }
 
 /**
- * Decides which view a page shows, which are kept up, and what is to be done about the others. A view is shown only
- * when a comparison found it equal to the source since it was wanted, or when there has never been another. One that was
- * kept up for a rollback is compared like one that was built anew: it was right when it was left, and nobody has seen it
- * since. Who cannot wait for that shows no view, by another delivery.
+ * Decides which view a page shows, which views projectors keep up to date, and what is done about the others. A view is
+ * shown only when a comparison since it was wanted found it equal to the source, or when it is the page's first. A view
+ * that was kept for a rollback is compared like a newly built one: it was right when it was replaced, but nobody has
+ * checked it since. A page that cannot wait for the comparison can use a delivery without a view.
  */
 export function decideView(situation: ViewSituation): ViewDecision {
   const { now, wanted, keepMs, remainsOf, said } = situation;
@@ -211,7 +211,7 @@ export function decideView(situation: ViewSituation): ViewDecision {
     }
   }
 
-  // Pods that still read the view before must be gone first; those of a decision made just now are yet to come.
+  // Pods that read the earlier view must be gone first. Right after a decision the new pods do not exist yet.
   const settled =
     situation.serversSettled && situation.memory.shown !== null && same(shown, situation.memory.shown);
   kept = kept.map((view) =>
@@ -240,7 +240,7 @@ export function decideView(situation: ViewSituation): ViewDecision {
   };
 }
 
-/** Reasons that stand until the next comparison says something else. */
+/** Reasons that stay until the next comparison gives another one. */
 const HELD = new Set(['ViewDiffers', 'CompareFailed']);
 
 interface Judgement {
@@ -254,10 +254,10 @@ interface Judgement {
   readonly alarming: boolean;
 }
 
-/** How far a view that is being built has come. */
+/** Judges how far the view that is being built has caught up. */
 function judge({ now, lag, comparison }: ViewSituation, before: Building, shown: ShownView): Judgement {
   const known = typeof lag === 'number';
-  // More may be written meanwhile than is read.
+  // The lag may grow: more may be written than is read meanwhile.
   const building: Building = known
     ? { ...before, lag, startLag: Math.max(before.startLag ?? 0, lag) }
     : before;

@@ -15,7 +15,7 @@ export interface HttpAnswer {
   readonly json?: string;
 }
 
-/** Text of so many characters is encoded before it is sent: only bytes tell how much a client has not taken. */
+/** Text of this many characters is encoded before it is sent: only bytes show how much a client has not read. */
 const LARGE = 16_384;
 
 export function send(res: ServerResponse, answer: HttpAnswer): void {
@@ -31,14 +31,14 @@ export function send(res: ServerResponse, answer: HttpAnswer): void {
   res.end(body);
 }
 
-/** The one place where what went wrong becomes a problem document. */
+/** The one place that turns an error into a problem document. */
 export function sendProblem(res: ServerResponse, err: unknown): void {
   const observed = observedOf(res);
   const refusal = refusalOf(err);
   const { status } = PROBLEMS[refusal.type];
   if (status >= 500) observed.failure = refusal.more.cause ?? err;
   if (res.headersSent) {
-    // Too late for another answer; ending it short tells the caller that it is not whole.
+    // The head is already sent. Cutting the body short tells the caller that the answer is incomplete.
     res.destroy();
     return;
   }
@@ -75,7 +75,7 @@ function refusalOf(err: unknown): Refusal {
   });
 }
 
-/** Turns what a command came to into its answer; `success` gives the answer where it was done. */
+/** Turns the result of a command into its answer; `success` builds the answer of a command that was done. */
 export function answerOf<T>(result: WriteResult<T>, success: (answer: T) => HttpAnswer): HttpAnswer {
   switch (result.kind) {
     case 'version-mismatch':
@@ -162,7 +162,7 @@ function refusalOfRejection(rejection: Rejection, headers: Readonly<Record<strin
       ];
       return new Refusal('order-mismatch', 'name each client of the list exactly once; read the list again', {
         headers,
-        // A repetition is refused without the ids: they are not kept.
+        // A repeated request is refused without the ids: they were not stored.
         ...(errors.length > 0 ? { errors } : {}),
       });
     }

@@ -3,9 +3,9 @@ import type { Caller } from '../../../auth/claims.ts';
 import type { TokenVerdict, TokenVerifier } from '../../../auth/verifier.ts';
 import { Refusal, unavailable } from './refusal.ts';
 
-/** The scope that lets an operator, or whoever acts on a seller's request to be forgotten, erase any seller. */
+/** The scope that may erase any seller: for operators, and for whoever acts on a seller's request to be forgotten. */
 export const ERASE_SCOPE = 'top-clients:erase';
-/** The scope that lets somebody look at what any seller's changes said, what was removed included. */
+/** The scope that may read the contents of any seller's changes, including what was removed. */
 export const AUDIT_SCOPE = 'top-clients:audit';
 
 const unauthenticated = (detail: string, error?: string) =>
@@ -17,7 +17,7 @@ const unauthenticated = (detail: string, error?: string) =>
 
 const verdicts = new WeakMap<IncomingMessage, Promise<TokenVerdict>>();
 
-/** What the token of a request is worth, judged once however often it is asked; null without one. */
+/** The verdict on the token of a request, verified only once a request; null without a token. */
 export function verdictOf(verifier: TokenVerifier, req: IncomingMessage): Promise<TokenVerdict> | null {
   const before = verdicts.get(req);
   if (before !== undefined) return before;
@@ -30,7 +30,7 @@ export function verdictOf(verifier: TokenVerifier, req: IncomingMessage): Promis
 
 /**
  * The caller named by the Authorization header of a request.
- * @throws Refusal 401 without a valid token; 503 when the keys to judge it by cannot be had
+ * @throws Refusal 401 without a valid token; 503 when the keys to verify it are unavailable
  */
 export async function authenticate(verifier: TokenVerifier, req: IncomingMessage): Promise<Caller> {
   const verdict = await verdictOf(verifier, req);
@@ -57,8 +57,8 @@ export function mustBe(caller: Caller, sellerId: number): void {
 }
 
 /**
- * Whether who asks may see what a seller's changes said: the seller, and who has the scope for it. No token is no
- * mistake, a wrong one is.
+ * Whether the caller may see the contents of a seller's changes: the seller may, and a token with the audit scope. A
+ * missing token means no; an invalid one is an error.
  * @throws Refusal as `authenticate` does, for a token that is not valid
  */
 export async function maySeeContents(
@@ -71,7 +71,7 @@ export async function maySeeContents(
   return caller.sellerId === sellerId || caller.scopes.has(AUDIT_SCOPE);
 }
 
-/** @throws Refusal 403 unless the token has the scope; whose it is does not matter */
+/** @throws Refusal 403 unless the token has the scope; the token's owner does not matter */
 export function mustBeAllowedToErase(caller: Caller): void {
   if (!caller.scopes.has(ERASE_SCOPE)) {
     throw new Refusal('forbidden', `an erasure needs a token with the scope ${ERASE_SCOPE}`, {

@@ -5,7 +5,7 @@ import { bodyOf, MOST_BODY_BYTES } from '#platform/request-body.ts';
 import { Refusal } from './refusal.ts';
 
 /**
- * The body of a request, which should be JSON.
+ * The body of a request, expected to be JSON.
  * @throws Refusal 415 for another media type or a content coding, 413 when larger than the contract allows
  */
 export function readBody(req: IncomingMessage, mediaTypes: readonly string[]): Buffer {
@@ -27,7 +27,7 @@ export function readBody(req: IncomingMessage, mediaTypes: readonly string[]): B
   return body;
 }
 
-// Drops a byte order mark: RFC 8259, 8.1 lets a reader do so, and editors and older clients put one there.
+// Drops a byte order mark: RFC 8259, 8.1 allows it, and editors and older clients write one.
 const UTF_8 = new TextDecoder('utf-8', { fatal: true });
 
 /**
@@ -54,13 +54,13 @@ export function parseBody<S extends z.ZodType>(bytes: Buffer, schema: S): z.infe
 }
 
 /**
- * Judges a value by its schema.
+ * Validates a value by its schema.
  * @throws Refusal 400 naming the failing members
  */
 export function parse<S extends z.ZodType>(value: unknown, schema: S, where: string): z.infer<S> {
   const parsed = schema.safeParse(value);
   if (parsed.success) return parsed.data;
-  // A hostile body must not get a hostile amount of complaints.
+  // A hostile body must not make the answer large.
   const errors = parsed.error.issues.slice(0, 20).map(({ path, message }) => ({
     at: [where, ...path].join('.').slice(0, 200),
     message: message.slice(0, 300),
@@ -74,6 +74,6 @@ export function parse<S extends z.ZodType>(value: unknown, schema: S, where: str
   );
 }
 
-/** Tells whether two requests are the same: method, address and body. */
+/** Identifies equal requests: by method, address and body. */
 export const fingerprintOf = (req: { method?: string; originalUrl: string }, body: Buffer): Buffer =>
   createHash('sha256').update(`${req.method} ${req.originalUrl}\n`).update(body).digest();

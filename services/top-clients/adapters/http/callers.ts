@@ -5,22 +5,21 @@ import { credentialOf } from '../../../auth/caller-credential.ts';
 
 export const CALLER_FIELD = CALLER_HEADER.toLowerCase();
 
-/** Knows callers of ours by the credential they send. */
+/** Recognises our own callers by the credential they send. */
 export interface Callers {
-  /** @param given what stood in the header; nothing for those who send none */
+  /** @param given the header's value; undefined when it was not sent */
   identify(given: string | string[] | undefined): Caller | typeof UNKNOWN_CALLER | null;
 }
 
-/** The page of ours that sent a request; null for everybody else, an unknown credential included. */
+/** The page of ours that sent a request; null for everybody else, also for an unknown credential. */
 export function pageOf(callers: Callers, { headers }: IncomingMessage): Caller | null {
   const caller = callers.identify(headers[CALLER_FIELD]);
   return caller === UNKNOWN_CALLER ? null : caller;
 }
 
 /**
- * Every credential is worked out once, so that a request costs comparisons alone, which take the same time whatever was
- * sent.
- * @param keys each is accepted: while keys are exchanged, servers of ours have different ones
+ * All credentials are computed once, so a request costs only comparisons, which take the same time whatever was sent.
+ * @param keys each of them is accepted: during a rotation our servers have different keys
  */
 export function openCallers(keys: readonly string[]): Callers {
   const accepted = new Map<string, { readonly caller: Caller; readonly credentials: readonly Buffer[] }>(

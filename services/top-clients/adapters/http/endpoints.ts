@@ -61,7 +61,7 @@ export interface Ports {
 const JSON_BODY = ['application/json'];
 const PATCH_BODY = ['application/merge-patch+json', 'application/json'];
 
-/** Every address of the HTTP contract, by its template, with what answers each method. */
+/** Every address of the HTTP contract, by its template, with the handler of each method. */
 export function endpoints(ports: Ports): Routes {
   const { sellers, erasures, callers, verifier, limits } = ports;
   const callerOf = (req: Request): Caller => {
@@ -71,7 +71,7 @@ export function endpoints(ports: Ports): Routes {
   };
   const commands = ports.metrics.counter('topclients_commands_total');
 
-  /** The order of refusals: address, token, whose token, rate, body, then what the store decides. */
+  /** The order of checks: address, token, owner of the token, rate, then the body and what the store decides. */
   const admit = async (req: Request, may: 'change' | 'erase'): Promise<number> => {
     const sellerId = sellerIdOf(req);
     queryOf(req, NoQuery);
@@ -84,7 +84,7 @@ export function endpoints(ports: Ports): Routes {
         `seller ${sellerId} is made up to time changes; nobody else may change it`,
       );
     }
-    // A seller's own budget must not stand between them and being forgotten.
+    // The seller's rate limit must not delay an erasure.
     if (may === 'change') await limits.write(sellerId);
     return sellerId;
   };
@@ -127,7 +127,7 @@ export function endpoints(ports: Ports): Routes {
       },
     },
 
-    // Before the template that it would fit as well.
+    // Before the `{clientId}` template, which it would match as well.
     '/v1/sellers/{sellerId}/clients/order': {
       put: async (req) => {
         const sellerId = await admit(req, 'change');
@@ -240,15 +240,15 @@ export function endpoints(ports: Ports): Routes {
   };
 }
 
-/** Loaded and built when first asked for: nothing else needs it. */
+/** Loaded and built at the first request for it: nothing else needs it. */
 let openApi: Promise<string> | undefined;
 
-/** A cache may keep the answer but must ask every time. */
+/** A cache may keep the answer but must revalidate it every time. */
 const FRESH = { 'Cache-Control': 'no-cache' };
-/** Its address is all that protects it. */
+/** For an address that is itself the secret. */
 const PRIVATE = { 'Cache-Control': 'no-store', 'Referrer-Policy': 'no-referrer' };
 
-/** The erasure that a command came to, also where its answer is given again. */
+/** The erasure that a command made, also when the answer is a replay. */
 const erasedBy = <T>(result: WriteResult<T>): T | null =>
   'decided' in result && result.decided.kind === 'done' ? result.decided.answer : null;
 
@@ -265,7 +265,7 @@ const listJson = ({ sellerId, version, clients, updatedAt }: StoredList) =>
 const entryJson = ({ version, type, committedAt, change }: LogEntry, withContents: boolean) =>
   `{"version":${version},"type":"${type}","committedAt":"${committedAt}"${withContents ? `,"change":${change}` : ''}}`;
 
-/** Null: a repetition of what was done before, and the list has changed since. What is left to say is the version. */
+/** Null: a repeated request, and the list has changed since. Only the version is left to answer. */
 const unlessPast = (body: object | null): HttpAnswer =>
   body === null ? { status: 204 } : { status: 200, json: JSON.stringify(body) };
 
@@ -314,7 +314,7 @@ function writeOf(req: Request, sellerId: number, body = NO_BODY): WriteRequest {
             key: parse(key, IdempotencyKey, 'header Idempotency-Key'),
             fingerprint: fingerprintOf(req, body),
           },
-    // Outside of any trace a new one begins, so that the event can be followed from here on.
+    // Outside of any trace a new one begins, so that the event can be traced from here on.
     traceparent: observedOf(req.res!).span.traceparent ?? newTraceparent(),
   };
 }

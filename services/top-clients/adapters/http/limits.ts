@@ -12,15 +12,15 @@ import { CALLER_FIELD, type Callers } from './callers.ts';
 import { Refusal } from './refusal.ts';
 
 export interface LimitSettings {
-  /** Writes a seller may send in a minute; 0 for any number. */
+  /** Writes a minute for one seller; 0 for no limit. */
   readonly writesPerMinute: number;
-  /** Requests a stranger's address, and a seller who is signed in, may send in a minute; 0 for any number. */
+  /** Requests a minute for a stranger's address, and for a signed-in seller; 0 for no limit. */
   readonly requestsPerMinute: number;
-  /** Requests a page that said who it is may send in a minute, all its servers together; 0 for any number. */
+  /** Requests a minute for a page that identified itself, over all its servers; 0 for no limit. */
   readonly pageRequestsPerMinute: number;
 }
 
-/** Who sends a request, as far as limits go. */
+/** Who sends a request, as limits distinguish it. */
 export type Sender =
   | { readonly kind: 'page'; readonly caller: Caller }
   | { readonly kind: 'signed-in'; readonly sellerId: number }
@@ -29,7 +29,7 @@ export type Sender =
 /** What is limited: see `topclients_rate_limited_total`. */
 export type Limited = 'seller' | Sender['kind'];
 
-/** Counts in this process's memory: with n replicas behind a balancer a caller may get n times as far. */
+/** Counts in this process's memory: with n replicas behind a balancer a caller may send up to n times as much. */
 export interface Limits {
   /** @throws Refusal 429 */
   request(sender: Sender): Promise<void>;
@@ -37,7 +37,7 @@ export interface Limits {
   write(sellerId: number): Promise<void>;
 }
 
-/** @param onLimited told which limit refused a request */
+/** @param onLimited called with the limit that refused a request */
 export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) => void): Limits {
   const limiter = (limit: Limited, points: number, what: string) => {
     if (points === 0) return async () => {};
@@ -76,10 +76,10 @@ export function openLimits(settings: LimitSettings, onLimited: (limit: Limited) 
 }
 
 const WINDOW_MS = 60_000;
-/** Senders of one kind that are told apart within a minute; the counters of so many take 9 MB, of two minutes at most. */
+/** Senders of one kind counted separately in a minute. That many counters take 9 MB, for two minutes at most. */
 const MOST_SENDERS = 20_000;
 
-/** Names the sender a request is counted for: beyond so many within a minute, the further ones share one limit. */
+/** The key under which a sender is counted. Beyond `MOST_SENDERS` in a minute, further senders share one limit. */
 function bounded(): (key: string | number) => string | number {
   let known = new Set<string | number>();
   let since = performance.now();
@@ -96,8 +96,8 @@ function bounded(): (key: string | number) => string | number {
 }
 
 /**
- * Lets a request in by who sends it: a page of ours by its credential, a seller by a token, everybody else by the address
- * that the trusted proxies tell. An address alone makes nobody one of us.
+ * Limits a request by its sender: a page of ours by its credential, a seller by a token, everybody else by the address
+ * that the trusted proxies report. An address alone never identifies a page of ours.
  */
 export function limitSenders(ports: {
   readonly callers: Callers;
@@ -128,7 +128,7 @@ export function limitSenders(ports: {
       return next();
     }
     if (caller === UNKNOWN_CALLER) warnUnknown();
-    // Why a token cannot be judged is for those to say who need one.
+    // Here a token that cannot be verified counts as none; endpoints that need one report why.
     const verdict = await verdictOf(verifier, req)?.catch(() => null);
     const sellerId = verdict?.kind === 'caller' ? verdict.caller.sellerId : null;
     if (sellerId !== null) {

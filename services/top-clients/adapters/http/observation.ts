@@ -6,25 +6,25 @@ import type { Log } from '#platform/log.ts';
 import type { Span, Tracing } from '#platform/span.ts';
 import type { Metrics } from '#role/metrics.ts';
 
-/** What is remembered of a request until it is answered. */
+/** What is known of a request until it is answered. */
 export interface Observed {
   readonly requestId: string;
   readonly span: Span;
   /** The template of the address, never the address itself: it would name the seller. */
   route: string;
-  /** What went wrong on our side, for the log line. */
+  /** The failure on our side, for the log line. */
   failure?: unknown;
 }
 
 const NOWHERE = 'none';
-/** Methods that get series of their own. Anybody may send any of the three dozen that the parser knows. */
+/** Methods with series of their own. The parser knows three dozen, and anybody may send any of them. */
 const METHODS: ReadonlySet<string> = new Set(LABELS.method.values);
 const observations = new WeakMap<ServerResponse, Observed>();
 
-/** What is remembered of the request that this answers. Only for answers that `observe` has seen. */
+/** What is known of the request of this answer. Only for answers that `observer` has seen. */
 export const observedOf = (res: ServerResponse): Observed => observations.get(res)!;
 
-/** Gives each request its id, and each answer its metrics, its span and one log line without personal data. */
+/** Gives each request an id. Gives each answer its metrics, its span and one log line without personal data. */
 export function observer(
   log: Log,
   metrics: Metrics,
@@ -42,7 +42,7 @@ export function observer(
       const { route, requestId, failure } = observed;
       const method = req.method ?? '';
       const ms = performance.now() - began;
-      // A caller who left before the answer gets the status that nginx made customary.
+      // A caller that left before the answer is counted as 499, the status that nginx made customary.
       const status = res.writableFinished ? res.statusCode : 499;
       const counted = METHODS.has(method) ? method : 'other';
       requests.inc({ route, method: counted, status });
@@ -71,7 +71,7 @@ function endSpan(span: Span, req: IncomingMessage, { route }: Observed, status: 
   });
 }
 
-/** The caller's id when it is short and harmless in a log, otherwise one of ours. */
+/** The caller's id when it is short and safe to log, otherwise a new one. */
 function requestIdOf(req: IncomingMessage): string {
   const given = req.headers['x-request-id'];
   return typeof given === 'string' && /^[\w.:-]{1,128}$/.test(given) ? given : randomUUID();

@@ -39,8 +39,8 @@ export function expectedVersions(ifMatch: string | undefined): number[] | null {
 }
 
 /**
- * The versions that `If-None-Match` wants left as they are on a request that would change them (RFC 9110, 13.1.2); null
- * for none. A list always exists, so `*` is any of them. The comparison is weak.
+ * The versions that `If-None-Match` excludes from a change (RFC 9110, 13.1.2); null for none. A list always exists, so
+ * `*` excludes any version. The comparison is weak.
  * @throws Refusal when the header cannot be read
  */
 export function excludedVersions(ifNoneMatch: string | undefined): number[] | 'any' | null {
@@ -49,12 +49,12 @@ export function excludedVersions(ifNoneMatch: string | undefined): number[] | 'a
   return tags === '*' ? 'any' : versionsIn(tags);
 }
 
-/** Tags that are none of ours stand for no version. */
+/** Tags that we did not issue stand for no version. */
 const versionsIn = (tags: Exclude<Tags, '*'>): number[] =>
   tags.filter(({ opaque }) => /^(0|[1-9]\d{0,15})$/.test(opaque)).map(({ opaque }) => Number(opaque));
 
 /**
- * Whether the caller has this version already, by `If-None-Match`; the comparison is weak.
+ * Whether the caller already has this version, by `If-None-Match`; the comparison is weak.
  * @throws Refusal when the header cannot be read
  */
 export function isKnown(ifNoneMatch: string | undefined, version: number): boolean {

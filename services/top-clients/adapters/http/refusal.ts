@@ -1,8 +1,7 @@
 import type { ProblemType } from '#contracts/problems.ts';
 
 /**
- * A refusal on its way from where a request is read to the one place that answers it. `detail` tells the caller
- * what to change.
+ * A refusal, thrown where a request is read and answered by `sendProblem`. `detail` tells the caller what to change.
  */
 export class Refusal extends Error {
   override name = 'Refusal';
@@ -24,6 +23,6 @@ interface RefusalMore {
   readonly cause?: unknown;
 }
 
-/** Something this answer needs is down: the caller may try again after the seconds given. */
+/** A dependency of this answer is down: the caller may try again after the given seconds. */
 export const unavailable = (detail: string, cause?: unknown, retryAfterSeconds = 1): Refusal =>
   new Refusal('unavailable', detail, { headers: { 'Retry-After': String(retryAfterSeconds) }, cause });

@@ -54,10 +54,10 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
       limits: settings,
       metrics: ports.metrics,
       log: ports.log,
-      // Longer than callers keep idle connections, so that it is never us who close one that is about to be used.
+      // Longer than callers keep idle connections, so that the server never closes one that is about to be used.
       keepAliveMs: 72_000,
       isProxy,
-      // Pages of ours keep to limits of their own.
+      // Our own pages have limits of their own.
       addressOf: (req) => (pageOf(ports.callers, req) === null ? addressOf(req) : null),
       refuse: (req, res, type, detail) => {
         observe(req, res);

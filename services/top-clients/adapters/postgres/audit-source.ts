@@ -4,11 +4,11 @@ import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** What the source says of a seller who has changed something at least once. */
+/** What the source has for a seller with at least one change. */
 interface SellerTruth {
   readonly sellerId: number;
   readonly version: number;
-  /** When that version was committed, as the event says it. */
+  /** When that version was committed, as in its event. */
   readonly committedAt: string;
   readonly clients: readonly Client[];
   readonly erased: boolean;
@@ -18,9 +18,9 @@ interface SellerTruth {
 interface AuditSource {
   /** Sellers above `after`, by id, `limit` at most. */
   next(after: number, limit: number): Promise<readonly SellerTruth[]>;
-  /** Those of the sellers that are known. */
+  /** Those of the sellers that the source knows. */
   of(sellerIds: readonly number[]): Promise<readonly SellerTruth[]>;
-  /** Marks the youngest message that waits to be sent; null when none does. */
+  /** A mark of the newest message that waits to be sent; null when none waits. */
   newestUnsent(): Promise<number | null>;
   /** Whether every message up to the mark has been sent. */
   isSentUpTo(mark: number): Promise<boolean>;
@@ -36,7 +36,7 @@ const toTruth = ([sellerId, version, clients, erased, updatedAt]: Row): SellerTr
   erased,
 });
 
-/** With its members as an event has them: a view may keep the text, and the order is in the text. */
+/** With its members in the order of the event: a view may store the text, and the text keeps the order. */
 const inOrder = ({ id, name, industry, description, logo, from, to }: Client): Client => ({
   id,
   name,
@@ -47,11 +47,11 @@ const inOrder = ({ id, name, industry, description, logo, from, to }: Client): C
   to,
 });
 
-/** The tables of the source of truth, only read. Must be the primary: a replica may be behind what a view has. */
+/** The tables of the source of truth, read-only. Must be the primary: a replica may be behind the view. */
 export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CLOCK): AuditSource {
   const floor = new IdFloor(db, 'outbox', log, clock);
   const truths = async (name: string, text: string, values: unknown[]) => {
-    // Rows as arrays: pg has no type for that beside values.
+    // Rows come as arrays, for which pg has no type together with `values`.
     const { rows } = await db.query<Row>({ name, text, values, rowMode: 'array' } as never);
     return rows.map(toTruth);
   };
@@ -73,8 +73,8 @@ export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CL
       ),
 
     async newestUnsent() {
-      // The last id drawn, and not the highest in the table: to find that among rows that were deleted under an old
-      // snapshot takes a walk over all of them.
+      // The last id drawn, not the highest id in the table: to find the latter, PostgreSQL would walk over all rows
+      // that were deleted under an old snapshot.
       const { rows } = await db.query<{ newest: number | null }>({
         name: 'newest-id',
         text: "select pg_sequence_last_value(pg_get_serial_sequence('outbox', 'id')::regclass) as newest",
@@ -83,7 +83,7 @@ export function postgresSource(db: Queryable, log: Log, clock: Clock = SYSTEM_CL
     },
 
     async isSentUpTo(mark) {
-      // By position and not by id of a row: one that was drawn before and commits later only makes it wait longer.
+      // Compares with the oldest row, not the marked one: a smaller id that commits later only makes the wait longer.
       await floor.prove();
       const look = floor.look();
       const { rows } = await db.query<{ id: number }>({

@@ -1,4 +1,4 @@
-/** What measurements write past the rules, many rows at once. No program that serves anybody does. */
+/** Bulk writes for measurements, past the domain's rules. No program that serves anybody uses them. */
 import type { Queryable } from '#platform/postgres.ts';
 
 /** A list in the state alone, without an event. */
@@ -17,7 +17,7 @@ export async function addBareStates(db: Queryable, states: readonly BareState[])
   );
 }
 
-/** An event that waits to be sent and stands in no log. */
+/** An event that waits to be sent but is in no event log. */
 export interface BareEvent {
   readonly bucket: number;
   readonly sellerId: number;
@@ -51,7 +51,7 @@ export async function addBareEvents(
 }
 
 /**
- * Leaves dead rows in the outbox: written and deleted in one transaction, so that nobody sends them.
+ * Leaves dead rows in the outbox: written and deleted in one transaction, so that no relay sends them.
  * @param db a session of its own
  */
 export async function addDeadRows(db: Queryable, rowCount: number): Promise<void> {
@@ -71,12 +71,12 @@ export async function addDeadRows(db: Queryable, rowCount: number): Promise<void
   await db.query('commit');
 }
 
-/** Cleans the outbox's dead rows away, out of the index too. */
+/** Vacuums the outbox's dead rows, in the index too. */
 export async function vacuumOutbox(db: Queryable): Promise<void> {
   await db.query('vacuum (index_cleanup on) outbox');
 }
 
-/** Takes sellers, log and outbox away. */
+/** Empties sellers, log and outbox. */
 export async function emptySource(db: Queryable): Promise<void> {
   await db.query('truncate seller, seller_event, outbox');
 }

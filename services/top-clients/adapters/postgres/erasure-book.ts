@@ -1,7 +1,7 @@
 import type { ErasureStore } from '#contracts/erasures.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** What a watcher reports for, of each version of a view. */
+/** The stores that a watcher reports for, for each version of a view. */
 export const STORES_OF_VIEW = ['view', 'parked-messages', 'page-cache'] as const satisfies ErasureStore[];
 export type StoreOfView = (typeof STORES_OF_VIEW)[number];
 
@@ -10,29 +10,29 @@ export interface OpenErasure {
   readonly id: string;
   readonly sellerId: number;
   readonly version: number;
-  /** Which of the view's stores have not confirmed. */
+  /** The view's stores that have not confirmed yet. */
   readonly stores: ReadonlySet<StoreOfView>;
-  /** Whether all that was sent of the seller before, and the tombstone, stands on the topic. */
+  /** Whether the topic has the tombstone and everything sent of the seller before it. */
   readonly isSent: boolean;
 }
 
 export interface StoreReport {
   readonly id: string;
   readonly store: StoreOfView;
-  /** Null confirms. */
+  /** Null confirms the erasure. */
   readonly openBecause: string | null;
 }
 
-/** The receipts at the source, as whoever watches a page's database sees them. */
+/** The receipts at the source, as the watcher of a page's database uses them. */
 export interface ErasureBook {
-  /** Says that there is such a view: receipts wait for it, also those whose bytes may still be on the topic. */
+  /** Registers a view: receipts wait for it, also open ones whose bytes may still be on the topic. */
   register(place: string): Promise<void>;
-  /** The places of a page's views that receipts wait for, or would. */
+  /** The places of a page's views that receipts wait for, and those that are registered. */
   places(page: string): Promise<readonly string[]>;
-  /** The oldest after this one (by its id; null: the oldest of all), `limit` at most. */
+  /** The oldest erasures after this one (its id; null: from the oldest on), `limit` at most. */
   open(place: string, after: string | null, limit: number): Promise<readonly OpenErasure[]>;
   report(place: string, reports: readonly StoreReport[]): Promise<void>;
-  /** Says that there is no such view any more, and nothing in it. */
+  /** Reports that the view no longer exists, and so holds nothing. */
   gone(place: string): Promise<void>;
 }
 
@@ -115,7 +115,7 @@ export const postgresErasureBook = (db: Queryable): ErasureBook => ({
   },
 
   async gone(place) {
-    // Two statements: the second sees erasures that were being committed while the first waited for them.
+    // Two statements: the second sees erasures that were committed while the first waited for them.
     await db.query({
       name: 'forget-reporter',
       text: 'delete from erasure_reporter where place = $1 and store = any ($2::text[])',

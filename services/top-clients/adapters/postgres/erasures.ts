@@ -4,9 +4,9 @@ import { isUnavailable, type Pool, type PoolClient, type Queryable } from '#plat
 import { type Erasures, Unavailable, type WriteRequest } from '../../app/ports.ts';
 import { BUSY } from './busy.ts';
 
-// One statement, so that a receipt never misses a store. An erasure that was committed before there were receipts has its
-// tombstone sent once more: the stores report by what passes through them. A seller who never changed anything was never
-// sent to anybody, and only the views are asked.
+// One statement, so that a receipt never misses a store. The tombstone of an erasure that was committed before receipts
+// existed is sent once more: the stores report when it passes through them. A seller without any change was never sent,
+// so only the views are asked.
 const OPEN_RECEIPT = {
   name: 'open-receipt',
   text: `with receipt as (
@@ -29,8 +29,8 @@ const OPEN_RECEIPT = {
 };
 
 /**
- * Opens the receipt of an erasure within its transaction; one that is there stays.
- * @param isCommitted whether this transaction commits the erasure; false: it was before
+ * Opens the receipt of an erasure within its transaction; an existing receipt stays.
+ * @param isCommitted whether this transaction commits the erasure; false: an earlier one did
  */
 export const openReceipt = (
   tx: PoolClient,
@@ -44,8 +44,8 @@ export const openReceipt = (
     values: [sellerId, version, now, isCommitted, bucketOf(sellerId), traceparent],
   });
 
-// The progress is stored by the statement that makes it, so that whoever goes on after a crash begins where it ended; and
-// several may work, each at another log. Those that have come least far first: a short log does not wait for a long one.
+// One statement empties entries and stores the progress, so after a crash the work resumes there. Several processes may
+// work, each at another log. The log with the least progress is first: a short log does not wait for a long one.
 const EMPTY_BATCH = {
   name: 'empty-batch',
   text: `with next as (
@@ -82,7 +82,7 @@ const READ_RECEIPT = {
     order by array_position($2::text[], store), place`,
 };
 
-// The topic's store is the last to be confirmed, days later: what is counted is what the promise of minutes is about.
+// The topic confirms last, days later. It is counted separately: the promise of minutes is about the other stores.
 const COUNT_OPEN = {
   name: 'count-open-receipts',
   text: `select store = 'topic' as is_topic, count(distinct erasure_id) as receipts,
@@ -90,7 +90,7 @@ const COUNT_OPEN = {
     from erasure_store where confirmed_at is null group by 1`,
 };
 
-// What it reports is put on the receipt also where that did not wait for it: its first report comes after some erasures.
+// Self-view's report is stored also on receipts that did not wait for it: it may register only after some erasures.
 const CONFIRM_CHANGES = {
   name: 'confirm-changes',
   text: `with known as (
@@ -111,8 +111,8 @@ interface ErasureRow {
 
 const READ_ERASURES = {
   name: 'read-erasures',
-  // However old it is, one that self-view is waited for comes again until it has confirmed: it may have been away, and a
-  // receipt may be opened long after the erasure, or for a seller who has no log.
+  // An erasure that waits for self-view is listed until self-view confirms it, however old it is: self-view may have
+  // been down, and a receipt may be opened long after the erasure, or for a seller without a log.
   text: `select seller_id, version, committed_at from seller_event
     where type = 'seller-erased' and committed_at >= $1
     union
@@ -155,7 +155,7 @@ function receiptOf(id: string, rows: readonly ReceiptRow[]): ErasureReceipt {
   };
 }
 
-/** What a store is waited for that has said nothing yet. */
+/** What a receipt says of a store that has not reported yet. */
 const WAITING: Readonly<Record<ErasureStore, string>> = {
   state: 'the transaction of the erasure has not reported',
   log: 'its turn has not come yet',
@@ -168,7 +168,7 @@ const WAITING: Readonly<Record<ErasureStore, string>> = {
   changes: 'self-view has not reported yet',
 };
 
-/** The receipts in PostgreSQL, and the log that an erasure left to be emptied. */
+/** The receipts in PostgreSQL, and the logs that erasures still have to empty. */
 export function postgresErasures(pool: Pool): Erasures {
   const ask = async <T>(query: (db: Queryable) => Promise<T>): Promise<T> => {
     try {

@@ -2,23 +2,23 @@ import type { DatabaseUser } from '#contracts/database-users.ts';
 
 const READ = 'select';
 const WRITE = 'select, insert, update, delete';
-/** Locking a row takes the right to update one of its columns: one in which there is nothing to falsify. */
+/** To lock a row takes the right to update one of its columns; in this column there is nothing to falsify. */
 const LOCK = 'select, update (updated_at)';
 
 /**
- * What each user may do with the source's tables: what the statements in this folder need that its programs run. Carried out
- * by `services/migrate/grants.ts`, which tells what may be named.
+ * What each user may do with the source's tables: the rights that its programs need for the statements in this folder.
+ * `services/migrate/grants.ts` applies them, and documents the keys.
  */
 export const SOURCE_GRANTS = {
   source: { '*': WRITE },
   relay: {
-    // It adds markers of nobody for idle partitions.
+    // It adds markers of seller 0 for idle partitions.
     outbox: 'select, insert, delete',
     partition_layout: 'select, insert, update (all_written_at)',
     republish: READ,
     erasure: READ,
     erasure_store: 'select, update',
-    // Up to which id rows were drawn: who may not ask is told none was.
+    // For `pg_sequence_last_value`, which answers null to a user without the right.
     'sequence outbox_id_seq': READ,
   },
   republish: {

@@ -4,10 +4,9 @@ import type { SellerEvent } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
 /**
- * Gives sellers their clients as their own commands would have: state, event log and outbox in one transaction. Sellers
- * that have a row already are left as they are, so that a second run neither repeats an event nor undoes what sellers did
- * since.
- * @param histories of each seller the events, oldest first, each of them an added client
+ * Gives sellers their clients as their own commands would have done: state, event log and outbox in one transaction. A
+ * seller that already has a row is skipped, so a second run neither repeats an event nor undoes later changes.
+ * @param histories the events of each seller, oldest first, each of them an added client
  * @param committedAt when these changes were made, in ISO 8601, UTC
  * @returns how many events were written
  */
@@ -74,5 +73,5 @@ export async function addHistories(
   return rows[0]!.events;
 }
 
-// JSON text never holds this raw control character, so a chunk travels as one string and nothing has to be escaped.
+// JSON text never holds this raw control character, so a chunk travels as one string without escaping.
 const SEPARATOR = '\x1e';

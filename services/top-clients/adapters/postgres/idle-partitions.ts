@@ -3,14 +3,14 @@ import { SELLER_MOVED } from '#contracts/events.ts';
 import { EVERY_PARTITION_IS_WRITTEN_EVERY_HOURS } from '#contracts/topics.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** Sellers begin at 1: a marker without a seller is passed over like any other, and compaction keeps the last one only. */
+/** Seller ids begin at 1. A marker of seller 0 is skipped like any other, and compaction keeps only the last one. */
 const NOBODY = 0;
 
 /**
- * Puts a marker for each partition into the outbox when the last ones are old. Kafka ends a segment only with the next
- * message, and never compacts the last segment: of a seller who was erased in a partition that nobody writes to, it would
- * keep the bytes for ever. Any number of relays may call it; one of them does it.
- * @returns for how many partitions it was done now
+ * Puts a marker for each partition into the outbox when the last markers are old. Kafka closes a segment only with the
+ * next message, and never compacts the last segment. In a partition without writes it would keep the bytes of an erased
+ * seller for ever. Any number of relays may call this; one of them writes.
+ * @returns for how many partitions a marker was written now
  */
 export async function writeToEveryPartition(db: Queryable): Promise<number> {
   const { rowCount } = await db.query({

@@ -17,9 +17,9 @@ export interface OutboxRow {
   /** Milliseconds since the epoch. */
   readonly committedAt: number;
   readonly traceparent: string | null;
-  /** Of a repair: the wrong row of a view that it stands against. */
+  /** For a repair: the wrong row of the view that it replaces. */
   readonly replaces: string | null;
-  /** Where it goes: the partition the row names, else by the layout of this moment; null while none is stored. */
+  /** The partition to send to: the one the row names, else the one of the present layout; null while none is stored. */
   readonly partition: number | null;
 }
 
@@ -42,15 +42,15 @@ type Tuple = [
   number | null,
 ];
 
-/** Acks what was sent, and fetches what follows. */
+/** Deletes acknowledged rows and fetches the next ones. */
 export interface AckAndFetch {
-  /** Ids that Kafka acknowledged: they are deleted. */
+  /** Ids that Kafka acknowledged, to be deleted. */
   readonly remove: readonly number[];
-  /** Whether there are tombstones of erasures among them, whose receipts are to be told. */
+  /** Whether they include tombstones of erasures, whose receipts must be updated. */
   readonly endsErasures?: boolean;
-  /** Ids that are on their way to Kafka: they stay, and are not taken again. */
+  /** Ids that are in flight: their rows stay, and are not taken again. */
   readonly except: readonly number[];
-  /** Sellers whose rows stay where they are for now. */
+  /** Sellers that are held: their rows stay where they are for now. */
   readonly held: readonly number[];
   /** How many rows to take, at most. */
   readonly limit: number;
@@ -58,17 +58,17 @@ export interface AckAndFetch {
 
 /** What a leader's loop needs of the database. */
 export interface Outbox {
-  /** Deletes what was sent and takes what follows, oldest first. One at a time. */
+  /** Deletes what was sent and takes what follows, oldest first. Only one call at a time. */
   ackAndFetch(request: AckAndFetch): Promise<OutboxRow[]>;
-  /** A row of a seller that is held, as it is now; null when it is gone. */
+  /** The present row of a held seller; null when it is gone. */
   find(id: number): Promise<OutboxRow | null>;
-  /** The seller of that row is held no more: its rows, from this one on, are taken again. */
+  /** The seller of that row is no longer held: its rows, from this one on, are taken again. */
   release(row: { readonly id: number }): void;
 }
 
-/** What a look below the floor needs to know, both of one moment. */
+/** What `lookBelow` needs to know, both as of one moment. */
 export interface Below {
-  /** No row of the shard was there below this id, but those of sellers who are held. */
+  /** Below this id the shard had no rows, except of held sellers. */
   readonly floor: number;
   readonly held: readonly number[];
 }
@@ -76,7 +76,7 @@ export interface Below {
 /** The outbox as the leader of a shard sees it during its term. */
 export interface LedOutbox extends Outbox {
   below(): Below;
-  /** There was a row below the floor all the same: the next fetch looks at every row again. */
+  /** Rows were found below the floor after all: the next fetch looks at every row again. */
   distrust(): void;
 }
 
@@ -92,20 +92,20 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
       const look = floor.look();
       if (request.remove.length > 0) floor.flows();
       const taken = ackAndFetchRows(db, shard, request, look.from);
-      // Behind it on the same connection, so that nothing waits for it.
+      // Queued behind the fetch on the same connection, so that nothing waits for it.
       floor.prove().then(
         () => {
           warned = false;
         },
         (err) => {
-          // A connection that is gone ends the term; anything else only leaves the floor where it is.
+          // A lost connection ends the term; any other error only leaves the floor where it is.
           if (!warned) log.warn({ err }, 'could not ask who writes the outbox; looks at it become slower');
           warned = true;
         },
       );
       const rows = await taken;
       if (request.limit > 0) {
-        // What is on its way stays visible until it is removed.
+        // Rows in flight stay visible until they are deleted.
         const lowest = Math.min(rows[0]?.id ?? Number.POSITIVE_INFINITY, ...request.except);
         look.saw(lowest === Number.POSITIVE_INFINITY ? null : lowest);
       }
@@ -172,14 +172,14 @@ const EXCHANGE = {
   text: `with removed as (delete from outbox where id = any ($1::bigint[])) ${TAKE_ROWS}`,
 };
 
-/** Nothing of the seller waits to be sent: from now on the topic is compaction's. */
+/** No message of the seller waits to be sent any more: what is left on the topic is up to compaction. */
 const TELL = `set open_because = case store when 'topic' then '${UNTIL_COMPACTED}' end,
           confirmed_at = case store when 'outbox' then clock_timestamp() end,
           bytes_until = case store when 'topic' then clock_timestamp() + interval '${ERASED_BYTES_LEAVE_WITHIN_DAYS} days' end`;
 
-// The tombstone stands behind everything else of its seller, so that with it the last of what came before has been
-// acknowledged and deleted. Told by the transaction that deletes it: a crash undoes both, and the row is sent again. Of its
-// own, because the ordinary one runs hundreds of times a second.
+// The tombstone is behind all other rows of its seller, so everything before it has been acknowledged and deleted as
+// well. The receipts are updated in the transaction that deletes it: a crash undoes both, and the row is sent again.
+// This is a separate statement because the ordinary one runs hundreds of times a second.
 const EXCHANGE_AND_TELL = {
   name: 'ack-and-fetch-with-receipts',
   text: `with removed as (
@@ -193,9 +193,9 @@ const EXCHANGE_AND_TELL = {
 };
 
 /**
- * Tells the receipts whose tombstone is gone and that nobody told: a relay of a version before receipts led, as during an
- * upgrade, and deleted it after Kafka had acknowledged it. That nothing is left on the topic or in a view is looked for
- * there, whatever is said here.
+ * Updates receipts whose tombstone is gone but that were never updated: during an upgrade a relay of a version before
+ * receipts may have sent and deleted it. Whether anything is left on the topic or in a view is checked there,
+ * independent of this.
  */
 export const tellWhatNobodyTold = (db: Queryable): Promise<unknown> =>
   db.query(`update erasure_store ${TELL}
@@ -205,18 +205,18 @@ export const tellWhatNobodyTold = (db: Queryable): Promise<unknown> =>
 
 /**
  * Deletes what was sent and takes the oldest rows of the shard by id, in one statement: a round trip of its own for
- * each would cost as much again. By id, because within a seller that is the order of its versions: an id is drawn
- * under the lock of the seller's row. Every visible row is looked at each time, without a cursor, because a
- * transaction that commits late appears below ids that were read before; `floor` says from where on there can be any.
+ * each would cost as much again. Within a seller the order of ids is the order of versions: an id is drawn under the
+ * lock of the seller's row. There is no cursor, and every visible row is looked at each time, because a transaction
+ * that commits late has ids below those already read. `floor` is the id from which on such rows are possible.
  *
- * The layout is read in the same snapshot as the rows: who sees a row that was written after the layout changed sees
- * the new layout (services/republish/growth.ts builds on that). By its key, so that it is read by the index: a plan that
- * this session's settings discourage may cost so much that PostgreSQL compiles it, each time.
+ * The layout is read in the same snapshot as the rows: a snapshot with a row written after a layout change has the new
+ * layout too (services/republish/growth.ts builds on that). It is read by its key, so that the plan uses the index:
+ * this session's settings make other plans so expensive that PostgreSQL might JIT-compile each of them.
  *
- * `not in (select …)` is looked up in a hash; `<> all` of a parameter would be walked through for every row, which
- * under a backlog took half of the relay's time.
+ * `not in (select …)` is looked up in a hash. `<> all` of a parameter is searched for every row, which under a backlog
+ * took half of the relay's time.
  *
- * @param floor an id below which there is no row of the shard but of sellers who are held, and never will be: `IdFloor`
+ * @param floor an id below which the shard has no rows except of held sellers, and never will: `IdFloor`
  */
 export async function ackAndFetchRows(
   db: Queryable,
@@ -241,10 +241,9 @@ export async function ackAndFetchRows(
 }
 
 /**
-/**
- * How many rows of a shard wait from the floor on, and since when the oldest of them whose seller is not held (ms since
- * the epoch; null when none waits). A tombstone stands behind a state and goes with it; one that is sent again has the
- * time of its erasure.
+ * How many rows of a shard wait from the floor on, and since when the oldest of them has waited, without held sellers
+ * (ms since the epoch; null when none waits). Tombstones are left out of the age: each follows a state, and a tombstone
+ * that is sent again has the time of its erasure.
  */
 export async function countWaiting(
   db: Queryable,
@@ -262,10 +261,10 @@ export async function countWaiting(
 }
 
 /**
- * What lies below the floor: rows of sellers who are held, and rows that should not be there. Goes over every dead row
- * that the floor spares the others, so ask seldom.
+ * Counts the rows below the floor: rows of held sellers, and rows that should not be there. It walks over every dead
+ * row that the floor spares the other statements, so call it seldom.
  *
- * @param below taken before: what is deleted meanwhile is not counted, what is put there by hand is
+ * @param below taken before the call: rows deleted meanwhile are not counted, rows inserted there by hand are
  */
 export async function lookBelow(
   db: Queryable,
@@ -283,10 +282,10 @@ export async function lookBelow(
   return rows[0]!;
 }
 
-/** What the connection of `ackAndFetchRows` needs to be told once. */
+/** Session settings that `ackAndFetchRows` needs on its connection. */
 export async function prepareSession(db: Queryable): Promise<void> {
-  // Deleting need not wait for the disk: after a crash the rows are sent again, in the same order. And the plan must
-  // stay a walk along the ids: a table that is empty most of the time has no useful statistics.
+  // A delete need not wait for the disk: after a crash the rows are sent again, in the same order. The plan must stay
+  // an index scan by id: a table that is empty most of the time has no useful statistics.
   await db.query(
     'set synchronous_commit = off; set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off',
   );

@@ -10,7 +10,7 @@ export async function countKnown(db: Queryable, sellerIds: readonly number[]): P
   return rows[0]!.count;
 }
 
-/** How many sellers have changed something, and the sum of their versions, without the canary, which never rests. */
+/** How many sellers have changed something, and the sum of their versions; without the canary, which always changes. */
 export async function sumVersions(db: Queryable): Promise<{ sellers: number; versions: number }> {
   const { rows } = await db.query<{ sellers: number; versions: number }>(
     `select count(*) as sellers, coalesce(sum(version), 0)::bigint as versions

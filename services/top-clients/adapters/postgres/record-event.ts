@@ -3,7 +3,7 @@ import { type EventParts, encodeEventParts } from '#contracts/event-codec.ts';
 import type { ChangeType } from '#contracts/events.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** A change that was decided, and what it leads to. */
+/** A change that was decided, and the state after it. */
 export interface DecidedEvent extends EventParts {
   readonly type: ChangeType;
   readonly erased: boolean;
@@ -23,7 +23,7 @@ const RECORD = {
     values ($9, $1, $2, $6, $10, $5, $8)`,
 };
 
-/** Writes state, log and outbox; the caller has the seller's row, and has locked it or is alone with it. */
+/** Writes state, log and outbox. The caller has locked the seller's row, or nobody else can write it. */
 export function recordEvent(db: Queryable, event: DecidedEvent): Promise<unknown> {
   const { sellerId, version, type, changeJson, clientsJson, erased, committedAt, traceparent } = event;
   return db.query({

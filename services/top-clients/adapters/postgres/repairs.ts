@@ -1,7 +1,7 @@
 import type { Queryable } from '#platform/postgres.ts';
 import { addMessages, lockSellers, stateOf } from './states.ts';
 
-/** A seller whose row in a view is not as the source has it. */
+/** A seller whose row in a view differs from the source. */
 interface WrongSeller {
   readonly sellerId: number;
   /** The view's version; null when it has no row. */
@@ -12,14 +12,14 @@ interface WrongSeller {
 interface Repairs {
   /**
    * Sends the state of these sellers again, in one transaction.
-   * @returns those it could send: one whose log is damaged is left out
+   * @returns those that could be sent: a seller with a damaged log is left out
    */
   send<T extends WrongSeller>(wrongSellers: readonly T[]): Promise<readonly T[]>;
 }
 
 /**
- * Sends sellers' states again through the outbox of the source, under the locks of their rows: nothing of them can be
- * committed in between, so the repairs stand where they belong among their events.
+ * Sends sellers' states again through the source's outbox, under the locks of their rows. No change of theirs can
+ * commit in between, so the repairs are in the right order among their events.
  * @param db a session of its own on the primary; the caller ends it
  */
 export function postgresRepairs(db: Queryable): Repairs {
@@ -47,8 +47,8 @@ export function postgresRepairs(db: Queryable): Repairs {
 }
 
 /**
- * A seller the source does not know gets the empty row that a refused first command leaves as well: there must be
- * something to lock, or a first change could overtake the message that there is nothing.
+ * A seller that the source does not know gets an empty row, as after a refused first command. There must be a row to
+ * lock: otherwise a first change could overtake the message that the seller has no list.
  */
 async function admit(db: Queryable, sellerIds: readonly number[]): Promise<void> {
   await db.query(
@@ -58,6 +58,6 @@ async function admit(db: Queryable, sellerIds: readonly number[]): Promise<void>
   );
 }
 
-/** An older row, or none, needs no more than the version, whatever the seller changed since the row was found. */
+/** An older or absent row is replaced by version alone, whatever the seller has changed since it was found. */
 export const replacedBy = ({ held, digests }: WrongSeller, version: number) =>
   held !== null && held >= version ? { version: held, digest: String(digests.held) } : null;

@@ -1,15 +1,15 @@
 import type { Queryable } from '#platform/postgres.ts';
 
-/** Sellers from one id to another, both included, that are published again under a name. */
+/** A named run that republishes sellers from one id to another, both included. */
 export interface WantedRun {
   readonly request: string;
   readonly first: number;
   readonly last: number;
-  /** By how many partitions their messages were divided before; null where they do not move. */
+  /** The number of partitions before; null when the sellers do not move. */
   readonly movedFrom: number | null;
 }
 
-/** Stores a run unless there is one of its name. */
+/** Stores a run unless one of its name exists. */
 export async function addRun(db: Queryable, { request, first, last, movedFrom }: WantedRun): Promise<void> {
   await db.query(
     `insert into republish (request, first_seller, last_seller, moved_from, through, sellers)
@@ -19,7 +19,7 @@ export async function addRun(db: Queryable, { request, first, last, movedFrom }:
   );
 }
 
-/** Ends the older runs all of whose sellers this one publishes. Those of a growth stay: they have markers to leave. */
+/** Ends older runs whose sellers are all in this run. Runs of a growth stay: they have to leave markers. */
 export async function endRunsWithin(db: Queryable, request: string): Promise<void> {
   await db.query(
     `update republish older set finished_at = clock_timestamp()
@@ -34,9 +34,9 @@ export async function removeRun(db: Queryable, request: string): Promise<void> {
   await db.query('delete from republish where request = $1', [request]);
 }
 
-/** A run, and the layout of the same moment. */
+/** A run, and the layout at the same moment. */
 export interface LockedRun {
-  /** Sellers up to this id are through. */
+  /** Sellers up to this id are done. */
   readonly through: number;
   readonly lastSeller: number;
   readonly movedFrom: number | null;
@@ -93,7 +93,7 @@ export async function nextSellers(
   return rows.map(({ seller_id }) => seller_id);
 }
 
-/** Says how far a run has come, in the transaction of the messages that took it there. */
+/** Stores how far a run has come, in the transaction that adds its messages. */
 export async function advanceRun(
   db: Queryable,
   request: string,
@@ -107,7 +107,7 @@ export async function advanceRun(
   );
 }
 
-/** Whether more rows than so many are in the outbox, whoever they wait for. */
+/** Whether the outbox has more than so many rows, of any shard. */
 export async function isOutboxLongerThan(db: Queryable, rowCount: number): Promise<boolean> {
   const { rows } = await db.query<{ waiting: number }>(
     'select count(*) as waiting from (select from outbox limit $1) waiting',

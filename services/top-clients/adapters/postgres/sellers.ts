@@ -23,8 +23,8 @@ const asUnavailable = (err: unknown): unknown =>
     : err;
 
 /**
- * The store in PostgreSQL. The pool's connections must pipeline: a write is then two round trips, one that locks and
- * looks, and one that writes and commits.
+ * The store in PostgreSQL. The pool's connections must pipeline: a write then takes two round trips. The first locks
+ * and reads, the second writes and commits.
  */
 export function postgresSellers(pool: Pool): Sellers {
   const read = async <T>(query: () => Promise<T>): Promise<T> => {
@@ -76,7 +76,7 @@ export function postgresSellers(pool: Pool): Sellers {
             ...(erasedAt === undefined
               ? []
               : [
-                  // Also of an erasure that changes nothing: keys were used since the one before.
+                  // Also for an erasure that changes nothing: keys may have been used since the erasure before.
                   tx.query({ ...ERASE_KEYS, values: [request.sellerId] }),
                   openReceipt(tx, request, erasedAt, commits.length > 0, locked.now),
                 ]),
@@ -153,12 +153,12 @@ const listOf = (sellerId: number, row: ListRow | undefined): StoredList =>
     ? { sellerId, version: row.version, updatedAt: row.updated_at.toISOString(), clients: row.clients }
     : { sellerId, version: 0, updatedAt: null, clients: '[]' };
 
-// The casts to text keep pg from parsing what is only passed on.
+// The casts to text keep pg from parsing what is only passed through.
 const READ_LIST = {
   name: 'read-list',
   text: 'select seller_id, version, clients::text, updated_at from seller where seller_id = $1',
 };
-// What an answer has no room for is not sent here either. `clients` is text in the table, so that to cast it costs nothing.
+// Clients beyond the answer's limit are not sent from the database. `clients` is stored as text: its cast is free.
 const READ_LISTS = {
   name: 'read-lists',
   text: `select seller_id, version, updated_at,
@@ -175,14 +175,14 @@ interface LogRow {
 }
 const READ_LOG = {
   name: 'read-log',
-  // An erasure empties the log batch by batch, and hides it from its commit on.
+  // After an erasure commits, older entries are hidden; they are emptied batch by batch.
   text: `select version, type, committed_at,
       case when version >= coalesce((select max(version) from erasure where seller_id = $1), 0) then change::text end
         as change
     from seller_event where seller_id = $1 and version > $2 order by version limit $3`,
 };
 
-/** Keys deleted in one statement, so that a sweep never holds up the writes for long. */
+/** Keys deleted in one statement, so that a sweep never blocks writes for long. */
 const SWEEP = 1_000;
 const FORGET_KEYS = {
   name: 'forget-keys',
@@ -204,7 +204,7 @@ const LOCK_SELLER = {
   name: 'lock-seller',
   text: 'select version, clients::text, erased, updated_at from seller where seller_id = $1 for update',
 };
-// A statement after the one that waited for the lock: its snapshot shows what the transaction before committed, and
+// This statement follows the one that waited for the lock: its snapshot has what the transaction before committed, and
 // its clock is read under the lock.
 const LOOK_UP_KEY = {
   name: 'look-up-key',
@@ -231,7 +231,7 @@ async function lock(tx: PoolClient, { sellerId, idempotency }: WriteRequest) {
   const row = sellers.rows[0]!;
   const look = looks.rows[0]!;
   const changedAt = row.version > 0 ? row.updated_at : null;
-  // A clock that was set back must not put a change before the one it follows.
+  // When the clock was set back, a change must not get an earlier time than the one before it.
   const now = changedAt && changedAt > look.now ? changedAt : look.now;
   const locked: Locked = {
     seller: {
@@ -248,8 +248,8 @@ async function lock(tx: PoolClient, { sellerId, idempotency }: WriteRequest) {
 }
 
 /**
- * What a row keeps, as JSON. Versions before kept whole answers, of which the id of an added client is read; what they
- * read of ours is the same.
+ * The outcome that a row stores, as JSON. Earlier versions stored whole answers, of which only the id of an added
+ * client is read. They can read our outcomes as well.
  */
 type StoredOutcome =
   | { readonly kind: 'done'; readonly version: number; readonly answer?: { readonly id?: string } | null }
@@ -270,7 +270,7 @@ const stored = (kept: Kept): StoredOutcome =>
         ...(kept.addedId === null ? {} : { answer: { id: kept.addedId } }),
       };
 
-/** What stands for a key after an erasure: no caller can send a space in one. ERASE_KEYS makes the same of it. */
+/** What replaces a key after an erasure: it has a space, which no caller can send. ERASE_KEYS computes the same. */
 const erasedKey = (sellerId: number, key: string): string =>
   `erased ${createHash('sha256').update(`${sellerId} ${key}`).digest('hex')}`;
 
@@ -279,7 +279,7 @@ const ADD_TOMBSTONE = {
   text: `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
     values ($1, $2, $3, 'seller-erased', null, $4, $5)`,
 };
-// A key is what its caller likes, a name even: what stays of it tells only whether it comes again.
+// A key may be any text, even a name. After an erasure only a hash stays, which shows whether the key comes again.
 const ERASE_KEYS = {
   name: 'erase-keys',
   text: `with used as (delete from idempotency_key where seller_id = $1 and fingerprint <> '' returning key, created_at)
@@ -294,8 +294,8 @@ const KEEP_KEY = {
 };
 
 /**
- * Sends the statements that record a change: the state, the log, the outbox, and for an erasure the tombstone and the
- * idempotency keys. The log before it is emptied afterwards (erasures.ts): it may be longer than any transaction should be.
+ * Sends the statements that record a change: the state, the log, the outbox, and for an erasure the tombstone. The log
+ * before an erasure is emptied afterwards (erasures.ts): it may be too long for one transaction.
  */
 function record(
   tx: PoolClient,

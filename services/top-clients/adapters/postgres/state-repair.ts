@@ -6,7 +6,7 @@ import { NEW_SELLER, type Seller } from '../../domain/seller.ts';
 
 // Any constant will do, as long as every repair takes the same one.
 const REPAIR_LOCK = 7_461_002_919;
-/** Few enough that a command which needs one of them waits for milliseconds. */
+/** Few enough that a command which needs one of their locks waits only milliseconds. */
 const SELLERS_AT_A_TIME = 100;
 const ENTRIES_AT_A_TIME = 5_000;
 
@@ -15,7 +15,7 @@ const FIND_LAST = `select max(seller_id) as last from (
 const ADMIT_SELLERS = `insert into seller (seller_id, updated_at)
   select distinct seller_id, clock_timestamp() from seller_event where seller_id > $1 and seller_id <= $2
   on conflict do nothing`;
-// The canary's log is kept short, so that it gives no state; a seller that is not locked is left alone.
+// The canary is left out: its log is cut short and does not give the state. A seller without a lock is left alone.
 const LOCK_SELLERS = `select seller_id, version, clients::text, erased, updated_at from seller
   where seller_id > $1 and seller_id <= $2 and seller_id <> ${CANARY_SELLER} order by seller_id for update`;
 const READ_ENTRIES = `select seller_id, version, change, committed_at from seller_event
@@ -41,7 +41,7 @@ interface EntryRow {
   committed_at: Date;
 }
 
-/** The state in PostgreSQL. The connection is used by nobody else: the lock against other repairs belongs to it. */
+/** The state in PostgreSQL. The connection must not be shared: it holds the lock against other repairs. */
 export function postgresStateRepair(db: Queryable): StateRepair {
   return {
     async exclusively(work) {
@@ -59,7 +59,7 @@ export function postgresStateRepair(db: Queryable): StateRepair {
     async repairNext(after, step) {
       const found = await db.query<{ last: number | null }>(FIND_LAST, [after, SELLERS_AT_A_TIME]);
       const last = found.rows[0]!.last;
-      // Behind the last seller with a log there may be states that no log accounts for.
+      // After the last seller with a log there may be states without any log.
       const through = last ?? Number.MAX_SAFE_INTEGER;
       await db.query('begin');
       try {
@@ -92,7 +92,7 @@ export function postgresStateRepair(db: Queryable): StateRepair {
 
 type Wanted = Map<number, { seller: Seller; updatedAt: Date }>;
 
-/** What the log gives for each locked seller; read by pages, because a log has no bound. */
+/** The state that the log gives for each locked seller. It is read in pages, because a log has no bound. */
 async function fold(
   db: Queryable,
   after: number,
@@ -105,7 +105,7 @@ async function fold(
   for (;;) {
     const { rows } = await db.query<EntryRow>(READ_ENTRIES, [sellerId, version, through, ENTRIES_AT_A_TIME]);
     for (const row of rows) {
-      // A seller who came after the lock was taken is right, and not ours to touch.
+      // A seller who was added after the locks were taken has the right state, and is not locked.
       if (!locked.has(row.seller_id)) continue;
       try {
         const before = wanted.get(row.seller_id)?.seller ?? NEW_SELLER;
@@ -121,7 +121,7 @@ async function fold(
 }
 
 function differs(row: StateRow, wanted: { seller: Seller; updatedAt: Date } | undefined): boolean {
-  // Without a change there is nothing to rebuild; a refused first command may have left the empty row.
+  // Without a change there is nothing to rebuild; a refused first command may have left an empty row.
   if (!wanted) return row.version > 0;
   const { seller, updatedAt } = wanted;
   return (

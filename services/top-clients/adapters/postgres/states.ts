@@ -4,7 +4,7 @@ import { SELLER_MOVED } from '#contracts/events.ts';
 import { REPAIR, type WrongRow, writeWrongRow } from '#contracts/repair.ts';
 import type { Queryable } from '#platform/postgres.ts';
 
-/** A seller whose row is locked, as the source has it at this moment. */
+/** A seller whose row is locked, with its present state. */
 export interface LockedSeller {
   readonly sellerId: number;
   readonly version: number;
@@ -22,22 +22,22 @@ export interface ExtraMessage {
   readonly type: string;
   readonly value: string | null;
   readonly replaces: string | null;
-  /** Null: where the layout puts the seller. */
+  /** Null: the partition of the layout. */
   readonly partition: number | null;
   /** Null: now. */
   readonly committedAt: Date | null;
 }
 
 /**
- * Locks the rows of sellers and reads their states. Until the transaction ends nothing of them can be committed, so
- * that what is put into the outbox meanwhile stands where it belongs among their events.
- * @param sellerIds in the order of their numbers, as whoever else locks several sellers does
+ * Locks the rows of sellers and reads their states. Until the transaction ends none of them can change, so messages put
+ * into the outbox meanwhile are in the right order among their events.
+ * @param sellerIds in ascending order, as everywhere that several sellers are locked
  */
 export async function lockSellers(db: Queryable, sellerIds: readonly number[]): Promise<LockedSeller[]> {
   await db.query('select from seller where seller_id = any ($1::bigint[]) order by seller_id for update', [
     sellerIds,
   ]);
-  // A statement after the one that waited for the locks sees what was committed before them.
+  // This statement follows the one that waited for the locks, so it sees what was committed before them.
   const { rows } = await db.query<LockedSeller>(
     `select seller_id as "sellerId", version, clients::text, erased, updated_at as "updatedAt", change::text
     from seller left join seller_event using (seller_id, version)
@@ -48,10 +48,10 @@ export async function lockSellers(db: Queryable, sellerIds: readonly number[]): 
 }
 
 /**
- * The messages that say once more what a seller's list is. One that was never written has no state: null, as for one
- * whom the source does not know.
+ * The messages that repeat a seller's present list. A seller without any version has no state: its value is null, as
+ * for one that the source does not know.
  * @param seller with a change, or without any version
- * @param replaces the row of a view that is wrong; null: what is older, or absent
+ * @param replaces the wrong row of a view; null: only an older or absent row is replaced
  */
 export function stateOf(
   { sellerId, version, clients, erased, updatedAt, change }: LockedSeller,
@@ -75,8 +75,8 @@ export function stateOf(
     clientsJson: clients,
   });
   if (!erased) return [{ ...state, value }];
-  // As behind the erasure itself: Kafka may forget the seller. It may remain alone, and then tells a new view when the
-  // erasure was, which is compared.
+  // As after the erasure itself, a tombstone follows, so that Kafka can drop the seller. Compaction may keep it alone:
+  // then it tells a new view the time of the erasure, which is compared.
   return [
     { ...state, value },
     { ...state, type: 'seller-erased', value: null, replaces: null, committedAt: updatedAt },
@@ -104,7 +104,7 @@ const ADD = `insert into outbox (bucket, seller_id, version, type, value, commit
     with ordinality as row (bucket, seller_id, version, type, value, replaces, partition, committed_at, position)
   order by position`;
 
-/** Puts messages into the outbox, in their order; within the transaction that has locked their sellers. */
+/** Puts messages into the outbox in their order, within the transaction that has locked their sellers. */
 export async function addMessages(db: Queryable, messages: readonly ExtraMessage[]): Promise<void> {
   if (messages.length === 0) return;
   await db.query(ADD, [

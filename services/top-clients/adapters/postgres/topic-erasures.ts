@@ -7,18 +7,18 @@ interface CompactingErasure {
   readonly version: number;
 }
 
-/** The receipts, as who reads the topic sees them. */
+/** The receipts, as the reader of the topic uses them. */
 interface TopicErasures {
-  /** Erasures whose tombstone was acknowledged so long ago, in ms; null while another process is at it. */
+  /** Erasures whose tombstone was acknowledged at least so many ms ago; null while another process reads the topic. */
   due(afterMs: number): Promise<readonly CompactingErasure[] | null>;
-  /** Tells the receipts: null confirms, else why the topic still holds something. */
+  /** Reports to the receipts: null confirms, else why the topic still holds something. */
   report(reports: ReadonlyMap<string, string | null>): Promise<void>;
 }
 
-// Any constant will do: who holds it reads the topic for all.
+// Any constant will do. Whoever holds this lock reads the topic for all.
 const LOCK = 7_461_002_923;
 
-/** @param db a session of its own on the primary of the source; its end gives the lock back */
+/** @param db a session of its own on the primary of the source; the lock is released when it ends */
 export const postgresTopicErasures = (db: Queryable): TopicErasures => ({
   async due(afterMs) {
     const { rows: locks } = await db.query<{ locked: boolean }>('select pg_try_advisory_lock($1) as locked', [

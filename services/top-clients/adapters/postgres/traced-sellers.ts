@@ -4,8 +4,8 @@ import { isSampled } from '#platform/traceparent.ts';
 import type { Sellers } from '../../app/ports.ts';
 
 /**
- * The store, with a span around each transaction of a trace that is recorded. What the transaction stores with the
- * event is the context of that span: whoever reads the event goes on from there.
+ * The store, with a span around each transaction of a recorded trace. The transaction stores the context of that span
+ * with the event, so that readers of the event continue the trace.
  */
 export function tracedSellers(sellers: Sellers, tracing: Tracing): Sellers {
   if (!tracing.isOn) return sellers;
