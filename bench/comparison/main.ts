@@ -11,12 +11,12 @@ import { fileURLToPath } from 'node:url';
 import type { PageName } from '#contracts/pages.ts';
 import { Locked, takeLock } from '../../services/local-stack/folder-lock.ts';
 import { environment, loadAverages, serverVersions } from '../machine.ts';
+import { prepareVegeta } from '../vegeta.ts';
 import { measureAtRate, measureSaturation, pathsFor } from './measure.ts';
 import { type ComparisonOptions, OptionsRefused, readOptions, USAGE } from './options.ts';
 import { estimateSeconds, plan } from './plan.ts';
 import { writeReport } from './report-files.ts';
 import type { Results, Run } from './results.ts';
-import { prepareVegeta } from '../vegeta.ts';
 import { type BenchWorld, startWorld } from './world.ts';
 import { openWriter } from './writes.ts';
 

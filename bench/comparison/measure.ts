@@ -5,10 +5,10 @@ import type { PageName } from '#contracts/pages.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { loadAverages, watchOthers } from '../machine.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
+import { attack } from '../vegeta.ts';
 import type { Run } from './results.ts';
 import { visits } from './sample.ts';
 import type { ConditionName, VariantName } from './variants.ts';
-import { attack } from '../vegeta.ts';
 import type { BenchWorld } from './world.ts';
 import { probeStaleness, type Writer } from './writes.ts';
 

@@ -2,9 +2,9 @@
 import type { PageName } from '#contracts/pages.ts';
 import type { Environment } from '../machine.ts';
 import { median } from '../report.ts';
+import type { Attack } from '../vegeta.ts';
 import type { ComparisonOptions } from './options.ts';
 import type { ConditionName, VariantName } from './variants.ts';
-import type { Attack } from '../vegeta.ts';
 import type { Staleness } from './writes.ts';
 
 /** One measurement of one round; one JSON file. */

@@ -15,11 +15,11 @@ import { type Pipeline, startPipeline } from '../../services/local-stack/pipelin
 import { until } from '../../services/local-stack/until.ts';
 import { randomFor } from '../../services/seed/random.ts';
 import { seller } from '../../services/seed/sellers.ts';
-import { attack, prepareVegeta } from '../vegeta.ts';
 import { fillOutbox } from '../load.ts';
 import { environment, watchOthers } from '../machine.ts';
 import { emptyView, holdRelays } from '../reset.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
+import { attack, prepareVegeta } from '../vegeta.ts';
 import type { Build, PagePoint, ScaleResults, SizeResult } from './results.ts';
 
 /** Sellers whose gigs the page shows: with own data for a million, gigs would be measured. */

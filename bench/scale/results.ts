@@ -1,6 +1,7 @@
 /** The results of `make bench-scale`, and the tables of the document. Pure. */
-import type { Latencies } from '../vegeta.ts';
+
 import type { Environment } from '../machine.ts';
+import type { Latencies } from '../vegeta.ts';
 import { type Capacity, type Coefficients, capacityFor, fitLine, predict, relativeError } from './model.ts';
 
 export interface Build {
