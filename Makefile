@@ -65,6 +65,11 @@ faults-recovery: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	$(NODE) bench/recovery-roles.ts $(ARGS)
 
+## conformance-consumer: plays a hostile topic to a consumer of yours; CONSUMER='python consumer.py' STATE=http://localhost:9000/state
+conformance-consumer: $(INSTALLED)
+	@bash tests/support/require.sh java maven
+	@CONSUMER='$(subst ','\'',$(CONSUMER))' STATE='$(STATE)' PATIENCE='$(or $(PATIENCE),60)' $(NODE) tests/conformance/consumer/main.ts
+
 ## rules: the alert rules by Prometheus' own tool, each firing and silent
 rules: $(INSTALLED)
 	@bash tests/support/require.sh promtool
@@ -218,5 +223,5 @@ else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) down
 endif
 
-.PHONY: help demo demo-stop test check unit rules system faults simulate faults-checkers faults-recovery browser pictures fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down

@@ -22,7 +22,7 @@ export default {
     // Builds the load generator first, which takes minutes.
     project('bench', ['<rootDir>/bench/**/vegeta.spec.ts']),
     project('rules', ['<rootDir>/tests/rules/**/*.spec.ts']),
-    project('contract', ['<rootDir>/tests/contract/**/*.spec.ts']),
+    project('contract', ['<rootDir>/tests/{contract,conformance}/**/*.spec.ts']),
     project('system', ['<rootDir>/tests/system/**/*.spec.ts', '<rootDir>/tests/faults/short.spec.ts']),
     project('browser', ['<rootDir>/tests/browser/**/*.spec.ts']),
     project('fuzz', ['<rootDir>/tests/fuzz/**/*.spec.ts']),
