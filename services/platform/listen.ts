@@ -56,15 +56,20 @@ export function sayGoodbye(server: Server, forMs: number): Promise<void> {
   return pause(forMs);
 }
 
-/** Stops accepting, lets requests in flight finish, then closes; idle connections are closed at once. */
+/**
+ * Stops accepting, lets requests in flight finish, then closes; idle connections are closed at once. Always right after
+ * the event loop has read its sockets: a process that had to wait for the processor would otherwise close connections
+ * on which a request has arrived meanwhile.
+ */
 export function drain(server: Server): Promise<void> {
   return new Promise((resolve) => {
     // A connection whose request ends only now would be kept alive until its timeout.
-    const sweep = setInterval(() => server.closeIdleConnections(), 20);
-    server.close(() => {
-      clearInterval(sweep);
-      resolve();
-    });
-    server.closeIdleConnections();
+    const sweep = setInterval(() => setImmediate(() => server.closeIdleConnections()), 20);
+    setImmediate(() =>
+      server.close(() => {
+        clearInterval(sweep);
+        resolve();
+      }),
+    );
   });
 }

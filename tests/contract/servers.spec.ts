@@ -136,26 +136,61 @@ test('five hundred slow bodies and headers of one address take nobody else anyth
   await Promise.all(slow.map((socket) => (socket.closed ? null : once(socket, 'close'))));
 }, 30_000);
 
-test.each(SERVING)(
-  '%s, told to stop, ends each kept connection with its next answer, and none before',
-  async (name) => {
-    const { process: running, port, path, healthPort } = await start(name, { TC_SHUTDOWN_DELAY_MS: '9000' });
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    const visit = async () => {
-      const sent = get({ host: '127.0.0.1', port, path, agent, timeout: 10_000 });
+/** Visits over one connection for as long as it is kept. @returns whether it was, and what the answer says of it */
+function visitor({ port, path }: Server) {
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  return {
+    visit: async () => {
+      const sent = get({ host: '127.0.0.1', port, path, agent, timeout: 20_000 });
       const [answer] = (await once(sent, 'response')) as [IncomingMessage];
       answer.resume();
       await once(answer, 'end');
       return [sent.reusedSocket, answer.headers.connection];
-    };
+    },
+    leave: () => agent.destroy(),
+  };
+}
+const saysThatItStops = (healthPort: number) =>
+  until('it says that it stops', async () => {
+    const answer = await fetch(`http://127.0.0.1:${healthPort}/readyz`);
+    return (await answer.text()) === 'stopping\n';
+  });
+
+test.each(SERVING)(
+  '%s, told to stop, ends each kept connection with its next answer, and none before',
+  async (name) => {
+    const server = await start(name, { TC_SHUTDOWN_DELAY_MS: '9000' });
+    const { visit, leave } = visitor(server);
     expect(await visit()).toEqual([false, 'keep-alive']);
     expect(await visit()).toEqual([true, 'keep-alive']);
-    running.kill('SIGTERM');
-    const readiness = async () => (await fetch(`http://127.0.0.1:${healthPort}/readyz`)).text();
-    await until('it says that it stops', async () => (await readiness()) === 'stopping\n');
+    server.process.kill('SIGTERM');
+    await saysThatItStops(server.healthPort);
     expect(await visit()).toEqual([true, 'close']);
     expect(await visit()).toEqual([false, 'close']);
-    agent.destroy();
-    running.kill('SIGKILL');
+    leave();
+    server.process.kill('SIGKILL');
   },
 );
+
+test('a request that arrives while a server waits for the processor is answered, also when it stops then', async () => {
+  const DELAY_MS = 2_000;
+  const stopping = SERVING.map(async (name) => {
+    const server = await start(name, { TC_SHUTDOWN_DELAY_MS: String(DELAY_MS) });
+    const { visit, leave } = visitor(server);
+    await visit();
+    const { exited } = server.process;
+    const told = performance.now();
+    server.process.kill('SIGTERM');
+    await saysThatItStops(server.healthPort);
+    server.process.kill('SIGSTOP');
+    expect(performance.now() - told).toBeLessThan(DELAY_MS);
+    const visited = visit();
+    // It is time to close connections when it goes on.
+    await until('its time is over', () => performance.now() - told > DELAY_MS + 100);
+    server.process.kill('SIGCONT');
+    expect([name, await visited]).toEqual([name, [true, 'close']]);
+    leave();
+    expect([name, await exited]).toEqual([name, { code: 0, signal: null }]);
+  });
+  await Promise.all(stopping);
+});
