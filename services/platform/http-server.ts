@@ -93,7 +93,7 @@ export interface ServerOptions {
   readonly limits: ServerLimits;
   readonly metrics: HttpServerMetrics;
   readonly log: Log;
-   /** How long an idle connection is kept, in ms: longer than by callers, so that we close none about to be used. */
+  /** How long an idle connection is kept, in ms: longer than by callers, so that we close none about to be used. */
   readonly keepAliveMs?: number;
   /** Whether an address is a proxy's: many clients share its connections, so no client's limit holds for them. */
   readonly isProxy?: (address: string) => boolean;
