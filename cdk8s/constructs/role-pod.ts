@@ -50,10 +50,10 @@ const GRACE_SECONDS = 30;
 const PRE_STOP_SECONDS = 5;
 
 /**
- * After that, the pod ends each kept connection with its next answer. To close a connection at once would hit requests
- * that are in flight.
+ * After that, the pod ends each kept connection with its next answer. An idle one is left to its client for longer than
+ * the server says that it may be kept (5 s): to close it earlier would meet requests that are on their way.
  */
-const SHUTDOWN_DELAY_MS = 2_000;
+export const SHUTDOWN_DELAY_MS = 6_000;
 
 /** The security context of our containers: the `restricted` profile, and a read-only root file system. */
 export const RESTRICTED_CONTAINER = {

@@ -249,7 +249,7 @@ export const role = defineRole({
       mount,
     });
     const server = openHttpServer(app, {
-      ...{ port: 'http', limits: config, metrics, log, keepAliveMs: 65_000 },
+      ...{ port: 'http', limits: config, metrics, log },
       ...proxiesOf(app),
     });
     const listening = await listen(server, config.port, config.host, log);

@@ -93,8 +93,6 @@ export interface ServerOptions {
   readonly limits: ServerLimits;
   readonly metrics: HttpServerMetrics;
   readonly log: Log;
-  /** How long an idle connection is kept, in ms: longer than by callers, so that we close none about to be used. */
-  readonly keepAliveMs?: number;
   /** Whether an address is a proxy's: many clients share its connections, so no client's limit holds for them. */
   readonly isProxy?: (address: string) => boolean;
   /** Where a request comes from, when a proxy has brought it; null for a caller without a limit of its own. */
@@ -104,6 +102,13 @@ export interface ServerOptions {
 }
 export type Refused = Extract<ProblemType, 'unavailable' | 'too-many-requests'>;
 
+/**
+ * How long a client may keep an idle connection, in ms; each answer's header `Keep-Alive` says so. A client that heeds it
+ * never sends on a connection that is about to be closed, also when the server stops: pods wait longer than this.
+ */
+const ANNOUNCED_KEEP_ALIVE_MS = 5_000;
+/** How long an idle connection is kept, in ms: longer than by proxies that do not heed it; some keep theirs for 600 s. */
+const LONGEST_KEEP_ALIVE_MS = 620_000;
 /** How often deadlines are looked at, in ms. Node would look every 30 s, whatever the deadlines are. */
 const LOOK_EVERY_MS = 500;
 const HEADERS_WITHIN_MS = 5_000;
@@ -191,7 +196,8 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     headersTimeout: Math.min(HEADERS_WITHIN_MS, limits.requestTimeoutMs),
     requestTimeout: limits.requestTimeoutMs,
     connectionsCheckingInterval: LOOK_EVERY_MS,
-    ...(options.keepAliveMs === undefined ? {} : { keepAliveTimeout: options.keepAliveMs }),
+    keepAliveTimeout: ANNOUNCED_KEEP_ALIVE_MS,
+    keepAliveTimeoutBuffer: LONGEST_KEEP_ALIVE_MS - ANNOUNCED_KEEP_ALIVE_MS,
   });
 
   const clientNamed = (name: string): Client => {

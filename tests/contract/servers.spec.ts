@@ -6,12 +6,14 @@ import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { SHUTDOWN_DELAY_MS } from '../../cdk8s/constructs/role-pod.ts';
 import { portsFrom } from '../../services/demo/addresses.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { startProcess } from '../../services/local-stack/process.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { pause } from '../../services/platform/lifecycle.ts';
 
 const MAIN = new URL('../../services/main.ts', import.meta.url).pathname;
 /** Nobody listens there. */
@@ -171,6 +173,33 @@ test.each(SERVING)(
     server.process.kill('SIGKILL');
   },
 );
+
+test('a server keeps an idle connection for longer than it tells clients to, also when it stops in a pod', async () => {
+  /** Asks once and keeps the connection. @returns for how many ms the answer says that it may be kept */
+  const ask = async ({ port, path }: Server, kept = connect(port, '127.0.0.1')) => {
+    kept.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+    const [answer] = await once(kept, 'data');
+    const [, seconds] = /^keep-alive: timeout=(\d+)/im.exec(String(answer))!;
+    return { kept, mayBeKeptMs: Number(seconds) * 1_000 };
+  };
+  const running = NAMES.map(async (name) => {
+    const { kept, mayBeKeptMs } = await ask(servers[name]!);
+    await pause(mayBeKeptMs + 500);
+    expect([name, kept.readableEnded]).toEqual([name, false]);
+    await ask(servers[name]!, kept);
+    kept.destroy();
+  });
+  const stopping = SERVING.map(async (name) => {
+    const server = await start(name, { TC_SHUTDOWN_DELAY_MS: String(SHUTDOWN_DELAY_MS) });
+    const { kept, mayBeKeptMs } = await ask(server);
+    const told = performance.now();
+    server.process.kill('SIGTERM');
+    await once(kept.resume(), 'close');
+    expect([name, performance.now() - told > mayBeKeptMs]).toEqual([name, true]);
+    expect([name, await server.process.exited]).toEqual([name, { code: 0, signal: null }]);
+  });
+  await Promise.all([...running, ...stopping]);
+});
 
 test('a request that arrives while a server waits for the processor is answered, also when it stops then', async () => {
   const DELAY_MS = 2_000;

@@ -54,8 +54,6 @@ export function httpServer(ports: Ports & { log: Log }, settings: ServerSettings
       limits: settings,
       metrics: ports.metrics,
       log: ports.log,
-      // Longer than callers keep idle connections, so that the server never closes one that is about to be used.
-      keepAliveMs: 72_000,
       isProxy,
       // Our own pages have limits of their own.
       addressOf: (req) => (pageOf(ports.callers, req) === null ? addressOf(req) : null),
