@@ -13,7 +13,7 @@ export type Catalogue = Readonly<Record<string, MetricDefinition>>;
 
 type NameOf<C extends Catalogue, T extends MetricDefinition['type']> = {
   [N in keyof C]: C[N]['type'] extends T ? N : never;
-}[keyof C];
+}[keyof C & string];
 type LabelOf<C extends Catalogue, N extends keyof C> = C[N]['labels'][number];
 
 /**
@@ -45,20 +45,20 @@ export function openCatalogue<const C extends Catalogue>(
   };
   return {
     registry,
-    counter: (name) => (registry.getSingleMetric(String(name)) ?? new Counter(common(String(name)))) as never,
+    counter: (name) => (registry.getSingleMetric(name) ?? new Counter(common(name))) as never,
     gauge: (name, collect) => {
-      const there = registry.getSingleMetric(String(name));
+      const there = registry.getSingleMetric(name);
       if (there && !collect) return there as never;
       const gauge: Gauge = new Gauge({
-        ...common(String(name)),
+        ...common(name),
         ...(collect ? { collect: () => collect(gauge as never) } : {}),
       });
       return gauge as never;
     },
     histogram: (name) =>
       new Histogram({
-        ...common(String(name)),
-        buckets: [...(catalogue[String(name)]!.buckets ?? [])],
+        ...common(name),
+        buckets: [...(catalogue[name]!.buckets ?? [])],
       }) as never,
   };
 }

@@ -3,6 +3,7 @@ import {
   addByApi,
   type BrowserWorld,
   brandField,
+  changesAnswered,
   expectTruth,
   ownPage,
   row,
@@ -128,7 +129,7 @@ export function journeysWhenThingsFail(world: () => BrowserWorld): void {
     expect(source.running).toBe(true);
     await tryAgainUntilTold(page, 'Hanging was added', async (again) => {
       await again.click();
-      await page.locator('#self-view:not([aria-busy])').waitFor();
+      await changesAnswered(page);
     });
     await expectTruth(world(), page, seller, ['Hanging']);
   });

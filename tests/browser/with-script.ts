@@ -4,6 +4,7 @@ import {
   addByApi,
   type BrowserWorld,
   brandField,
+  changesAnswered,
   expectTruth,
   namesOn,
   row,
@@ -27,7 +28,7 @@ const settled = async (world: BrowserWorld, page: Page, sellerId: number, names:
     async () => (await truthOf(world, sellerId)).clients.map(({ name }) => name),
     (stored) => stored.join() === names.join(),
   );
-  await page.locator('#self-view:not([aria-busy])').waitFor();
+  await changesAnswered(page);
   await expectTruth(world, page, sellerId, names);
 };
 

@@ -121,6 +121,8 @@ export const brandField = (page: Page) => page.getByLabel('Brand', { exact: true
 export const notice = (page: Page) => page.locator('#notice');
 export const row = (page: Page, name: string) => page.locator('.client').filter({ hasText: name });
 export const namesOn = (page: Page): Promise<string[]> => page.locator('.client h3').allTextContents();
+/** The page waits for no answer to a change. */
+export const changesAnswered = (page: Page) => page.locator('#self-view:not([aria-busy])').waitFor();
 
 /** Waits for the page to say so; the words stand in the notice. */
 export async function told(page: Page, words: string): Promise<void> {

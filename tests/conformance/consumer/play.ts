@@ -1,6 +1,6 @@
 /** Plays the topic of the rules to a consumer, and says which rules it kept. */
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { openKafka, type Producer } from '#platform/kafka/client.ts';
+import { type Kafka, openKafka, type Producer } from '#platform/kafka/client.ts';
 import { COMPRESSION } from '#platform/kafka/compression.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
@@ -44,7 +44,7 @@ export async function play(
 ): Promise<Verdict[]> {
   const kafka = openKafka('conformance', { brokers: [bootstrap] }, silentLog);
   const producer = kafka.producer({ allowAutoTopicCreation: false });
-  await createTopic(bootstrap);
+  await createTopic(kafka);
   await producer.connect();
   try {
     for (let act = 0; act < ACTS; act++) {
@@ -63,8 +63,7 @@ export async function play(
   }
 }
 
-async function createTopic(bootstrap: string): Promise<void> {
-  const kafka = openKafka('conformance', { brokers: [bootstrap] }, silentLog);
+async function createTopic(kafka: Kafka): Promise<void> {
   const { topic, settings } = SELLER_EVENTS;
   // As producers compress it: so the codecs are tried.
   const asSent = { ...settings, 'compression.type': 'producer' };
