@@ -1,12 +1,12 @@
 import type { PageName } from '#contracts/pages.ts';
-import type { ViewId } from './api/page-view.ts';
+import type { ShownViewId, ViewId } from './api/page-view.ts';
 import { build } from './build.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';
 import { issuer } from './constructs/issuer.ts';
 import { kafkaEmbedded } from './constructs/kafka-embedded.ts';
 import { kafkaStrimzi } from './constructs/kafka-strimzi.ts';
-import { databaseJob, pageJob, topicJob } from './constructs/migration-job.ts';
+import { databaseJob, pageJob, shownViewJob, topicJob } from './constructs/migration-job.ts';
 import { monitoring } from './constructs/monitoring.ts';
 import { networkPolicies } from './constructs/network-policies.ts';
 import { outboxRelay } from './constructs/outbox-relay.ts';
@@ -20,7 +20,14 @@ import { topClients } from './constructs/top-clients.ts';
 import { compareViewJob, dropViewJob } from './constructs/view-jobs.ts';
 import { viewWatcher } from './constructs/view-watcher.ts';
 import type { KubeObject } from './kube-object.ts';
-import type { PagePlan, Platform } from './platform.ts';
+import {
+  isSameView,
+  isSwitchedTo,
+  isView,
+  type PagePlan,
+  type Platform,
+  type ShownView,
+} from './platform.ts';
 
 /**
  * The objects of a platform, in groups, in the order in which they are needed. Whoever applies them may wait after each
@@ -83,7 +90,11 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
     migrations: build((scope) => {
       // The job of a view also migrates the page's own tables, so these need a job of their own only without a view.
       if (page.projected.length === 0) pageJob(scope, platform, page.name, null);
-      for (const view of page.projected) pageJob(scope, platform, page.name, view);
+      for (const view of page.projected) {
+        if (isSwitchedTo(page.shown) && isSameView(view, page.shown))
+          shownViewJob(scope, platform, page.name, page.shown);
+        else pageJob(scope, platform, page.name, view);
+      }
     }),
     workloads: build((scope) => {
       pageServer(scope, platform, page);
@@ -100,6 +111,10 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
 export const compareJob = (platform: Platform, page: PageName, view: ViewId, attempt: number): KubeObject =>
   build((scope) => compareViewJob(scope, platform, page, view, attempt))[0]!;
 
+/** The job that has a page show a view. */
+export const showJob = (platform: Platform, page: PageName, view: ShownViewId): KubeObject =>
+  build((scope) => shownViewJob(scope, platform, page, view))[0]!;
+
 /** The job that grows the layout to this many partitions. Only allowed when every relay reads the layout. */
 export const growthJob = (platform: Platform, partitions: number): KubeObject =>
   build((scope) => growthJobOf(scope, platform, partitions))[0]!;
@@ -108,6 +123,9 @@ export const growthJob = (platform: Platform, partitions: number): KubeObject =>
 export const republishJob = (platform: Platform, request: string): KubeObject =>
   build((scope) => republishJobOf(scope, platform, request))[0]!;
 
-/** The job that removes a view from its page's database. Only for a view that nothing projects or shows. */
-export const dropJob = (platform: Platform, page: PageName, view: ViewId): KubeObject =>
-  build((scope) => dropViewJob(scope, platform, page, view))[0]!;
+/**
+ * The job that removes a view from its page's database. Only for a view that nothing projects.
+ * @param shown what the page shows: where that is no view, the last one may be removed
+ */
+export const dropJob = (platform: Platform, page: PageName, view: ViewId, shown: ShownView): KubeObject =>
+  build((scope) => dropViewJob(scope, platform, page, view, !isView(shown)))[0]!;

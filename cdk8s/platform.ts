@@ -1,5 +1,5 @@
 import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
-import type { PageViewSpec, ViewId } from './api/page-view.ts';
+import type { PageViewSpec, ShownViewId, ViewId } from './api/page-view.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
 /** Which APIs of other operators the cluster has; objects that need an absent one are left out. */
@@ -35,9 +35,18 @@ export interface PagePlan {
   readonly projected: readonly ViewId[];
   /** Those projected views that were shown before and may be shown again; absent: none. */
   readonly keptUp?: readonly ViewId[];
-  /** How the servers get the data now: the view they read, or a delivery that needs none. */
-  readonly shown: ViewId | { readonly delivery: 'synchronous' | 'off' };
+  readonly shown: ShownView;
 }
+
+/** How a page gets the data: the view it shows, or a delivery that needs none. */
+export type ShownView = ShownViewId | { readonly delivery: 'synchronous' | 'off' };
+
+export const isView = (shown: ShownView): shown is ShownViewId => 'version' in shown;
+/** Whether it took over from another view. The first view of a page is shown as soon as it stands. */
+export const isSwitchedTo = (shown: ShownView): shown is ShownViewId & { since: string } =>
+  isView(shown) && shown.since !== undefined;
+export const isSameView = (a: ShownView, b: ShownView): boolean =>
+  a.delivery === b.delivery && (isView(a) ? a.version : 0) === (isView(b) ? b.version : 0);
 
 /** The view that a page's spec asks for; null when its delivery has no view. */
 export function wantedView({ delivery, view }: Pick<PageViewSpec, 'delivery' | 'view'>): ViewId | null {

@@ -159,6 +159,12 @@ export const ViewId = z.strictObject({
 });
 export type ViewId = z.output<typeof ViewId>;
 
+/** The view that a page shows. */
+export const ShownViewId = ViewId.extend({
+  since: z.string().optional().meta({ description: 'When it took over from another one' }),
+});
+export type ShownViewId = z.output<typeof ShownViewId>;
+
 /** A condition as Kubernetes writes it. */
 export const Condition = z.strictObject({
   type: z.string().meta({ description: 'What it is about, as Ready' }),
@@ -193,7 +199,7 @@ export const PageViewStatus = z
       .string()
       .optional()
       .meta({ description: 'The view shown, and what is being built, as v1 → v2 80 %' }),
-    shown: ViewId.optional().meta({ description: 'What the pages show now' }),
+    shown: ShownViewId.optional().meta({ description: 'What the pages show now' }),
     building: ViewId.extend({
       startedAt: z.string().meta({ description: 'When building began' }),
       keptUntil: z

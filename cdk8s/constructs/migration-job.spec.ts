@@ -1,7 +1,8 @@
 import { expect, test } from '@jest/globals';
+import type { ShownViewId } from '../api/page-view.ts';
 import { build } from '../build.ts';
 import { built, platformOf } from '../testing/platforms.ts';
-import { databaseJob, pageJob, topicJob } from './migration-job.ts';
+import { databaseJob, pageJob, shownViewJob, topicJob } from './migration-job.ts';
 
 const view = { delivery: 'asynchronous', version: 2 } as const;
 
@@ -24,6 +25,17 @@ test('another image or setting is another job; the same again, or another log le
   expect(nameOf('a:1', { logLevel: 'debug' })).toBe(nameOf('a:1'));
   const priority = { scheduling: { priorityClassName: 'high' } };
   expect(new Set([nameOf('a:1'), nameOf('a:2'), nameOf('a:1', priority)]).size).toBe(3);
+});
+
+test('a view that is shown again after another is another job; the same again is not', () => {
+  const nameOf = (shown: ShownViewId, job: typeof pageJob | typeof shownViewJob = shownViewJob) =>
+    build((scope) => job(scope, platformOf(), 'gig', shown))[0]!.metadata.name;
+  const [first, again] = ['2026-11-29T10:00:00Z', '2026-11-29T11:00:00Z'].map((since) => ({
+    ...view,
+    since,
+  }));
+  expect(nameOf(first!)).toBe(nameOf({ ...first! }));
+  expect(new Set([nameOf(first!), nameOf(again!), nameOf(view), nameOf(view, pageJob)]).size).toBe(4);
 });
 
 test('no job for a topic that is an object, or somebody else’s', () => {

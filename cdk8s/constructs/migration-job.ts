@@ -1,6 +1,6 @@
 import type { Construct } from 'constructs';
 import type { PageName } from '#contracts/pages.ts';
-import type { ViewId } from '../api/page-view.ts';
+import type { ShownViewId, ViewId } from '../api/page-view.ts';
 import type { DatabaseName, Platform } from '../platform.ts';
 import { databaseAccess, databaseUsers } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
@@ -29,13 +29,37 @@ export function databaseJob(scope: Construct, platform: Platform, target: 'sourc
 }
 
 /** Migrates a page's own tables and, unless null, a view beside them. */
-export function pageJob(scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void {
+export const pageJob = (scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void =>
+  jobOfPage(scope, platform, page, view, []);
+
+/** Migrates a view, and has the page show it instead of another one: a view that is shown again is another job. */
+export const shownViewJob = (scope: Construct, platform: Platform, page: PageName, view: ShownViewId): void =>
+  jobOfPage(
+    scope,
+    platform,
+    page,
+    view,
+    [{ name: 'TC_SHOW', value: 'true' }],
+    view.since === undefined ? {} : { 'topclients.dev/shown-since': view.since },
+  );
+
+function jobOfPage(
+  scope: Construct,
+  platform: Platform,
+  page: PageName,
+  view: ViewId | null,
+  more: readonly EnvironmentVariable[],
+  annotations: Readonly<Record<string, string>> = {},
+): void {
   const { volumes } = databaseAccess(platform, 'migrate', {});
-  job(scope, platform, view ? `${page}-${view.delivery}-v${view.version}` : page, volumes, [
+  const env = [
     ...databaseSettings(platform, page),
     { name: 'TC_DELIVERY', value: view?.delivery ?? 'off' },
     ...(view ? [{ name: 'TC_VIEW_VERSION', value: String(view.version) }] : []),
-  ]);
+    ...more,
+  ];
+  const name = view ? `${page}-${view.delivery}-v${view.version}` : page;
+  job(scope, platform, name, volumes, env, annotations);
 }
 
 /** The settings of `migrate` for a database; of a page only for its own tables. */
@@ -57,6 +81,7 @@ function job(
   target: string,
   volumes: ReturnType<typeof databaseAccess>['volumes'],
   env: readonly EnvironmentVariable[],
+  annotations: Readonly<Record<string, string>> = {},
 ): void {
   roleJob(scope, platform, {
     name: `top-clients-migrate-${target}`,
@@ -64,6 +89,7 @@ function job(
     component,
     instance: target,
     env,
+    annotations,
     volumes,
     memory: '192Mi',
     deadlineSeconds: 1_200,

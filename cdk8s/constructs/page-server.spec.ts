@@ -12,25 +12,17 @@ describe('a page', () => {
   test.each([
     ['synchronous', {}, ['value: synchronous', 'name: TC_PARALLEL\n              value: "true"']],
     ['synchronous', { parallel: false }, ['name: TC_PARALLEL\n              value: "false"']],
-    [
-      'hybrid',
-      { view: { version: 7 } },
-      ['value: hybrid', 'name: TC_VIEW_VERSION\n              value: "7"'],
-    ],
+    ['hybrid', { view: { version: 7 } }, ['value: hybrid']],
     // Unquoted, a reader of YAML 1.1 takes it for false.
     ['off', {}, ['value: "off"']],
   ])('%s %j is told so', (delivery, further, told) => {
     const yaml = gig({ delivery, ...further });
     for (const line of told) expect(yaml).toContain(line);
     if (delivery !== 'synchronous') expect(yaml).not.toContain('TC_PARALLEL');
-    if (delivery !== 'hybrid') expect(yaml).not.toContain('TC_VIEW_VERSION');
   });
 
-  test('goes on showing its view while another one is built', () => {
-    const shown = { delivery: 'asynchronous', version: 1 } as const;
-    const plan = { ...pageOf('gig', { view: { version: 2 } }), shown };
-    const yaml = built((scope) => pageServer(scope, platformOf(), plan));
-    expect(yaml).toContain('name: TC_VIEW_VERSION\n              value: "1"');
+  test('is not rolled out when another version of its view is shown', () => {
+    expect(gig({ view: { version: 2 } })).toBe(gig({ view: { version: 1 } }));
   });
 
   test('links to where browsers find the other pages', () => {

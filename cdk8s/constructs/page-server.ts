@@ -20,7 +20,6 @@ export function pageServer(scope: Construct, platform: Platform, { name, spec, s
   const { server } = spec;
   serve(scope, platform, name, name, server, [
     { name: 'TC_DELIVERY', value: shown.delivery },
-    ...('version' in shown ? [{ name: 'TC_VIEW_VERSION', value: String(shown.version) }] : []),
     ...(shown.delivery === 'synchronous'
       ? [{ name: 'TC_PARALLEL', value: String(spec.parallel ?? true) }]
       : []),

@@ -38,8 +38,17 @@ export function compareViewJob(
   });
 }
 
-/** Removes an unused view from its page's database, and confirms it to the receipts of erasures. */
-export function dropViewJob(scope: Construct, platform: Platform, page: PageName, view: ViewId): void {
+/**
+ * Removes an unused view from its page's database, and confirms it to the receipts of erasures.
+ * @param isLast whether the page shows no view: only then may what its read surface shows be removed
+ */
+export function dropViewJob(
+  scope: Construct,
+  platform: Platform,
+  page: PageName,
+  view: ViewId,
+  isLast: boolean,
+): void {
   const database = databaseAccess(platform, 'drop-view', {
     TC_DATABASE_URL: page,
     TC_SOURCE_DATABASE_URL: 'source',
@@ -50,7 +59,12 @@ export function dropViewJob(scope: Construct, platform: Platform, page: PageName
     role: 'drop-view',
     component: 'drop-view',
     instance: projectorInstance(page, view),
-    env: [...viewSettings(page, view), ...database.env, ...kafka.env],
+    env: [
+      ...viewSettings(page, view),
+      ...(isLast ? [{ name: 'TC_EVEN_IF_SHOWN', value: 'true' }] : []),
+      ...database.env,
+      ...kafka.env,
+    ],
     volumes: [...database.volumes, ...kafka.volumes],
     memory: '192Mi',
     deadlineSeconds: 300,

@@ -89,7 +89,10 @@ export function objectsOf({ platform, pages }: Wanted): KubeObject[] {
   return [
     ...Object.values(platformObjects(platform)).flat(),
     ...pages.flatMap((page) => Object.values(pageObjects(platform, page)).flat()),
-    ...pages.flatMap(({ name }) => [compareJob(platform, name, view, 1), dropJob(platform, name, view)]),
+    ...pages.flatMap(({ name, shown }) => [
+      compareJob(platform, name, view, 1),
+      dropJob(platform, name, view, shown),
+    ]),
   ];
 }
 

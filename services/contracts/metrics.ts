@@ -522,7 +522,7 @@ export const METRICS = {
   },
   topclients_page_view_version: {
     type: 'gauge',
-    help: 'Version of the view that this process shows; 0 where the delivery has none',
+    help: 'Version of the view that the page shows, 1 until its database has told; 0 where the delivery has none',
     unit: 'version',
     labels: ['page', 'delivery'],
     owner: 'page-server',

@@ -24,7 +24,7 @@ const EVERYTHING: SystemDeclaration = {
       { role: 'projector', page: 'gig', delivery: 'hybrid' },
     ],
     [
-      { role: 'page-server', page: 'gig', delivery: 'asynchronous', version: 2 },
+      { role: 'page-server', page: 'gig', delivery: 'asynchronous' },
       { role: 'page-server', page: 'user', delivery: 'synchronous', parallel: false },
       { role: 'page-server', page: 'self-view' },
       { role: 'watch-view', page: 'gig' },

@@ -41,8 +41,6 @@ export type RoleDeclaration = {
       readonly delivery?: Delivery;
       /** Whether a synchronous page asks the source beside its own query. */
       readonly parallel?: boolean;
-      /** The version of the view that it reads. */
-      readonly version?: number;
     }
 );
 
@@ -300,7 +298,6 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
         TC_HOST: at.host,
         TC_DELIVERY: one.delivery,
         TC_PARALLEL: one.parallel,
-        TC_VIEW_VERSION: one.version,
         TC_DATABASE_URL: databaseFor('page-server', databaseOf(one.page)),
         TC_SOURCE_URL: at.source(name),
         TC_SOURCE_CREDENTIAL: credentialOf(at.callerKey, one.page satisfies Caller),

@@ -1,8 +1,9 @@
 import { placeOfView } from '#contracts/erasures.ts';
+import type { PageName } from '#contracts/pages.ts';
 import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { databaseUrl, milliseconds, setting } from '#platform/config.ts';
+import { boolean, databaseUrl, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
 import { type Admin, KAFKA_SETTINGS, type Kafka, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
@@ -10,9 +11,10 @@ import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
-import { connect, type Queryable } from '#platform/postgres.ts';
+import { type Client, connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#role/role.ts';
 import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
+import { hideView } from './read-surface.ts';
 import { viewScopes } from './view-scopes.ts';
 
 export interface DroppedView {
@@ -30,16 +32,22 @@ export class ViewInUse extends Error {
 const LOOK_EVERY_MS = 250;
 
 /**
- * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group. It
- * waits for projectors that are still stopping. It also waits for members of the group, which only projectors of an
+ * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group. What
+ * the page shows stays. It waits for projectors that are still stopping. It also waits for members of the group, which only projectors of an
  * earlier version are.
  * @param waitMs how long to wait for the last projector to be gone
  * @throws ViewInUse when a projector is still there after that
+ * @throws CannotShow when the page shows the view
  */
 export async function dropView(
-  db: Parameters<typeof dropMigrated>[0],
+  db: Client,
   kafka: Kafka | null,
-  view: { readonly group: string; readonly schema: string },
+  view: {
+    readonly page: PageName;
+    readonly group: string;
+    readonly schema: string;
+    readonly evenIfShown?: boolean;
+  },
   waitMs: number,
   log: Log,
 ): Promise<DroppedView> {
@@ -47,6 +55,7 @@ export async function dropView(
   await admin?.connect();
   try {
     await untilUnused(db, admin, view.group, waitMs);
+    await hideView(db, view.page, view.schema, view.evenIfShown ?? false, waitMs);
     const removed = await dropMigrated(db, view.schema, viewScopes(view.schema));
     return { removed, groupDeleted: admin !== null && (await deleteGroup(admin, view.group, log)) };
   } finally {
@@ -120,6 +129,11 @@ export const role = defineRole({
       'how long to wait for the last projector to be gone, in ms',
       milliseconds().default(15_000),
     ),
+    evenIfShown: setting(
+      'TC_EVEN_IF_SHOWN',
+      'whether to remove it also when it is what the page shows: its readers find no rows afterwards',
+      boolean().default(false),
+    ),
     sourceUrl: setting(
       'TC_SOURCE_DATABASE_URL',
       'PostgreSQL address of the source of truth, whose receipts of erasures wait for the view no longer; without it they are told by the watcher of the page, where there is one',
@@ -154,6 +168,8 @@ export const role = defineRole({
     const db = await open(config.databaseUrl, config.databaseCaFile);
     const source = sourceUrl && (await open(sourceUrl, config.sourceCaFile));
     const view = {
+      page,
+      evenIfShown: config.evenIfShown,
       group: consumerGroup(page, delivery, viewVersion),
       schema: viewSchema(delivery, viewVersion),
     };

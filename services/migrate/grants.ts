@@ -23,7 +23,19 @@ export const GRANTS = {
   page: { page: { '*': READ, 'function find_listings': 'execute', 'function count_listings': 'execute' } },
   /** The self-view's tables, which keep what its sellers changed. */
   'self-view': { page: { '*': WRITE } },
-  /** One version of a page's view, in a schema of its own. */
+  /** What a page reads, whichever version of its view is shown. */
+  surface: {
+    page: {
+      lists: READ,
+      client_ids: READ,
+      status: READ,
+      shown: READ,
+      trace: READ,
+      erased: READ,
+      page_server: 'select, insert, update',
+    },
+  },
+  /** One version of a page's view, in a schema of its own. Page servers of the release before read it themselves. */
   view: {
     page: { top_clients: READ, trace: READ, erased: READ, page_server: 'select, insert, update' },
     projector: {

@@ -1,8 +1,8 @@
 import { z } from 'zod';
-import { SERVED_PAGES } from '#contracts/pages.ts';
+import { SERVED_PAGES, type ServedPage } from '#contracts/pages.ts';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
+import { boolean, ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
@@ -13,6 +13,7 @@ import { migrate } from '#platform/migrations.ts';
 import { connect } from '#platform/postgres.ts';
 import { defineRole } from '#role/role.ts';
 import { grantUsers, type Users } from './grants.ts';
+import { migrateSurface, showView } from './read-surface.ts';
 import { USER_SETTINGS, usersIn } from './user-settings.ts';
 import { viewScopes } from './view-scopes.ts';
 
@@ -66,20 +67,27 @@ export const migrateSource = (
     return applied;
   });
 
-/** Migrates a page's own tables, and one version of its view, to this version. */
+/** How long to try again while a long transaction holds the views that a page reads, in ms. */
+const SHOW_WITHIN_MS = 60_000;
+
+/**
+ * Migrates a page's own tables, and one version of its view, to this version. The first view of a delivery is shown.
+ * @param show whether the page is to show the view from now on, instead of what it shows
+ */
 export const migratePage = (
-  page: string,
+  page: ServedPage,
   url: string | DatabaseUrl,
   view: ViewToMigrate,
   log: Log,
   access: OwnerAccess = {},
+  show = false,
 ): Promise<string[]> =>
   withConnection(url, log, access, async (client) => {
     const own = page === 'self-view' ? 'seller-portal' : `pages/${page}`;
     const applied = await migrate(client, folder(`${own}/migrations`), log, { scope: page });
     const users = access.users ?? {};
     await grantUsers(client, page === 'self-view' ? 'self-view' : 'page', 'public', users);
-    if (view === 'none') return applied;
+    if (page === 'self-view' || view === 'none') return applied;
     const schema = viewSchema(view.delivery, view.version);
     const variables = { schema };
     const [beside, rows] = viewScopes(schema);
@@ -89,8 +97,11 @@ export const migratePage = (
         scope: rows,
         variables,
       })),
+      ...(await migrate(client, folder('pages/read-surface'), log, { scope: 'read-surface' })),
     ];
     await grantUsers(client, 'view', schema, users);
+    await (show ? showView : migrateSurface)(client, page, view, SHOW_WITHIN_MS);
+    await grantUsers(client, 'surface', 'top_clients', users);
     return [...applied, ...ofView];
   });
 
@@ -115,6 +126,11 @@ export const role = defineRole({
       z.enum(['asynchronous', 'hybrid', 'synchronous', 'off']).default('asynchronous'),
     ),
     viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
+    show: setting(
+      'TC_SHOW',
+      'whether the page is to show this view from now on; the first one of a delivery is shown without',
+      boolean().default(false),
+    ),
     partitions: setting(
       'TC_PARTITIONS',
       'partitions of the topic, when it is created',
@@ -155,7 +171,9 @@ export const role = defineRole({
       return 'done';
     }
     const url = required(config.databaseUrl, 'TC_DATABASE_URL', target);
-    const { delivery } = config;
+    const { delivery, viewVersion } = config;
+    const view =
+      delivery === 'asynchronous' || delivery === 'hybrid' ? { delivery, version: viewVersion } : null;
     const access = { caFile: config.databaseCaFile, users: usersIn(config) };
     const applied =
       target === 'source'
@@ -163,11 +181,10 @@ export const role = defineRole({
         : await migratePage(
             target,
             url,
-            target === 'self-view' || delivery === 'synchronous' || delivery === 'off'
-              ? 'none'
-              : { delivery, version: config.viewVersion },
+            target === 'self-view' || view === null ? 'none' : view,
             log,
             access,
+            config.show,
           );
     log.info({ target, applied }, applied.length > 0 ? 'migrated' : 'nothing to migrate');
     return 'done';

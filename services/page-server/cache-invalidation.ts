@@ -21,8 +21,8 @@ const QUEUE_FILLS = 0.4;
 const QUEUE_HAS_ROOM = 0.3;
 
 /**
- * Invalidates cached lists by change notification: the view's triggers notify which sellers' rows changed
- * (change-notifications.sql). All times are this process's own: a change was committed before the process hears of it,
+ * Invalidates cached lists by change notification: the triggers of the shown view notify which sellers' rows changed
+ * (view-migrations/009-read-surface.sql), and showing another view notifies of all. All times are this process's own: a change was committed before the process hears of it,
  * so a statement that is sent later reads the change.
  */
 export class ChangeNotifications implements InvalidationFeed {
@@ -90,13 +90,12 @@ export interface InvalidationObserver {
 }
 
 /**
- * Listens to the change notifications of a view until the signal, on a connection of its own. While it cannot, and
+ * Listens to the change notifications of the read surface until the signal, on a connection of its own. While it cannot, and
  * while the database's queue of notifications fills, no cached list is current: pages ask the view at every visit.
  * @param clock the clock of `changes`
  */
 export async function followChangeNotifications(
   database: Omit<PoolSettings, 'maximum'>,
-  schema: string,
   changes: ChangeNotifications,
   observer: InvalidationObserver,
   signal: AbortSignal,
@@ -118,12 +117,13 @@ export async function followChangeNotifications(
         client.on('notification', ({ payload = '*' }) => changes.note(payload));
         const { rows } = await client.query<{ notifies: boolean; backend: number }>(
           `select pg_backend_pid() as backend, exists (
-            select from pg_trigger where tgrelid = $1::regclass and tgname = 'notify_of_updates') as notifies`,
-          [`"${schema}".top_clients`],
+            select from top_clients.shown
+              join pg_trigger on tgrelid = to_regclass(quote_ident(schema_name) || '.top_clients')
+            where delivery = 'asynchronous' and tgname = 'notify_of_updates' and tgenabled <> 'D') as notifies`,
         );
         const { notifies, backend } = rows[0]!;
         if (notifies) {
-          await client.query(`listen "${schema}"`);
+          await client.query('listen top_clients');
           let trusts = false;
           while (!ended.signal.aborted) {
             const used = await queueUsed(client, backend).catch((err: Error) => {

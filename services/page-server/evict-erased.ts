@@ -11,15 +11,20 @@ const TRY_AGAIN_MS = 1_000;
 const DEADLINE_MS = 2_000;
 const AT_A_TIME = 1_000;
 
-const LAST = 'select coalesce(max(id), 0) as last from erased';
-// One statement reports and reads whom to evict, so that neither happens without the other.
-const REPORT = `with report as (
-    insert into page_server (id, forgot_through) values ($1, $2)
-    on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp())
-  select id, seller_id from erased where id > $2 order by id limit ${AT_A_TIME}`;
+const SHOWN = "select schema_name as view from top_clients.shown where delivery = 'asynchronous'";
+const LAST = `select (${SHOWN}) as view, (select coalesce(max(id), 0) from top_clients.erased) as through`;
+// One statement reports and reads whom to evict, so that neither happens without the other; both of the view in $3. Once
+// another view is shown nothing is reported: its erasures are counted from one again.
+const REPORT = `with shown as (${SHOWN}), report as (
+    insert into top_clients.page_server (id, forgot_through) select $1, $2 from shown where view = $3
+    on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp()),
+  found as (select id, seller_id from top_clients.erased where id > $2 order by id limit ${AT_A_TIME})
+  select view, id, seller_id from shown left join found on view = $3 order by id`;
 
 interface Erased {
-  readonly id: number;
+  /** The view that is shown. */
+  readonly view: string;
+  readonly id: number | null;
   readonly seller_id: number;
 }
 
@@ -28,7 +33,6 @@ interface Erased {
  * until the signal aborts. While it cannot report, it caches nothing for longer than the TTL; whoever waits for the
  * report relies on that (page-caches.ts). A late report counts as failed: erasures that this process missed may be gone
  * from the table.
- * @param db whose search path begins with the view's schema
  */
 export async function evictErased(
   db: Queryable,
@@ -38,22 +42,27 @@ export async function evictErased(
   clock: Clock = SYSTEM_CLOCK,
 ): Promise<void> {
   const me = randomUUID();
-  /** The last row of `erased` that was carried out; null while that is not known. */
-  let through: number | null = null;
+  /** The last row of the view's `erased` that was carried out; null while that is not known. */
+  let at: { readonly view: string; through: number } | null = null;
   let fails = false;
   while (!signal.aborted) {
     let found = 0;
     try {
-      if (through === null) {
-        const { rows } = await asked(db.query<{ last: number }>(LAST));
+      if (at === null) {
+        const { rows } = await asked(db.query<{ view: string; through: number }>(LAST));
         // The cache was filled before this look, maybe with lists of erased sellers. Every later erasure is seen.
         cache.evictOlderThan(0);
-        through = rows[0]!.last;
+        at = rows[0]!;
       }
-      const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, through]));
-      for (const { seller_id } of rows) cache.evictSeller(seller_id);
-      found = rows.length;
-      through = rows.at(-1)?.id ?? through;
+      const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, at.through, at.view]));
+      if (rows[0]!.view !== at.view) {
+        at = null;
+        continue;
+      }
+      const erased = rows.filter(({ id }) => id !== null);
+      for (const { seller_id } of erased) cache.evictSeller(seller_id);
+      found = erased.length;
+      at.through = erased.at(-1)?.id ?? at.through;
       if (fails) log.info('reports again that erased sellers are evicted');
       fails = false;
     } catch (err) {
@@ -62,7 +71,7 @@ export async function evictErased(
         log.warn({ err }, 'cannot report that erased sellers are evicted; caches no list for long meanwhile');
       }
       fails = true;
-      through = null;
+      at = null;
       cache.evictOlderThan(CACHE_TTL_MS);
     }
     if (found === 0) await clock.pause(fails ? TRY_AGAIN_MS : REPORT_EVERY_MS, signal);

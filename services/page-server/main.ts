@@ -4,7 +4,6 @@ import { SERVED_PAGES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
-import { viewSchema } from '#pages/projection.ts';
 import { boolean, ConfigError, databaseUrl, integer, list, port, setting, url } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -28,6 +27,7 @@ import { evictErased } from './evict-erased.ts';
 import { ANY_VERSION } from './min-version.ts';
 import { mountPage } from './mount-page.ts';
 import { OwnDatabase } from './own-database.ts';
+import { followShownVersion, shownVersion } from './shown-view.ts';
 import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
@@ -54,7 +54,6 @@ export const role = defineRole({
       'synchronous only: ask the source while the page reads its own database',
       boolean().default(true),
     ),
-    viewVersion: setting('TC_VIEW_VERSION', 'version of the view to read', integer(1, 1_000_000).default(1)),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's own database", databaseUrl()),
     databasePool: setting(
@@ -143,10 +142,7 @@ export const role = defineRole({
     } else {
       const page = PAGES[config.page];
       const { delivery } = config;
-      const schema =
-        delivery === 'asynchronous' || delivery === 'hybrid'
-          ? viewSchema(delivery, config.viewVersion)
-          : null;
+      const viewOf = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : null;
       const access = {
         url: config.databaseUrl,
         caFile: config.databaseCaFile,
@@ -155,7 +151,6 @@ export const role = defineRole({
         // what still runs after it.
         statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
         connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
-        ...(schema === null ? {} : { searchPath: [schema, 'public'] }),
       };
       const pool = openPool({ ...access, maximum: config.databasePool }, log);
       releases.push('database', () => pool.end());
@@ -170,13 +165,11 @@ export const role = defineRole({
       const traceLinks = new TraceLinks();
       const feed = new ChangeNotifications();
       mount = mountPage(page, { ...config, database, source, feed, traceLinks });
-      viewVersion.set({ page: page.name, delivery }, schema === null ? 0 : config.viewVersion);
-
       const unread = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
       notReady = unread;
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
-      if (schema !== null && tracing.isOn) {
+      if (viewOf !== null && tracing.isOn) {
         const watching = followTraceLinks(pool, traceLinks, abort.signal, log);
         releases.push('trace links', () => {
           abort.abort();
@@ -184,7 +177,7 @@ export const role = defineRole({
         });
       }
       // A page of many sellers caches no lists.
-      if (schema !== null && delivery === 'asynchronous' && page.shows === 'one seller') {
+      if (delivery === 'asynchronous' && page.shows === 'one seller') {
         const isConnected = metrics
           .gauge('topclients_page_cache_invalidation_connected')
           .labels({ page: page.name });
@@ -195,7 +188,6 @@ export const role = defineRole({
         queueUsed.set(0);
         const following = followChangeNotifications(
           access,
-          schema,
           feed,
           { connected: (is) => isConnected.set(is ? 1 : 0), queueUsed: (share) => queueUsed.set(share) },
           abort.signal,
@@ -208,29 +200,32 @@ export const role = defineRole({
         });
       }
       const look = async () => {
-        const reads = page.open(NO_INVALIDATION_FEED);
-        const read = {
-          asynchronous: reads.withLists,
-          hybrid: reads.withIds,
-          synchronous: reads.own,
-          off: reads.own,
-        };
+        const { withLists, withIds, own } = page.open(NO_INVALIDATION_FEED);
+        const read = { asynchronous: withLists, hybrid: withIds, synchronous: own, off: own };
         while (!abort.signal.aborted) {
           try {
             const db = database.until(performance.now() + config.pageDeadlineMs);
             await read[delivery](db, page.probe, ANY_VERSION);
-            notReady = null;
-            log.info('ready');
-            return;
+            if (viewOf === null || (await shownVersion(pool, viewOf)) !== null) {
+              notReady = null;
+              log.info('ready');
+              return;
+            }
+            notReady = `the database shows no view for the delivery ${viewOf}: run migrate --target ${page.name} --delivery ${viewOf}`;
+            log.warn(notReady);
           } catch (err) {
             const { cause } = err as Error;
             notReady = cause instanceof UnfitDatabase ? cause.message : unread;
             log.warn({ err }, notReady);
-            await pause(1_000, abort.signal);
           }
+          await pause(1_000, abort.signal);
         }
       };
       void look();
+      const shows = (version: number) => viewVersion.set({ page: page.name, delivery }, version);
+      // Alerts ask whether the page has a view, also while its database does not answer.
+      shows(viewOf === null ? 0 : 1);
+      if (viewOf !== null) void followShownVersion(pool, viewOf, shows, abort.signal, log);
     }
 
     const app = await createPageApp({

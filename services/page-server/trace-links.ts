@@ -60,7 +60,7 @@ export async function followTraceLinks(
     try {
       const { rows } = await db.query<NotedChange>({
         name: 'trace-links',
-        text: `select seller_id, version, traceparent from trace
+        text: `select seller_id, version, traceparent from top_clients.trace
           where noted_at > now() - $1 * interval '1 ms' order by noted_at limit $2`,
         values: [Math.ceil(began - lookedAt) + OVERLAP_MS, AT_ONCE],
       });

@@ -36,4 +36,6 @@ export const clientIds: Projection<ClientIdsRow> = {
     });
     return rowCount ?? 0;
   },
+
+  surface: 'seller_id, version, committed_at, client_ids',
 };

@@ -43,4 +43,6 @@ export const fullList: Projection<FullListRow> = {
     });
     return rowCount ?? 0;
   },
+
+  surface: 'seller_id, version, committed_at, clients, json_array_length(clients) as total',
 };

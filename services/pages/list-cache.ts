@@ -38,7 +38,7 @@ export const listIfNewer = (seller: string, cached: string): string =>
   `(select case when hashtextextended(answer, 0) = ${cached}::bigint then ''
     else concat_ws(' ', hashtextextended(answer, 0), answer) end
   from (select concat_ws(' ', held.version, extract(epoch from held.committed_at), held.clients) as answer
-    from top_clients as held where held.seller_id = ${seller} offset 0) as told)`;
+    from top_clients.lists as held where held.seller_id = ${seller} offset 0) as told)`;
 
 /**
  * An LRU cache of lists, by the id of a page, bounded by the size of their text. While change notifications arrive, an

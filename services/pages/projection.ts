@@ -14,6 +14,8 @@ export interface Projection<Row = unknown> {
    * @returns how many rows changed
    */
   upsert(db: Queryable, rows: readonly Row[]): Promise<number>;
+  /** What the read surface selects from its table, with the columns of `lists` or `client_ids`. */
+  readonly surface: string;
 }
 
 /**

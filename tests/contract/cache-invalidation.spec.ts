@@ -101,7 +101,6 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       );
     following = followChangeNotifications(
       accessTo(page),
-      SCHEMA,
       changes,
       {
         connected: (is) => {
@@ -287,7 +286,7 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
           listener.on('notification', ({ payload = '*' }) => {
             if (hears) heard.note(payload);
           });
-          await listener.query(`listen "${SCHEMA}"`);
+          await listener.query('listen top_clients');
           const shown = shownBy(heard, clock);
           try {
             for (const one of steps) {
@@ -362,7 +361,6 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     let everListened = false;
     const trying = followChangeNotifications(
       accessTo(page),
-      SCHEMA,
       deaf,
       {
         connected: (is) => {
@@ -407,7 +405,7 @@ test('a view whose triggers have the names of the version before gets the new on
       'tell_of_updates',
     ]);
 
-    await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version }, silentLog);
+    await migratePage('gig', postgres.url('gig'), { delivery: 'asynchronous', version }, silentLog, {}, true);
     expect(await triggers()).toEqual([
       'notify_of_deletes',
       'notify_of_inserts',
@@ -416,7 +414,7 @@ test('a view whose triggers have the names of the version before gets the new on
     ]);
     const heard: string[] = [];
     db.on('notification', ({ payload = '' }) => heard.push(payload));
-    await db.query(`listen "${schema}"`);
+    await db.query('listen top_clients');
     await db.query(`insert into "${schema}".top_clients values (5, 1, now(), '[]')`);
     await db.query(`update "${schema}".top_clients set version = 2`);
     await db.query(`truncate "${schema}".top_clients`);

@@ -91,13 +91,19 @@ describe('who has the credentials of a page', () => {
     await ask('select * from gig');
     await ask(`select * from ${VIEW}.top_clients`);
     await ask(`select * from ${VIEW}.trace`);
-    await ask(`listen "${VIEW}"`);
+    for (const name of ['lists', 'client_ids', 'status', 'trace', 'erased', 'shown'])
+      await ask(`select * from top_clients.${name}`);
+    await ask('insert into top_clients.page_server (id, forgot_through) values (gen_random_uuid(), 0)');
+    await ask('listen top_clients');
   });
 
   test('cannot write its view, nor the page, nor read what could not be applied', async () => {
     const ask = await signIn('page', 'gig');
     for (const statement of [
       `insert into ${VIEW}.top_clients values (1, 1, now(), '[]')`,
+      "insert into top_clients.lists values (1, 1, now(), '[]')",
+      'update top_clients.shown set view_version = 2',
+      'delete from top_clients.erased',
       `update ${VIEW}.top_clients set clients = '[]'`,
       `delete from ${VIEW}.top_clients`,
       `truncate ${VIEW}.top_clients`,
@@ -348,7 +354,7 @@ test('an owner that is no superuser sees projectors that keep a view up, whoever
   const owner = new pg.Client({ connectionString: postgres.url('gig', OWNER) });
   await owner.connect();
   connected.push(owner);
-  const view = { group: 'top-clients.gig.hybrid.v1', schema };
+  const view = { page: 'gig' as const, evenIfShown: true, group: 'top-clients.gig.hybrid.v1', schema };
   await expect(dropView(owner, null, view, 0, silentLog)).rejects.toThrow(
     'a projector writes to the view over 1 connections',
   );

@@ -101,7 +101,7 @@ test('who sets top_clients.notify to off tells nothing', async () => {
   const told: unknown[] = [];
   try {
     listener.on('notification', ({ payload }) => told.push(payload));
-    await listener.query(`listen "${SCHEMA}"`);
+    await listener.query('listen top_clients');
     await writer.query(`set top_clients.notify = 'off'`);
     await writer.query(`insert into top_clients values (8, 1, now(), '[]')`);
     await writer.query('truncate top_clients');
@@ -123,7 +123,6 @@ test('a full queue stops no write and no repair, pages show the view, and are to
   const warn = (_: unknown, text: string) => said.push(text);
   const following = followChangeNotifications(
     access(),
-    SCHEMA,
     changes,
     {
       connected: (is) => {

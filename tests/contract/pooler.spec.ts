@@ -150,7 +150,6 @@ withPooler(
           const changes = new ChangeNotifications();
           const following = followChangeNotifications(
             { ...settings(await poolers.url('gig', mode)), searchPath: [schema, 'public'] },
-            schema,
             changes,
             { connected: (is) => told.push(is), queueUsed: () => {} },
             stopping.signal,

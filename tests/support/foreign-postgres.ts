@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { PAGE_NAMES } from '#contracts/pages.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
@@ -51,7 +52,7 @@ export async function startForeignPostgres(): Promise<ForeignPostgres> {
     for (const name of ['source', 'gig', 'user', 'search', 'self_view']) await postgres.createDatabase(name);
     await migrateSource(postgres.url('source'), silentLog);
     await migratePage('self-view', postgres.url('self_view'), 'none', silentLog);
-    for (const page of ['gig', 'user', 'search']) {
+    for (const page of PAGE_NAMES) {
       for (const delivery of ['asynchronous', 'hybrid'] as const)
         await migratePage(page, postgres.url(page), { delivery, version: 1 }, silentLog);
     }

@@ -16,7 +16,7 @@ test.each(Object.entries(EXAMPLES))(
       ...pages.flatMap((page) => [
         ...Object.values(pageObjects(platform, page)).flat(),
         compareJob(platform, page.name, { delivery: 'hybrid', version: 2 }, 1),
-        dropJob(platform, page.name, { delivery: 'hybrid', version: 2 }),
+        dropJob(platform, page.name, { delivery: 'hybrid', version: 2 }, page.shown),
       ]),
     ];
     expect(objects.filter((object) => !KNOWN.has(kindKey(object)))).toEqual([]);

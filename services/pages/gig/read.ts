@@ -52,7 +52,7 @@ const withIds = (gigId: number) => ({
   text: `select gig_id, gig.seller_id, title, category, description, packages, faq, recent_reviews, rating, reviews,
       seller_name, seller_headline, seller_level, seller_country, seller_hue, related,
       held.version as held_version, held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
-    from gig left join top_clients as held on held.seller_id = gig.seller_id,
+    from gig left join top_clients.client_ids as held on held.seller_id = gig.seller_id,
       lateral (
         select coalesce(json_agg(json_build_object(
           'gig_id', other.gig_id, 'title', other.title, 'price_cents', (other.packages->0->>'priceCents')::int,

@@ -48,9 +48,9 @@ const own = ({ query, page }: SearchAddress) => ({
 const withLists = ({ query, page }: SearchAddress) => ({
   name: 'search-with-lists',
   text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
-      held.committed_at as held_committed_at, held.client_count as held_count, held.first_clients as held_clients
+      held.committed_at as held_committed_at, held.total as held_total, held.clients as held_clients
     from find_listings($1, $2, $3) with ordinality as found
-      left join top_clients as held on held.seller_id = found.seller_id
+      left join top_clients.lists as held on held.seller_id = found.seller_id
     order by found.ordinality`,
   values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
 });
@@ -60,7 +60,7 @@ const withIds = ({ query, page }: SearchAddress) => ({
   text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
       held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
     from find_listings($1, $2, $3) with ordinality as found
-      left join top_clients as held on held.seller_id = found.seller_id
+      left join top_clients.client_ids as held on held.seller_id = found.seller_id
     order by found.ordinality`,
   values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
 });
@@ -90,7 +90,7 @@ export function openSearchReads(): Reads<SearchAddress, SearchResults> {
 
     async withLists(db, address) {
       const rows = await db.query<
-        Card & Total & HeldVersion & { held_count: number; held_clients: PageClient[] }
+        Card & Total & HeldVersion & { held_total: number; held_clients: PageClient[] }
       >(withLists(address));
       const results = resultsOf(address, rows, rows[0]?.total ?? 0);
       if (results === null) return null;
@@ -101,7 +101,7 @@ export function openSearchReads(): Reads<SearchAddress, SearchResults> {
           version: row.held_version,
           committedAt: row.held_committed_at!.getTime(),
           clients: row.held_clients,
-          total: row.held_count,
+          total: row.held_total,
         });
       }
       return { own: results, held };

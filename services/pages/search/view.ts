@@ -48,6 +48,8 @@ const cards: Projection<CardRow> = {
     });
     return rowCount ?? 0;
   },
+
+  surface: 'seller_id, version, committed_at, first_clients as clients, client_count::integer as total',
 };
 
 export const projections = { asynchronous: cards, hybrid: clientIds };

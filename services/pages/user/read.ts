@@ -31,7 +31,7 @@ const withIds = (sellerId: number) => ({
       to_char(member_since, 'YYYY-MM-DD') as member_since, level, rating, reviews, orders_completed, response_hours,
       hue, gigs, recent_reviews,
       held.version as held_version, held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
-    from user_profile left join top_clients as held using (seller_id) where seller_id = $1`,
+    from user_profile left join top_clients.client_ids as held using (seller_id) where seller_id = $1`,
   values: [sellerId],
 });
 

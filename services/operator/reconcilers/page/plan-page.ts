@@ -2,7 +2,7 @@ import type { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob, type PageObjects, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
-import { names, type PagePlan, type Platform, wantedView } from '#cdk8s/platform.ts';
+import { isView, names, type PagePlan, type Platform, type ShownView, wantedView } from '#cdk8s/platform.ts';
 import type { PageName } from '#contracts/pages.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import {
@@ -34,12 +34,10 @@ import { planScaling } from '../scaling/plan-scaling.ts';
 import type { Recommendation } from '../scaling/scaler.ts';
 import { readPageSpec, statusOf } from '../status/read-spec.ts';
 import { type Pods, rollingOut, stuck, workloadsOf } from '../status/readiness.ts';
-import { comparisonOf, componentOf, remainsOf, serversShow } from '../view-switch/observe-view.ts';
+import { comparisonOf, componentOf, pageShows, remainsOf } from '../view-switch/observe-view.ts';
 import {
   type Building,
   decideView,
-  isView,
-  type ShownView,
   type ViewDecision,
   type ViewMemory,
   viewColumn,
@@ -176,15 +174,16 @@ function inputsOf({ page, memory, platform }: ObservedPage): Inputs | Trouble {
 function decideViewOf(observed: ObservedPage, { spec, memory, platform }: Inputs): ViewDecision {
   const { page, name, snapshot, now, lag } = observed;
   const at = { platform, page: name, snapshot };
+  const wanted = wantedView(spec) ?? { delivery: spec.delivery as 'synchronous' | 'off' };
   return decideView({
     now,
-    wanted: wantedView(spec) ?? { delivery: spec.delivery as 'synchronous' | 'off' },
+    wanted,
     keepMs: spec.view.keepSeconds * 1_000,
     memory,
     lag: lag.building ?? { unknown: 'its projectors do not run yet' },
     comparison: memory.building ? comparisonOf(at, memory.building) : { state: 'none' },
-    remainsOf: (view) => remainsOf(at, view),
-    serversSettled: memory.shown !== null && serversShow(at, memory.shown),
+    remainsOf: (view) => remainsOf(at, view, memory.shown ?? wanted),
+    isShown: memory.shown !== null && pageShows(at, memory.shown),
     said: conditionsIn(page).find(({ type }) => type === 'ViewCurrent') ?? null,
   });
 }
@@ -207,12 +206,12 @@ function objectsOf(
   { name, snapshot }: ObservedPage,
   platform: Platform,
   running: PagePlan,
-  { compare, drop }: ViewDecision,
+  { memory, compare, drop }: ViewDecision,
 ): Objects {
   const groups = pageObjects(platform, running);
   const viewJobs = [
     ...(compare ? [compareJob(platform, name, compare.view, compare.attempt)] : []),
-    ...drop.map((view) => dropJob(platform, name, view)),
+    ...drop.map((view) => dropJob(platform, name, view, memory.shown)),
   ];
   const migrations = migrationsOf(groups.migrations, snapshot);
   const workloads = workloadsOf(groups.workloads, snapshot);

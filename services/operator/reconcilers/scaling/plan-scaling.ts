@@ -1,12 +1,12 @@
 import type { PageViewSpec } from '#cdk8s/api/page-view.ts';
 import { scalesByKeda } from '#cdk8s/constructs/scaling.ts';
-import { names, type PagePlan, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import { isView, names, type PagePlan, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import type { ObservedPage } from '../gather.ts';
 import { SCALED_OBJECT } from '../kinds.ts';
 import { lacking } from '../plan.ts';
-import { isView, type Lag } from '../view-switch/view-switch.ts';
+import type { Lag } from '../view-switch/view-switch.ts';
 import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
 
 /** What to do about the number of projectors, and the condition that reports it. */

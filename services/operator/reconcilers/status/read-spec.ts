@@ -3,7 +3,8 @@ import type { z } from 'zod';
 import { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
 import { brokenRules } from '#cdk8s/api/rules.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
-import { isView, type ShownView, type ViewMemory } from '../view-switch/view-switch.ts';
+import { isView, type ShownView } from '#cdk8s/platform.ts';
+import type { ViewMemory } from '../view-switch/view-switch.ts';
 
 /** What was read, or which field cannot be used and why. */
 export type Read<T> = { readonly read: T } | { readonly invalid: string };

@@ -1,8 +1,8 @@
 import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { compareJob, dropJob } from '#cdk8s/manifests.ts';
-import { names, type Platform } from '#cdk8s/platform.ts';
+import { compareJob, dropJob, showJob } from '#cdk8s/manifests.ts';
+import { isSwitchedTo, names, type Platform, type ShownView } from '#cdk8s/platform.ts';
 import type { PageName } from '#contracts/pages.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
@@ -13,8 +13,6 @@ import {
   type Building,
   type Comparison,
   type ComparisonVerdict,
-  type ShownView,
-  same,
   type ViewRemains,
 } from './view-switch.ts';
 
@@ -72,7 +70,11 @@ export function readVerdict(words: string | null): ComparisonVerdict | null {
 }
 
 /** What is left of a view: its projectors to the last pod, and any job that removes its rows, whatever its image. */
-export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view: ViewId): ViewRemains {
+export function remainsOf(
+  { platform, page, snapshot }: ObservedWorkloads,
+  view: ViewId,
+  shown: ShownView,
+): ViewRemains {
   const instance = projectorInstance(page, view);
   const isOf = (component: string) => (object: StoredObject) =>
     componentOf(object) === component && labelOf(object, 'instance') === instance;
@@ -81,7 +83,7 @@ export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view:
     kind: 'Deployment',
     name: names.projector(page, view),
   });
-  const current = dropJob(platform, page, view).metadata.name;
+  const current = dropJob(platform, page, view, shown).metadata.name;
   const jobs = snapshot
     .all()
     .filter(({ kind }) => kind === 'Job')
@@ -95,8 +97,15 @@ export function remainsOf({ platform, page, snapshot }: ObservedWorkloads, view:
   };
 }
 
-/** Whether every pod that may still answer for the page reads the shown view, and no other kind of pod will follow. */
-export function serversShow({ page, snapshot }: ObservedWorkloads, shown: ShownView): boolean {
+/**
+ * Whether the page shows this: its read surface does, every pod that may still answer gets the data that way, and no
+ * other kind of pod will follow.
+ */
+export function pageShows({ platform, page, snapshot }: ObservedWorkloads, shown: ShownView): boolean {
+  if (isSwitchedTo(shown)) {
+    const job = showJob(platform, page, shown);
+    if (jobState(snapshot.find(refOf(job))).state !== 'complete') return false;
+  }
   const name = names.page(page);
   const deployment = snapshot.find({ apiVersion: 'apps/v1', kind: 'Deployment', name });
   if (!deployment) return false;
@@ -109,17 +118,13 @@ export function serversShow({ page, snapshot }: ObservedWorkloads, shown: ShownV
   return (
     seen &&
     renewed &&
-    [spec?.template?.spec, ...pods.map((pod) => pod.spec)].every((one) => reads(one, shown))
+    [spec?.template?.spec, ...pods.map((pod) => pod.spec)].every((one) => deliveryOf(one) === shown.delivery)
   );
 }
 
-function reads(
+function deliveryOf(
   pod: { containers?: { env?: { name: string; value?: string }[] }[] } | undefined,
-  shown: ShownView,
-) {
+): string | undefined {
   const env = pod?.containers?.flatMap((container) => container.env ?? []) ?? [];
-  const value = (name: string) => env.find((one) => one.name === name)?.value;
-  const delivery = value('TC_DELIVERY');
-  if (delivery !== 'asynchronous' && delivery !== 'hybrid') return delivery === shown.delivery;
-  return same({ delivery, version: Number(value('TC_VIEW_VERSION')) }, shown);
+  return env.find(({ name }) => name === 'TC_DELIVERY')?.value;
 }

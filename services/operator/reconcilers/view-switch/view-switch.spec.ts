@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { ViewId } from '#cdk8s/api/page-view.ts';
+import { isSameView, isView, type ShownView } from '#cdk8s/platform.ts';
 import { timestamp } from '../../runtime/conditions.ts';
 import {
   attemptOf,
@@ -9,11 +10,8 @@ import {
   type ComparisonVerdict,
   decideView,
   describeView,
-  isView,
   type Kept,
   LEAVING,
-  type ShownView,
-  same,
   type ViewMemory,
   type ViewSituation,
   viewColumn,
@@ -33,6 +31,8 @@ const memory = (shown: ShownView | null, more: Partial<ViewMemory> = {}): ViewMe
   kept: [],
   ...more,
 });
+/** As a view is remembered that is shown from now on. */
+const since = (view: ViewId): ShownView => ({ ...view, since: timestamp(NOW) });
 const matching: ComparisonVerdict = { sellers: 100, differing: 0, examples: [], caughtUp: true };
 const ended = (verdict: Partial<ComparisonVerdict> = {}): Comparison => ({
   state: 'ended',
@@ -48,7 +48,7 @@ const decide = (situation: Partial<ViewSituation>) =>
     lag: { unknown: 'nobody was asked' },
     comparison: { state: 'none' },
     remainsOf: () => ({ projector: false, drop: 'none' }),
-    serversSettled: true,
+    isShown: true,
     said: null,
     ...situation,
   });
@@ -134,7 +134,9 @@ describe('a new version', () => {
   test('takes over when it matches, and the one before is kept up for a while', () => {
     const before = memory(v(1), { building: building(v(2)) });
     const decision = decide({ ...upgrade, memory: before, lag: 0, comparison: ended() });
-    expect(decision.memory).toEqual(memory(v(2), { kept: [{ ...v(1), until: timestamp(NOW + 3_600_000) }] }));
+    expect(decision.memory).toEqual(
+      memory(since(v(2)), { kept: [{ ...v(1), until: timestamp(NOW + 3_600_000) }] }),
+    );
     expect(decision.projected).toEqual([v(2), v(1)]);
     expect(decision.current).toMatchObject({ status: 'True', message: 'asynchronous v2 is shown' });
     expect(decision.events.map(({ reason }) => reason)).toEqual(['ViewSwitched']);
@@ -202,7 +204,8 @@ describe('going back', () => {
   test('to a view that is kept up begins with a comparison, while the other one is shown', () => {
     const decision = decide(back);
     expect(decision.memory).toEqual(
-      memory(v(2), {
+      // It was not noted since when: the database may show any view that stands, and is told.
+      memory(since(v(2)), {
         building: { ...v(1), startedAt: timestamp(NOW), keptUntil: timestamp(NOW + 60_000) },
       }),
     );
@@ -225,7 +228,9 @@ describe('going back', () => {
 
   test('happens when it matches, and the other one is kept in its place', () => {
     const decision = decide({ ...back, memory: comparing, lag: 0, comparison: ended() });
-    expect(decision.memory).toEqual(memory(v(1), { kept: [{ ...v(2), until: timestamp(NOW + 3_600_000) }] }));
+    expect(decision.memory).toEqual(
+      memory(since(v(1)), { kept: [{ ...v(2), until: timestamp(NOW + 3_600_000) }] }),
+    );
     expect(decision.current.status).toBe('True');
   });
 
@@ -312,7 +317,7 @@ describe('a view whose time is over', () => {
   });
 
   test('stays while a server may still read it', () => {
-    expect(decide({ ...over, serversSettled: false }).projected).toEqual([v(2), v(1)]);
+    expect(decide({ ...over, isShown: false }).projected).toEqual([v(2), v(1)]);
     const switching = decide({ ...over, keepMs: 0, wanted: { delivery: 'off' }, memory: memory(v(2)) });
     expect(switching.projected).toEqual([v(2)]);
   });
@@ -390,7 +395,7 @@ describe('whatever happens, in whichever order', () => {
               projector: projectors.has(describeView(view)),
               drop: drops.get(describeView(view)) ?? 'none',
             }),
-            serversSettled: settled,
+            isShown: settled,
             said: null,
           });
           if (!written) return;
@@ -399,7 +404,7 @@ describe('whatever happens, in whichever order', () => {
             first ??= describeView(shown);
             const name = describeView(shown);
             // What was found of a view before it was left says nothing of it when it is wanted again.
-            if (state.shown !== null && !same(shown, state.shown) && !verified.delete(name)) {
+            if (state.shown !== null && !isSameView(shown, state.shown) && !verified.delete(name)) {
               throw new Error(`${name} is shown without having been compared since it was wanted`);
             }
             if (first === name && state.shown === null) rows.add(name);
@@ -420,7 +425,7 @@ describe('whatever happens, in whichever order', () => {
           for (const name of wantedDrops) if (!drops.has(name)) drops.set(name, 'running');
           for (const name of [...drops.keys()]) if (!wantedDrops.has(name)) drops.delete(name);
           compare = decision.compare;
-          if (!same(shown, state.shown ?? shown)) settled = false;
+          if (!isSameView(shown, state.shown ?? shown)) settled = false;
           state = decision.memory;
         };
 
@@ -429,7 +434,7 @@ describe('whatever happens, in whichever order', () => {
           now += 1_000;
           switch (one.do) {
             case 'wish':
-              if (!same(wanted, one.wish)) verified.clear();
+              if (!isSameView(wanted, one.wish)) verified.clear();
               wanted = one.wish;
               break;
             case 'wait':

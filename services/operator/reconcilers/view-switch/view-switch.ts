@@ -1,8 +1,6 @@
 import type { ViewId } from '#cdk8s/api/page-view.ts';
+import { isSameView, isView, type ShownView } from '#cdk8s/platform.ts';
 import { timestamp } from '../../runtime/conditions.ts';
-
-/** How servers get the data: the view they read, or a delivery that needs none. */
-export type ShownView = ViewId | { readonly delivery: 'synchronous' | 'off' };
 
 export interface Building extends ViewId {
   readonly startedAt: string;
@@ -62,8 +60,8 @@ export interface ViewSituation {
   readonly lag: Lag;
   readonly comparison: Comparison;
   readonly remainsOf: (view: ViewId) => ViewRemains;
-  /** Every existing server pod shows `memory.shown`. */
-  readonly serversSettled: boolean;
+  /** The page shows `memory.shown`, and no pod anything else. */
+  readonly isShown: boolean;
   /** The last value of the condition ViewCurrent. */
   readonly said: { readonly reason: string; readonly message: string } | null;
 }
@@ -94,9 +92,6 @@ export const LEAVING = '1970-01-01T00:00:00Z';
 const NEARLY = 1_000;
 const COMPARE_AGAIN_MS = { differs: 60_000, otherwise: 10_000 };
 
-export const isView = (shown: ShownView): shown is ViewId => 'version' in shown;
-export const same = (a: ShownView, b: ShownView): boolean =>
-  a.delivery === b.delivery && (isView(a) ? a.version : 0) === (isView(b) ? b.version : 0);
 export const describeView = (shown: ShownView): string =>
   isView(shown) ? `${shown.delivery} v${shown.version}` : shown.delivery;
 const idOf = ({ delivery, version }: ViewId): ViewId => ({ delivery, version });
@@ -140,6 +135,9 @@ export function decideView(situation: ViewSituation): ViewDecision {
     shown = wanted;
     tell('Normal', 'FirstView', `shows ${describeView(wanted)}`);
   }
+  // The release before did not note it. Its database may show any of the views that stand.
+  if (isView(shown) && shown.since === undefined && kept.length > 0)
+    shown = { ...shown, since: timestamp(now) };
 
   const gone = (view: Kept) => {
     const { projector, drop } = remainsOf(view);
@@ -149,7 +147,7 @@ export function decideView(situation: ViewSituation): ViewDecision {
     tell('Normal', 'ViewDropped', `removed the rows of ${describeView(view)}`);
   kept = kept.filter((view) => !gone(view));
 
-  if (building && !same(building, wanted)) {
+  if (building && !isSameView(building, wanted)) {
     tell(
       'Normal',
       building.keptUntil === undefined ? 'BuildAbandoned' : 'RollbackAbandoned',
@@ -161,9 +159,9 @@ export function decideView(situation: ViewSituation): ViewDecision {
 
   const take = (next: ShownView, why: string) => {
     const before = shown!;
-    kept = kept.filter((view) => !same(view, next));
+    kept = kept.filter((view) => !isSameView(view, next));
     if (isView(before)) kept = [...kept, { ...idOf(before), until: timestamp(now + keepMs) }];
-    shown = isView(next) ? idOf(next) : next;
+    shown = isView(next) ? { ...idOf(next), since: timestamp(now) } : next;
     building = null;
     tell('Normal', 'ViewSwitched', `shows ${describeView(next)} instead of ${describeView(before)}: ${why}`);
   };
@@ -173,8 +171,8 @@ export function decideView(situation: ViewSituation): ViewDecision {
     current = { status: 'False', reason, message };
   };
   let compare: ViewDecision['compare'] = null;
-  if (!same(shown, wanted)) {
-    const stands = isView(wanted) ? kept.find((view) => same(view, wanted)) : undefined;
+  if (!isSameView(shown, wanted)) {
+    const stands = isView(wanted) ? kept.find((view) => isSameView(view, wanted)) : undefined;
     if (!isView(wanted)) take(wanted, 'it needs no view');
     else if (stands && !isLeaving(stands)) {
       kept = kept.filter((view) => view !== stands);
@@ -213,7 +211,7 @@ export function decideView(situation: ViewSituation): ViewDecision {
 
   // Pods that read the earlier view must be gone first. Right after a decision the new pods do not exist yet.
   const settled =
-    situation.serversSettled && situation.memory.shown !== null && same(shown, situation.memory.shown);
+    situation.isShown && situation.memory.shown !== null && isSameView(shown, situation.memory.shown);
   kept = kept.map((view) =>
     settled && Date.parse(view.until) <= now ? { ...idOf(view), until: LEAVING } : view,
   );
