@@ -47,9 +47,3 @@ test('no job for a topic that is an object, or somebody else’s', () => {
     expect(built((scope) => topicJob(scope, platformOf({ kafka })))).toBe('');
   }
 });
-
-test('the longest name is still one that a pod can have', () => {
-  const last = { delivery: 'asynchronous', version: 1_000_000 } as const;
-  const [job] = build((scope) => pageJob(scope, platformOf(), 'search', last));
-  expect(job!.metadata.name.length).toBeLessThanOrEqual(63);
-});

@@ -5,11 +5,13 @@ import { fingerprint } from './fingerprint.ts';
 import { metadataOf } from './labels.ts';
 import { type RolePod, rolePod } from './role-pod.ts';
 
+/** A Job's name is a label of its pods, and no label is longer. */
+const LONGEST_NAME = 63;
 /** The exit code of a role with a wrong configuration; a retry would not help. */
 const WRONG_CONFIGURATION = 2;
 
 export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources'> {
-  /** The prefix of the object's name; a fingerprint of its content follows. */
+  /** The prefix of the object's name, cut where it is too long; a fingerprint of its content follows. */
   readonly name: string;
   readonly deadlineSeconds: number;
   readonly retries: number;
@@ -42,7 +44,10 @@ export function roleJob(scope: Construct, platform: Platform, job: RoleJob): voi
   new ApiObject(scope, name, {
     apiVersion: 'batch/v1',
     kind: 'Job',
-    metadata: metadataOf(platform, `${name}-${fingerprint(spec)}`, component, instance),
+    metadata: metadataOf(platform, nameOf(name, fingerprint(spec)), component, instance),
     spec,
   });
 }
+
+const nameOf = (name: string, print: string): string =>
+  `${name.slice(0, LONGEST_NAME - print.length - 1).replace(/-+$/, '')}-${print}`;

@@ -10,7 +10,7 @@ import { viewSettings } from './view-settings.ts';
 
 /**
  * Compares a view with the source over all sellers; the verdict is the termination message of its pod, as JSON.
- * @param attempt part of the name: after a difference the comparison is repeated under another one
+ * @param attempt after a difference the comparison is repeated, as another job
  */
 export function compareViewJob(
   scope: Construct,
@@ -25,7 +25,8 @@ export function compareViewJob(
   });
   const kafka = kafkaAccess(platform, 'compare-views');
   roleJob(scope, platform, {
-    name: `top-clients-compare-${projectorInstance(page, view)}-${attempt}`,
+    name: `top-clients-compare-${projectorInstance(page, view)}`,
+    annotations: { 'topclients.dev/attempt': String(attempt) },
     role: 'compare-views',
     component: 'compare-views',
     instance: projectorInstance(page, view),

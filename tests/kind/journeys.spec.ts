@@ -50,8 +50,9 @@ const PAGE = {
 const address = {
   gig: (seller: number) => `${PAGE.gig}/gigs/${seller}`,
   user: (seller: number) => `${PAGE.user}/users/${seller}`,
+  search: () => `${PAGE.search}/search?q=logo`,
 };
-const EVERY_PAGE = [address.gig(1), address.user(1), `${PAGE.search}/search?q=logo`];
+const EVERY_PAGE = [address.gig(1), address.user(1), address.search()];
 
 const token = async (seller: number): Promise<string> =>
   (await visitor.ask({ url: `http://top-clients-issuer:8080/token?seller=${seller}` })).body.access_token;
@@ -166,15 +167,12 @@ const view = async (page: string) => (await cluster.get(`pageviews/${page}`)).st
 /** The version of the view that a page's read surface shows. */
 const shownBy = async (page: string): Promise<number> =>
   Number(await database.query(page, 'select view_version from top_clients.status'));
-const podsOf = async (component: string, instance: string): Promise<string[]> =>
-  (
-    await cluster.list(
-      'pods',
-      `app.kubernetes.io/component=${component},app.kubernetes.io/instance=${instance}`,
-    )
-  )
-    .map((pod) => pod.metadata.name as string)
-    .sort();
+/** The names of the pods of a workload that are not on their way out. */
+const podsOf = async (component: string, instance: string): Promise<string[]> => {
+  const labels = `app.kubernetes.io/component=${component},app.kubernetes.io/instance=${instance}`;
+  const pods = await cluster.list('pods', labels);
+  return pods.flatMap(({ metadata }) => (metadata.deletionTimestamp ? [] : [metadata.name as string])).sort();
+};
 
 beforeAll(async () => {
   await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=180s'], {
@@ -410,18 +408,30 @@ journey('a delivery is changed by a patch without a failed request, and takes ef
 journey(
   'a new view version is built beside, takes over, and is rolled back once it is compared',
   async () => {
-    const servers = await podsOf('page-server', 'gig');
-    const visits = await withoutAFailedRequest([address.gig(1)], async () => {
-      await cluster.patch('pageviews/gig', { spec: { view: { version: 2 } } });
-      await until('v2 is shown', async () => (await shownBy('gig')) === 2, 180_000);
+    // One page with a cache of lists, and the one with the longest name.
+    const pages = ['gig', 'search'] as const;
+    const addresses = [address.gig(1), address.search()];
+    const servers = () => Promise.all(pages.map((page) => podsOf('page-server', page)));
+    const before = await servers();
+    const show = async (version: number) => {
+      for (const page of pages) await cluster.patch(`pageviews/${page}`, { spec: { view: { version } } });
+      for (const page of pages)
+        await until(
+          `v${version} of ${page} is shown`,
+          async () => (await shownBy(page)) === version,
+          180_000,
+          100,
+        );
+    };
+    const visits = await withoutAFailedRequest(addresses, async () => {
+      await show(2);
       const startedAt = Date.now();
-      await cluster.patch('pageviews/gig', { spec: { view: { version: 1 } } });
-      await until('v1 is shown again', async () => (await shownBy('gig')) === 1, 120_000, 100);
+      await show(1);
       process.stdout.write(`rolled back after ${Date.now() - startedAt} ms\n`);
     });
-    expectComplete(visits[address.gig(1)]!);
-    // The servers read what the database shows, and are not rolled out.
-    expect(await podsOf('page-server', 'gig')).toEqual(servers);
+    for (const url of addresses) expectComplete(visits[url]!);
+    // The servers read what their database shows, and are not rolled out.
+    expect(await servers()).toEqual(before);
   },
 );
 
