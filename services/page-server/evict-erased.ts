@@ -12,7 +12,7 @@ const DEADLINE_MS = 2_000;
 const AT_A_TIME = 1_000;
 
 const SHOWN = "select schema_name as view from top_clients.shown where delivery = 'asynchronous'";
-const LAST = `select (${SHOWN}) as view, (select coalesce(max(id), 0) from top_clients.erased) as through`;
+const LAST = `select view, (select coalesce(max(id), 0) from top_clients.erased) as through from (${SHOWN}) as shown`;
 // One statement reports and reads whom to evict, so that neither happens without the other; both of the view in $3. Once
 // another view is shown nothing is reported: its erasures are counted from one again.
 const REPORT = `with shown as (${SHOWN}), report as (
@@ -50,12 +50,13 @@ export async function evictErased(
     try {
       if (at === null) {
         const { rows } = await asked(db.query<{ view: string; through: number }>(LAST));
+        if (rows.length === 0) throw new Error('the database of the page shows no view yet');
         // The cache was filled before this look, maybe with lists of erased sellers. Every later erasure is seen.
         cache.evictOlderThan(0);
         at = rows[0]!;
       }
       const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, at.through, at.view]));
-      if (rows[0]!.view !== at.view) {
+      if (rows[0]?.view !== at.view) {
         at = null;
         continue;
       }
