@@ -17,8 +17,8 @@ export class CannotShow extends Error {
 }
 
 /**
- * How long replacing a view waits for those who read it, in ms: new readers wait behind it. Shorter than PostgreSQL's
- * deadlock timeout (1 s), so that it is never a reader whose statement is ended.
+ * How long replacing a view waits for those who read it, in ms: new readers wait behind it. For all views together that is
+ * shorter than PostgreSQL's deadlock timeout (1 s), so that it is never a reader whose statement is ended.
  */
 const LOCK_TIMEOUT_MS = 100;
 const TRY_AGAIN_MS = 500;
