@@ -94,6 +94,21 @@ const settled = (deployment: string, timeoutMs = 120_000) =>
     timeoutMs: timeoutMs + 10_000,
   });
 
+/** Waits until the page has its data by this delivery, and no server of before is left. */
+async function served(page: string, delivery: string): Promise<void> {
+  const name = `top-clients-page-${page}`;
+  await until(
+    `${page} is served ${delivery}`,
+    async () => {
+      const { env } = (await cluster.get('deployments', name)).spec.template.spec.containers[0];
+      const told = (env as { name: string; value?: string }[]).find((one) => one.name === 'TC_DELIVERY');
+      return told?.value === delivery;
+    },
+    180_000,
+  );
+  await settled(name);
+}
+
 /** Whether what watches the views has repaired what differs; in every pod of it once this resolves. */
 async function setRepair(repair: boolean): Promise<void> {
   for (const page of PAGES) await cluster.patch(`pageviews/${page}`, { spec: { watch: { repair } } });
@@ -337,12 +352,7 @@ journey(
   'without the source asynchronous pages are complete, and synchronous ones render without the data',
   async () => {
     await cluster.patch('pageviews/user', { spec: { delivery: 'synchronous' } });
-    await until(
-      'the user page asks the source',
-      async () => (await view('user')).shown === undefined,
-      60_000,
-    );
-    await settled('top-clients-page-user');
+    await served('user', 'synchronous');
     // The operator would correct it: the number of replicas is part of the spec, and a spec says at least one.
     await cluster.kubectl(['scale', 'deployment/top-clients-operator', '--replicas=0']);
     await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=0']);
@@ -387,20 +397,11 @@ async function rotateCallers(value: string): Promise<void> {
 journey('a delivery is changed by a patch without a failed request, and takes effect', async () => {
   const visits = await withoutAFailedRequest([address.gig(1)], async () => {
     await cluster.patch('pageviews/gig', { spec: { delivery: 'hybrid' } });
-    await until(
-      'the hybrid view is shown',
-      async () => (await view('gig')).shown?.delivery === 'hybrid',
-      180_000,
-    );
+    await served('gig', 'hybrid');
     // While every page asks the source.
     await rotateCallers('journey');
     await cluster.patch('pageviews/gig', { spec: { delivery: 'asynchronous' } });
-    await until(
-      'the kept view is shown',
-      async () => (await view('gig')).shown?.delivery === 'asynchronous',
-      120_000,
-    );
-    await settled('top-clients-page-gig');
+    await served('gig', 'asynchronous');
   });
   expectComplete(visits[address.gig(1)]!);
 });
