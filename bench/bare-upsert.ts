@@ -1,13 +1,13 @@
 /** Only the page's upsert, with rows ready in memory: `bare-upsert.ts <database> <rows>` prints rows per second. */
 import type { SellerEvent } from '#contracts/events.ts';
-import { PAGES } from '#pages/index.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { connect } from '#platform/postgres.ts';
 import { VIEW } from '../services/local-stack/pipeline.ts';
 import { APPLIER_LIMITS } from '../services/projector/applier.ts';
 import { outboxRow } from './load.ts';
 
 const [url, count] = [process.argv[2]!, Number(process.argv[3])];
-const projection = PAGES.gig.projections.asynchronous;
+const projection = projectionsOf('gig').asynchronous;
 const chunks: unknown[][] = [];
 for (let first = 0; first < count; first += APPLIER_LIMITS.rowsPerChunk) {
   chunks.push(

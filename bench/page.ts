@@ -1,7 +1,7 @@
 /** The gig page with the feature compared with the same page without it: requests a second, interleaved. */
 import { join } from 'node:path';
 import { insertGigs } from '#pages/gig/own-data.ts';
-import { PAGES } from '#pages/index.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import type { Pipeline } from '../services/local-stack/pipeline.ts';
 import { seller } from '../services/seed/sellers.ts';
 import { historyOf } from '../services/seed/source.ts';
@@ -37,7 +37,7 @@ export interface PageResult {
  * tenth seller. The first sellers have clients far more often than the rest, and a third of all have them.
  */
 export async function fillGigPage(pipeline: Pipeline): Promise<readonly string[]> {
-  const projection = PAGES.gig.projections.asynchronous;
+  const projection = projectionsOf('gig').asynchronous;
   const now = new Date().toISOString();
   for (let first = 1; first <= SELLERS; first += CHUNK) {
     const ids = Array.from({ length: CHUNK }, (_, i) => first + i);

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { clientIds } from '#pages/client-ids-view.ts';
-import { fullList } from '#pages/full-list-view.ts';
+import { clientIds } from '#pages/views/client-ids.ts';
+import { fullList } from '#pages/views/full-list.ts';
 import {
   decodeEvent,
   encodeEvent,

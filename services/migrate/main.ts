@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { SERVED_PAGES, type ServedPage } from '#contracts/pages.ts';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { boolean, ConfigError, databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
@@ -93,7 +94,7 @@ export const migratePage = (
     const [beside, rows] = viewScopes(schema);
     const ofView = [
       ...(await migrate(client, folder('pages/view-migrations'), log, { scope: beside, variables })),
-      ...(await migrate(client, folder(`pages/${page}/views/${view.delivery}`), log, {
+      ...(await migrate(client, projectionsOf(page)[view.delivery].migrations, log, {
         scope: rows,
         variables,
       })),

@@ -1,6 +1,6 @@
 import type { PageName } from '#contracts/pages.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { exclusively } from '#platform/migrations.ts';
 import type { Client } from '#platform/postgres.ts';
@@ -211,7 +211,7 @@ const noRows = (columns: Columns): string =>
     .join(', ')} where false`;
 
 function definitionOf(page: PageName, delivery: 'asynchronous' | 'hybrid' | null, schemas: Schemas): string {
-  const { projections } = PAGES[page];
+  const projections = projectionsOf(page);
   const { asynchronous, hybrid } = schemas;
   const shown = delivery === null ? undefined : schemas[delivery];
   const of = (schema: string | undefined, table: string, columns: Columns, select?: string) =>

@@ -3,7 +3,6 @@ import type { Outcome, TopClientsView } from '#contracts/delivery.ts';
 import type { PageName } from '#contracts/pages.ts';
 import type { Clock } from '#platform/clock.ts';
 import type { Site } from './layout.ts';
-import type { Projection } from './projection.ts';
 
 export type SellerLevel = 'new' | 'rising' | 'expert' | 'master';
 
@@ -111,8 +110,6 @@ export interface AddressRefused {
 /** One page: a folder here and a line in the index. */
 export interface Page<Params = unknown, Own = unknown> {
   readonly name: PageName;
-  /** How its view follows the events, for each delivery that keeps data in the page's database. */
-  readonly projections: { readonly asynchronous: Projection; readonly hybrid: Projection };
   /** Express route of the page. */
   readonly path: string;
   /** A page of one seller takes `minVersion=7`, a page of many `minVersion=<seller>:7`. */

@@ -7,6 +7,8 @@ import type { Queryable } from '#platform/postgres.ts';
  * that two versions stand side by side under the same names.
  */
 export interface Projection<Row = unknown> {
+  /** The folder of the migrations that make its table. */
+  readonly migrations: URL;
   /** One row a seller. Pure. An erased or empty seller still has a row: its version keeps late messages out. */
   toRow(event: ReadSellerEvent): Row;
   /**

@@ -1,6 +1,6 @@
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { integer, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -33,7 +33,7 @@ export const role = defineRole({
     const tracing = await openTracing(`projector-${page}`, config, { log, version, releases });
     const groupId = consumerGroup(page, delivery, viewVersion);
     const kafka = openKafka(`projector-${page}`, kafkaSettings(config), log);
-    const projection = PAGES[page].projections[delivery];
+    const projection = projectionsOf(page)[delivery];
     const database = {
       url: config.databaseUrl,
       caFile: config.databaseCaFile,

@@ -1,6 +1,6 @@
 /** What a projector does when the bus and the database behave as they like, on a clock that is forty times as fast. */
 import { afterEach, expect, test } from '@jest/globals';
-import { PAGES } from '#pages/index.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import type { Clock } from '#platform/clock.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
@@ -225,7 +225,7 @@ function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000) {
     {
       page: 'gig',
       delivery: 'asynchronous',
-      projection: PAGES.gig.projections.asynchronous,
+      projection: projectionsOf('gig').asynchronous,
       tracing: NO_TRACING,
       openStore: database.open,
       sessionTimeoutMs,

@@ -1,5 +1,5 @@
-import { PAGES } from '#pages/index.ts';
 import { type Projection, viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type Queryable } from '#platform/postgres.ts';
@@ -71,7 +71,7 @@ export const role = defineRole({
     releases.push('database', () => db.end());
     const { applied, superseded, remaining } = await redrive(
       db,
-      PAGES[page].projections[delivery],
+      projectionsOf(page)[delivery],
       log,
       lost.signal,
     );

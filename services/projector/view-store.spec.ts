@@ -3,8 +3,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { makeUsers, namesOf } from '../local-stack/database-users.ts';
@@ -35,7 +35,7 @@ beforeAll(async () => {
     connectTimeoutMs: 5_000,
     searchPath: [viewSchema('asynchronous', 1), 'public'],
   };
-  store = await openViewStore(settings, PAGES.gig.projections.asynchronous);
+  store = await openViewStore(settings, projectionsOf('gig').asynchronous);
   view = openPool({ ...settings, url: postgres.url('gig'), maximum: 1 }, silentLog);
 }, 30_000);
 
@@ -83,7 +83,7 @@ test('the newest trace of a seller is noted, and old notes are forgotten', async
   ]);
 });
 
-const open = () => openViewStore(settings, PAGES.gig.projections.asynchronous);
+const open = () => openViewStore(settings, projectionsOf('gig').asynchronous);
 const progress = (partition: number, known: number, next: number) => ({
   ...{ partition, known, next },
   committedAt: null,
@@ -144,7 +144,7 @@ test('two views of one database have owners of their own', async () => {
   await migratePage('gig', postgres.url('gig'), second, silentLog, { users: namesOf('gig') });
   const ofNext = await openViewStore(
     { ...settings, searchPath: [viewSchema('asynchronous', 2), 'public'] },
-    PAGES.gig.projections.asynchronous,
+    projectionsOf('gig').asynchronous,
   );
   expect(await store.tryOwn([0])).toEqual([0]);
   expect(await ofNext.tryOwn([0])).toEqual([0]);
@@ -154,7 +154,7 @@ test('two views of one database have owners of their own', async () => {
 });
 
 test('a session that is not heard of any more loses what it owns', async () => {
-  const silent = await openViewStore(settings, PAGES.gig.projections.asynchronous, 1_000);
+  const silent = await openViewStore(settings, projectionsOf('gig').asynchronous, 1_000);
   const lost = new Promise((resolve) => silent.lost.addEventListener('abort', resolve));
   await silent.tryOwn([7]);
   expect(await store.tryOwn([7])).toEqual([]);

@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
@@ -73,7 +73,7 @@ export const role = defineRole({
     releases.push('Kafka', () => topic.close());
     releases.push('the comparison', () => ended.abort(new Error('was stopped')));
 
-    const view = await postgresView(viewDb, PAGES[page].projections[delivery], schema);
+    const view = await postgresView(viewDb, projectionsOf(page)[delivery], schema);
     const verdict = await within(
       timeoutMs,
       'the comparison',

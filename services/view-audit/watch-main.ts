@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, databaseUrl, integer, list, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
@@ -133,7 +133,7 @@ export const role = defineRole({
         opened.push(() => topic.close());
         return {
           source: postgresSource(sourceDb, log),
-          view: await postgresView(viewDb, PAGES[page].projections[view.delivery], schema),
+          view: await postgresView(viewDb, projectionsOf(page)[view.delivery], schema),
           topic,
           repairs: postgresRepairs(sourceDb),
           close,
@@ -175,7 +175,7 @@ export const role = defineRole({
             const end = () => db.end();
             try {
               return {
-                view: await postgresView(db, PAGES[page].projections[view.delivery], schema),
+                view: await postgresView(db, projectionsOf(page)[view.delivery], schema),
                 memory: postgresPageCaches(db),
                 close: end,
               };

@@ -12,6 +12,7 @@ import { PAGES } from '#pages/index.ts';
 import { CACHE_TTL_MS } from '#pages/list-cache.ts';
 import { type InvalidationFeed, NO_INVALIDATION_FEED, type PageDatabase } from '#pages/page.ts';
 import { rowDigest, viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
@@ -65,8 +66,8 @@ const event = (sellerId: number, version: number, name?: string): SellerEvent =>
 });
 
 describe.each(['gig', 'user'] as const)('the %s page', (page) => {
-  const { projections, open } = PAGES[page];
-  const projection = projections.asynchronous;
+  const { open } = PAGES[page];
+  const projection = projectionsOf(page).asynchronous;
   const changes = new ChangeNotifications();
   const stop = new AbortController();
   let listens = false;
@@ -397,7 +398,7 @@ test('a view whose triggers have the names of the version before gets the new on
     const [beside, rows] = viewScopes(schema);
     const variables = { schema };
     await migrate(db, pathToFileURL(`${old}/`), silentLog, { scope: beside, variables });
-    await migrate(db, new URL('gig/views/asynchronous/', pages), silentLog, { scope: rows, variables });
+    await migrate(db, projectionsOf('gig').asynchronous.migrations, silentLog, { scope: rows, variables });
     expect(await triggers()).toEqual([
       'tell_of_deletes',
       'tell_of_inserts',

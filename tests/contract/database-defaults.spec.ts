@@ -9,6 +9,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool, UnfitDatabase } from '#platform/postgres.ts';
 import { migratePage, migrateSource } from '../../services/migrate/main.ts';
@@ -116,7 +117,7 @@ const eventOf = (sellerId: number) => ({
 describe.each(PAGE_NAMES)('the %s page', (page: PageName) => {
   test.each(['asynchronous', 'hybrid'] as const)('is projected and read by %s', async (delivery) => {
     const searchPath = [viewSchema(delivery, 1), 'public'];
-    const projection = PAGES[page].projections[delivery];
+    const projection = projectionsOf(page)[delivery];
     const store = await openViewStore({ ...settings(page), searchPath }, projection);
     opened.push(() => store.close());
     await store.join();
@@ -150,7 +151,7 @@ test('a view is compared with the source, and only what differs is found', async
   const source = postgresSource(await session('source'), silentLog);
   const truths = await source.next(0, 1_000);
   const searchPath = [VIEW, 'public'];
-  const projection = PAGES.gig.projections.asynchronous;
+  const projection = projectionsOf('gig').asynchronous;
   const store = await openViewStore({ ...settings('gig'), searchPath }, projection);
   opened.push(() => store.close());
   await store.upsert(

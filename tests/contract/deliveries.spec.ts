@@ -18,6 +18,7 @@ import { insertGigs } from '#pages/gig/own-data.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { Releases } from '#platform/lifecycle.ts';
@@ -136,7 +137,7 @@ beforeAll(async () => {
         users: namesOf(page),
       });
       const db = openDatabase(page, delivery);
-      const projection = PAGES[page].projections[delivery];
+      const projection = projectionsOf(page)[delivery];
       await projection.upsert(
         db,
         [1, 2].map((id) => projection.toRow(eventOf(id))),
@@ -461,7 +462,7 @@ test.each(PAGE_NAMES)(
     const get = await serve(page, 'asynchronous');
     const path = address[page].replace('1', '2');
     const db = openDatabase(page, 'asynchronous');
-    const { asynchronous: projection } = PAGES[page].projections;
+    const { asynchronous: projection } = projectionsOf(page);
     const shows = async () => {
       const { text } = await get(path);
       return ['Early Bird', 'Second Wind'].filter((name) => text.includes(name));

@@ -9,6 +9,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
@@ -42,7 +43,7 @@ const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const SHOWN = viewSchema('asynchronous', 1);
 const KEPT = viewSchema('hybrid', 1);
 const OF_SHOWN = 'user asynchronous-v1';
-const { projections } = PAGES.user;
+const projections = projectionsOf('user');
 
 let folder: string;
 let postgres: LocalPostgres;

@@ -8,6 +8,7 @@ import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import type { PageDatabase } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
@@ -24,8 +25,8 @@ import { seller } from '../../services/seed/sellers.ts';
 
 const VIEW = { delivery: 'asynchronous', version: 1 } as const;
 const SCHEMA = viewSchema('asynchronous', 1);
-const { projections, open } = PAGES.user;
-const projection = projections.asynchronous;
+const { open } = PAGES.user;
+const projection = projectionsOf('user').asynchronous;
 let folder: string;
 let postgres: LocalPostgres;
 let pool: pg.Pool;

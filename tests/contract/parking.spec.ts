@@ -9,8 +9,8 @@ import { userName } from '#contracts/database-users.ts';
 import { cloudEventId, cloudEventType, type SellerEvent } from '#contracts/events.ts';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { REPAIR_TYPE } from '#contracts/repair.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
@@ -99,7 +99,7 @@ const VIEWS = PAGE_NAMES.flatMap((page) =>
 );
 
 describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
-  const projection = PAGES[page].projections[delivery];
+  const projection = projectionsOf(page)[delivery];
   let view: Pool;
   let store: ViewStore;
   let counted: Record<string, number>;

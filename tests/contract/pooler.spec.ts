@@ -13,6 +13,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { NO_INVALIDATION_FEED, type Statement } from '#pages/page.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, SharedSession, UnfitDatabase } from '#platform/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
@@ -84,7 +85,7 @@ withPooler(
               },
               silentLog,
             );
-            const projection = PAGES[page].projections[delivery];
+            const projection = projectionsOf(page)[delivery];
             const client = { id: crypto.randomUUID(), name: 'Łódź', industry: '', description: '' };
             const clients = [{ ...client, logo: null, from: null, to: null }];
             const change = { type: 'clients-reordered' as const, clientIds: [] };
@@ -225,7 +226,7 @@ withPooler(
         const searchPath = [viewSchema('asynchronous', 1), 'public'];
         const store = await openViewStore(
           { ...settings(url), searchPath },
-          PAGES.gig.projections.asynchronous,
+          projectionsOf('gig').asynchronous,
         );
         opened.push(() => store.close());
         return store;
@@ -251,7 +252,7 @@ withPooler(
         const searchPath = [viewSchema('asynchronous', 1), 'public'];
         const refused = [
           await connect(settings(url), () => {}).catch((err) => err),
-          await openViewStore({ ...settings(url), searchPath }, PAGES.gig.projections.asynchronous).catch(
+          await openViewStore({ ...settings(url), searchPath }, projectionsOf('gig').asynchronous).catch(
             (err) => err,
           ),
           await acquireLease(

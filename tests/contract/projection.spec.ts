@@ -9,6 +9,7 @@ import { decodeEvent } from '#contracts/event-codec.ts';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
@@ -100,7 +101,7 @@ const views = Object.values(PAGES).flatMap((page) =>
 );
 
 describe.each(views)('the $delivery view of $page.name', ({ page, delivery }) => {
-  const projection = page.projections[delivery];
+  const projection = projectionsOf(page.name)[delivery];
   let db: Pool;
   beforeAll(async () => {
     await postgres.createDatabase(page.name);

@@ -6,8 +6,8 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/
 import type pg from 'pg';
 import type { SellerEvent } from '#contracts/events.ts';
 import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
@@ -86,7 +86,7 @@ async function write(
   sellers: readonly number[],
   version: number,
 ): Promise<void> {
-  const projection = PAGES[page].projections[delivery];
+  const projection = projectionsOf(page)[delivery];
   await on.query(`set search_path = ${viewSchema(delivery, view)}`);
   await projection.upsert(
     on,

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { PAGES } from '#pages/index.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
@@ -44,7 +44,7 @@ export async function compare(world: FaultWorld, page: PageUnderFault): Promise<
     try {
       return await compareView(
         postgresSource(source, silentLog),
-        await postgresView(view, PAGES[page].projections.asynchronous, VIEW_SCHEMA),
+        await postgresView(view, projectionsOf(page).asynchronous, VIEW_SCHEMA),
         topic,
         { catchUpMs: CATCH_UP_MS, rounds: 20 },
       );

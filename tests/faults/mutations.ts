@@ -24,7 +24,7 @@ export interface Mutation {
   readonly patches: readonly Patch[];
 }
 
-const VIEW = 'services/pages/full-list-view.ts';
+const VIEW = 'services/pages/views/full-list.ts';
 const SELLERS = 'services/top-clients/adapters/postgres/sellers.ts';
 const MEMBERSHIP = 'services/projector/membership.ts';
 const OUTBOX = 'services/top-clients/adapters/postgres/outbox.ts';

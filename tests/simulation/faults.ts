@@ -1,5 +1,5 @@
 import { partitionOf } from '#contracts/partition.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { Session } from './database.ts';
 import type { Action, Fault, Server } from './plan.ts';
 import { BEGINNING } from './process.ts';

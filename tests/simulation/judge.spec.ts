@@ -1,6 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import type { ClientList, PageClient } from '#pages/page.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import { planOf } from './plan.ts';
 import { digestOf } from './sim-view-database.ts';
 import type { Sent } from './witness.ts';

@@ -1,7 +1,7 @@
 import { MOVED_TYPE, SELLER_MOVED } from '#contracts/events.ts';
 import { partitionOf } from '#contracts/partition.ts';
 import type { ClientList } from '#pages/page.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import type { Difference } from '../../services/view-audit/compare-view.ts';
 import type { Scheduler } from './scheduler.ts';

@@ -1,7 +1,7 @@
 import { ListCache, readThroughCache } from '#pages/list-cache.ts';
 import type { ClientList } from '#pages/page.ts';
 import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { Session } from './database.ts';
 import type { SimProcess } from './process.ts';
 import { digestOf } from './sim-view-database.ts';

@@ -1,6 +1,6 @@
 import type { Tracing } from '#platform/span.ts';
-import { fullList } from '../../services/pages/full-list-view.ts';
 import type { Projection } from '../../services/pages/projection.ts';
+import { fullList } from '../../services/pages/views/full-list.ts';
 import type { ProjectorMetrics } from '../../services/projector/metrics.ts';
 import { Projector } from '../../services/projector/projector.ts';
 import { randomFor } from '../../services/seed/random.ts';

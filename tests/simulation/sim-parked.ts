@@ -1,6 +1,6 @@
 import { decodeEvent } from '#contracts/event-codec.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
-import { fullList } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
+import { fullList } from '../../services/pages/views/full-list.ts';
 import type { ParkedMessage, Place, Retried, Superseding } from '../../services/projector/parked.ts';
 import { isRowsFault } from '../../services/projector/row-fault.ts';
 import type { Scheduler } from './scheduler.ts';

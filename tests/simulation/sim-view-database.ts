@@ -1,4 +1,4 @@
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import { type Random, randomFor } from '../../services/seed/random.ts';
 import { DatabaseServer, databaseError } from './database.ts';
 import type { SimProcess } from './process.ts';

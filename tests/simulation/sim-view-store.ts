@@ -1,5 +1,5 @@
 import type { WrongRow } from '#contracts/repair.ts';
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { Retried } from '../../services/projector/parked.ts';
 import { OwnershipLost, type ViewStore } from '../../services/projector/view-store.ts';
 import type { Session } from './database.ts';

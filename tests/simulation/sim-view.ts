@@ -1,5 +1,5 @@
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
-import { fullList } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
+import { fullList } from '../../services/pages/views/full-list.ts';
 import type { Difference, Truth, View } from '../../services/view-audit/compare-view.ts';
 import type { Session } from './database.ts';
 import { digestOf, type SimViewDatabase } from './sim-view-database.ts';

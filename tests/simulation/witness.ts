@@ -1,4 +1,4 @@
-import type { FullListRow } from '../../services/pages/full-list-view.ts';
+import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { OutboxRow } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import type { Difference } from '../../services/view-audit/compare-view.ts';
 

@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
-import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { projectionsOf } from '#pages/projections.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
@@ -104,7 +104,7 @@ async function compare({ page, delivery }: ViewName, catchUpMs = 20_000): Promis
   try {
     return await compareView(
       postgresSource(source, silentLog),
-      await postgresView(view, PAGES[page].projections[delivery], schema),
+      await postgresView(view, projectionsOf(page)[delivery], schema),
       topic,
       { catchUpMs, sellersAtATime: 200 },
     );

@@ -1,12 +1,10 @@
 import { type AddressRefused, idIn, type Page, topClientsJson } from '../page.ts';
 import { type Gig, openGigReads } from './read.ts';
 import { gigHtml } from './template.ts';
-import { projections } from './view.ts';
 
 /** `GET /gigs/{gigId}`: what a seller offers, beside the brands the seller has worked with. */
 export const gigPage: Page<number, Gig> = {
   name: 'gig',
-  projections: projections as Page['projections'],
   path: '/gigs/:gigId',
   shows: 'one seller',
   address: ({ gigId }) => idIn(gigId) ?? unknownGig,

@@ -1,4 +1,5 @@
 import { type AddressRefused, type Page, type ShownList, topClientsJson } from '../page.ts';
+import { NAMED_ON_A_CARD } from '../views/cards.ts';
 import {
   CARDS_A_PAGE,
   MOST_RESULTS,
@@ -8,7 +9,6 @@ import {
   sellersOn,
 } from './read.ts';
 import { SUGGESTIONS, searchHtml } from './template.ts';
-import { NAMED_ON_A_CARD, projections } from './view.ts';
 
 const LAST_PAGE = MOST_RESULTS / CARDS_A_PAGE;
 const LONGEST_QUERY = 200;
@@ -19,7 +19,6 @@ const CONTROLS = /[\u0000-\u001f\u007f]/;
 /** `GET /search?q=…&page=N`: 48 cards, each with what its seller's clients come down to. */
 export const searchPage: Page<SearchAddress, SearchResults> = {
   name: 'search',
-  projections: projections as Page['projections'],
   path: '/search',
   shows: 'many sellers',
   address: (_, { q = '', page = '1' }) => {

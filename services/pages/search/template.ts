@@ -5,9 +5,9 @@ import { isolate } from '../isolate.ts';
 import { type Html, layout, monogram, type Site } from '../layout.ts';
 import type { ShownOf } from '../page.ts';
 import { workedWith } from '../top-clients-block.ts';
+import { NAMED_ON_A_CARD } from '../views/cards.ts';
 import { count, LEVELS, money, ratingLine } from '../wording.ts';
 import { CARDS_A_PAGE, type Card, MOST_RESULTS, type SearchResults } from './read.ts';
-import { NAMED_ON_A_CARD } from './view.ts';
 
 export const SUGGESTIONS = [
   'logo design',

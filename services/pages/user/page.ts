@@ -1,12 +1,10 @@
 import { type AddressRefused, idIn, type Page, topClientsJson } from '../page.ts';
 import { openUserReads, type UserProfile } from './read.ts';
 import { userHtml } from './template.ts';
-import { projections } from './view.ts';
 
 /** `GET /users/{sellerId}`: a seller's profile, with what was done for each brand. */
 export const userPage: Page<number, UserProfile> = {
   name: 'user',
-  projections: projections as Page['projections'],
   path: '/users/:sellerId',
   shows: 'one seller',
   address: ({ sellerId }) => idIn(sellerId) ?? unknownUser,

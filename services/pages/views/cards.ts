@@ -1,4 +1,3 @@
-import { clientIds } from '../client-ids-view.ts';
 import type { Projection } from '../projection.ts';
 
 /** How many clients a card names; the others are counted. */
@@ -17,7 +16,9 @@ export interface CardRow {
 const SEPARATOR = '\x1e';
 
 /** A card names three clients and counts the rest, and 48 cards are read at once: nothing else is kept. */
-const cards: Projection<CardRow> = {
+export const cards: Projection<CardRow> = {
+  migrations: new URL('./cards/', import.meta.url),
+
   toRow: ({ sellerId, version, committedAt, clients }) => ({
     sellerId,
     version,
@@ -51,5 +52,3 @@ const cards: Projection<CardRow> = {
 
   surface: 'seller_id, version, committed_at, first_clients as clients, client_count::integer as total',
 };
-
-export const projections = { asynchronous: cards, hybrid: clientIds };

@@ -1,4 +1,4 @@
-import type { Projection } from './projection.ts';
+import type { Projection } from '../projection.ts';
 
 /** A row of the views that keep whole lists. */
 export interface FullListRow {
@@ -18,6 +18,8 @@ const plainArray = (values: readonly (number | string)[]) => `{${values.join(','
 
 /** The view of pages that show every client of one seller. An erasure carries an empty list, so nothing is left. */
 export const fullList: Projection<FullListRow> = {
+  migrations: new URL('./full-list/', import.meta.url),
+
   toRow: (event) => ({
     sellerId: event.sellerId,
     version: event.version,

@@ -1,4 +1,4 @@
-import type { Projection } from './projection.ts';
+import type { Projection } from '../projection.ts';
 
 /** A row of the views that keep ids and leave the contents to the source of truth. */
 export interface ClientIdsRow {
@@ -10,6 +10,8 @@ export interface ClientIdsRow {
 
 /** The view under `hybrid`, of every page: it tells which sellers are worth a call, and for which clients. */
 export const clientIds: Projection<ClientIdsRow> = {
+  migrations: new URL('./client-ids/', import.meta.url),
+
   toRow: ({ sellerId, version, committedAt, clients }) => ({
     sellerId,
     version,
