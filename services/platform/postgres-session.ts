@@ -35,6 +35,8 @@ export interface SessionSettings {
   readonly primaryOnly?: boolean;
 }
 
+const OLDEST_VERSION = 13;
+
 /** Each of these has another default somewhere, under which something here would go wrong. */
 const PINNED: Readonly<Record<string, string>> = {
   // A command waits for the lock of a row and decides by what it reads then.
@@ -51,8 +53,9 @@ const PINNED: Readonly<Record<string, string>> = {
   array_nulls: 'on',
   // A statement is bounded by its own timeout. A session that waits for a lock, or is idle, must not be ended sooner.
   lock_timeout: '0',
-  idle_session_timeout: '0',
 };
+/** The same, of later versions: from PostgreSQL 14 on, and from 17 on. */
+const PINNED_WHERE_KNOWN = ['idle_session_timeout', 'transaction_timeout'];
 
 /**
  * The settings as columns of a select.
@@ -74,14 +77,18 @@ function settingsSql(settings: SessionSettings, isLocal: string): string {
     ),
     // What was acknowledged must survive a crash. A setting that also waits for replicas is kept.
     `case current_setting('synchronous_commit') when 'off' then set_config('synchronous_commit', 'on', ${isLocal}) end`,
-    // The setting exists from PostgreSQL 17 on.
-    `case when current_setting('transaction_timeout', true) <> '0' then set_config('transaction_timeout', '0', ${isLocal}) end`,
+    ...PINNED_WHERE_KNOWN.map(
+      (name) =>
+        `case when current_setting('${name}', true) <> '0' then set_config('${name}', '0', ${isLocal}) end`,
+    ),
   ].join(', ');
 }
 
 interface Look {
   readonly backend: number;
   readonly encoding: string;
+  /** As 130004. */
+  readonly version: number;
   readonly database: string;
   readonly read_only: string;
   readonly in_recovery: boolean;
@@ -103,7 +110,7 @@ export async function pinSettings(
   const shown = shownBackend(client);
   const { rows } =
     await client.query<Look>(`select pg_backend_pid() as backend, current_database() as database,
-    current_setting('server_encoding') as encoding, current_setting('transaction_read_only') as read_only,
+    current_setting('server_encoding') as encoding, current_setting('server_version_num')::integer as version, current_setting('transaction_read_only') as read_only,
     pg_is_in_recovery() as in_recovery,
     (select nspname from pg_catalog.pg_extension join pg_catalog.pg_namespace space on space.oid = extnamespace
       where extname = 'pg_trgm' and nspname <> 'public') as extensions,
@@ -127,6 +134,11 @@ const shownBackend = (client: pg.ClientBase): number =>
 
 function assertFit(look: Look, { primaryOnly }: SessionSettings): void {
   const database = JSON.stringify(look.database);
+  if (look.version < OLDEST_VERSION * 10_000) {
+    throw new UnfitDatabase(
+      `the server of the database ${database} is PostgreSQL ${Math.floor(look.version / 10_000)}: ${OLDEST_VERSION} or later is needed, so upgrade it or use another server`,
+    );
+  }
   if (look.encoding !== 'UTF8') {
     throw new UnfitDatabase(
       `the database ${database} has the encoding ${look.encoding}, which cannot hold every name: ` +

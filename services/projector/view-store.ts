@@ -145,7 +145,7 @@ export async function openViewStore(
     const control = await openOne();
     const session = await sessionOfItsOwn(rows, control);
     await rows.query('set synchronous_commit = off');
-    await endSoonWhenSilent(control, sessionTimeoutMs);
+    const endsByItself = await endSoonWhenSilent(control, sessionTimeoutMs);
     // The loss of this session does not abort `lost`: its queries reject, which fails the retry.
     const withSession = async <T>(work: (session: pg.Client) => Promise<T>): Promise<T> => {
       const session = await connect(settings, () => {});
@@ -160,7 +160,7 @@ export async function openViewStore(
     return Object.assign(notifications(rows), {
       lost: lost.signal,
       close,
-      ...statements(rows, control, session, projection),
+      ...statements(rows, control, session, projection, endsByItself ? null : sessionTimeoutMs),
       retryParked: retries(control, withSession, projection, lost.signal),
     });
   } catch (err) {
@@ -207,22 +207,41 @@ async function sessionOfItsOwn(rows: pg.Client, control: pg.Client): Promise<Ses
   return session;
 }
 
-/** Makes the database end a session soon if its process is gone or unreachable, and so free what it owns. */
-async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<void> {
-  await control.query(`set idle_session_timeout = ${sessionTimeoutMs}`);
+/** What a server says of a setting that its system lacks, and of one that only later versions have. */
+const NOT_THERE = new Set<unknown>(['22023', '42704']);
+
+/**
+ * Makes the database end a session soon if its process is gone or unreachable, and so free what it owns.
+ * @returns whether it ends a session whose process stands still: PostgreSQL 13 does not, so other members must
+ */
+async function endSoonWhenSilent(control: pg.Client, sessionTimeoutMs: number): Promise<boolean> {
+  const isSet = async (setting: string): Promise<boolean> => {
+    try {
+      await control.query(`set ${setting}`);
+      return true;
+    } catch (err) {
+      if (!NOT_THERE.has((err as { code?: unknown }).code)) throw err;
+      return false;
+    }
+  };
   for (const setting of [
-    // While a statement runs, a session is not idle.
+    // While a statement runs, a session is not idle. Where this is not there, statements end by their timeout.
     `client_connection_check_interval = ${sessionTimeoutMs}`,
     'tcp_keepalives_idle = 3',
     'tcp_keepalives_interval = 1',
     'tcp_keepalives_count = 3',
-  ]) {
-    await control.query(`set ${setting}`).catch((err: { code?: unknown }) => {
-      // A server on a system without this setting refuses it; its statements then end by their timeout.
-      if (err.code !== '22023') throw err;
-    });
-  }
+  ])
+    await isSet(setting);
+  return isSet(`idle_session_timeout = ${sessionTimeoutMs}`);
 }
+
+/** Ends other sessions of the group that have been silent for longer than $2, in ms. */
+const END_SILENT = {
+  name: 'end-silent-sessions',
+  text: `select pg_terminate_backend(pid) from pg_stat_activity
+    where pid in (select pid from (${HELD_LOCKS}) lock) and pid <> pg_backend_pid()
+      and state = 'idle' and state_change < clock_timestamp() - $2 * interval '1 ms'`,
+};
 
 const REMOVE_WRONG_ROW = {
   name: 'remove-wrong-row',
@@ -230,7 +249,14 @@ const REMOVE_WRONG_ROW = {
     where seller_id = $1 and version = $2 and ${rowDigest('held')} = $3::bigint`,
 };
 
-function statements(rows: pg.Client, control: pg.Client, session: Session, projection: Projection) {
+/** @param endSilentMs after how long other members' silent sessions are ended; null: the database does it */
+function statements(
+  rows: pg.Client,
+  control: pg.Client,
+  session: Session,
+  projection: Projection,
+  endSilentMs: number | null,
+) {
   return {
     upsert: (values) => projection.upsert(rows, values),
 
@@ -284,6 +310,8 @@ function statements(rows: pg.Client, control: pg.Client, session: Session, proje
     },
 
     async ownership() {
+      if (endSilentMs !== null)
+        await control.query({ ...END_SILENT, values: [session.lockClass, endSilentMs] });
       const { rows: held } = await control.query<{ me: number; pid: number | null; key: number | null }>({
         name: 'ownership',
         text: `select pg_backend_pid() as me, pid, key from (select) one left join (${HELD_LOCKS}) lock on true`,
