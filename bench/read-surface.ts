@@ -11,7 +11,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, type Client as Session } from '#platform/postgres.ts';
 import { startPostgres } from '../services/local-stack/postgres.ts';
-import { migratePage } from '../services/migrate/main.ts';
+import { migratePage } from '../services/migrate/databases.ts';
 import { showView } from '../services/migrate/read-surface.ts';
 import { median } from './report.ts';
 

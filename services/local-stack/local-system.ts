@@ -7,7 +7,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { migratePage, migrateSource } from '../migrate/main.ts';
+import { migratePage, migrateSource } from '../migrate/databases.ts';
 import { CALLER_KEY } from './callers.ts';
 import { DATABASES, makeUsers } from './database-users.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';

@@ -1,5 +1,5 @@
 import { placeOfView } from '#contracts/erasures.ts';
-import type { PageName } from '#contracts/pages.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
@@ -14,7 +14,8 @@ import { dropMigrated } from '#platform/migrations.ts';
 import { type Client, connect, type Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#role/role.ts';
 import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
-import { hideView } from './read-surface.ts';
+import { EXTERNAL_RECORDS } from './external-schemas.ts';
+import { hasSurface, hideView } from './read-surface.ts';
 import { viewScopes } from './view-scopes.ts';
 
 export interface DroppedView {
@@ -43,10 +44,12 @@ export async function dropView(
   db: Client,
   kafka: Kafka | null,
   view: {
-    readonly page: PageName;
+    readonly page: ViewPage;
     readonly group: string;
     readonly schema: string;
     readonly evenIfShown?: boolean;
+    /** Whether the page is somebody else's. */
+    readonly external?: boolean;
   },
   waitMs: number,
   log: Log,
@@ -56,7 +59,8 @@ export async function dropView(
   try {
     await untilUnused(db, admin, view.group, waitMs);
     await hideView(db, view.page, view.schema, view.evenIfShown ?? false, waitMs);
-    const removed = await dropMigrated(db, view.schema, viewScopes(view.schema));
+    const records = view.external === true ? EXTERNAL_RECORDS : undefined;
+    const removed = await dropMigrated(db, view.schema, viewScopes(view.schema), records);
     return { removed, groupDeleted: admin !== null && (await deleteGroup(admin, view.group, log)) };
   } finally {
     await admin?.disconnect();
@@ -111,9 +115,10 @@ function reasonOf(err: unknown, group: string): string | undefined {
   return groups?.find(({ groupId }) => groupId === group)?.error?.type;
 }
 
-async function isDatabaseOf(page: string, db: Queryable): Promise<boolean> {
+async function isDatabaseOf(page: string, external: boolean, db: Client): Promise<boolean> {
+  if (external) return hasSurface(db);
   const { rows } = await db.query<{ there: boolean }>(
-    `select exists (select from public.schema_migration where scope = $1) as there`,
+    'select exists (select from public.schema_migration where scope = $1) as there',
     [page],
   );
   return rows[0]!.there;
@@ -129,6 +134,7 @@ export const role = defineRole({
       'how long to wait for the last projector to be gone, in ms',
       milliseconds().default(15_000),
     ),
+    external: setting('TC_EXTERNAL', 'whether it is a page of yours', boolean().default(false)),
     evenIfShown: setting(
       'TC_EVEN_IF_SHOWN',
       'whether to remove it also when it is what the page shows: its readers find no rows afterwards',
@@ -146,7 +152,7 @@ export const role = defineRole({
   },
   async start(config, { log, metrics, releases }) {
     installKafkaCodecs(log, metrics);
-    const { page, delivery, viewVersion, brokers, sourceUrl } = config;
+    const { page, external, delivery, viewVersion, brokers, sourceUrl } = config;
     const kafka = brokers && openKafka('drop-view', kafkaSettings({ ...config, brokers }), log);
     const open = async (url: DatabaseUrl, caFile: string | undefined) => {
       const db = await connect(
@@ -169,6 +175,7 @@ export const role = defineRole({
     const source = sourceUrl && (await open(sourceUrl, config.sourceCaFile));
     const view = {
       page,
+      external,
       evenIfShown: config.evenIfShown,
       group: consumerGroup(page, delivery, viewVersion),
       schema: viewSchema(delivery, viewVersion),
@@ -176,7 +183,7 @@ export const role = defineRole({
     const dropped = await dropView(db, kafka ?? null, view, config.waitMs, log);
     if (source) {
       // The view is absent from any other database too; so that must be the page's database.
-      if (!dropped.removed && !(await isDatabaseOf(page, db))) {
+      if (!dropped.removed && !(await isDatabaseOf(page, external, db))) {
         throw new Error(
           `the database that TC_DATABASE_URL leads to is not that of the ${page} page: no tables of the page were ever made there`,
         );

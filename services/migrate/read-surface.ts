@@ -1,4 +1,4 @@
-import type { PageName } from '#contracts/pages.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
 import { pause } from '#platform/lifecycle.ts';
@@ -32,7 +32,7 @@ const HELD_UP = new Set<unknown>(['55P03', '40P01']);
  * @param waitMs for how long to try again while others hold what was shown before
  * @throws CannotShow when the view does not stand, or was held up for all that time
  */
-export const showView = (db: Client, page: PageName, view: ViewOf, waitMs: number): Promise<void> =>
+export const showView = (db: Client, page: ViewPage, view: ViewOf, waitMs: number): Promise<void> =>
   change(db, page, waitMs, async () => {
     await setShown(db, page, view);
     await db.query('update top_clients.surface set delivery = $1', [view.delivery]);
@@ -42,7 +42,7 @@ export const showView = (db: Client, page: PageName, view: ViewOf, waitMs: numbe
  * Brings the read surface to this version after a view was migrated. The first view of a delivery is shown, and of the
  * first one the delivery becomes the page's. Safe to repeat.
  */
-export const migrateSurface = (db: Client, page: PageName, view: ViewOf, waitMs: number): Promise<void> =>
+export const migrateSurface = (db: Client, page: ViewPage, view: ViewOf, waitMs: number): Promise<void> =>
   change(db, page, waitMs, async () => {
     const schema = viewSchema(view.delivery, view.version);
     const shown = await shownSchema(db, view.delivery);
@@ -51,7 +51,7 @@ export const migrateSurface = (db: Client, page: PageName, view: ViewOf, waitMs:
     await db.query('update top_clients.surface set delivery = $1 where delivery is null', [view.delivery]);
   });
 
-async function setShown(db: Client, page: PageName, { delivery, version }: ViewOf): Promise<void> {
+async function setShown(db: Client, page: ViewPage, { delivery, version }: ViewOf): Promise<void> {
   const schema = viewSchema(delivery, version);
   if (!(await stands(db, schema))) {
     const settings = `--target ${page} --delivery ${delivery} --view-version ${version}`;
@@ -110,7 +110,7 @@ export async function hasSurface(db: Client): Promise<boolean> {
  */
 export async function hideView(
   db: Client,
-  page: PageName,
+  page: ViewPage,
   schema: string,
   evenIfShown: boolean,
   waitMs: number,
@@ -130,7 +130,7 @@ export async function hideView(
 }
 
 /** Changes what is shown, and has the views follow, in one transaction. */
-async function change(db: Client, page: PageName, waitMs: number, work: () => Promise<void>): Promise<void> {
+async function change(db: Client, page: ViewPage, waitMs: number, work: () => Promise<void>): Promise<void> {
   const deadline = performance.now() + waitMs;
   const attempt = async () => {
     await db.query('begin');
@@ -161,7 +161,7 @@ async function change(db: Client, page: PageName, waitMs: number, work: () => Pr
 type Schemas = Readonly<Partial<Record<'asynchronous' | 'hybrid', string>>>;
 
 /** Makes the views anew when they are not as the tables want them, and notifies whoever caches their rows. */
-async function replaceViews(db: Client, page: PageName): Promise<void> {
+async function replaceViews(db: Client, page: ViewPage): Promise<void> {
   const { rows } = await db.query<{
     delivery: 'asynchronous' | 'hybrid' | null;
     definition: string;
@@ -210,7 +210,7 @@ const noRows = (columns: Columns): string =>
     .map(([name, type]) => `null::${type} as ${name}`)
     .join(', ')} where false`;
 
-function definitionOf(page: PageName, delivery: 'asynchronous' | 'hybrid' | null, schemas: Schemas): string {
+function definitionOf(page: ViewPage, delivery: 'asynchronous' | 'hybrid' | null, schemas: Schemas): string {
   const projections = projectionsOf(page);
   const { asynchronous, hybrid } = schemas;
   const shown = delivery === null ? undefined : schemas[delivery];

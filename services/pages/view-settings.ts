@@ -1,11 +1,11 @@
 import { z } from 'zod';
-import { PAGE_NAMES } from '#contracts/pages.ts';
+import { PAGE_NAMES, ViewPage } from '#contracts/pages.ts';
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 
 /** Which view, and where it lives. */
 export const VIEW_SETTINGS = {
-  page: setting('TC_PAGE', `whose view: ${PAGE_NAMES.join(', ')}`, z.enum(PAGE_NAMES)),
+  page: setting('TC_PAGE', `whose view: ${PAGE_NAMES.join(', ')}, or a page of yours`, ViewPage),
   delivery: setting(
     'TC_DELIVERY',
     'which view of the page: asynchronous keeps the lists, hybrid the ids of clients',

@@ -5,28 +5,40 @@ import type { Log } from './log.ts';
 // Any constant will do, as long as every migration of this system takes the same one within a database.
 const LOCK = 7_461_002_918;
 
+export interface MigrateOptions {
+  readonly scope?: string;
+  readonly variables?: Readonly<Record<string, string>>;
+  readonly records?: string;
+}
+
+/** The schema whose table `schema_migration` records what was applied, unless another one is named. */
+const RECORDS = 'public';
+const recordsIn = (schema: string): string => `"${schema.replaceAll('"', '""')}".schema_migration`;
+
 /**
  * Applies the `NNN-name.sql` files of a folder in order, each in a transaction of its own together with its entry
  * in `schema_migration`. Safe to run twice and from several processes at once: an advisory lock lets one work.
  * Refuses when a file that was applied has changed since, or the database is ahead of the files.
- * @param variables replaces `:"name"` by the quoted identifier, as psql does; for schema names only
+ * @param options.variables replaces `:"name"` by the quoted identifier, as psql does; for schema names only
+ * @param options.records the schema that keeps the record
  * @returns the names applied now
  */
 export async function migrate(
   client: pg.ClientBase,
   folder: URL,
   log: Log,
-  options: { scope?: string; variables?: Readonly<Record<string, string>> } = {},
+  options: MigrateOptions = {},
 ): Promise<string[]> {
   const scope = options.scope ?? 'main';
+  const records = recordsIn(options.records ?? RECORDS);
   const files = (await readdir(folder)).filter((name) => /^\d{3}-[a-z0-9-]+\.sql$/.test(name)).sort();
   await client.query('select pg_advisory_lock($1)', [LOCK]);
   try {
-    await client.query(`create table if not exists public.schema_migration (
+    await client.query(`create table if not exists ${records} (
       scope text not null, name text not null, sql text not null, applied_at timestamptz not null default now(),
       primary key (scope, name))`);
     const { rows } = await client.query<{ name: string; sql: string }>(
-      'select name, sql from public.schema_migration where scope = $1',
+      `select name, sql from ${records} where scope = $1`,
       [scope],
     );
     const applied = new Map(rows.map((row) => [row.name, row.sql]));
@@ -54,7 +66,7 @@ export async function migrate(
       await client.query('begin');
       try {
         await client.query(sql);
-        await client.query('insert into public.schema_migration (scope, name, sql) values ($1, $2, $3)', [
+        await client.query(`insert into ${records} (scope, name, sql) values ($1, $2, $3)`, [
           scope,
           name,
           sql,
@@ -87,12 +99,14 @@ export async function exclusively<T>(client: pg.ClientBase, work: () => Promise<
  * Drops a schema with all that is in it, and forgets the migrations that made it, together or not at all. Waits for
  * migrations under way. Safe to repeat.
  * @param scopes under which `migrate` filled the schema
+ * @param records the schema that keeps the record
  * @returns whether there was anything to remove
  */
 export async function dropMigrated(
   client: pg.ClientBase,
   schema: string,
   scopes: readonly string[],
+  records: string = RECORDS,
 ): Promise<boolean> {
   await client.query('select pg_advisory_lock($1)', [LOCK]);
   try {
@@ -100,13 +114,13 @@ export async function dropMigrated(
     try {
       const { rows } = await client.query<{ stands: boolean; recorded: boolean }>(
         `select to_regnamespace(quote_ident($1)) is not null as stands,
-          to_regclass('public.schema_migration') is not null as recorded`,
-        [schema],
+          to_regclass($2) is not null as recorded`,
+        [schema, recordsIn(records)],
       );
       const { stands, recorded } = rows[0]!;
       await client.query(`drop schema if exists "${schema.replaceAll('"', '""')}" cascade`);
       const forgotten = recorded
-        ? await client.query('delete from public.schema_migration where scope = any ($1)', [scopes])
+        ? await client.query(`delete from ${recordsIn(records)} where scope = any ($1)`, [scopes])
         : null;
       await client.query('commit');
       return stands || (forgotten?.rowCount ?? 0) > 0;

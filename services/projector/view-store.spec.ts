@@ -10,7 +10,7 @@ import { openPool, type Pool } from '#platform/postgres.ts';
 import { makeUsers, namesOf } from '../local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
 import { until } from '../local-stack/until.ts';
-import { migratePage } from '../migrate/main.ts';
+import { migratePage } from '../migrate/databases.ts';
 import { OwnershipLost, openViewStore, type ViewStore } from './view-store.ts';
 
 let folder: string;

@@ -6,7 +6,7 @@ import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { makeUsers, namesOf } from '../local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
-import { migratePage } from '../migrate/main.ts';
+import { migratePage } from '../migrate/databases.ts';
 import { fillBrandCatalogue, foldText, searchBrands } from './catalogue.ts';
 import { CHANGES_KEPT, openChangeLog } from './change-log.ts';
 

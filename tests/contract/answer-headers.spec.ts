@@ -30,7 +30,7 @@ import { openIssuer } from '../../services/issuer/issuer.ts';
 import { credential } from '../../services/local-stack/callers.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';

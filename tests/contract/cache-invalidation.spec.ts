@@ -20,7 +20,7 @@ import { migrate } from '#platform/migrations.ts';
 import { connect, openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { viewScopes } from '../../services/migrate/view-scopes.ts';
 import {
   ChangeNotifications,

@@ -12,7 +12,7 @@ import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool, UnfitDatabase } from '#platform/postgres.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { acquireLease } from '../../services/outbox-relay/lease.ts';
 import { redrive } from '../../services/projector/redrive.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';

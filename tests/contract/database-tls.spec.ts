@@ -8,7 +8,7 @@ import { databaseCaFile, withTls } from '#platform/database-tls.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, isUnavailable, openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { type Authority, makeAuthority } from '../support/authority.ts';
 
 const SETTINGS = { applicationName: 'test', statementTimeoutMs: 5_000, connectTimeoutMs: 5_000 };

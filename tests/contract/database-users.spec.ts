@@ -17,9 +17,9 @@ import { viewSchema } from '#pages/projection.ts';
 import { silentLog } from '#platform/log.ts';
 import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
 import { GRANTS, GrantRefused, UserMissing } from '../../services/migrate/grants.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { usersIn } from '../../services/migrate/user-settings.ts';
 
 const DATABASES = ['source', 'gig', 'user', 'search', 'self_view'] as const;

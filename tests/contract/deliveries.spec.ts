@@ -29,7 +29,7 @@ import { NO_TRACING } from '#platform/span.ts';
 import { type Metrics, openMetrics } from '#role/metrics.ts';
 import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
 import { OwnDatabase } from '../../services/page-server/own-database.ts';

@@ -7,7 +7,7 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migrateSource } from '../../services/migrate/main.ts';
+import { migrateSource } from '../../services/migrate/databases.ts';
 import { forgetChanges } from '../../services/seller-portal/forget.ts';
 import { postgresErasures } from '../../services/top-clients/adapters/postgres/erasures.ts';
 import { tellWhatNobodyTold } from '../../services/top-clients/adapters/postgres/outbox.ts';

@@ -15,7 +15,7 @@ import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
 import { evictErased } from '../../services/page-server/evict-erased.ts';
 import { ANY_VERSION } from '../../services/page-server/min-version.ts';

@@ -10,7 +10,7 @@ import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'j
 import { EXAMPLES, objectsOf, podOf } from '../../cdk8s/testing/platforms.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { listen } from '../../services/platform/listen.ts';
 import { silentLog } from '../../services/platform/log.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';

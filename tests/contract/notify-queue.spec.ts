@@ -14,7 +14,7 @@ import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import {
   ChangeNotifications,
   followChangeNotifications,

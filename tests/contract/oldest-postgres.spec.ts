@@ -10,8 +10,8 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, OLDEST, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 
 let folder: string;

@@ -9,7 +9,7 @@ import type { Clock } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migrateSource } from '../../services/migrate/main.ts';
+import { migrateSource } from '../../services/migrate/databases.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import {
   countWaiting,

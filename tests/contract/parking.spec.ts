@@ -17,7 +17,7 @@ import { connect, openPool, type Pool } from '#platform/postgres.ts';
 import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { Applier } from '../../services/projector/applier.ts';
 import type { BusMessage } from '../../services/projector/bus.ts';
 import { redrive } from '../../services/projector/redrive.ts';

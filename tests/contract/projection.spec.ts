@@ -13,7 +13,7 @@ import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 
 let folder: string;
 let postgres: LocalPostgres;

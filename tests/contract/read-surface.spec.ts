@@ -12,8 +12,8 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
-import { migratePage } from '../../services/migrate/main.ts';
 import { CannotShow, showView } from '../../services/migrate/read-surface.ts';
 import { evictErased } from '../../services/page-server/evict-erased.ts';
 

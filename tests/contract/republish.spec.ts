@@ -11,7 +11,7 @@ import { silentLog } from '#platform/log.ts';
 import { connect as connectTo, type Queryable } from '#platform/postgres.ts';
 import { makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migrateSource } from '../../services/migrate/main.ts';
+import { migrateSource } from '../../services/migrate/databases.ts';
 import { growPartitions } from '../../services/republish/growth.ts';
 import { beginRun, finishRun } from '../../services/republish/run.ts';
 import { readProgress } from '../../services/top-clients/adapters/postgres/partition-layout.ts';

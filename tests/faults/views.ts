@@ -3,7 +3,7 @@ import { silentLog } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
 import { namesOf } from '../../services/local-stack/database-users.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { viewScopes } from '../../services/migrate/view-scopes.ts';
 import type { Fault } from './fault.ts';
 import { VIEW_SCHEMA } from './world.ts';

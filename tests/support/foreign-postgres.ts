@@ -6,7 +6,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
-import { migratePage, migrateSource } from '../../services/migrate/main.ts';
+import { migratePage, migrateSource } from '../../services/migrate/databases.ts';
 import { seed } from '../../services/seed/seed.ts';
 
 export const FOREIGN_DEFAULTS = {

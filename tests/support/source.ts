@@ -10,7 +10,7 @@ import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
 import { commandOf } from '../../services/local-stack/run-role.ts';
-import { migrateSource } from '../../services/migrate/main.ts';
+import { migrateSource } from '../../services/migrate/databases.ts';
 import { silentLog } from '../../services/platform/log.ts';
 
 /** A PostgreSQL and an issuer, for any number of sources of truth in a suite. */

@@ -6,7 +6,7 @@ import { namesOf } from '../../services/local-stack/database-users.ts';
 import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { disorderIn, produceByHand, readTopic } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';

@@ -12,7 +12,7 @@ import { namesOf as usersNamed } from '../../services/local-stack/database-users
 import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { compacted, viewOf } from '../support/compaction.ts';
 import { readTopic, type TopicMessage } from '../support/topic.ts';
 import { openWriter, type Writer } from '../support/writer.ts';

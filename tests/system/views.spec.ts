@@ -14,7 +14,7 @@ import { namesOf } from '../../services/local-stack/database-users.ts';
 import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
-import { migratePage } from '../../services/migrate/main.ts';
+import { migratePage } from '../../services/migrate/databases.ts';
 import { addClients } from '../../services/seed/source.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
 import { compareView, type ViewComparison } from '../../services/view-audit/compare-view.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
-import { migrateSource } from '../../../migrate/main.ts';
+import { migrateSource } from '../../../migrate/databases.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { connect, openPool, type Pool } from '../../../platform/postgres.ts';
 import { emptyLogs, eraseSeller, readHistory, readReceipt, rebuildState } from '../../app/index.ts';

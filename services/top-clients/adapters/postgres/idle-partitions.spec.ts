@@ -7,7 +7,7 @@ import { MOVED_TYPE } from '#contracts/events.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
-import { migrateSource } from '../../../migrate/main.ts';
+import { migrateSource } from '../../../migrate/databases.ts';
 import { toMessage } from '../../../outbox-relay/message.ts';
 import { writeToEveryPartition } from './idle-partitions.ts';
 import type { OutboxRow } from './outbox.ts';

@@ -8,7 +8,7 @@ import { CANARY_SELLER } from '../../../contracts/canary.ts';
 import { type Client, LIMITS, NewClient } from '../../../contracts/client.ts';
 import { makeUsers, namesOf } from '../../../local-stack/database-users.ts';
 import { type LocalPostgres, startPostgres } from '../../../local-stack/postgres.ts';
-import { migrateSource } from '../../../migrate/main.ts';
+import { migrateSource } from '../../../migrate/databases.ts';
 import { silentLog } from '../../../platform/log.ts';
 import { connect, openPool, type Pool } from '../../../platform/postgres.ts';
 import { CANARY_LOG, rebuildState, writeCanary } from '../../app/index.ts';
