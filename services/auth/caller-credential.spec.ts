@@ -39,7 +39,7 @@ test('a key that could be guessed is refused by its name', () => {
   );
 });
 
-test.each(['hunter2', `nobody.${'0'.repeat(64)}`, 'gig.', `gig.${'g'.repeat(64)}`])(
+test.each(['hunter2', `Nobody.${'0'.repeat(64)}`, 'gig.', `gig.${'g'.repeat(64)}`])(
   'what is no credential is refused by its name: %s',
   (value) => {
     expect(complaintOf(() => callerCredential('TC_SOURCE_CREDENTIAL', value), value)).toMatch(

@@ -1,6 +1,6 @@
 import { createHmac } from 'node:crypto';
 import { z } from 'zod';
-import { CALLERS, type Caller } from '#contracts/callers.ts';
+import { Caller } from '#contracts/callers.ts';
 import { ConfigError } from '#platform/config.ts';
 
 /** As `openssl rand -base64 32` makes it; a shorter key could be guessed. */
@@ -35,7 +35,7 @@ export function callerKeys(settings: Readonly<Record<string, string | undefined>
   return given.map(({ key }) => key);
 }
 
-const CREDENTIAL = new RegExp(`^(${CALLERS.join('|')})\\.[0-9a-f]{64}$`);
+const CREDENTIAL = /^([^.]+)\.[0-9a-f]{64}$/;
 
 /**
  * A credential that has the form of one; an empty text is none.
@@ -44,7 +44,7 @@ const CREDENTIAL = new RegExp(`^(${CALLERS.join('|')})\\.[0-9a-f]{64}$`);
 export function callerCredential(name: string, value: string | undefined): string | null {
   const credential = value?.trim() ?? '';
   if (credential === '') return null;
-  if (CREDENTIAL.test(credential)) return credential;
+  if (Caller.safeParse(CREDENTIAL.exec(credential)?.[1]).success) return credential;
   throw new ConfigError(
     `${name}: it is no credential; one is the caller's name, a dot and 64 hexadecimal digits, made from the source's key`,
   );

@@ -1,8 +1,15 @@
-import { SERVED_PAGES } from './pages.ts';
+import { z } from 'zod';
+import { ExternalPageName, SERVED_PAGES } from './pages.ts';
 
 /** Our own callers of the source of truth over HTTP, beside sellers and strangers. */
 export const CALLERS = [...SERVED_PAGES, 'smoke'] as const;
-export type Caller = (typeof CALLERS)[number];
+export type OwnCaller = (typeof CALLERS)[number];
+
+/** Whoever may say by a credential who it is: one of our own, or a page of somebody else, by its name. */
+export const Caller = z.union([z.enum(CALLERS), ExternalPageName]);
+export type Caller = string;
+export const isOwnCaller = (caller: Caller): caller is OwnCaller =>
+  (CALLERS as readonly string[]).includes(caller);
 
 /**
  * The header in which a caller of ours says who it is, `<caller>.<proof>`, beside a seller's Authorization. In the

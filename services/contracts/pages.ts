@@ -8,16 +8,23 @@ export type PageName = (typeof PAGE_NAMES)[number];
 export const SERVED_PAGES = [...PAGE_NAMES, 'self-view'] as const;
 export type ServedPage = (typeof SERVED_PAGES)[number];
 
-const RESERVED: ReadonlySet<string> = new Set([...SERVED_PAGES, 'source', 'topics', 'smoke', 'operator']);
+/** Names that pages of others cannot have, beside those of our own. */
+export const RESERVED_PAGE_NAMES = ['self-view', 'source', 'topics', 'smoke', 'operator'] as const;
+
+/** At most 19 characters, because objects with a longest name of 63 are named after it. */
+export const EXTERNAL_PAGE_NAME = /^[a-z]([a-z0-9-]{0,17}[a-z0-9])?$/;
 
 /** The name of a page of somebody else. Objects, consumer groups and metrics are named after it. */
 export const ExternalPageName = z
   .string()
   .regex(
-    /^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/,
-    'must be at most 20 lower-case letters, digits and hyphens, and begin with a letter',
+    EXTERNAL_PAGE_NAME,
+    'must be at most 19 lower-case letters, digits and hyphens, and begin with a letter',
   )
-  .refine((name) => !RESERVED.has(name), 'is taken by a part of Top Clients');
+  .refine(
+    (name) => ![...PAGE_NAMES, ...RESERVED_PAGE_NAMES].some((taken) => taken === name),
+    'is taken by a part of Top Clients',
+  );
 /** Any page with a view. */
 export const ViewPage = z.union([z.enum(PAGE_NAMES), ExternalPageName]);
 export type ViewPage = string;

@@ -127,6 +127,17 @@ describe('a credential', () => {
     expect(await metric(proxied, `topclients_source_senders_total{sender="${caller}"}`)).toBeGreaterThan(0);
   });
 
+  test('of a page of somebody else names the page, without anybody having told the source of it', async () => {
+    const before = await metric(direct, 'topclients_source_senders_total{sender="external"}');
+    for (let i = 0; i < 2 * FEW; i++) {
+      const answer = await direct.call('GET', LIST, {
+        headers: { 'top-clients-caller': credential('shop') },
+      });
+      expect([answer.status, answer.headers.get('top-clients-caller')]).toEqual([200, 'shop']);
+    }
+    expect(await metric(direct, 'topclients_source_senders_total{sender="external"}')).toBe(before + 2 * FEW);
+  });
+
   test('is accepted when the key before or the next one made it, and of no other', async () => {
     const who = async (key: string) =>
       (
@@ -143,6 +154,9 @@ describe('a credential', () => {
     ['one character less', credential('gig').slice(0, -1)],
     ['a name alone', 'gig'],
     ['a name nobody has', `nobody.${'0'.repeat(64)}`],
+    ['another page’s of somebody else', credential('shop').replace('shop', 'mall')],
+    ['of a name that no page can have', credentialOf(CALLER_KEY, 'a-shop-with-a-name-that-is-too-long')],
+    ['of a name that is taken', credentialOf(CALLER_KEY, 'source')],
     ['a property of every object', 'constructor.prototype'],
     ['nothing', ''],
   ])('that is %s makes a stranger, who is told so and counted', async (_, sent) => {

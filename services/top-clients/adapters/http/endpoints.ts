@@ -67,7 +67,7 @@ export function endpoints(ports: Ports): Routes {
   const callerOf = (req: Request): Caller => {
     const caller = pageOf(callers, req);
     if (caller !== null) return caller;
-    throw new Refusal('forbidden', `this is for pages of ours, which say who they are by ${CALLER_HEADER}`);
+    throw new Refusal('forbidden', `this is for pages, which say who they are by ${CALLER_HEADER}`);
   };
   const commands = ports.metrics.counter('topclients_commands_total');
 

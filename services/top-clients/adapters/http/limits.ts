@@ -1,6 +1,6 @@
 import type { RequestHandler } from 'express';
 import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
-import { CALLER_HEADER, type Caller, UNKNOWN_CALLER } from '#contracts/callers.ts';
+import { CALLER_HEADER, type Caller, isOwnCaller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { LABELS } from '#contracts/metrics.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { type Log, seldom } from '#platform/log.ts';
@@ -96,7 +96,7 @@ function bounded(): (key: string | number) => string | number {
 }
 
 /**
- * Limits a request by its sender: a page of ours by its credential, a seller by a token, everybody else by the address
+ * Limits a request by its sender: a page by its credential, a seller by a token, everybody else by the address
  * that the trusted proxies report. An address alone never identifies a page of ours.
  */
 export function limitSenders(ports: {
@@ -123,7 +123,7 @@ export function limitSenders(ports: {
     const caller = callers.identify(req.headers[CALLER_FIELD]);
     if (caller !== null) res.setHeader(CALLER_HEADER, caller);
     if (caller !== null && caller !== UNKNOWN_CALLER) {
-      counted[caller]!.inc();
+      counted[isOwnCaller(caller) ? caller : 'external']!.inc();
       await limits.request({ kind: 'page', caller });
       return next();
     }
