@@ -12,6 +12,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'watch-view': () => import('./view-audit/watch-main.ts'),
   republish: () => import('./republish/main.ts'),
   'drop-view': () => import('./migrate/drop-view.ts'),
+  'drop-page': () => import('./migrate/drop-page.ts'),
   issuer: () => import('./issuer/main.ts'),
   seed: () => import('./seed/main.ts'),
   smoke: () => import('./smoke/main.ts'),

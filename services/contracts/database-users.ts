@@ -41,6 +41,7 @@ export const USER_OF_PROGRAM = {
   'compare-views': 'watcher',
   migrate: 'owner',
   'drop-view': 'owner',
+  'drop-page': 'owner',
   seed: 'owner',
 } as const satisfies Readonly<Record<string, DatabaseUser | 'owner'>>;
 export type DatabaseProgram = keyof typeof USER_OF_PROGRAM;

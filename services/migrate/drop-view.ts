@@ -3,18 +3,17 @@ import type { ViewPage } from '#contracts/pages.ts';
 import { consumerGroup } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { boolean, databaseUrl, milliseconds, setting } from '#platform/config.ts';
-import { databaseCaFile } from '#platform/database-tls.ts';
-import type { DatabaseUrl } from '#platform/database-url.ts';
-import { type Admin, KAFKA_SETTINGS, type Kafka, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
+import { boolean, setting } from '#platform/config.ts';
+import { type Admin, type Kafka, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { dropMigrated } from '#platform/migrations.ts';
-import { type Client, connect, type Queryable } from '#platform/postgres.ts';
+import type { Client, Queryable } from '#platform/postgres.ts';
 import { defineRole } from '#role/role.ts';
 import { postgresErasureBook } from '../top-clients/adapters/postgres/erasure-book.ts';
-import { EXTERNAL_RECORDS } from './external-schemas.ts';
+import { DROP_SETTINGS, openDropSession } from './drop-session.ts';
+import { dropMade } from './external-schemas.ts';
 import { hasSurface, hideView } from './read-surface.ts';
 import { viewScopes } from './view-scopes.ts';
 
@@ -34,8 +33,8 @@ const LOOK_EVERY_MS = 250;
 
 /**
  * Removes one version of a page's view with its migration records and, where Kafka is given, its consumer group. What
- * the page shows stays. It waits for projectors that are still stopping. It also waits for members of the group, which only projectors of an
- * earlier version are.
+ * the page shows stays. It waits for projectors that are still stopping, and for members of the group, which only
+ * projectors of an earlier version are.
  * @param waitMs how long to wait for the last projector to be gone
  * @throws ViewInUse when a projector is still there after that
  * @throws CannotShow when the page shows the view
@@ -59,8 +58,10 @@ export async function dropView(
   try {
     await untilUnused(db, admin, view.group, waitMs);
     await hideView(db, view.page, view.schema, view.evenIfShown ?? false, waitMs);
-    const records = view.external === true ? EXTERNAL_RECORDS : undefined;
-    const removed = await dropMigrated(db, view.schema, viewScopes(view.schema), records);
+    const scopes = viewScopes(view.schema);
+    const removed = view.external
+      ? await dropMade(db, view.schema, 'view', scopes)
+      : await dropMigrated(db, view.schema, scopes);
     return { removed, groupDeleted: admin !== null && (await deleteGroup(admin, view.group, log)) };
   } finally {
     await admin?.disconnect();
@@ -115,7 +116,8 @@ function reasonOf(err: unknown, group: string): string | undefined {
   return groups?.find(({ groupId }) => groupId === group)?.error?.type;
 }
 
-async function isDatabaseOf(page: string, external: boolean, db: Client): Promise<boolean> {
+/** Whether the tables of the page were ever made in this database. */
+export async function isDatabaseOf(page: string, external: boolean, db: Client): Promise<boolean> {
   if (external) return hasSurface(db);
   const { rows } = await db.query<{ there: boolean }>(
     'select exists (select from public.schema_migration where scope = $1) as there',
@@ -129,50 +131,21 @@ export const role = defineRole({
   about: "removes one version of a page's view that nobody keeps up any more; safe to repeat",
   settings: {
     ...VIEW_SETTINGS,
-    waitMs: setting(
-      'TC_WAIT_MS',
-      'how long to wait for the last projector to be gone, in ms',
-      milliseconds().default(15_000),
-    ),
+    ...DROP_SETTINGS,
     external: setting('TC_EXTERNAL', 'whether it is a page of yours', boolean().default(false)),
     evenIfShown: setting(
       'TC_EVEN_IF_SHOWN',
       'whether to remove it also when it is what the page shows: its readers find no rows afterwards',
       boolean().default(false),
     ),
-    sourceUrl: setting(
-      'TC_SOURCE_DATABASE_URL',
-      'PostgreSQL address of the source of truth, whose receipts of erasures wait for the view no longer; without it they are told by the watcher of the page, where there is one',
-      databaseUrl().optional(),
-    ),
-    sourceCaFile: databaseCaFile('TC_SOURCE_DATABASE_CA_FILE'),
-    ...KAFKA_SETTINGS,
-    // Without Kafka the consumer group is left behind, which does no harm.
-    brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },
   },
-  async start(config, { log, metrics, releases }) {
+  async start(config, context) {
+    const { log, metrics } = context;
     installKafkaCodecs(log, metrics);
     const { page, external, delivery, viewVersion, brokers, sourceUrl } = config;
     const kafka = brokers && openKafka('drop-view', kafkaSettings({ ...config, brokers }), log);
-    const open = async (url: DatabaseUrl, caFile: string | undefined) => {
-      const db = await connect(
-        {
-          url,
-          caFile,
-          applicationName: 'drop-view',
-          statementTimeoutMs: 60_000,
-          connectTimeoutMs: 10_000,
-          primaryOnly: true,
-          // The drop waits for readers, and new readers wait behind it: better fail and be retried.
-          parameters: { lock_timeout: '5s' },
-        },
-        (err) => log.error({ err }, 'lost the database'),
-      );
-      releases.push('database', () => db.end());
-      return db;
-    };
-    const db = await open(config.databaseUrl, config.databaseCaFile);
-    const source = sourceUrl && (await open(sourceUrl, config.sourceCaFile));
+    const db = await openDropSession(config.databaseUrl, config.databaseCaFile, context);
+    const source = sourceUrl && (await openDropSession(sourceUrl, config.sourceCaFile, context));
     const view = {
       page,
       external,

@@ -136,6 +136,7 @@ async function change(db: Client, page: ViewPage, waitMs: number, work: () => Pr
     await db.query('begin');
     try {
       await db.query(`set local lock_timeout = '${LOCK_TIMEOUT_MS}ms'`);
+      await assertPage(db, page);
       await work();
       await replaceViews(db, page);
       await db.query('commit');
@@ -155,6 +156,19 @@ async function change(db: Client, page: ViewPage, waitMs: number, work: () => Pr
       }
     }
     await pause(TRY_AGAIN_MS);
+  }
+}
+
+async function assertPage(db: Client, page: ViewPage): Promise<void> {
+  const { rows } = await db.query<{ page: string }>(
+    'update top_clients.surface set page = coalesce(page, $1) returning page',
+    [page],
+  );
+  const of = rows[0]!.page;
+  if (of !== page) {
+    throw new CannotShow(
+      `this database keeps the views of the ${of} page already; give the ${page} page a database of its own`,
+    );
   }
 }
 

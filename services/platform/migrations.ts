@@ -99,14 +99,12 @@ export async function exclusively<T>(client: pg.ClientBase, work: () => Promise<
  * Drops a schema with all that is in it, and forgets the migrations that made it, together or not at all. Waits for
  * migrations under way. Safe to repeat.
  * @param scopes under which `migrate` filled the schema
- * @param records the schema that keeps the record
  * @returns whether there was anything to remove
  */
 export async function dropMigrated(
   client: pg.ClientBase,
   schema: string,
   scopes: readonly string[],
-  records: string = RECORDS,
 ): Promise<boolean> {
   await client.query('select pg_advisory_lock($1)', [LOCK]);
   try {
@@ -115,12 +113,12 @@ export async function dropMigrated(
       const { rows } = await client.query<{ stands: boolean; recorded: boolean }>(
         `select to_regnamespace(quote_ident($1)) is not null as stands,
           to_regclass($2) is not null as recorded`,
-        [schema, recordsIn(records)],
+        [schema, recordsIn(RECORDS)],
       );
       const { stands, recorded } = rows[0]!;
       await client.query(`drop schema if exists "${schema.replaceAll('"', '""')}" cascade`);
       const forgotten = recorded
-        ? await client.query(`delete from ${recordsIn(records)} where scope = any ($1)`, [scopes])
+        ? await client.query(`delete from ${recordsIn(RECORDS)} where scope = any ($1)`, [scopes])
         : null;
       await client.query('commit');
       return stands || (forgotten?.rowCount ?? 0) > 0;

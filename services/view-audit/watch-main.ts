@@ -2,6 +2,7 @@ import { z } from 'zod';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
+import { viewsIn } from '#pages/standing-views.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
 import { boolean, databaseUrl, integer, list, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
@@ -19,7 +20,7 @@ import { postgresTopicErasures } from '../top-clients/adapters/postgres/topic-er
 import { confirmErasures, type ErasureSession } from './confirm-erasures.ts';
 import { confirmTopic, type TopicSession } from './erased-on-topic.ts';
 import { openKafkaTopic } from './kafka-topic.ts';
-import { type KeptView, keptView, viewsIn } from './kept-views.ts';
+import { type KeptView, keptView } from './kept-views.ts';
 import { openWatchMetrics } from './metrics.ts';
 import { postgresPageCaches } from './page-caches.ts';
 import { postgresView } from './postgres-view.ts';

@@ -10,6 +10,7 @@ import type { SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
+import { viewsIn } from '#pages/standing-views.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool, type Pool } from '#platform/postgres.ts';
@@ -34,7 +35,6 @@ import {
   lookAtPage,
   type OpenView,
 } from '../../services/view-audit/confirm-erasures.ts';
-import { viewsIn } from '../../services/view-audit/kept-views.ts';
 import { postgresPageCaches } from '../../services/view-audit/page-caches.ts';
 import { postgresView } from '../../services/view-audit/postgres-view.ts';
 import { openWriter, type Writer } from '../support/writer.ts';

@@ -10,8 +10,9 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, OLDEST, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateExternalPage } from '../../services/migrate/databases.ts';
-import { dropView } from '../../services/migrate/drop-view.ts';
+import { dropPage } from '../../services/migrate/drop-page.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
+import type { ErasureBook } from '../../services/top-clients/adapters/postgres/erasure-book.ts';
 
 const PAGE = 'shop';
 const v = (version: number, delivery: 'asynchronous' | 'hybrid' = 'asynchronous') => ({ delivery, version });
@@ -66,6 +67,8 @@ describe.each([
   }
   const migrateTo = (view = v(1), readers: readonly string[] = ['reader'], show = false) =>
     migrateExternalPage(PAGE, postgres.url(database, 'owner'), view, readers, silentLog, {}, show);
+  const drop = async (book: ErasureBook | null = null) =>
+    dropPage(await as('owner'), null, book, { page: PAGE, external: true }, 0, silentLog);
   /** Everything in the database but what PostgreSQL itself has. */
   const objects = async () =>
     (
@@ -131,20 +134,63 @@ describe.each([
     await (await as('reader')).query('select from top_clients.lists');
   });
 
-  test('all of it is in schemas of ours, and goes with the last view', async () => {
+  test('all of it is in schemas of ours, and goes with the page: not a trace is left', async () => {
     const before = await objects();
     await migrateTo();
     await migrateTo(v(1, 'hybrid'));
     const made = (await objects()).filter((name) => !before.includes(name));
     expect(made.filter((name) => !/^top_clients(_(asynchronous|hybrid)_v1)?(\.|$)/.test(name))).toEqual([]);
+    expect(await drop()).toEqual([v(1), v(1, 'hybrid')]);
+    expect(await objects()).toEqual(before);
+    expect(await drop()).toEqual([]);
+    await migrateTo();
+  });
+
+  test('what is theirs stays: in our schemas, and what they built on ours', async () => {
+    await migrateTo();
     const owner = await as('owner');
-    for (const delivery of ['asynchronous', 'hybrid'] as const) {
-      const view = { page: PAGE, group: 'nobody', schema: viewSchema(delivery, 1), external: true };
-      expect(await dropView(owner, null, { ...view, evenIfShown: true }, 0, silentLog)).toMatchObject({
-        removed: true,
-      });
-    }
-    expect((await objects()).filter((name) => /^top_clients_/.test(name))).toEqual([]);
+    const schema = viewSchema('asynchronous', 1);
+    await owner.query('create table top_clients.favourites (id bigint)');
+    await owner.query(`create table ${schema}.notes (id bigint)`);
+    await owner.query('create schema reports');
+    await owner.query('create view reports.best as select seller_id from top_clients.lists');
+    await expect(drop()).rejects.toThrow(
+      /the schema "top_clients" is used by something of yours: view reports\.best depends on view top_clients\.lists; drop that first/,
+    );
+    await owner.query('drop view reports.best');
+    await drop();
+    const left = (await objects()).filter((name) => name.startsWith('top_clients'));
+    expect(left).toEqual(['top_clients', 'top_clients.favourites', schema, `${schema}.notes`]);
+    await expect(migrateTo()).rejects.toThrow('such as "favourites": rename or drop it');
+  });
+
+  test('receipts of erasures wait for its views no longer, but only once they are gone from here', async () => {
+    const told: string[] = [];
+    const waiting = new Set([`${PAGE} asynchronous-v1`]);
+    const book = {
+      places: async () => [...waiting],
+      gone: async (place: string) => {
+        told.push(place);
+        waiting.delete(place);
+      },
+    } as unknown as ErasureBook;
+    await expect(drop(book)).rejects.toThrow(
+      'is not that of the shop page, whose views shop asynchronous-v1 receipts of erasures wait for',
+    );
+    expect(told).toEqual([]);
+    await migrateTo();
+    await drop(book);
+    expect(told).toContain(`${PAGE} asynchronous-v1`);
+    await drop(book);
+  });
+
+  test('a second page in the same database is refused', async () => {
+    await migrateTo();
+    await expect(
+      migrateExternalPage('other-shop', postgres.url(database, 'owner'), v(1), [], silentLog),
+    ).rejects.toThrow(
+      'this database keeps the views of the shop page already; give the other-shop page a database of its own',
+    );
   });
 
   describe('is told what to change where', () => {
