@@ -11,7 +11,7 @@ import { readConfig, setting } from '#platform/config.ts';
 import type { Role } from '#role/role.ts';
 import { PART_OF, selectorOf } from './constructs/labels.ts';
 import type { KubeObject } from './kube-object.ts';
-import { compareJob, dropJob, pageObjects } from './manifests.ts';
+import { compareJob, dropAllJob, dropJob, pageObjects } from './manifests.ts';
 import { type Container, EXAMPLES, objectsOf, pageOf, platformOf, podOf } from './testing/platforms.ts';
 
 const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
@@ -23,6 +23,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'compare-views': () => import('../services/view-audit/main.ts'),
   'watch-view': () => import('../services/view-audit/watch-main.ts'),
   'drop-view': () => import('../services/migrate/drop-view.ts'),
+  'drop-page': () => import('../services/migrate/drop-page.ts'),
   republish: () => import('../services/republish/main.ts'),
   issuer: () => import('../services/issuer/main.ts'),
   seed: () => import('../services/seed/main.ts'),
@@ -40,28 +41,39 @@ test('the pages that can be deployed are those the image knows', () => {
   expect([...PAGE_NAMES].sort()).toEqual(Object.keys(PAGES).sort());
 });
 
-test.each(PAGE_NAMES)('no view of the %s page has a name or a label that is too long', (name) => {
-  const platform = platformOf();
-  const attempt = Math.floor(Date.now() / 1_000);
-  for (const delivery of ['asynchronous', 'hybrid'] as const) {
-    const view = { delivery, version: 1_000_000 };
-    const shown = { ...view, since: '2026-11-29T10:00:00Z' };
-    const page = { ...pageOf(name, { delivery, view: { version: view.version } }), shown };
-    const objects = [
-      ...Object.values(pageObjects(platform, page)).flat(),
-      compareJob(platform, name, view, attempt),
-      dropJob(platform, name, view, { delivery: 'off' }),
-    ];
-    const labels = objects.flatMap((object) => [
-      object.metadata.labels ?? {},
-      podOf(object)?.metadata.labels ?? {},
-    ]);
-    expect(objects.map((object) => object.metadata.name).filter((one) => one.length > 63)).toEqual([]);
-    expect(labels.flatMap((each) => Object.values<string>(each)).filter((one) => one.length > 63)).toEqual(
-      [],
-    );
-  }
-});
+const EXTERNAL = { database: { existingSecret: 'theirs' } };
+const LONGEST_NAME = `a${'-b'.repeat(9)}`;
+test.each([...PAGE_NAMES, LONGEST_NAME])(
+  'no view of the %s page has a name or a label that is too long',
+  (name) => {
+    const platform = platformOf();
+    const attempt = Math.floor(Date.now() / 1_000);
+    for (const delivery of ['asynchronous', 'hybrid'] as const) {
+      const view = { delivery, version: 1_000_000 };
+      const shown = { ...view, since: '2026-11-29T10:00:00Z' };
+      const spec = {
+        delivery,
+        view: { version: view.version },
+        ...(name === LONGEST_NAME ? { external: EXTERNAL } : {}),
+      };
+      const page = { ...pageOf(name, spec), shown };
+      const objects = [
+        ...Object.values(pageObjects(platform, page)).flat(),
+        compareJob(platform, page, view, attempt),
+        dropJob(platform, page, view, { delivery: 'off' }),
+        dropAllJob(platform, page),
+      ];
+      const labels = objects.flatMap((object) => [
+        object.metadata.labels ?? {},
+        podOf(object)?.metadata.labels ?? {},
+      ]);
+      expect(objects.map((object) => object.metadata.name).filter((one) => one.length > 63)).toEqual([]);
+      expect(labels.flatMap((each) => Object.values<string>(each)).filter((one) => one.length > 63)).toEqual(
+        [],
+      );
+    }
+  },
+);
 
 describe.each(Object.entries(EXAMPLES))('%s', (_, example) => {
   const wanted = example('shop');

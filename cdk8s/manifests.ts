@@ -1,5 +1,4 @@
-import type { PageName } from '#contracts/pages.ts';
-import type { ShownViewId, ViewId } from './api/page-view.ts';
+import type { ViewId } from './api/page-view.ts';
 import { build } from './build.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';
@@ -8,7 +7,7 @@ import { kafkaEmbedded } from './constructs/kafka-embedded.ts';
 import { kafkaStrimzi } from './constructs/kafka-strimzi.ts';
 import { databaseJob, pageJob, shownViewJob, topicJob } from './constructs/migration-job.ts';
 import { monitoring } from './constructs/monitoring.ts';
-import { networkPolicies } from './constructs/network-policies.ts';
+import { externalPagePolicies, networkPolicies } from './constructs/network-policies.ts';
 import { outboxRelay } from './constructs/outbox-relay.ts';
 import { pageServer, selfView } from './constructs/page-server.ts';
 import { postgresCnpg } from './constructs/postgres-cnpg.ts';
@@ -17,16 +16,18 @@ import { projector } from './constructs/projector.ts';
 import { growthJobOf, republishJobOf } from './constructs/republish-job.ts';
 import { serviceAccounts } from './constructs/service-accounts.ts';
 import { topClients } from './constructs/top-clients.ts';
-import { compareViewJob, dropViewJob } from './constructs/view-jobs.ts';
+import { compareViewJob, dropPageJob, dropViewJob } from './constructs/view-jobs.ts';
 import { viewWatcher } from './constructs/view-watcher.ts';
 import type { KubeObject } from './kube-object.ts';
 import {
   isSameView,
   isSwitchedTo,
   isView,
+  type PageOf,
   type PagePlan,
   type Platform,
   type ShownView,
+  type SwitchedTo,
 } from './platform.ts';
 
 /**
@@ -86,14 +87,17 @@ export function platformObjects(platform: Platform): PlatformObjects {
 
 export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
   return {
-    ground: build((scope) => autoscalerAccess(scope, platform, page)),
+    ground: build((scope) => {
+      autoscalerAccess(scope, platform, page);
+      externalPagePolicies(scope, platform, page);
+    }),
     migrations: build((scope) => {
       // The job of a view also migrates the page's own tables, so these need a job of their own only without a view.
-      if (page.projected.length === 0) pageJob(scope, platform, page.name, null);
+      if (page.projected.length === 0) pageJob(scope, platform, page, null);
       for (const view of page.projected) {
         if (isSwitchedTo(page.shown) && isSameView(view, page.shown))
-          shownViewJob(scope, platform, page.name, page.shown);
-        else pageJob(scope, platform, page.name, view);
+          shownViewJob(scope, platform, page, page.shown);
+        else pageJob(scope, platform, page, view);
       }
     }),
     workloads: build((scope) => {
@@ -108,11 +112,11 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
 }
 
 /** The job that compares a view with the source; its verdict is its pod's termination message, as JSON. */
-export const compareJob = (platform: Platform, page: PageName, view: ViewId, attempt: number): KubeObject =>
+export const compareJob = (platform: Platform, page: PageOf, view: ViewId, attempt: number): KubeObject =>
   build((scope) => compareViewJob(scope, platform, page, view, attempt))[0]!;
 
 /** The job that has a page show a view. */
-export const showJob = (platform: Platform, page: PageName, view: ShownViewId): KubeObject =>
+export const showJob = (platform: Platform, page: PageOf, view: SwitchedTo): KubeObject =>
   build((scope) => shownViewJob(scope, platform, page, view))[0]!;
 
 /** The job that grows the layout to this many partitions. Only allowed when every relay reads the layout. */
@@ -127,5 +131,9 @@ export const republishJob = (platform: Platform, request: string): KubeObject =>
  * The job that removes a view from its page's database. Only for a view that nothing projects.
  * @param shown what the page shows: where that is no view, the last one may be removed
  */
-export const dropJob = (platform: Platform, page: PageName, view: ViewId, shown: ShownView): KubeObject =>
+export const dropJob = (platform: Platform, page: PageOf, view: ViewId, shown: ShownView): KubeObject =>
   build((scope) => dropViewJob(scope, platform, page, view, !isView(shown)))[0]!;
+
+/** The job that removes from a page's database all that was made there. Only for a page that nothing projects. */
+export const dropAllJob = (platform: Platform, page: PageOf): KubeObject =>
+  build((scope) => dropPageJob(scope, platform, page))[0]!;

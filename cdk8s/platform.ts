@@ -1,4 +1,5 @@
-import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
+import { PAGE_NAMES, type ViewPage } from '#contracts/pages.ts';
+import type { ExternalSpec } from './api/external-page.ts';
 import type { PageViewSpec, ShownViewId, ViewId } from './api/page-view.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
@@ -27,9 +28,16 @@ export interface Platform {
 export const partitionsOf = ({ spec, partitions }: Pick<Platform, 'spec' | 'partitions'>): number =>
   partitions ?? spec.kafka.partitions;
 
+/** A page, whoever serves it. */
+export interface PageOf {
+  readonly name: ViewPage;
+  readonly spec: Pick<PageViewSpec, 'external'>;
+  /** Of a page of somebody else: a value that changes with the secrets of its database; absent when unknown. */
+  readonly secretsRevision?: string;
+}
+
 /** A page as it should run now; while a view is being built, more than one is projected. */
-export interface PagePlan {
-  readonly name: PageName;
+export interface PagePlan extends PageOf {
   readonly spec: PageViewSpec;
   /** The views that projectors keep up, each in a Deployment of its own. */
   readonly projected: readonly ViewId[];
@@ -42,8 +50,9 @@ export interface PagePlan {
 export type ShownView = ShownViewId | { readonly delivery: 'synchronous' | 'off' };
 
 export const isView = (shown: ShownView): shown is ShownViewId => 'version' in shown;
-/** Whether it took over from another view. The first view of a page is shown as soon as it stands. */
-export const isSwitchedTo = (shown: ShownView): shown is ShownViewId & { since: string } =>
+/** A view that took over from another one. The first view of a page is shown as soon as it stands. */
+export type SwitchedTo = ShownViewId & { readonly since: string };
+export const isSwitchedTo = (shown: ShownView): shown is SwitchedTo =>
   isView(shown) && shown.since !== undefined;
 export const isSameView = (a: ShownView, b: ShownView): boolean =>
   a.delivery === b.delivery && (isView(a) ? a.version : 0) === (isView(b) ? b.version : 0);
@@ -54,7 +63,7 @@ export function wantedView({ delivery, view }: Pick<PageViewSpec, 'delivery' | '
 }
 
 /** A page without a transition: it shows what its spec asks for. */
-export function settledPage(name: PageName, spec: PageViewSpec): PagePlan {
+export function settledPage(name: ViewPage, spec: PageViewSpec): PagePlan {
   const view = wantedView(spec);
   return {
     name,
@@ -79,9 +88,11 @@ export const names = {
   callers: 'top-clients-callers',
   kafka: 'top-clients-kafka',
   postgres: 'top-clients-postgres',
-  page: (page: PageName | 'self-view') => `top-clients-page-${page}`,
-  watcher: (page: PageName) => `top-clients-watch-${page}`,
-  projector: (page: PageName, view: ViewId) =>
+  page: (page: string) => `top-clients-page-${page}`,
+  /** The secret by which a page of somebody else reaches the source. */
+  caller: (page: ViewPage) => `top-clients-caller-${page}`,
+  watcher: (page: ViewPage) => `top-clients-watch-${page}`,
+  projector: (page: ViewPage, view: ViewId) =>
     `top-clients-projector-${page}-${view.delivery}-v${view.version}`,
 } as const;
 
@@ -90,3 +101,10 @@ export const PORTS = { http: 8080, health: 9090 } as const;
 
 export const DATABASES = ['source', ...PAGE_NAMES, 'selfView'] as const;
 export type DatabaseName = (typeof DATABASES)[number];
+/** A database of ours by its name, or one of somebody else. */
+export type DatabaseOf = DatabaseName | ExternalSpec['database'];
+
+/** The database that a page reads from. */
+export const databaseOf = ({ name, spec }: PageOf): DatabaseOf =>
+  // The operator refuses a page without `external` whose name is not ours.
+  spec.external?.database ?? (name as DatabaseName);

@@ -56,7 +56,7 @@ describe('what is wrong is named, with what to change', () => {
   test.each([
     ['an unknown value', 'topClients: { kafak: {} }', /^topClients: .*"kafak"; correct or remove it$/],
     ['a wrong type', 'topClients: { relay: { replicas: many } }', /^topClients\.relay\.replicas: .*number/],
-    ['a page nobody knows', 'pages: { gigs: {} }', /^pages: .*"gigs"/],
+    ['a page nobody knows', 'pages: { gigs: {} }', /^pages\.gigs\.external: .*expected/],
     [
       'a broken rule',
       'topClients: { kafka: { embedded: { replicas: 3 } } }',
@@ -78,7 +78,7 @@ describe('what is wrong is named, with what to change', () => {
   });
 
   test('every one of them', () => {
-    const lines = complaint('topClients: { kafak: {} }\npages: { gigs: {} }').split('\n');
+    const lines = complaint('topClients: { kafak: {} }\npages: { gig: { dilevery: hybrid } }').split('\n');
     expect(lines).toHaveLength(2);
   });
 

@@ -1,8 +1,7 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
-import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues, type Dashboards } from './api/chart-values.ts';
-import { PageViewSpec } from './api/page-view.ts';
+import { misnamed, PageViewSpec } from './api/page-view.ts';
 import { brokenRules } from './api/rules.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';
@@ -53,13 +52,13 @@ export function readValues(
   const parsed = ChartValues.safeParse(given);
   if (!parsed.success) throw new ValuesError(parsed.error.issues.map(sentence).join('\n'));
   const { image, topClients, pages, dashboards } = parsed.data;
-  const deployed = PAGE_NAMES.flatMap((name) => {
-    const spec = (pages as Readonly<Record<string, PageViewSpec | null | undefined>>)[name];
-    return spec ? [{ name, spec }] : [];
-  });
+  const deployed = Object.entries(pages as Readonly<Record<string, PageViewSpec | null | undefined>>).flatMap(
+    ([name, spec]) => (spec ? [{ name, spec }] : []),
+  );
   const broken = [
     ...brokenRules(TopClientsSpec, topClients, ['topClients']),
     ...deployed.flatMap(({ name, spec }) => [
+      ...[misnamed(name, spec) ?? []].flat().map((one) => `pages.${name}: ${one}`),
       ...brokenRules(PageViewSpec, spec, ['pages', name]),
       ...tooManyProjectors(spec, topClients.kafka.partitions).map((one) => `pages.${name}.${one}`),
     ]),

@@ -80,11 +80,9 @@ const dashboards = section({
 }).meta({ description: "Dashboards for Grafana's sidecar, a ConfigMap each" });
 export type Dashboards = z.output<typeof dashboards>;
 
-const page = (name: string) =>
-  PageViewSpec.unwrap()
-    .nullable()
-    .optional()
-    .meta({ description: `The PageView ${name}; null: not deployed` });
+const page = PageViewSpec.unwrap().nullable();
+const ownPage = (name: string) =>
+  page.optional().meta({ description: `The PageView ${name}; null: not deployed` });
 
 /** The values of the chart. What is below `topClients` and `pages` is copied into the custom resources. */
 export const ChartValues = z
@@ -92,9 +90,15 @@ export const ChartValues = z
     image: ownImage,
     operator,
     topClients: TopClientsSpec,
-    pages: section(Object.fromEntries(PAGE_NAMES.map((name) => [name, page(name)]))).meta({
-      description: 'The pages to deploy, each with the spec of its PageView',
-    }),
+    pages: z
+      .object(Object.fromEntries(PAGE_NAMES.map((name) => [name, ownPage(name)])))
+      // A misspelt name is refused, because only a page of one's own has `external`.
+      .catchall(PageViewSpec.unwrap().required({ external: true }).nullable())
+      .prefault({})
+      .meta({
+        description:
+          'The pages to deploy, each with the spec of its PageView; further ones are yours, with `external`',
+      }),
     admissionPolicy: section({
       enabled: z.boolean().default(true).meta({
         description: 'Refuse more projectors than the topic has partitions; needs rights on cluster level',

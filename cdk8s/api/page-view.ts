@@ -1,6 +1,48 @@
 import { z } from 'zod';
-import { PAGE_NAMES } from '#contracts/pages.ts';
+import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES } from '#contracts/pages.ts';
+import { external } from './external-page.ts';
 import { replicas, resources, rules, section } from './shared.ts';
+
+/** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
+const PageServerSpec = z
+  .strictObject({
+    replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
+    resources: resources('50m', '256Mi'),
+    databasePool: z.int().min(1).max(500).default(10).meta({
+      description:
+        "Connections of each pod to the page's database, at most, beside one that listens to change notifications",
+    }),
+    sourceDeadlineMs: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .default(150)
+      .meta({ description: 'How long a call to the source may take, in ms' }),
+    pageDeadlineMs: z
+      .int()
+      .min(100)
+      .max(60_000)
+      .default(1_000)
+      .meta({ description: 'How long a page may take in all, in ms' }),
+    sourceConcurrency: z
+      .int()
+      .min(1)
+      .max(1_000)
+      .default(64)
+      .meta({ description: 'Calls of each pod to the source at the same time; as many again may wait' }),
+    versionCallsPerMinute: z.int().min(0).max(10_000_000).default(60).meta({
+      description:
+        'Calls to the source that a client may cause in a minute by a minVersion the page does not have; 0 for any number',
+    }),
+  })
+  .meta({
+    description: 'What serves the page; not for a page of yours, which has a server of its own',
+    ...rules({
+      rule: 'self.pageDeadlineMs >= self.sourceDeadlineMs + 100',
+      message: 'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
+    }),
+  });
+export type PageServerSpec = z.output<typeof PageServerSpec>;
 
 /** One page: how it gets the data, its servers and its projectors. The resource has the page's name. */
 export const PageViewSpec = section({
@@ -61,42 +103,7 @@ export const PageViewSpec = section({
       .default(3_600)
       .meta({ description: 'How long the version before stays ready for a rollback, in s' }),
   }).meta({ description: "The page's own copy of the data" }),
-  server: section({
-    replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
-    resources: resources('50m', '256Mi'),
-    databasePool: z.int().min(1).max(500).default(10).meta({
-      description:
-        "Connections of each pod to the page's database, at most, beside one that listens to change notifications",
-    }),
-    sourceDeadlineMs: z
-      .int()
-      .min(1)
-      .max(10_000)
-      .default(150)
-      .meta({ description: 'How long a call to the source may take, in ms' }),
-    pageDeadlineMs: z
-      .int()
-      .min(100)
-      .max(60_000)
-      .default(1_000)
-      .meta({ description: 'How long a page may take in all, in ms' }),
-    sourceConcurrency: z
-      .int()
-      .min(1)
-      .max(1_000)
-      .default(64)
-      .meta({ description: 'Calls of each pod to the source at the same time; as many again may wait' }),
-    versionCallsPerMinute: z.int().min(0).max(10_000_000).default(60).meta({
-      description:
-        'Calls to the source that a client may cause in a minute by a minVersion the page does not have; 0 for any number',
-    }),
-  }).meta({
-    description: 'What serves the page',
-    ...rules({
-      rule: 'self.pageDeadlineMs >= self.sourceDeadlineMs + 100',
-      message: 'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
-    }),
-  }),
+  server: PageServerSpec.optional(),
   projector: section({
     resources: resources('50m', '256Mi'),
     sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
@@ -126,9 +133,24 @@ export const PageViewSpec = section({
       .meta({ description: 'How fast it compares, at most; a million sellers take 500 s at 2000' }),
     resources: resources('50m', '256Mi'),
   }).meta({ description: 'What finds rows that differ from the source, and has them repaired' }),
+  external: external.optional(),
+  deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({
+    description:
+      "What becomes of the views in the page's database when this resource is deleted. Retain: they stay as they are. Delete: what was made there is removed first, and nothing else; delete the page before the operator then",
+  }),
 }).meta({
   description: 'What the page shall be',
   ...rules(
+    {
+      rule: '!has(self.external) || !has(self.server)',
+      message:
+        'server is for pages that Top Clients serves itself, and a page with external has a server of its own; remove server',
+    },
+    {
+      rule: "!has(self.external) || self.delivery == 'asynchronous' || self.delivery == 'hybrid'",
+      message:
+        'a page with external reads a view in its own database; set delivery to asynchronous or hybrid. One that asks the source at every visit needs no PageView',
+    },
     {
       rule: "!has(self.parallel) || self.delivery == 'synchronous'",
       message: 'parallel belongs to delivery synchronous; remove it or set delivery: synchronous',
@@ -147,10 +169,35 @@ export const PageViewSpec = section({
 });
 export type PageViewSpec = z.output<typeof PageViewSpec>;
 
-export const PageViewRules = rules({
-  rule: `self.metadata.name in [${PAGE_NAMES.map((name) => `'${name}'`).join(', ')}]`,
-  message: `a PageView has the name of a page this version knows: ${PAGE_NAMES.join(', ')}`,
-});
+/** What serves a page: null where that is not ours to run. */
+export const serverOf = ({
+  external,
+  server,
+}: Pick<PageViewSpec, 'external' | 'server'>): PageServerSpec | null =>
+  external === undefined ? (server ?? PageServerSpec.parse({})) : null;
+
+/** Why a page of this name cannot have this spec, as `PageViewRules` say in the API server; null when it can. */
+export function misnamed(name: string, { external }: Pick<PageViewSpec, 'external'>): string | null {
+  if (external === undefined) return (PAGE_NAMES as readonly string[]).includes(name) ? null : NOT_OURS;
+  const { error } = ExternalPageName.safeParse(name);
+  return error ? `the name of a page of yours ${error.issues[0]!.message}` : null;
+}
+const NOT_OURS = `${PAGE_NAMES.join(', ')} are served by Top Clients, without external; a page of yours has a name of its own, and external`;
+
+const listed = (names: readonly string[]) => `[${names.map((name) => `'${name}'`).join(', ')}]`;
+const ours = `self.metadata.name in ${listed(PAGE_NAMES)}`;
+const isExternal = 'has(self.spec) && has(self.spec.external)';
+
+export const PageViewRules = rules(
+  {
+    rule: `(${ours}) != (${isExternal})`,
+    message: NOT_OURS,
+  },
+  {
+    rule: `!(${isExternal}) || (self.metadata.name.matches('${EXTERNAL_PAGE_NAME.source}') && !(self.metadata.name in ${listed(RESERVED_PAGE_NAMES)}))`,
+    message: `the name of a page of yours has at most 19 lower-case letters, digits and hyphens, begins with a letter, and is none of ${RESERVED_PAGE_NAMES.join(', ')}`,
+  },
+);
 
 /** A view that pages can read: the rows of one delivery at one view version. */
 export const ViewId = z.strictObject({
@@ -191,7 +238,10 @@ export const PageViewStatus = z
   .strictObject({
     observedGeneration: observedGeneration.optional(),
     conditions: conditions.optional(),
-    ready: z.string().optional().meta({ description: 'Servers ready of those wanted, as 2/2' }),
+    ready: z
+      .string()
+      .optional()
+      .meta({ description: 'Servers ready of those wanted, as 2/2; of a page of yours, projectors' }),
     replicas: z.int().optional().meta({ description: 'Projectors that run' }),
     selector: z.string().optional().meta({ description: 'Of the projectors, for autoscalers' }),
     lag: z.int().optional().meta({ description: 'Records the shown view is behind' }),

@@ -7,8 +7,15 @@ import {
   usersOf,
 } from '#contracts/database-users.ts';
 import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
-import { DATABASES, type DatabaseName, names, type Platform } from '../platform.ts';
-import type { EnvironmentVariable, Volume } from './role-pod.ts';
+import {
+  DATABASES,
+  type DatabaseName,
+  type DatabaseOf,
+  names,
+  type PageOf,
+  type Platform,
+} from '../platform.ts';
+import type { EnvironmentVariable, RolePod, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
 export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
@@ -18,6 +25,7 @@ export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
 };
 
 const CA_FOLDER = '/etc/postgres-ca';
+const EXTERNAL_CA_FOLDER = '/etc/page-postgres-ca';
 
 /** A PostgreSQL user on a server that this platform runs, and the secret with its `username` and `password`. */
 export interface Account {
@@ -42,6 +50,12 @@ export const accounts = (): readonly Account[] => {
 export const postgresSecret = ({ spec: { postgres } }: Platform): string =>
   postgres.mode === 'cnpg' ? `${names.postgres}-app` : (postgres.embedded.existingSecret ?? names.postgres);
 
+/** What a program needs to reach databases. */
+export interface DatabaseAccess {
+  readonly env: readonly EnvironmentVariable[];
+  readonly volumes: readonly Volume[];
+}
+
 /**
  * What a program needs to reach databases as its own user. `settings` names the database for each setting that takes an
  * address. Passwords come from secrets. Where the address is composed here they must be valid in a URL (no `@`, `/`,
@@ -50,20 +64,52 @@ export const postgresSecret = ({ spec: { postgres } }: Platform): string =>
 export function databaseAccess(
   platform: Platform,
   program: DatabaseProgram,
-  settings: Readonly<Record<`TC_${string}`, DatabaseName>>,
-): { readonly env: readonly EnvironmentVariable[]; readonly volumes: readonly Volume[] } {
+  settings: Readonly<Record<`TC_${string}`, DatabaseOf>>,
+): DatabaseAccess {
+  const all = Object.entries(settings);
+  const ours = all.flatMap(([name, database]) =>
+    typeof database === 'string' ? [[name, database] as const] : [],
+  );
+  const theirs = all.flatMap(([name, database]) =>
+    typeof database === 'string' ? [] : [accessToExternal(name, database)],
+  );
+  const accesses = [...(ours.length > 0 ? [accessToOurs(platform, program, ours)] : []), ...theirs];
+  return { env: accesses.flatMap(({ env }) => env), volumes: accesses.flatMap(({ volumes }) => volumes) };
+}
+
+const secret = (name: string, from: string, key: string): EnvironmentVariable => ({
+  name,
+  valueFrom: { secretKeyRef: { name: from, key } },
+});
+const caFileOf = (setting: string): string => setting.replace(/_URL$/, '_CA_FILE');
+
+/** One user of theirs owns all that is ours in there, so every program signs in as that one. */
+function accessToExternal(
+  setting: string,
+  { existingSecret, key, caSecret, caKey }: Exclude<DatabaseOf, string>,
+): DatabaseAccess {
+  const env = [secret(setting, existingSecret, key)];
+  if (caSecret === undefined) return { env, volumes: [] };
+  const source = { secret: filesOf(caSecret, [caKey]) };
+  return {
+    env: [...env, { name: caFileOf(setting), value: `${EXTERNAL_CA_FOLDER}/${caKey}` }],
+    volumes: [{ name: 'page-postgres-ca', mountPath: EXTERNAL_CA_FOLDER, source }],
+  };
+}
+
+function accessToOurs(
+  platform: Platform,
+  program: DatabaseProgram,
+  settings: readonly (readonly [setting: string, database: DatabaseName])[],
+): DatabaseAccess {
   const { postgres } = platform.spec;
   const user = USER_OF_PROGRAM[program];
-  const secret = (name: string, from: string, key: string): EnvironmentVariable => ({
-    name,
-    valueFrom: { secretKeyRef: { name: from, key } },
-  });
   const addresses = (address: (database: DatabaseName, name: string) => EnvironmentVariable) =>
-    Object.entries(settings).map(([name, database]) => address(database, name));
+    settings.map(([name, database]) => address(database, name));
   const authority = authorityOf(platform);
   const tls = {
     env: addresses((database, name) => ({
-      name: name.replace(/_URL$/, '_CA_FILE'),
+      name: caFileOf(name),
       value: `${CA_FOLDER}/${authority?.files[database]}`,
     })),
     volumes: [{ name: 'postgres-ca', mountPath: CA_FOLDER, source: { secret: authority?.secret } }],
@@ -79,12 +125,9 @@ export function databaseAccess(
     };
   }
   const host = postgres.mode === 'cnpg' ? `${names.postgres}-rw` : names.postgres;
-  const [first] = Object.values(settings);
   // A program that uses several databases has the same user name in all of them.
   const account =
-    user === 'owner' || first === undefined
-      ? postgresSecret(platform)
-      : accountOf(user, databaseOn[first]).secret;
+    user === 'owner' ? postgresSecret(platform) : accountOf(user, databaseOn[settings[0]![1]]).secret;
   return {
     env: [
       // Kubernetes expands $(…) only from variables listed before.
@@ -100,11 +143,24 @@ export function databaseAccess(
   };
 }
 
+/** What pods that use a page's database have because of whose it is: they start anew with its secrets. */
+export const pagePod = ({
+  name,
+  spec,
+  secretsRevision,
+}: PageOf): Pick<RolePod, 'annotations' | 'externalPage'> =>
+  spec.external === undefined
+    ? {}
+    : {
+        externalPage: name,
+        ...(secretsRevision === undefined
+          ? {}
+          : { annotations: { 'topclients.dev/database-secrets': secretsRevision } }),
+      };
+
 /** Tells `migrate` the users of a database besides its owner: by name, or by an address that holds the name. */
-export function databaseUsers(
-  { spec: { postgres } }: Platform,
-  database: DatabaseName,
-): EnvironmentVariable[] {
+export function databaseUsers({ spec: { postgres } }: Platform, database: DatabaseOf): EnvironmentVariable[] {
+  if (typeof database !== 'string') return [];
   return usersOf(databaseOn[database]).flatMap((user): EnvironmentVariable[] => {
     const name = `TC_${user.toUpperCase()}_USER`;
     if (postgres.mode !== 'external') return [{ name, value: userName(user, databaseOn[database]) }];

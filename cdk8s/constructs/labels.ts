@@ -1,3 +1,4 @@
+import type { ViewPage } from '#contracts/pages.ts';
 import type { Platform } from '../platform.ts';
 
 /** Selects the pods of one workload. It must never change, because selectors cannot. */
@@ -9,6 +10,9 @@ export const selectorOf = (component: string, instance: string = component) => (
 
 /** On every pod; policies and monitors select our pods by it. */
 export const PART_OF = { 'app.kubernetes.io/part-of': 'top-clients' } as const;
+
+/** On pods that use the database of a page of somebody else. */
+export const externalPageLabel = (page: ViewPage) => ({ 'topclients.dev/external-page': page });
 
 export const podLabelsOf = (component: string, instance?: string) => ({
   ...selectorOf(component, instance),

@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
-import type { ShownViewId } from '../api/page-view.ts';
 import { build } from '../build.ts';
-import { built, platformOf } from '../testing/platforms.ts';
+import type { SwitchedTo } from '../platform.ts';
+import { built, pageOf, platformOf } from '../testing/platforms.ts';
 import { databaseJob, pageJob, shownViewJob, topicJob } from './migration-job.ts';
 
 const view = { delivery: 'asynchronous', version: 2 } as const;
@@ -13,8 +13,8 @@ test('jobs for the topic, the source, the self-view, a page, and a view of it', 
       topicJob(scope, platform);
       databaseJob(scope, platform, 'source');
       databaseJob(scope, platform, 'self-view');
-      pageJob(scope, platform, 'gig', null);
-      pageJob(scope, platform, 'gig', view);
+      pageJob(scope, platform, pageOf('gig'), null);
+      pageJob(scope, platform, pageOf('gig'), view);
     }),
   ).toMatchSnapshot();
 });
@@ -28,14 +28,14 @@ test('another image or setting is another job; the same again, or another log le
 });
 
 test('a view that is shown again after another is another job; the same again is not', () => {
-  const nameOf = (shown: ShownViewId, job: typeof pageJob | typeof shownViewJob = shownViewJob) =>
-    build((scope) => job(scope, platformOf(), 'gig', shown))[0]!.metadata.name;
+  const nameOf = (shown: SwitchedTo, job: typeof pageJob | typeof shownViewJob = shownViewJob) =>
+    build((scope) => job(scope, platformOf(), pageOf('gig'), shown))[0]!.metadata.name;
   const [first, again] = ['2026-11-29T10:00:00Z', '2026-11-29T11:00:00Z'].map((since) => ({
     ...view,
     since,
   }));
   expect(nameOf(first!)).toBe(nameOf({ ...first! }));
-  expect(new Set([nameOf(first!), nameOf(again!), nameOf(view), nameOf(view, pageJob)]).size).toBe(4);
+  expect(new Set([nameOf(first!), nameOf(again!), nameOf(first!, pageJob)]).size).toBe(3);
 });
 
 test('no job for a topic that is an object, or somebody else’s', () => {

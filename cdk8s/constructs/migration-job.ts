@@ -1,11 +1,11 @@
 import type { Construct } from 'constructs';
 import type { PageName } from '#contracts/pages.ts';
-import type { ShownViewId, ViewId } from '../api/page-view.ts';
-import type { DatabaseName, Platform } from '../platform.ts';
-import { databaseAccess, databaseUsers } from './database-access.ts';
+import type { ViewId } from '../api/page-view.ts';
+import { type DatabaseOf, databaseOf, type PageOf, type Platform, type SwitchedTo } from '../platform.ts';
+import { type DatabaseAccess, databaseAccess, databaseUsers, pagePod } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { roleJob } from './role-job.ts';
-import type { EnvironmentVariable } from './role-pod.ts';
+import type { EnvironmentVariable, Volume } from './role-pod.ts';
 
 const component = 'migrate';
 
@@ -23,73 +23,79 @@ export function topicJob(scope: Construct, platform: Platform): void {
 }
 
 /** Migrates a database without views. */
-export function databaseJob(scope: Construct, platform: Platform, target: 'source' | 'self-view'): void {
-  const { volumes } = databaseAccess(platform, 'migrate', {});
-  job(scope, platform, target, volumes, databaseSettings(platform, target));
-}
+export const databaseJob = (scope: Construct, platform: Platform, target: 'source' | 'self-view'): void => {
+  const { env, volumes } = settingsOf(platform, target, target === 'self-view' ? 'selfView' : target);
+  job(scope, platform, target, volumes, env);
+};
 
 /** Migrates a page's own tables and, unless null, a view beside them. */
-export const pageJob = (scope: Construct, platform: Platform, page: PageName, view: ViewId | null): void =>
+export const pageJob = (scope: Construct, platform: Platform, page: PageOf, view: ViewId | null): void =>
   jobOfPage(scope, platform, page, view, []);
 
 /** Migrates a view, and has the page show it instead of another one: a view that is shown again is another job. */
-export const shownViewJob = (scope: Construct, platform: Platform, page: PageName, view: ShownViewId): void =>
-  jobOfPage(
-    scope,
-    platform,
-    page,
-    view,
-    [{ name: 'TC_SHOW', value: 'true' }],
-    view.since === undefined ? {} : { 'topclients.dev/shown-since': view.since },
-  );
+export const shownViewJob = (scope: Construct, platform: Platform, page: PageOf, view: SwitchedTo): void =>
+  jobOfPage(scope, platform, page, view, [{ name: 'TC_SHOW', value: 'true' }], {
+    'topclients.dev/shown-since': view.since,
+  });
 
 function jobOfPage(
   scope: Construct,
   platform: Platform,
-  page: PageName,
+  page: PageOf,
   view: ViewId | null,
   more: readonly EnvironmentVariable[],
   annotations: Readonly<Record<string, string>> = {},
 ): void {
-  const { volumes } = databaseAccess(platform, 'migrate', {});
+  const { external } = page.spec;
+  const access = settingsOf(platform, page.name, databaseOf(page));
   const env = [
-    ...databaseSettings(platform, page),
+    ...access.env,
     { name: 'TC_DELIVERY', value: view?.delivery ?? 'off' },
     ...(view ? [{ name: 'TC_VIEW_VERSION', value: String(view.version) }] : []),
+    ...(external ? [{ name: 'TC_EXTERNAL', value: 'true' }] : []),
+    ...(external && external.readerRoles.length > 0
+      ? [{ name: 'TC_READER_ROLES', value: external.readerRoles.join(',') }]
+      : []),
     ...more,
   ];
-  const name = view ? `${page}-${view.delivery}-v${view.version}` : page;
-  job(scope, platform, name, volumes, env, annotations);
+  const target = view ? `${page.name}-${view.delivery}-v${view.version}` : page.name;
+  const pod = pagePod(page);
+  job(scope, platform, target, access.volumes, env, {
+    ...pod,
+    annotations: { ...pod.annotations, ...annotations },
+  });
 }
 
-/** The settings of `migrate` for a database; of a page only for its own tables. */
-export function databaseSettings(
+/** The settings of `migrate` for a database of ours; of a page only for its own tables. */
+export const databaseSettings = (
   platform: Platform,
   target: 'source' | 'self-view' | PageName,
-): EnvironmentVariable[] {
-  const database: DatabaseName = target === 'self-view' ? 'selfView' : target;
-  return [
-    { name: 'TC_TARGET', value: target },
-    ...databaseAccess(platform, 'migrate', { TC_DATABASE_URL: database }).env,
-    ...databaseUsers(platform, database),
-  ];
+): readonly EnvironmentVariable[] =>
+  settingsOf(platform, target, target === 'self-view' ? 'selfView' : target).env;
+
+function settingsOf(platform: Platform, target: string, database: DatabaseOf): DatabaseAccess {
+  const { env, volumes } = databaseAccess(platform, 'migrate', { TC_DATABASE_URL: database });
+  return {
+    env: [{ name: 'TC_TARGET', value: target }, ...env, ...databaseUsers(platform, database)],
+    volumes,
+  };
 }
 
 function job(
   scope: Construct,
   platform: Platform,
   target: string,
-  volumes: ReturnType<typeof databaseAccess>['volumes'],
+  volumes: readonly Volume[],
   env: readonly EnvironmentVariable[],
-  annotations: Readonly<Record<string, string>> = {},
+  pod: ReturnType<typeof pagePod> = {},
 ): void {
   roleJob(scope, platform, {
+    ...pod,
     name: `top-clients-migrate-${target}`,
     role: 'migrate',
     component,
     instance: target,
     env,
-    annotations,
     volumes,
     memory: '192Mi',
     deadlineSeconds: 1_200,

@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { build } from '../build.ts';
-import type { Platform } from '../platform.ts';
-import { built, OWN_ISSUER, platformOf } from '../testing/platforms.ts';
-import { networkPolicies } from './network-policies.ts';
+import type { PageOf, Platform } from '../platform.ts';
+import { built, OWN_ISSUER, pageOf, platformOf } from '../testing/platforms.ts';
+import { externalPageLabel } from './labels.ts';
+import { externalPagePolicies, networkPolicies } from './network-policies.ts';
 
 type Labels = Readonly<Record<string, string>>;
 interface Selector {
@@ -52,8 +53,11 @@ const isPeer = (peer: Peer, { namespace, labels }: Pod) =>
   matches(peer.podSelector, labels);
 
 /** Judges as the network does: denied once any policy selects the pod, allowed again by any rule of any of them. */
-function judgeOf(platform: Platform) {
-  const policies = build((scope) => networkPolicies(scope, platform)) as unknown as Policy[];
+function judgeOf(platform: Platform, pages: readonly PageOf[] = []) {
+  const policies = [
+    ...build((scope) => networkPolicies(scope, platform)),
+    ...pages.flatMap((page) => build((scope) => externalPagePolicies(scope, platform, page))),
+  ] as unknown as Policy[];
   const side = (type: 'Ingress' | 'Egress', of: Pod, other: Pod, port: number) => {
     const applying = policies.filter(
       ({ spec }) =>
@@ -225,6 +229,27 @@ test('those who make traces reach what collects them, wherever it is, and nobody
   expect(reaching('http://collector.monitoring:4318', 4318)).toEqual(traced);
   expect(reaching('https://traces.example.com', 443)).toEqual(traced);
   expect(reaching('https://traces.example.com', 4318)).toEqual([]);
+});
+
+test('what works for a page of somebody else reaches its database, and nobody else; its callers reach the source', () => {
+  const callers = [
+    {
+      namespaceSelector: { matchLabels: { 'kubernetes.io/metadata.name': 'theirs' } },
+      podSelector: { matchLabels: { app: 'theirs' } },
+    },
+  ];
+  const database = { existingSecret: 'theirs', port: 6_432 };
+  const page = pageOf('shop', { external: { database, callers } });
+  const may = judgeOf(platformOf({ networkPolicies: { pagesFrom: [{ namespace: 'ingress' }] } }), [page]);
+  const projector = pod('projector');
+  const theirs = { ...projector, labels: { ...projector.labels, ...externalPageLabel('shop') } };
+  expect([may(theirs, anywhere, 6_432), may(theirs, anywhere, 5_432)]).toEqual([true, false]);
+  expect(may(theirs, pod('kafka'), 9_092)).toBe(true);
+  expect(may(projector, anywhere, 6_432)).toBe(false);
+  expect(may(stranger('theirs'), pod('source'), 8_080)).toBe(true);
+  expect(may(stranger('elsewhere'), pod('source'), 8_080)).toBe(false);
+  expect(may({ namespace: 'theirs', labels: {} }, pod('source'), 8_080)).toBe(false);
+  expect(may(stranger('theirs'), pod('page-server'), 8_080)).toBe(false);
 });
 
 test('none where somebody else guards the network', () => {

@@ -1,8 +1,8 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { names, type Platform, PORTS } from '../platform.ts';
+import { names, type PageOf, type Platform, PORTS } from '../platform.ts';
 import { brokersOf } from './kafka-access.ts';
-import { metadataOf, PART_OF } from './labels.ts';
+import { externalPageLabel, metadataOf, PART_OF } from './labels.ts';
 import { componentsOf } from './service-accounts.ts';
 
 type Peer =
@@ -19,7 +19,7 @@ interface Rule {
 }
 
 const tcp = (port: number | string): Port => ({ protocol: 'TCP', port });
-const ours = (component: string, instance?: string): Peer => ({
+const ours = (component: string, instance?: string) => ({
   podSelector: {
     matchLabels: {
       ...PART_OF,
@@ -120,6 +120,31 @@ export function networkPolicies(scope: Construct, platform: Platform): void {
       egress: written(egress, 'to'),
     });
   }
+}
+
+/** Of a page of somebody else: what works for it reaches their database, and their pods the source. */
+export function externalPagePolicies(scope: Construct, platform: Platform, { name, spec }: PageOf): void {
+  const { external } = spec;
+  if (external === undefined || !platform.spec.networkPolicies.enabled) return;
+  const policy = (of: 'database' | 'callers', rules: Readonly<Record<string, unknown>>) =>
+    new ApiObject(scope, `policy-${of}`, {
+      apiVersion: 'networking.k8s.io/v1',
+      kind: 'NetworkPolicy',
+      metadata: metadataOf(platform, `${names.page(name)}-${of}`, 'network-policy', `${name}-${of}`),
+      spec: rules,
+    });
+  policy('database', {
+    podSelector: { matchLabels: { ...PART_OF, ...externalPageLabel(name) } },
+    policyTypes: ['Egress'],
+    // Its host is in a secret.
+    egress: [{ ports: [tcp(external.database.port)] }],
+  });
+  if (external.callers.length === 0) return;
+  policy('callers', {
+    podSelector: ours('source').podSelector,
+    policyTypes: ['Ingress'],
+    ingress: [{ from: external.callers, ports: [tcp(PORTS.http)] }],
+  });
 }
 
 function ingressOf(platform: Platform, component: string): Rule[] {

@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import type { PageName } from '#contracts/pages.ts';
+import type { PageName, ServedPage } from '#contracts/pages.ts';
+import { serverOf } from '../api/page-view.ts';
 import type { Resources } from '../api/shared.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
 import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';
@@ -15,10 +16,13 @@ import { tracing } from './tracing.ts';
 
 const component = 'page-server';
 
-/** Serves one page under the delivery that is shown now. */
+/** Serves one page under the delivery that is shown now; nothing for a page that somebody else serves. */
 export function pageServer(scope: Construct, platform: Platform, { name, spec, shown }: PagePlan): void {
-  const { server } = spec;
-  serve(scope, platform, name, name, server, [
+  const server = serverOf(spec);
+  if (server === null) return;
+  // The operator refuses a page without `external` whose name is not ours.
+  const page = name as PageName;
+  serve(scope, platform, page, page, server, [
     { name: 'TC_DELIVERY', value: shown.delivery },
     ...(shown.delivery === 'synchronous'
       ? [{ name: 'TC_PARALLEL', value: String(spec.parallel ?? true) }]
@@ -42,7 +46,7 @@ export function selfView(scope: Construct, platform: Platform): void {
 function serve(
   scope: Construct,
   platform: Platform,
-  page: PageName | 'self-view',
+  page: ServedPage,
   database: DatabaseName,
   { replicas, resources }: { readonly replicas: number; readonly resources: Resources },
   settings: readonly EnvironmentVariable[],

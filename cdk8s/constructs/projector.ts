@@ -1,8 +1,8 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import type { ViewId } from '../api/page-view.ts';
-import { names, type PagePlan, type Platform } from '../platform.ts';
-import { databaseAccess } from './database-access.ts';
+import { databaseOf, names, type PagePlan, type Platform } from '../platform.ts';
+import { databaseAccess, pagePod } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
@@ -21,7 +21,7 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
   const { spec } = page;
   const name = names.projector(page.name, view);
   const instance = projectorInstance(page.name, view);
-  const database = databaseAccess(platform, 'projector', { TC_DATABASE_URL: page.name });
+  const database = databaseAccess(platform, 'projector', { TC_DATABASE_URL: databaseOf(page) });
   const kafka = kafkaAccess(platform, 'projector');
   const scaled = scalesByKeda(platform, spec);
   const replicas = Math.min(spec.replicas, platform.spec.kafka.partitions);
@@ -37,6 +37,7 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
       // the page's database has the connections of one more projector.
       strategy: { type: 'RollingUpdate', rollingUpdate: { maxUnavailable: 0, maxSurge: 1 } },
       template: rolePod(platform, {
+        ...pagePod(page),
         role: 'projector',
         component,
         instance,

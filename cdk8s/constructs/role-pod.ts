@@ -1,8 +1,9 @@
+import type { ViewPage } from '#contracts/pages.ts';
 import { heapFlags } from '#contracts/v8-flags.ts';
 import type { Resources } from '../api/shared.ts';
 import { type Platform, PORTS } from '../platform.ts';
 import { oldSpaceMiB } from './heap.ts';
-import { accountOf, podLabelsOf, selectorOf } from './labels.ts';
+import { accountOf, externalPageLabel, podLabelsOf, selectorOf } from './labels.ts';
 
 export type EnvironmentVariable =
   | { readonly name: string; readonly value: string }
@@ -25,6 +26,8 @@ export interface RolePod {
   readonly instance?: string;
   readonly env: readonly EnvironmentVariable[];
   readonly annotations?: Readonly<Record<string, string>>;
+  /** The page of somebody else that it works for: network policies let it reach their database. */
+  readonly externalPage?: ViewPage;
   readonly volumes?: readonly Volume[];
   readonly resources: Resources;
   /** Serves users' traffic on PORTS.http, until nobody sends any more. */
@@ -132,7 +135,10 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
   });
   return {
     metadata: {
-      labels: podLabelsOf(pod.component, pod.instance),
+      labels: {
+        ...podLabelsOf(pod.component, pod.instance),
+        ...(pod.externalPage === undefined ? {} : externalPageLabel(pod.externalPage)),
+      },
       annotations: { 'kubectl.kubernetes.io/default-container': pod.component, ...pod.annotations },
     },
     spec: {

@@ -1,7 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { names, type PagePlan, type Platform } from '../platform.ts';
-import { databaseAccess } from './database-access.ts';
+import { databaseOf, names, type PagePlan, type Platform } from '../platform.ts';
+import { databaseAccess, pagePod } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
@@ -14,18 +14,15 @@ const component = 'watch-view';
  * kept for a rollback, so that they are right when needed. One pod, because two would send every repair twice; while it
  * is down nothing gets worse. A view that is being built is compared before it is shown.
  */
-export function viewWatcher(
-  scope: Construct,
-  platform: Platform,
-  { name, spec, shown, keptUp = [] }: PagePlan,
-): void {
+export function viewWatcher(scope: Construct, platform: Platform, page: PagePlan): void {
+  const { name, spec, shown, keptUp = [] } = page;
   const { watch } = spec;
   // A page that shows no view may have kept views, and erasures must be confirmed in these too.
   const [first, ...others] = [...('version' in shown ? [shown] : []), ...keptUp];
   if (!watch.enabled || first === undefined) return;
   const database = databaseAccess(platform, 'watch-view', {
     TC_SOURCE_DATABASE_URL: 'source',
-    TC_DATABASE_URL: name,
+    TC_DATABASE_URL: databaseOf(page),
   });
   const kafka = kafkaAccess(platform, 'watch-view');
   new ApiObject(scope, `watch-${name}`, {
@@ -37,6 +34,7 @@ export function viewWatcher(
       selector: { matchLabels: selectorOf(component, name) },
       strategy: { type: 'Recreate' },
       template: rolePod(platform, {
+        ...pagePod(page),
         role: 'watch-view',
         component,
         instance: name,

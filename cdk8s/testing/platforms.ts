@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { stringify } from 'yaml';
-import type { PageName } from '#contracts/pages.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import { build } from '../build.ts';
 import type { KubeObject } from '../kube-object.ts';
-import { compareJob, dropJob, pageObjects, platformObjects } from '../manifests.ts';
+import { compareJob, dropAllJob, dropJob, pageObjects, platformObjects } from '../manifests.ts';
 import { type PagePlan, type Platform, settledPage } from '../platform.ts';
 import { readValues, type Wanted } from '../values.ts';
 
@@ -23,7 +23,7 @@ export const wanted = (
   });
 export const platformOf = (topClients: unknown = {}, cluster?: Parameters<typeof wanted>[1]): Platform =>
   wanted({ topClients }, cluster).platform;
-export const pageOf = (name: PageName, spec: unknown = {}): PagePlan =>
+export const pageOf = (name: ViewPage, spec: unknown = {}): PagePlan =>
   wanted({ pages: { [name]: spec } }).pages[0] ?? settledPage(name, spec as never);
 
 /** Sellers' tokens come from an identity provider of the user's own. */
@@ -68,6 +68,7 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
       },
       { namespace },
     ),
+  'a page of somebody else': fromChart(['examples/external-page.yaml']),
   'a view that is built beside the one shown': (namespace) => {
     const { platform, pages, dashboards } = wanted(
       { pages: { gig: { view: { version: 2 } } } },
@@ -89,9 +90,10 @@ export function objectsOf({ platform, pages }: Wanted): KubeObject[] {
   return [
     ...Object.values(platformObjects(platform)).flat(),
     ...pages.flatMap((page) => Object.values(pageObjects(platform, page)).flat()),
-    ...pages.flatMap(({ name, shown }) => [
-      compareJob(platform, name, view, 1),
-      dropJob(platform, name, view, shown),
+    ...pages.flatMap((page) => [
+      compareJob(platform, page, view, 1),
+      dropJob(platform, page, view, page.shown),
+      dropAllJob(platform, page),
     ]),
   ];
 }

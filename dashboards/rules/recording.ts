@@ -20,13 +20,21 @@ export interface RecordingRule {
   readonly labels?: { readonly objective: ObjectiveName };
 }
 
-/** The view version that each page's servers show; 0 for none. A page is missing when no server of it answers. */
-const viewVersions = (series: Series) => max(series('topclients_page_view_version'), 'namespace', 'page');
+/**
+ * The view version that each page shows; 0 for none. Its servers report it, so a page is missing when none of them
+ * answers; of pages of others the operator does.
+ */
+const viewVersions = (series: Series) =>
+  combine(
+    max(series('topclients_page_view_version'), 'namespace', 'page'),
+    'or',
+    max(series('topclients_external_page_view_version'), 'namespace', 'page'),
+  );
 
-/** Pages whose servers show a view now; 1 each. The servers report it, so that it survives a dead pipeline. */
+/** Pages that show a view now; 1 each. No part of the pipeline reports it, so that it survives a dead one. */
 export const pagesWithView = (series: Series) => calc(viewVersions(series), '>', 0);
 
-/** Pages whose servers report that they show no view. */
+/** Pages that show no view. */
 export const pagesWithoutView = (series: Series) => calc(viewVersions(series), '==', 0);
 
 /**

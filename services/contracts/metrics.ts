@@ -163,7 +163,7 @@ export const METRICS = {
   },
   topclients_source_senders_total: {
     type: 'counter',
-    help: 'Requests to the source of truth by who sent them: a caller of ours by its credential, a seller who is signed in, unknown (a credential that no key made), stranger, or proxy (strangers behind a proxy that is not trusted, who share one limit)',
+    help: 'Requests to the source of truth by who sent them: a caller of ours by its credential, external (a page of somebody else, by its), a seller who is signed in, unknown (a credential that no key made), stranger, or proxy (strangers behind a proxy that is not trusted, who share one limit)',
     unit: 'requests',
     labels: ['sender'],
     owner: 'top-clients',
@@ -527,6 +527,13 @@ export const METRICS = {
     labels: ['page', 'delivery'],
     owner: 'page-server',
   },
+  topclients_external_page_view_version: {
+    type: 'gauge',
+    help: 'Version of the view that the database of a page of somebody else was told to show; of the operator that leads',
+    unit: 'version',
+    labels: ['page', 'delivery'],
+    owner: 'operator',
+  },
   topclients_self_view_violations_total: {
     type: 'counter',
     help: 'Reads of the self-view older than a write acknowledged before them; must stay 0',
@@ -717,7 +724,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['none', 'unknown'],
   ),
   limit: oneOf('seller', 'page', 'signed-in', 'address'),
-  sender: oneOf(...CALLERS, 'signed-in', 'unknown', 'stranger', 'proxy'),
+  sender: oneOf(...CALLERS, 'external', 'signed-in', 'unknown', 'stranger', 'proxy'),
   port: oneOf('http', 'health'),
   /** Why a connection was ended, or a request refused. */
   why: oneOf(

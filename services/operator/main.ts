@@ -9,7 +9,7 @@ import { openOperatorMetrics } from './metrics.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
 import { bringDefinitions } from './reconcilers/platform/definitions.ts';
 import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
-import { readLag, readOverHttp } from './reconcilers/scaling/lag.ts';
+import { readLag, readOverHttp, whyNotReady } from './reconcilers/scaling/lag.ts';
 import { Watching } from './reconcilers/watching.ts';
 import { kubeconfigAccess, serviceAccountAccess } from './runtime/access.ts';
 import { openApi } from './runtime/api.ts';
@@ -121,8 +121,10 @@ export const role = defineRole({
           now: Date.now,
           readLayout: (relays) => readLayout(relays, readOverHttp(PORTS.health)),
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
+          whyNotReady: (pods) => whyNotReady(pods, PORTS.health),
           // The leader before may have applied something else.
           applied: new LastApplied(),
+          onShown: metrics.shows,
         }),
         workers: 4,
         log,
@@ -136,6 +138,7 @@ export const role = defineRole({
         await pause(config.resyncSeconds * 1_000, term.ending);
       }
       queue = null;
+      metrics.forgetPages();
       await Promise.all([mine.stop(), events.close()]);
     };
 

@@ -1,3 +1,5 @@
+import type { ViewId } from '#cdk8s/api/page-view.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import type { Metrics } from '#role/metrics.ts';
 
 /** The operator's metrics, one method for each thing that happens. */
@@ -9,6 +11,10 @@ export interface OperatorMetrics {
   /** @param code HTTP status; 0: there was no answer */
   answered(verb: string, code: number): void;
   relisted(kind: string): void;
+  /** @param shown what a page of somebody else shows; null for one that is gone */
+  shows(page: ViewPage, shown: ViewId | null): void;
+  /** Another operator tells what pages show from now on. */
+  forgetPages(): void;
 }
 
 /** @param kinds those that are reconciled; their series start at 0, so that the first failure counts as an increase */
@@ -19,6 +25,7 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
   const leader = metrics.gauge('topclients_operator_leader');
   const requests = metrics.counter('topclients_operator_api_requests_total');
   const relists = metrics.counter('topclients_operator_informer_relists_total');
+  const versions = metrics.gauge('topclients_external_page_view_version');
   let depth = () => 0;
   metrics.gauge('topclients_operator_queue_depth', (gauge) => gauge.set(depth()));
   leader.set(0);
@@ -39,5 +46,12 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
     leads: (leads) => leader.set(leads ? 1 : 0),
     answered: (verb, code) => requests.inc({ verb, code: String(code) }),
     relisted: (kind) => relists.inc({ kind }),
+    shows(page, shown) {
+      for (const delivery of ['asynchronous', 'hybrid']) {
+        if (delivery === shown?.delivery) versions.set({ page, delivery }, shown.version);
+        else versions.remove({ page, delivery });
+      }
+    },
+    forgetPages: () => versions.reset(),
   };
 }

@@ -48,6 +48,8 @@ afterAll(async () => {
   await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
 });
 
+const EXTERNAL = { database: { existingSecret: 'shop-database' } };
+
 /** Of each rule what breaks it: the path it is told with, the refusal, the spec. */
 const BROKEN: readonly [path: string, message: string, object: ReturnType<typeof topClients>][] = [
   ['TopClients', 'there is one platform in a namespace; name it top-clients', topClients({}, 'shop')],
@@ -124,10 +126,30 @@ const BROKEN: readonly [path: string, message: string, object: ReturnType<typeof
     'requests.cpu must not exceed limits.cpu',
     pageView({ server: { resources: { requests: { cpu: 2 }, limits: { cpu: '500m' } } } }),
   ],
+  ['PageView', 'gig, user, search are served by Top Clients, without external', pageView({}, 'profile')],
+  ['PageView', 'a page of yours has a name of its own', pageView({ external: EXTERNAL }, 'gig')],
+  ...['source', 'self-view', 'shop-of-many-a-thing', '1st'].map(
+    (name) =>
+      [
+        'PageView',
+        'the name of a page of yours has at most 19 lower-case letters',
+        pageView({ external: EXTERNAL }, name),
+      ] as [string, string, ReturnType<typeof topClients>],
+  ),
   [
-    'PageView',
-    'a PageView has the name of a page this version knows: gig, user, search',
-    pageView({}, 'profile'),
+    'spec',
+    'server is for pages that Top Clients serves itself',
+    pageView({ external: EXTERNAL, server: {} }, 'shop'),
+  ],
+  [
+    'spec',
+    'a page with external reads a view in its own database; set delivery to asynchronous or hybrid',
+    pageView({ external: EXTERNAL, delivery: 'synchronous' }, 'shop'),
+  ],
+  [
+    'spec.external.callers[0]',
+    'a caller needs podSelector, namespaceSelector or both',
+    pageView({ external: { ...EXTERNAL, callers: [{}] } }, 'shop'),
   ],
   [
     'spec',

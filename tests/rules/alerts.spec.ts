@@ -114,8 +114,8 @@ test.each<[string, AlertName, string | RegExp, string]>([
   [
     'freshness of pages without a view',
     'TopClientsPageNotFresh',
-    'topclients_page_view_version) > 0)',
-    'topclients_page_view_version) >= 0)',
+    'topclients_external_page_view_version)) > 0)',
+    'topclients_external_page_view_version)) >= 0)',
   ],
   [
     'error pages counted as incomplete',

@@ -2,8 +2,9 @@ import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
-import type { PageName } from '#contracts/pages.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
+import { conditionOf } from '../runtime/conditions.ts';
 import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
 import {
   BUILT_IN,
@@ -17,6 +18,7 @@ import {
   SECRET,
   TOP_CLIENTS,
 } from './kinds.ts';
+import { type ExternalSecrets, externalSecrets } from './page/external-secrets.ts';
 import type { Layout } from './partitions/layout.ts';
 import {
   isToRotate,
@@ -27,7 +29,7 @@ import {
   secretsToMake,
 } from './platform/secrets.ts';
 import type { Pod } from './scaling/lag.ts';
-import { memoryIn, type Read, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
+import { memoryIn, type Read, readPageSpec, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
 import type { Lag, ViewMemory } from './view-switch/view-switch.ts';
 
 /** What was observed of a namespace's platform, for the plan of the platform and of every page. */
@@ -49,11 +51,16 @@ export interface ObservedPlatform {
   readonly layout: Layout | null;
 }
 
-export interface ObservedPage extends Omit<ObservedPlatform, 'layout'> {
+export interface ObservedPage
+  extends Pick<ObservedPlatform, 'now' | 'namespace' | 'object' | 'snapshot' | 'platform'> {
   readonly page: StoredObject;
-  readonly name: PageName;
+  readonly name: ViewPage;
+  /** The secrets of a page of somebody else; null for one of ours, and while they cannot be told. */
+  readonly external: ExternalSecrets | null;
   readonly memory: Read<ViewMemory>;
   readonly lag: { readonly shown: Lag | null; readonly building: Lag | null };
+  /** What a projector of the shown view says that is not ready; null when all are, or none says anything. */
+  readonly notReadyBecause: string | null;
 }
 
 export interface GatherSettings {
@@ -64,6 +71,7 @@ export interface GatherSettings {
   readonly now: () => number;
   readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
   readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
+  readonly whyNotReady: (pods: readonly Pod[]) => Promise<string | null>;
 }
 
 /** Gathers all that decisions about the platform need. */
@@ -112,14 +120,13 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
     object,
     snapshot,
     platform,
-    secretsMissing: [],
-    secretsToRotate: [],
-    secretsLack: [],
     page,
-    // The CRD admits no other name.
-    name: name as PageName,
+    name,
+    external: await gatherExternal(settings, name, page, platform),
     memory,
     lag: { shown: ofShown, building: ofBuilding },
+    notReadyBecause:
+      shown && 'version' in shown ? await notReadyBecause(settings, snapshot, name, shown) : null,
   };
 }
 
@@ -172,6 +179,27 @@ export function imageOf({ image }: Pick<TopClientsSpec, 'image'>, own: string): 
   return imageReference({ ...image, tag: tag ?? 'latest' });
 }
 
+async function gatherExternal(
+  { kube, namespace }: GatherSettings,
+  name: ViewPage,
+  page: StoredObject,
+  platform: Read<Platform> | null,
+): Promise<ExternalSecrets | null> {
+  const spec = readPageSpec(page.spec);
+  if ('invalid' in spec || !spec.read.external || !platform || 'invalid' in platform) return null;
+  return externalSecrets(name, spec.read.external, platform.read, async (secret) => {
+    try {
+      return await kube.get({ ...SECRET, namespace, name: secret });
+    } catch (err) {
+      if (!isForbidden(err)) throw err;
+      return 'forbidden';
+    }
+  });
+}
+
+/** Whoever narrowed the operator's rights is responsible for the secrets it may not read: they are not checked. */
+const isForbidden = (err: unknown): boolean => err instanceof KubeError && err.code === 403;
+
 async function gatherSecrets(
   { kube, namespace }: GatherSettings,
   platform: Platform,
@@ -193,11 +221,26 @@ async function gatherSecrets(
     try {
       lack.push(...[lackOf(secret, await look(secret.name)) ?? []].flat());
     } catch (err) {
-      // Whoever narrowed the operator's rights is responsible for these secrets: they are not checked.
-      if (!(err instanceof KubeError) || err.code !== 403) throw err;
+      if (!isForbidden(err)) throw err;
     }
   }
   return { secretsMissing: missing, secretsToRotate: toRotate, secretsLack: lack };
+}
+
+async function notReadyBecause(
+  settings: GatherSettings,
+  snapshot: ClusterSnapshot,
+  page: ViewPage,
+  view: ViewId,
+): Promise<string | null> {
+  const pods = runningPods(snapshot, 'projector', projectorInstance(page, view));
+  const ready = new Set(
+    snapshot.pods
+      .filter((pod) => conditionOf(pod, 'Ready')?.status !== 'False')
+      .map((pod) => pod.metadata.name),
+  );
+  const unready = pods.filter(({ name }) => !ready.has(name));
+  return unready.length > 0 ? settings.whyNotReady(unready) : null;
 }
 
 /** The running pods of a workload. A terminating pod has given up its partitions or lease, or will soon. */

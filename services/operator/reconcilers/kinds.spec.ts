@@ -15,8 +15,8 @@ test.each(Object.entries(EXAMPLES))(
       ...Object.values(platformObjects(platform)).flat(),
       ...pages.flatMap((page) => [
         ...Object.values(pageObjects(platform, page)).flat(),
-        compareJob(platform, page.name, { delivery: 'hybrid', version: 2 }, 1),
-        dropJob(platform, page.name, { delivery: 'hybrid', version: 2 }, page.shown),
+        compareJob(platform, page, { delivery: 'hybrid', version: 2 }, 1),
+        dropJob(platform, page, { delivery: 'hybrid', version: 2 }, page.shown),
       ]),
     ];
     expect(objects.filter((object) => !KNOWN.has(kindKey(object)))).toEqual([]);

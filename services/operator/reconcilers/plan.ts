@@ -19,6 +19,8 @@ export interface Plan {
   readonly secrets: readonly MadeSecret[];
   /** Rotated next. */
   readonly rotated: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
+  /** Whether the object is to carry our finalizer; absent: whatever it has stays. */
+  readonly finalizer?: boolean;
   /** Applied in this order. */
   readonly ensure: readonly KubeObject[];
   /** Deleted last. */

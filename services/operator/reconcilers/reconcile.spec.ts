@@ -41,6 +41,8 @@ const restart = () => {
     events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
     log: silentLog,
     applied: new LastApplied(),
+    onShown: () => {},
+    whyNotReady: async () => null,
   });
 };
 

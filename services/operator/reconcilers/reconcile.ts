@@ -1,9 +1,12 @@
+import type { ViewId } from '#cdk8s/api/page-view.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import type { Log } from '#platform/log.ts';
 import type { LastApplied } from '../runtime/apply.ts';
 import { conditionsIn, conditionsOf, degraded, transitions } from '../runtime/conditions.ts';
 import type { EventRecorder, Kube, StoredObject } from '../runtime/kube.ts';
 import { refOf } from '../runtime/objects.ts';
 import { applyPlan, type PlanOutcome } from './apply-plan.ts';
+import { setFinalizer } from './finalizer.ts';
 import { type GatherSettings, gatherPage, gatherPlatform } from './gather.ts';
 import { planPage } from './page/plan-page.ts';
 import type { Plan } from './plan.ts';
@@ -20,6 +23,8 @@ export interface ReconcileSettings extends GatherSettings {
   readonly events: EventRecorder;
   readonly log: Log;
   readonly applied: LastApplied;
+  /** Told what a page of somebody else shows; null when it is gone. */
+  readonly onShown: (page: ViewPage, shown: ViewId | null) => void;
 }
 
 /** The wait while an object of our name is still being deleted. */
@@ -46,9 +51,11 @@ export function reconciler(settings: ReconcileSettings) {
     const planned = observed && planPage(observed, histories.get(name) ?? []);
     if (!planned) {
       histories.delete(name);
+      settings.onShown(name, null);
       return undefined;
     }
     histories.set(name, planned.history);
+    if (observed.external !== null) settings.onShown(name, planned.shown);
     return follow(
       settings,
       observed.page,
@@ -71,9 +78,11 @@ async function act(
   { snapshot }: { readonly snapshot: Parameters<typeof applyPlan>[3] },
 ): Promise<Acted> {
   // The decision is stored before it is applied: a crash in between must not switch the view back.
+  // Nothing is made in a page's database before its deletion waits for the removal.
+  const held = plan.finalizer === true ? await setFinalizer(kube, object, true) : object;
   const decided = plan.decided
-    ? await writeStatus(kube, object, { ...plan.status, conditions: conditionsIn(object) })
-    : object;
+    ? await writeStatus(kube, held, { ...plan.status, conditions: conditionsIn(held) })
+    : held;
   return { outcome: await applyPlan(kube, object, plan, snapshot, applied), object: decided };
 }
 
@@ -92,7 +101,7 @@ async function follow(
     ...conditionsOf(old, { Degraded: degraded(troubles) }, generation, now()),
   ];
   const status = { ...plan.status, conditions };
-  if (!equal(status, object.status)) await writeStatus(kube, object, status);
+  const written = equal(status, object.status) ? object : await writeStatus(kube, object, status);
   for (const { type, reason, message } of [
     ...plan.events,
     ...transitions(old, conditions, ['ViewCurrent']),
@@ -103,7 +112,7 @@ async function follow(
   if (plan.scaleTo !== null) {
     await kube.patch(refOf(before), { spec: { replicas: plan.scaleTo } }, 'scale');
     events.event(before, 'Normal', 'Scaled', `${before.spec?.replicas} → ${plan.scaleTo} projectors`);
-  }
+  } else if (plan.finalizer === false) await setFinalizer(kube, written, false);
   if (outcome.applied + outcome.removed > 0) {
     log.info({ object: before.metadata.name, ...outcome, troubles: troubles.length }, 'reconciled');
   }

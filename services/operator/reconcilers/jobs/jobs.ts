@@ -35,7 +35,7 @@ export function terminationMessage(job: string, pods: readonly StoredObject[]): 
 export interface Migrations {
   readonly complete: boolean;
   readonly failed: readonly { readonly job: StoredObject; readonly at: number; readonly message: string }[];
-  /** Those that are neither complete nor failed. */
+  /** Those that are neither complete nor failed; of one that is tried again, with what it said last. */
   readonly pending: readonly string[];
 }
 
@@ -59,7 +59,10 @@ export function migrationsOf(wanted: readonly KubeObject[], snapshot: ClusterSna
     ),
     pending: jobs
       .filter(({ state }) => state.state === 'absent' || state.state === 'running')
-      .map(({ name }) => name),
+      .map(({ name }) => {
+        const said = terminationMessage(name, snapshot.pods);
+        return said === null ? name : `${name}, which is tried again: ${said}`;
+      }),
   };
 }
 

@@ -1,9 +1,23 @@
-import type { PageViewSpec, PageViewStatus } from '#cdk8s/api/page-view.ts';
+import {
+  misnamed,
+  type PageViewSpec,
+  type PageViewStatus,
+  serverOf,
+  type ViewId,
+} from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob, type PageObjects, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
-import { isView, names, type PagePlan, type Platform, type ShownView, wantedView } from '#cdk8s/platform.ts';
-import type { PageName } from '#contracts/pages.ts';
+import {
+  isView,
+  names,
+  type PageOf,
+  type PagePlan,
+  type Platform,
+  type ShownView,
+  wantedView,
+} from '#cdk8s/platform.ts';
+import type { ViewPage } from '#contracts/pages.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import {
   type Condition,
@@ -42,6 +56,7 @@ import {
   type ViewMemory,
   viewColumn,
 } from '../view-switch/view-switch.ts';
+import { planDeletion } from './plan-deletion.ts';
 
 type Group = keyof PageObjects;
 
@@ -50,9 +65,17 @@ interface Situation {
   readonly workloads: readonly Pods[];
   /** Why the platform's stores cannot be used. */
   readonly stores: string | null;
+  /** What is wrong with the secrets of the page's own database. */
+  readonly secretsLack: readonly string[];
 }
 
 const FACTS: readonly Fact<Situation, Group>[] = [
+  {
+    name: 'SecretMissing',
+    upTo: 'ground',
+    alarming: true,
+    because: ({ secretsLack }) => secretsLack.join('; ') || null,
+  },
   {
     name: 'PlatformNotReady',
     upTo: 'ground',
@@ -68,7 +91,7 @@ const FACTS: readonly Fact<Situation, Group>[] = [
     name: 'Migrating',
     upTo: 'migrations',
     because: ({ migrations }) =>
-      migrations.complete ? null : `waiting for ${migrations.pending.join(', ')}`,
+      migrations.complete ? null : `waiting for ${migrations.pending.join('; ')}`,
   },
   { name: 'RollingOut', upTo: 'workloads', because: ({ workloads }) => rollingOut(workloads) },
 ];
@@ -77,6 +100,8 @@ const FACTS: readonly Fact<Situation, Group>[] = [
 export interface PagePlanned {
   readonly plan: Plan;
   readonly history: readonly Recommendation[];
+  /** The view that the page shows; null where it shows none, or is being deleted. */
+  readonly shown: ViewId | null;
 }
 
 /** What a page is planned from, once all of it can be read. */
@@ -87,20 +112,26 @@ interface Inputs {
 }
 
 /**
- * Decides everything about one page; null when the page is being deleted.
+ * Decides everything about one page; null when the page is being deleted and nothing is left to do.
  * @param history what the scaler recommended before
  */
 export function planPage(observed: ObservedPage, history: readonly Recommendation[]): PagePlanned | null {
-  const { page, name, snapshot } = observed;
-  if (page.metadata.deletionTimestamp) return null;
+  const { page, snapshot } = observed;
   const inputs = inputsOf(observed);
-  if ('reason' in inputs) return { plan: leaveAsItIs(page, conditionsIn(page), inputs), history };
+  if (page.metadata.deletionTimestamp) {
+    const usable =
+      'reason' in inputs ? null : { platform: inputs.platform, page: pageOf(observed, inputs.spec) };
+    const plan = planDeletion(observed, usable);
+    return plan && { plan, history: [], shown: null };
+  }
+  if ('reason' in inputs)
+    return { plan: leaveAsItIs(page, conditionsIn(page), inputs), history, shown: null };
 
   const { spec, memory, platform } = inputs;
   const decision = decideViewOf(observed, inputs);
   const { shown } = decision.memory;
   const running: PagePlan = {
-    name,
+    ...pageOf(observed, spec),
     spec,
     projected: decision.projected,
     keptUp: decision.keptUp,
@@ -112,10 +143,15 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
   const retriedNames = new Set(jobs.retried.map(({ metadata }) => metadata.name));
   return {
     history: scaling.history,
+    shown: isView(shown) ? shown : null,
     plan: {
       secrets: [],
       rotated: [],
-      ensure: objects.served.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+      finalizer: spec.deletionPolicy === 'Delete',
+      ensure: [
+        ...(observed.external?.caller ? [observed.external.caller] : []),
+        ...objects.served.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+      ],
       remove: [
         ...jobs.retried.map(removal),
         ...(objects.open ? toPrune(page, objects.desired, snapshot, { jobsToo: true }) : []),
@@ -125,7 +161,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
       decided: remembered(decision.memory) !== remembered(memory),
       observedGeneration: page.metadata.generation ?? 0,
       conditions: {
-        Ready: available(name, objects.workloads, shown),
+        Ready: available(running, objects.workloads, observed.notReadyBecause),
         Progressing: progressing(objects.fact, decision),
         AutoscalingReady: scaling.condition,
         ViewCurrent: decision.current,
@@ -149,11 +185,20 @@ const soonest = (waits: readonly (number | null)[]): number | null => {
   return known.length > 0 ? Math.min(...known) : null;
 };
 
+/** The page as its objects are built from it. */
+const pageOf = ({ name, external }: ObservedPage, spec: PageViewSpec): PageOf & { spec: PageViewSpec } => ({
+  name,
+  spec,
+  ...(external?.revision ? { secretsRevision: external.revision } : {}),
+});
+
 /** @returns the trouble when something cannot be read */
-function inputsOf({ page, memory, platform }: ObservedPage): Inputs | Trouble {
+function inputsOf({ page, name, memory, platform }: ObservedPage): Inputs | Trouble {
   const spec = readPageSpec(page.spec);
-  if ('invalid' in spec) {
-    const message = `this operator cannot use ${spec.invalid}. What runs is left as it is`;
+  const misnaming = 'invalid' in spec ? null : misnamed(name, spec.read);
+  if ('invalid' in spec || misnaming !== null) {
+    const invalid = 'invalid' in spec ? spec.invalid : `metadata.name: ${misnaming}`;
+    const message = `this operator cannot use ${invalid}. What runs is left as it is`;
     return { reason: 'InvalidSpec', message };
   }
   if ('invalid' in memory) {
@@ -172,8 +217,8 @@ function inputsOf({ page, memory, platform }: ObservedPage): Inputs | Trouble {
 }
 
 function decideViewOf(observed: ObservedPage, { spec, memory, platform }: Inputs): ViewDecision {
-  const { page, name, snapshot, now, lag } = observed;
-  const at = { platform, page: name, snapshot };
+  const { page, snapshot, now, lag } = observed;
+  const at = { platform, page: pageOf(observed, spec), snapshot };
   const wanted = wantedView(spec) ?? { delivery: spec.delivery as 'synchronous' | 'off' };
   return decideView({
     now,
@@ -203,15 +248,15 @@ interface Objects {
 }
 
 function objectsOf(
-  { name, snapshot }: ObservedPage,
+  { snapshot, external }: ObservedPage,
   platform: Platform,
   running: PagePlan,
   { memory, compare, drop }: ViewDecision,
 ): Objects {
   const groups = pageObjects(platform, running);
   const viewJobs = [
-    ...(compare ? [compareJob(platform, name, compare.view, compare.attempt)] : []),
-    ...drop.map((view) => dropJob(platform, name, view, memory.shown)),
+    ...(compare ? [compareJob(platform, running, compare.view, compare.attempt)] : []),
+    ...drop.map((view) => dropJob(platform, running, view, memory.shown)),
   ];
   const migrations = migrationsOf(groups.migrations, snapshot);
   const workloads = workloadsOf(groups.workloads, snapshot);
@@ -219,6 +264,7 @@ function objectsOf(
     migrations,
     workloads,
     stores: storesNotReady(platformObjects(platform).stores, snapshot),
+    secretsLack: external?.lack ?? [],
   });
   const open = fact === null || fact.upTo === 'workloads';
   const now = served([...groupsUpTo(groups, fact?.upTo ?? null), ...(open ? viewJobs : [])], snapshot);
@@ -300,10 +346,11 @@ function statusFields(
   { memory }: ViewDecision,
   workloads: readonly Pods[],
 ): Omit<PageViewStatus, 'conditions'> {
-  const servers = workloads.find((one) => one.name === names.page(name));
+  const server = serverOf(spec);
+  const serving = server === null ? projectorsOf(name, memory.shown, workloads) : serversOf(name, workloads);
   return {
     observedGeneration: page.metadata.generation ?? 0,
-    ready: `${servers?.ready ?? 0}/${servers?.wanted ?? spec.server.replicas}`,
+    ready: `${serving?.ready ?? 0}/${serving?.wanted ?? server?.replicas ?? spec.replicas}`,
     ...replicasOf(name, snapshot, memory.shown),
     ...(typeof lag.shown === 'number' ? { lag: lag.shown } : {}),
     view: viewColumn(memory),
@@ -334,7 +381,7 @@ function remembered({
 
 /** What the scale subresource shows: the projectors of the view that is shown. */
 function replicasOf(
-  page: PageName,
+  page: ViewPage,
   snapshot: ClusterSnapshot,
   shown: ShownView,
 ): Pick<PageViewStatus, 'replicas' | 'selector'> {
@@ -357,16 +404,28 @@ function replicasOf(
   };
 }
 
-function available(page: PageName, workloads: readonly Pods[], shown: ShownView): ConditionValue {
-  const servers = workloads.find((one) => one.name === names.page(page));
-  const projectors = isView(shown)
-    ? workloads.find((one) => one.name === names.projector(page, shown))
-    : undefined;
-  if (!servers?.available) {
+const serversOf = (page: ViewPage, workloads: readonly Pods[]): Pods | undefined =>
+  workloads.find(({ name }) => name === names.page(page));
+
+const projectorsOf = (page: ViewPage, shown: ShownView, workloads: readonly Pods[]): Pods | undefined =>
+  isView(shown) ? workloads.find(({ name }) => name === names.projector(page, shown)) : undefined;
+
+function available(
+  { name, spec, shown }: PagePlan,
+  workloads: readonly Pods[],
+  notReadyBecause: string | null,
+): ConditionValue {
+  const servers = serversOf(name, workloads);
+  const projectors = projectorsOf(name, shown, workloads);
+  const isServed = spec.external === undefined;
+  if (isServed && !servers?.available) {
     return no('NotAvailable', `${servers?.ready ?? 0} of ${servers?.wanted ?? 0} servers are available`);
   }
   if (isView(shown) && !projectors?.available) {
-    return no('NotProjected', 'the page is served, but no projector keeps its data up');
+    const what = isServed ? 'the page is served' : 'what the page reads stays as it is';
+    const why = notReadyBecause === null ? '' : `: ${notReadyBecause}`;
+    return no('NotProjected', `${what}, but no projector keeps its data up${why}`);
   }
-  return yes('Available', `${servers.ready} of ${servers.wanted} servers are available`);
+  const { ready, wanted } = (isServed ? servers : projectors)!;
+  return yes('Available', `${ready} of ${wanted} ${isServed ? 'servers' : 'projectors'} are available`);
 }

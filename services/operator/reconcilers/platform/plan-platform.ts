@@ -84,7 +84,7 @@ const FACTS: readonly Fact<Situation, Group>[] = [
     name: 'Migrating',
     upTo: 'migrations',
     because: ({ migrations }) =>
-      migrations.complete ? null : `waiting for ${migrations.pending.join(', ')}`,
+      migrations.complete ? null : `waiting for ${migrations.pending.join('; ')}`,
   },
   {
     name: 'RollingOut',

@@ -11,14 +11,38 @@ const METRIC = 'topclients_projector_lag_records';
 /** Resolves to what a pod exports, or rejects; the caller's signal is the deadline. */
 export type ReadMetrics = (pod: Pod, signal: AbortSignal) => Promise<string>;
 
+const addressOf = ({ ip }: Pod, port: number): string =>
+  `http://${ip.includes(':') ? `[${ip}]` : ip}:${port}`;
+
 /** Reads /metrics of a pod over HTTP. */
 export const readOverHttp =
   (port: number): ReadMetrics =>
-  async ({ ip }, signal) => {
-    const response = await fetch(`http://${ip.includes(':') ? `[${ip}]` : ip}:${port}/metrics`, { signal });
+  async (pod, signal) => {
+    const response = await fetch(`${addressOf(pod, port)}/metrics`, { signal });
     if (!response.ok) throw new Error(`it answered ${response.status}`);
     return response.text();
   };
+
+const LONGEST_REASON = 500;
+
+/** What the first of these pods that is not ready says of itself; null when none says anything in time. */
+export async function whyNotReady(
+  pods: readonly Pod[],
+  port: number,
+  deadlineMs = 1_000,
+): Promise<string | null> {
+  const signal = AbortSignal.timeout(deadlineMs);
+  for (const pod of pods) {
+    try {
+      const response = await fetch(`${addressOf(pod, port)}/readyz`, { signal });
+      const said = (await response.text()).trim().slice(0, LONGEST_REASON);
+      if (!response.ok && said !== '') return said;
+    } catch {
+      // That it does not answer is what its probe says already.
+    }
+  }
+  return null;
+}
 
 /**
  * How many records a view is behind, over all partitions. It is known only when every pod answered and every partition

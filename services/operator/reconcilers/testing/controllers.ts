@@ -62,7 +62,7 @@ export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({}
 
 /** Pods of a Deployment, all of its newest kind. */
 function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: number): void {
-  for (const name of kube.names('Pod').filter((one) => one.startsWith(`${metadata.name}-`)))
+  for (const name of kube.names('Pod').filter((one) => ownerOf(one) === metadata.name))
     kube.remove('Pod', name);
   for (let i = 0; i < replicas; i++) {
     kube.put(
@@ -77,10 +77,11 @@ function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: nu
   }
 }
 
+/** A pod is called after its owner and one more word. */
+const ownerOf = (pod: string): string => pod.slice(0, pod.lastIndexOf('-'));
+
 /** Deletes pods whose workload or Job is gone. */
 function collect(kube: InMemoryKube): void {
-  const owners = [...kube.names('Deployment'), ...kube.names('Job')];
-  for (const name of kube.names('Pod')) {
-    if (!owners.some((owner) => name.startsWith(`${owner}-`))) kube.remove('Pod', name);
-  }
+  const owners = new Set([...kube.names('Deployment'), ...kube.names('Job')]);
+  for (const name of kube.names('Pod')) if (!owners.has(ownerOf(name))) kube.remove('Pod', name);
 }

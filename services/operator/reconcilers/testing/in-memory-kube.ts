@@ -78,7 +78,15 @@ export class InMemoryKube implements Kube {
   async patch(ref: Ref, patch: unknown, subresource = ''): Promise<StoredObject> {
     this.#write(`patch ${subresource}`.trim(), ref);
     const live = this.objects.get(objectKey(ref))!;
-    return this.#store({ ...live, spec: { ...live.spec, ...(patch as { spec: object }).spec } });
+    const { spec, metadata } = patch as { readonly spec?: object; readonly metadata?: object };
+    const changed = {
+      ...live,
+      metadata: { ...live.metadata, ...metadata },
+      spec: { ...live.spec, ...spec },
+    };
+    const { deletionTimestamp, finalizers = [] } = changed.metadata;
+    if (deletionTimestamp && finalizers.length === 0) this.objects.delete(objectKey(ref));
+    return deletionTimestamp && finalizers.length === 0 ? changed : this.#store(changed);
   }
   async replace(object: StoredObject): Promise<StoredObject> {
     this.#write('replace', refOf(object));

@@ -2,8 +2,7 @@ import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { compareJob, dropJob, showJob } from '#cdk8s/manifests.ts';
-import { isSwitchedTo, names, type Platform, type ShownView } from '#cdk8s/platform.ts';
-import type { PageName } from '#contracts/pages.ts';
+import { isSwitchedTo, names, type PageOf, type Platform, type ShownView } from '#cdk8s/platform.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { refOf } from '../../runtime/objects.ts';
@@ -19,7 +18,7 @@ import {
 /** One page as the cluster has it. */
 export interface ObservedWorkloads {
   readonly platform: Platform;
-  readonly page: PageName;
+  readonly page: PageOf;
   readonly snapshot: ClusterSnapshot;
 }
 
@@ -75,13 +74,13 @@ export function remainsOf(
   view: ViewId,
   shown: ShownView,
 ): ViewRemains {
-  const instance = projectorInstance(page, view);
+  const instance = projectorInstance(page.name, view);
   const isOf = (component: string) => (object: StoredObject) =>
     componentOf(object) === component && labelOf(object, 'instance') === instance;
   const deployment = snapshot.find({
     apiVersion: 'apps/v1',
     kind: 'Deployment',
-    name: names.projector(page, view),
+    name: names.projector(page.name, view),
   });
   const current = dropJob(platform, page, view, shown).metadata.name;
   const jobs = snapshot
@@ -106,14 +105,16 @@ export function pageShows({ platform, page, snapshot }: ObservedWorkloads, shown
     const job = showJob(platform, page, shown);
     if (jobState(snapshot.find(refOf(job))).state !== 'complete') return false;
   }
-  const name = names.page(page);
+  // Whoever serves it reads what its database shows.
+  if (page.spec.external !== undefined) return true;
+  const name = names.page(page.name);
   const deployment = snapshot.find({ apiVersion: 'apps/v1', kind: 'Deployment', name });
   if (!deployment) return false;
   const { status, metadata, spec } = deployment;
   const seen = (status?.observedGeneration ?? 0) >= (metadata.generation ?? 0);
   const renewed = (status?.updatedReplicas ?? 0) === (status?.replicas ?? 0);
   const pods = snapshot.pods.filter(
-    (pod) => componentOf(pod) === 'page-server' && labelOf(pod, 'instance') === page,
+    (pod) => componentOf(pod) === 'page-server' && labelOf(pod, 'instance') === page.name,
   );
   return (
     seen &&
