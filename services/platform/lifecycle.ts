@@ -1,5 +1,6 @@
 import { constants } from 'node:os';
-import { type Log, written } from './log.ts';
+import { type Log, withoutPasswords, written } from './log.ts';
+import { leaveTerminationMessage, TERMINATION_LOG } from './termination-message.ts';
 
 /**
  * What a process has acquired, released in reverse order, also after a failed start. A release that fails or
@@ -69,6 +70,8 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
     signal?.addEventListener('abort', done, { once: true });
   });
 
+const messageOf = (err: unknown): string => (err instanceof Error ? err.message : String(err));
+
 /**
  * Runs a role until a signal. `start` acquires and pushes releases; it returns a promise only if the role ends by
  * itself (migrate, seed), and may call `fail` later to end the process when it cannot go on. The first SIGTERM or
@@ -78,7 +81,10 @@ export const pause = (ms: number, signal?: AbortSignal): Promise<void> =>
 export async function runRole(
   log: Log,
   start: (releases: Releases, fail: (err: unknown) => void) => Promise<'running' | 'done'>,
-  graceMs = 25_000,
+  {
+    graceMs = 25_000,
+    terminationLog = TERMINATION_LOG,
+  }: { readonly graceMs?: number; readonly terminationLog?: string } = {},
 ): Promise<void> {
   const releases = new Releases(log);
   let stopping = false;
@@ -99,6 +105,7 @@ export async function runRole(
   };
   const fail = (err: unknown) => {
     log.fatal({ err }, 'cannot go on');
+    if (!stopping) leaveTerminationMessage(withoutPasswords(messageOf(err)), terminationLog);
     void stop('failure', 1);
   };
   for (const signal of ['SIGTERM', 'SIGINT'] as const) {

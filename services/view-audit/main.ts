@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
@@ -11,14 +10,12 @@ import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { within } from '#platform/lifecycle.ts';
 import { connect } from '#platform/postgres.ts';
+import { leaveTerminationMessage, TERMINATION_LOG } from '#platform/termination-message.ts';
 import { defineRole } from '#role/role.ts';
 import { postgresSource } from '../top-clients/adapters/postgres/audit-source.ts';
 import { compareView } from './compare-view.ts';
 import { openKafkaTopic } from './kafka-topic.ts';
 import { postgresView } from './postgres-view.ts';
-
-/** From this file Kubernetes reads the termination message of a container. */
-const TERMINATION_LOG = '/dev/termination-log';
 
 export const role = defineRole({
   name: 'compare-views',
@@ -85,8 +82,9 @@ export const role = defineRole({
     const words = { page, delivery, viewVersion, ...verdict };
     if (verdict.differing > 0) log.warn(words, 'the view differs from the source');
     else log.info(words, 'the view is as the source has it');
-    const file = config.terminationLog ?? (existsSync(TERMINATION_LOG) ? TERMINATION_LOG : null);
-    if (file !== null) await writeFile(file, JSON.stringify(verdict));
+    const told = JSON.stringify(verdict);
+    if (config.terminationLog === undefined) leaveTerminationMessage(told);
+    else await writeFile(config.terminationLog, told);
     return 'done';
   },
 });
