@@ -9,6 +9,7 @@ import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { Cluster, run, until } from './cluster.ts';
 import { Database } from './database.ts';
 import { keepEvidence } from './evidence.ts';
+import { TheirDatabase } from './their-database.ts';
 import { Visitor, type Visits } from './visitor.ts';
 
 jest.setTimeout(600_000);
@@ -22,6 +23,8 @@ const PAGES = ['gig', 'user', 'search'] as const;
 const cluster = new Cluster(NAMESPACE);
 const visitor = new Visitor(cluster);
 const database = new Database(cluster);
+const theirs = new Cluster(`${NAMESPACE}-theirs`);
+const theirDatabase = new TheirDatabase(theirs);
 const [repository, tag] = [IMAGE.slice(0, IMAGE.lastIndexOf(':')), IMAGE.slice(IMAGE.lastIndexOf(':') + 1)];
 const values = (more: readonly string[] = []) =>
   [
@@ -190,9 +193,7 @@ const podsOf = async (component: string, instance: string): Promise<string[]> =>
 };
 
 beforeAll(async () => {
-  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--timeout=180s'], {
-    timeoutMs: 200_000,
-  });
+  await deleteNamespaces();
   await run('kubectl', ['create', 'namespace', NAMESPACE]);
   // Enforced, so that a pod that asks for more does not start at all.
   await run('kubectl', [
@@ -203,8 +204,19 @@ beforeAll(async () => {
 afterAll(async () => {
   if (process.env['KEEP']) return;
   await run('helm', ['--namespace', NAMESPACE, 'uninstall', RELEASE], { timeoutMs: 120_000 });
-  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--timeout=180s'], { timeoutMs: 200_000 });
+  await deleteNamespaces();
 });
+
+/** Also after a journey that failed half-way: without an operator, nobody else lets go of what waits for it. */
+async function deleteNamespaces(): Promise<void> {
+  const freed = ['patch', 'pageviews/shop', '--type=merge', '--patch={"metadata":{"finalizers":null}}'];
+  await run('kubectl', ['--namespace', NAMESPACE, ...freed]);
+  await run(
+    'kubectl',
+    ['delete', 'namespace', NAMESPACE, theirs.namespace, '--ignore-not-found', '--timeout=180s'],
+    { timeoutMs: 200_000 },
+  );
+}
 
 let installed = false;
 /** One step of a single story: without the install, none of the others can tell anything. */
@@ -604,6 +616,116 @@ journey(
     );
   },
 );
+
+/** The list of a seller as a page of somebody else reads it. */
+const theirList = (seller: number) =>
+  theirDatabase.query(`select clients from top_clients.lists where seller_id = ${seller}`, 'shop');
+const shopDatabase = (address: string) => ({
+  apiVersion: 'v1',
+  kind: 'Secret',
+  metadata: { name: 'shop-database' },
+  stringData: { url: address },
+});
+const ready = (reason: string, timeoutMs = 120_000) =>
+  until(
+    `the shop is ${reason}`,
+    async () => (await cluster.condition('pageviews/shop', 'Ready'))?.reason === reason,
+    timeoutMs,
+  );
+
+journey('a page of somebody else joins with a database of its own, and leaves it as it was', async () => {
+  await run('kubectl', ['create', 'namespace', theirs.namespace]);
+  await theirDatabase.start();
+  const before = await theirDatabase.schemas();
+  const says = (type: string, words: string) =>
+    until(
+      `its condition ${type} says ${words}`,
+      async () => (await cluster.condition('pageviews/shop', type))?.message.includes(words),
+      90_000,
+    );
+
+  // What is wrong is told in the order in which it is met, and mended from outside.
+  await cluster.apply({
+    apiVersion: 'topclients.dev/v1alpha1',
+    kind: 'PageView',
+    metadata: { name: 'shop' },
+    spec: {
+      external: { database: { existingSecret: 'shop-database' }, readerRoles: ['shop'] },
+      view: { keepSeconds: 60 },
+      deletionPolicy: 'Delete',
+    },
+  });
+  await says('Degraded', 'the secret shop-database');
+  await cluster.apply(shopDatabase(theirDatabase.address('wrong')));
+  await says('Progressing', 'password authentication failed');
+  await cluster.apply(shopDatabase(theirDatabase.address()));
+  await ready('Available');
+  expect(await cluster.kubectl(['get', 'pageviews'])).toMatch(/^shop +asynchronous +1\/1 /m);
+
+  const seller = 11;
+  const write = async (name: string) => {
+    await emptyList(seller);
+    await addClient(seller, name);
+  };
+  const shows = (name: string) =>
+    until(`their page shows ${name}`, async () => (await theirList(seller)).includes(name), 60_000);
+  await write('For the shop');
+  await shows('For the shop');
+
+  // Their database goes away: nothing is lost, and no other page is touched.
+  await withoutAFailedRequest([address.gig(1)], async () => {
+    await theirDatabase.stop();
+    await write('While it was away');
+    await ready('NotProjected', 60_000);
+  });
+  await theirDatabase.resume();
+  await shows('While it was away');
+  await ready('Available');
+
+  const show = async (version: number) => {
+    await cluster.patch('pageviews/shop', { spec: { view: { version } } });
+    await until(
+      `v${version} is shown there`,
+      async () =>
+        (await theirDatabase.query('select view_version from top_clients.status', 'shop')).trim() ===
+        String(version),
+      180_000,
+    );
+  };
+  const enough = theirDatabase.read(`select version from top_clients.lists where seller_id = ${seller}`);
+  await show(2);
+  await show(1);
+  const { answers, complaints } = await enough();
+  expect({ answers: answers.length, complaints }).toEqual({ answers: 1, complaints: '' });
+
+  const { body: eraser } = await visitor.ask({
+    url: `http://top-clients-issuer:8080/token?seller=${seller}&scope=top-clients:erase`,
+  });
+  const { headers } = await visitor.ask({
+    url: `${SOURCE}/v1/sellers/${seller}`,
+    method: 'DELETE',
+    headers: { authorization: `Bearer ${eraser.access_token}` },
+  });
+  type Store = { store: string; place: string | null; confirmedAt: string | null };
+  await until(
+    'their view has confirmed the erasure',
+    async () => {
+      const { body } = await visitor.ask({ url: `${SOURCE}${headers['location']}` });
+      const stores = (body.stores as Store[]).filter(({ place }) => place === 'shop asynchronous-v1');
+      return stores.length > 0 && stores.every(({ confirmedAt }) => confirmedAt !== null);
+    },
+    60_000,
+  );
+  expect((await theirList(seller)).trim()).toBe('[]');
+
+  await cluster.kubectl(['delete', 'pageview', 'shop', '--timeout=120s'], { timeoutMs: 130_000 });
+  expect(await theirDatabase.schemas()).toBe(before);
+  await until(
+    'nothing of it is left',
+    async () => (await cluster.list('deployments')).every((one) => !/-shop(-|$)/.test(one.metadata.name)),
+    60_000,
+  );
+});
 
 journey('an uninstall leaves the definitions and the claims, and nothing else', async () => {
   await cluster.kubectl(['delete', 'pod', 'visitor']);
