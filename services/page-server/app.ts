@@ -10,7 +10,7 @@ import { openHiddenProxies } from '#platform/trusted-proxies.ts';
 import type { Metrics } from '#role/metrics.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
-import { OwnDatabaseUnavailable } from './own-database.ts';
+import { OwnDatabaseUnavailable } from '../page-kit/own-database.ts';
 import { refuseWith } from './refusals.ts';
 import { traceRequests } from './trace-requests.ts';
 

@@ -22,12 +22,12 @@ import { openPageReads } from '../source-client/page-reads.ts';
 import { observePage } from '../source-client/source-metrics.ts';
 import { openTransport } from '../source-client/transport.ts';
 import { createPageApp } from './app.ts';
-import { ChangeNotifications, followChangeNotifications } from './cache-invalidation.ts';
-import { evictErased } from './evict-erased.ts';
-import { ANY_VERSION } from './min-version.ts';
+import { ChangeNotifications, followChangeNotifications } from '../page-kit/cache-invalidation.ts';
+import { evictErased } from '../page-kit/evict-erased.ts';
+import { ANY_VERSION } from '../page-kit/min-version.ts';
 import { mountPage } from './mount-page.ts';
-import { OwnDatabase } from './own-database.ts';
-import { followShownVersion, shownVersion } from './shown-view.ts';
+import { OwnDatabase } from '../page-kit/own-database.ts';
+import { followShownVersion, shownVersion } from '../page-kit/shown-view.ts';
 import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**

@@ -33,7 +33,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/databases.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
-import { OwnDatabase } from '../../services/page-server/own-database.ts';
+import { OwnDatabase } from '../../services/page-kit/own-database.ts';
 import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seed } from '../../services/seed/seed.ts';
 import { mountSelfView } from '../../services/seller-portal/index.ts';

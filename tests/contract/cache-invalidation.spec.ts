@@ -25,8 +25,8 @@ import { viewScopes } from '../../services/migrate/view-scopes.ts';
 import {
   ChangeNotifications,
   followChangeNotifications,
-} from '../../services/page-server/cache-invalidation.ts';
-import { ANY_VERSION } from '../../services/page-server/min-version.ts';
+} from '../../services/page-kit/cache-invalidation.ts';
+import { ANY_VERSION } from '../../services/page-kit/min-version.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 

@@ -32,7 +32,7 @@ import { type LocalPostgres, startPostgres } from '../../services/local-stack/po
 import { migratePage } from '../../services/migrate/databases.ts';
 import { createPageApp } from '../../services/page-server/app.ts';
 import { mountPage } from '../../services/page-server/mount-page.ts';
-import { OwnDatabase } from '../../services/page-server/own-database.ts';
+import { OwnDatabase } from '../../services/page-kit/own-database.ts';
 import { TraceLinks } from '../../services/page-server/trace-links.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
 import { openCallerIdentity } from '../../services/source-client/caller-identity.ts';

@@ -18,8 +18,8 @@ import { migratePage } from '../../services/migrate/databases.ts';
 import {
   ChangeNotifications,
   followChangeNotifications,
-} from '../../services/page-server/cache-invalidation.ts';
-import { ANY_VERSION } from '../../services/page-server/min-version.ts';
+} from '../../services/page-kit/cache-invalidation.ts';
+import { ANY_VERSION } from '../../services/page-kit/min-version.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller } from '../../services/seed/sellers.ts';
 

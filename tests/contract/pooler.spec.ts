@@ -21,7 +21,7 @@ import { acquireLease } from '../../services/outbox-relay/lease.ts';
 import {
   ChangeNotifications,
   followChangeNotifications,
-} from '../../services/page-server/cache-invalidation.ts';
+} from '../../services/page-kit/cache-invalidation.ts';
 import { openViewStore, type ViewStore } from '../../services/projector/view-store.ts';
 import { searchBrands } from '../../services/seller-portal/catalogue.ts';
 import { openChangeLog } from '../../services/seller-portal/change-log.ts';

@@ -15,7 +15,7 @@ import { until } from '../../services/local-stack/until.ts';
 import { migratePage } from '../../services/migrate/databases.ts';
 import { dropView } from '../../services/migrate/drop-view.ts';
 import { CannotShow, showView } from '../../services/migrate/read-surface.ts';
-import { evictErased } from '../../services/page-server/evict-erased.ts';
+import { evictErased } from '../../services/page-kit/evict-erased.ts';
 
 const WAIT_MS = 10_000;
 const v = (version: number, delivery: 'asynchronous' | 'hybrid' = 'asynchronous') => ({ delivery, version });

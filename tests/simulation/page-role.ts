@@ -1,6 +1,6 @@
 import { ListCache, readThroughCache } from '#pages/list-cache.ts';
 import type { ClientList } from '#pages/page.ts';
-import { ChangeNotifications } from '../../services/page-server/cache-invalidation.ts';
+import { ChangeNotifications } from '../../services/page-kit/cache-invalidation.ts';
 import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { Session } from './database.ts';
 import type { SimProcess } from './process.ts';
