@@ -68,14 +68,19 @@ export interface PoolSettings extends SessionSettings {
   readonly pipeline?: boolean;
 }
 
-// Settings of the session are not made here: see `pinSettings`. The driver keeps its parsers for the whole process, so
-// it does not matter who calls this first.
-function readIdsAsNumbers(): void {
+/** Of our own connections alone: others in the process may want the driver's. */
+export const PARSERS = idsAsNumbers();
+
+function idsAsNumbers() {
+  const parsers = new pg.TypeOverrides();
   // Ids fit a JavaScript number by contract (SellerId), and bigint columns hold nothing larger.
-  pg.types.setTypeParser(pg.types.builtins.INT8, Number);
+  parsers.setTypeParser(pg.types.builtins.INT8, Number);
+  return parsers;
 }
 
+// Settings of the session are not made here: see `pinSettings`.
 const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig => ({
+  types: PARSERS,
   connectionString: withTls(DatabaseUrl.of(settings.url).revealed, settings.caFile),
   application_name: settings.applicationName,
   // The server's cancel normally comes first; this one ends a wait for a server that is gone.
@@ -92,7 +97,6 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
  * @throws WrongDatabaseUrl; whoever takes a connection may get an UnfitDatabase
  */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
-  readIdsAsNumbers();
   const pool = new pg.Pool({
     ...clientConfig(settings),
     // The types lack the argument of its constructor.
@@ -122,7 +126,6 @@ export async function connect(
   settings: Omit<PoolSettings, 'maximum'>,
   onLost: (err: Error) => void,
 ): Promise<pg.Client> {
-  readIdsAsNumbers();
   const client = new DatabaseClient(clientConfig(settings));
   client.on('error', onLost);
   await client.connect();

@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import pg from 'pg';
 import type { Clock } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
-import { connect } from '#platform/postgres.ts';
+import { connect, PARSERS } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/databases.ts';
 import { postgresSource } from '../../services/top-clients/adapters/postgres/audit-source.ts';
@@ -34,7 +34,7 @@ let time = 0;
 const hasty: Clock = { now: () => time, monotonic: () => (time += 10_000), pause: async () => {} };
 
 const session = async () => {
-  const client = new pg.Client({ connectionString: postgres.url('source') });
+  const client = new pg.Client({ connectionString: postgres.url('source'), types: PARSERS });
   await client.connect();
   opened.push(client);
   return client;

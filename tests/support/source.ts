@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import pg from 'pg';
+import { PARSERS } from '#platform/postgres.ts';
 import type { Problem } from '../../services/contracts/problems.ts';
 import { CALLER_KEY } from '../../services/local-stack/callers.ts';
 import { asItsUser, makeUsers, namesOf } from '../../services/local-stack/database-users.ts';
@@ -131,7 +132,7 @@ function sourceAt(
       return { status: answer.status, headers: answer.headers, body: json, problem: json, text };
     },
     async query(text, values) {
-      const client = new pg.Client({ connectionString: databaseUrl });
+      const client = new pg.Client({ connectionString: databaseUrl, types: PARSERS });
       await client.connect();
       try {
         return (await client.query(text, values)).rows;
