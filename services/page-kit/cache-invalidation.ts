@@ -22,8 +22,8 @@ const QUEUE_HAS_ROOM = 0.3;
 
 /**
  * Invalidates cached lists by change notification: the triggers of the shown view notify which sellers' rows changed
- * (view-migrations/009-read-surface.sql), and showing another view notifies of all. All times are this process's own: a change was committed before the process hears of it,
- * so a statement that is sent later reads the change.
+ * (view-migrations/009-read-surface.sql), and showing another view notifies of all. All times are this process's own: a
+ * change was committed before the process hears of it, so a statement that is sent later reads the change.
  */
 export class ChangeNotifications implements InvalidationFeed {
   /** All caches of this process as one. */
@@ -89,9 +89,18 @@ export interface InvalidationObserver {
   queueUsed(share: number): void;
 }
 
+/** `Promise.withResolvers`, which Node 20 lacks. */
+function deferred<T>(): { readonly promise: Promise<T>; readonly resolve: (value: T) => void } {
+  let resolve!: (value: T) => void;
+  const promise = new Promise<T>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
 /**
- * Listens to the change notifications of the read surface until the signal, on a connection of its own. While it cannot, and
- * while the database's queue of notifications fills, no cached list is current: pages ask the view at every visit.
+ * Listens to the change notifications of the read surface until the signal, on a connection of its own. While it cannot,
+ * and while the database's queue of notifications fills, no cached list is current: pages ask the view at every visit.
  * @param clock the clock of `changes`
  */
 export async function followChangeNotifications(
@@ -104,7 +113,7 @@ export async function followChangeNotifications(
 ): Promise<void> {
   while (!signal.aborted) {
     let again = TRY_AGAIN_MS;
-    const over = Promise.withResolvers<Error | null>();
+    const over = deferred<Error | null>();
     // What ends the connection ends the pause between two looks at the queue too.
     const ended = new AbortController();
     void over.promise.then(() => ended.abort());
@@ -116,10 +125,12 @@ export async function followChangeNotifications(
         client.on('end', () => over.resolve(new Error('the database ended the connection')));
         client.on('notification', ({ payload = '*' }) => changes.note(payload));
         const { rows } = await client.query<{ notifies: boolean; backend: number }>(
+          // From the catalogue, which every reader may read. The triggers of what is shown alone are enabled.
           `select pg_backend_pid() as backend, exists (
-            select from top_clients.shown
-              join pg_trigger on tgrelid = to_regclass(quote_ident(schema_name) || '.top_clients')
-            where delivery = 'asynchronous' and tgname = 'notify_of_updates' and tgenabled <> 'D') as notifies`,
+            select from pg_trigger
+              join pg_class on pg_class.oid = tgrelid join pg_namespace as space on space.oid = relnamespace
+            where nspname like 'top\\_clients\\_asynchronous\\_v%' and relname = 'top_clients'
+              and tgname = 'notify_of_updates' and tgenabled <> 'D') as notifies`,
         );
         const { notifies, backend } = rows[0]!;
         if (notifies) {

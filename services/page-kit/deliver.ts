@@ -55,7 +55,7 @@ export interface DeliveryRequest {
  * @throws when the page's own database fails; never because of the source of truth
  */
 export async function deliver(
-  page: Page,
+  page: Pick<Page, 'shows' | 'sellersOf'>,
   reads: Reads<unknown, unknown>,
   source: PageReads,
   settings: DeliverySettings,

@@ -21,6 +21,20 @@ const REPORT = `with shown as (${SHOWN}), report as (
   found as (select id, seller_id from top_clients.erased where id > $2 order by id limit ${AT_A_TIME})
   select view, id, seller_id from shown left join found on view = $3 order by id`;
 
+/**
+ * For a page that may not report: it caches nothing for longer than the TTL, on which whoever waits for reports relies.
+ */
+export async function evictExpired(
+  cache: EvictableCache,
+  signal: AbortSignal,
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<void> {
+  while (!signal.aborted) {
+    cache.evictOlderThan(CACHE_TTL_MS);
+    await clock.pause(CACHE_TTL_MS / 2, signal);
+  }
+}
+
 interface Erased {
   /** The view that is shown. */
   readonly view: string;

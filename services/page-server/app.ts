@@ -8,9 +8,9 @@ import { isUnavailable } from '#platform/postgres.ts';
 import type { Tracing } from '#platform/span.ts';
 import { openHiddenProxies } from '#platform/trusted-proxies.ts';
 import type { Metrics } from '#role/metrics.ts';
+import { OwnDatabaseUnavailable } from '../page-kit/own-database.ts';
 import { loadAssets } from './assets.ts';
 import { serveLogos } from './logos.ts';
-import { OwnDatabaseUnavailable } from '../page-kit/own-database.ts';
 import { refuseWith } from './refusals.ts';
 import { traceRequests } from './trace-requests.ts';
 

@@ -10,24 +10,18 @@ import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { drain, listen, sayGoodbye } from '#platform/listen.ts';
-import { openPool, UnfitDatabase } from '#platform/postgres.ts';
+import { UnfitDatabase } from '#platform/postgres.ts';
 import { openTracing, TRACING_SETTINGS } from '#platform/tracing.ts';
 import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { defineRole } from '#role/role.ts';
 import { callerCredential, secretText } from '../auth/caller-credential.ts';
 import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
 import { openIdentity } from '../auth/verifier.ts';
-import { openCallerIdentity } from '../source-client/caller-identity.ts';
-import { openPageReads } from '../source-client/page-reads.ts';
-import { observePage } from '../source-client/source-metrics.ts';
-import { openTransport } from '../source-client/transport.ts';
-import { createPageApp } from './app.ts';
-import { ChangeNotifications, followChangeNotifications } from '../page-kit/cache-invalidation.ts';
-import { evictErased } from '../page-kit/evict-erased.ts';
 import { ANY_VERSION } from '../page-kit/min-version.ts';
+import { openReading } from '../page-kit/reading.ts';
+import { openCallerIdentity } from '../source-client/caller-identity.ts';
+import { createPageApp } from './app.ts';
 import { mountPage } from './mount-page.ts';
-import { OwnDatabase } from '../page-kit/own-database.ts';
-import { followShownVersion, shownVersion } from '../page-kit/shown-view.ts';
 import { followTraceLinks, TraceLinks } from './trace-links.ts';
 
 /**
@@ -142,61 +136,41 @@ export const role = defineRole({
     } else {
       const page = PAGES[config.page];
       const { delivery } = config;
-      const viewOf = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : null;
-      const access = {
-        url: config.databaseUrl,
-        caFile: config.databaseCaFile,
-        applicationName: `page-server ${config.page}`,
-        // The page's own deadline bounds the waits for a connection and for the statement together. These timeouts end
-        // what still runs after it.
-        statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
-        connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
-      };
-      const pool = openPool({ ...access, maximum: config.databasePool }, log);
-      releases.push('database', () => pool.end());
-      const database = new OwnDatabase(pool, log);
-      const transport = openTransport(
-        { url: config.sourceUrl, concurrency: config.sourceConcurrency, breakMs: 500, identity },
-        log.child({ page: config.page }),
-        observePage(config.page, metrics),
+      const reading = openReading(
+        {
+          page: page.name,
+          delivery,
+          database: {
+            url: config.databaseUrl,
+            caFile: config.databaseCaFile,
+            applicationName: `page-server ${config.page}`,
+            maximum: config.databasePool,
+            // The page's own deadline bounds the waits for a connection and for the statement together. These timeouts
+            // end what still runs after it.
+            statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
+            connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
+          },
+          source: { url: config.sourceUrl, concurrency: config.sourceConcurrency, identity },
+          // A page of many sellers caches no lists.
+          caches: page.shows === 'one seller',
+          isOurs: true,
+        },
+        { log, metrics },
       );
-      releases.push('source', transport.close);
-      const source = openPageReads(transport);
+      releases.push('reading', reading.close);
+      const { database, source, feed, pool } = reading;
       const traceLinks = new TraceLinks();
-      const feed = new ChangeNotifications();
       mount = mountPage(page, { ...config, database, source, feed, traceLinks });
       const unread = `has not read the database of the page yet; is it up, and was migrate --target ${config.page} run?`;
       notReady = unread;
+      notReadyBecause = () => notReady ?? reading.notReadyBecause();
       const abort = new AbortController();
       releases.push('readiness', () => abort.abort());
-      if (viewOf !== null && tracing.isOn) {
+      if (delivery !== 'synchronous' && delivery !== 'off' && tracing.isOn) {
         const watching = followTraceLinks(pool, traceLinks, abort.signal, log);
         releases.push('trace links', () => {
           abort.abort();
           return watching;
-        });
-      }
-      // A page of many sellers caches no lists.
-      if (delivery === 'asynchronous' && page.shows === 'one seller') {
-        const isConnected = metrics
-          .gauge('topclients_page_cache_invalidation_connected')
-          .labels({ page: page.name });
-        const queueUsed = metrics
-          .gauge('topclients_page_notify_queue_used_ratio')
-          .labels({ page: page.name });
-        isConnected.set(0);
-        queueUsed.set(0);
-        const following = followChangeNotifications(
-          access,
-          feed,
-          { connected: (is) => isConnected.set(is ? 1 : 0), queueUsed: (share) => queueUsed.set(share) },
-          abort.signal,
-          log,
-        );
-        const evicting = evictErased(pool, feed.cache, abort.signal, log);
-        releases.push('cache invalidation', () => {
-          abort.abort();
-          return Promise.all([following, evicting]);
         });
       }
       const look = async () => {
@@ -206,13 +180,9 @@ export const role = defineRole({
           try {
             const db = database.until(performance.now() + config.pageDeadlineMs);
             await read[delivery](db, page.probe, ANY_VERSION);
-            if (viewOf === null || (await shownVersion(pool, viewOf)) !== null) {
-              notReady = null;
-              log.info('ready');
-              return;
-            }
-            notReady = `the database shows no view for the delivery ${viewOf}: run migrate --target ${page.name} --delivery ${viewOf}`;
-            log.warn(notReady);
+            notReady = null;
+            log.info('has read the database of the page');
+            return;
           } catch (err) {
             const { cause } = err as Error;
             notReady = cause instanceof UnfitDatabase ? cause.message : unread;
@@ -222,10 +192,6 @@ export const role = defineRole({
         }
       };
       void look();
-      const shows = (version: number) => viewVersion.set({ page: page.name, delivery }, version);
-      // Alerts ask whether the page has a view, also while its database does not answer.
-      shows(viewOf === null ? 0 : 1);
-      if (viewOf !== null) void followShownVersion(pool, viewOf, shows, abort.signal, log);
     }
 
     const app = await createPageApp({

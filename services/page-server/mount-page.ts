@@ -1,19 +1,20 @@
 import type { Request, Response, Router } from 'express';
 import { html } from 'hono/html';
-import { type Delivery, HEADERS, type Outcome } from '#contracts/delivery.ts';
+import { HEADERS } from '#contracts/delivery.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
-import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type ShownList } from '#pages/page.ts';
+import type { AddressRefused, InvalidationFeed, Page, ShownList } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
-import { seriesFromZero } from '#platform/metrics.ts';
-import type { PageReads } from '../source-client/page-reads.ts';
-import type { Call } from '../source-client/transport.ts';
 import { MISSING } from '../page-kit/decide.ts';
 import { type Delivered, type DeliverySettings, deliver, type Undelivered } from '../page-kit/deliver.ts';
 import { ANY_VERSION, readMinVersion } from '../page-kit/min-version.ts';
 import { openMinVersionLimit } from '../page-kit/min-version-limit.ts';
+import { addOutcomeHeaders, cacheControl } from '../page-kit/outcome-headers.ts';
 import type { OwnDatabase } from '../page-kit/own-database.ts';
+import { openRenderMetrics } from '../page-kit/render-metrics.ts';
+import type { PageReads } from '../source-client/page-reads.ts';
+import type { Call } from '../source-client/transport.ts';
 import { representation } from './refusals.ts';
 import type { TraceLinks } from './trace-links.ts';
 import { describeSpan, linkAnswer, spanOf } from './trace-requests.ts';
@@ -41,7 +42,7 @@ export function mountPage(page: Page, deps: PageDeps) {
   return (router: Router, context: PageContext): void => {
     const { site, commonHeaders, refuse, tracing } = context;
     const reads = page.open(deps.feed);
-    const measure = measures(page, deps.delivery, context);
+    const measure = openRenderMetrics(page.name, deps.delivery, context.metrics);
     const versionCalls = openMinVersionLimit(deps.versionCallsPerMinute);
     // The page waits for its own database first, and for the source of truth with what is left.
     const ownMs = deps.pageDeadlineMs - deps.sourceDeadlineMs - RENDER_MS;
@@ -99,8 +100,8 @@ export function mountPage(page: Page, deps: PageDeps) {
       const done = performance.now();
       const headers: Array<string | number> = commonHeaders(res);
       if (outcome !== null) {
-        headers.push(HEADERS.outcome, outcome);
-        if (page.shows === 'one seller') sayVersion(headers, shownOf!(page.sellersOf(own)[0]!), now);
+        const one = page.shows === 'one seller' ? shownOf!(page.sellersOf(own)[0]!) : null;
+        addOutcomeHeaders(headers, outcome, one, now);
       }
       headers.push(
         'server-timing',
@@ -109,9 +110,8 @@ export function mountPage(page: Page, deps: PageDeps) {
         form === 'html' ? 'text/html; charset=utf-8' : 'application/json',
         'vary',
         VARY,
-        // Shared caches must not hide a change, nor keep a page that lacks its data.
         'cache-control',
-        outcome === 'full' || outcome === null ? 'no-cache' : 'no-store',
+        cacheControl(outcome),
         'content-length',
         body.length,
       );
@@ -188,47 +188,6 @@ function queryOf(req: Request): Readonly<Record<string, string>> | null {
   return Object.values(query).every((value) => typeof value === 'string')
     ? (query as Record<string, string>)
     : null;
-}
-
-function sayVersion(headers: Array<string | number>, shown: ShownList, now: number): void {
-  if (shown.list === null) return;
-  headers.push(HEADERS.version, shown.list.version);
-  const age = ageOf(shown, now);
-  if (age !== null) headers.push(HEADERS.age, age);
-}
-
-/** The metrics of a page, looked up once. */
-function measures(page: Page, delivery: Delivery, { metrics }: PageContext) {
-  const labels = { page: page.name, delivery };
-  const renders = metrics.counter('topclients_page_renders_total');
-  const duration = seriesFromZero(metrics.histogram('topclients_page_render_duration_seconds'), labels);
-  const staleness = seriesFromZero(metrics.histogram('topclients_page_staleness_seconds'), labels);
-  const counted = {
-    full: renders.labels({ ...labels, outcome: 'full' }),
-    missing: renders.labels({ ...labels, outcome: 'missing' }),
-    stale: renders.labels({ ...labels, outcome: 'stale' }),
-    error: renders.labels({ ...labels, outcome: 'error' }),
-  };
-  for (const counter of Object.values(counted)) counter.inc(0);
-  const refusals = metrics.counter('topclients_page_min_version_refused_total');
-  for (const result of ['beyond', 'limited'] as const) refusals.inc({ page: page.name, result }, 0);
-  return {
-    refused: (result: Undelivered['undelivered']) => refusals.inc({ page: page.name, result }),
-    rendered(outcome: Outcome, ms: number) {
-      counted[outcome].inc();
-      duration.observe(ms / 1_000);
-    },
-    failed(ms: number) {
-      counted.error.inc();
-      duration.observe(ms / 1_000);
-    },
-    stale(shown: Iterable<ShownList>, now: number) {
-      for (const one of shown) {
-        const age = ageOf(one, now);
-        if (one.outcome === 'stale' && age !== null) staleness.observe(age / 1_000);
-      }
-    },
-  };
 }
 
 const TITLES = { gig: 'Gigs', user: 'Sellers', search: 'Search' } as const;
