@@ -95,6 +95,11 @@ chart: $(INSTALLED)
 	@bash tests/support/require.sh python helm
 	$(NODE) tests/chart/check.ts
 
+## page-kit: the npm package for pages of others, into .cache/page-kit
+page-kit: $(INSTALLED)
+	@bash tests/support/require.sh npm
+	@$(NODE) generate/page-kit.ts
+
 ## generate: documents of the contracts, dashboards and alert rules; definitions, schema and table of values of the chart
 generate: $(INSTALLED)
 	npm run -s generate
@@ -223,5 +228,5 @@ else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) down
 endif
 
-.PHONY: help demo demo-stop test check unit rules conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down

@@ -77,4 +77,4 @@ export function seldom<A extends unknown[]>(say: (...args: A) => void): (...args
 }
 
 /** For specs and benches. */
-export const silentLog: Log = pino({ level: 'silent' });
+export const silentLog: Log = /* @__PURE__ */ pino({ level: 'silent' });

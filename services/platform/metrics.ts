@@ -32,12 +32,17 @@ export interface MetricsOf<C extends Catalogue> {
   histogram<N extends NameOf<C, 'histogram'>>(name: N): Histogram<LabelOf<C, N>>;
 }
 
-/** @param processMetrics whether Node's own measurements are among them; they are unless told otherwise */
+/**
+ * @param processMetrics whether Node's own measurements are among them; they are unless told otherwise
+ * @param registry of others, to which these metrics are added; absent: one of its own
+ */
 export function openCatalogue<const C extends Catalogue>(
   catalogue: C,
-  { processMetrics = true }: { readonly processMetrics?: boolean } = {},
+  {
+    processMetrics = true,
+    registry = new Registry(),
+  }: { readonly processMetrics?: boolean; readonly registry?: Registry } = {},
 ): MetricsOf<C> {
-  const registry = new Registry();
   if (processMetrics) collectDefaultMetrics({ register: registry });
   const common = (name: string) => {
     const { help, labels } = catalogue[name]!;

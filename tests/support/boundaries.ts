@@ -88,6 +88,7 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
     ['services/page-server/j.ts', "import type { JWTPayload } from 'jose';\nexport type J = JWTPayload;"],
   ],
   'auth-knows-no-service': [['services/auth/x.ts', "export * from '../projector/y.ts';"]],
+  'page-kit-knows-no-page': [['services/page-kit/x.ts', "export * from '../projector/y.ts';"]],
   'source-client-knows-no-service': [['services/source-client/x.ts', "export * from '../projector/y.ts';"]],
   'one-client-of-the-source': [
     ['services/seller-portal/u.ts', "import { Agent } from 'undici';\nexport const a = new Agent();"],

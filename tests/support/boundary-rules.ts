@@ -56,6 +56,14 @@ export const RULES: IRegularForbiddenRuleType[] = [
     { path: '^services/(?!pages/|contracts/|platform/|role/)' },
   ),
   rule(
+    'page-kit-knows-no-page',
+    'Pages of others install it: it knows how lists are read, and no page, server or store of ours.',
+    { path: '^services/page-kit/', pathNot: SPECS },
+    {
+      path: '^services/(?!page-kit/|source-client/|contracts/|platform/|role/|auth/caller-credential\\.ts$|pages/(page|list-cache)\\.ts$)',
+    },
+  ),
+  rule(
     'portal-knows-no-page-server',
     'The portal is an application of its own: it meets the source by its client, and pages by their parts.',
     { path: '^services/seller-portal/', pathNot: SPECS },
