@@ -9,4 +9,8 @@ export const UNUSED: ReadonlyMap<MetricName, string> = new Map<MetricName, strin
   ['topclients_partition_layout_moved_from', 'the same, and the runbook of a run that stands still'],
   ['topclients_republish_sellers', 'the same: of a run that takes minutes, seldom'],
   ['topclients_republish_done_sellers', 'the same'],
+  [
+    'topclients_page_shadow_reads_total',
+    'only while a page of somebody else moves from calls to a view; its owner looks at it then (docs/pages.md)',
+  ],
 ]);

@@ -50,6 +50,7 @@ type Owner =
   | 'operator'
   | 'roles with Kafka'
   | 'roles that take tokens'
+  | 'pages of others'
   | 'every role';
 
 // Edges stand exactly on the objectives: 150 ms for a source call, 1 s for a page, 5 s for freshness.
@@ -470,6 +471,13 @@ export const METRICS = {
     labels: ['page', 'result'],
     owner: 'page-server',
   },
+  topclients_page_shadow_reads_total: {
+    type: 'counter',
+    help: 'Lists that a page got another way and compared with its view, by result: equal; behind or ahead (another version); different (the same version with other clients, which must stay 0); missing (the view could not be read)',
+    unit: 'reads',
+    labels: ['page', 'result'],
+    owner: 'pages of others',
+  },
   topclients_page_source_requests_total: {
     type: 'counter',
     help: 'Calls of a page to the source of truth by result: ok, error, timeout, rejected (limit), open (breaker)',
@@ -716,6 +724,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['order-mismatch', 'precondition-failed', 'idempotency-key-reused', 'key-erased', 'too-many-keys'],
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
+    ...['equal', 'behind', 'ahead', 'different', 'missing'],
     ...['ok', 'error', 'timeout', 'rejected', 'open', 'again', 'beyond', 'limited'],
     ...['valid', 'invalid', 'expired', 'unavailable'],
   ),

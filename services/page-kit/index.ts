@@ -16,7 +16,16 @@ import { openMinVersionLimit } from './min-version-limit.ts';
 import { addOutcomeHeaders, cacheControl } from './outcome-headers.ts';
 import { openReading } from './reading.ts';
 import { openRenderMetrics } from './render-metrics.ts';
-import type { List, Logger, OpenTopClients, Options, ReadOptions, TopClients } from './types.ts';
+import type {
+  Comparison,
+  List,
+  Logger,
+  OpenTopClients,
+  Options,
+  OtherList,
+  ReadOptions,
+  TopClients,
+} from './types.ts';
 
 /** Sellers in one `readMany`: as many as the source takes in one call. */
 const MOST_SELLERS = 100;
@@ -38,6 +47,7 @@ export const openTopClients: OpenTopClients = (options) => {
     ...(options.registry ? { registry: options.registry } : {}),
   });
   const render = openRenderMetrics(page, delivery, metrics);
+  const shadowReads = metrics.counter('topclients_page_shadow_reads_total');
   const reading = openReading(
     {
       page,
@@ -71,10 +81,9 @@ export const openTopClients: OpenTopClients = (options) => {
   async function readAll(
     shape: typeof ONE | typeof MANY,
     sellerIds: readonly number[],
-    { minVersion, signal, client = '' }: ReadOptions,
+    { minVersion, signal, client }: ReadOptions,
   ): Promise<(sellerId: number) => List> {
     const until = performance.now() + deadlineMs;
-    const now = Date.now();
     try {
       const db = reading.database.until(until - sourceDeadlineMs);
       const delivered = await deliver(
@@ -87,18 +96,19 @@ export const openTopClients: OpenTopClients = (options) => {
           minVersion: minVersion === undefined ? ANY_VERSION : () => minVersion,
           db: signal ? abandoned(db, signal) : db,
           call: () => ({ deadlineMs: Math.min(sourceDeadlineMs, until - performance.now()), signal }),
-          mayCauseCall: () => limit.take(client),
+          mayCauseCall: () => (client === undefined ? 'yes' : limit.take(client)),
         },
       );
       if (delivered !== null && !('undelivered' in delivered)) {
         const { shown } = delivered;
-        return (sellerId) => asList(shown?.get(sellerId) ?? MISSING, now);
+        return (sellerId) => asList(shown?.get(sellerId) ?? MISSING);
       }
       const refused = delivered?.undelivered ?? 'beyond';
-      return () => ({ ...asList(MISSING, now), refused });
+      return () => ({ ...asList(MISSING), refused });
     } catch (err) {
-      log.warn({ err }, 'could not read lists from the database of the page');
-      return () => asList(MISSING, now);
+      // That the database is away is logged once, by what keeps statements from it.
+      log.debug({ err }, 'could not read lists from the database of the page');
+      return () => asList(MISSING);
     }
   }
 
@@ -122,6 +132,12 @@ export const openTopClients: OpenTopClients = (options) => {
       if (sellers.length === 0) return new Map();
       const listOf = await readAll(MANY, sellers, asked);
       return new Map(sellers.map((sellerId) => [sellerId, listOf(sellerId)]));
+    },
+
+    async compare(sellerId, other) {
+      const found = compared(await topClients.read(sellerId), other);
+      shadowReads.inc({ page, result: found });
+      return found;
     },
 
     express: (sellerOf) => (req, res, next) => {
@@ -163,10 +179,17 @@ export const openTopClients: OpenTopClients = (options) => {
   return topClients;
 };
 
-const asList = (shown: ShownList, now: number): List => ({
+function compared({ version, clients }: List, other: OtherList): Comparison {
+  if (version === null) return 'missing';
+  if (version !== other.version) return version < other.version ? 'behind' : 'ahead';
+  const text = (list: OtherList['clients']) => JSON.stringify(list.map(({ id, name }) => [id, name]));
+  return text(clients) === text(other.clients) ? 'equal' : 'different';
+}
+
+const asList = (shown: ShownList): List => ({
   outcome: shown.outcome,
   version: shown.list?.version ?? null,
-  ageMs: ageOf(shown, now),
+  ageMs: ageOf(shown, Date.now()),
   clients: shown.list?.clients ?? [],
 });
 

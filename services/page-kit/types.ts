@@ -85,9 +85,22 @@ export interface ReadOptions {
   readonly minVersion?: number;
   /** Ends the read: what is not here by then is missing. */
   readonly signal?: AbortSignal;
-  /** Who reads, such as an address: counted for `versionCallsPerMinute`. */
+  /** Who reads, such as an address: counted for `versionCallsPerMinute`, which does not limit without. */
   readonly client?: string;
 }
+
+/** A list as a page got it another way, such as by a call to the source. */
+export interface OtherList {
+  readonly version: number;
+  readonly clients: readonly { readonly id: string; readonly name: string }[];
+}
+
+/**
+ * What a comparison found: `behind`: the view has an older version than the other list, as it does for a moment after a write;
+ * `ahead`: a newer one; `different`: the same version with other clients, which never happens; `missing`: the view could not be
+ * read.
+ */
+export type Comparison = 'equal' | 'behind' | 'ahead' | 'different' | 'missing';
 
 export interface TopClients {
   /**
@@ -100,6 +113,11 @@ export interface TopClients {
     sellerIds: readonly number[],
     options?: Omit<ReadOptions, 'minVersion'>,
   ): Promise<ReadonlyMap<number, List>>;
+  /**
+   * Compares a list that the page shows another way with its view, and counts what it found: before a page changes over to
+   * the view. Never rejects, and asks the source nothing beyond what its delivery does.
+   */
+  compare(sellerId: number, other: OtherList): Promise<Comparison>;
   /**
    * Middleware for Express: puts the list into `res.locals.topClients`, says in headers what became of it, counts the
    * render, and refuses a `minVersion` that is none, does not exist, or was asked for too often.

@@ -18,8 +18,8 @@ type LabelOf<C extends Catalogue, N extends keyof C> = C[N]['labels'][number];
 
 /**
  * The metrics of one process: only what its catalogue names, each with the labels it names there. A labelled series
- * appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. A counter or gauge that is opened
- * again is the same one: all servers of a process count in it.
+ * appears with its first use; initialise those an alert needs with `.inc(labels, 0)`. One that is opened again is the
+ * same one: all servers of a process count in it.
  */
 export interface MetricsOf<C extends Catalogue> {
   readonly registry: Registry;
@@ -61,10 +61,8 @@ export function openCatalogue<const C extends Catalogue>(
       return gauge as never;
     },
     histogram: (name) =>
-      new Histogram({
-        ...common(name),
-        buckets: [...(catalogue[name]!.buckets ?? [])],
-      }) as never,
+      (registry.getSingleMetric(name) ??
+        new Histogram({ ...common(name), buckets: [...(catalogue[name]!.buckets ?? [])] })) as never,
   };
 }
 

@@ -307,7 +307,7 @@ test('a page that is told to stop answers what came, and ends by itself', async 
   }
 });
 
-test('it leaves the driver of the page as it is, says what is wrong with an option, and has types', async () => {
+test('it leaves the driver of the page as it is, says what is wrong with an option, compares, and has types', async () => {
   const installed = join(folder, 'page');
   const program = `
     import pg from 'pg';
@@ -335,6 +335,27 @@ test('it leaves the driver of the page as it is, says what is wrong with an opti
     'delivery must be asynchronous or hybrid, not synchronous',
     'deadlineMs must be at least 50 more than source.deadlineMs, which is 150',
   ]);
+
+  const compares = `
+    import { openTopClients } from 'top-clients-page-kit';
+    const kit = openTopClients({ page: 'shop', delivery: 'asynchronous', database: { url: process.env.DATABASE_URL } });
+    const [id, name] = ['${ID}', 'Spotify'];
+    const found = [];
+    for (const [version, clients] of [[2, [{ id, name }]], [2, []], [3, []], [1, []]])
+      found.push(await kit.compare(20, { version, clients }));
+    console.log(JSON.stringify({ found, many: [...(await kit.readMany([20, 21])).values()].map(({ version }) => version),
+      counted: await kit.registry.getSingleMetricAsString('topclients_page_shadow_reads_total') }));
+    await kit.close();`;
+  writeFileSync(join(installed, 'compares.mjs'), compares);
+  await write('asynchronous', 20, 2, ['Spotify']);
+  const env = { PATH: process.env['PATH'], DATABASE_URL: postgres.url('asynchronous', 'reader') };
+  const said = execFileSync(oldestNode(), ['compares.mjs'], { cwd: installed, encoding: 'utf8', env });
+  const { found, many, counted } = JSON.parse(said);
+  expect([found, many]).toEqual([
+    ['equal', 'different', 'behind', 'ahead'],
+    [2, 0],
+  ]);
+  expect(counted).toContain('topclients_page_shadow_reads_total{page="shop",result="different"} 1');
 
   const snippet = join(installed, 'snippet.mts');
   writeFileSync(

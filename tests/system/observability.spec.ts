@@ -279,6 +279,7 @@ const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_page_staleness_seconds_count: 'only the gig page is asked for a newer version than there is',
   topclients_page_notify_queue_used_ratio: 'the queue of notifications is read at once',
   topclients_page_breaker_open: 'the breaker may close again between two scrapes',
+  topclients_page_shadow_reads_total: 'no page of somebody else is moved here',
   topclients_page_source_requests_resent_total: 'no read of a page need be on its way when the source dies',
   'topclients_page_view_version of self-view': 'it has no view',
   topclients_self_view_violations_total: 'the source never answers with an old list',
