@@ -156,6 +156,8 @@ export interface RetrySelection {
   readonly partitions?: readonly number[];
   /** Leaves out messages whose next try is not due yet. */
   readonly dueOnly: boolean;
+  /** Whether to wait for a message that another retry holds, so that none is left out. */
+  readonly waits?: boolean;
   readonly limit: number;
 }
 
@@ -169,18 +171,16 @@ export interface RetrySelection {
 export async function retryParked(
   db: Queryable,
   projection: Projection,
-  { partitions, dueOnly, limit }: RetrySelection,
+  { partitions, dueOnly, waits = false, limit }: RetrySelection,
   lost: AbortSignal,
 ): Promise<readonly Retried[]> {
   const retried: Retried[] = [];
   let after: Place = { partition: -1, offset: -1 };
   while (retried.length < limit) {
-    const one = await retryNext(
-      db,
-      projection,
-      [partitions ?? null, dueOnly, after.partition, after.offset],
-      lost,
-    );
+    const selection: Selection = [partitions ?? null, dueOnly, after.partition, after.offset];
+    const one = await retryNext(db, projection, selection, waits, lost);
+    // Whoever waits for a row that is deleted meanwhile gets none, though others follow.
+    if (one === null && waits && (await isAnyLeft(db, selection))) continue;
     if (one === null) break;
     retried.push(one);
     after = one;
@@ -201,28 +201,39 @@ interface ParkedRow {
   readonly outdated: boolean;
 }
 
-const TAKE_NEXT = `
+const SELECTED = `($1::integer[] is null or parked.partition = any ($1::integer[])) and (not $2 or next_try_at <= now())
+    and (parked.partition, message_offset) > ($3::integer, $4::bigint)`;
+
+const takeNext = (waits: boolean): string => `
   select parked.partition, message_offset, parked.seller_id, key, type, value,
     coalesce(held.version >= parked.version, false) as superseded,
     held.seller_id is null and parked_at < now() - $5 * interval '1 ms' as outdated
   from parked left join top_clients held on held.seller_id = parked.seller_id
-  where ($1::integer[] is null or parked.partition = any ($1::integer[])) and (not $2 or next_try_at <= now())
-    and (parked.partition, message_offset) > ($3::integer, $4::bigint)
+  where ${SELECTED}
   order by parked.partition, message_offset
-  limit 1 for update of parked skip locked`;
+  limit 1 for update of parked ${waits ? '' : 'skip locked'}`;
 
 type Selection = [partitions: readonly number[] | null, dueOnly: boolean, partition: number, offset: number];
+
+async function isAnyLeft(db: Queryable, selection: Selection): Promise<boolean> {
+  const { rows } = await db.query<{ left: boolean }>(
+    `select exists (select from parked where ${SELECTED}) as left`,
+    selection,
+  );
+  return rows[0]!.left;
+}
 
 async function retryNext(
   db: Queryable,
   projection: Projection,
   selection: Selection,
+  waits: boolean,
   lost: AbortSignal,
   isQuiet = false,
 ): Promise<Retried | null> {
   await db.query('begin');
   try {
-    const { rows } = await db.query<ParkedRow>(TAKE_NEXT, [...selection, TOMBSTONES_LAST_MS]);
+    const { rows } = await db.query<ParkedRow>(takeNext(waits), [...selection, TOMBSTONES_LAST_MS]);
     const retried = rows[0] ? await retryOne(db, projection, rows[0], lost) : null;
     await db.query('commit');
     return retried;
@@ -230,7 +241,7 @@ async function retryNext(
     await db.query('rollback').catch(() => {});
     if (isQuiet || !isNotifyQueueFull(err)) throw err;
     await db.query('set top_clients.notify = off');
-    return retryNext(db, projection, selection, lost, true);
+    return retryNext(db, projection, selection, waits, lost, true);
   }
 }
 

@@ -33,7 +33,7 @@ export async function redrive(
   const retried = await retryParked(
     db,
     projection,
-    { dueOnly: false, limit: Number.POSITIVE_INFINITY },
+    { dueOnly: false, waits: true, limit: Number.POSITIVE_INFINITY },
     lost,
   );
   const remaining = retried.flatMap(({ partition, offset, sellerId, reason }) =>

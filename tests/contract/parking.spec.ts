@@ -257,6 +257,27 @@ describe.each(VIEWS)('the $delivery view of $page', ({ page, delivery }) => {
     expect(await versions()).toEqual({ 1: 5 });
   });
 
+  test('a redrive leaves out nothing that another retry holds at that moment', async () => {
+    await apply(0, unreadable(1), unreadable(2), unreadable(3));
+    const [other, driver] = [await view.connect(), await view.connect()];
+    await other.query('begin');
+    await other.query('select from parked where message_offset = 0 for update');
+    const driven = redrive(driver, projection, silentLog);
+    const waiting = `select 1 from pg_stat_activity where wait_event_type = 'Lock' and query like '%parked%'`;
+    await until('it waits', async () => (await view.query(waiting)).rows.length > 0, 10_000);
+    await other.query('commit');
+    expect((await driven).remaining.map(({ offset }) => offset)).toEqual([0, 1, 2]);
+    // The other one forgets the message: those behind it are tried all the same.
+    await other.query('begin');
+    await other.query('delete from parked where message_offset = 0');
+    const again = redrive(driver, projection, silentLog);
+    await until('it waits again', async () => (await view.query(waiting)).rows.length > 0, 10_000);
+    await other.query('commit');
+    expect((await again).remaining.map(({ offset }) => offset)).toEqual([1, 2]);
+    other.release();
+    driver.release();
+  });
+
   test('what tells no version gives way to what comes behind it, taken together as one by one', async () => {
     const later = message(1, 5, { value: Buffer.from('{"sellerId":1,"version":5,') });
     await apply(0, unreadable(1), later);
