@@ -319,6 +319,10 @@ test('it leaves the driver of the page as it is, says what is wrong with an opti
       { page: 'shop', delivery: 'synchronous', database: { url: 'postgresql://x/y' } },
       { page: 'shop', delivery: 'asynchronous', database: { url: 'postgresql://x/y' }, deadlineMs: 100 },
     ]) try { openTopClients(options); complaints.push('none'); } catch (err) { complaints.push(err.message); }
+    // Two pages of one process, in one registry.
+    const one = openTopClients({ page: 'one', delivery: 'asynchronous', database: { url: 'postgresql://x/y' } });
+    const two = openTopClients({ page: 'two', delivery: 'asynchronous', database: { url: 'postgresql://x/y' }, registry: one.registry });
+    await Promise.all([one.close(), two.close()]);
     console.log(JSON.stringify({ complaints, bigint: pg.types.getTypeParser(20)('5') }));`;
   writeFileSync(join(installed, 'options.mjs'), program);
   const { complaints, bigint } = JSON.parse(

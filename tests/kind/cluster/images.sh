@@ -7,6 +7,7 @@ LABEL=dev.topclients.stand-in
 DEBIAN_IMAGE=localhost/stand-in-debian:12
 NODE_IMAGE=docker.io/library/node:24-bookworm-slim
 DISTROLESS_IMAGE=gcr.io/distroless/nodejs24-debian12:nonroot
+PYTHON_IMAGE=docker.io/library/python:3.13-slim-bookworm
 KAFKA_IMAGE=docker.io/apache/kafka:$KAFKA
 POSTGRES_IMAGE=docker.io/library/postgres:18
 # The version does not matter: the name must be that in config/containerd.toml.
@@ -16,7 +17,7 @@ image() { # FOLDER NAME:TAG [OPTION…]
   local folder=${1:?which folder?} name=${2:?which name and tag?}
   shift 2
   require_cluster
-  node_images
+  bases_of "$folder"
   build "$folder" --tag "$name" "$@"
   load "$name"
 }
@@ -29,9 +30,14 @@ bases() {
   load "$POSTGRES_IMAGE"
 }
 
-node_images() {
-  stand_in node "$NODE_IMAGE" --target slim
-  stand_in node "$DISTROLESS_IMAGE" --target distroless
+# What an image is made from.
+bases_of() { # FOLDER
+  if grep -q '^FROM python' "$1/Dockerfile"; then
+    stand_in python "$PYTHON_IMAGE"
+  else
+    stand_in node "$NODE_IMAGE" --target slim
+    stand_in node "$DISTROLESS_IMAGE" --target distroless
+  fi
 }
 
 pause_image() {
