@@ -3,10 +3,11 @@
  * FUZZ_SECONDS and FUZZ_SEED, 60 and 1 by default. Installs schemathesis below `.cache/` when needed.
  */
 import { spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { credential } from '../../services/local-stack/callers.ts';
+import { pythonWith } from '../support/python.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const SCHEMATHESIS = 'schemathesis==4.32.5';
@@ -31,7 +32,7 @@ beforeAll(async () => {
 afterAll(() => bench?.stop());
 
 test(`${SECONDS} s of generated requests find nothing, seed ${SEED}`, async () => {
-  const program = await schemathesis();
+  const program = join(await pythonWith('schemathesis', [SCHEMATHESIS]), 'schemathesis');
   const { code, output } = await run(
     program,
     [
@@ -69,21 +70,6 @@ test.each(OPERATIONS)(
     expect(answers).toContainEqual(expect.stringMatching(/^2/));
   },
 );
-
-/** @returns the program's path */
-async function schemathesis(): Promise<string> {
-  const venv = join(root, '.cache', SCHEMATHESIS);
-  const program = join(venv, 'bin', 'schemathesis');
-  const install = async (command: string, args: string[], otherwise: string) => {
-    const { code, output } = await run(command, args);
-    if (code !== 0) throw new Error(`${command} ${args.join(' ')} failed: ${otherwise}\n${output}`);
-  };
-  if (!existsSync(program)) {
-    await install('python3', ['-m', 'venv', venv], 'Python 3.10 or newer with its venv module is needed');
-    await install(join(venv, 'bin', 'pip'), ['install', '--quiet', SCHEMATHESIS], 'PyPI is needed once');
-  }
-  return program;
-}
 
 function run(command: string, args: readonly string[], env: Record<string, string> = {}) {
   return new Promise<{ code: number; output: string }>((resolve, reject) => {
