@@ -37,7 +37,7 @@ check: $(INSTALLED)
 
 ## unit: specs beside the code, and one contract suite a port
 unit: $(INSTALLED)
-	@bash tests/support/require.sh java maven prometheus
+	@bash tests/support/require.sh java maven python prometheus
 	$(JEST) --selectProjects unit contract --maxWorkers 2
 
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults

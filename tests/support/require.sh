@@ -21,7 +21,7 @@ for what in "$@"; do
       command -v mvn >/dev/null || missing 'Maven (mvn) is missing; it fetches the jars of Kafka. On Debian: apt-get install maven'
       ;;
     python)
-      python3 -m venv --help >/dev/null 2>&1 || missing 'Python 3 with venv is missing; the API fuzzer runs on it. On Debian: apt-get install python3-venv'
+      python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || missing 'Python 3.11 or newer with venv is missing; the API fuzzer and an example of a page run on it. On Debian: apt-get install python3-venv'
       ;;
     chromium)
       if [ -z "${CHROMIUM:-}" ] && ! command -v chromium >/dev/null; then
