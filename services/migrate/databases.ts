@@ -7,7 +7,7 @@ import { exclusively, migrate } from '#platform/migrations.ts';
 import { type Client, connect } from '#platform/postgres.ts';
 import { claimSchema, EXTERNAL_RECORDS } from './external-schemas.ts';
 import { grantUsers, type Users } from './grants.ts';
-import { migrateSurface, showView, type ViewOf } from './read-surface.ts';
+import { assertPage, migrateSurface, showView, type ViewOf } from './read-surface.ts';
 import { grantReaders } from './readers.ts';
 import { viewScopes } from './view-scopes.ts';
 
@@ -89,7 +89,7 @@ export const migratePage = (
  * Migrates the views of a page of somebody else: schemas of ours in their database, with the records of what was
  * applied, and nothing beside them. One user of theirs owns it all.
  * @param readers roles that may read the surface
- * @throws UnfitDatabase, ForeignSchema, ReaderMissing: each says what to change
+ * @throws UnfitDatabase, ForeignSchema, CannotShow, ReaderMissing: each says what to change
  */
 export const migrateExternalPage = (
   page: ViewPage,
@@ -103,6 +103,8 @@ export const migrateExternalPage = (
   withConnection(url, log, { caFile }, async (client) => {
     await exclusively(client, async () => {
       await claimSchema(client, EXTERNAL_RECORDS, 'the read surface');
+      // Before anything is made beside what that page has.
+      await assertPage(client, page);
       await claimSchema(client, viewSchema(view.delivery, view.version), 'a view');
     });
     const applied = await migrateView(client, page, view, log, { records: EXTERNAL_RECORDS, show });

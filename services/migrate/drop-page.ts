@@ -15,6 +15,7 @@ import { type ErasureBook, postgresErasureBook } from '../top-clients/adapters/p
 import { DROP_SETTINGS, openDropSession } from './drop-session.ts';
 import { dropView, isDatabaseOf } from './drop-view.ts';
 import { dropMade, EXTERNAL_RECORDS, isRecorded } from './external-schemas.ts';
+import { pageOfSurface } from './read-surface.ts';
 
 /** A page, and whether its database is somebody else's. */
 interface PageToDrop {
@@ -38,7 +39,9 @@ export async function dropPage(
   waitMs: number,
   log: Log,
 ): Promise<readonly StandingView[]> {
-  const isHere = await isDatabaseOf(page.page, page.external, db);
+  // Of another page's views, and of a schema of theirs that is called like ours, nothing is touched.
+  const of = await pageOfSurface(db);
+  const isHere = (await isDatabaseOf(page.page, page.external, db)) && (of ?? page.page) === page.page;
   const views = isHere ? await viewsOf(page, db) : [];
   for (const { delivery, version } of views) {
     const view = {
@@ -57,6 +60,7 @@ export async function dropPage(
   }
   for (const { delivery, version } of views) await book?.gone(placeOfView(page.page, delivery, version));
   for (const place of places) await book?.gone(place);
+  if (!isHere) return [];
   if (page.external) await dropMade(db, EXTERNAL_RECORDS, 'surface');
   else await dropMigrated(db, 'top_clients', ['read-surface']);
   return views;

@@ -137,6 +137,7 @@ async function change(db: Client, page: ViewPage, waitMs: number, work: () => Pr
     try {
       await db.query(`set local lock_timeout = '${LOCK_TIMEOUT_MS}ms'`);
       await assertPage(db, page);
+      await db.query('update top_clients.surface set page = $1 where page is null', [page]);
       await work();
       await replaceViews(db, page);
       await db.query('commit');
@@ -159,12 +160,19 @@ async function change(db: Client, page: ViewPage, waitMs: number, work: () => Pr
   }
 }
 
-async function assertPage(db: Client, page: ViewPage): Promise<void> {
-  const { rows } = await db.query<{ page: string }>(
-    'update top_clients.surface set page = coalesce(page, $1) returning page',
-    [page],
+/** Whose views a database keeps: null while it has no read surface, or one that no page has yet. */
+export async function pageOfSurface(db: Client): Promise<string | null> {
+  if (!(await hasSurface(db))) return null;
+  // Through JSON, because the release before had no such column.
+  const { rows } = await db.query<{ page: string | null }>(
+    "select to_jsonb(surface) ->> 'page' as page from top_clients.surface",
   );
-  const of = rows[0]!.page;
+  return rows[0]?.page ?? null;
+}
+
+/** @throws CannotShow when a database keeps the views of another page, which would go with this one */
+export async function assertPage(db: Client, page: ViewPage): Promise<void> {
+  const of = (await pageOfSurface(db)) ?? page;
   if (of !== page) {
     throw new CannotShow(
       `this database keeps the views of the ${of} page already; give the ${page} page a database of its own`,

@@ -186,11 +186,15 @@ describe.each([
 
   test('a second page in the same database is refused', async () => {
     await migrateTo();
+    const before = await objects();
     await expect(
-      migrateExternalPage('other-shop', postgres.url(database, 'owner'), v(1), [], silentLog),
+      migrateExternalPage('other-shop', postgres.url(database, 'owner'), v(2), [], silentLog),
     ).rejects.toThrow(
       'this database keeps the views of the shop page already; give the other-shop page a database of its own',
     );
+    const other = { page: 'other-shop', external: true };
+    expect(await dropPage(await as('owner'), null, null, other, 0, silentLog)).toEqual([]);
+    expect(await objects()).toEqual(before);
   });
 
   describe('is told what to change where', () => {
@@ -215,6 +219,10 @@ describe.each([
       await expect(migrateTo()).rejects.toThrow(
         'holds what was not made by Top Clients, such as "best": rename or drop it',
       );
+      await owner.query('create view top_clients.lists as select 1 as mine');
+      expect(await drop()).toEqual([]);
+      await owner.query('select mine from top_clients.lists');
+      await owner.query('drop view top_clients.lists');
       await owner.query('drop table top_clients.best');
       await migrateTo();
       await owner.query(`create schema ${viewSchema('asynchronous', 2)}`);

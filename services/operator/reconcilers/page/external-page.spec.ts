@@ -344,6 +344,19 @@ test('whose removal fails says why, tries again, and is let go when its views ma
   expect(shop()).toBeUndefined();
 });
 
+test('whose removal has no address to go to says so at once', async () => {
+  page({ deletionPolicy: 'Delete' });
+  await run();
+  kube.remove('Secret', 'shop-database');
+  deletePage();
+  await run(4);
+  expect(condition('Degraded').message).toMatch(/could not be removed: the secret shop-database/);
+  expect(made('Job')).toEqual([]);
+  secret('shop-database', { url: ADDRESS });
+  await run(4);
+  expect(shop()).toBeUndefined();
+});
+
 test('is let go when there is no platform any more to remove it by', async () => {
   page({ deletionPolicy: 'Delete' });
   await run();

@@ -65,20 +65,31 @@ export function planDeletion(
   // Whoever still works there would register views anew, or write to them.
   const pods = snapshot.pods.filter((pod) => worksFor(name, pod) && !isJobs(job.metadata.name, pod));
   if (others.length > 0 || pods.length > 0) return { ...plan, remove: others };
+  if (observed.external !== null && observed.external.lack.length > 0)
+    return { ...plan, ...failing(observed.external.lack.join('; ')) };
   if (state.state !== 'failed' || !live) return { ...plan, ensure: [job] };
 
   const because = terminationMessage(job.metadata.name, snapshot.pods) ?? state.because;
-  const message = `what was made for this page in its database could not be removed: ${because}; it is tried again. Set deletionPolicy to Retain to leave it there`;
   const degraded = conditionsIn(page).find(
     ({ type, reason }) => type === 'Degraded' && reason === 'DropFailed',
   );
   const again = retryAt(state.at, degraded);
   return {
-    ...waits('what was made in its database is removed first', { reason: 'DropFailed', message }),
+    ...plan,
+    ...failing(because),
     ...(now >= again ? { remove: [removal(live)] } : {}),
     requeueAfterMs: Math.max(1_000, again - now),
   };
 }
+
+const failing = (because: string): Pick<Plan, 'troubles'> => ({
+  troubles: [
+    {
+      reason: 'DropFailed',
+      message: `what was made for this page in its database could not be removed: ${because}; it is tried again. Set deletionPolicy to Retain to leave it there`,
+    },
+  ],
+});
 
 const NOTHING: Trouble = { reason: 'BeingDeleted', message: '' };
 
