@@ -202,10 +202,13 @@ kind-load:
 ifeq ($(CLUSTER),kind)
 	@$(MAKE) --no-print-directory image
 	kind load docker-image --name $(KIND_NAME) $(IMAGE)
+	docker build --tag $(PAGE_IMAGE) examples/python-page
+	kind load docker-image --name $(KIND_NAME) $(PAGE_IMAGE)
 else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) image . $(IMAGE)
+	@$(LOCAL_CLUSTER) image examples/python-page $(PAGE_IMAGE)
 else
-	@echo "CLUSTER=existing: the nodes must have $(IMAGE), or be able to pull it"
+	@echo "CLUSTER=existing: the nodes must have $(IMAGE) and $(PAGE_IMAGE), or be able to pull them"
 endif
 
 ## deploy: installs or upgrades the chart and waits until it is ready; NAMESPACE=top-clients ARGS="--values my.yaml"
@@ -214,11 +217,13 @@ deploy: kind-up
 	  --set image.repository=$(IMAGE_REPOSITORY) --set image.tag=$(IMAGE_TAG) $(ARGS)
 	kubectl --namespace $(NAMESPACE) wait topclients,pageviews --all --for=condition=Ready --timeout=300s
 IMAGE_REPOSITORY = $(shell echo $(IMAGE) | sed -E 's/:[^:\/]*$$//')
+# Of a page of somebody else, which the journeys take through the cluster.
+PAGE_IMAGE = top-clients-python-page:$(IMAGE_TAG)
 IMAGE_TAG = $(shell echo $(IMAGE) | sed -E 's/.*:([^:\/]*)$$/\1/')
 
 ## e2e: the journeys through a cluster, in a namespace of their own
 e2e: $(INSTALLED) kind-up
-	IMAGE=$(IMAGE) $(JEST) --selectProjects kind --runInBand $(ARGS)
+	IMAGE=$(IMAGE) PAGE_IMAGE=$(PAGE_IMAGE) $(JEST) --selectProjects kind --runInBand $(ARGS)
 
 ## kind-down: removes the cluster that kind-up made
 kind-down:

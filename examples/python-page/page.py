@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 SETTINGS = {"TC_PAGE": "shop", "TC_HOST": "0.0.0.0", "TC_PORT": "8000", "TC_HEALTH_PORT": "9090", **os.environ}
 PAGE, DELIVERY = SETTINGS["TC_PAGE"], "asynchronous"
 # A page takes a second at most: its database gets what the source and the rendering leave.
-DATABASE_SECONDS, SOURCE_SECONDS = 0.8, 0.15
+DATABASE_SECONDS, SOURCE_SECONDS = float(SETTINGS.get("TC_DATABASE_SECONDS", "0.8")), 0.15
 LIST = "select version, committed_at, clients from top_clients.lists where seller_id = %s"
 STATUS = "select true from top_clients.status where delivery = %s and view_version is not null"
 HEADERS = {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",

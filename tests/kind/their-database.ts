@@ -1,13 +1,12 @@
 /** A PostgreSQL that no part of Top Clients runs: in another namespace, as the team of a page would have it. */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import { type Cluster, until } from './cluster.ts';
 
 const NAME = 'database';
+const PASSWORDS = { top_clients: 'theirs', shop: 'readers' } as const;
 /** May make schemas, and nothing else: no superuser, and not the owner of the database. */
 const SETUP = `
-  create role top_clients login password 'theirs';
-  create role shop login password 'readers';
+  create role top_clients login password '${PASSWORDS.top_clients}';
+  create role shop login password '${PASSWORDS.shop}';
   grant create on database shop to top_clients;
   create table public.orders (id bigint);`;
 
@@ -18,9 +17,9 @@ export class TheirDatabase {
     this.#cluster = cluster;
   }
 
-  /** The address for the user that the views are made by. */
-  address(password = 'theirs'): string {
-    return `postgresql://top_clients:${password}@${NAME}.${this.#cluster.namespace}.svc:5432/shop`;
+  /** @param user `top_clients`, who makes the views, or `shop`, who reads them */
+  address(user: keyof typeof PASSWORDS, password: string = PASSWORDS[user]): string {
+    return `postgresql://${user}:${password}@${NAME}.${this.#cluster.namespace}.svc:5432/shop`;
   }
 
   async start(): Promise<void> {
@@ -44,6 +43,7 @@ export class TheirDatabase {
         template: {
           metadata: { labels },
           spec: {
+            terminationGracePeriodSeconds: 20,
             containers: [
               {
                 name: 'postgres',
@@ -60,7 +60,9 @@ export class TheirDatabase {
                   exec: { command: ['pg_isready', '--quiet', '--host=localhost'] },
                   periodSeconds: 1,
                 },
-                lifecycle: { preStop: { exec: { command: ['pg_ctl', 'stop', '--mode=immediate'] } } },
+                // After SIGTERM alone it would wait until the last client has left by itself.
+                // After SIGTERM alone it would wait until the last client has left by itself.
+                lifecycle: { preStop: { exec: { command: ['pg_ctl', 'stop', '--mode=fast'] } } },
                 volumeMounts: [{ name: 'data', mountPath: '/var/lib/postgresql' }],
               },
             ],
@@ -80,11 +82,8 @@ export class TheirDatabase {
 
   async stop(): Promise<void> {
     await this.#scale(0);
-    await until(
-      'their database is gone',
-      async () => (await this.#cluster.list('pods')).length === 0,
-      60_000,
-    );
+    const pods = () => this.#cluster.list('pods', `app=${NAME}`);
+    await until('their database is gone', async () => (await pods()).length === 0, 60_000);
   }
   async resume(): Promise<void> {
     await this.#scale(1);
@@ -108,36 +107,6 @@ export class TheirDatabase {
     return this.query(
       "select nspname from pg_namespace where nspname !~ '^(pg_|information_schema)' order by 1",
     );
-  }
-
-  /**
-   * Reads as a page does, over one session with a prepared statement, until the returned function is called.
-   * @returns what was read, each answer once, and every complaint
-   */
-  read(
-    prepared: string,
-  ): () => Promise<{ readonly answers: readonly string[]; readonly complaints: string }> {
-    const answers = new Set<string>();
-    let complaints = '';
-    let isOver = false;
-    const session = spawn('kubectl', [
-      ...['--namespace', this.#cluster.namespace, 'exec', '--stdin', `${NAME}-0`, '--', ...psql('shop')],
-    ]);
-    const closed = new Promise<void>((resolve) => session.once('close', () => resolve()));
-    session.stderr.on('data', (chunk) => {
-      complaints += chunk;
-    });
-    createInterface(session.stdout).on('line', (line) => {
-      answers.add(line);
-      if (isOver) session.stdin.end();
-      else session.stdin.write('execute shown;\n');
-    });
-    session.stdin.write(`prepare shown as ${prepared};\nexecute shown;\n`);
-    return async () => {
-      isOver = true;
-      await closed;
-      return { answers: [...answers], complaints };
-    };
   }
 }
 
