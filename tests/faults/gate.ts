@@ -13,8 +13,18 @@ export interface Stop {
   readonly when: 'before' | 'after';
 }
 
+/** Where a gate leads. */
+export interface Target {
+  readonly host: string;
+  readonly port: number;
+}
+
 export interface Gate {
   readonly port: number;
+  /** Of connections from now on; those that are open stay where they are. */
+  target: Target;
+  /** Connections that came so far, refused ones included. */
+  readonly accepted: number;
   /** Every chunk, in both directions, is delayed by so many ms. */
   delayMs: number;
   /** Nothing passes, and there is no error: as behind a firewall that drops packets. */
@@ -39,13 +49,16 @@ interface Waiting extends Stop {
   readonly reach: () => void;
 }
 
-export async function openGate(protocol: Protocol, port: number, target: number): Promise<Gate> {
+/** @param target a port of this machine, or where else the gate leads */
+export async function openGate(protocol: Protocol, port: number, target: number | Target): Promise<Gate> {
   const connections = new Set<Connection>();
+  let accepted = 0;
   let isCut = false;
   let armed: Waiting | null = null;
   const server = createServer({ noDelay: true, pauseOnConnect: true }, (near) => {
+    accepted += 1;
     if (isCut) return resetConnection(near);
-    const connection = new Connection(protocol, near, target, gate, (frame, when) => {
+    const connection = new Connection(protocol, near, gate, (frame, when) => {
       if (armed === null || armed.connection !== null || armed.when !== when || !armed.at.test(frame.label)) {
         return null;
       }
@@ -57,6 +70,10 @@ export async function openGate(protocol: Protocol, port: number, target: number)
   });
   const gate: Gate = {
     port,
+    target: typeof target === 'number' ? { host: '127.0.0.1', port: target } : target,
+    get accepted() {
+      return accepted;
+    },
     delayMs: 0,
     silent: false,
     cut() {
@@ -112,12 +129,11 @@ class Connection {
   constructor(
     protocol: Protocol,
     near: Socket,
-    target: number,
-    gate: Pick<Gate, 'delayMs' | 'silent'>,
+    gate: Pick<Gate, 'target' | 'delayMs' | 'silent'>,
     meets: Meets,
   ) {
     this.#near = near;
-    this.#far = connect({ port: target, host: '127.0.0.1', noDelay: true });
+    this.#far = connect({ ...gate.target, noDelay: true });
     this.#up = new Lane(near, this.#far, gate);
     this.#down = new Lane(this.#far, near, gate);
     const requests = new FrameReader(protocol, 'client');
