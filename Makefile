@@ -42,7 +42,7 @@ unit: $(INSTALLED)
 
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
 system: $(INSTALLED)
-	@bash tests/support/require.sh java maven go promtool
+	@bash tests/support/require.sh java maven go promtool chromium
 	$(JEST) --selectProjects system --runInBand
 
 ## faults: promises under fault; SEED=4711 MINUTES=10 FAULTS=kill-relay,poison ONCE=1 MUTATE=id-cursor|all
@@ -69,6 +69,12 @@ faults-recovery: $(INSTALLED)
 conformance-consumer: $(INSTALLED)
 	@bash tests/support/require.sh java maven
 	@CONSUMER='$(subst ','\'',$(CONSUMER))' STATE='$(STATE)' PATIENCE='$(or $(PATIENCE),60)' $(NODE) tests/conformance/consumer/main.ts
+
+## conformance: tries a page of yours that runs; PAGE='http://localhost:9000/sellers/{sellerId}' SELLERS=1..50 METRICS=… JUNIT=file.xml ARGS="--help"
+conformance: $(INSTALLED)
+	@$(NODE) tests/conformance/page/main.ts $(foreach one,$(PAGE_OPTIONS),$(call page_option,$(one))) $(ARGS)
+PAGE_OPTIONS := PAGE SOURCE TOKEN_URL SELLERS METRICS JUNIT
+page_option = $(if $($1),--$(subst _,-,$(shell echo $1 | tr A-Z a-z)) '$(subst ','\'',$($1))')
 
 ## rules: the alert rules by Prometheus' own tool, each firing and silent
 rules: $(INSTALLED)
@@ -233,5 +239,5 @@ else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) down
 endif
 
-.PHONY: help demo demo-stop test check unit rules conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules conformance conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
