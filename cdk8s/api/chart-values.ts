@@ -80,9 +80,11 @@ const dashboards = section({
 }).meta({ description: "Dashboards for Grafana's sidecar, a ConfigMap each" });
 export type Dashboards = z.output<typeof dashboards>;
 
-const page = PageViewSpec.unwrap().nullable();
-const ownPage = (name: string) =>
-  page.optional().meta({ description: `The PageView ${name}; null: not deployed` });
+const page = (name: string) =>
+  PageViewSpec.unwrap()
+    .nullable()
+    .optional()
+    .meta({ description: `The PageView ${name}; null: not deployed` });
 
 /** The values of the chart. What is below `topClients` and `pages` is copied into the custom resources. */
 export const ChartValues = z
@@ -91,7 +93,7 @@ export const ChartValues = z
     operator,
     topClients: TopClientsSpec,
     pages: z
-      .object(Object.fromEntries(PAGE_NAMES.map((name) => [name, ownPage(name)])))
+      .object(Object.fromEntries(PAGE_NAMES.map((name) => [name, page(name)])))
       // A misspelt name is refused, because only a page of one's own has `external`.
       .catchall(PageViewSpec.unwrap().required({ external: true }).nullable())
       .prefault({})

@@ -58,8 +58,8 @@ export async function dropPage(
       `the database that TC_DATABASE_URL leads to is not that of the ${page.page} page, whose views ${places.join(', ')} receipts of erasures wait for: set the address back, or leave the views where they are by deletionPolicy Retain`,
     );
   }
-  for (const { delivery, version } of views) await book?.gone(placeOfView(page.page, delivery, version));
-  for (const place of places) await book?.gone(place);
+  const removed = views.map(({ delivery, version }) => placeOfView(page.page, delivery, version));
+  for (const place of new Set([...removed, ...places])) await book?.gone(place);
   if (!isHere) return [];
   if (page.external) await dropMade(db, EXTERNAL_RECORDS, 'surface');
   else await dropMigrated(db, 'top_clients', ['read-surface']);

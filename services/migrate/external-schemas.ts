@@ -1,3 +1,4 @@
+import { escapeIdentifier } from 'pg';
 import { exclusively } from '#platform/migrations.ts';
 import type { Client } from '#platform/postgres.ts';
 
@@ -40,20 +41,20 @@ export async function claimSchema(
   if (owner === null) {
     if (!may_create) {
       throw new ForeignSchema(
-        `the user ${quoted(me)} may not make schemas in the database ${quoted(database)}: grant create on database ${quoted(database)} to ${quoted(me)}`,
+        `the user ${escapeIdentifier(me)} may not make schemas in the database ${escapeIdentifier(database)}: grant create on database ${escapeIdentifier(database)} to ${escapeIdentifier(me)}`,
       );
     }
-    await db.query(`create schema if not exists ${quoted(schema)}`);
+    await db.query(`create schema if not exists ${escapeIdentifier(schema)}`);
     return;
   }
   if (is_mine !== true) {
     throw new ForeignSchema(
-      `the schema ${quoted(schema)} of the database ${quoted(database)} belongs to ${owner}, and not to ${quoted(me)}: rename or drop it, or sign in as its owner`,
+      `the schema ${escapeIdentifier(schema)} of the database ${escapeIdentifier(database)} belongs to ${owner}, and not to ${escapeIdentifier(me)}: rename or drop it, or sign in as its owner`,
     );
   }
   if (holds !== null && !(is_recorded && (what === 'the read surface' || (await isRecorded(db, schema))))) {
     throw new ForeignSchema(
-      `the schema ${quoted(schema)} of the database ${quoted(database)} holds what was not made by Top Clients, such as ${quoted(holds)}: rename or drop it`,
+      `the schema ${escapeIdentifier(schema)} of the database ${escapeIdentifier(database)} holds what was not made by Top Clients, such as ${escapeIdentifier(holds)}: rename or drop it`,
     );
   }
 }
@@ -98,7 +99,8 @@ export const dropMade = (
 ): Promise<boolean> =>
   exclusively(db, async () => {
     const { views, tables, routines } = MADE[of];
-    const all = (names: readonly string[]) => names.map((name) => `${quoted(schema)}.${name}`).join(', ');
+    const all = (names: readonly string[]) =>
+      names.map((name) => `${escapeIdentifier(schema)}.${name}`).join(', ');
     const { rows } = await db.query<{ is_there: boolean; is_recorded: boolean }>(
       `select to_regnamespace(quote_ident($1)) is not null as is_there,
         to_regclass('${EXTERNAL_RECORDS}.schema_migration') is not null as is_recorded`,
@@ -115,7 +117,7 @@ export const dropMade = (
         if (routines.length > 0) await db.query(`drop routine if exists ${all(routines)}`);
         await db.query('savepoint emptied');
         try {
-          await db.query(`drop schema ${quoted(schema)}`);
+          await db.query(`drop schema ${escapeIdentifier(schema)}`);
         } catch (err) {
           if ((err as { code?: unknown }).code !== USED) throw err;
           await db.query('rollback to savepoint emptied');
@@ -128,7 +130,7 @@ export const dropMade = (
       const { code, detail } = err as { code?: unknown; detail?: string };
       if (code !== USED) throw err;
       throw new StillUsed(
-        `the schema ${quoted(schema)} is used by something of yours: ${detail}; drop that first`,
+        `the schema ${escapeIdentifier(schema)} is used by something of yours: ${detail}; drop that first`,
         { cause: err },
       );
     }
@@ -142,5 +144,3 @@ export async function isRecorded(db: Client, scope: string): Promise<boolean> {
   );
   return rows[0]!.is;
 }
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;

@@ -1,3 +1,4 @@
+import { escapeIdentifier } from 'pg';
 import type { Client } from '#platform/postgres.ts';
 
 /** A role that is to read does not exist; the message says what to do. */
@@ -23,23 +24,21 @@ export async function grantReaders(db: Client, roles: readonly string[]): Promis
   const wanted = new Set(roles);
   const missing = rows.filter(({ name, is_there }) => wanted.has(name) && !is_there);
   if (missing.length > 0) {
-    const names = missing.map(({ name }) => quoted(name)).join(', ');
+    const names = missing.map(({ name }) => escapeIdentifier(name)).join(', ');
     throw new ReaderMissing(
       `the database has no role ${names}: create it (create role … login), or take it out of external.readerRoles`,
     );
   }
   for (const { name, is_there } of rows.filter((one) => one.is_granted && !wanted.has(one.name))) {
     if (is_there) {
-      await db.query(`revoke select on ${READ} from ${quoted(name)}`);
-      await db.query(`revoke usage on schema top_clients from ${quoted(name)}`);
+      await db.query(`revoke select on ${READ} from ${escapeIdentifier(name)}`);
+      await db.query(`revoke usage on schema top_clients from ${escapeIdentifier(name)}`);
     }
     await db.query('delete from top_clients.reader where name = $1', [name]);
   }
   for (const name of roles) {
-    await db.query(`grant usage on schema top_clients to ${quoted(name)}`);
-    await db.query(`grant select on ${READ} to ${quoted(name)}`);
+    await db.query(`grant usage on schema top_clients to ${escapeIdentifier(name)}`);
+    await db.query(`grant select on ${READ} to ${escapeIdentifier(name)}`);
     await db.query('insert into top_clients.reader (name) values ($1) on conflict do nothing', [name]);
   }
 }
-
-const quoted = (name: string): string => `"${name.replaceAll('"', '""')}"`;

@@ -161,9 +161,7 @@ export const openTopClients: OpenTopClients = (options) => {
               );
         }
         const headers: Array<string | number> = [];
-        addOutcomeHeaders(headers, list.outcome, null, 0);
-        if (list.version !== null) headers.push(HEADERS.version, list.version);
-        if (list.ageMs !== null) headers.push(HEADERS.age, list.ageMs);
+        addOutcomeHeaders(headers, list.outcome, list.version, list.ageMs);
         headers.push('cache-control', cacheControl(list.outcome));
         for (let i = 0; i < headers.length; i += 2) res.setHeader(String(headers[i]), headers[i + 1]!);
         res.locals['topClients'] = list;

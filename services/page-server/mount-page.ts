@@ -4,7 +4,7 @@ import { HEADERS } from '#contracts/delivery.ts';
 import { SPAN } from '#contracts/traces.ts';
 import { type Html, layout } from '#pages/layout.ts';
 import type { PageContext } from '#pages/mount.ts';
-import type { AddressRefused, InvalidationFeed, Page, ShownList } from '#pages/page.ts';
+import { type AddressRefused, ageOf, type InvalidationFeed, type Page, type ShownList } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { MISSING } from '../page-kit/decide.ts';
 import { type Delivered, type DeliverySettings, deliver, type Undelivered } from '../page-kit/deliver.ts';
@@ -101,7 +101,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       const headers: Array<string | number> = commonHeaders(res);
       if (outcome !== null) {
         const one = page.shows === 'one seller' ? shownOf!(page.sellersOf(own)[0]!) : null;
-        addOutcomeHeaders(headers, outcome, one, now);
+        addOutcomeHeaders(headers, outcome, one?.list?.version ?? null, one && ageOf(one, now));
       }
       headers.push(
         'server-timing',
