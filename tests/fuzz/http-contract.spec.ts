@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
+import { PROBLEMS } from '#contracts/problems.ts';
 import { credential } from '../../services/local-stack/callers.ts';
 import { pythonWith } from '../support/python.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
@@ -30,6 +31,13 @@ beforeAll(async () => {
   source = await bench.startSource(await bench.database('fuzzed'), { TC_REQUESTS_PER_MINUTE: '0' });
 });
 afterAll(() => bench?.stop());
+
+test('each refusal of the contract counts as one', () => {
+  const settings = readFileSync(join(root, 'tests/fuzz/schemathesis.toml'), 'utf8');
+  const [, expected = ''] = /^negative_data_rejection\.expected-statuses = \[(.*)\]$/m.exec(settings) ?? [];
+  const refusals = Object.values(PROBLEMS).filter(({ status }) => status < 500);
+  expect(expected.split(', ')).toEqual(expect.arrayContaining(refusals.map(({ status }) => `"${status}"`)));
+});
 
 test(`${SECONDS} s of generated requests find nothing, seed ${SEED}`, async () => {
   const program = join(await pythonWith('schemathesis', [SCHEMATHESIS]), 'schemathesis');
