@@ -279,7 +279,7 @@ export async function stopInReverse(running: readonly { stop(): Promise<unknown>
     throw new AggregateError(errors, `${errors.length} of ${running.length} did not stop`);
 }
 
-/** Runs a command to its end. Throws an Error with its output when it fails. */
+/** Runs a command to its end. Throws an Error with its output when it fails; `signal` ends it by SIGTERM. */
 export async function runToEnd(
   command: string,
   args: readonly string[],
@@ -287,12 +287,14 @@ export async function runToEnd(
     readonly cwd?: string;
     readonly env?: Readonly<Record<string, string | undefined>>;
     readonly runAs?: { readonly uid: number; readonly gid: number };
+    readonly signal?: AbortSignal | undefined;
   } = {},
 ): Promise<string> {
   const child = spawn(command, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...options.runAs,
   });
   let output = '';

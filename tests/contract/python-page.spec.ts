@@ -23,10 +23,10 @@ import { seriesIn, sum } from '../../services/local-stack/exposition.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { pythonWith } from '../../services/local-stack/python.ts';
 import { until } from '../../services/local-stack/until.ts';
 import { migrateExternalPage } from '../../services/migrate/databases.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
-import { pythonWith } from '../support/python.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const EXAMPLE = fileURLToPath(new URL('../../examples/python-page', import.meta.url));
@@ -131,7 +131,7 @@ const called = (result: string) =>
   counted('topclients_page_source_requests_total', `page="${PAGE}",result="${result}"`);
 
 beforeAll(async () => {
-  const bin = await pythonWith('python-page', ['--requirement', join(EXAMPLE, 'requirements.txt')]);
+  const bin = await pythonWith('python-page', join(EXAMPLE, 'requirements.txt'));
   folder = await mkdtemp(join(tmpdir(), 'python-page-'));
   await chmod(folder, 0o755);
   postgres = await startPostgres({ dataDir: join(folder, 'postgres') });

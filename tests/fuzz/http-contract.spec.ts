@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { PROBLEMS } from '#contracts/problems.ts';
 import { credential } from '../../services/local-stack/callers.ts';
-import { pythonWith } from '../support/python.ts';
+import { pythonWith } from '../../services/local-stack/python.ts';
 import { type Source, type SourceBench, startSourceBench } from '../support/source.ts';
 
 const SCHEMATHESIS = 'schemathesis==4.32.5';
