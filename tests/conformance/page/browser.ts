@@ -40,7 +40,7 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
     await look(page, usual);
     const usually = new Set(asked);
     asked.clear();
-    await look(page, hostile);
+    const status = await look(page, hostile);
     const [harmed, markup, text, isHidden] = [
       await page.evaluate('window.harmed').catch(() => undefined),
       (await page.evaluate(BECAME_MARKUP).catch(() => [])) as string[],
@@ -49,7 +49,7 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
     ];
     const elsewhere = [...asked].filter((origin) => !usually.has(origin));
     return {
-      ...{ sellerId, names: HOSTILE_TEXTS.length },
+      ...{ sellerId, status, names: HOSTILE_TEXTS.length },
       shown: HOSTILE_TEXTS.filter((name) => text.includes(name)).length,
       harm: [
         harmed === undefined ? null : `a script of a name ran (window.harmed is ${String(harmed)})`,
@@ -64,9 +64,11 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
   }
 }
 
-async function look(page: Page, url: string): Promise<void> {
-  await page.goto(url, { waitUntil: 'load' });
+/** @returns the status of the answer */
+async function look(page: Page, url: string): Promise<number | null> {
+  const answer = await page.goto(url, { waitUntil: 'load' });
   await page.waitForTimeout(SETTLE_MS);
+  return answer?.status() ?? null;
 }
 
 /** Of images and scripts that stand in the page itself there is none. */

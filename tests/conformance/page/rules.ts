@@ -301,6 +301,8 @@ function judgeErased(seen: ErasureSeen, run: string, goneMs: number): Verdict {
 /** What a browser saw of a page with hostile names. */
 export interface BrowserSaw {
   readonly sellerId: number;
+  /** Of the answer; null where the page was not loaded by one. */
+  readonly status: number | null;
   /** How many of the names the page shows as the text that they are. */
   readonly shown: number;
   readonly names: number;
@@ -308,12 +310,14 @@ export interface BrowserSaw {
   readonly harm: readonly string[];
 }
 
-function judgeHarmless({ sellerId, shown, names, harm }: BrowserSaw): Verdict {
+function judgeHarmless({ sellerId, status, shown, names, harm }: BrowserSaw): Verdict {
   if (harm.length > 0) return broken('harmless', `seller ${sellerId}: ${harm.join('; ')}`);
   if (shown === 0) {
     return notChecked(
       'harmless',
-      `seller ${sellerId}: the page shows none of the ${names} names, so there was nothing to do harm`,
+      status === 200
+        ? `seller ${sellerId}: the page shows none of the ${names} names, so there was nothing to do harm`
+        : `seller ${sellerId}: the browser got ${status ?? 'no answer'} instead of the page`,
     );
   }
   return kept(
