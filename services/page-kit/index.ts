@@ -164,6 +164,8 @@ export const openTopClients: OpenTopClients = (options) => {
         addOutcomeHeaders(headers, list.outcome, list.version, list.ageMs);
         headers.push('cache-control', cacheControl(list.outcome));
         for (let i = 0; i < headers.length; i += 2) res.setHeader(String(headers[i]), headers[i + 1]!);
+        // A cache must not show one reader what another's version got.
+        res.appendHeader('vary', HEADERS.minVersion);
         res.locals['topClients'] = list;
         res.once('finish', () => {
           const ms = performance.now() - began;

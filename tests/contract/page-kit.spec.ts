@@ -222,6 +222,7 @@ describe('a page that keeps whole lists', () => {
     expect(headers.get('top-clients-version')).toBe('1');
     expect(Number(headers.get('top-clients-age'))).toBeGreaterThan(0);
     expect(headers.get('cache-control')).toBe('no-cache');
+    expect(headers.get('vary')).toBe('Top-Clients-Min-Version, Accept');
   });
 
   test('asks the source for a version it does not have, and says so when it cannot', async () => {
