@@ -250,7 +250,7 @@ export async function breakSource(stage: Stage, shelf: Shelf, asks: boolean): Pr
   const unknown: SourceSeen['unknown'][number][] = [];
   for (const [index, [fault, lastsMs]] of SOURCE_FAULTS.entries()) {
     stage.log(`the source is ${fault} for ${lastsMs / 1_000} s`);
-    proxy.be(fault);
+    await proxy.be(fault);
     const until = performance.now() + lastsMs;
     // Of some nobody has asked before, so that no cache has them.
     const asked = [warm, ...stage.cold.slice(index * COLD_PER_FAULT, (index + 1) * COLD_PER_FAULT)];
@@ -266,7 +266,7 @@ export async function breakSource(stage: Stage, shelf: Shelf, asks: boolean): Pr
       const version = shelf.version + NOBODY_HAS;
       unknown.push({ version, visit: await askForVersion(stage, shelf.sellerId, version, false) });
     }
-    proxy.be('well');
+    await proxy.be('well');
   }
   const shownWhenWell = new Set<number>();
   for (const [sellerId, text] of [warm, ...stage.cold]) {
@@ -292,8 +292,8 @@ export async function breakDatabase(stage: Stage, shelf: Shelf): Promise<Databas
   let recoveredMs: number | null = 0;
   for (const fault of faults) {
     stage.log(`the page's database is ${fault} for ${DATABASE_FAULT_MS / 1_000} s`);
-    databaseProxy!.be(fault === 'refusing connections' ? fault : 'silent');
-    if (fault === 'silent, and the source too') sourceProxy!.be('silent');
+    await databaseProxy!.be(fault === 'refusing connections' ? fault : 'silent');
+    if (fault === 'silent, and the source too') await sourceProxy!.be('silent');
     const until = performance.now() + DATABASE_FAULT_MS;
     do {
       const crowd = Array.from({ length: CROWD }, (_, i) => stage.visit(sellers[i % sellers.length]!));
@@ -302,8 +302,8 @@ export async function breakDatabase(stage: Stage, shelf: Shelf): Promise<Databas
       }
       await pause(VISIT_EVERY_MS);
     } while (performance.now() < until);
-    databaseProxy!.be('well');
-    sourceProxy?.be('well');
+    await databaseProxy!.be('well');
+    await sourceProxy?.be('well');
     const tookMs = await recovers(stage, shelf.sellerId);
     recoveredMs = tookMs === null || recoveredMs === null ? null : Math.max(recoveredMs, tookMs);
   }

@@ -41,8 +41,8 @@ async function tried(options: Options): Promise<Verdict[]> {
   const databaseProxy = database === null ? null : await openDatabaseProxy(databaseProxyPort!, database);
   const page = (sellerId: number) => options.page.replaceAll('{sellerId}', String(sellerId));
   try {
-    if (sourceProxy !== null) say(`the source is at ${sourceProxy.use.address} for the page`);
-    if (databaseProxy !== null) say(`its database is at ${databaseProxy.use.address} for the page`);
+    if (sourceProxy !== null) say(`the source is at ${sourceProxy.address} for the page`);
+    if (databaseProxy !== null) say(`its database is at ${databaseProxy.address} for the page`);
     await comesUp(page(options.sellers[0]!), options);
     const began = performance.now();
     const verdicts = await play({

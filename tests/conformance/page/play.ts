@@ -66,12 +66,15 @@ export async function play(trial: Trial): Promise<Verdict[]> {
   try {
     await unlessStopped(signal, acts());
   } finally {
-    sourceProxy?.be('well');
-    databaseProxy?.be('well');
+    await sourceProxy?.be('well');
+    await databaseProxy?.be('well');
     if (erasure !== null && typeof erasure !== 'string') void (erasure as Watch).end().catch(() => {});
     await stage.clear();
   }
-  const proxies = { source: sourceProxy?.use ?? null, database: databaseProxy?.use ?? null };
+  const proxies = {
+    source: (await sourceProxy?.use()) ?? null,
+    database: (await databaseProxy?.use()) ?? null,
+  };
   return RULE_NAMES.filter((rule) => rules.has(rule)).map((rule) =>
     judge(rule, seen, { run, freshMs, goneMs, deadlineMs, proxies }),
   );
