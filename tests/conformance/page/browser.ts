@@ -40,7 +40,7 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
     await look(page, usual);
     const usually = new Set(asked);
     asked.clear();
-    const status = await look(page, hostile);
+    const { status, attempts } = await look(page, hostile);
     const [harmed, markup, text, isHidden] = [
       await page.evaluate('window.harmed').catch(() => undefined),
       (await page.evaluate(BECAME_MARKUP).catch(() => [])) as string[],
@@ -49,7 +49,7 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
     ];
     const elsewhere = [...asked].filter((origin) => !usually.has(origin));
     return {
-      ...{ sellerId, status, names: HOSTILE_TEXTS.length },
+      ...{ sellerId, status, attempts, names: HOSTILE_TEXTS.length },
       shown: HOSTILE_TEXTS.filter((name) => text.includes(name)).length,
       harm: [
         harmed === undefined ? null : `a script of a name ran (window.harmed is ${String(harmed)})`,
@@ -64,11 +64,15 @@ export async function lookInBrowser(usual: string, hostile: string, sellerId: nu
   }
 }
 
-/** @returns the status of the answer */
-async function look(page: Page, url: string): Promise<number | null> {
-  const answer = await page.goto(url, { waitUntil: 'load' });
-  await page.waitForTimeout(SETTLE_MS);
-  return answer?.status() ?? null;
+/** Loads a page, again where it cannot be shown: starting a browser takes a machine's whole strength for a moment. */
+async function look(page: Page, url: string): Promise<Pick<BrowserSaw, 'status' | 'attempts'>> {
+  const until = performance.now() + PATIENCE_MS;
+  for (let attempts = 1; ; attempts++) {
+    const answer = await page.goto(url, { waitUntil: 'load' });
+    await page.waitForTimeout(SETTLE_MS);
+    const status = answer?.status() ?? null;
+    if ((status !== null && status < 500) || performance.now() > until) return { status, attempts };
+  }
 }
 
 /** Of images and scripts that stand in the page itself there is none. */

@@ -191,15 +191,19 @@ describe('erased', () => {
 
 describe('harmless', () => {
   const saw = (shown: number, ...harm: string[]) =>
-    judged('harmless', { browser: { sellerId: 7, status: 200, shown, names: 17, harm } });
+    judged('harmless', { browser: { sellerId: 7, status: 200, attempts: 1, shown, names: 17, harm } });
   test('what happened is told, and where no name is shown nothing could', () => {
     expect(saw(17)).toMatch(/^kept: seller 7: 17 of 17/);
     expect(saw(17, 'a script ran', '2 dialogs opened')).toBe(
       'broken: seller 7: a script ran; 2 dialogs opened',
     );
     expect(saw(0)).toMatch(/^not checked: .* none of the 17 names/);
-    const failed = { sellerId: 7, status: 503, shown: 0, names: 17, harm: [] };
-    expect(judged('harmless', { browser: failed })).toMatch(/^not checked: .* the browser got 503/);
+    const failed = { sellerId: 7, status: 503, attempts: 20, shown: 0, names: 17, harm: [] };
+    expect(judged('harmless', { browser: failed })).toMatch(
+      /^not checked: .* the browser got 503 .*, 20 times$/,
+    );
+    const late = { sellerId: 7, status: 200, attempts: 2, shown: 17, names: 17, harm: [] };
+    expect(judged('harmless', { browser: late })).toMatch(/^kept: .* once the page was loaded 2 times$/);
   });
 });
 

@@ -303,6 +303,8 @@ export interface BrowserSaw {
   readonly sellerId: number;
   /** Of the answer; null where the page was not loaded by one. */
   readonly status: number | null;
+  /** How often it was loaded until it could be shown. */
+  readonly attempts: number;
   /** How many of the names the page shows as the text that they are. */
   readonly shown: number;
   readonly names: number;
@@ -310,21 +312,24 @@ export interface BrowserSaw {
   readonly harm: readonly string[];
 }
 
-function judgeHarmless({ sellerId, status, shown, names, harm }: BrowserSaw): Verdict {
+function judgeHarmless({ sellerId, status, attempts, shown, names, harm }: BrowserSaw): Verdict {
   if (harm.length > 0) return broken('harmless', `seller ${sellerId}: ${harm.join('; ')}`);
   if (shown === 0) {
     return notChecked(
       'harmless',
       status === 200
         ? `seller ${sellerId}: the page shows none of the ${names} names, so there was nothing to do harm`
-        : `seller ${sellerId}: the browser got ${status ?? 'no answer'} instead of the page`,
+        : `seller ${sellerId}: the browser got ${status ?? 'no answer'} instead of the page, ${times(attempts)}`,
     );
   }
+  const again = attempts === 1 ? '' : `, once the page was loaded ${times(attempts)}`;
   return kept(
     'harmless',
-    `seller ${sellerId}: ${shown} of ${names} hostile names stood there as text; no script ran, no dialog opened, nothing was asked elsewhere`,
+    `seller ${sellerId}: ${shown} of ${names} hostile names stood there as text; no script ran, no dialog opened, nothing was asked elsewhere${again}`,
   );
 }
+
+const times = (count: number): string => (count === 1 ? 'once' : `${count} times`);
 
 // ------------------------------------------------------------------------------------------ minVersion
 
