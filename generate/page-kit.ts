@@ -1,4 +1,4 @@
-/** Packs the package that pages of others install: `make page-kit` writes it to `.cache/page-kit`. */
+/** Packs the package that pages of others install: `make page-kit` writes it to `.cache/page-kit`, or a folder given. */
 import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
@@ -88,7 +88,7 @@ export async function packKit(folder: string): Promise<string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const folder = `${root}.cache/page-kit`;
+  const folder = process.argv[2] ?? `${root}.cache/page-kit`;
   mkdirSync(folder, { recursive: true });
   process.stdout.write(`${await packKit(folder)}\n`);
 }

@@ -9,6 +9,7 @@ const {
   DATABASE_URL,
   SOURCE_URL,
   SOURCE_CREDENTIAL,
+  HOST,
   PORT = '8080',
   HEALTH_PORT = '9090',
   SHUTDOWN_DELAY_MS = '5000',
@@ -69,14 +70,14 @@ app.get(
 );
 
 let stopping = false;
-const server = app.listen(Number(PORT));
+const server = app.listen(Number(PORT), HOST);
 const health = createServer(async (req, res) => {
   const because = req.url === '/readyz' ? (stopping ? 'stopping' : topClients.notReadyBecause()) : null;
   if (req.url === '/metrics') {
     res.setHeader('content-type', topClients.registry.contentType);
     res.end(await topClients.registry.metrics());
   } else res.writeHead(because === null ? 200 : 503).end(`${because ?? 'ok'}\n`);
-}).listen(Number(HEALTH_PORT));
+}).listen(Number(HEALTH_PORT), HOST);
 
 process.on('SIGTERM', () => {
   // Proxies send requests until they have heard that this pod goes.

@@ -12,8 +12,8 @@ export type DatabaseUser = (typeof DATABASE_USERS)[number];
 /** Databases as they are called on a server of ours. */
 export type Database = 'source' | PageName | 'self_view';
 
-/** Who works in a database. */
-export function usersOf(database: Database): readonly DatabaseUser[] {
+/** Who works in a database; that of a page of somebody else, on a server of ours, has those of a page. */
+export function usersOf(database: string): readonly DatabaseUser[] {
   switch (database) {
     case 'source':
       return ['source', 'relay', 'republish', 'watcher'];
@@ -25,7 +25,7 @@ export function usersOf(database: Database): readonly DatabaseUser[] {
 }
 
 /** A user's name on a server with all databases: pages and projectors have one in each, which sees no other. */
-export const userName = (user: DatabaseUser, database: Database): string =>
+export const userName = (user: DatabaseUser, database: string): string =>
   user === 'page' || user === 'projector' ? `top_clients_${user}_${database}` : `top_clients_${user}`;
 
 /** As whom each program signs in to its databases. */

@@ -14,11 +14,11 @@ import type { LocalPostgres } from './postgres.ts';
 export const DATABASES = ['source', ...PAGE_NAMES, 'self_view'] as const satisfies Database[];
 
 /** The names of a database's users. */
-export const namesOf = (database: Database): Users =>
+export const namesOf = (database: string): Users =>
   Object.fromEntries(usersOf(database).map((user) => [user, userName(user, database)]));
 
 /** Creates the users of these databases. */
-export async function makeUsers(postgres: LocalPostgres, databases: readonly Database[]): Promise<void> {
+export async function makeUsers(postgres: LocalPostgres, databases: readonly string[]): Promise<void> {
   await postgres.createUsers(databases.flatMap((database) => Object.values(namesOf(database))));
 }
 
@@ -41,7 +41,6 @@ function addressOf(program: string, address: string): string {
   const user = USER_OF_PROGRAM[program as DatabaseProgram];
   const url = new URL(address);
   if (user === undefined || user === 'owner' || url.username !== 'postgres') return address;
-  const database = url.pathname.slice(1) as Database;
-  url.username = userName(user, database);
+  url.username = userName(user, url.pathname.slice(1));
   return url.href;
 }

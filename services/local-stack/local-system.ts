@@ -7,7 +7,7 @@ import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
-import { migratePage, migrateSource } from '../migrate/databases.ts';
+import { migrateExternalPage, migratePage, migrateSource } from '../migrate/databases.ts';
 import { CALLER_KEY } from './callers.ts';
 import { DATABASES, makeUsers } from './database-users.ts';
 import { startIssuer, type TestIssuer } from './issuer.ts';
@@ -98,8 +98,8 @@ async function openLocalSystem(
     }),
   ]);
   const servers = { source, pages: pages ?? source };
-  const serverOf = (database: Database) => (database === 'source' ? servers.source : servers.pages);
-  const url = (database: Database) => serverOf(database).url(database);
+  const serverOf = (database: string) => (database === 'source' ? servers.source : servers.pages);
+  const url = (database: string) => serverOf(database).url(database);
   for (const server of new Set(Object.values(servers))) await makeUsers(server, DATABASES);
 
   const ports = new Map<string, number>();
@@ -145,6 +145,8 @@ async function openLocalSystem(
       return pool;
     },
     async prepare({ databases, topic, migrations }) {
+      const others = databases.filter((database) => !DATABASES.some((ours) => ours === database));
+      await makeUsers(servers.pages, others);
       await together([
         ...databases.map((database) => serverOf(database).createDatabase(database)),
         ensureTopic(openKafka('local-stack', { brokers: [broker.bootstrap] }, silentLog), topic),
@@ -173,8 +175,13 @@ async function openLocalSystem(
 }
 
 /** Migrates like the role `migrate`, but in this process. */
-async function applyMigration(migration: Migration, url: (database: Database) => string): Promise<void> {
+async function applyMigration(migration: Migration, url: (database: string) => string): Promise<void> {
   if (migration.target === 'topics') return;
+  if (migration.target === 'external') {
+    const { page, view, readers } = migration;
+    await migrateExternalPage(page, url(page), view, readers, silentLog);
+    return;
+  }
   const { target, database, users } = migration;
   if (target === 'source') await migrateSource(url(database), silentLog, { users });
   else await migratePage(target, url(database), migration.view, silentLog, { users });

@@ -45,6 +45,8 @@ export type LocalPrometheus = {
   readonly logFile: string;
   readonly exited: Promise<Exit>;
   kill(signal: NodeJS.Signals): void;
+  /** From now on it scrapes this; what it has stays. */
+  scrape(settings: ScrapeSettings): Promise<void>;
   /** Starts it again on the same port and data. */
   restart(): Promise<void>;
   stop(): Promise<Exit>;
@@ -129,6 +131,10 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Local
         return running.exited;
       },
       kill: (signal) => running.kill(signal),
+      async scrape(settings) {
+        await writeFile(config, prometheusConfig(settings));
+        running.kill('SIGHUP');
+      },
       restart: () => running.restart(),
       stop: () => running.stop(),
     };

@@ -4,13 +4,13 @@
  */
 import type { Caller } from '#contracts/callers.ts';
 import {
-  type Database,
   type DatabaseProgram,
   type DatabaseUser,
   USER_OF_PROGRAM,
+  userName,
 } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
-import type { PageName, ServedPage } from '#contracts/pages.ts';
+import { PAGE_NAMES, type ServedPage, type ViewPage } from '#contracts/pages.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { credentialOf } from '../auth/caller-credential.ts';
 import type { Users } from '../migrate/grants.ts';
@@ -33,8 +33,8 @@ export type RoleDeclaration = {
 } & (
   | { readonly role: 'top-clients' }
   | { readonly role: 'outbox-relay' }
-  | ({ readonly role: 'projector'; readonly page: PageName } & Partial<View>)
-  | ({ readonly role: 'watch-view'; readonly page: PageName } & Partial<View>)
+  | ({ readonly role: 'projector'; readonly page: ViewPage } & Partial<View>)
+  | ({ readonly role: 'watch-view'; readonly page: ViewPage } & Partial<View>)
   | {
       readonly role: 'page-server';
       readonly page: ServedPage;
@@ -47,6 +47,8 @@ export type RoleDeclaration = {
 export interface SystemDeclaration {
   /** The pages with a database, each with the views that are built in it. */
   readonly pages: Readonly<Partial<Record<ServedPage, readonly View[]>>>;
+  /** Pages of others, each with the view that is built in a database of its own. No server of ours shows them. */
+  readonly external?: Readonly<Record<ViewPage, View>>;
   /** The roles of a group start and stop together; groups start one after the other. */
   readonly roles: readonly (readonly RoleDeclaration[])[];
   /** Partitions of the event topic. */
@@ -57,7 +59,7 @@ export interface SystemDeclaration {
 /** All addresses. A proxy between two processes appears here as the address that one of them uses. */
 export interface Addresses {
   /** The address of a database for a user of it, or for its owner; `from` is the process that connects. */
-  database(database: Database, user: DatabaseUser | 'owner', from: string): string;
+  database(database: string, user: DatabaseUser | 'owner', from: string): string;
   /** `host:port` of Kafka. */
   brokers(from: string): string;
   /** The source of truth, for pages. */
@@ -102,16 +104,27 @@ export type Migration = RoleTask & {
 } & (
     | { readonly target: 'topics' }
     | { readonly target: 'source'; readonly database: 'source'; readonly users: Users }
+    | ExternalMigration
     | {
         readonly target: ServedPage;
-        readonly database: Database;
+        readonly database: string;
         readonly users: Users;
         readonly view: Required<View> | 'none';
       }
   );
 
+/** Makes the view of a page of somebody else, in its database. */
+export interface ExternalMigration extends RoleTask {
+  readonly role: 'migrate';
+  readonly target: 'external';
+  readonly page: ViewPage;
+  readonly database: string;
+  readonly readers: readonly string[];
+  readonly view: Required<View>;
+}
+
 export interface System {
-  readonly databases: readonly Database[];
+  readonly databases: readonly string[];
   readonly topic: {
     readonly topic: string;
     readonly partitions: number;
@@ -122,7 +135,8 @@ export interface System {
   readonly roles: readonly (readonly RoleProcess[])[];
 }
 
-export const databaseOf = (page: ServedPage): Database => (page === 'self-view' ? 'self_view' : page);
+export const databaseOf = (page: ServedPage | ViewPage): string =>
+  page === 'self-view' ? 'self_view' : page;
 
 /** The default name of a process. */
 export function nameOf(one: RoleDeclaration): string {
@@ -142,10 +156,11 @@ export function nameOf(one: RoleDeclaration): string {
 }
 
 export function describeSystem(declaration: SystemDeclaration, at: Addresses): System {
-  const { pages, roles, partitions = SELLER_EVENTS.defaultPartitions, topicSettings = {} } = declaration;
+  const { pages, external = {}, roles, topicSettings = {} } = declaration;
+  const { partitions = SELLER_EVENTS.defaultPartitions } = declaration;
   const names = Object.keys(pages) as ServedPage[];
   return {
-    databases: ['source', ...names.map(databaseOf)],
+    databases: ['source', ...names.map(databaseOf), ...Object.keys(external)],
     topic: {
       topic: SELLER_EVENTS.topic,
       partitions,
@@ -172,6 +187,7 @@ export function describeSystem(declaration: SystemDeclaration, at: Addresses): S
         env: migrationOf('source', 'source', at),
       },
       ...names.flatMap((page) => migrationsOf(page, pages[page] ?? [], at)),
+      ...Object.entries(external).map(([page, view]) => migrationOfExternal(page, view, at)),
     ],
     roles: roles.map((group) => group.map((one) => describeRole(one, at))),
   };
@@ -205,7 +221,29 @@ function migrationsOf(page: ServedPage, views: readonly View[], at: Addresses): 
   });
 }
 
-const migrationOf = (target: string, database: Database, at: Addresses): Environment =>
+/** @param page the name of a page of somebody else, and of its database */
+export function migrationOfExternal(
+  page: ViewPage,
+  { delivery, version = 1 }: View,
+  at: Addresses,
+): ExternalMigration {
+  const readers = [userName('page', page)];
+  const name = `migrate-${page}`;
+  return {
+    ...{ name, role: 'migrate', target: 'external', page, database: page, readers },
+    view: { delivery, version },
+    env: settings({
+      TC_TARGET: page,
+      TC_EXTERNAL: true,
+      TC_READER_ROLES: readers.join(),
+      TC_DATABASE_URL: at.database(page, 'owner', name),
+      TC_DELIVERY: delivery,
+      TC_VIEW_VERSION: version,
+    }),
+  };
+}
+
+const migrationOf = (target: string, database: string, at: Addresses): Environment =>
   settings({
     TC_TARGET: target,
     TC_DATABASE_URL: at.database(database, 'owner', `migrate-${target}`),
@@ -248,8 +286,11 @@ export function describeRole(one: RoleDeclaration, at: Addresses): RoleProcess {
 }
 
 function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings {
-  const databaseFor = (program: DatabaseProgram, database: Database) =>
+  const databaseFor = (program: DatabaseProgram, database: string) =>
     at.database(database, USER_OF_PROGRAM[program], name);
+  // In a database of somebody else, one user has made all that is ours there, and works with it.
+  const viewFor = (program: DatabaseProgram, page: ViewPage) =>
+    isOurs(page) ? databaseFor(program, databaseOf(page)) : at.database(page, 'owner', name);
   // Here people look at their own few requests, so every trace is sampled, not one in a hundred.
   const traces = at.otlp && { OTEL_EXPORTER_OTLP_ENDPOINT: at.otlp, OTEL_TRACES_SAMPLER_ARG: 1 };
   const tokens = {
@@ -278,7 +319,7 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
         TC_PAGE: one.page,
         TC_DELIVERY: one.delivery,
         TC_VIEW_VERSION: one.version,
-        TC_DATABASE_URL: databaseFor('projector', databaseOf(one.page)),
+        TC_DATABASE_URL: viewFor('projector', one.page),
         TC_KAFKA_BROKERS: at.brokers(name),
         ...traces,
       };
@@ -287,7 +328,7 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
         TC_PAGE: one.page,
         TC_DELIVERY: one.delivery,
         TC_VIEW_VERSION: one.version,
-        TC_DATABASE_URL: databaseFor('watch-view', databaseOf(one.page)),
+        TC_DATABASE_URL: viewFor('watch-view', one.page),
         TC_SOURCE_DATABASE_URL: databaseFor('watch-view', 'source'),
         TC_KAFKA_BROKERS: at.brokers(name),
       };
@@ -310,6 +351,8 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
       };
   }
 }
+
+const isOurs = (page: ViewPage): boolean => PAGE_NAMES.some((name) => name === page);
 
 type Settings = Readonly<Record<string, string | number | boolean | undefined>>;
 

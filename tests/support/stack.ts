@@ -1,7 +1,7 @@
 import type { Database } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
 import type { ServedPage } from '#contracts/pages.ts';
-import { PAGE_NAMES, type PageName, SERVED_PAGES } from '#contracts/pages.ts';
+import { PAGE_NAMES, type PageName, SERVED_PAGES, type ViewPage } from '#contracts/pages.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { DATABASES } from '../../services/local-stack/database-users.ts';
 import type { TestIssuer } from '../../services/local-stack/issuer.ts';
@@ -21,6 +21,8 @@ import { seed } from '../../services/seed/seed.ts';
 export interface StackOptions {
   /** Which pages to serve; all by default. */
   readonly pages?: readonly ServedPage[];
+  /** Pages of somebody else: each gets a database with a view, and a projector. */
+  readonly external?: readonly ViewPage[];
   /** How a page for buyers gets the data; asynchronous by default. */
   readonly deliveries?: Readonly<Partial<Record<PageName, Delivery>>>;
   /** Sellers of the demo's generator, from 1. Default 40. */
@@ -64,7 +66,13 @@ function declare(options: StackOptions): SystemDeclaration {
     return delivery === 'asynchronous' || delivery === 'hybrid' ? [{ delivery }] : [];
   };
   const buyerPages = PAGE_NAMES.filter((page) => served.includes(page));
-  const fed = buyerPages.flatMap((page) => viewsOf(page).map((view) => ({ page, ...view })));
+  const external = Object.fromEntries(
+    (options.external ?? []).map((page) => [page, { delivery: 'asynchronous' } as const]),
+  );
+  const fed: ({ page: ViewPage } & View)[] = [
+    ...buyerPages.flatMap((page) => viewsOf(page).map((view) => ({ page, ...view }))),
+    ...Object.entries(external).map(([page, view]) => ({ page, ...view })),
+  ];
   const roles: RoleDeclaration[] = [
     { role: 'top-clients', env: { TC_CANARY_INTERVAL_MS: 0 } },
     ...(fed.length > 0 ? [{ role: 'outbox-relay' } as const] : []),
@@ -86,6 +94,7 @@ function declare(options: StackOptions): SystemDeclaration {
       ...Object.fromEntries(PAGE_NAMES.map((page) => [page, viewsOf(page)])),
       'self-view': [],
     },
+    external,
     roles: [roles.map((one) => ({ ...one, env: { ...one.env, ...options.env?.[nameOf(one)] } }))],
     partitions: options.partitions ?? 2,
   };

@@ -1,22 +1,26 @@
 /**
- * `make conformance`: our gig page and the example keep every rule, tried from outside with everything they need broken
- * in turn; and of pages with one bad habit each, the rule that forbids it says so, and no other does.
+ * `make conformance`: our gig page and those of `examples` keep every rule, tried from outside with everything they need
+ * broken in turn; and of pages with one bad habit each, the rule that forbids it says so, and no other does.
  */
+import { execFile } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { userName } from '#contracts/database-users.ts';
 import { listen } from '#platform/listen.ts';
-import { CALLER_KEY } from '../../services/local-stack/callers.ts';
+import { CALLER_KEY, credential } from '../../services/local-stack/callers.ts';
+import {
+  EXAMPLE_PAGES,
+  type ExamplePage,
+  prepareExample,
+  settingsOfExample,
+} from '../../services/local-stack/example-pages.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { runToEnd, startProcess } from '../../services/local-stack/process.ts';
-import { runRole } from '../../services/local-stack/run-role.ts';
+import { startProcess } from '../../services/local-stack/process.ts';
+import { runRole, surroundings } from '../../services/local-stack/run-role.ts';
 import { describeRole } from '../../services/local-stack/system.ts';
 import { type Habits, openExample, type Row } from '../conformance/page/example.ts';
-import { openMarket } from '../conformance/page/market.ts';
-import { play } from '../conformance/page/play.ts';
-import { openDatabaseProxy, openSourceProxy } from '../conformance/page/proxies.ts';
 import { RULE_NAMES, type RuleName, type Verdict } from '../conformance/page/rules.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
@@ -128,103 +132,129 @@ let stack: Stack;
 let folder: string;
 /** Trials run beside each other: mostly they wait for a fault to last. More at once would make pages late by themselves. */
 const AT_ONCE = 4;
-const ours = Promise.withResolvers<Verdict[]>();
-const example = Promise.withResolvers<{ said: string; junit: string }>();
-const bad = new Map(Object.keys(BAD).map((name) => [name, Promise.withResolvers<Verdict[]>()]));
-
-const databaseAt = (port: number): string => {
-  const url = new URL(stack.postgres.url('gig', userName('page', 'gig')));
+const databaseAt = (port: number, page = 'gig'): string => {
+  const url = new URL(stack.postgres.url(page, userName('page', page)));
   url.port = String(port);
   return url.href;
 };
 
-/** Opens proxies, starts a page behind them and tries it. */
-async function tried(
-  trial: number,
-  rules: readonly RuleName[],
-  start: (
-    databaseUrl: string,
-    sourceUrl: string,
-  ) => Promise<{ page: string; metrics: string; stop(): Promise<unknown> }>,
-): Promise<Verdict[]> {
+interface RunningPage {
+  readonly page: string;
+  readonly metrics: string;
+  stop(): Promise<unknown>;
+}
+type Start = (databasePort: number, sourceUrl: string) => Promise<RunningPage>;
+interface Trial {
+  readonly verdicts: readonly Verdict[];
+  readonly said: string;
+  readonly junit: string;
+}
+
+/**
+ * Starts a page and tries it as somebody else would: by the command, in a process of its own, so that no trial keeps
+ * another one's page waiting.
+ */
+async function tried(trial: number, rules: readonly RuleName[], start: Start): Promise<Trial> {
   const [sourcePort, databasePort] = [await freePort(), await freePort()];
-  const source = `http://127.0.0.1:${new URL(stack.urls.source).port}`;
-  const sourceProxy = await openSourceProxy(sourcePort, source);
-  const databaseProxy = await openDatabaseProxy(databasePort, {
-    host: '127.0.0.1',
-    port: stack.postgres.port,
-  });
-  const market = openMarket({ source, tokenUrl: stack.issuer.tokenUrl });
   const { first, last } = sellersOf(trial);
-  let running: Awaited<ReturnType<typeof start>> | undefined;
+  const file = join(folder, `${trial}.xml`);
+  const { page, metrics, stop } = await start(databasePort, `http://127.0.0.1:${sourcePort}`);
   try {
-    running = await start(databaseAt(databasePort), sourceProxy.use.address);
-    const { page, metrics } = running;
-    return await play({
-      page: (sellerId) => page.replace('{sellerId}', String(sellerId)),
-      sellers: Array.from({ length: last - first + 1 }, (_, i) => first + i),
-      ...{ market, sourceProxy, databaseProxy, metricsUrl: metrics, rules: new Set(rules) },
-      ...{ deadlineMs: 1_000, freshMs: 5_000, claimsMinVersion: false, log: () => {} },
-      signal: AbortSignal.timeout(100_000),
-    });
-  } finally {
-    await running?.stop();
-    await sourceProxy.close();
-    await databaseProxy.close();
-    await market.close();
-  }
-}
-
-async function tryOurs(trial: number): Promise<Verdict[]> {
-  const [port, healthPort] = [await freePort(), await freePort()];
-  return tried(trial, RULE_NAMES, async (databaseUrl, sourceUrl) => {
-    const process = describeRole(
-      { role: 'page-server', page: 'gig', name: 'gig-on-trial' },
-      {
-        ...{ database: () => databaseUrl, source: () => sourceUrl, brokers: () => stack.kafka.bootstrap },
-        ...{ port: () => port, healthPort: () => healthPort, issuer: stack.issuer, callerKey: CALLER_KEY },
-      },
-    );
-    const role = await runRole(process, { logs: stack.folder });
-    const metrics = `http://127.0.0.1:${healthPort}/metrics`;
-    return { page: `${role.url}/gigs/{sellerId}`, metrics, stop: () => role.stop() };
-  });
-}
-
-/** As somebody else would: by the command, with the page as a program of its own. */
-async function tryExample(trial: number): Promise<{ said: string; junit: string }> {
-  const [port, sourcePort, databasePort] = [await freePort(), await freePort(), await freePort()];
-  const page = await startProcess({
-    ...{ name: 'the example', command: process.execPath, args: [join(FOLDER, 'example.ts')] },
-    logFile: join(folder, 'example.log'),
-    env: {
-      DATABASE_URL: databaseAt(databasePort),
-      SOURCE_URL: `http://127.0.0.1:${sourcePort}`,
-      PORT: String(port),
-    },
-  });
-  const { first, last } = sellersOf(trial);
-  const file = join(folder, 'example.xml');
-  const at = `http://127.0.0.1:${port}`;
-  try {
-    const said = await runToEnd(process.execPath, [
-      join(FOLDER, 'main.ts'),
-      ...['--page', `${at}/sellers/{sellerId}`, '--metrics', `${at}/metrics`],
+    const said = await run([
+      ...['--page', page, '--metrics', metrics, '--only', rules.join(), '--junit', file],
       ...['--source', `http://127.0.0.1:${new URL(stack.urls.source).port}`],
-      ...['--token-url', stack.issuer.tokenUrl, '--sellers', `${first}..${last}`, '--junit', file],
+      ...['--token-url', stack.issuer.tokenUrl, '--sellers', `${first}..${last}`],
       ...['--source-proxy-port', String(sourcePort)],
       ...['--database', `127.0.0.1:${stack.postgres.port}`, '--database-proxy-port', String(databasePort)],
     ]);
-    return { said, junit: await readFile(file, 'utf8') };
+    return { verdicts: verdictsIn(said), said, junit: await readFile(file, 'utf8') };
   } finally {
-    await page.stop();
+    await stop();
   }
 }
 
-async function tryBad(trial: number, name: string): Promise<Verdict[]> {
-  const { breaks, keeps, habit } = BAD[name]!;
-  return tried(trial, [breaks, ...keeps], async (databaseUrl, sourceUrl) => {
-    const { server, close } = openExample(databaseUrl, sourceUrl, habit());
+/** @returns what it prints when it could try the page, whatever it found */
+const run = (args: readonly string[]) =>
+  new Promise<string>((resolve, reject) => {
+    const signal = AbortSignal.timeout(TRIAL_MS);
+    const options = { signal, env: { ...process.env, ...surroundings() } };
+    execFile(process.execPath, [join(FOLDER, 'main.ts'), ...args], options, (err, stdout, stderr) =>
+      err === null || err.code === FOUND
+        ? resolve(stdout)
+        : reject(new Error(`${err.message}\n${stdout}${stderr}`)),
+    );
+  });
+/** The command's exit code where a rule was broken. */
+const FOUND = 1;
+const TRIAL_MS = 100_000;
+
+const verdictsIn = (said: string): Verdict[] =>
+  [...said.matchAll(/^ {2}(kept|BROKEN|not checked) +.*? \(([a-z-]+)\): (.*)$/gm)].map(
+    ([, result, rule, evidence]) => ({
+      rule: rule as RuleName,
+      result: result!.toLowerCase() as Verdict['result'],
+      evidence: evidence!,
+    }),
+  );
+
+async function startOurs(databasePort: number, sourceUrl: string): Promise<RunningPage> {
+  const [port, healthPort] = [await freePort(), await freePort()];
+  const process = describeRole(
+    { role: 'page-server', page: 'gig', name: 'gig-on-trial' },
+    {
+      database: () => databaseAt(databasePort),
+      source: () => sourceUrl,
+      brokers: () => stack.kafka.bootstrap,
+      ...{ port: () => port, healthPort: () => healthPort, issuer: stack.issuer, callerKey: CALLER_KEY },
+    },
+  );
+  // A trial opens the ways to database and source, and waits for the page.
+  const role = await runRole(process, { logs: stack.folder, until: 'alive' });
+  return {
+    page: `${role.url}/gigs/{sellerId}`,
+    metrics: `http://127.0.0.1:${healthPort}/metrics`,
+    stop: () => role.stop(),
+  };
+}
+
+/** A program of somebody else, over a database that a projector of ours fills. */
+const startOther =
+  (name: ExamplePage) =>
+  async (databasePort: number, url: string): Promise<RunningPage> => {
+    const [port, healthPort] = [await freePort(), await freePort()];
+    const running = await startProcess({
+      name,
+      ...(await prepareExample(name)),
+      env: settingsOfExample(name, {
+        databaseUrl: databaseAt(databasePort, name),
+        source: { url, credential: credential(name) },
+        ...{ host: '127.0.0.1', port, healthPort },
+      }),
+      logFile: join(folder, `${name}.log`),
+    });
+    return {
+      page: `http://127.0.0.1:${port}/sellers/{sellerId}`,
+      metrics: `http://127.0.0.1:${healthPort}/metrics`,
+      stop: () => running.stop(),
+    };
+  };
+
+/** The example of docs/pages.md, as a program of its own. */
+async function startExample(databasePort: number, sourceUrl: string): Promise<RunningPage> {
+  const port = await freePort();
+  const running = await startProcess({
+    ...{ name: 'the example', command: process.execPath, args: [join(FOLDER, 'example.ts')] },
+    logFile: join(folder, 'example.log'),
+    env: { DATABASE_URL: databaseAt(databasePort), SOURCE_URL: sourceUrl, PORT: String(port) },
+  });
+  const at = `http://127.0.0.1:${port}`;
+  return { page: `${at}/sellers/{sellerId}`, metrics: `${at}/metrics`, stop: () => running.stop() };
+}
+
+const startBad =
+  (habit: BadPage['habit']) =>
+  async (databasePort: number, sourceUrl: string): Promise<RunningPage> => {
+    const { server, close } = openExample(databaseAt(databasePort), sourceUrl, habit());
     const at = `http://127.0.0.1:${await listen(server, 0, '127.0.0.1')}`;
     const stop = async () => {
       server.closeAllConnections();
@@ -232,34 +262,52 @@ async function tryBad(trial: number, name: string): Promise<Verdict[]> {
       await close();
     };
     return { page: `${at}/sellers/{sellerId}`, metrics: `${at}/metrics`, stop };
-  });
-}
+  };
+
+const GOOD: Readonly<Record<string, Start>> = {
+  'our gig page': startOurs,
+  'the example of docs/pages.md': startExample,
+  'the page in Python': startOther('python-page'),
+  'the page in JavaScript': startOther('node-page'),
+};
+const TRIALS: readonly {
+  readonly name: string;
+  readonly rules: readonly RuleName[];
+  readonly start: Start;
+}[] = [
+  ...Object.entries(GOOD).map(([name, start]) => ({ name, rules: RULE_NAMES, start })),
+  ...Object.entries(BAD).map(([name, { breaks, keeps, habit }]) => ({
+    name,
+    rules: [breaks, ...keeps],
+    start: startBad(habit),
+  })),
+];
+const results = new Map(TRIALS.map(({ name }) => [name, Promise.withResolvers<Trial>()]));
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'conformance-page-'));
+  // Once for each content of theirs: packages may have to be fetched.
+  for (const name of EXAMPLE_PAGES) await prepareExample(name);
   stack = await startStack({
     pages: ['gig'],
-    sellers: (Object.keys(BAD).length + 2) * SELLERS,
+    external: EXAMPLE_PAGES,
+    sellers: TRIALS.length * SELLERS,
     // All trials come from one address.
     env: { 'top-clients': { TC_CANARY_INTERVAL_MS: 0, TC_REQUESTS_PER_MINUTE: 0 } },
   });
-  const trials: (() => Promise<void>)[] = [
-    () => tryOurs(0).then(ours.resolve, ours.reject),
-    () => tryExample(1).then(example.resolve, example.reject),
-    ...[...bad].map(
-      ([name, { resolve, reject }], index) =>
-        () =>
-          tryBad(index + 2, name).then(resolve, reject),
-    ),
-  ];
+  const waiting = [...TRIALS.entries()];
   for (let i = 0; i < AT_ONCE; i++) {
     void (async () => {
-      for (let next = trials.shift(); next !== undefined; next = trials.shift()) await next();
+      for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
+        const [trial, { name, rules, start }] = next;
+        const { resolve, reject } = results.get(name)!;
+        await tried(trial, rules, start).then(resolve, reject);
+      }
     })();
   }
-}, 60_000);
+}, 300_000);
 afterAll(async () => {
-  await Promise.allSettled([ours, example, ...bad.values()].map(({ promise }) => promise));
+  await Promise.allSettled([...results.values()].map(({ promise }) => promise));
   await stack?.stop();
   await rm(folder, { recursive: true, force: true });
 }, 60_000);
@@ -267,36 +315,34 @@ afterAll(async () => {
 const told = (verdicts: readonly Verdict[]) =>
   verdicts.map(({ rule, result, evidence }) => `${result} ${rule}: ${evidence}`);
 
-test('our gig page keeps every rule', async () => {
-  const verdicts = await ours.promise;
-  expect(told(verdicts).filter((line) => !line.startsWith('kept'))).toEqual([]);
-  expect(verdicts.map(({ rule }) => rule)).toEqual(RULE_NAMES);
-}, 90_000);
-
-test('the example keeps every rule, by the command, which writes JUnit', async () => {
-  const { said, junit } = await example.promise;
-  expect(said).toContain(
-    `of ${RULE_NAMES.length} rules ${RULE_NAMES.length} were kept, 0 broken, 0 not checked`,
-  );
-  expect(junit).toMatch(
-    new RegExp(`<testsuites tests="${RULE_NAMES.length}" failures="0" errors="0" skipped="0"`),
-  );
-}, 90_000);
+test.each(Object.keys(GOOD))(
+  '%s keeps every rule, and JUnit says so, too',
+  async (name) => {
+    const { verdicts, said, junit } = await results.get(name)!.promise;
+    expect(told(verdicts).filter((line) => !line.startsWith('kept'))).toEqual([]);
+    expect(verdicts.map(({ rule }) => rule)).toEqual(RULE_NAMES);
+    const all = RULE_NAMES.length;
+    expect(said).toContain(`of ${all} rules ${all} were kept, 0 broken, 0 not checked`);
+    expect(junit).toMatch(new RegExp(`<testsuites tests="${all}" failures="0" errors="0" skipped="0"`));
+  },
+  TRIAL_MS,
+);
 
 describe('a page that', () => {
   test.each(Object.keys(BAD))(
     '%s breaks the rule about that, and no other',
     async (name) => {
       const { breaks, because, keeps } = BAD[name]!;
-      const verdicts = await bad.get(name)!.promise;
-      const results = verdicts.map(({ rule, result }) => [rule, result]);
+      const { verdicts, junit } = await results.get(name)!.promise;
+      const found = verdicts.map(({ rule, result }) => [rule, result]);
       const expected = RULE_NAMES.filter((rule) => rule === breaks || keeps.includes(rule)).map((rule) => [
         rule,
         rule === breaks ? 'broken' : 'kept',
       ]);
-      expect({ results, told: told(verdicts) }).toEqual({ results: expected, told: expect.anything() });
+      expect({ found, told: told(verdicts) }).toEqual({ found: expected, told: expect.anything() });
+      expect(junit).toMatch(/<testsuites tests="\d+" failures="1" errors="0" skipped="0"/);
       expect(verdicts.find(({ rule }) => rule === breaks)!.evidence).toMatch(because);
     },
-    90_000,
+    TRIAL_MS,
   );
 });
