@@ -8,6 +8,8 @@ const OFFSETS = {
   user: 2,
   search: 3,
   'self-view': 4,
+  'python-page': 5,
+  'node-page': 6,
   'top-clients': 10,
   'lab-off': 20,
   'lab-serial': 21,
@@ -36,6 +38,10 @@ const OFFSETS = {
   'health-watch-gig': 54,
   'health-watch-user': 55,
   'health-watch-search': 56,
+  'health-python-page': 57,
+  'health-node-page': 58,
+  'health-projector-python-page': 59,
+  'health-projector-node-page': 60,
 } as const;
 
 export type PortName = keyof typeof OFFSETS;

@@ -11,6 +11,7 @@ test('without flags the demo starts with 20,000 sellers at 8080 on this machine 
     data: '/project/.demo',
     host: '127.0.0.1',
     traffic: true,
+    examples: true,
     detach: false,
     otlp: undefined,
     grafana: false,
@@ -28,6 +29,7 @@ test('every flag is understood, with a blank or an equals sign', () => {
     detach: true,
   });
   expect(read('--grafana').grafana).toBe(true);
+  expect(read('--no-examples').examples).toBe(false);
   expect(read('--otlp', 'http://localhost:4318').otlp).toBe('http://localhost:4318');
   expect(read('stop', '--data', '/d')).toMatchObject({ command: 'stop', data: '/d' });
   expect(read('stop', '--help')).toMatchObject({ command: 'help' });
@@ -42,8 +44,8 @@ test.each([
   [['--sellers=1e4'], /whole number/],
   [['--sellers'], /argument missing/],
   [['--otlp', 'localhost:4318'], /--otlp "localhost:4318": give an address like http/],
-  [['--port-base', '80'], /--port-base "80": give a whole number from 1024 to 65476/],
-  [['--port-base', '65500'], /65476/],
+  [['--port-base', '80'], /--port-base "80": give a whole number from 1024 to 65466/],
+  [['--port-base', '65500'], /65466/],
   [['--data', ''], /--data is empty/],
   [['--detach=yes'], /detach/],
 ])('%j is refused in a sentence', (argv, sentence) => {

@@ -10,6 +10,8 @@ export interface DemoOptions {
   /** Where the lab and the issuer listen. */
   readonly host: string;
   readonly traffic: boolean;
+  /** Whether to start the pages of `examples`, with what they need from registries of packages. */
+  readonly examples: boolean;
   readonly detach: boolean;
   /** The address for traces, by OTLP over HTTP; undefined: traces are not sent. */
   readonly otlp: string | undefined;
@@ -24,7 +26,7 @@ export class UsageError extends Error {
 
 export const DEFAULTS = { sellers: 20_000, portBase: 8080, data: '.demo', host: '127.0.0.1' } as const;
 /** The offset of the first port after those of one demo. */
-export const PORTS_TAKEN = 60;
+export const PORTS_TAKEN = 70;
 
 export const HELP = `make demo ARGS="…"        starts Top Clients on this machine: PostgreSQL, Kafka, every role, the lab
 make demo-stop ARGS="…"   stops one that runs in the background (give it the same --data)
@@ -34,6 +36,7 @@ make demo-stop ARGS="…"   stops one that runs in the background (give it the s
   --data DIR        where everything is kept; a second start uses it again (default ${DEFAULTS.data})
   --host ADDRESS    where lab, pages and API listen (default ${DEFAULTS.host}: this machine only)
   --no-traffic      no made-up visitors and edits
+  --no-examples     not the pages of examples/, which install packages from PyPI and npm once
   --detach          return as soon as all is up, and go on in the background
   --otlp URL        sends traces there by OTLP over HTTP, as http://localhost:4318: of every request, not of one in 100
   --grafana         starts Grafana with the dashboards too, when grafana-server is on the PATH
@@ -68,6 +71,7 @@ export function readOptions(argv: readonly string[], projectRoot: string): DemoO
         : resolve(notEmpty('--data', values.data)),
     host: notEmpty('--host', values.host ?? DEFAULTS.host),
     traffic: !values['no-traffic'],
+    examples: !values['no-examples'],
     detach: values.detach ?? false,
     grafana: values.grafana ?? false,
     otlp: values.otlp === undefined ? undefined : httpAddress('--otlp', values.otlp),
@@ -85,6 +89,7 @@ function parse(argv: readonly string[]) {
         data: { type: 'string' },
         host: { type: 'string' },
         'no-traffic': { type: 'boolean' },
+        'no-examples': { type: 'boolean' },
         detach: { type: 'boolean' },
         otlp: { type: 'string' },
         grafana: { type: 'boolean' },

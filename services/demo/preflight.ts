@@ -5,7 +5,7 @@ import type { Ports } from './addresses.ts';
 import { UsageError } from './options.ts';
 
 /** Measured with 20,000 sellers and traffic, rounded up: see the table in this folder's README. */
-const MEMORY_MB = 2_000;
+const MEMORY_MB = 2_500;
 const DISK_MB = 1_500;
 
 /**

@@ -1,8 +1,12 @@
-import type { Database, DatabaseUser } from '#contracts/database-users.ts';
+import type { DatabaseUser } from '#contracts/database-users.ts';
+import { credentialOf } from '../auth/caller-credential.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
+import { type ExamplePage, settingsOfExample } from '../local-stack/example-pages.ts';
 import {
   type Addresses,
+  describeRole,
   describeSystem,
+  migrationOfExternal,
   type RoleDeclaration,
   type System,
   type SystemDeclaration,
@@ -59,7 +63,7 @@ export interface Surroundings {
   /** The key from which pages' credentials are made. */
   readonly callerKey: string;
   /** The address of a database for one of its users, or for the owner when none is named. */
-  database(name: Database, user?: DatabaseUser): string;
+  database(name: string, user?: DatabaseUser): string;
 }
 
 /** All addresses of the demo: pages reach the source through the proxy by which the lab can slow it. */
@@ -88,3 +92,21 @@ export const addressesIn = ({ ports, brokers, database, ...around }: Surrounding
  * The demo without PostgreSQL and Kafka, in groups of processes: source and pipeline, pages, and the views' watchers.
  */
 export const describeDemo = (around: Surroundings): System => describeSystem(DEMO, addressesIn(around));
+
+/** What a page of `examples` is to be started with: its view, the projector that fills it, and its own settings. */
+export function describeExample(page: ExamplePage, around: Surroundings) {
+  const at = addressesIn(around);
+  const healthPort = at.healthPort(page);
+  return {
+    migration: migrationOfExternal(page, { delivery: 'asynchronous' }, at),
+    projector: describeRole({ role: 'projector', page }, at),
+    healthPort,
+    env: settingsOfExample(page, {
+      databaseUrl: at.database(page, 'page', page),
+      source: { url: at.source(page), credential: credentialOf(at.callerKey, page) },
+      host: around.host,
+      port: at.port(page),
+      healthPort,
+    }),
+  };
+}

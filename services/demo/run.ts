@@ -12,6 +12,7 @@ import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
 import { openDataFolder } from './data-folder.ts';
 import { openDelayProxy } from './delay-proxy.ts';
+import { allExamples, startExamples } from './examples.ts';
 import type { MetricsState } from './lab/prometheus-api.ts';
 import { openLab } from './lab/server.ts';
 import type { DemoOptions } from './options.ts';
@@ -19,7 +20,7 @@ import { preflight } from './preflight.ts';
 import { addressesIn, describeDemo, type Surroundings } from './roles.ts';
 import { Supervisor } from './supervisor.ts';
 import { startTraffic } from './traffic.ts';
-import { untilViewsEqualSource } from './views.ts';
+import { OWN_VIEWS, untilViewsEqualSource } from './views.ts';
 
 /**
  * Runs a demo until a signal: starts everything, seeds, checks that the views equal the source, and stops everything in
@@ -114,6 +115,9 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     const system = describeDemo(around);
 
     supervisor.nextGroup();
+    const examples = allExamples(
+      options.examples ? { state: 'preparing' } : { state: 'absent', why: '--no-examples left it out.' },
+    );
     let metrics: MetricsState = { state: 'starting' };
     // In parallel with everything else: nothing waits for it, and the demo works without it.
     const metricsUp = startMetrics(system).then((state) => {
@@ -131,6 +135,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       keepers: supervisor.keepers,
       proxy,
       metrics: () => metrics,
+      examples,
     });
     supervisor.push(lab.close);
 
@@ -158,6 +163,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       'views equal the source',
       untilViewsEqualSource(
         around.database,
+        OWN_VIEWS,
         (share) => progress(`  … views have ${Math.floor(share * 100)} % of the events`),
         signal,
       ),
@@ -174,6 +180,11 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     });
     lab.measure(around.database('source'));
     if (options.traffic) supervisor.push(startTraffic(ports, folder.sellers, issuer));
+    if (options.examples) {
+      supervisor.nextGroup();
+      const starting = startExamples(around, postgres, supervisor, examples, { say, log, signal });
+      supervisor.push(() => starting);
+    }
     return collected;
   }
 

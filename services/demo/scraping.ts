@@ -11,14 +11,14 @@ export const NAMESPACE = 'demo';
 /** Often, so that a fault made in the lab shows at once. */
 export const SCRAPED_EVERY_MS = 2_000;
 
+/** A process whose health port has metrics. */
+export type Scraped = Pick<RoleProcess, 'name' | 'role' | 'healthPort'>;
+
 /**
  * The Prometheus configuration for these processes, with the labels that they have in a cluster.
  * @param ruleFile plain Prometheus rules; the dashboards' own when absent
  */
-export function scraping(
-  processes: readonly Pick<RoleProcess, 'name' | 'role' | 'healthPort'>[],
-  ruleFile: string = RULES,
-): ScrapeSettings {
+export function scraping(processes: readonly Scraped[], ruleFile: string = RULES): ScrapeSettings {
   return {
     job: 'top-clients',
     everyMs: SCRAPED_EVERY_MS,

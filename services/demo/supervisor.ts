@@ -4,17 +4,18 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { pause } from '#platform/lifecycle.ts';
 import { DATABASES, makeUsers } from '../local-stack/database-users.ts';
+import type { ExampleProgram } from '../local-stack/example-pages.ts';
 import { type LocalGrafana, startGrafana } from '../local-stack/grafana.ts';
 import { type LocalKafka, startKafka } from '../local-stack/kafka.ts';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
-import { commandLine } from '../local-stack/process.ts';
+import { commandLine, startProcess } from '../local-stack/process.ts';
 import { type LocalPrometheus, startPrometheus } from '../local-stack/prometheus.ts';
 import { type RunOptions, runRole, runTask } from '../local-stack/run-role.ts';
-import type { RoleProcess, RoleTask } from '../local-stack/system.ts';
+import type { Environment, RoleProcess, RoleTask } from '../local-stack/system.ts';
 import { innerUrl } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
-import { DASHBOARDS, SCRAPED_EVERY_MS, scraping } from './scraping.ts';
+import { DASHBOARDS, SCRAPED_EVERY_MS, type Scraped, scraping } from './scraping.ts';
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 // Many processes on one machine: each is limited to the memory and threads of its own pod.
@@ -33,6 +34,8 @@ export class Supervisor {
   readonly #signal: AbortSignal;
   /** How to stop what was started, by group, first to last; also for starts in progress. */
   readonly #stops: (() => Promise<unknown>)[][] = [[]];
+  readonly #scraped: Scraped[] = [];
+  #prometheus: LocalPrometheus | undefined;
 
   /**
    * @param log receives messages about processes, for the demo's own log
@@ -91,18 +94,29 @@ export class Supervisor {
     );
   }
 
-  /** @throws PrometheusMissing when it is not installed on this machine */
-  prometheus(host: string, port: number, processes: readonly RoleProcess[]): Promise<LocalPrometheus> {
-    return this.#own('prometheus', () =>
+  /**
+   * Starts Prometheus, to scrape these processes and those that are told of by {@link scrape}.
+   * @throws PrometheusMissing when it is not installed on this machine
+   */
+  async prometheus(host: string, port: number, processes: readonly Scraped[]): Promise<LocalPrometheus> {
+    this.#scraped.push(...processes);
+    this.#prometheus = await this.#own('prometheus', () =>
       startPrometheus({
         dataDir: join(this.#folder.path, 'prometheus'),
         host,
         port,
-        scrape: scraping(processes),
+        scrape: scraping(this.#scraped),
         onSpawn: (pid) => this.#folder.record('prometheus', pid),
         log: this.#log,
       }),
     );
+    return this.#prometheus;
+  }
+
+  /** Has Prometheus, if it runs, scrape these as well. */
+  async scrape(processes: readonly Scraped[]): Promise<void> {
+    this.#scraped.push(...processes);
+    await this.#prometheus?.scrape(scraping(this.#scraped));
   }
 
   /** @throws GrafanaMissing when it is not installed on this machine */
@@ -132,12 +146,31 @@ export class Supervisor {
     );
   }
 
+  /** Starts a page that is no role of ours; resolves when it is ready. */
+  async page(name: string, program: ExampleProgram, env: Environment, healthPort: number): Promise<void> {
+    await this.#own(name, () =>
+      startProcess({
+        name,
+        ...program,
+        env,
+        logFile: join(this.logs, `${name}.log`),
+        readyUrl: `${innerUrl(healthPort)}/livez`,
+        readyTimeoutMs: READY_MS,
+        stopTimeoutMs: STOP_MS,
+        ready: (pid) => this.#folder.record(name, pid),
+        log: this.#log,
+      }),
+    );
+    await this.#untilReady({ name, healthPort });
+  }
+
   /**
    * Runs a role to its end.
    * @param onLine receives each line it writes, parsed
    * @throws Error with its last lines when it fails
    */
   async task(one: RoleTask, onLine: (line: Record<string, unknown>) => void = () => {}): Promise<void> {
+    this.#signal.throwIfAborted();
     const { name } = one;
     const logFile = join(this.logs, `${name}.log`);
     const from = statSync(logFile, { throwIfNoEntry: false })?.size ?? 0;
@@ -199,7 +232,7 @@ export class Supervisor {
     };
   }
 
-  async #untilReady({ name, healthPort }: RoleProcess): Promise<void> {
+  async #untilReady({ name, healthPort }: Pick<RoleProcess, 'name' | 'healthPort'>): Promise<void> {
     const deadline = Date.now() + READY_MS;
     for (;;) {
       this.#signal.throwIfAborted();

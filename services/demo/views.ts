@@ -1,18 +1,23 @@
 import { CANARY_SELLER } from '#contracts/canary.ts';
-import type { Database } from '#contracts/database-users.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { sumVersions } from '../top-clients/adapters/postgres/read-states.ts';
 
-/** A view that must come to equal the source. */
-const VIEWS = [
+/** A view that must come to equal the source. Its database is named after its page. */
+export interface ViewInDatabase {
+  readonly page: string;
+  readonly delivery: 'asynchronous' | 'hybrid';
+}
+
+/** The views of our own pages. */
+export const OWN_VIEWS: readonly ViewInDatabase[] = [
   { page: 'gig', delivery: 'asynchronous' },
   { page: 'gig', delivery: 'hybrid' },
   { page: 'user', delivery: 'asynchronous' },
   { page: 'search', delivery: 'asynchronous' },
-] as const;
+];
 
 interface Sum {
   readonly sellers: number;
@@ -20,16 +25,17 @@ interface Sum {
 }
 
 /**
- * Waits until every view has as many sellers as the source and the same sum of versions. A view only moves forward, so
+ * Waits until each of these views has as many sellers as the source and the same sum of versions. A view only moves forward, so
  * both together mean that it has everything. The canary is left out, because it changes all the time.
  * @param onProgress called with the share of versions, 0 to 1, that the slowest view has
  */
 export async function untilViewsEqualSource(
-  database: (name: Database) => string,
+  database: (name: string) => string,
+  views: readonly ViewInDatabase[],
   onProgress: (share: number) => void,
   signal: AbortSignal,
 ): Promise<Sum> {
-  const open = (name: Database) =>
+  const open = (name: string) =>
     openPool(
       {
         url: database(name),
@@ -40,12 +46,13 @@ export async function untilViewsEqualSource(
       },
       silentLog,
     );
-  const pools = { source: open('source'), gig: open('gig'), user: open('user'), search: open('search') };
+  const source = open('source');
+  const pools = new Map(views.map(({ page }) => [page, open(page)]));
   try {
     for (;;) {
-      const truth = await sumVersions(pools.source);
+      const truth = await sumVersions(source);
       const sums = await Promise.all(
-        VIEWS.map(({ page, delivery }) => sumOf(pools[page], VIEW_SUM[delivery])),
+        views.map(({ page, delivery }) => sumOf(pools.get(page)!, VIEW_SUM[delivery])),
       );
       if (sums.every((sum) => sum.sellers === truth.sellers && sum.versions === truth.versions)) return truth;
       onProgress(Math.min(...sums.map((sum) => sum.versions / truth.versions)));
@@ -53,7 +60,7 @@ export async function untilViewsEqualSource(
       signal.throwIfAborted();
     }
   } finally {
-    await Promise.all(Object.values(pools).map((pool) => pool.end()));
+    await Promise.all([source, ...pools.values()].map((pool) => pool.end()));
   }
 }
 

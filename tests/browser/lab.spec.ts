@@ -44,6 +44,7 @@ beforeAll(async () => {
     keepers: new Map([['top-clients', keeper]]),
     proxy,
     metrics: () => ({ state: 'absent', why: 'install it' }),
+    examples: { 'python-page': { state: 'running' }, 'node-page': { state: 'absent', why: 'npm is needed' } },
   });
   browser = await openBrowser();
 }, 60_000);

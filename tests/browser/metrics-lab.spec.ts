@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import type { Browser, Page } from 'playwright-core';
 import { portsFrom, publicUrl } from '../../services/demo/addresses.ts';
 import { type DelayProxy, openDelayProxy } from '../../services/demo/delay-proxy.ts';
+import { allExamples } from '../../services/demo/examples.ts';
 import { type Lab, openLab } from '../../services/demo/lab/server.ts';
 import { scraping } from '../../services/demo/scraping.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
@@ -89,6 +90,7 @@ beforeAll(async () => {
     keepers: new Map(),
     proxy,
     metrics: () => ({ state: 'running', url: prometheus.url }),
+    examples: allExamples({ state: 'preparing' }),
   });
   browser = await openBrowser();
   page = await browser.newPage({ viewport: SIZES.desktop });

@@ -25,6 +25,7 @@ import { type Metrics, openMetrics } from '#role/metrics.ts';
 import { identityConfig } from '../../services/auth/testing/identity.ts';
 import { openIdentity } from '../../services/auth/verifier.ts';
 import { portsFrom } from '../../services/demo/addresses.ts';
+import { allExamples } from '../../services/demo/examples.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { credential } from '../../services/local-stack/callers.ts';
@@ -423,6 +424,7 @@ describe('the issuer, the lab and the health port', () => {
       keepers: new Map(),
       proxy: { delayMs: 0, close: async () => {} },
       metrics: () => ({ state: 'starting' }),
+      examples: allExamples({ state: 'preparing' }),
     });
     releases.push('the lab', lab.close);
     const metrics = openMetrics({ processMetrics: false });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { SHUTDOWN_DELAY_MS } from '../../cdk8s/constructs/role-pod.ts';
 import { portsFrom } from '../../services/demo/addresses.ts';
+import { allExamples } from '../../services/demo/examples.ts';
 import { openLab } from '../../services/demo/lab/server.ts';
 import { openIssuer } from '../../services/issuer/issuer.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
@@ -97,6 +98,7 @@ beforeAll(async () => {
     keepers: new Map(),
     proxy: { delayMs: 0, close: async () => {} },
     metrics: () => ({ state: 'starting' }),
+    examples: allExamples({ state: 'preparing' }),
   });
   stops.push(lab.close);
   servers['the lab'] = { port: ports.lab, path: '/.well-known/jwks.json' };

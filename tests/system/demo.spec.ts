@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { innerUrl, type PortName, type Ports, portsFrom } from '../../services/demo/addresses.ts';
+import { EXAMPLE_PAGES } from '../../services/local-stack/example-pages.ts';
 import { isPortFree } from '../../services/local-stack/ports.ts';
 import { isAlive } from '../../services/local-stack/process.ts';
 
@@ -22,7 +23,9 @@ beforeAll(async () => {
   data = join(folder, 'data');
   ports = portsFrom(await freeBase());
   demo = await start('--sellers', '300');
-}, 3 * MINUTE);
+  // What they need may have to be installed first.
+  await until('the pages of examples are ready', examplesAreReady, 4 * MINUTE);
+}, 6 * MINUTE);
 
 afterAll(async () => {
   demo?.child.kill('SIGTERM');
@@ -35,7 +38,7 @@ async function freeBase(): Promise<number> {
     const free = await Promise.all(Object.values(portsFrom(base)).map((port) => isPortFree(port)));
     if (free.every(Boolean)) return base;
   }
-  throw new Error('no sixty free ports in a row');
+  throw new Error('no seventy free ports in a row');
 }
 
 const argv = (...more: string[]) => [MAIN, '--port-base', String(ports.lab), '--data', data, ...more];
@@ -71,8 +74,12 @@ async function pids(): Promise<Map<string, number>> {
 const get = (port: number, path: string, headers: Record<string, string> = {}) =>
   fetch(`${innerUrl(port)}${path}`, { headers, signal: AbortSignal.timeout(5_000) });
 
-async function until<T>(what: string, look: () => Promise<T | false | undefined>): Promise<T> {
-  const deadline = Date.now() + MINUTE;
+async function until<T>(
+  what: string,
+  look: () => Promise<T | false | undefined>,
+  withinMs = MINUTE,
+): Promise<T> {
+  const deadline = Date.now() + withinMs;
   let last: unknown;
   for (;;) {
     try {
@@ -81,13 +88,18 @@ async function until<T>(what: string, look: () => Promise<T | false | undefined>
     } catch (err) {
       last = err;
     }
-    if (Date.now() > deadline) throw new Error(`not within a minute: ${what}`, { cause: last });
+    if (Date.now() > deadline) throw new Error(`not within ${withinMs / 1_000} s: ${what}`, { cause: last });
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
 }
 
 const healthPorts = () =>
   (Object.keys(ports) as PortName[]).filter((name) => name.startsWith('health-')).map((name) => ports[name]);
+
+const examplesAreReady = async () => {
+  const cards = (await (await get(ports.lab, '/lab/state')).json()) as Record<string, string>;
+  return EXAMPLE_PAGES.every((name) => cards[`example-${name}`]!.includes('Open this page'));
+};
 
 const everythingIsReady = () =>
   until('everything is ready', async () => {
@@ -116,10 +128,12 @@ async function write(name: string): Promise<number> {
   });
 }
 
+const isExample = (port: PortName) => EXAMPLE_PAGES.some((name) => name === port);
+
 const shown =
-  (port: PortName, gig = 2) =>
+  (port: PortName, id = 2) =>
   async () => {
-    const answer = await get(ports[port], `/gigs/${gig}`);
+    const answer = await get(ports[port], `/${isExample(port) ? 'sellers' : 'gigs'}/${id}`);
     return (
       answer.ok && {
         outcome: answer.headers.get('top-clients'),
@@ -158,6 +172,27 @@ test('every printed address answers', async () => {
   }
   expect(demo.output).toContain('views equal the source');
 });
+
+test(
+  'the lab follows a write into the pages of examples, which run beside a source that is down',
+  async () => {
+    await flip({ target: 'top-clients', action: 'kill' });
+    for (const port of EXAMPLE_PAGES) expect(await shown(port, 1)()).toMatchObject({ outcome: 'full' });
+    await flip({ target: 'top-clients', action: 'restore' });
+    await write('For pages of somebody else');
+    await fetch(`${innerUrl(ports.lab)}/lab/writes`, {
+      method: 'POST',
+      headers: { origin: innerUrl(ports.lab), accept: 'application/json' },
+    });
+    await until('each card tells when it showed the write', async () => {
+      const cards = (await (await get(ports.lab, '/lab/state')).json()) as Record<string, string>;
+      return EXAMPLE_PAGES.every((name) =>
+        /Last write shown<\/dt><dd>after /.test(cards[`example-${name}`]!),
+      );
+    });
+  },
+  2 * MINUTE,
+);
 
 test('a second demo in the same folder or on the same ports says what to change and touches nothing', () => {
   const run = (...args: string[]) => spawnSync(process.execPath, args, { encoding: 'utf8' });
@@ -206,6 +241,8 @@ test(
         reaches('gig', version),
         reaches('lab-hybrid', version),
         reaches('lab-parallel', version),
+        reaches('python-page', version),
+        reaches('node-page', version),
       ]);
     }
     await everythingIsReady();
@@ -226,6 +263,7 @@ test(
     expect(demo.output).toContain(`Using the data in ${data}`);
     await reaches('gig', version);
     expect(left.filter(isAlive)).toEqual([]);
+    await Promise.all([reaches('python-page', version), reaches('node-page', version)]);
 
     const running = [...(await pids()).values()];
     expect(running.every(isAlive)).toBe(true);

@@ -1,6 +1,5 @@
 import type { PageClient } from '#pages/page.ts';
-import type { VariantName } from '../addresses.ts';
-import { VARIANTS } from './variants.ts';
+import { CARDS, type CardName } from './cards.ts';
 import { Ratio, Window } from './window.ts';
 
 export const RENDERS_KEPT = 120;
@@ -9,7 +8,7 @@ const CALLS_SPAN_MS = 10_000;
 /** `off`: the page does not show the data at all. `unreachable`: the page did not answer. */
 export type ProbedOutcome = 'full' | 'missing' | 'stale' | 'off' | 'unreachable';
 
-/** What the probe knows of one variant. */
+/** What the probe knows of the page of one card. */
 export interface Measured {
   /** Durations of the last renders in ms, of the watched gig and of others. */
   readonly renders: Window;
@@ -36,7 +35,7 @@ export interface Truth {
 }
 
 export interface Measurements {
-  readonly variants: Readonly<Record<VariantName, Measured>>;
+  readonly cards: Readonly<Record<CardName, Measured>>;
   truth: Truth | null;
   /** The result of the last press of "write now". */
   lastWrite: string | null;
@@ -54,10 +53,7 @@ export function newMeasurements(): Measurements {
     write: null,
   });
   return {
-    variants: Object.fromEntries(VARIANTS.map(({ name }) => [name, measured()])) as Record<
-      VariantName,
-      Measured
-    >,
+    cards: Object.fromEntries(CARDS.map(({ name }) => [name, measured()])) as Record<CardName, Measured>,
     truth: null,
     lastWrite: null,
     closeLookUntil: 0,

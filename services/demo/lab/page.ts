@@ -2,20 +2,23 @@ import { html, raw } from 'hono/html';
 import { isolate } from '#pages/isolate.ts';
 import type { Html, Site } from '#pages/layout.ts';
 import { logo } from '#pages/top-clients-block.ts';
+import type { ExamplePage } from '../../local-stack/example-pages.ts';
+import type { ExampleStates } from '../examples.ts';
+import { type Card, EXAMPLES, VARIANTS } from './cards.ts';
 import { type Api, commandsToTry } from './commands.ts';
 import { type Measured, type Measurements, RENDERS_KEPT } from './measurements.ts';
 import { WATCHED } from './probe.ts';
 import { BREAKABLE, SLOWEST_MS, type Switches } from './switches.ts';
-import { VARIANTS, type Variant } from './variants.ts';
-import { CONSEQUENCES, freshness, milliseconds, NAMES, OUTCOMES, stateOf } from './words.ts';
+import { CONSEQUENCES, freshness, milliseconds, NAMES, OUTCOMES, stateOf, whyNotRunning } from './words.ts';
 
 export interface LabView {
   readonly measurements: Measurements;
   readonly switches: Switches;
   /** The site for logos and links. */
   readonly site: Site;
-  /** The address of each variant's page for a browser. */
-  readonly addressOf: (variant: Variant) => string;
+  /** The address of a card's page for a browser. */
+  readonly addressOf: (card: Card) => string;
+  readonly examples: Readonly<ExampleStates>;
   readonly api: Api;
   readonly assets: { readonly site: string; readonly lab: string; readonly script: string };
   readonly sellers: number;
@@ -32,9 +35,10 @@ export function fragments(view: LabView): Record<string, string> {
   };
   for (const target of BREAKABLE.slice(1)) parts[`state-${target}`] = pill(switches, target);
   for (const { name } of VARIANTS) {
-    parts[`numbers-${name}`] = numbers(measurements.variants[name], measurements, scale);
-    parts[`preview-${name}`] = preview(measurements.variants[name], view.site);
+    parts[`numbers-${name}`] = numbers(measurements.cards[name], measurements, scale);
+    parts[`preview-${name}`] = preview(measurements.cards[name], view.site);
   }
+  for (const card of EXAMPLES) parts[`example-${card.name}`] = example(card, view, scale);
   return Object.fromEntries(Object.entries(parts).map(([id, part]) => [id, part.toString()]));
 }
 
@@ -120,6 +124,19 @@ ${VARIANTS.map(
 <p class="quiet small">Each page is rendered a few times a second, by turns for gig ${WATCHED.gigId} and for gigs that visitors ask for. Times are those of the last ${RENDERS_KEPT} renders, and all curves share one scale. A page calls the source for at most 150 ms; when calls keep failing, its circuit breaker keeps them away and lets one through now and then. To slow the source, answers to pages are held back on their way; what you send to <a href="${view.api.source}/v1/openapi.json">its own address</a> stays quick.</p>
 </section>
 
+<section aria-labelledby="examples">
+<h2 id="examples">Pages of somebody else</h2>
+<p>Each is a program of its own, with a database of its own in which a projector keeps the lists, as it would be with a page of yours.</p>
+<ul class="plain deliveries examples">
+${EXAMPLES.map(
+  ({ name, title }) => html`<li class="card delivery">
+<h3>${title}</h3>
+<div class="example" id="example-${name}">${part(`example-${name}`)}</div>
+</li>`,
+)}
+</ul>
+</section>
+
 <section class="rules" aria-labelledby="rules">
 <h2 id="rules">Three rules, whatever breaks</h2>
 <ol class="plain">
@@ -164,9 +181,10 @@ function writeResult({ lastWrite }: Measurements): Html {
 }
 
 /** Screen readers read this aloud, so it says only what matters: how the source is, and which pages lack the data. */
-function announcement({ measurements, switches }: LabView): Html {
-  const without = VARIANTS.filter(({ name }) =>
-    ['missing', 'stale', 'unreachable'].includes(measurements.variants[name].outcome ?? ''),
+function announcement({ measurements, switches, examples }: LabView): Html {
+  const running = EXAMPLES.filter(({ name }) => examples[name].state === 'running');
+  const without = [...VARIANTS, ...running].filter(({ name }) =>
+    ['missing', 'stale', 'unreachable'].includes(measurements.cards[name].outcome ?? ''),
   );
   const { text } = stateOf(switches, 'top-clients');
   return html`The source of truth is ${text}. ${without.length === 0 ? 'All pages are complete.' : html`Not complete: ${without.map(({ title }) => title).join('; ')}.`}` as Html;
@@ -198,14 +216,27 @@ function writeSeen(write: NonNullable<Measured['write']>): string {
   }
 }
 
+/** What is measured of a page of somebody else, or why it does not run. */
+function example(card: Card<ExamplePage>, view: LabView, scale: number): Html {
+  const { name, title, effect } = card;
+  const at = view.examples[name];
+  const about = html`<p class="effect">${effect}</p>`;
+  if (at.state !== 'running') return html`<p class="mini-none">${whyNotRunning(at)}</p>${about}` as Html;
+  const measured = view.measurements.cards[name];
+  return html`<div class="numbers">${numbers(measured, view.measurements, scale)}</div>
+<div class="preview">${preview(measured, view.site)}</div>
+${about}
+<a class="open" href="${view.addressOf(card)}">Open this page<span class="hidden">: ${title}</span></a>` as Html;
+}
+
 const POINTS = 60;
 const [WIDTH, HEIGHT] = [120, 32];
 /** The least end of the scale, so that jitter of a millisecond does not look like a mountain. */
 const LOWEST_SCALE_MS = 25;
 
 /** The top of every curve, in ms; nearly all renders are below it. */
-function sharedScale({ variants }: Measurements): number {
-  const highs = Object.values<Measured>(variants).map(({ renders }) => renders.quantile(0.95) ?? 0);
+function sharedScale({ cards }: Measurements): number {
+  const highs = Object.values<Measured>(cards).map(({ renders }) => renders.quantile(0.95) ?? 0);
   return Math.max(LOWEST_SCALE_MS, ...highs) * 1.15;
 }
 

@@ -7,23 +7,25 @@ import { openPool } from '#platform/postgres.ts';
 import { randomFor, zipf } from '../../seed/random.ts';
 import { readVersion } from '../../top-clients/adapters/postgres/read-states.ts';
 import { innerUrl, type Ports } from '../addresses.ts';
+import { CARDS, type Card } from './cards.ts';
 import type { Measured, Measurements, ProbedOutcome } from './measurements.ts';
-import { VARIANTS, type Variant } from './variants.ts';
 import { sumOfCounter } from './window.ts';
 
-/** Between two renders of a variant, while somebody looks. */
+/** Between two renders of a page, while somebody looks. */
 const WATCHED_MS = 200;
 const UNWATCHED_MS = 2_000;
 const METRICS_MS = 1_000;
 const DEADLINE_MS = 3_000;
 
-/** The gig that the cards show, and its seller. */
+/** What the cards show: this gig, or the page of its seller. */
 export const WATCHED = { gigId: 1, sellerId: 1 } as const;
 
 export interface ProbeSettings {
   readonly ports: Ports;
   readonly sellers: number;
   readonly sourceDatabase: string;
+  /** Whether the page of a card runs at all. */
+  readonly isThere: (card: Card) => boolean;
   readonly isWatched: () => boolean;
   /** While this is true nothing is rendered, so that a write can be followed undisturbed. */
   readonly isQuiet: () => boolean;
@@ -36,29 +38,29 @@ interface Render {
 }
 
 /**
- * Renders the pages over and over, alternately the watched gig and one that visitors might ask for. Each variant runs
- * on its own, so that a slow one does not slow the others. Reads the truth from the source's database.
+ * Renders the pages over and over, alternately the watched one and one that visitors might ask for. Each card runs on
+ * its own, so that a slow page does not slow the others. Reads the truth from the source's database.
  * @returns a function that stops it
  */
 export function startProbe(
   settings: ProbeSettings,
   into: Measurements,
 ): { ask: Ask; stop: () => Promise<void> } {
-  const { ports, sellers, sourceDatabase, isWatched, isQuiet } = settings;
+  const { ports, sellers, sourceDatabase, isThere, isWatched, isQuiet } = settings;
   const stopping = new AbortController();
   const stopped = stopping.signal;
   const origins = new Map(
-    VARIANTS.map((variant) => [variant, new Pool(innerUrl(ports[variant.port]), { connections: 4 })]),
+    CARDS.map((card) => [card, new Pool(innerUrl(ports[card.port]), { connections: 4 })]),
   );
   const popular = zipf(sellers, 1);
   const random = randomFor('probe', 0);
 
-  const render = async (variant: Variant, gigId: number): Promise<Render> => {
+  const render = async (card: Card, sellerId: number): Promise<Render> => {
     const begin = performance.now();
     try {
-      const answer = await origins.get(variant)!.request({
+      const answer = await origins.get(card)!.request({
         method: 'GET',
-        path: `/gigs/${gigId}`,
+        path: card.pathOf(sellerId),
         headers: { accept: 'text/html' },
         signal: AbortSignal.any([stopped, AbortSignal.timeout(DEADLINE_MS)]),
       });
@@ -71,10 +73,10 @@ export function startProbe(
     }
   };
 
-  const clients = async (variant: Variant): Promise<readonly PageClient[]> => {
-    const answer = await origins.get(variant)!.request({
+  const clients = async (card: Card): Promise<readonly PageClient[]> => {
+    const answer = await origins.get(card)!.request({
       method: 'GET',
-      path: `/gigs/${WATCHED.gigId}`,
+      path: card.pathOf(WATCHED.sellerId),
       headers: { accept: 'application/json' },
       signal: AbortSignal.any([stopped, AbortSignal.timeout(DEADLINE_MS)]),
     });
@@ -82,19 +84,19 @@ export function startProbe(
     return body.topClients?.clients ?? [];
   };
 
-  const watch = async (variant: Variant, measured: Measured, offset: number): Promise<void> => {
+  const watch = async (card: Card, measured: Measured, offset: number): Promise<void> => {
     await pause(offset, stopped);
     for (let turn = 0; !stopped.aborted; turn++) {
+      while (!isThere(card) && !stopped.aborted) await pause(UNWATCHED_MS, stopped);
       while (isQuiet() && !stopped.aborted) await pause(20, stopped);
       const begin = performance.now();
       const isOfWatched = turn % 2 === 0;
-      const seen = await render(variant, isOfWatched ? WATCHED.gigId : 1 + popular(random));
+      const seen = await render(card, isOfWatched ? WATCHED.sellerId : 1 + popular(random));
       if (stopped.aborted) return;
       if (seen.outcome !== 'unreachable') measured.renders.add(seen.ms);
       if (isOfWatched) {
         if (seen.version !== measured.version || seen.outcome !== measured.outcome) {
-          measured.clients =
-            seen.version === null ? [] : await clients(variant).catch(() => measured.clients);
+          measured.clients = seen.version === null ? [] : await clients(card).catch(() => measured.clients);
         }
         measured.outcome = seen.outcome;
         measured.version = seen.version;
@@ -107,7 +109,7 @@ export function startProbe(
   const countCalls = async (): Promise<void> => {
     while (!stopped.aborted) {
       await Promise.all(
-        VARIANTS.map(async ({ name, healthPort }) => {
+        CARDS.filter(isThere).map(async ({ name, healthPort }) => {
           const metrics = await fetch(`${innerUrl(ports[healthPort])}/metrics`, {
             signal: AbortSignal.timeout(1_000),
           }).then(
@@ -117,7 +119,7 @@ export function startProbe(
           if (metrics === null) return;
           // Calls that the circuit breaker or the bulkhead rejected never reached the source.
           const calls = sumOfCounter(metrics, 'topclients_page_source_requests_total', REACHED_SOURCE);
-          into.variants[name].calls.add(
+          into.cards[name].calls.add(
             Date.now(),
             calls,
             sumOfCounter(metrics, 'topclients_page_renders_total'),
@@ -146,14 +148,12 @@ export function startProbe(
   };
 
   const loops = [
-    ...VARIANTS.map((variant, index) =>
-      watch(variant, into.variants[variant.name], (index * WATCHED_MS) / VARIANTS.length),
-    ),
+    ...CARDS.map((card, index) => watch(card, into.cards[card.name], (index * WATCHED_MS) / CARDS.length)),
     countCalls(),
     readTruth(),
   ];
   return {
-    ask: (variant) => render(variant, WATCHED.gigId),
+    ask: (card) => render(card, WATCHED.sellerId),
     async stop() {
       stopping.abort();
       await Promise.all(loops);
@@ -163,8 +163,8 @@ export function startProbe(
   };
 }
 
-/** Renders the watched gig once, now. */
-export type Ask = (variant: Variant) => Promise<Render>;
+/** Renders the watched page once, now. */
+export type Ask = (card: Card) => Promise<Render>;
 
 const REACHED_SOURCE = ['result="ok"', 'result="error"', 'result="timeout"'];
 const OUTCOMES: readonly unknown[] = ['full', 'missing', 'stale'];

@@ -10,17 +10,20 @@ import { formOf } from '#platform/request-body.ts';
 import { openMetrics } from '#role/metrics.ts';
 import type { Issuer } from '../../issuer/issuer.ts';
 import { issuerRoutes, refuse } from '../../issuer/routes.ts';
+import type { ExamplePage } from '../../local-stack/example-pages.ts';
 import { loadAssets } from '../../page-server/assets.ts';
 import { serveLogos } from '../../page-server/logos.ts';
 import { type Ports, publicUrl } from '../addresses.ts';
 import type { DelayProxy } from '../delay-proxy.ts';
+import type { ExampleStates } from '../examples.ts';
 import type { Keeper } from '../keeper.ts';
+import type { Card } from './cards.ts';
 import { openViewers } from './events.ts';
 import { openGuard } from './guard.ts';
 import { newMeasurements } from './measurements.ts';
 import { fragments, type LabView, labPage } from './page.ts';
 import { openPlots, plotsPage } from './plots-page.ts';
-import { startProbe } from './probe.ts';
+import { startProbe, WATCHED } from './probe.ts';
 import type { MetricsState } from './prometheus-api.ts';
 import { openSwitches, readSwitch } from './switches.ts';
 import { writeNow } from './write-now.ts';
@@ -38,6 +41,8 @@ export interface LabSettings {
   readonly proxy: DelayProxy;
   /** The present state of Prometheus. */
   readonly metrics: () => MetricsState;
+  /** The present states of the pages of `examples`. */
+  readonly examples: Readonly<ExampleStates>;
 }
 
 export interface Lab {
@@ -66,7 +71,8 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
       },
       siteAssets.addressOf,
     ),
-    addressOf: (variant) => `${url(ports[variant.port])}/gigs/1`,
+    addressOf: ({ port, pathOf }) => `${url(ports[port])}${pathOf(WATCHED.sellerId)}`,
+    examples: settings.examples,
     api: { source: url(ports['top-clients']), issuer: issuer.name, gig: url(ports.gig) },
     assets: {
       site: siteAssets.addressOf('site.css'),
@@ -75,6 +81,8 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
     },
     sellers: settings.sellers,
   };
+  const isThere = ({ name }: Card) =>
+    !(name in settings.examples) || settings.examples[name as ExamplePage].state === 'running';
   const now = () => fragments(view);
   const viewers = openViewers(now);
   const stopping = new AbortController();
@@ -125,7 +133,7 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
     if (!probe)
       return refuse(res, problem('unavailable', 'The demo is still starting: try again in a moment.'));
     // One write at a time: a second press joins the write that is being followed.
-    writing ??= writeNow(ports, issuer, probe.ask, measurements, stopping.signal).finally(() => {
+    writing ??= writeNow(ports, issuer, probe.ask, isThere, measurements, stopping.signal).finally(() => {
       writing = undefined;
     });
     done(res);
@@ -162,6 +170,7 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
           ports,
           sellers: settings.sellers,
           sourceDatabase,
+          isThere,
           isWatched: () => viewers.count > 0 || writing !== undefined,
           isQuiet: () => performance.now() < measurements.closeLookUntil,
         },

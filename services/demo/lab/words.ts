@@ -1,3 +1,4 @@
+import type { ExampleState } from '../examples.ts';
 import type { Measured, ProbedOutcome, Truth } from './measurements.ts';
 import type { Breakable, Switches } from './switches.ts';
 
@@ -36,6 +37,11 @@ export function freshness({ outcome, version }: Measured, truth: Truth | null): 
   const behind = truth.version - version;
   return behind <= 0 ? `${version}, current` : `${version}, ${behind} behind`;
 }
+
+export const whyNotRunning = (at: Exclude<ExampleState, { state: 'running' }>): string =>
+  at.state === 'preparing'
+    ? 'It is being prepared: what it needs is installed once.'
+    : `It does not run here: ${at.why}`;
 
 /** The state of a part for people: words, and a class for its colour. */
 export function stateOf(

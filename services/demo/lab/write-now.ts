@@ -6,9 +6,9 @@ import { plainIdentity } from '../../source-client/caller-identity.ts';
 import { openSourceApi } from '../../source-client/source-api.ts';
 import { openTransport } from '../../source-client/transport.ts';
 import { innerUrl, type Ports } from '../addresses.ts';
-import type { Measurements } from './measurements.ts';
+import { CARDS, type Card } from './cards.ts';
+import type { Measured, Measurements } from './measurements.ts';
 import { type Ask, WATCHED } from './probe.ts';
-import { VARIANTS } from './variants.ts';
 
 const DEADLINE_MS = 2_000;
 /** How long a card waits for its page to show a write. */
@@ -19,18 +19,19 @@ const CLOSE_LOOK_MS = 300;
 
 /**
  * Makes one edit as the watched seller, through the source's HTTP contract: the first client moves to the end. Then
- * watches every variant until it shows the new version, and records how long that took since the answer.
- * @returns when every variant was seen, or patience ended
+ * watches every card's page until it shows the new version, and records how long that took since the answer.
+ * @returns when each was seen, or patience ended
  */
 export async function writeNow(
   ports: Ports,
   issuer: Issuer,
   ask: Ask,
+  isThere: (card: Card) => boolean,
   into: Measurements,
   signal: AbortSignal,
 ): Promise<void> {
   into.closeLookUntil = performance.now() + DEADLINE_MS;
-  for (const { name } of VARIANTS) into.variants[name].write = null;
+  for (const measured of Object.values<Measured>(into.cards)) measured.write = null;
   const version = await edit(ports, issuer, signal);
   const committed = performance.now();
   if (typeof version === 'string') {
@@ -41,12 +42,12 @@ export async function writeNow(
   into.closeLookUntil = committed + CLOSE_LOOK_MS;
   into.lastWrite = `Version ${version} is written: the first client moved to the end.`;
   await Promise.all(
-    VARIANTS.map(async (variant) => {
-      const measured = into.variants[variant.name];
-      if (variant.name === 'off') return;
+    CARDS.filter(isThere).map(async (card) => {
+      const measured = into.cards[card.name];
+      if (card.name === 'off') return;
       measured.write = { kind: 'waiting' };
       while (!signal.aborted) {
-        const seen = await ask(variant);
+        const seen = await ask(card);
         const afterMs = performance.now() - committed;
         if (seen.version !== null && seen.version >= version) {
           measured.write = { kind: 'shown', afterMs };
