@@ -27,7 +27,7 @@ demo-stop: $(INSTALLED)
 	@$(NODE) services/demo/main.ts stop $(ARGS)
 
 ## test: everything: types, lint, specs, alert rules, system, browser and fuzz tests
-test: check unit rules system browser fuzz
+test: check unit system browser fuzz
 
 ## check: types, lint, boundaries, unused code, generated documents
 check: $(INSTALLED)
@@ -35,10 +35,10 @@ check: $(INSTALLED)
 	npm run -s lint
 	npm run -s generate -- --check
 
-## unit: specs beside the code, and one contract suite a port
+## unit: specs beside the code, one contract suite a port, and the alert rules
 unit: $(INSTALLED)
 	@bash tests/support/require.sh java maven python prometheus
-	$(JEST) --selectProjects unit contract --maxWorkers 2
+	$(JEST) --selectProjects unit contract rules --maxWorkers 2
 
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
 system: $(INSTALLED)
