@@ -29,7 +29,8 @@ const topClients = openTopClients({
 const ENTITIES = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 const escaped = (text) => String(text).replace(/[&<>"']/g, (one) => ENTITIES[one]);
 
-const idIn = (text) => (/^[1-9]\d{0,15}$/.test(text) ? Number(text) : null);
+const idIn = (text) =>
+  /^[1-9]\d{0,15}$/.test(text) && Number.isSafeInteger(Number(text)) ? Number(text) : null;
 
 const html = (sellerId, { outcome, clients }) => `<!doctype html>
 <html lang="en">

@@ -4,6 +4,7 @@ import { METRICS } from '#contracts/metrics.ts';
 import { ExternalPageName } from '#contracts/pages.ts';
 import { ageOf, type PageDatabase, type ShownList } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
+import { DatabaseUrl } from '#platform/database-url.ts';
 import type { Log } from '#platform/log.ts';
 import { openCatalogue } from '#platform/metrics.ts';
 import { callerCredential } from '../auth/caller-credential.ts';
@@ -37,6 +38,8 @@ const MANY = { ...ONE, shows: 'many sellers' } as const;
 
 /** See `types.ts`, which the package's declarations are made from. */
 export const openTopClients: OpenTopClients = (options) => {
+  if (typeof options !== 'object' || options === null)
+    throw new Error('openTopClients takes an object with page, delivery and database at least');
   const { page, database, delivery, source } = options;
   const { deadlineMs = 500, versionCallsPerMinute = 60 } = options;
   const sourceDeadlineMs = source?.deadlineMs ?? 150;
@@ -67,6 +70,7 @@ export const openTopClients: OpenTopClients = (options) => {
             identity: openCallerIdentity(callerCredential('source.credential', source.credential), page, {
               log,
               metrics,
+              setting: 'source.credential',
             }),
           }
         : null,
@@ -83,6 +87,8 @@ export const openTopClients: OpenTopClients = (options) => {
     sellerIds: readonly number[],
     { minVersion, signal, client }: ReadOptions,
   ): Promise<(sellerId: number) => List> {
+    if (minVersion !== undefined && !(Number.isSafeInteger(minVersion) && minVersion >= 0))
+      throw new TypeError(`${String(minVersion)} is no version: minVersion is a whole number from 0 on`);
     const until = performance.now() + deadlineMs;
     try {
       const db = reading.database.until(until - sourceDeadlineMs);
@@ -112,10 +118,11 @@ export const openTopClients: OpenTopClients = (options) => {
     }
   }
 
+  let closing: Promise<void> | undefined;
   const topClients: TopClients = {
     registry: metrics.registry,
     notReadyBecause: reading.notReadyBecause,
-    close: reading.close,
+    close: () => (closing ??= reading.close()),
 
     async read(sellerId, asked = {}) {
       assertSeller(sellerId);
@@ -143,6 +150,8 @@ export const openTopClients: OpenTopClients = (options) => {
     express: (sellerOf) => (req, res, next) => {
       const sellerId = sellerOf(req as Parameters<typeof sellerOf>[0]);
       if (sellerId === null) return next();
+      // What a visitor typed is no fault of the page.
+      if (!isSeller(sellerId)) return refuse(res, 404, 'A seller has a whole number, as 7.');
       const began = performance.now();
       const asked = minVersionIn(req);
       const min = readMinVersion(asked, 'one seller');
@@ -221,13 +230,17 @@ function refuse(res: Parameters<ReturnType<TopClients['express']>>[1], status: n
   res.end(JSON.stringify({ status, detail }));
 }
 
+const isSeller = (sellerId: number): boolean => Number.isSafeInteger(sellerId) && sellerId > 0;
+
 function assertSeller(sellerId: number): void {
-  if (!Number.isSafeInteger(sellerId) || sellerId <= 0)
+  if (!isSeller(sellerId))
     throw new TypeError(`${String(sellerId)} is no seller's id: a positive whole number is`);
 }
 
+const isHttp = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
+
 function assertUsable(
-  { page, delivery, source }: Options,
+  { page, database, delivery, source }: Options,
   deadlineMs: number,
   sourceDeadlineMs: number,
 ): void {
@@ -235,6 +248,19 @@ function assertUsable(
   if (error) throw new Error(`page ${error.issues[0]!.message}`);
   if (delivery !== 'asynchronous' && delivery !== 'hybrid')
     throw new Error(`delivery must be asynchronous or hybrid, not ${String(delivery)}`);
+  if (typeof database?.url !== 'string' || database.url === '')
+    throw new Error(
+      'database.url is not set: give the address of the database of the page, postgresql://user:password@host:5432/name',
+    );
+  try {
+    DatabaseUrl.of(database.url);
+  } catch (cause) {
+    throw new Error(`database.url: ${(cause as Error).message}`, { cause });
+  }
+  if (source && !isHttp(String(source.url)))
+    throw new Error(
+      'source.url must be an address like http://top-clients.top-clients:8080: it is in the secret that the operator makes; leave source away to do without',
+    );
   if (delivery === 'hybrid' && !source)
     throw new Error(
       'delivery hybrid needs source: its url and credential are in the secret that the operator makes',

@@ -120,7 +120,8 @@ export interface TopClients {
   compare(sellerId: number, other: OtherList): Promise<Comparison>;
   /**
    * Middleware for Express: puts the list into `res.locals.topClients`, says in headers what became of it, counts the
-   * render, and refuses a `minVersion` that is none, does not exist, or was asked for too often.
+   * render, and refuses a `minVersion` that is none, does not exist, or was asked for too often, and by 404 what is no
+   * seller's id.
    * @param sellerId of a request; null: not this page's, nothing is done
    */
   express(

@@ -12,11 +12,18 @@ export interface CallerIdentity {
 
 const FIELD = CALLER_HEADER.toLowerCase();
 
-/** @param credential null for a page that has none: the source then limits it as a stranger */
+/**
+ * @param credential null for a page that has none: the source then limits it as a stranger
+ * @param setting where it is given, for messages
+ */
 export function openCallerIdentity(
   credential: string | null,
   page: string,
-  { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
+  {
+    log,
+    metrics,
+    setting = 'TC_SOURCE_CREDENTIAL',
+  }: { readonly log: Log; readonly metrics: Metrics; readonly setting?: string },
 ): CallerIdentity {
   const gauge = metrics.gauge('topclients_page_known_to_source').labels({ page });
   let isKnown = credential !== null;
@@ -24,7 +31,7 @@ export function openCallerIdentity(
   if (credential === null) {
     log.warn(
       { page },
-      'TC_SOURCE_CREDENTIAL is not set: the source of truth takes this page for a stranger, and limits it as one',
+      `${setting} is not set: the source of truth takes this page for a stranger, and limits it as one`,
     );
   }
   return {

@@ -319,14 +319,26 @@ test('it leaves the driver of the page as it is, says what is wrong with an opti
       { page: 'shop', delivery: 'hybrid', database: { url: 'postgresql://x/y' } },
       { page: 'shop', delivery: 'synchronous', database: { url: 'postgresql://x/y' } },
       { page: 'shop', delivery: 'asynchronous', database: { url: 'postgresql://x/y' }, deadlineMs: 100 },
+      undefined,
+      { page: 'shop', delivery: 'asynchronous' },
+      { page: 'shop', delivery: 'asynchronous', database: { url: process.env.NOT_SET } },
+      { page: 'shop', delivery: 'asynchronous', database: { url: 'nonsense' } },
+      { page: 'shop', delivery: 'asynchronous', database: { url: 'postgresql://x/y' }, source: { url: process.env.NOT_SET } },
     ]) try { openTopClients(options); complaints.push('none'); } catch (err) { complaints.push(err.message); }
     // Two pages of one process, in one registry.
     const one = openTopClients({ page: 'one', delivery: 'asynchronous', database: { url: 'postgresql://x/y' } });
     const two = openTopClients({ page: 'two', delivery: 'asynchronous', database: { url: 'postgresql://x/y' }, registry: one.registry });
-    await Promise.all([one.close(), two.close()]);
-    console.log(JSON.stringify({ complaints, bigint: pg.types.getTypeParser(20)('5') }));`;
+    complaints.push(await one.read(1, { minVersion: NaN }).catch((err) => err.message));
+    // What a visitor typed is refused, and is no error of the page.
+    const typed = ['abc', '1.5', '0', '9'.repeat(16)].map((text) => {
+      const res = { setHeader() {}, end() {} };
+      one.express(() => Number(text))({ url: '/', headers: {}, socket: {} }, res, () => { res.statusCode = 'next'; });
+      return res.statusCode;
+    });
+    await Promise.all([one.close(), one.close(), two.close()]);
+    console.log(JSON.stringify({ complaints, typed, bigint: pg.types.getTypeParser(20)('5') }));`;
   writeFileSync(join(installed, 'options.mjs'), program);
-  const { complaints, bigint } = JSON.parse(
+  const { complaints, typed, bigint } = JSON.parse(
     execFileSync(oldestNode(), ['options.mjs'], {
       cwd: installed,
       encoding: 'utf8',
@@ -339,7 +351,14 @@ test('it leaves the driver of the page as it is, says what is wrong with an opti
     expect.stringMatching(/^delivery hybrid needs source/),
     'delivery must be asynchronous or hybrid, not synchronous',
     'deadlineMs must be at least 50 more than source.deadlineMs, which is 150',
+    'openTopClients takes an object with page, delivery and database at least',
+    expect.stringMatching(/^database\.url is not set: give the address/),
+    expect.stringMatching(/^database\.url is not set: give the address/),
+    expect.stringMatching(/^database\.url: .*postgresql:/),
+    expect.stringMatching(/^source\.url must be an address like http/),
+    'NaN is no version: minVersion is a whole number from 0 on',
   ]);
+  expect(typed).toEqual([404, 404, 404, 404]);
 
   const compares = `
     import { openTopClients } from 'top-clients-page-kit';
