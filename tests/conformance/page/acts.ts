@@ -79,7 +79,8 @@ export async function countVisits(stage: Stage, shelf: Shelf, url: string): Prom
     await pause(SETTLE_MS);
     return { before, after: await read(), visits };
   } catch (err) {
-    return `${url} cannot be read: ${(err as Error).message}`;
+    const { message, cause } = err as Error;
+    return `${url} cannot be read: ${cause instanceof Error ? cause.message : message}`;
   }
 }
 

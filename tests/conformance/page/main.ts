@@ -37,8 +37,13 @@ async function tried(options: Options): Promise<Verdict[]> {
   const { sourceProxyPort, database, databaseProxyPort } = options;
   const market = openMarket(options);
   const sourceProxy =
-    sourceProxyPort === null ? null : await openSourceProxy(sourceProxyPort, options.source);
-  const databaseProxy = database === null ? null : await openDatabaseProxy(databaseProxyPort!, database);
+    sourceProxyPort === null
+      ? null
+      : await openSourceProxy(sourceProxyPort, options.source).catch(unusable('--source-proxy-port'));
+  const databaseProxy =
+    database === null
+      ? null
+      : await openDatabaseProxy(databaseProxyPort!, database).catch(unusable('--database-proxy-port'));
   const page = (sellerId: number) => options.page.replaceAll('{sellerId}', String(sellerId));
   try {
     if (sourceProxy !== null) say(`the source is at ${sourceProxy.address} for the page`);
@@ -64,6 +69,12 @@ async function tried(options: Options): Promise<Verdict[]> {
     await databaseProxy?.close();
     await market.close();
   }
+}
+
+function unusable(flag: string): (err: Error) => never {
+  return (err) => {
+    throw new MarketUnusable(`${flag}: ${err.message}`);
+  };
 }
 
 /** A page may be started after the proxies, which it needs. */

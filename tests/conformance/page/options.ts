@@ -110,6 +110,9 @@ export function readOptions(args: readonly string[]): Options | null {
       '--source-proxy-port: the proxy passes bytes on as they are, so the source must be an http:// address',
     );
   }
+  if (sourceProxyPort !== null && sourceProxyPort === databaseProxyPort) {
+    faults.push('--source-proxy-port and --database-proxy-port: two ports are needed');
+  }
   const options: Options = {
     page,
     source: address('source', given.source).replace(/\/+$/, ''),

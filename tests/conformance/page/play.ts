@@ -69,7 +69,12 @@ export async function play(trial: Trial): Promise<Verdict[]> {
     await sourceProxy?.be('well');
     await databaseProxy?.be('well');
     if (erasure !== null && typeof erasure !== 'string') void (erasure as Watch).end().catch(() => {});
-    await stage.clear();
+    log('removes what it wrote');
+    const kept = await stage.clear();
+    if (kept > 0)
+      log(
+        `${kept} clients that it wrote are still there: the source did not answer. The next trial removes them`,
+      );
   }
   const proxies = {
     source: (await sourceProxy?.use()) ?? null,
@@ -83,7 +88,7 @@ export async function play(trial: Trial): Promise<Verdict[]> {
 /** @throws MarketUnusable when the signal comes first; what goes on then ends with the process */
 async function unlessStopped(signal: AbortSignal, work: Promise<void>): Promise<void> {
   const { promise, reject } = Promise.withResolvers<never>();
-  const stop = () => reject(new MarketUnusable('stopped; what the trial wrote was removed'));
+  const stop = () => reject(new MarketUnusable('stopped'));
   signal.addEventListener('abort', stop);
   if (signal.aborted) stop();
   try {

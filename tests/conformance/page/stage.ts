@@ -54,8 +54,8 @@ export interface Stage extends Trial {
   rename(shelf: Shelf): Promise<void>;
   /** Looks until the page shows the newest write, or for so long. */
   awaited(shelf: Shelf, patienceMs?: number): Promise<WriteSeen>;
-  /** Takes away what was written. */
-  clear(): Promise<void>;
+  /** Takes away what was written. @returns how much of it is still there, for the source did not answer */
+  clear(): Promise<number>;
 }
 
 export interface VisitOptions {
@@ -121,8 +121,18 @@ export async function openStage(trial: Trial): Promise<Stage> {
       }
     },
     async clear() {
-      // Its seller may have been erased, and a source that is away now must not hide what was found.
-      for (const { sellerId, clientId } of left) await market.remove(sellerId, clientId).catch(() => {});
+      const kept = [...Map.groupBy(left, ({ sellerId }) => sellerId).values()].map(async (some) => {
+        for (const [removed, { sellerId, clientId }] of some.entries()) {
+          // A source that is away now must not hide what was found, nor be waited for again and again.
+          const isGone = await market.remove(sellerId, clientId).then(
+            () => true,
+            () => false,
+          );
+          if (!isGone) return some.length - removed;
+        }
+        return 0;
+      });
+      return (await Promise.all(kept)).reduce((sum, count) => sum + count, 0);
     },
   };
 }
