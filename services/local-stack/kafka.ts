@@ -338,8 +338,9 @@ async function untilItAnswers(port: number, aborted: AbortSignal): Promise<void>
     const admin = client.admin();
     try {
       await admin.connect();
-      const { brokers } = await admin.describeCluster();
-      if (brokers.length > 0) return;
+      const { brokers, controller } = await admin.describeCluster();
+      // Without a controller no topic can be made yet.
+      if (brokers.some(({ nodeId }) => nodeId === controller)) return;
     } catch {
       // Not listening yet, or not registered with its own controller yet.
     } finally {
