@@ -1,3 +1,5 @@
+import { join } from 'node:path';
+import { pause } from '#platform/lifecycle.ts';
 import { makeUsers } from '../local-stack/database-users.ts';
 import {
   EXAMPLE_PAGES,
@@ -19,11 +21,14 @@ export type ExampleState =
   | { readonly state: 'absent'; readonly why: string };
 export type ExampleStates = Record<ExamplePage, ExampleState>;
 
+const AGAIN_MS = 5_000;
+
 export const allExamples = (at: ExampleState): ExampleStates => ({ 'python-page': at, 'node-page': at });
 
 /**
  * Starts the pages of `examples`, one after the other: installs what each needs, makes a database for it, fills that by a
- * projector, and starts its program. Nobody waits for them, and one that cannot be had is told of and left out.
+ * projector, and starts its program. Nobody waits for them. One that cannot be had on this machine is told of and left
+ * out; where something else is away, it is tried again.
  * @param into receives their states
  * @returns when each runs or is absent, or the signal aborts; never rejects
  */
@@ -36,18 +41,24 @@ export async function startExamples(
 ): Promise<void> {
   for (const name of EXAMPLE_PAGES) {
     const { title, port, pathOf } = EXAMPLES.find((one) => one.name === name)!;
-    try {
-      await startExample(name);
-      into[name] = { state: 'running' };
-      say(`  ✓ ${title}: ${publicUrl(around.ports[port])}${pathOf(1)}`);
-    } catch (err) {
-      if (signal.aborted) return;
-      const [why] = (err as Error).message.split('\n');
-      log(
-        `the example ${name} does not run: ${err instanceof ExampleMissing ? err.message : (err as Error).stack}`,
-      );
-      into[name] = { state: 'absent', why: why! };
-      say(`  ! ${title} does not run: ${why}`);
+    while (into[name].state !== 'running') {
+      try {
+        await startExample(name);
+        into[name] = { state: 'running' };
+        say(`  ✓ ${title}: ${publicUrl(around.ports[port])}${pathOf(1)}`);
+      } catch (err) {
+        if (signal.aborted) return;
+        const [why] = (err as Error).message.split('\n');
+        log(`the example ${name} does not run: ${(err as Error).stack}`);
+        if (into[name].state === 'preparing') {
+          say(`  ! ${title} does not run: ${why}; ${join(supervisor.logs, 'supervisor.log')} tells more`);
+        }
+        into[name] = { state: 'absent', why: why! };
+        if (err instanceof ExampleMissing) break;
+        // What it needs of the demo may have been killed and comes back.
+        await pause(AGAIN_MS, signal);
+        if (signal.aborted) return;
+      }
     }
   }
 

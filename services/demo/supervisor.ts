@@ -136,18 +136,19 @@ export class Supervisor {
     );
   }
 
-  /** Starts the roles at once; resolves when each is alive and, once its dependencies are there, ready. */
+  /** Starts those of the roles at once that it does not keep yet; resolves when each is alive and, once its dependencies are there, ready. */
   async roles(processes: readonly RoleProcess[]): Promise<void> {
     await Promise.all(
       processes.map(async (one) => {
-        await this.#own(one.name, () => runRole(one, this.#howToRun(one)));
+        if (!this.keepers.has(one.name)) await this.#own(one.name, () => runRole(one, this.#howToRun(one)));
         await this.#untilReady(one);
       }),
     );
   }
 
-  /** Starts a page that is no role of ours; resolves when it is ready. */
+  /** Starts a page that is no role of ours, unless it keeps it already; resolves when it is ready. */
   async page(name: string, program: ExampleProgram, env: Environment, healthPort: number): Promise<void> {
+    if (this.keepers.has(name)) return this.#untilReady({ name, healthPort });
     await this.#own(name, () =>
       startProcess({
         name,
@@ -184,7 +185,7 @@ export class Supervisor {
     ended.abort();
     await following;
     if (code === 0 || this.#signal.aborted) return;
-    throw new Error(`${name} failed; its log is ${logFile}\n${await lastLines(logFile)}`);
+    throw new Error(`${name} failed; its log is ${logFile}\n${await lastLines(logFile, from)}`);
   }
 
   /** Stops everything, the last group first. */
@@ -281,11 +282,17 @@ async function follow(
   }
 }
 
-async function lastLines(file: string): Promise<string> {
+/** @param from where what is of interest begins: before it are earlier runs */
+async function lastLines(file: string, from: number): Promise<string> {
   const handle = await open(file, 'r');
   try {
     const { size } = await handle.stat();
-    const { bytesRead, buffer } = await handle.read(Buffer.alloc(4_096), 0, 4_096, Math.max(0, size - 4_096));
+    const { bytesRead, buffer } = await handle.read(
+      Buffer.alloc(4_096),
+      0,
+      4_096,
+      Math.max(from, size - 4_096),
+    );
     return buffer
       .toString('utf8', 0, bytesRead)
       .trim()

@@ -100,6 +100,7 @@ async function installNodePage(signal?: AbortSignal): Promise<string> {
   await mkdir(CACHE, { recursive: true });
   const making = await mkdtemp(join(CACHE, 'node-page-making-'));
   try {
+    await npm(['--version'], 'npm is needed', making, signal);
     const packed = await runToEnd(process.execPath, [join(ROOT, 'generate/page-kit.ts'), making], { signal });
     await rename(packed.trim(), join(making, 'top-clients-page-kit.tgz'));
     await rm(join(making, 'package'), { recursive: true });
@@ -110,8 +111,8 @@ async function installNodePage(signal?: AbortSignal): Promise<string> {
       digest.update(await readFile(join(making, file)));
     const installed = join(CACHE, `node-page-${digest.digest('hex').slice(0, 12)}`);
     if (existsSync(installed)) return installed;
-    const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock'];
-    await runToEnd('npm', ['install', ...flags], { cwd: making, signal });
+    const flags = ['--prefer-offline', '--no-audit', '--no-fund', '--no-package-lock', '--fetch-retries=1'];
+    await npm(['install', ...flags], 'The registry of npm is needed once', making, signal);
     // The folder appears whole or not at all. Another process may have been faster.
     await rename(making, installed).catch((err: NodeJS.ErrnoException) => {
       if (err.code !== 'ENOTEMPTY' && err.code !== 'EEXIST') throw err;
@@ -119,5 +120,18 @@ async function installNodePage(signal?: AbortSignal): Promise<string> {
     return installed;
   } finally {
     await rm(making, { recursive: true, force: true });
+  }
+}
+
+async function npm(
+  args: readonly string[],
+  otherwise: string,
+  cwd: string,
+  signal?: AbortSignal,
+): Promise<void> {
+  try {
+    await runToEnd('npm', args, { cwd, signal });
+  } catch (cause) {
+    throw new Error(`${otherwise}: ${(cause as Error).message}`, { cause });
   }
 }

@@ -279,7 +279,7 @@ export async function stopInReverse(running: readonly { stop(): Promise<unknown>
     throw new AggregateError(errors, `${errors.length} of ${running.length} did not stop`);
 }
 
-/** Runs a command to its end. Throws an Error with its output when it fails; `signal` ends it by SIGTERM. */
+/** Runs a command to its end. Throws an Error with its output when it fails; `signal` ends it and its children. */
 export async function runToEnd(
   command: string,
   args: readonly string[],
@@ -294,9 +294,19 @@ export async function runToEnd(
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    // A group of its own, so that its children can be ended with it.
+    detached: options.signal !== undefined,
     ...options.runAs,
   });
+  const end = () => {
+    try {
+      if (child.pid !== undefined) process.kill(-child.pid, 'SIGTERM');
+    } catch {
+      // It has ended already.
+    }
+  };
+  options.signal?.addEventListener('abort', end, { once: true });
+  if (options.signal?.aborted) end();
   let output = '';
   for (const stream of [child.stdout, child.stderr]) {
     stream.setEncoding('utf8').on('data', (text: string) => {
@@ -304,6 +314,7 @@ export async function runToEnd(
     });
   }
   const { code, signal, error } = await exitOf(child, 'close');
+  options.signal?.removeEventListener('abort', end);
   if (code !== 0) {
     const reason = error ? error.message : describe({ code, signal });
     throw new Error(`${command} ${args[0] ?? ''} failed: ${reason}\n${indent(output)}`, { cause: error });
