@@ -55,7 +55,7 @@ const BAD: Readonly<Record<string, BadPage>> = {
   'asks the source at every visit': {
     ...{
       breaks: 'full',
-      because: /with the source dead: 200, .*without “Kit-/,
+      because: /with the source dead: 200, .*without “/,
       keeps: ['fresh', 'headers', 'metrics'],
     },
     habit: () => ({
