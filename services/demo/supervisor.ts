@@ -140,7 +140,7 @@ export class Supervisor {
   async roles(processes: readonly RoleProcess[]): Promise<void> {
     await Promise.all(
       processes.map(async (one) => {
-        if (!this.keepers.has(one.name)) await this.#own(one.name, () => runRole(one, this.#howToRun(one)));
+        await this.#keep(one.name, () => runRole(one, this.#howToRun(one)));
         await this.#untilReady(one);
       }),
     );
@@ -148,8 +148,7 @@ export class Supervisor {
 
   /** Starts a page that is no role of ours, unless it keeps it already; resolves when it is ready. */
   async page(name: string, program: ExampleProgram, env: Environment, healthPort: number): Promise<void> {
-    if (this.keepers.has(name)) return this.#untilReady({ name, healthPort });
-    await this.#own(name, () =>
+    await this.#keep(name, () =>
       startProcess({
         name,
         ...program,
@@ -206,6 +205,11 @@ export class Supervisor {
         if (result.status === 'rejected') this.#log(`while stopping: ${result.reason}`);
       }
     }
+  }
+
+  /** Starts what is not kept yet. */
+  async #keep(name: string, start: () => Promise<Keepable>): Promise<void> {
+    if (!this.keepers.has(name)) await this.#own(name, start);
   }
 
   async #own<T extends Keepable>(name: string, start: () => Promise<T>): Promise<T> {
