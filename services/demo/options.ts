@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { isHttpAddress } from '#platform/http-address.ts';
 
 export interface DemoOptions {
   readonly command: 'start' | 'stop' | 'help';
@@ -110,7 +111,7 @@ function whole(flag: string, given: string, minimum: number, maximum: number): n
 }
 
 function httpAddress(flag: string, given: string): string {
-  if (URL.canParse(given) && /^https?:$/.test(new URL(given).protocol)) return given;
+  if (isHttpAddress(given)) return given;
   throw new UsageError(`${flag} ${JSON.stringify(given)}: give an address like http://localhost:4318`);
 }
 

@@ -5,6 +5,7 @@ import { ExternalPageName } from '#contracts/pages.ts';
 import { ageOf, type PageDatabase, type ShownList } from '#pages/page.ts';
 import { clientAt } from '#platform/client-address.ts';
 import { DatabaseUrl } from '#platform/database-url.ts';
+import { isHttpAddress } from '#platform/http-address.ts';
 import type { Log } from '#platform/log.ts';
 import { openCatalogue } from '#platform/metrics.ts';
 import { callerCredential } from '../auth/caller-credential.ts';
@@ -237,8 +238,6 @@ function assertSeller(sellerId: number): void {
     throw new TypeError(`${String(sellerId)} is no seller's id: a positive whole number is`);
 }
 
-const isHttp = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
-
 function assertUsable(
   { page, database, delivery, source }: Options,
   deadlineMs: number,
@@ -257,7 +256,7 @@ function assertUsable(
   } catch (cause) {
     throw new Error(`database.url: ${(cause as Error).message}`, { cause });
   }
-  if (source && !isHttp(String(source.url)))
+  if (source && !isHttpAddress(String(source.url)))
     throw new Error(
       'source.url must be an address like http://top-clients.top-clients:8080: it is in the secret that the operator makes; leave source away to do without',
     );

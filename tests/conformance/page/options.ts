@@ -2,6 +2,7 @@
 import { parseArgs } from 'node:util';
 import { LIMITS } from '#contracts/client.ts';
 import { FRESH_SECONDS } from '#dashboards/objectives.ts';
+import { isHttpAddress } from '#platform/http-address.ts';
 import { RULE_NAMES, type RuleName } from './rules.ts';
 
 export interface Options {
@@ -85,10 +86,10 @@ export function readOptions(args: readonly string[]): Options | null {
       ? null
       : must(portIn(given[flag]), `--${flag}: a port from 1 to 65535, not “${given[flag]}”`);
   const address = (flag: 'source' | 'token-url' | 'metrics', text: string) =>
-    must(isAddress(text) ? text : null, `--${flag}: an address as http://localhost:8090, not “${text}”`);
+    must(isHttpAddress(text) ? text : null, `--${flag}: an address as http://localhost:8090, not “${text}”`);
 
   const page = given.page ?? '';
-  if (!page.includes('{sellerId}') || !isAddress(page.replaceAll('{sellerId}', '1'))) {
+  if (!page.includes('{sellerId}') || !isHttpAddress(page.replaceAll('{sellerId}', '1'))) {
     faults.push(
       `PAGE: the address of a seller's page, as PAGE='http://localhost:9000/sellers/{sellerId}'${page === '' ? '' : `, not “${page}”`}`,
     );
@@ -142,7 +143,6 @@ function flagsOf(args: readonly string[]) {
   }
 }
 
-const isAddress = (text: string): boolean => URL.canParse(text) && /^https?:$/.test(new URL(text).protocol);
 const positive = (text: string): number | null => (Number(text) > 0 ? Number(text) : null);
 const portIn = (text: string): number | null =>
   /^\d{1,5}$/.test(text) && Number(text) >= 1 && Number(text) <= 65_535 ? Number(text) : null;
