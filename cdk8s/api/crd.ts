@@ -37,6 +37,28 @@ const AGE: Column = {
   description: 'Since it was made',
 };
 
+/** What the conditions say: whether it does its work, and what is wrong. */
+const READY: readonly Column[] = [
+  {
+    name: 'Ready',
+    type: 'string',
+    jsonPath: '.status.conditions[?(@.type=="Ready")].status',
+    description: 'Whether it does its work: the condition Ready',
+  },
+  {
+    name: 'Reason',
+    type: 'string',
+    jsonPath: '.status.conditions[?(@.type=="Ready")].reason',
+    description: 'Why it is ready, or not',
+  },
+  {
+    name: 'Trouble',
+    type: 'string',
+    jsonPath: '.status.conditions[?(@.type=="Degraded")].reason',
+    description: 'What is wrong: the reason of the condition Degraded',
+  },
+];
+
 const RESOURCES: readonly Resource[] = [
   {
     kind: 'TopClients',
@@ -49,8 +71,9 @@ const RESOURCES: readonly Resource[] = [
     status: TopClientsStatus,
     rules: TopClientsRules,
     columns: [
+      ...READY,
       {
-        name: 'Ready',
+        name: 'Workloads',
         type: 'string',
         jsonPath: '.status.ready',
         description: 'Workloads ready of those wanted',
@@ -72,9 +95,10 @@ const RESOURCES: readonly Resource[] = [
     status: PageViewStatus,
     rules: PageViewRules,
     columns: [
+      ...READY,
       { name: 'Delivery', type: 'string', jsonPath: '.spec.delivery', description: 'How data comes' },
       {
-        name: 'Ready',
+        name: 'Servers',
         type: 'string',
         jsonPath: '.status.ready',
         description: 'Servers ready of those wanted',

@@ -308,25 +308,46 @@ describe('what is let in', () => {
         ...['patch', what, '--subresource=status', '--type=merge'],
         ...['--patch', JSON.stringify({ status: value })],
       ]);
+    const condition = (type: string, value: string, reason: string) => ({
+      ...{ type, status: value, reason, message: 'x', observedGeneration: 1 },
+      lastTransitionTime: '2026-11-23T12:00:00Z',
+    });
+    const conditions = [
+      condition('Ready', 'False', 'NotProjected'),
+      condition('Degraded', 'True', 'ErrImagePull'),
+    ];
     await status('pageview/gig', {
+      conditions,
       ready: '2/2',
       replicas: 3,
       selector: 'app.kubernetes.io/component=projector',
       lag: 12,
       view: 'v1 → v2 80 %',
     });
-    await status('topclients/top-clients', { ready: '5/5', image: 'top-clients:dev' });
+    await status('topclients/top-clients', { conditions, ready: '5/5', image: 'top-clients:dev' });
     const rows = async (what: string) =>
       (await cluster.kubectl(['get', what]))
         .trim()
         .split('\n')
         .map((row) => row.trim().split(/\s{2,}/));
     const [head, gig] = await rows('tpv');
-    expect(head).toEqual(['NAME', 'DELIVERY', 'READY', 'REPLICAS', 'LAG', 'VIEW', 'AGE']);
-    expect(gig?.slice(0, 6)).toEqual(['gig', 'asynchronous', '2/2', '3', '12', 'v1 → v2 80 %']);
+    expect(head).toEqual([
+      ...['NAME', 'READY', 'REASON', 'TROUBLE'],
+      ...['DELIVERY', 'SERVERS', 'REPLICAS', 'LAG', 'VIEW', 'AGE'],
+    ]);
+    expect(gig?.slice(0, 9)).toEqual([
+      ...['gig', 'False', 'NotProjected', 'ErrImagePull'],
+      ...['asynchronous', '2/2', '3', '12', 'v1 → v2 80 %'],
+    ]);
     const [titles, platform] = await rows('tc');
-    expect(titles).toEqual(['NAME', 'READY', 'KAFKA', 'POSTGRES', 'IMAGE', 'AGE']);
-    expect(platform?.slice(0, 5)).toEqual(['top-clients', '5/5', 'embedded', 'embedded', 'top-clients:dev']);
+    expect(titles).toEqual([
+      ...['NAME', 'READY', 'REASON', 'TROUBLE'],
+      ...['WORKLOADS', 'KAFKA', 'POSTGRES', 'IMAGE', 'AGE'],
+    ]);
+    expect(platform?.slice(0, 8)).toEqual([
+      ...['top-clients', 'False', 'NotProjected', 'ErrImagePull'],
+      ...['5/5', 'embedded', 'embedded', 'top-clients:dev'],
+    ]);
     // The category: both kinds in one list.
     const both = await cluster.kubectl(['get', 'topclients', '--output', 'name']);
     expect(both.trim().split('\n')).toEqual(

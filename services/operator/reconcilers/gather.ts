@@ -3,11 +3,12 @@ import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import type { ViewPage } from '#contracts/pages.ts';
-import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
+import { ClusterSnapshot, type Warning } from '../runtime/cluster-snapshot.ts';
 import { conditionOf } from '../runtime/conditions.ts';
 import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
 import {
   BUILT_IN,
+  EVENT,
   OF_OTHERS,
   OUR_PODS,
   OURS,
@@ -29,6 +30,7 @@ import {
   secretsToMake,
 } from './platform/secrets.ts';
 import type { Pod } from './scaling/lag.ts';
+import { isMute, lastWarning } from './status/pod-causes.ts';
 import { memoryIn, type Read, readPageSpec, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
 import type { Lag, ViewMemory } from './view-switch/view-switch.ts';
 
@@ -130,7 +132,7 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
   };
 }
 
-async function gatherSnapshot({ kube, namespace }: GatherSettings): Promise<ClusterSnapshot> {
+async function gatherSnapshot({ kube, namespace, now }: GatherSettings): Promise<ClusterSnapshot> {
   const optional = await Promise.all(
     OF_OTHERS.map(async (kind) => ((await kube.serves(kind)) ? [kind] : [])),
   );
@@ -139,7 +141,33 @@ async function gatherSnapshot({ kube, namespace }: GatherSettings): Promise<Clus
     kube.list(POD, namespace, OUR_PODS),
     ...kinds.map((kind) => kube.list(kind, namespace, OURS)),
   ]);
-  return new ClusterSnapshot(objects.flat(), pods, kinds);
+  return new ClusterSnapshot(objects.flat(), pods, kinds, await gatherWarnings(kube, namespace, pods, now()));
+}
+
+/** Pods whose Events are asked for in one reconcile; of many in the same trouble a few say enough. */
+const MOST_MUTE = 3;
+
+/** What Events say of pods that do not get on without a word in their status: above all, volumes that do not mount. */
+async function gatherWarnings(
+  kube: Pick<Kube, 'list'>,
+  namespace: string,
+  pods: readonly StoredObject[],
+  now: number,
+): Promise<ReadonlyMap<string, Warning>> {
+  const mute = pods.filter((pod) => isMute(pod, now)).slice(0, MOST_MUTE);
+  const told = await Promise.all(
+    mute.map(async ({ metadata: { name, uid } }) => {
+      const fieldSelector = `involvedObject.kind=Pod,involvedObject.name=${name},type=Warning`;
+      try {
+        const warning = lastWarning(await kube.list(EVENT, namespace, undefined, { fieldSelector }));
+        return warning ? [[uid, warning] as const] : [];
+      } catch (err) {
+        if (!isForbidden(err)) throw err;
+        return [];
+      }
+    }),
+  );
+  return new Map(told.flat());
 }
 
 async function readPlatform(

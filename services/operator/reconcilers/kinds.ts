@@ -5,6 +5,7 @@ import type { Kind } from '../runtime/kube.ts';
 export const TOP_CLIENTS: Kind = { apiVersion: API_VERSION, kind: 'TopClients' };
 export const PAGE_VIEW: Kind = { apiVersion: API_VERSION, kind: 'PageView' };
 export const POD: Kind = { apiVersion: 'v1', kind: 'Pod' };
+export const EVENT: Kind = { apiVersion: 'v1', kind: 'Event' };
 export const SECRET: Kind = { apiVersion: 'v1', kind: 'Secret' };
 export const SCALED_OBJECT: Kind = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' };
 export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };

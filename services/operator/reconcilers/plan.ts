@@ -1,7 +1,7 @@
 import type { Condition } from '#cdk8s/api/page-view.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import type { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
-import type { ConditionValue, Trouble } from '../runtime/conditions.ts';
+import { type ConditionValue, no, type Trouble } from '../runtime/conditions.ts';
 import type { Ref, StoredObject } from '../runtime/kube.ts';
 import { objectKey, refOf } from '../runtime/objects.ts';
 import { jobState } from './jobs/jobs.ts';
@@ -113,6 +113,12 @@ export const removal = (object: StoredObject): Removal => ({ ref: refOf(object),
 export const lacking = (kinds: readonly string[], remedy: string): string =>
   `this cluster does not serve ${kinds.join(', ')}; ${remedy}`;
 
+/** Where something else than the workloads decides it: why the object is not ready after all. */
+export const notReadyFor = (troubles: readonly Trouble[]): Readonly<Record<string, ConditionValue>> => {
+  const first = troubles.find(({ notReady }) => notReady);
+  return first ? { Ready: no(first.reason, first.message) } : {};
+};
+
 /** A plan that changes nothing, for a spec that cannot be read: everything keeps running. */
 export function leaveAsItIs(object: StoredObject, before: readonly Condition[], trouble: Trouble): Plan {
   const { conditions: _, ...status } = (object.status ?? {}) as Record<string, unknown>;
@@ -130,7 +136,7 @@ export function leaveAsItIs(object: StoredObject, before: readonly Condition[], 
     status,
     decided: false,
     observedGeneration: (object.status?.observedGeneration as number | undefined) ?? 0,
-    conditions,
+    conditions: { ...conditions, ...notReadyFor([trouble]) },
     troubles: [trouble],
     events: [],
     requeueAfterMs: null,

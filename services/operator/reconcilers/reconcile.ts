@@ -9,7 +9,7 @@ import { applyPlan, type PlanOutcome } from './apply-plan.ts';
 import { setFinalizer } from './finalizer.ts';
 import { type GatherSettings, gatherPage, gatherPlatform } from './gather.ts';
 import { planPage } from './page/plan-page.ts';
-import type { Plan } from './plan.ts';
+import { notReadyFor, type Plan } from './plan.ts';
 import { planPlatform } from './platform/plan-platform.ts';
 import type { Recommendation } from './scaling/scaler.ts';
 
@@ -97,7 +97,12 @@ async function follow(
   const old = conditionsIn(before);
   const troubles = [...plan.troubles, ...outcome.troubles];
   const conditions = [
-    ...conditionsOf(old, plan.conditions, plan.observedGeneration, now()),
+    ...conditionsOf(
+      old,
+      { ...plan.conditions, ...notReadyFor(outcome.troubles) },
+      plan.observedGeneration,
+      now(),
+    ),
     ...conditionsOf(old, { Degraded: degraded(troubles) }, generation, now()),
   ];
   const status = { ...plan.status, conditions };

@@ -4,7 +4,7 @@ import type { Api } from '../runtime/api.ts';
 import { type RunningInformer, startInformer } from '../runtime/informer.ts';
 import type { Kind, Kube, StoredObject } from '../runtime/kube.ts';
 import { kindKey } from '../runtime/objects.ts';
-import { BUILT_IN, OF_OTHERS, OURS, PAGE_VIEW, TOP_CLIENTS } from './kinds.ts';
+import { BUILT_IN, OF_OTHERS, OUR_PODS, OURS, PAGE_VIEW, POD, TOP_CLIENTS } from './kinds.ts';
 import { PLATFORM_KEY, pageKey } from './reconcile.ts';
 
 export interface WatchingSettings {
@@ -28,6 +28,7 @@ export class Watching {
     this.#settings = settings;
     for (const kind of [TOP_CLIENTS, PAGE_VIEW]) this.#start(kind, (object) => this.#keysOfOwn(object));
     for (const kind of BUILT_IN) this.#start(kind, (object) => this.#keysOfOwner(object), OURS);
+    this.#start(POD, (object) => this.#keysOfPod(object), OUR_PODS);
   }
 
   /** Starts to watch other operators' kinds that the cluster serves now, and stops for those it no longer serves. */
@@ -112,7 +113,22 @@ export class Watching {
         return [];
     }
   }
+
+  /** The controllers of pods are not ours, so their labels tell: an instance is a page, or one of its views. */
+  #keysOfPod({ metadata: { labels = {} } }: StoredObject): readonly string[] {
+    const { [COMPONENT]: component, [INSTANCE]: instance = '' } = labels;
+    if (component === 'operator') return [];
+    const pages = (this.#informers.get(kindKey(PAGE_VIEW))?.list() ?? [])
+      .map(({ metadata }) => metadata.name)
+      .filter((name) => instance === name || instance.startsWith(`${name}-`));
+    return pages.length > 0 && component !== instance
+      ? pages.map(pageKey)
+      : [PLATFORM_KEY, ...pages.map(pageKey)];
+  }
 }
+
+const COMPONENT = 'app.kubernetes.io/component';
+const INSTANCE = 'app.kubernetes.io/instance';
 
 const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster', 'Database']);
 
@@ -120,9 +136,39 @@ const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Clus
 const REQUESTS = [REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION];
 
 /** What must change in an object for the change to count. In our own resources the status does not: we write it. */
-function versionOf(kind: Kind, { metadata }: StoredObject): string {
+function versionOf(kind: Kind, object: StoredObject): string {
+  const { metadata } = object;
+  if (kind === POD) return stateOf(object);
   const own = kind.apiVersion === TOP_CLIENTS.apiVersion;
   return own
     ? `${metadata.uid} ${metadata.generation} ${metadata.deletionTimestamp ?? ''} ${REQUESTS.map((request) => metadata.annotations?.[request] ?? '').join(' ')}`
     : `${metadata.uid} ${metadata.resourceVersion}`;
+}
+
+/** What decisions read of a pod. Its status has more, which changes more often. */
+function stateOf({ metadata, status }: StoredObject): string {
+  const {
+    phase,
+    reason,
+    podIP,
+    conditions = [],
+    initContainerStatuses = [],
+    containerStatuses = [],
+  } = status ?? {};
+  return JSON.stringify([
+    metadata.uid,
+    metadata.deletionTimestamp,
+    [phase, reason, podIP],
+    conditions.map((one: { type: string; status: string; reason?: string }) => [
+      one.type,
+      one.status,
+      one.reason,
+    ]),
+    [...initContainerStatuses, ...containerStatuses].map(({ ready, restartCount, state }) => [
+      ready,
+      restartCount,
+      Object.keys(state ?? {}),
+      state?.waiting?.reason,
+    ]),
+  ]);
 }

@@ -146,6 +146,9 @@ async function leaveReplicas(
   }
 }
 
+/** Kinds by which something is reached or run: with somebody else's in the place, nobody reaches ours. */
+const SERVING = new Set(['Service', 'Deployment', 'StatefulSet']);
+
 function foreign(object: KubeObject, live: StoredObject, manager: string): Trouble {
   const name = nameOf(refOf(object));
   const controller = live.metadata.ownerReferences?.find((reference) => reference.controller);
@@ -154,6 +157,7 @@ function foreign(object: KubeObject, live: StoredObject, manager: string): Troub
     : 'this operator did not make it';
   return {
     reason: 'ForeignObject',
+    notReady: SERVING.has(object.kind),
     message:
       `${name} is not touched, for ${whose}; remove or rename it, ` +
       `or label it ${MANAGED_BY}=${manager} to have it taken over`,

@@ -91,8 +91,9 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
       }
     },
 
-    async list(kind, namespace, labelSelector) {
-      return (await listAll(api, kind, namespace, labelSelector, deadlineMs)).items;
+    async list(kind, namespace, labelSelector, { fieldSelector } = {}) {
+      const selectors = { labelSelector, fieldSelector };
+      return (await listAll(api, kind, namespace, selectors, deadlineMs)).items;
     },
 
     apply: (object, options) => serverSideApply(object, '', options),
@@ -176,12 +177,17 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
   };
 }
 
+export interface Selectors {
+  readonly labelSelector?: string | undefined;
+  readonly fieldSelector?: string | undefined;
+}
+
 /** The whole collection at one version, however many answers that takes. */
 export async function listAll(
   api: Api,
   kind: Kind,
   namespace: string | null,
-  labelSelector: string | undefined,
+  { labelSelector, fieldSelector }: Selectors,
   deadlineMs: number,
   signal?: AbortSignal,
 ): Promise<{ readonly items: StoredObject[]; readonly resourceVersion: string }> {
@@ -195,6 +201,7 @@ export async function listAll(
         query: {
           limit: String(PAGE_SIZE),
           ...(labelSelector === undefined ? {} : { labelSelector }),
+          ...(fieldSelector === undefined ? {} : { fieldSelector }),
           ...(next === '' ? {} : { continue: next }),
         },
         about: `${kind.kind} of ${namespace ?? 'all namespaces'}`,

@@ -36,6 +36,8 @@ export interface ConditionValue {
 export interface Trouble {
   readonly reason: string;
   readonly message: string;
+  /** Whoever has this trouble cannot do its work, whatever its workloads say. */
+  readonly notReady?: boolean;
 }
 
 /** Bounds the size of a status, whatever an error says. */

@@ -102,7 +102,7 @@ export function startInformer(api: Api, settings: InformerSettings): RunningInfo
       api,
       kind,
       namespace,
-      labelSelector,
+      { labelSelector },
       timing.callMs,
       stopped.signal,
     );

@@ -57,7 +57,12 @@ export class KubeError extends Error {
 export interface Kube {
   /** Null when the object does not exist. */
   get(ref: Ref): Promise<StoredObject | null>;
-  list(kind: Kind, namespace: string | null, labelSelector?: string): Promise<StoredObject[]>;
+  list(
+    kind: Kind,
+    namespace: string | null,
+    labelSelector?: string,
+    options?: { readonly fieldSelector?: string },
+  ): Promise<StoredObject[]>;
   /** Server-side apply of raw JSON under our field manager, taking over fields of others. */
   apply(
     object: KubeObject,

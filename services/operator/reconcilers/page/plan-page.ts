@@ -46,6 +46,7 @@ import { storesNotReady } from '../platform/plan-platform.ts';
 import { isRotating, ROTATING_MS } from '../platform/secrets.ts';
 import { planScaling } from '../scaling/plan-scaling.ts';
 import type { Recommendation } from '../scaling/scaler.ts';
+import { becauseOf, type PodCauses, podCauses } from '../status/pod-causes.ts';
 import { readPageSpec, statusOf } from '../status/read-spec.ts';
 import { type Pods, rollingOut, stuck, workloadsOf } from '../status/readiness.ts';
 import { comparisonOf, componentOf, pageShows, remainsOf } from '../view-switch/observe-view.ts';
@@ -161,7 +162,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
       decided: remembered(decision.memory) !== remembered(memory),
       observedGeneration: page.metadata.generation ?? 0,
       conditions: {
-        Ready: available(running, objects.workloads, observed.notReadyBecause),
+        Ready: available(running, objects, observed.notReadyBecause),
         Progressing: progressing(objects.fact, decision),
         AutoscalingReady: scaling.condition,
         ViewCurrent: decision.current,
@@ -173,6 +174,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
         // No watch reports lag, so it is asked for regularly.
         decision.projected.length > 0 ? spec.autoscaling.pollingSeconds * 1_000 : null,
         objects.fact ? 15_000 : null,
+        objects.causes.lookAgainInMs,
         observed.object && isRotating(platform, observed.object) ? ROTATING_MS : null,
         ...jobs.retriesInMs,
       ]),
@@ -207,7 +209,7 @@ function inputsOf({ page, name, memory, platform }: ObservedPage): Inputs | Trou
   }
   if (!platform) {
     const message = 'there is no TopClients in this namespace; create one named top-clients';
-    return { reason: 'PlatformMissing', message };
+    return { reason: 'PlatformMissing', message, notReady: true };
   }
   if ('invalid' in platform) {
     const message = `the TopClients of this namespace cannot be used: ${platform.invalid}`;
@@ -245,10 +247,11 @@ interface Objects {
   readonly fact: ReturnType<typeof firstFact<Situation, Group>>;
   /** Whether nothing keeps the last group back. */
   readonly open: boolean;
+  readonly causes: PodCauses;
 }
 
 function objectsOf(
-  { snapshot, external }: ObservedPage,
+  { snapshot, external, now: at }: ObservedPage,
   platform: Platform,
   running: PagePlan,
   { memory, compare, drop }: ViewDecision,
@@ -277,6 +280,7 @@ function objectsOf(
     workloads,
     fact,
     open,
+    causes: podCauses([...groups.migrations, ...groups.workloads, ...viewJobs], snapshot, at),
   };
 }
 
@@ -313,7 +317,7 @@ function failedJobsOf({ page, snapshot, now }: ObservedPage, { migrations, viewJ
 
 function troublesOf(
   { spec, platform }: Inputs,
-  { fact, migrations, missing, workloads }: Objects,
+  { fact, migrations, missing, workloads, causes }: Objects,
   { degradedBefore, drops }: FailedJobs,
 ): Trouble[] {
   // The condition AutoscalingReady already says that KEDA is missing.
@@ -328,6 +332,7 @@ function troublesOf(
       reason: 'DropFailed',
       message: `the rows of a view that left could not be removed: ${because}; it is tried again`,
     })),
+    ...causes.troubles,
     ...(lacks.length > 0
       ? [
           {
@@ -412,19 +417,23 @@ const projectorsOf = (page: ViewPage, shown: ShownView, workloads: readonly Pods
 
 function available(
   { name, spec, shown }: PagePlan,
-  workloads: readonly Pods[],
+  { workloads, causes }: Pick<Objects, 'workloads' | 'causes'>,
   notReadyBecause: string | null,
 ): ConditionValue {
   const servers = serversOf(name, workloads);
   const projectors = projectorsOf(name, shown, workloads);
   const isServed = spec.external === undefined;
   if (isServed && !servers?.available) {
-    return no('NotAvailable', `${servers?.ready ?? 0} of ${servers?.wanted ?? 0} servers are available`);
+    const few = `${servers?.ready ?? 0} of ${servers?.wanted ?? 0} servers are available`;
+    return becauseOf(causes, names.page(name)) ?? no('NotAvailable', few);
   }
   if (isView(shown) && !projectors?.available) {
     const what = isServed ? 'the page is served' : 'what the page reads stays as it is';
     const why = notReadyBecause === null ? '' : `: ${notReadyBecause}`;
-    return no('NotProjected', `${what}, but no projector keeps its data up${why}`);
+    return (
+      becauseOf(causes, names.projector(name, shown)) ??
+      no('NotProjected', `${what}, but no projector keeps its data up${why}`)
+    );
   }
   const { ready, wanted } = (isServed ? servers : projectors)!;
   return yes('Available', `${ready} of ${wanted} ${isServed ? 'servers' : 'projectors'} are available`);

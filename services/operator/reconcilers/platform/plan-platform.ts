@@ -20,6 +20,7 @@ import {
   served,
   toPrune,
 } from '../plan.ts';
+import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
 import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
 
@@ -140,6 +141,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
   );
   const partitions = planPartitions(observedPartitions);
+  const { stores, migrations: jobs, workloads: roles, seeding } = groups;
+  const causes = podCauses([...stores, ...jobs, ...roles, ...seeding, ...partitions.jobs], snapshot, now);
   const again = [...retried.map(({ job }) => job), ...partitions.retried];
   const retriedNames = new Set(again.map(({ metadata }) => metadata.name));
   const applied = served(
@@ -164,6 +167,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
           },
         ]
       : []),
+    ...partitions.troubles,
+    ...causes.troubles,
     ...(applied.missing.length > 0 && mode === 'open'
       ? [
           {
@@ -173,7 +178,6 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
         ]
       : []),
     ...stuck(workloads),
-    ...partitions.troubles,
   ];
   const ready = workloads.filter(({ available }) => available).length;
   const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
@@ -184,6 +188,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ...partitions.status,
   };
   const storeTrouble = storesNotReady(groups.stores, snapshot);
+  const notReadyStores = groups.stores.map(({ metadata }) => metadata.name);
   return {
     secrets: secretsToMake(platform.read, object.metadata.annotations).filter(({ name }) =>
       observed.secretsMissing.includes(name),
@@ -203,7 +208,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
       Ready:
         notAvailable.length === 0 && storeTrouble === null
           ? yes('Available', `all ${workloads.length} workloads are available`)
-          : no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`),
+          : (becauseOf(causes, ...notReadyStores, ...notAvailable) ??
+            no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)),
       Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
       PartitionsSettled: partitions.condition,
     },
@@ -219,6 +225,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     requeueAfterMs: [
       requeueAfterMs(observed, migrations, fact !== null, failed),
       partitions.requeueAfterMs,
+      causes.lookAgainInMs,
       isRotating(platform.read, object) ? ROTATING_MS : null,
     ].reduce(sooner),
   };

@@ -72,7 +72,8 @@ export function podsOf(wanted: KubeObject, live: StoredObject | undefined): Pods
     name,
     wanted: all,
     ready: availableReplicas,
-    available: conditionOf(live, 'Available')?.status === 'True',
+    // A Deployment without pods, scaled so by somebody, is available in Kubernetes' words.
+    available: conditionOf(live, 'Available')?.status === 'True' && availableReplicas > 0,
     rolledOut:
       isSeen(live) && updatedReplicas >= all && availableReplicas >= all && replicas === updatedReplicas,
     stuck: overdue

@@ -46,11 +46,16 @@ export class InMemoryKube implements Kube {
     { apiVersion, kind }: Kind,
     _namespace: string | null,
     selector?: string,
+    { fieldSelector }: { readonly fieldSelector?: string } = {},
   ): Promise<StoredObject[]> {
     const [label, value] = selector?.split('=') ?? [];
+    const about = fieldSelector && /involvedObject\.name=([^,]+)/.exec(fieldSelector)?.[1];
     return [...this.objects.values()]
       .filter((object) => object.apiVersion === apiVersion && object.kind === kind)
       .filter(({ metadata }) => label === undefined || metadata.labels?.[label] === value)
+      .filter(
+        (object) => !about || (object['involvedObject'] as { name: string } | undefined)?.name === about,
+      )
       .map((object) => structuredClone(object));
   }
   async apply(object: KubeObject): Promise<StoredObject> {
