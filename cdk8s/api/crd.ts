@@ -63,7 +63,6 @@ const RESOURCES: readonly Resource[] = [
   {
     kind: 'TopClients',
     plural: 'topclients',
-    // Not the plural again: that is the category's name too, and kubectl would list everything in the category.
     singular: 'topclient',
     shortName: 'tc',
     description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
@@ -145,7 +144,8 @@ const definition = (resource: Resource): KubeObject => ({
       plural: resource.plural,
       singular: resource.singular,
       shortNames: [resource.shortName],
-      categories: ['topclients'],
+      // Not the name of a resource: `kubectl get topclients NAME` would ask for that name in each kind.
+      categories: ['top-clients'],
     },
     versions: [
       {

@@ -349,9 +349,12 @@ describe('what is let in', () => {
       ...['5/5', 'embedded', 'embedded', 'top-clients:dev'],
     ]);
     // The category: both kinds in one list.
-    const both = await cluster.kubectl(['get', 'topclients', '--output', 'name']);
+    const both = await cluster.kubectl(['get', 'top-clients', '--output', 'name']);
     expect(both.trim().split('\n')).toEqual(
       expect.arrayContaining(['pageview.topclients.dev/gig', 'topclients.topclients.dev/top-clients']),
+    );
+    expect(await cluster.kubectl(['get', 'topclients', 'top-clients', '--output', 'name'])).toBe(
+      'topclients.topclients.dev/top-clients\n',
     );
     const scale = ['get', '--raw', `/apis/${API_VERSION}/namespaces/${NAMESPACE}/pageviews/gig/scale`];
     expect(JSON.parse(await cluster.kubectl(scale))).toMatchObject({
