@@ -88,7 +88,11 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         userOperator: {},
         template: {
           pod: { securityContext, ...where },
-          topicOperatorContainer: { securityContext: RESTRICTED_CONTAINER },
+          topicOperatorContainer: {
+            securityContext: RESTRICTED_CONTAINER,
+            // Its finalizer would keep a topic, and with it the namespace, once the topic operator has gone first.
+            env: [{ name: 'STRIMZI_USE_FINALIZERS', value: 'false' }],
+          },
           userOperatorContainer: { securityContext: RESTRICTED_CONTAINER },
         },
       },
