@@ -106,6 +106,12 @@ export const ChartValues = z
         description: 'Refuse more projectors than the topic has partitions; needs rights on cluster level',
       }),
     }).meta({ description: 'A ValidatingAdmissionPolicy for this namespace' }),
+    deletionGuard: section({
+      enabled: z.boolean().default(true).meta({
+        description:
+          'Refuse to delete volume claims, clusters, topics and passwords of databases unless they are annotated topclients.dev/allow-deletion=true; needs rights on cluster level',
+      }),
+    }).meta({ description: 'A ValidatingAdmissionPolicy for what holds data in this namespace' }),
     dashboards,
     test: smokeTest,
     global: z

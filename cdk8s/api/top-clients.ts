@@ -341,6 +341,10 @@ const namespaces = (...otherwise: string[]) =>
 export const TopClientsSpec = section({
   image: Image.optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ description: 'Of every role' }),
+  deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({
+    description:
+      'What becomes of databases, topic, volume claims and their secrets when the TopClients is deleted, as an uninstall does. Retain: they stay, and another installation in this namespace finds its data. Delete: all of it goes along',
+  }),
   kafka: Kafka,
   postgres: Postgres,
   auth: Auth,

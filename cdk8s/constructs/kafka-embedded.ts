@@ -6,6 +6,7 @@ import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { brokersOf } from './kafka-access.ts';
 import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { claimRetention } from './retention.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
 
 const component = 'kafka';
@@ -59,6 +60,7 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
     spec: {
       replicas: embedded.replicas,
       serviceName: names.kafka,
+      persistentVolumeClaimRetentionPolicy: claimRetention(platform),
       selector: { matchLabels: selectorOf(component) },
       template: {
         metadata: {

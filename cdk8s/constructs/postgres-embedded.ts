@@ -5,6 +5,7 @@ import { accounts, databaseOn, postgresSecret } from './database-access.ts';
 import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { claimRetention } from './retention.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
 
 const component = 'postgres';
@@ -46,6 +47,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
     spec: {
       replicas: embedded.replicas,
       serviceName: names.postgres,
+      persistentVolumeClaimRetentionPolicy: claimRetention(platform),
       selector: { matchLabels: selectorOf(component) },
       template: {
         metadata: {

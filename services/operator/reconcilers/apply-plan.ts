@@ -1,7 +1,14 @@
-import { type ApplyOutcome, applyObjects, type LastApplied, ownerReference } from '../runtime/apply.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
+import {
+  type ApplyOutcome,
+  applyObjects,
+  type LastApplied,
+  ownerReference,
+  setOwned,
+} from '../runtime/apply.ts';
 import type { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
 import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
-import { OPERATOR } from './kinds.ts';
+import { isStore, OPERATOR } from './kinds.ts';
 import type { Plan } from './plan.ts';
 import { madeSecret, rotatedSecret } from './platform/secrets.ts';
 
@@ -15,7 +22,7 @@ export interface PlanOutcome extends ApplyOutcome {
  * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyPlan(
-  kube: Pick<Kube, 'get' | 'apply' | 'create' | 'delete'>,
+  kube: Pick<Kube, 'get' | 'apply' | 'create' | 'patch' | 'delete'>,
   owner: StoredObject,
   plan: Plan,
   snapshot: ClusterSnapshot,
@@ -35,7 +42,12 @@ export async function applyPlan(
     await kube.apply(rotatedSecret(secret, live));
     secrets += 1;
   }
-  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR);
+  for (const { live, owned } of plan.secretOwners) {
+    await setOwned(kube, live, owner, owned);
+    secrets += 1;
+  }
+  const stays = (object: KubeObject) => plan.storesStay && isStore(object);
+  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR, stays);
   for (const { ref, uid } of plan.remove) await kube.delete(ref, { uid });
   return { ...outcome, applied: outcome.applied + secrets, removed: plan.remove.length };
 }

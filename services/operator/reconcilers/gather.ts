@@ -22,6 +22,7 @@ import {
 import { type ExternalSecrets, externalSecrets } from './page/external-secrets.ts';
 import type { Layout } from './partitions/layout.ts';
 import {
+  hasWrongOwner,
   isToRotate,
   lackOf,
   type MadeSecret,
@@ -47,6 +48,8 @@ export interface ObservedPlatform {
   readonly secretsMissing: readonly string[];
   /** Secrets of the platform that must be rotated, as they are now. */
   readonly secretsToRotate: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
+  /** Secrets of the platform that are to go with it and do not, or the other way round. */
+  readonly secretOwners: readonly { readonly live: StoredObject; readonly owned: boolean }[];
   /** What is wrong with the secrets that the spec points at. */
   readonly secretsLack: readonly string[];
   /** The partition layout that the relays report; null while none does. */
@@ -87,7 +90,7 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
   const built = platform && 'read' in platform ? platform.read : null;
   const secrets = built
     ? await gatherSecrets(settings, built, object!)
-    : { secretsMissing: [], secretsToRotate: [], secretsLack: [] };
+    : { secretsMissing: [], secretsToRotate: [], secretOwners: [], secretsLack: [] };
   const layout = built ? await settings.readLayout(runningPods(snapshot, 'outbox-relay')) : null;
   return { now: settings.now(), namespace, object, snapshot, platform, ...secrets, layout };
 }
@@ -232,9 +235,10 @@ async function gatherSecrets(
   { kube, namespace }: GatherSettings,
   platform: Platform,
   object: StoredObject,
-): Promise<Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretsLack'>> {
+): Promise<Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretOwners' | 'secretsLack'>> {
   const missing: string[] = [];
   const toRotate: { secret: MadeSecret; live: StoredObject }[] = [];
+  const owners: { live: StoredObject; owned: boolean }[] = [];
   const lack: string[] = [];
   const look = (name: string) => kube.get({ ...SECRET, namespace, name });
   for (const secret of secretsToMake(platform, object.metadata.annotations)) {
@@ -242,6 +246,7 @@ async function gatherSecrets(
     if (!live) missing.push(secret.name);
     else {
       if (isToRotate(secret, live)) toRotate.push({ secret, live });
+      else if (hasWrongOwner(secret, live, object)) owners.push({ live, owned: secret.owned });
       lack.push(...[lackOf(secret, live) ?? []].flat());
     }
   }
@@ -252,7 +257,7 @@ async function gatherSecrets(
       if (!isForbidden(err)) throw err;
     }
   }
-  return { secretsMissing: missing, secretsToRotate: toRotate, secretsLack: lack };
+  return { secretsMissing: missing, secretsToRotate: toRotate, secretOwners: owners, secretsLack: lack };
 }
 
 async function notReadyBecause(

@@ -36,6 +36,11 @@ export const OF_OTHERS: readonly Kind[] = [
   { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Database' },
 ];
 
+/** Groups of other operators that keep our data; what is in their objects goes with them. */
+const STORE_GROUPS = ['kafka.strimzi.io', 'postgresql.cnpg.io'];
+/** Whether an object is a store that another operator runs, or belongs to one: a cluster, a topic, a user, a backup. */
+export const isStore = ({ apiVersion }: Kind): boolean => STORE_GROUPS.includes(apiVersion.split('/')[0]!);
+
 export const OPERATOR = 'top-clients-operator';
 /** The label selector of all objects of ours. */
 export const OURS = `${MANAGED_BY}=${OPERATOR}`;

@@ -5,6 +5,7 @@ import { type ConditionValue, no, type Trouble } from '../runtime/conditions.ts'
 import type { Ref, StoredObject } from '../runtime/kube.ts';
 import { objectKey, refOf } from '../runtime/objects.ts';
 import { jobState } from './jobs/jobs.ts';
+import { isStore, TOP_CLIENTS } from './kinds.ts';
 import type { MadeSecret } from './platform/secrets.ts';
 
 /** An object to delete; the uid protects a later object of the same name. */
@@ -19,6 +20,10 @@ export interface Plan {
   readonly secrets: readonly MadeSecret[];
   /** Rotated next. */
   readonly rotated: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
+  /** Secrets that are to go with the object, or to stay without it. */
+  readonly secretOwners: readonly { readonly live: StoredObject; readonly owned: boolean }[];
+  /** Whether stores stay when the object is deleted. */
+  readonly storesStay: boolean;
   /** Whether the object is to carry our finalizer; absent: whatever it has stays. */
   readonly finalizer?: boolean;
   /** Applied in this order. */
@@ -90,7 +95,10 @@ export function served(
   };
 }
 
-/** Objects of this owner that are no longer wanted. Claims are not among them: they belong to the StatefulSets. */
+/**
+ * Objects of this owner that are no longer wanted. What holds data is never among them, claims neither: it goes only
+ * with its owner, or by hand.
+ */
 export function toPrune(
   owner: StoredObject,
   wanted: readonly KubeObject[],
@@ -100,11 +108,23 @@ export function toPrune(
   const names = new Set(wanted.map((object) => objectKey(refOf(object))));
   return snapshot
     .all()
-    .filter((object) => object.metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid))
+    .filter((object) => belongsTo(object, owner) && !holdsData(object))
     .filter((object) => !names.has(objectKey(refOf(object))) && !object.metadata.deletionTimestamp)
     .filter((object) => object.kind !== 'Job' || options.jobsToo || isOver(object))
     .map(removal);
 }
+/** A store that stays has no owner; the snapshot has only what carries our label. */
+function belongsTo(object: StoredObject, owner: StoredObject): boolean {
+  const { ownerReferences = [] } = object.metadata;
+  if (ownerReferences.some(({ uid }) => uid === owner.metadata.uid)) return true;
+  return isStore(object) && owner.kind === TOP_CLIENTS.kind && !ownerReferences.some((one) => one.controller);
+}
+
+const DATA = new Set(['Cluster', 'Kafka', 'KafkaNodePool', 'KafkaTopic']);
+const holdsData = ({ kind, spec }: StoredObject): boolean =>
+  DATA.has(kind) ||
+  (kind === 'StatefulSet' && spec?.persistentVolumeClaimRetentionPolicy?.whenDeleted === 'Delete');
+
 const isOver = (job: StoredObject): boolean => ['complete', 'failed'].includes(jobState(job).state);
 
 export const removal = (object: StoredObject): Removal => ({ ref: refOf(object), uid: object.metadata.uid });
@@ -130,6 +150,8 @@ export function leaveAsItIs(object: StoredObject, before: readonly Condition[], 
   return {
     secrets: [],
     rotated: [],
+    secretOwners: [],
+    storesStay: true,
     ensure: [],
     remove: [],
     scaleTo: null,

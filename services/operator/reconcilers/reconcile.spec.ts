@@ -4,10 +4,10 @@ import { accounts } from '#cdk8s/constructs/database-access.ts';
 import { CALLERS } from '#contracts/callers.ts';
 import { silentLog } from '#platform/log.ts';
 import { credentialOf } from '../../auth/caller-credential.ts';
-import { LastApplied } from '../runtime/apply.ts';
+import { LastApplied, ownerReference } from '../runtime/apply.ts';
 import { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
 import { KubeError, type StoredObject } from '../runtime/kube.ts';
-import { OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
+import { isStore, OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
 import type { Layout } from './partitions/layout.ts';
 import { heldTopic } from './partitions/partitions.ts';
 import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
@@ -113,6 +113,16 @@ const shownVersion = (): string | null => {
   expect(shows.length).toBeLessThan(2);
   return shows[0]?.find(({ name }) => name === 'TC_VIEW_VERSION')?.value ?? null;
 };
+
+/** Has the operators of Kafka and PostgreSQL say that all of theirs is ready. */
+function storesOfOthersReady(): void {
+  for (const object of [...kube.objects.values()]) {
+    if (['Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster'].includes(object.kind)) {
+      kube.put(object, { conditions: [{ type: 'Ready', status: 'True' }] });
+    }
+    if (object.kind === 'Database') kube.put(object, { applied: true });
+  }
+}
 
 describe('a new platform', () => {
   test('comes up in the order in which its parts are needed', async () => {
@@ -386,6 +396,122 @@ describe('what should not be as it is', () => {
     await both();
     expect(kube.writes).toEqual([]);
   });
+});
+
+describe('what holds data', () => {
+  const MODES = { kafka: { mode: 'strimzi', replication: 3 }, postgres: { mode: 'cnpg' } };
+  const PASSWORD = 'top-clients-postgres-page-gig';
+  const stores = () => [...kube.objects.values()].filter(isStore);
+  const ownersOf = (object: StoredObject | undefined) =>
+    (object?.metadata.ownerReferences ?? []).map(({ uid }) => uid);
+  const setOwners = (object: StoredObject, ownerReferences: unknown[]) =>
+    kube.put({ ...object, metadata: { ...object.metadata, ownerReferences } as never }, object.status);
+  const uid = () => kube.find('TopClients', 'top-clients')!.metadata.uid;
+
+  /** Until everything runs: stores are waited for. */
+  const settleAll = async () => {
+    await run();
+    storesOfOthersReady();
+    await run();
+  };
+
+  beforeEach(() => {
+    kube = new InMemoryKube(OF_OTHERS);
+    restart();
+  });
+
+  test('has no owner, so that nothing takes it when the platform goes', async () => {
+    platform(MODES);
+    await settleAll();
+    const kinds = new Set(stores().map(({ kind }) => kind));
+    expect(kinds).toEqual(
+      new Set(['Cluster', 'Database', 'Kafka', 'KafkaNodePool', 'KafkaTopic', 'KafkaUser']),
+    );
+    for (const store of stores()) expect(ownersOf(store)).toEqual([]);
+    expect(ownersOf(kube.find('Secret', PASSWORD))).toEqual([]);
+    expect(ownersOf(kube.find('Deployment', 'top-clients'))).toEqual([uid()]);
+  });
+
+  test('that a version before has made is let go of, and then left alone', async () => {
+    platform(MODES);
+    await run();
+    const owner = ownerReference(kube.find('TopClients', 'top-clients')!);
+    const theirs = { apiVersion: 'v1', kind: 'Other', name: 'x', uid: 'x' };
+    for (const store of stores()) setOwners(store, [theirs, owner]);
+    setOwners(kube.find('Secret', PASSWORD)!, [owner]);
+    restart();
+    await both();
+    for (const store of stores()) expect(ownersOf(store)).toEqual(['x']);
+    expect(ownersOf(kube.find('Secret', PASSWORD))).toEqual([]);
+    kube.writes.length = 0;
+    await run(3);
+    expect(kube.writes).toEqual([]);
+  });
+
+  test('goes with the platform where that is wanted, and stays again where it is not', async () => {
+    platform({ ...MODES, deletionPolicy: 'Delete' });
+    await run();
+    for (const store of stores()) expect(ownersOf(store)).toEqual([uid()]);
+    expect(ownersOf(kube.find('Secret', PASSWORD))).toEqual([uid()]);
+    platform(MODES);
+    await run();
+    for (const store of stores()) expect(ownersOf(store)).toEqual([]);
+    expect(ownersOf(kube.find('Secret', PASSWORD))).toEqual([]);
+    platform({ ...MODES, deletionPolicy: 'Delete' });
+    await run();
+    for (const store of stores()) expect(ownersOf(store)).toEqual([uid()]);
+    expect(ownersOf(kube.find('Secret', PASSWORD))).toEqual([uid()]);
+  });
+
+  test('is found by another installation, and taken over as it is', async () => {
+    platform(MODES);
+    gig();
+    await run();
+    const before = Object.fromEntries(
+      stores().map(({ kind, metadata }) => [kind + metadata.name, metadata.uid]),
+    );
+    const password = kube.find('Secret', PASSWORD) as unknown as { data: object };
+    for (const [key, object] of kube.objects) {
+      const isOwn = ['TopClients', 'PageView'].includes(object.kind);
+      if (isOwn || ownersOf(object).length > 0) kube.objects.delete(key);
+    }
+    platform({ ...MODES, kafka: { ...MODES.kafka, strimzi: { replicas: 5 } } });
+    gig();
+    await run();
+    expect(
+      Object.fromEntries(stores().map(({ kind, metadata }) => [kind + metadata.name, metadata.uid])),
+    ).toEqual(before);
+    expect(kube.find('KafkaNodePool', 'top-clients-kafka-nodes')?.spec.replicas).toBe(5);
+    expect((kube.find('Secret', PASSWORD) as unknown as { data: object }).data).toEqual(password.data);
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+  });
+
+  test.each(['Retain', 'Delete'])(
+    'is never removed by a plan, but what grants access to it is (%s)',
+    async (deletionPolicy) => {
+      platform({ ...MODES, deletionPolicy });
+      await settleAll();
+      expect(kube.names('KafkaUser')).toContain('top-clients-autoscaler');
+      kube.served.delete('keda.sh/v1alpha1 ScaledObject');
+      await run();
+      expect(kube.names('KafkaUser')).not.toContain('top-clients-autoscaler');
+      const holding = () =>
+        ['Cluster', 'Kafka', 'KafkaNodePool', 'KafkaTopic'].flatMap((kind) => kube.names(kind));
+      const before = holding();
+      expect(before.length).toBeGreaterThanOrEqual(4);
+      platform({ deletionPolicy });
+      await run();
+      expect(holding()).toEqual(before);
+      expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
+      const retention = kube.find('StatefulSet', 'top-clients-postgres')?.spec
+        .persistentVolumeClaimRetentionPolicy;
+      expect(retention).toEqual({ whenDeleted: deletionPolicy, whenScaled: 'Retain' });
+      platform({ deletionPolicy, kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } } });
+      await run();
+      // With it Kubernetes would delete its claim.
+      expect(kube.names('StatefulSet').includes('top-clients-kafka')).toBe(deletionPolicy === 'Delete');
+    },
+  );
 });
 
 describe('secrets', () => {
@@ -865,12 +991,7 @@ describe('stores of others', () => {
     await run(3);
     expect(conditions('TopClients', 'top-clients')['Progressing']).toBe('True StoresNotReady');
     expect(kube.names('Job')).toEqual([]);
-    for (const object of [...kube.objects.values()]) {
-      if (['Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster'].includes(object.kind)) {
-        kube.put(object, { conditions: [{ type: 'Ready', status: 'True' }] });
-      }
-      if (object.kind === 'Database') kube.put(object, { applied: true });
-    }
+    storesOfOthersReady();
     await run(4);
     expect(conditions('TopClients', 'top-clients')).toMatchObject({
       Ready: 'True Available',

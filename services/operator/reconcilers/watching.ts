@@ -109,6 +109,9 @@ export class Watching {
       case TOP_CLIENTS.kind:
         // Pages wait for the stores, so all keys are told.
         return STORES.has(kind) ? this.everything() : [PLATFORM_KEY];
+      case undefined:
+        // A store that outlives the platform has no owner.
+        return STORES.has(kind) ? this.everything() : [];
       default:
         return [];
     }

@@ -44,6 +44,28 @@ export const ownerReference = (owner: StoredObject): OwnerReference => ({
   blockOwnerDeletion: true,
 });
 
+const isOwnedBy = ({ metadata }: StoredObject, owner: StoredObject): boolean =>
+  metadata.ownerReferences?.some(({ uid }) => uid === owner.metadata.uid) === true;
+
+/**
+ * Makes an object go with its owner, or stay without it. A reference that we have not applied, but created, is not
+ * removed by leaving it out.
+ * @throws KubeError 409 when the object has changed since it was read
+ */
+export async function setOwned(
+  kube: Pick<Kube, 'patch'>,
+  object: StoredObject,
+  owner: StoredObject,
+  wanted: boolean,
+): Promise<StoredObject> {
+  if (isOwnedBy(object, owner) === wanted) return object;
+  const { ownerReferences = [], resourceVersion } = object.metadata;
+  const others = ownerReferences.filter(({ uid }) => uid !== owner.metadata.uid);
+  return kube.patch(refOf(object), {
+    metadata: { ownerReferences: wanted ? [...others, ownerReference(owner)] : others, resourceVersion },
+  });
+}
+
 export type Ownership = 'ours' | 'foreign' | 'leaving';
 
 /**
@@ -70,22 +92,27 @@ const isRefusal = (err: unknown): err is KubeError =>
  * Applies objects in their order, by server-side apply; skips those that neither drifted nor changed in the plan. An
  * object that is refused does not hold back the others.
  * @param manager the value of `MANAGED_BY` on objects of ours
+ * @param outlives whether an object has no owner, so that it stays when the owner is deleted
  * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyObjects(
-  kube: Pick<Kube, 'get' | 'apply'>,
+  kube: Pick<Kube, 'get' | 'apply' | 'patch'>,
   owner: StoredObject,
   objects: readonly KubeObject[],
   snapshot: ClusterSnapshot,
   last: LastApplied,
   manager: string,
+  outlives: (object: KubeObject) => boolean = () => false,
 ): Promise<ApplyOutcome> {
   const troubles: Trouble[] = [];
   const reference = ownerReference(owner);
   let applied = 0;
   let waits = false;
   for (const object of objects) {
-    const owned = { ...object, metadata: { ...object.metadata, ownerReferences: [reference] } };
+    const stays = outlives(object);
+    const owned = stays
+      ? object
+      : { ...object, metadata: { ...object.metadata, ownerReferences: [reference] } };
     try {
       // The snapshot lists only objects with our label, so one without it has to be asked for.
       const live = snapshot.find(refOf(object)) ?? (await kube.get(refOf(object)));
@@ -99,10 +126,11 @@ export async function applyObjects(
           waits = true;
           continue;
         }
-        if (last.isLast(owned, live)) continue;
+        if (last.isLast(owned, live) && !(stays && isOwnedBy(live, owner))) continue;
         await leaveReplicas(kube, owned, live, manager);
       }
-      last.remember(owned, await kube.apply(owned));
+      const stored = await kube.apply(owned);
+      last.remember(owned, stays ? await setOwned(kube, stored, owner, false) : stored);
       applied += 1;
     } catch (err) {
       if (!isRefusal(err)) throw err;

@@ -148,6 +148,9 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
     plan: {
       secrets: [],
       rotated: [],
+      secretOwners: [],
+      // A page has no stores of its own.
+      storesStay: true,
       finalizer: spec.deletionPolicy === 'Delete',
       ensure: [
         ...(observed.external?.caller ? [observed.external.caller] : []),

@@ -194,6 +194,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
       observed.secretsMissing.includes(name),
     ),
     rotated: observed.secretsToRotate,
+    secretOwners: observed.secretOwners,
+    storesStay: platform.read.spec.deletionPolicy === 'Retain',
     ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
     remove: [
       ...again.map(removal),

@@ -16,7 +16,7 @@ import { OPERATOR } from '../kinds.ts';
 export interface MadeSecret {
   readonly name: string;
   readonly keys: readonly string[];
-  /** False for a secret that must outlive the platform. */
+  /** False for a secret that outlives the platform. */
   readonly owned: boolean;
   readonly make: () => Readonly<Record<string, string>>;
   /** Present where the content can be rotated: the new is made from the old, so that holders of the old go on. */
@@ -61,9 +61,11 @@ const rotatedCallers = (before: Readonly<Record<string, string>>) =>
 
 /** The secrets that the operator makes for a platform. @param asked annotations of the TopClients */
 export function secretsToMake(
-  { spec: { postgres, auth, source } }: Pick<Platform, 'spec'>,
+  { spec: { postgres, auth, source, deletionPolicy } }: Pick<Platform, 'spec'>,
   asked: Readonly<Record<string, string>> = {},
 ): readonly MadeSecret[] {
+  // Passwords of databases stay with these, so that a new installation finds both.
+  const ofData = deletionPolicy === 'Delete';
   return [
     ...(source.callers.existingSecret
       ? []
@@ -85,9 +87,7 @@ export function secretsToMake(
           {
             name: names.postgres,
             keys: ['username', 'password'],
-            // The database was initialised with this password, and its claim outlives the platform as well: a new
-            // installation finds both.
-            owned: false,
+            owned: ofData,
             make: () => ({
               username: 'topclients',
               // It needs no escaping in a URL.
@@ -101,8 +101,7 @@ export function secretsToMake(
       : accounts().map(({ name, secret }) => ({
           name: secret,
           keys: ['username', 'password'],
-          // They outlive the platform with the databases, like the password of the databases' owner.
-          owned: false,
+          owned: ofData,
           // CloudNativePG requires this type.
           type: 'kubernetes.io/basic-auth' as const,
           make: () => ({ username: name, password: randomBytes(24).toString('base64url') }),
@@ -136,6 +135,14 @@ export const isRotating = ({ spec, callersRotated }: Platform, { metadata }: Sto
 };
 /** How long to wait before the next look, in ms. */
 export const ROTATING_MS = 1_000;
+
+/** Whether an existing secret of ours is to go with the platform and does not, or the other way round. */
+export function hasWrongOwner({ owned }: MadeSecret, live: StoredObject, platform: StoredObject): boolean {
+  const { labels, ownerReferences = [], deletionTimestamp } = live.metadata;
+  if (labels?.[MANAGED_BY] !== OPERATOR || deletionTimestamp) return false;
+  const controller = ownerReferences.find((one) => one.controller);
+  return controller === undefined ? owned : controller.uid === platform.metadata.uid && !owned;
+}
 
 /** Whether an existing secret must be rotated. */
 export const isToRotate = ({ rotation }: MadeSecret, live: StoredObject): boolean =>
