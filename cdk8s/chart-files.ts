@@ -20,7 +20,7 @@ export function chartFiles(): ReadonlyMap<string, string> {
           `# ${GENERATED}\n${stringify(definition, { lineWidth: 0, aliasDuplicateObjects: false })}`,
         ] as const,
     ),
-    ['values.schema.json', `${JSON.stringify(schema, null, 2)}\n`],
+    ['values.schema.json', `${JSON.stringify(withPodSettingsOnce(schema), null, 2)}\n`],
     ['VALUES.md', valuesTable(schema)],
     ['templates/_defaults.tpl', defaultsTemplate()],
   ]);
@@ -34,6 +34,23 @@ function valuesSchema(): Schema {
     if (keyword.startsWith('x-kubernetes-')) return undefined;
     return Math.abs(value) === Number.MAX_SAFE_INTEGER ? undefined : value;
   });
+}
+
+/** The settings of pods stand at a dozen places; as one definition, the file is a third as long. */
+function withPodSettingsOnce(schema: Schema): Schema {
+  const names = new Map<string, string>();
+  const definitions: Record<string, unknown> = {};
+  const rest = JSON.parse(JSON.stringify(schema), (key, value) => {
+    if ((key !== 'pod' && key !== 'pods') || value?.properties?.tolerations === undefined) return value;
+    const { description, ...shape } = value;
+    const text = JSON.stringify(shape);
+    const name = names.get(text) ?? `podSettings${names.size === 0 ? '' : names.size + 1}`;
+    names.set(text, name);
+    definitions[name] = shape;
+    // Beside a `$ref` nothing else counts in draft 7.
+    return { description, allOf: [{ $ref: `#/definitions/${name}` }] };
+  });
+  return { ...rest, definitions };
 }
 
 /** The defaults that a template needs for values that were not given. */
@@ -78,7 +95,9 @@ function leaves(schema: Schema, path: readonly string[]): Leaf[] {
   // A page may be null; its members are in the other choice.
   const choice = (anyOf as Schema[] | undefined)?.find((one) => one['properties']);
   const members = (properties ?? choice?.['properties']) as Record<string, Schema> | undefined;
-  if (!members) return [{ path, about: lineOf(description), otherwise }];
+  // The same members as those of topClients.pods, which are listed.
+  if (path.at(-1) === 'pod') return [{ path, about: lineOf(description), otherwise }];
+  if (!members || Object.keys(members).length === 0) return [{ path, about: lineOf(description), otherwise }];
   const inside = Object.entries(members).flatMap(([name, member]) => leaves(member, [...path, name]));
   if (!choice) return inside;
   const page = { path, about: lineOf(description), otherwise: {} };

@@ -14,7 +14,7 @@ import { postgresCnpg } from './constructs/postgres-cnpg.ts';
 import { postgresEmbedded } from './constructs/postgres-embedded.ts';
 import { projector } from './constructs/projector.ts';
 import { growthJobOf, republishJobOf } from './constructs/republish-job.ts';
-import { serviceAccounts } from './constructs/service-accounts.ts';
+import { pageAccounts, serviceAccounts } from './constructs/service-accounts.ts';
 import { topClients } from './constructs/top-clients.ts';
 import { compareViewJob, dropPageJob, dropViewJob } from './constructs/view-jobs.ts';
 import { viewWatcher } from './constructs/view-watcher.ts';
@@ -88,6 +88,7 @@ export function platformObjects(platform: Platform): PlatformObjects {
 export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
   return {
     ground: build((scope) => {
+      pageAccounts(scope, platform, page);
       autoscalerAccess(scope, platform, page);
       externalPagePolicies(scope, platform, page);
     }),

@@ -202,6 +202,7 @@ const TAKEN = new Set([
   'type',
   'x-kubernetes-list-map-keys',
   'x-kubernetes-list-type',
+  'x-kubernetes-preserve-unknown-fields',
   'x-kubernetes-validations',
 ]);
 /** Expressed by other means: the API server refuses unknown members when the client asks for that (kubectl does). */
@@ -217,7 +218,8 @@ function structural(json: Json, at: string): StructuralSchema {
     result[keyword] = value;
   }
   const { properties, items, additionalProperties, anyOf } = json;
-  if (properties) {
+  if (properties && Object.keys(properties).length === 0) delete result['properties'];
+  else if (properties) {
     result['properties'] = Object.fromEntries(
       Object.entries(properties as Record<string, Json>).map(([name, property]) => [
         name,
@@ -226,7 +228,8 @@ function structural(json: Json, at: string): StructuralSchema {
     );
   }
   if (items) result['items'] = structural(items as Json, `${at}[]`);
-  if (additionalProperties)
+  // What is Kubernetes' own shape is kept as it is.
+  if (additionalProperties && !json['x-kubernetes-preserve-unknown-fields'])
     result['additionalProperties'] = structural(additionalProperties as Json, `${at}.*`);
   if (anyOf) Object.assign(result, intOrString(anyOf as Json[], at));
   else if (typeof result['type'] !== 'string') throw new Error(`${at} has not exactly one type`);

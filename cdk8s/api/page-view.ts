@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES } from '#contracts/pages.ts';
 import { external } from './external-page.ts';
+import { podOf } from './pod-settings.ts';
 import { replicas, resources, rules, section } from './shared.ts';
 
 /** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
@@ -34,6 +35,7 @@ const PageServerSpec = z
       description:
         'Calls to the source that a client may cause in a minute by a minVersion the page does not have; 0 for any number',
     }),
+    pod: podOf('its pods'),
   })
   .meta({
     description: 'What serves the page; not for a page of yours, which has a server of its own',
@@ -116,6 +118,7 @@ export const PageViewSpec = section({
       .max(10_000)
       .default(60)
       .meta({ description: 'What the page database spares for projectors; each takes three' }),
+    pod: podOf('its pods'),
   }).meta({ description: "What brings the data into the page's database" }),
   watch: section({
     enabled: z.boolean().default(true).meta({
@@ -132,6 +135,7 @@ export const PageViewSpec = section({
       .default(2_000)
       .meta({ description: 'How fast it compares, at most; a million sellers take 500 s at 2000' }),
     resources: resources('50m', '256Mi'),
+    pod: podOf('its pod'),
   }).meta({ description: 'What finds rows that differ from the source, and has them repaired' }),
   external: external.optional(),
   deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({

@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
+import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
 import {
   GROUP,
   httpAddress,
@@ -70,6 +71,7 @@ const Kafka = section({
     replicas: replicas(1).meta({ description: 'One; more need another mode' }),
     storage: storage('8Gi', 'fixed'),
     resources: resources('100m', '1Gi'),
+    pod: podOf('the broker'),
   }).meta({ description: 'For kafka.mode embedded' }),
   strimzi: section({
     version: z
@@ -86,6 +88,7 @@ const Kafka = section({
       .meta({ description: 'Copies that must have a write before it is acknowledged' }),
     storage: storage('50Gi', 'may grow'),
     resources: resources('500m', '2Gi'),
+    pod: storePodOf('brokers and entity operator'),
   }).meta({ description: 'For kafka.mode strimzi' }),
   external: section({
     brokers: z
@@ -174,6 +177,7 @@ const Postgres = section({
     existingSecret: objectName
       .optional()
       .meta({ description: 'Holds `username` and `password`; the operator makes one when absent' }),
+    pod: podOf('the server'),
   }).meta({ description: 'For postgres.mode embedded' }),
   cnpg: section({
     instances: replicas(3).meta({ description: 'One primary, the others its replicas' }),
@@ -186,6 +190,7 @@ const Postgres = section({
       .max(10_000)
       .default(300)
       .meta({ description: 'Connections of all roles together' }),
+    pod: storePodOf('the instances'),
   }).meta({ description: 'For postgres.mode cnpg' }),
   external: section({
     existingSecret: objectName.optional().meta({
@@ -400,6 +405,7 @@ export const TopClientsSpec = section({
         description:
           'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress. Behind one that is not among them all strangers share one limit',
       }),
+    pod: podOf('its pods'),
   }).meta({ description: 'The service that owns the data' }),
   relay: section({
     replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),
@@ -410,11 +416,13 @@ export const TopClientsSpec = section({
       .default(1)
       .meta({ description: 'Parts of the sellers that are relayed side by side' }),
     resources: resources('50m', '256Mi'),
+    pod: podOf('its pods'),
   }).meta({ description: 'What brings committed changes to Kafka' }),
   selfView: section({
     enabled: z.boolean().default(true).meta({ description: 'Whether to run it' }),
     replicas: replicas(2).meta({ description: 'Pods that serve it' }),
     resources: resources('50m', '256Mi'),
+    pod: podOf('its pods'),
   }).meta({ description: 'The page where sellers see and edit their own list' }),
   publicUrls: section({
     gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
@@ -439,6 +447,10 @@ export const TopClientsSpec = section({
       description: 'Namespaces that may call pages and API, such as that of the ingress; any when empty',
     }),
     scrapersFrom: namespaces('monitoring').meta({ description: 'Namespaces that may read metrics' }),
+    dnsIn: namespaces('kube-system', 'openshift-dns').meta({
+      description:
+        'Namespaces whose DNS servers are asked, at port 53 or, as on OpenShift, 5353; caches on the nodes are asked besides',
+    }),
     kedaFrom: namespaces('keda').meta({ description: 'Namespaces from which KEDA asks Kafka for the lag' }),
   }).meta({ description: 'Who may speak with whom' }),
   monitoring: section({
@@ -472,7 +484,14 @@ export const TopClientsSpec = section({
       .default({})
       .meta({ description: 'Labels of the nodes to run on' }),
     priorityClassName: objectName.optional().meta({ description: 'Of every pod' }),
-  }).meta({ description: 'Where the pods run' }),
+  }).meta({ description: 'Deprecated: where the pods run; say it in pods, which is put over it' }),
+  commonLabels: labels('Of every object and pod that is made, beside its own; in no selector'),
+  pods: PodSettings.optional().meta({
+    description: 'Settings of every pod; `pod` of a role is put over them',
+  }),
+  jobs: section({ pod: podOf('the pods of jobs') }).meta({
+    description: 'What migrates, compares, removes, publishes again and fills with made-up data',
+  }),
 }).meta({
   description: 'What the platform shall be',
   ...rules({

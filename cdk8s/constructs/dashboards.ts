@@ -10,7 +10,7 @@ import { metadataOf } from './labels.ts';
  */
 export function dashboards(
   scope: Construct,
-  platform: Pick<Platform, 'namespace'>,
+  platform: Pick<Platform, 'namespace' | 'spec'>,
   { enabled, labels, annotations }: Dashboards,
   files: ReadonlyMap<string, string>,
 ): void {

@@ -5,7 +5,8 @@ import { names, type Platform } from '../platform.ts';
 import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { brokersOf } from './kafka-access.ts';
-import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { labelsOf, metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { podSettingsOf, withPodSettings } from './pod-settings.ts';
 import { claimRetention } from './retention.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
 
@@ -62,14 +63,14 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
       serviceName: names.kafka,
       persistentVolumeClaimRetentionPolicy: claimRetention(platform),
       selector: { matchLabels: selectorOf(component) },
-      template: {
+      template: withPodSettings(platform, podSettingsOf(platform, embedded.pod), selectorOf(component), {
         metadata: {
           labels: podLabelsOf(component),
           // The broker reads its settings only at its start, so a change must restart it.
           annotations: { 'topclients.dev/configuration': fingerprint(files) },
         },
         spec: {
-          ...podGround(platform, component),
+          ...podGround(component),
           securityContext: restrictedPod(USER),
           // If it is killed while it writes, it checks all its segments at the next start.
           terminationGracePeriodSeconds: 60,
@@ -99,12 +100,13 @@ export function kafkaEmbedded(scope: Construct, platform: Platform): void {
             { name: 'tmp', emptyDir: { sizeLimit: '256Mi' } },
           ],
         },
-      },
+      }),
       volumeClaimTemplates: [
         {
           apiVersion: 'v1',
           kind: 'PersistentVolumeClaim',
-          metadata: { name: 'data', labels: metadata.labels },
+          // A claim's template can never change, so it has no labels that do.
+          metadata: { name: 'data', labels: labelsOf(component) },
           spec: {
             accessModes: ['ReadWriteOnce'],
             ...(embedded.storage.className ? { storageClassName: embedded.storage.className } : {}),

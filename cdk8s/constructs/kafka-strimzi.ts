@@ -6,7 +6,8 @@ import { EVERY_FAMILY } from './http-service.ts';
 import { type KafkaUserName, kafkaUserOf } from './kafka-access.ts';
 import { metadataOf } from './labels.ts';
 import { kafkaCallers } from './network-policies.ts';
-import { RESTRICTED_CONTAINER, scheduling } from './role-pod.ts';
+import { RESTRICTED_CONTAINER } from './role-pod.ts';
+import { strimziTemplates } from './store-pods.ts';
 
 const component = 'kafka';
 const apiVersion = 'kafka.strimzi.io/v1';
@@ -24,7 +25,8 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
   // An acknowledged message is on at least this many replicas, and there are never more than `replication`.
   const minInsyncReplicas = Math.min(strimzi.minInsyncReplicas, replication);
   const internalCopies = Math.min(3, strimzi.replicas);
-  const { securityContext, ...where } = podTemplate(platform);
+  const templates = strimziTemplates(platform, strimzi.pod, names.kafka);
+  const pod = { ...templates.pod, securityContext: SECURITY };
 
   new ApiObject(scope, 'kafka-nodes', {
     apiVersion,
@@ -48,8 +50,8 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         ],
       },
       template: {
-        pod: { securityContext, ...where },
-        kafkaContainer: { securityContext: RESTRICTED_CONTAINER },
+        pod,
+        kafkaContainer: { ...templates.container, securityContext: RESTRICTED_CONTAINER },
       },
     },
   });
@@ -71,7 +73,7 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
           },
         ],
         authorization: { type: 'simple' },
-        template: { bootstrapService: EVERY_FAMILY, brokersService: EVERY_FAMILY },
+        template: { bootstrapService: EVERY_FAMILY, brokersService: EVERY_FAMILY, ...templates.account },
         config: {
           'auto.create.topics.enable': false,
           'default.replication.factor': internalCopies,
@@ -87,13 +89,14 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         topicOperator: {},
         userOperator: {},
         template: {
-          pod: { securityContext, ...where },
+          pod,
           topicOperatorContainer: {
             securityContext: RESTRICTED_CONTAINER,
             // Its finalizer would keep a topic, and with it the namespace, once the topic operator has gone first.
             env: [{ name: 'STRIMZI_USE_FINALIZERS', value: 'false' }],
           },
           userOperatorContainer: { securityContext: RESTRICTED_CONTAINER },
+          ...templates.account,
         },
       },
     },
@@ -129,33 +132,8 @@ function topicConfig(): Readonly<Record<string, string>> {
   return config;
 }
 
-function podTemplate(platform: Platform) {
-  const { nodeSelector, priorityClassName } = scheduling(platform);
-  return {
-    securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
-    ...(priorityClassName ? { priorityClassName } : {}),
-    // Strimzi has no nodeSelector; affinity expresses the same.
-    ...(nodeSelector
-      ? {
-          affinity: {
-            nodeAffinity: {
-              requiredDuringSchedulingIgnoredDuringExecution: {
-                nodeSelectorTerms: [
-                  {
-                    matchExpressions: Object.entries(nodeSelector).map(([key, value]) => ({
-                      key,
-                      operator: 'In',
-                      values: [value],
-                    })),
-                  },
-                ],
-              },
-            },
-          },
-        }
-      : {}),
-  };
-}
+/** Strimzi sets the users of its pods itself. */
+const SECURITY = { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } };
 
 const onTopic = (...operations: string[]) => ({
   resource: { type: 'topic', name: SELLER_EVENTS.topic, patternType: 'literal' },

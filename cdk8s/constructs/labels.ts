@@ -20,18 +20,22 @@ export const podLabelsOf = (component: string, instance?: string) => ({
 });
 
 /** On every object; an operator prunes by `managed-by`. */
-const labelsOf = (component: string, instance?: string) => ({
+export const labelsOf = (component: string, instance?: string) => ({
   ...podLabelsOf(component, instance),
   'app.kubernetes.io/managed-by': 'top-clients-operator',
 });
 
 /** The metadata of an object of ours; `instance` distinguishes objects that exist more than once. */
 export const metadataOf = (
-  { namespace }: Pick<Platform, 'namespace'>,
+  { namespace, spec }: Pick<Platform, 'namespace' | 'spec'>,
   name: string,
   component: string,
   instance?: string,
-) => ({ name, namespace, labels: labelsOf(component, instance) });
+) => ({ name, namespace, labels: { ...spec.commonLabels, ...labelsOf(component, instance) } });
 
-/** One account a component, so that rights can be given to a single component. */
-export const accountOf = (component: string) => `top-clients-${component}`;
+/**
+ * One account a component, so that rights can be given to a single component.
+ * @param page whose pods have an account of their own
+ */
+export const accountOf = (component: string, page?: string) =>
+  `top-clients-${component}${page === undefined ? '' : `-${page}`}`;

@@ -171,6 +171,22 @@ describe('with everything in one namespace', () => {
       expect(may(pod(component), anywhere, 53)).toBe(false);
     }
   });
+
+  test("every part asks OpenShift's DNS servers at their own port, and nobody else there", () => {
+    const openshift = {
+      namespace: 'openshift-dns',
+      labels: { 'dns.operator.openshift.io/daemonset-dns': 'default' },
+    };
+    for (const component of COMPONENTS) {
+      expect(may(pod(component), openshift, 5353)).toBe(true);
+      expect(may(pod(component), stranger('elsewhere'), 5353)).toBe(false);
+    }
+    const own = judgeOf(platformOf({ networkPolicies: { dnsIn: [{ namespace: 'names' }] } }));
+    expect([own(pod('source'), stranger('names'), 53), own(pod('source'), openshift, 5353)]).toEqual([
+      true,
+      false,
+    ]);
+  });
 });
 
 test('pages are open to the named namespaces alone, and go on reaching each other', () => {

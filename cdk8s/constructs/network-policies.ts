@@ -96,15 +96,13 @@ export function networkPolicies(scope: Construct, platform: Platform): void {
     egress: [
       {
         to: [
-          { namespaceSelector: namespaceOf('kube-system') },
+          ...namespaces(platform.spec.networkPolicies.dnsIn),
           // A DNS cache on each node listens on an address of these ranges, as Kubernetes recommends.
           { ipBlock: { cidr: '169.254.0.0/16' } },
           { ipBlock: { cidr: 'fd00::/8' } },
         ],
-        ports: [
-          { protocol: 'UDP', port: 53 },
-          { protocol: 'TCP', port: 53 },
-        ],
+        // Policies see the port of the pod, and that of OpenShift's is the second.
+        ports: [53, 5353].flatMap((port) => [{ protocol: 'UDP', port }, tcp(port)]),
       },
     ],
   });

@@ -27,6 +27,7 @@ export function outboxRelay(scope: Construct, platform: Platform): void {
       template: rolePod(platform, {
         role: 'outbox-relay',
         component,
+        settings: relay.pod,
         resources: relay.resources,
         semiSpaceMiB: 8,
         env: [

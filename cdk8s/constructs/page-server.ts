@@ -2,6 +2,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import type { PageName, ServedPage } from '#contracts/pages.ts';
 import { serverOf } from '../api/page-view.ts';
+import type { PodSettings } from '../api/pod-settings.ts';
 import type { Resources } from '../api/shared.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
 import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';
@@ -11,6 +12,7 @@ import { httpService } from './http-service.ts';
 import { DEMO_TOKEN_URL, identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { type EnvironmentVariable, rolePod } from './role-pod.ts';
+import { ownAccount } from './service-accounts.ts';
 import { WITHOUT_A_GAP } from './serving.ts';
 import { tracing } from './tracing.ts';
 
@@ -48,7 +50,15 @@ function serve(
   platform: Platform,
   page: ServedPage,
   database: DatabaseName,
-  { replicas, resources }: { readonly replicas: number; readonly resources: Resources },
+  {
+    replicas,
+    resources,
+    pod,
+  }: {
+    readonly replicas: number;
+    readonly resources: Resources;
+    readonly pod?: PodSettings | undefined;
+  },
   settings: readonly EnvironmentVariable[],
 ): void {
   const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
@@ -67,6 +77,8 @@ function serve(
         role: 'page-server',
         component,
         instance: page,
+        settings: pod,
+        ...ownAccount(component, page, pod),
         resources,
         semiSpaceMiB: 8,
         serves: true,

@@ -3,7 +3,7 @@ import type { Construct } from 'constructs';
 import { DATABASES, names, type Platform } from '../platform.ts';
 import { accounts, databaseOn } from './database-access.ts';
 import { metadataOf } from './labels.ts';
-import { scheduling } from './role-pod.ts';
+import { cnpgPods } from './store-pods.ts';
 
 const component = 'postgres';
 const apiVersion = 'postgresql.cnpg.io/v1';
@@ -13,7 +13,7 @@ const OWNER = 'topclients';
 /** A PostgreSQL cluster run by CloudNativePG, and the databases in it. */
 export function postgresCnpg(scope: Construct, platform: Platform): void {
   const { cnpg } = platform.spec.postgres;
-  const { nodeSelector, priorityClassName } = scheduling(platform);
+  const pods = cnpgPods(platform, cnpg.pod, names.postgres);
   new ApiObject(scope, 'postgres', {
     apiVersion,
     kind: 'Cluster',
@@ -41,9 +41,9 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
         enablePodAntiAffinity: true,
         topologyKey: 'kubernetes.io/hostname',
         podAntiAffinityType: 'preferred',
-        ...(nodeSelector ? { nodeSelector } : {}),
+        ...pods.affinity,
       },
-      ...(priorityClassName ? { priorityClassName } : {}),
+      ...pods.spec,
     },
   });
   // The source's database was created with the cluster.

@@ -4,7 +4,8 @@ import { names, type Platform } from '../platform.ts';
 import { accounts, databaseOn, postgresSecret } from './database-access.ts';
 import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
-import { metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { labelsOf, metadataOf, podLabelsOf, selectorOf } from './labels.ts';
+import { podSettingsOf, withPodSettings } from './pod-settings.ts';
 import { claimRetention } from './retention.ts';
 import { podGround, RESTRICTED_CONTAINER, restrictedPod } from './role-pod.ts';
 
@@ -49,14 +50,14 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
       serviceName: names.postgres,
       persistentVolumeClaimRetentionPolicy: claimRetention(platform),
       selector: { matchLabels: selectorOf(component) },
-      template: {
+      template: withPodSettings(platform, podSettingsOf(platform, embedded.pod), selectorOf(component), {
         metadata: {
           labels: podLabelsOf(component),
           // Databases and users are created when the server starts, so a change must restart it.
           annotations: { 'topclients.dev/configuration': fingerprint(scripts) },
         },
         spec: {
-          ...podGround(platform, component),
+          ...podGround(component),
           securityContext: restrictedPod(USER),
           terminationGracePeriodSeconds: 60,
           containers: [
@@ -103,12 +104,13 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
             { name: 'shared-memory', emptyDir: { medium: 'Memory', sizeLimit: '128Mi' } },
           ],
         },
-      },
+      }),
       volumeClaimTemplates: [
         {
           apiVersion: 'v1',
           kind: 'PersistentVolumeClaim',
-          metadata: { name: 'data', labels: metadata.labels },
+          // A claim's template can never change, so it has no labels that do.
+          metadata: { name: 'data', labels: labelsOf(component) },
           spec: {
             accessModes: ['ReadWriteOnce'],
             ...(embedded.storage.className ? { storageClassName: embedded.storage.className } : {}),

@@ -8,6 +8,7 @@ import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
 import { projectorsAtMost, scalesByKeda } from './scaling.ts';
+import { ownAccount } from './service-accounts.ts';
 import { tracing } from './tracing.ts';
 
 const component = 'projector';
@@ -41,6 +42,8 @@ export function projector(scope: Construct, platform: Platform, page: PagePlan, 
         role: 'projector',
         component,
         instance,
+        settings: spec.projector.pod,
+        ...ownAccount(component, page.name, spec.projector.pod),
         resources: spec.projector.resources,
         semiSpaceMiB: 8,
         env: [

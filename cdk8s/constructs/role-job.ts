@@ -10,7 +10,7 @@ const LONGEST_NAME = 63;
 /** The exit code of a role with a wrong configuration; a retry would not help. */
 const WRONG_CONFIGURATION = 2;
 
-export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources'> {
+export interface RoleJob extends Omit<RolePod, 'ends' | 'serves' | 'resources' | 'settings'> {
   /** The prefix of the object's name, cut where it is too long; a fingerprint of its content follows. */
   readonly name: string;
   readonly deadlineSeconds: number;
@@ -37,6 +37,7 @@ export function roleJob(scope: Construct, platform: Platform, job: RoleJob): voi
     },
     template: rolePod(platform, {
       ...job,
+      settings: platform.spec.jobs.pod,
       ends: true,
       resources: { requests: { cpu: '50m', memory }, limits: { memory } },
     }),

@@ -1,9 +1,11 @@
 import type { ViewPage } from '#contracts/pages.ts';
 import { heapFlags } from '#contracts/v8-flags.ts';
+import type { PodSettings } from '../api/pod-settings.ts';
 import type { Resources } from '../api/shared.ts';
 import { type Platform, PORTS } from '../platform.ts';
 import { oldSpaceMiB } from './heap.ts';
 import { accountOf, externalPageLabel, podLabelsOf, selectorOf } from './labels.ts';
+import { podSettingsOf, withPodSettings } from './pod-settings.ts';
 
 export type EnvironmentVariable =
   | { readonly name: string; readonly value: string }
@@ -29,6 +31,10 @@ export interface RolePod {
   /** The page of somebody else that it works for: network policies let it reach their database. */
   readonly externalPage?: ViewPage;
   readonly volumes?: readonly Volume[];
+  /** The role's own settings, over those of every pod. */
+  readonly settings?: PodSettings | undefined;
+  /** The account that it shares with nobody, for it has an identity of its own. */
+  readonly account?: string;
   readonly resources: Resources;
   /** Serves users' traffic on PORTS.http, until nobody sends any more. */
   readonly serves?: boolean;
@@ -78,18 +84,11 @@ export const restrictedPod = (user: number) => ({
   seccompProfile: { type: 'RuntimeDefault' },
 });
 
-/** Where pods run, by the platform's spec. */
-export const scheduling = ({ spec: { scheduling: wanted } }: Platform) => ({
-  ...(Object.keys(wanted.nodeSelector).length > 0 ? { nodeSelector: wanted.nodeSelector } : {}),
-  ...(wanted.priorityClassName ? { priorityClassName: wanted.priorityClassName } : {}),
-});
-
 /** Common to every pod of ours; none of them uses the API server. */
-export const podGround = (platform: Platform, component: string) => ({
-  serviceAccountName: accountOf(component),
+export const podGround = (component: string, account = accountOf(component)) => ({
+  serviceAccountName: account,
   automountServiceAccountToken: false,
   enableServiceLinks: false,
-  ...scheduling(platform),
 });
 
 /** The pod template of one role, the same for Deployments and Jobs. */
@@ -133,7 +132,8 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
       ...(name === 'tmp' ? {} : { readOnly: true }),
     })),
   });
-  return {
+  const selector = selectorOf(pod.component, pod.instance);
+  return withPodSettings(platform, podSettingsOf(platform, pod.settings), selector, {
     metadata: {
       labels: {
         ...podLabelsOf(pod.component, pod.instance),
@@ -142,12 +142,9 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
       annotations: { 'kubectl.kubernetes.io/default-container': pod.component, ...pod.annotations },
     },
     spec: {
-      ...podGround(platform, pod.component),
+      ...podGround(pod.component, pod.account),
       securityContext: restrictedPod(65532),
       terminationGracePeriodSeconds: GRACE_SECONDS + (pod.serves ? PRE_STOP_SECONDS : 0),
-      ...(spec.image?.pullSecrets.length
-        ? { imagePullSecrets: spec.image.pullSecrets.map((name) => ({ name })) }
-        : {}),
       ...(pod.ends
         ? { restartPolicy: 'Never' }
         : {
@@ -156,7 +153,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
                 maxSkew: 1,
                 topologyKey,
                 whenUnsatisfiable: 'ScheduleAnyway',
-                labelSelector: { matchLabels: selectorOf(pod.component, pod.instance) },
+                labelSelector: { matchLabels: selector },
               }),
             ),
           }),
@@ -183,5 +180,5 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
       ],
       volumes: volumes.map(({ name, source }) => ({ name, ...source })),
     },
-  };
+  });
 }

@@ -44,6 +44,7 @@ export function topClients(scope: Construct, platform: Platform): void {
           ...trustedProxies(platform),
           ...tracing(platform),
         ],
+        settings: source.pod,
         annotations: callersAnnotation(platform),
         volumes: database.volumes,
       }),

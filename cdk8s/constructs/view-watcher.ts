@@ -5,6 +5,7 @@ import { databaseAccess, pagePod } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
+import { ownAccount } from './service-accounts.ts';
 import { viewSettings } from './view-settings.ts';
 
 const component = 'watch-view';
@@ -38,6 +39,8 @@ export function viewWatcher(scope: Construct, platform: Platform, page: PagePlan
         role: 'watch-view',
         component,
         instance: name,
+        settings: watch.pod,
+        ...ownAccount(component, name, watch.pod),
         resources: watch.resources,
         semiSpaceMiB: 4,
         env: [
