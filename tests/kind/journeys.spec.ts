@@ -368,8 +368,7 @@ journey(
   async () => {
     await cluster.patch('pageviews/user', { spec: { delivery: 'synchronous' } });
     await served('user', 'synchronous');
-    // The operator would correct it: the number of replicas is part of the spec, and a spec says at least one.
-    await cluster.kubectl(['scale', 'deployment/top-clients-operator', '--replicas=0']);
+    // The operator leaves the number of pods to whoever scales.
     await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=0']);
     await until(
       'the source is gone',
@@ -382,7 +381,7 @@ journey(
     );
     expectComplete(visits[address.gig(1)]!);
     expect(Object.keys(visits[address.user(1)]!.outcomes)).toEqual(['missing']);
-    await cluster.kubectl(['scale', 'deployment/top-clients-operator', '--replicas=2']);
+    await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=2']);
     await cluster.patch('pageviews/user', { spec: { delivery: 'asynchronous' } });
     await allReady(120_000);
     await until(

@@ -312,9 +312,14 @@ function plain(object: StoredObject | null): unknown {
   };
 }
 
+/** How many pods more a rollout may start: a field that nobody but the operator has a say in. */
+const surge = (maxSurge: number) => ({ spec: { strategy: { rollingUpdate: { maxSurge } } } });
+const surgeOf = async (deployment: string): Promise<number> =>
+  (await get('Deployment', deployment))?.spec.strategy.rollingUpdate.maxSurge;
+
 describe('what should not be as it is', () => {
   test('drift is corrected within moments', async () => {
-    await kube.patch(ref('Deployment', 'top-clients-relay'), { spec: { replicas: 5 } });
+    await kube.patch(ref('Deployment', 'top-clients-relay'), surge(3));
     await kube.patch(ref('Deployment', 'top-clients'), {
       metadata: { labels: { 'app.kubernetes.io/managed-by': null } },
       spec: { template: { spec: { terminationGracePeriodSeconds: 61 } } },
@@ -324,7 +329,7 @@ describe('what should not be as it is', () => {
     const tookMs = await until('all of it is as it was', async () => {
       const source = await get('Deployment', 'top-clients');
       return (
-        (await get('Deployment', 'top-clients-relay'))?.spec.replicas === 2 &&
+        (await surgeOf('top-clients-relay')) === 1 &&
         source?.metadata.labels?.['app.kubernetes.io/managed-by'] === 'top-clients-operator' &&
         source.spec.template.spec.terminationGracePeriodSeconds < 61 &&
         (await exists('Service', 'top-clients-page-gig')) &&
@@ -480,6 +485,33 @@ describe('projectors', () => {
   }, 120_000);
 });
 
+describe('a number of pods that somebody else decides', () => {
+  const sources = async () => (await get('Deployment', 'top-clients'))?.spec.replicas;
+  const SOURCE = ref('Deployment', 'top-clients');
+
+  test('is left to them, through the scale subresource and by a patch, until the spec has another', async () => {
+    await kube.patch(SOURCE, { spec: { replicas: 5 } }, 'scale');
+    const said = 'False ScaledByOthers';
+    await until('it is told', async () => (await condition(TOP_CLIENTS, 'AutoscalingReady')) === said);
+    expect(await message(TOP_CLIENTS, 'AutoscalingReady')).toContain(
+      'top-clients has 5 pods, the spec says 2',
+    );
+    // Whatever else is applied to the same object meanwhile.
+    await change(TOP_CLIENTS, { source: { writesPerMinute: 299 } });
+    await until('settled', () => settled(TOP_CLIENTS));
+    expect(await sources()).toBe(5);
+    await kube.patch(SOURCE, { spec: { replicas: 4 } });
+    await until('four are told', async () =>
+      (await message(TOP_CLIENTS, 'AutoscalingReady')).includes('4 pods'),
+    );
+    await change(TOP_CLIENTS, { source: { replicas: 3 } });
+    await until('there are three', async () => (await sources()) === 3);
+    await until('Off', async () => (await condition(TOP_CLIENTS, 'AutoscalingReady')) === 'False Off');
+    await change(TOP_CLIENTS, { source: { replicas: 2 } });
+    await until('there are two again', async () => (await sources()) === 2);
+  }, 180_000);
+});
+
 describe('an upgrade', () => {
   test('leaves workloads as they are while a migration fails, says why, and goes on when it succeeds', async () => {
     nodes.fate = (component, pod) =>
@@ -514,10 +546,8 @@ describe('two operators', () => {
     const second = await Operator.start('operator-b');
     expect([await first!.leads(), await second.leads()]).toEqual([true, false]);
     await first!.end('SIGKILL');
-    await kube.patch(ref('Deployment', 'top-clients-relay'), { spec: { replicas: 6 } });
-    const tookMs = await until('corrected', async () => {
-      return (await get('Deployment', 'top-clients-relay'))?.spec.replicas === 2;
-    });
+    await kube.patch(ref('Deployment', 'top-clients-relay'), surge(4));
+    const tookMs = await until('corrected', async () => (await surgeOf('top-clients-relay')) === 1);
     console.info(`corrected ${Math.round(tookMs)} ms after the leader was killed`);
     expect(await second.leads()).toBe(true);
 

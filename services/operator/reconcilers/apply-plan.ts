@@ -7,8 +7,8 @@ import {
   setOwned,
 } from '../runtime/apply.ts';
 import type { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
-import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
-import { isStore, OPERATOR } from './kinds.ts';
+import { type Kube, KubeError, type Ref, type StoredObject } from '../runtime/kube.ts';
+import { HORIZONTAL_POD_AUTOSCALER, isStore, OPERATOR, SCALED_OBJECT } from './kinds.ts';
 import type { Plan } from './plan.ts';
 import { madeSecret, rotatedSecret } from './platform/secrets.ts';
 
@@ -18,7 +18,7 @@ export interface PlanOutcome extends ApplyOutcome {
 }
 
 /**
- * Carries out a plan in its order: secrets, objects, removals.
+ * Carries out a plan in its order: secrets, autoscalers that go, objects, removals.
  * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyPlan(
@@ -46,8 +46,16 @@ export async function applyPlan(
     await setOwned(kube, live, owner, owned);
     secrets += 1;
   }
-  const stays = (object: KubeObject) => plan.storesStay && isStore(object);
-  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR, stays);
-  for (const { ref, uid } of plan.remove) await kube.delete(ref, { uid });
+  // An autoscaler that lives on could take back at once the number that is applied instead of its own.
+  const scalers = plan.remove.filter(({ ref }) => isScaler(ref));
+  for (const { ref, uid } of scalers) await kube.delete(ref, { uid });
+  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR, {
+    outlives: (object: KubeObject) => plan.storesStay && isStore(object),
+    scaledByUs: plan.scaledByUs ?? [],
+  });
+  for (const { ref, uid } of plan.remove) if (!isScaler(ref)) await kube.delete(ref, { uid });
   return { ...outcome, applied: outcome.applied + secrets, removed: plan.remove.length };
 }
+
+const isScaler = ({ kind }: Ref): boolean =>
+  kind === HORIZONTAL_POD_AUTOSCALER.kind || kind === SCALED_OBJECT.kind;

@@ -8,6 +8,10 @@ export const POD: Kind = { apiVersion: 'v1', kind: 'Pod' };
 export const EVENT: Kind = { apiVersion: 'v1', kind: 'Event' };
 export const SECRET: Kind = { apiVersion: 'v1', kind: 'Secret' };
 export const SCALED_OBJECT: Kind = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' };
+export const HORIZONTAL_POD_AUTOSCALER: Kind = {
+  apiVersion: 'autoscaling/v2',
+  kind: 'HorizontalPodAutoscaler',
+};
 export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };
 
 /** Kinds that the constructs build and that every cluster serves. A kind missing here is neither watched nor pruned. */
@@ -17,6 +21,7 @@ export const BUILT_IN: readonly Kind[] = [
   { apiVersion: 'v1', kind: 'Service' },
   { apiVersion: 'apps/v1', kind: 'Deployment' },
   { apiVersion: 'apps/v1', kind: 'StatefulSet' },
+  HORIZONTAL_POD_AUTOSCALER,
   { apiVersion: 'batch/v1', kind: 'Job' },
   { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
   { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },

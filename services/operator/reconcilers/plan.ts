@@ -28,7 +28,9 @@ export interface Plan {
   readonly finalizer?: boolean;
   /** Applied in this order. */
   readonly ensure: readonly KubeObject[];
-  /** Deleted last. */
+  /** Deployments whose number of pods we decide all the time, whoever else scales them; absent: none. */
+  readonly scaledByUs?: readonly string[];
+  /** Deleted last, but for autoscalers. */
   readonly remove: readonly Removal[];
   /** Projectors to write into the spec by its scale subresource; null to leave it. */
   readonly scaleTo: number | null;

@@ -168,6 +168,7 @@ describe('a new platform', () => {
     expect(conditions('TopClients', 'top-clients')).toEqual({
       Ready: 'True Available',
       Progressing: 'False Settled',
+      AutoscalingReady: 'False Off',
       Degraded: 'False AsWanted',
       PartitionsSettled: 'True Settled',
     });
@@ -175,6 +176,7 @@ describe('a new platform', () => {
       Ready: 'True Available',
       Progressing: 'False Settled',
       AutoscalingReady: 'True BuiltIn',
+      ServersAutoscalingReady: 'False Off',
       ViewCurrent: 'True Current',
       Degraded: 'False AsWanted',
     });
@@ -250,16 +252,17 @@ describe('what should not be as it is', () => {
 
   test('drift is corrected', async () => {
     const relay = kube.find('Deployment', 'top-clients-relay')!;
-    kube.put({ ...relay, spec: { ...relay.spec, replicas: 7 } });
+    kube.put({ ...relay, spec: { ...relay.spec, strategy: { type: 'Recreate' } } });
     kube.remove('Service', 'top-clients-page-gig');
     await both();
-    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(2);
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.strategy.type).toBe('RollingUpdate');
     expect(kube.names('Service')).toContain('top-clients-page-gig');
   });
 
   test('what others add is left', async () => {
     const relay = kube.find('Deployment', 'top-clients-relay')!;
-    kube.put({ ...relay, metadata: { ...relay.metadata, annotations: { 'their.own/note': 'x' } } });
+    const annotations = { ...relay.metadata.annotations, 'their.own/note': 'x' };
+    kube.put({ ...relay, metadata: { ...relay.metadata, annotations } });
     kube.writes.length = 0;
     await both();
     expect(kube.writes).toEqual([]);
@@ -903,6 +906,106 @@ describe('a page', () => {
     await reconcile(pageKey('gig'));
     expect(kube.writes.slice(writes)).toEqual(['status PageView gig']);
     expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformMissing');
+  });
+});
+
+describe('a number of pods that somebody else decides', () => {
+  const replicas = (name: string) => kube.find('Deployment', name)?.spec.replicas;
+  const PROJECTOR = 'top-clients-projector-gig-asynchronous-v1';
+
+  test.each(['top-clients', 'top-clients-relay', 'top-clients-page-self-view', 'top-clients-page-gig'])(
+    'is left to them: %s',
+    async (name) => {
+      platform();
+      gig();
+      await run();
+      kube.scale(name, 5);
+      await run();
+      expect(replicas(name)).toBe(5);
+      // An autoscaler of theirs goes on, and a new leader does not know what was applied before.
+      kube.scale(name, 3, 'kube-controller-manager');
+      restart();
+      await run();
+      expect(replicas(name)).toBe(3);
+      const [kind, own, type] = name.endsWith('gig')
+        ? ['PageView', 'gig', 'ServersAutoscalingReady']
+        : ['TopClients', 'top-clients', 'AutoscalingReady'];
+      expect(conditions(kind!, own!)[type!]).toBe('False ScaledByOthers');
+      expect(message(kind!, own!, type!)).toContain(
+        `${name} has 3 pods by kube-controller-manager, the spec says 2`,
+      );
+      expect(told).toContain(`${own} Normal ScaledByOthers`);
+      kube.writes.length = 0;
+      await both();
+      expect(kube.writes).toEqual([]);
+    },
+  );
+
+  test('stays through a new version of the pods', async () => {
+    platform();
+    gig();
+    await run();
+    kube.scale('top-clients', 5);
+    image = 'top-clients:2';
+    await run();
+    expect(kube.find('Deployment', 'top-clients')?.spec).toMatchObject({
+      replicas: 5,
+      template: { spec: { containers: [{ image }] } },
+    });
+  });
+
+  test('is taken back by another number in the spec, and by the same one given by them', async () => {
+    platform({ source: { replicas: 2 } });
+    gig();
+    await run();
+    kube.scale('top-clients', 5);
+    await run();
+    platform({ source: { replicas: 3 } });
+    await run();
+    expect(replicas('top-clients')).toBe(3);
+    expect(conditions('TopClients', 'top-clients')['AutoscalingReady']).toBe('False Off');
+    kube.scale('top-clients', 4);
+    await run();
+    expect(replicas('top-clients')).toBe(4);
+    kube.scale('top-clients', 3);
+    await run();
+    expect(conditions('TopClients', 'top-clients')['AutoscalingReady']).toBe('False Off');
+  });
+
+  test('is taken over from plain manifests, where it is nobody’s yet', async () => {
+    platform({ source: { replicas: 2 } });
+    gig();
+    await run();
+    const {
+      ownerReferences: _,
+      annotations: __,
+      ...metadata
+    } = kube.find('Deployment', 'top-clients')!.metadata;
+    const { apiVersion, kind, spec } = kube.find('Deployment', 'top-clients')!;
+    kube.remove('Deployment', 'top-clients');
+    kube.put({ apiVersion, kind, metadata, spec: { ...spec, replicas: 9 } });
+    restart();
+    await run();
+    expect(replicas('top-clients')).toBe(2);
+  });
+
+  test('of projectors is left without an autoscaler, follows the scale of the page, and is the scaler’s where it is on', async () => {
+    platform();
+    gig({ replicas: 2, autoscaling: { mode: 'none' } });
+    await run();
+    kube.scale(PROJECTOR, 4);
+    await run();
+    expect(replicas(PROJECTOR)).toBe(4);
+    expect(conditions('PageView', 'gig')['AutoscalingReady']).toBe('False ScaledByOthers');
+    await kube.patch({ ...page(), ...page().metadata }, { spec: { replicas: 3 } }, 'scale');
+    await run();
+    expect(replicas(PROJECTOR)).toBe(3);
+    gig({ replicas: 3, autoscaling: { mode: 'builtin' } });
+    lag = 3_000;
+    await run();
+    kube.scale(PROJECTOR, 1);
+    await run();
+    expect(replicas(PROJECTOR)).toBe(3);
   });
 });
 

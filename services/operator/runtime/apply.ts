@@ -5,6 +5,7 @@ import type { Trouble } from './conditions.ts';
 import { type Kube, KubeError, type OwnerReference, type StoredObject } from './kube.ts';
 import { matchesDesired } from './matches-desired.ts';
 import { nameOf, objectKey, refOf } from './objects.ts';
+import { scaledByOthers, withReplicasNoted } from './replicas.ts';
 
 /** The label that names the manager of an object. */
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
@@ -88,11 +89,19 @@ export function ownershipOf(live: StoredObject, owner: StoredObject, manager: st
 const isRefusal = (err: unknown): err is KubeError =>
   err instanceof KubeError && [400, 403, 404, 405, 413, 415, 422].includes(err.code);
 
+/** What `applyObjects` does otherwise for some objects. */
+export interface Treated {
+  /** Whether an object has no owner, so that it stays when the owner is deleted. */
+  readonly outlives?: (object: KubeObject) => boolean;
+  /** Names of Deployments whose number of pods is decided here all the time. */
+  readonly scaledByUs?: readonly string[];
+}
+
 /**
  * Applies objects in their order, by server-side apply; skips those that neither drifted nor changed in the plan. An
- * object that is refused does not hold back the others.
+ * object that is refused does not hold back the others. A Deployment that somebody scaled keeps its number of pods.
  * @param manager the value of `MANAGED_BY` on objects of ours
- * @param outlives whether an object has no owner, so that it stays when the owner is deleted
+ * @param treated what is otherwise for some of the objects
  * @throws KubeError when the API server is busy or unreachable; what was done so far stays
  */
 export async function applyObjects(
@@ -102,20 +111,24 @@ export async function applyObjects(
   snapshot: ClusterSnapshot,
   last: LastApplied,
   manager: string,
-  outlives: (object: KubeObject) => boolean = () => false,
+  treated: Treated = {},
 ): Promise<ApplyOutcome> {
+  const { outlives = () => false, scaledByUs = [] } = treated;
   const troubles: Trouble[] = [];
   const reference = ownerReference(owner);
   let applied = 0;
   let waits = false;
   for (const object of objects) {
-    const stays = outlives(object);
-    const owned = stays
-      ? object
-      : { ...object, metadata: { ...object.metadata, ownerReferences: [reference] } };
     try {
       // The snapshot lists only objects with our label, so one without it has to be asked for.
       const live = snapshot.find(refOf(object)) ?? (await kube.get(refOf(object)));
+      const isTheirs =
+        !scaledByUs.includes(object.metadata.name) && scaledByOthers(object, live ?? undefined);
+      const noted = withReplicasNoted(object, Boolean(isTheirs));
+      const stays = outlives(object);
+      const owned = stays
+        ? noted
+        : { ...noted, metadata: { ...noted.metadata, ownerReferences: [reference] } };
       if (live) {
         const ownership = ownershipOf(live, owner, manager);
         if (ownership === 'foreign') {
@@ -143,7 +156,7 @@ export async function applyObjects(
   return { applied, troubles, waits };
 }
 
-/** The field manager that keeps `replicas` once we no longer decide it, until an autoscaler writes its own number. */
+/** The field manager that keeps `replicas` once we no longer decide it, until whoever scales writes another number. */
 const replicasLeftBy = (manager: string) => `${manager}-replicas`;
 
 /**
@@ -169,7 +182,7 @@ async function leaveReplicas(
   try {
     await kube.apply(held, { fieldManager: replicasLeftBy(manager), force: false });
   } catch (err) {
-    // An autoscaler already owns it, with a newer number than ours.
+    // Whoever scales owns it already, with a newer number than ours.
     if (!(err instanceof KubeError) || err.code !== 409) throw err;
   }
 }

@@ -44,7 +44,7 @@ import {
 } from '../plan.ts';
 import { storesNotReady } from '../platform/plan-platform.ts';
 import { isRotating, ROTATING_MS } from '../platform/secrets.ts';
-import { planScaling } from '../scaling/plan-scaling.ts';
+import { planScaling, planServerScaling } from '../scaling/plan-scaling.ts';
 import type { Recommendation } from '../scaling/scaler.ts';
 import { becauseOf, type PodCauses, podCauses } from '../status/pod-causes.ts';
 import { readPageSpec, statusOf } from '../status/read-spec.ts';
@@ -140,7 +140,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
   };
   const objects = objectsOf(observed, platform, running, decision);
   const jobs = failedJobsOf(observed, objects);
-  const scaling = planScaling(observed, spec, platform, running, history);
+  const scaling = planScaling(observed, spec, platform, running, objects.desired, history);
   const retriedNames = new Set(jobs.retried.map(({ metadata }) => metadata.name));
   return {
     history: scaling.history,
@@ -161,6 +161,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
         ...(objects.open ? toPrune(page, objects.desired, snapshot, { jobsToo: true }) : []),
       ],
       scaleTo: scaling.scaleTo,
+      scaledByUs: scaling.scaledByUs,
       status: statusFields(observed, inputs, decision, objects.workloads),
       decided: remembered(decision.memory) !== remembered(memory),
       observedGeneration: page.metadata.generation ?? 0,
@@ -168,6 +169,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
         Ready: available(running, objects, observed.notReadyBecause),
         Progressing: progressing(objects.fact, decision),
         AutoscalingReady: scaling.condition,
+        ...planServerScaling(observed, objects.desired),
         ViewCurrent: decision.current,
       },
       troubles: troublesOf(inputs, objects, jobs),

@@ -20,6 +20,7 @@ import {
   served,
   toPrune,
 } from '../plan.ts';
+import { sayScaledByOthers } from '../scaling/scaled-by-others.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
 import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
@@ -214,6 +215,9 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
             no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)),
       Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
       PartitionsSettled: partitions.condition,
+      AutoscalingReady:
+        sayScaledByOthers(groups.workloads, snapshot) ??
+        no('Off', 'the numbers of pods are those of the spec'),
     },
     troubles,
     events: [

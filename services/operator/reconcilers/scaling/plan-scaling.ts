@@ -1,5 +1,6 @@
 import type { PageViewSpec } from '#cdk8s/api/page-view.ts';
 import { scalesByKeda } from '#cdk8s/constructs/scaling.ts';
+import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { isView, names, type PagePlan, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
@@ -7,12 +8,15 @@ import type { ObservedPage } from '../gather.ts';
 import { SCALED_OBJECT } from '../kinds.ts';
 import { lacking } from '../plan.ts';
 import type { Lag } from '../view-switch/view-switch.ts';
+import { sayScaledByOthers } from './scaled-by-others.ts';
 import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
 
 /** What to do about the number of projectors, and the condition that reports it. */
 export interface Scaling {
   readonly condition: ConditionValue;
   readonly scaleTo: number | null;
+  /** The projectors' Deployments, where the operator decides their number all the time. */
+  readonly scaledByUs: readonly string[];
   readonly history: readonly Recommendation[];
 }
 
@@ -22,15 +26,28 @@ export function planScaling(
   spec: PageViewSpec,
   platform: Platform,
   { projected, shown }: PagePlan,
+  objects: readonly KubeObject[],
   history: readonly Recommendation[],
 ): Scaling {
   const { autoscaling, projector, replicas } = spec;
-  const leave = (condition: ConditionValue): Scaling => ({ condition, scaleTo: null, history: [] });
+  const leave = (condition: ConditionValue): Scaling => ({
+    condition,
+    scaleTo: null,
+    scaledByUs: [],
+    history: [],
+  });
+  const projectors = projected.map((view) => names.projector(name, view));
   if (projected.length === 0) {
     return leave(no('NothingProjected', `delivery ${spec.delivery} has no projectors`));
   }
   if (autoscaling.mode === 'none') {
-    return leave(no('Off', `autoscaling.mode is none; spec.replicas decides, which is ${replicas}`));
+    const others = sayScaledByOthers(
+      objects.filter(({ metadata }) => projectors.includes(metadata.name)),
+      snapshot,
+    );
+    return leave(
+      others ?? no('Off', `autoscaling.mode is none; spec.replicas decides, which is ${replicas}`),
+    );
   }
   if (scalesByKeda(platform, spec)) {
     if (!platform.capabilities.keda) {
@@ -53,6 +70,7 @@ export function planScaling(
     return {
       condition: no('LagUnknown', `how far the view is behind is not known: ${because}`),
       scaleTo: null,
+      scaledByUs: projectors,
       history,
     };
   }
@@ -75,7 +93,22 @@ export function planScaling(
         `projectors (${most.because}), for ${why}`,
     ),
     scaleTo: decided.replicas === replicas ? null : decided.replicas,
+    scaledByUs: projectors,
     history: decided.history,
+  };
+}
+
+/** Who decides the number of a page's servers; nothing for a page that somebody else serves. */
+export function planServerScaling(
+  { name, snapshot }: Pick<ObservedPage, 'name' | 'snapshot'>,
+  objects: readonly KubeObject[],
+): Readonly<Record<string, ConditionValue>> {
+  const servers = objects.filter(
+    ({ kind, metadata }) => kind === 'Deployment' && metadata.name === names.page(name),
+  );
+  if (servers.length === 0) return {};
+  return {
+    ServersAutoscalingReady: sayScaledByOthers(servers, snapshot) ?? no('Off', 'server.replicas decides'),
   };
 }
 

@@ -2,9 +2,16 @@ import { randomUUID } from 'node:crypto';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from '../../runtime/kube.ts';
 import { kindKey, objectKey, refOf } from '../../runtime/objects.ts';
-import { OF_OTHERS } from '../kinds.ts';
+import { OF_OTHERS, OPERATOR } from '../kinds.ts';
 
 type Mutable = { -readonly [K in keyof StoredObject]: StoredObject[K] };
+
+const ownersOfReplicas = (managers: readonly string[]) =>
+  managers.map((manager) => ({ manager, fieldsV1: { 'f:spec': { 'f:replicas': {} } } }));
+const replicasOwners = ({ metadata }: StoredObject): readonly string[] =>
+  ((metadata as { managedFields?: readonly { manager: string }[] }).managedFields ?? []).map(
+    ({ manager }) => manager,
+  );
 
 /** An API server as far as the operator's specs need one: versions, generations, labels, owners. One namespace. */
 export class InMemoryKube implements Kube {
@@ -33,6 +40,12 @@ export class InMemoryKube implements Kube {
   put(object: KubeObject, status?: unknown): StoredObject {
     return this.#store(object, status);
   }
+  /** As `kubectl scale`, or an autoscaler by its own name. */
+  scale(deployment: string, replicas: number, by = 'kubectl'): StoredObject {
+    const live = this.find('Deployment', deployment)!;
+    const metadata = { ...live.metadata, managedFields: ownersOfReplicas([by]) };
+    return this.#store({ ...live, metadata, spec: { ...live.spec, replicas } });
+  }
   remove(kind: string, name: string): void {
     for (const [key, object] of this.objects) {
       if (object.kind === kind && object.metadata.name === name) this.objects.delete(key);
@@ -58,8 +71,15 @@ export class InMemoryKube implements Kube {
       )
       .map((object) => structuredClone(object));
   }
-  async apply(object: KubeObject): Promise<StoredObject> {
+  async apply(
+    object: KubeObject,
+    {
+      fieldManager = OPERATOR,
+      force = true,
+    }: { readonly fieldManager?: string; readonly force?: boolean } = {},
+  ): Promise<StoredObject> {
     this.#write('apply', refOf(object));
+    if (object.kind === 'Deployment') return this.#applyDeployment(object, fieldManager, force);
     if (OF_OTHERS.map(kindKey).includes(kindKey(object)) && !this.served.has(kindKey(object))) {
       throw new KubeError(`the server could not find the requested resource`, 404, 'NotFound');
     }
@@ -104,6 +124,27 @@ export class InMemoryKube implements Kube {
   }
   async serves(kind: Kind): Promise<boolean> {
     return this.served.has(kindKey(kind));
+  }
+
+  /** Of what several managers of fields may own, only `replicas` is kept apart. */
+  #applyDeployment(object: KubeObject, manager: string, force: boolean): StoredObject {
+    const live = this.objects.get(objectKey(refOf(object)));
+    const { replicas } = (object['spec'] ?? {}) as { readonly replicas?: number };
+    const owners = new Set(live ? replicasOwners(live) : []);
+    const isOther = replicas !== undefined && live !== undefined && live.spec.replicas !== replicas;
+    if (isOther && !force && owners.size > 0) throw new KubeError('conflict', 409, 'Conflict');
+    if (isOther) owners.clear();
+    if (replicas === undefined) owners.delete(manager);
+    else owners.add(manager);
+    // What no manager owns any more gets the default.
+    const kept = owners.size > 0 ? { replicas: replicas ?? live?.spec.replicas } : {};
+    const base = manager === OPERATOR ? object : (live ?? object);
+    const { replicas: _, ...spec } = base['spec'] as { readonly replicas?: number };
+    return this.#store({
+      ...base,
+      metadata: { ...base.metadata, managedFields: ownersOfReplicas([...owners]) } as KubeObject['metadata'],
+      spec: { ...spec, ...kept },
+    });
   }
 
   #write(verb: string, ref: Ref): void {
