@@ -22,6 +22,8 @@ export interface Platform {
   readonly partitions?: number;
   /** A value that changes with every rotation of the callers' keys; absent when they were never rotated. */
   readonly callersRotated?: string;
+  /** A value that changes with the passwords of an embedded PostgreSQL; absent when they are not known. */
+  readonly passwords?: string;
 }
 
 /** Among how many partitions messages are divided: the present layout, not the wanted one. */

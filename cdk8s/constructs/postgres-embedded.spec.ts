@@ -6,6 +6,7 @@ import { expect, test } from '@jest/globals';
 import pg from 'pg';
 import { startPostgres } from '../../services/local-stack/postgres.ts';
 import { runToEnd } from '../../services/local-stack/process.ts';
+import { until } from '../../services/local-stack/until.ts';
 import { build } from '../build.ts';
 import { built, platformOf } from '../testing/platforms.ts';
 import { accounts } from './database-access.ts';
@@ -35,9 +36,16 @@ const isInstalled = spawnSync('psql', ['--version']).status === 0;
       ];
       const file = join(folder, 'databases.sql');
       await writeFile(file, scripts!.data['databases.sql']!);
-      const env = Object.fromEntries(
-        accounts().map(({ name }) => [`PASSWORD_OF_${name.toUpperCase()}`, `it's-${name}`]),
-      );
+      const env: Record<string, string> = {
+        ...Object.fromEntries(
+          accounts().map(({ name }) => [`PASSWORD_OF_${name.toUpperCase()}`, `it's-${name}`]),
+        ),
+        POSTGRES_USER: 'the owner',
+        POSTGRES_PASSWORD: "it's-the-first",
+      };
+      const db = new pg.Client({ connectionString: postgres.url('postgres') });
+      await db.connect();
+      await db.query(`create role "the owner" login superuser`);
       const run = () =>
         runToEnd(
           'psql',
@@ -46,11 +54,9 @@ const isInstalled = spawnSync('psql', ['--version']).status === 0;
         );
       await run();
       await run();
-      const db = new pg.Client({ connectionString: postgres.url('postgres') });
-      await db.connect();
       const { rows: users } = await db.query(
         `select rolname as name, rolsuper as super, rolpassword like 'SCRAM-SHA-256$%' as has_password
-        from pg_authid where rolcanlogin and rolname <> 'postgres' order by 1`,
+        from pg_authid where rolcanlogin and rolname not in ('postgres', 'the owner') order by 1`,
       );
       expect(users).toEqual(
         accounts()
@@ -67,6 +73,37 @@ const isInstalled = spawnSync('psql', ['--version']).status === 0;
       expect(rows.map(({ datname }) => datname)).toEqual([
         ...['gig', 'postgres', 'search', 'self_view', 'source', 'user'],
       ]);
+
+      // The secret was lost, and the operator has made another one: at its next start the server takes that.
+      const address = new URL(postgres.url('source'));
+      const signsInBy = async (password: string) => {
+        const client = new pg.Client({
+          host: address.hostname,
+          port: Number(address.port),
+          database: 'source',
+          user: 'the owner',
+          password,
+        });
+        try {
+          await client.connect();
+          return 'welcome';
+        } catch (err) {
+          return (err as { code?: string }).code;
+        } finally {
+          await client.end();
+        }
+      };
+      await writeFile(
+        join(folder, 'postgres', 'pgdata', 'pg_hba.conf'),
+        'host all postgres 127.0.0.1/32 trust\nhost all all 127.0.0.1/32 scram-sha-256\n',
+      );
+      await db.query('select pg_reload_conf()');
+      await until('passwords count', async () => (await signsInBy('wrong')) === '28P01');
+      expect(await signsInBy("it's-the-first")).toBe('welcome');
+      env['POSTGRES_PASSWORD'] = "it's-another";
+      await run();
+      expect(await signsInBy("it's-the-first")).toBe('28P01');
+      expect(await signsInBy("it's-another")).toBe('welcome');
       await db.end();
     } finally {
       await postgres.stop();

@@ -15,6 +15,8 @@ const USER = 999;
 const SCRIPTS_FOLDER = '/etc/top-clients-postgres';
 /** A subfolder: the volume itself may hold a lost+found, and the image's default changes with the major version. */
 const DATA_FOLDER = '/var/lib/postgresql';
+/** On its pods: changes with the passwords in the secrets. */
+export const PASSWORDS_ANNOTATION = 'topclients.dev/passwords';
 
 /** One server with all databases, on a volume. For development: while it restarts there is no other. */
 export function postgresEmbedded(scope: Construct, platform: Platform): void {
@@ -53,8 +55,11 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
       template: withPodSettings(platform, podSettingsOf(platform, embedded.pod), selectorOf(component), {
         metadata: {
           labels: podLabelsOf(component),
-          // Databases and users are created when the server starts, so a change must restart it.
-          annotations: { 'topclients.dev/configuration': fingerprint(scripts) },
+          // Databases, users and passwords are set when the server starts, so a change must restart it.
+          annotations: {
+            'topclients.dev/configuration': fingerprint(scripts),
+            ...(platform.passwords ? { [PASSWORDS_ANNOTATION]: platform.passwords } : {}),
+          },
         },
         spec: {
           ...podGround(component),
@@ -139,16 +144,21 @@ select 'create role ${name}' where to_regrole('${name}') is null
 alter role ${name} with login nosuperuser password :'password';
 `,
   )
-  .join('')}`;
+  .join('')}\\getenv owner POSTGRES_USER
+\\getenv password POSTGRES_PASSWORD
+alter role :"owner" with password :'password';
+`;
 
 /**
  * Runs at every start of the server; the image's own scripts run only at the first. So databases that are missing,
- * after an interrupted start or in a version with one more page, are created too. A failure restarts the container.
+ * after an interrupted start or in a version with one more page, are created too, and a password that was lost is replaced
+ * by the one that the secret has now: through the socket, by which the image lets the owner in without one. A failure
+ * restarts the container.
  */
 const CREATE_DATABASES = `set -eu
-export PGHOST=localhost PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5
+export PGHOST=/var/run/postgresql PGUSER="$POSTGRES_USER" PGPASSWORD="$POSTGRES_PASSWORD" PGDATABASE=postgres PGCONNECT_TIMEOUT=5
 for attempt in $(seq 600); do
-  if pg_isready --quiet; then
+  if pg_isready --quiet --host=localhost; then
     exec psql --no-psqlrc --quiet --set=ON_ERROR_STOP=1 --file=${SCRIPTS_FOLDER}/databases.sql
   fi
   sleep 0.2

@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { PASSWORDS_ANNOTATION } from '#cdk8s/constructs/postgres-embedded.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { pageObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { type Platform, PORTS, settledPage } from '#cdk8s/platform.ts';
@@ -263,7 +264,9 @@ describe('a platform and a page', () => {
       keda: await kube.serves(SCALED_OBJECT),
       monitoring: await kube.serves(POD_MONITOR),
     };
-    const built: Platform = { namespace: NAMESPACE, spec: spec.read, image: IMAGE, capabilities };
+    const postgres = await get('StatefulSet', 'top-clients-postgres');
+    const passwords = postgres?.spec.template.metadata.annotations[PASSWORDS_ANNOTATION];
+    const built: Platform = { namespace: NAMESPACE, spec: spec.read, image: IMAGE, capabilities, passwords };
     const wanted: [StoredObject, KubeObject][] = [
       ...Object.values(platformObjects(built))
         .flat()

@@ -1,5 +1,6 @@
 import type { ViewId } from '#cdk8s/api/page-view.ts';
 import { PLATFORM_NAME, ROTATE_CALLERS_ANNOTATION, type TopClientsSpec } from '#cdk8s/api/top-clients.ts';
+import { fingerprint } from '#cdk8s/constructs/fingerprint.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
 import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import type { ViewPage } from '#contracts/pages.ts';
@@ -26,6 +27,7 @@ import {
   isToRotate,
   lackOf,
   type MadeSecret,
+  passwordSecrets,
   rotationAsked,
   secretsNeeded,
   secretsToMake,
@@ -45,7 +47,9 @@ export interface ObservedPlatform {
   /** What the objects are built from; null without a TopClients. */
   readonly platform: Read<Platform> | null;
   /** Secrets of the platform that must be made. */
-  readonly secretsMissing: readonly string[];
+  readonly secretsMissing: readonly MadeSecret[];
+  /** Those of them whose password data was initialised with, or is given to a database that is there: it was lost. */
+  readonly secretsLost: readonly string[];
   /** Secrets of the platform that must be rotated, as they are now. */
   readonly secretsToRotate: readonly { readonly secret: MadeSecret; readonly live: StoredObject }[];
   /** Secrets of the platform that are to go with it and do not, or the other way round. */
@@ -88,11 +92,18 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
   ]);
   const platform = object && (await readPlatform(settings, object, snapshot));
   const built = platform && 'read' in platform ? platform.read : null;
-  const secrets = built
-    ? await gatherSecrets(settings, built, object!)
-    : { secretsMissing: [], secretsToRotate: [], secretOwners: [], secretsLack: [] };
+  const { passwords, ...secrets } = built ? await gatherSecrets(settings, built, object!) : NO_SECRETS;
   const layout = built ? await settings.readLayout(runningPods(snapshot, 'outbox-relay')) : null;
-  return { now: settings.now(), namespace, object, snapshot, platform, ...secrets, layout };
+  return {
+    now: settings.now(),
+    namespace,
+    object,
+    snapshot,
+    platform: built && passwords !== null ? { read: { ...built, passwords } } : platform,
+    ...secrets,
+    secretsLost: built ? await lostOf(settings, built, secrets.secretsMissing, snapshot) : [],
+    layout,
+  };
 }
 
 /** Gathers all that decisions about one page need; null when there is no PageView of that name. */
@@ -231,33 +242,103 @@ async function gatherExternal(
 /** Whoever narrowed the operator's rights is responsible for the secrets it may not read: they are not checked. */
 const isForbidden = (err: unknown): boolean => err instanceof KubeError && err.code === 403;
 
+interface ObservedSecrets
+  extends Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretOwners' | 'secretsLack'> {
+  /** Changes with the passwords of an embedded PostgreSQL; null without one, and while one of them is missing. */
+  readonly passwords: string | null;
+}
+const NO_SECRETS: ObservedSecrets = {
+  secretsMissing: [],
+  secretsToRotate: [],
+  secretOwners: [],
+  secretsLack: [],
+  passwords: null,
+};
+
 async function gatherSecrets(
   { kube, namespace }: GatherSettings,
   platform: Platform,
   object: StoredObject,
-): Promise<Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretOwners' | 'secretsLack'>> {
-  const missing: string[] = [];
+): Promise<ObservedSecrets> {
+  const missing: MadeSecret[] = [];
   const toRotate: { secret: MadeSecret; live: StoredObject }[] = [];
   const owners: { live: StoredObject; owned: boolean }[] = [];
   const lack: string[] = [];
+  const contents: (readonly [name: string, data: unknown])[] = [];
   const look = (name: string) => kube.get({ ...SECRET, namespace, name });
   for (const secret of secretsToMake(platform, object.metadata.annotations)) {
     const live = await look(secret.name);
-    if (!live) missing.push(secret.name);
-    else {
+    if (!live) {
+      // Made now, so that what is applied with it already knows it.
+      const content = secret.make();
+      missing.push({ ...secret, make: () => content });
+      contents.push([secret.name, encoded(content)]);
+    } else {
       if (isToRotate(secret, live)) toRotate.push({ secret, live });
       else if (hasWrongOwner(secret, live, object)) owners.push({ live, owned: secret.owned });
       lack.push(...[lackOf(secret, live) ?? []].flat());
+      contents.push([secret.name, live['data']]);
     }
   }
   for (const secret of secretsNeeded(platform)) {
     try {
-      lack.push(...[lackOf(secret, await look(secret.name)) ?? []].flat());
+      const live = await look(secret.name);
+      lack.push(...[lackOf(secret, live) ?? []].flat());
+      contents.push([secret.name, live?.['data']]);
     } catch (err) {
       if (!isForbidden(err)) throw err;
     }
   }
-  return { secretsMissing: missing, secretsToRotate: toRotate, secretOwners: owners, secretsLack: lack };
+  return {
+    secretsMissing: missing,
+    secretsToRotate: toRotate,
+    secretOwners: owners,
+    secretsLack: lack,
+    passwords: passwordsOf(platform, contents),
+  };
+}
+
+/**
+ * All passwords together: those that the operator made are long, so that one of somebody's own cannot be guessed from
+ * the result.
+ */
+function passwordsOf(
+  { spec: { postgres } }: Platform,
+  contents: readonly (readonly [name: string, data: unknown])[],
+): string | null {
+  if (postgres.mode !== 'embedded') return null;
+  const relevant = new Set([postgres.embedded.existingSecret, ...passwordSecrets(postgres)]);
+  const all = contents.filter(([name]) => relevant.has(name));
+  return all.every(([, data]) => data !== undefined)
+    ? fingerprint(all.map(([name, data]) => [name, Object.entries(data as object).sort()]))
+    : null;
+}
+
+const encoded = (content: Readonly<Record<string, string>>) =>
+  Object.fromEntries(
+    Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+  );
+
+/** Passwords that are missing though what they open is there. */
+async function lostOf(
+  { kube, namespace }: GatherSettings,
+  { spec: { postgres } }: Platform,
+  missing: readonly MadeSecret[],
+  snapshot: ClusterSnapshot,
+): Promise<readonly string[]> {
+  const ofDatabases = new Set(passwordSecrets(postgres));
+  const lost = missing.filter(({ name }) => ofDatabases.has(name)).map(({ name }) => name);
+  if (lost.length === 0) return [];
+  const clusters = snapshot.all().filter(({ kind }) => kind === 'Cluster' || kind === 'StatefulSet');
+  if (clusters.some(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'postgres'))
+    return lost;
+  const claim = {
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    namespace,
+    name: `data-${names.postgres}-0`,
+  };
+  return postgres.mode === 'embedded' && (await kube.get(claim)) !== null ? lost : [];
 }
 
 async function notReadyBecause(

@@ -534,6 +534,70 @@ describe('secrets', () => {
     ]);
   });
 
+  const server = () => kube.find('StatefulSet', 'top-clients-postgres')!;
+  const restartedFor = (): string => server().spec.template.metadata.annotations['topclients.dev/passwords'];
+
+  test('of a database are known to its server from the start, which does not restart for them', async () => {
+    platform();
+    await reconcile(PLATFORM_KEY);
+    const first = restartedFor();
+    expect(first).toMatch(/^[0-9a-f]{10}$/);
+    await run();
+    expect([restartedFor(), server().metadata.generation]).toEqual([first, 1]);
+    expect(told.filter((one) => one.includes('SecretLost'))).toEqual([]);
+  });
+
+  test.each(['top-clients-postgres', 'top-clients-postgres-page-gig'])(
+    'that a database was given (%s) are made anew when they are lost, told, and taken by the server as it restarts',
+    async (name) => {
+      platform();
+      await run();
+      const first = restartedFor();
+      kube.remove('Secret', name);
+      await run();
+      expect(kube.names('Secret')).toContain(name);
+      expect(restartedFor()).not.toBe(first);
+      expect(told.filter((one) => one.includes('SecretLost'))).toEqual(['top-clients Warning SecretLost']);
+      const second = restartedFor();
+      await run();
+      expect(restartedFor()).toBe(second);
+    },
+  );
+
+  test('of data that stayed from an installation before are told as lost', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'PersistentVolumeClaim',
+      metadata: { name: 'data-top-clients-postgres-0' },
+    });
+    platform();
+    await both();
+    expect(told).toContain('top-clients Warning SecretLost');
+  });
+
+  test('of one’s own are taken by the server when they change, and are not to be guessed from that', async () => {
+    const mine = (password: string) => {
+      const data = { username: 'eA==', password: Buffer.from(password).toString('base64') };
+      kube.put({ apiVersion: 'v1', kind: 'Secret', metadata: { name: 'mine' }, data });
+    };
+    mine('short');
+    platform({ postgres: { embedded: { existingSecret: 'mine' } } });
+    await run();
+    const first = restartedFor();
+    mine('other');
+    await run();
+    expect(restartedFor()).not.toBe(first);
+    mine('short');
+    await run();
+    expect(restartedFor()).toBe(first);
+    kube = new InMemoryKube();
+    restart();
+    mine('short');
+    platform({ postgres: { embedded: { existingSecret: 'mine' } } });
+    await run();
+    expect(restartedFor()).not.toBe(first);
+  });
+
   test('that the spec names and nobody made are asked for, with their keys', async () => {
     platform({ postgres: { mode: 'external', external: { existingSecret: 'mine' } } });
     await both();

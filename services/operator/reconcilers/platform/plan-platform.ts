@@ -23,7 +23,7 @@ import {
 import { sayScaledByOthers } from '../scaling/scaled-by-others.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
-import { isRotating, ROTATING_MS, secretsToMake } from './secrets.ts';
+import { isRotating, ROTATING_MS } from './secrets.ts';
 
 type Group = keyof PlatformObjects;
 
@@ -191,9 +191,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
   const storeTrouble = storesNotReady(groups.stores, snapshot);
   const notReadyStores = groups.stores.map(({ metadata }) => metadata.name);
   return {
-    secrets: secretsToMake(platform.read, object.metadata.annotations).filter(({ name }) =>
-      observed.secretsMissing.includes(name),
-    ),
+    secrets: observed.secretsMissing,
     rotated: observed.secretsToRotate,
     secretOwners: observed.secretOwners,
     storesStay: platform.read.spec.deletionPolicy === 'Retain',
@@ -222,6 +220,11 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     troubles,
     events: [
       ...partitions.events,
+      ...observed.secretsLost.map((name) => ({
+        type: 'Warning' as const,
+        reason: 'SecretLost',
+        message: `the secret ${name} was gone, though what its password opens is there: another one was made, and the databases take it`,
+      })),
       ...observed.secretsToRotate.map(({ secret: { name } }) => ({
         type: 'Normal' as const,
         reason: 'SecretRotated',

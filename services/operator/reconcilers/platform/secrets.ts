@@ -59,6 +59,12 @@ const rotatedCallers = (before: Readonly<Record<string, string>>) =>
     [CALLER_KEYS.before]: before[CALLER_KEYS.now] ?? newKey(),
   });
 
+/** The secrets that the operator makes for users of databases. */
+export const passwordSecrets = ({ mode, embedded }: Platform['spec']['postgres']): readonly string[] => [
+  ...(mode === 'embedded' && !embedded.existingSecret ? [names.postgres] : []),
+  ...(mode === 'external' ? [] : accounts().map(({ secret }) => secret)),
+];
+
 /** The secrets that the operator makes for a platform. @param asked annotations of the TopClients */
 export function secretsToMake(
   { spec: { postgres, auth, source, deletionPolicy } }: Pick<Platform, 'spec'>,
