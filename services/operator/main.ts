@@ -6,6 +6,7 @@ import { serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#role/role.ts';
 import { openOperatorMetrics } from './metrics.ts';
+import { EVENT, SECRET } from './reconcilers/kinds.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
 import { bringDefinitions } from './reconcilers/platform/definitions.ts';
 import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
@@ -14,6 +15,7 @@ import { Watching } from './reconcilers/watching.ts';
 import { kubeconfigAccess, serviceAccountAccess } from './runtime/access.ts';
 import { openApi } from './runtime/api.ts';
 import { LastApplied } from './runtime/apply.ts';
+import { cachedKube } from './runtime/cached-kube.ts';
 import { openKube } from './runtime/client.ts';
 import { openEventRecorder } from './runtime/event-recorder.ts';
 import { startElection, type Term } from './runtime/leader.ts';
@@ -21,6 +23,10 @@ import { Queue } from './runtime/queue.ts';
 
 /** Bursts of changes, for example of a rollout, become one reconcile. */
 const DEBOUNCE_MS = 200;
+/** Secrets are read, not watched: the operator has no right to list them. So late is a change of one noticed. */
+const SECRETS_MS = 60_000;
+/** Events are read while a pod does not get on, and no status says why. */
+const EVENTS_MS = 10_000;
 /** How often to ask which kinds of other operators the cluster serves. */
 const OTHERS_MS = 60_000;
 
@@ -110,10 +116,16 @@ export const role = defineRole({
 
     const lead = async (term: Term, follows: Watching): Promise<void> => {
       const fenced = openKube(api, { fence: term });
+      const kube = cachedKube(fenced, follows, {
+        looked: [
+          { kind: SECRET, everyMs: SECRETS_MS },
+          { kind: EVENT, everyMs: EVENTS_MS },
+        ],
+      });
       const events = openEventRecorder({ kube: fenced, instance: podName, log });
       const mine = new Queue({
         reconcile: reconciler({
-          kube: fenced,
+          kube,
           namespace,
           image,
           events,

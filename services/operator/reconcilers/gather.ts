@@ -35,7 +35,7 @@ import {
 import type { Pod } from './scaling/lag.ts';
 import { isMute, lastWarning } from './status/pod-causes.ts';
 import { memoryIn, type Read, readPageSpec, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
-import type { Lag, ViewMemory } from './view-switch/view-switch.ts';
+import { isLeaving, type Lag, type ViewMemory } from './view-switch/view-switch.ts';
 
 /** What was observed of a namespace's platform, for the plan of the platform and of every page. */
 export interface ObservedPlatform {
@@ -111,13 +111,14 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
   const { kube, namespace } = settings;
   const page = await kube.get({ ...PAGE_VIEW, namespace, name });
   if (!page) return null;
-  const [object, snapshot] = await Promise.all([
-    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
-    gatherSnapshot(settings),
-  ]);
-  const platform = object && (await readPlatform(settings, object, snapshot));
   const status = readPageStatus(page.status);
   const memory: Read<ViewMemory> = 'read' in status ? { read: memoryIn(status.read) } : status;
+  const settled = 'read' in memory && memory.read.building === null && !memory.read.kept.some(isLeaving);
+  const [object, snapshot] = await Promise.all([
+    kube.get({ ...TOP_CLIENTS, namespace, name: PLATFORM_NAME }),
+    gatherSnapshot(settings, !settled || page.metadata.deletionTimestamp !== undefined),
+  ]);
+  const platform = object && (await readPlatform(settings, object, snapshot));
   const lagOf = async (view: ViewId | null): Promise<Lag | null> =>
     view && platform && 'read' in platform
       ? settings.readLag(
@@ -146,13 +147,17 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
   };
 }
 
-async function gatherSnapshot({ kube, namespace, now }: GatherSettings): Promise<ClusterSnapshot> {
+/** @param moving what follows cannot be undone: pods are read from the API server, not from a cache */
+async function gatherSnapshot(
+  { kube, namespace, now }: GatherSettings,
+  moving = false,
+): Promise<ClusterSnapshot> {
   const optional = await Promise.all(
     OF_OTHERS.map(async (kind) => ((await kube.serves(kind)) ? [kind] : [])),
   );
   const kinds = [...BUILT_IN, ...optional.flat()];
   const [pods, ...objects] = await Promise.all([
-    kube.list(POD, namespace, OUR_PODS),
+    kube.list(POD, namespace, OUR_PODS, { fresh: moving }),
     ...kinds.map((kind) => kube.list(kind, namespace, OURS)),
   ]);
   return new ClusterSnapshot(objects.flat(), pods, kinds, await gatherWarnings(kube, namespace, pods, now()));

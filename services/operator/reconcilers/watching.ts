@@ -1,6 +1,7 @@
 import { REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import type { Log } from '#platform/log.ts';
 import type { Api } from '../runtime/api.ts';
+import type { Caches } from '../runtime/cached-kube.ts';
 import { type RunningInformer, startInformer } from '../runtime/informer.ts';
 import type { Kind, Kube, StoredObject } from '../runtime/kube.ts';
 import { kindKey } from '../runtime/objects.ts';
@@ -17,10 +18,13 @@ export interface WatchingSettings {
   readonly log: Log;
 }
 
-/** Watches everything whose change may need a reconcile. A reconcile reads for itself; this only wakes it. */
-export class Watching {
+/** Watches everything whose change may need a reconcile, and wakes it. A reconcile reads from the same caches. */
+export class Watching implements Caches {
   readonly #settings: WatchingSettings;
   readonly #informers = new Map<string, RunningInformer>();
+  readonly #selectors = new Map<string, string | undefined>();
+  /** Kinds of other operators, and whether the cluster had them when it was asked last. */
+  readonly #served = new Map<string, boolean>();
   /** The version and keys of each object at its last change: the next one, above all a deletion, concerns them too. */
   readonly #seen = new Map<string, { readonly version: string; readonly keys: readonly string[] }>();
 
@@ -36,6 +40,7 @@ export class Watching {
     for (const kind of OF_OTHERS) {
       const running = this.#informers.get(kindKey(kind));
       const served = await this.#settings.kube.serves(kind);
+      this.#served.set(kindKey(kind), served);
       if (served && !running) {
         this.#start(kind, (object) => this.#keysOfOwner(object), OURS);
         this.#settings.onChange(this.everything());
@@ -51,6 +56,16 @@ export class Watching {
   /** Resolves once every kind was listed. */
   async listed(): Promise<void> {
     await Promise.all([...this.#informers.values()].map(({ listed }) => listed));
+  }
+
+  of(kind: Kind): ReturnType<Caches['of']> {
+    const informer = this.#informers.get(kindKey(kind));
+    if (!informer || informer.staleBecause() !== null) return null;
+    return { informer, labelSelector: this.#selectors.get(kindKey(kind)) };
+  }
+
+  serves(kind: Kind): boolean | undefined {
+    return this.#served.get(kindKey(kind));
   }
 
   everything(): string[] {
@@ -94,6 +109,7 @@ export class Watching {
       },
     });
     this.#informers.set(kindKey(kind), informer);
+    this.#selectors.set(kindKey(kind), labelSelector);
   }
 
   #keysOfOwn({ kind, metadata }: StoredObject): readonly string[] {

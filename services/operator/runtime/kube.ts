@@ -61,7 +61,11 @@ export interface Kube {
     kind: Kind,
     namespace: string | null,
     labelSelector?: string,
-    options?: { readonly fieldSelector?: string },
+    options?: {
+      readonly fieldSelector?: string;
+      /** Asks the API server, whatever a cache has. */
+      readonly fresh?: boolean;
+    },
   ): Promise<StoredObject[]>;
   /** Server-side apply of raw JSON under our field manager, taking over fields of others. */
   apply(

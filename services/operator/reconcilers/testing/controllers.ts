@@ -44,6 +44,7 @@ export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({}
             kind: 'Pod',
             metadata: {
               name: `${metadata.name}-x`,
+              ...namespaceOf(metadata),
               labels: { ...spec.template.metadata.labels, 'batch.kubernetes.io/job-name': metadata.name },
             },
           },
@@ -69,13 +70,20 @@ function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: nu
       {
         apiVersion: 'v1',
         kind: 'Pod',
-        metadata: { name: `${metadata.name}-${i}`, labels: spec.template.metadata.labels },
+        metadata: {
+          name: `${metadata.name}-${i}`,
+          namespace: metadata.namespace,
+          labels: spec.template.metadata.labels,
+        },
         spec: spec.template.spec,
       },
       { phase: 'Running', podIP: '10.0.0.1' },
     );
   }
 }
+
+const namespaceOf = ({ namespace }: StoredObject['metadata']) =>
+  namespace === undefined ? {} : { namespace };
 
 /** A pod is called after its owner and one more word. */
 const ownerOf = (pod: string): string => pod.slice(0, pod.lastIndexOf('-'));
