@@ -34,6 +34,10 @@ const operator = section({
     .enum(['debug', 'info', 'warn', 'error'])
     .default('info')
     .meta({ description: 'Of the operator' }),
+  resyncSeconds: z.int().min(5).max(86_400).default(300).meta({
+    description:
+      'How long an object is left alone when nothing changes, in s; watches report changes at once',
+  }),
   resources: resources('50m', '256Mi'),
   podLabels: labels.meta({ description: 'Further labels of its pods' }),
   podAnnotations: labels.meta({ description: 'Further annotations of its pods' }),

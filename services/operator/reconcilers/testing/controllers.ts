@@ -72,7 +72,7 @@ function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: nu
         kind: 'Pod',
         metadata: {
           name: `${metadata.name}-${i}`,
-          namespace: metadata.namespace,
+          ...namespaceOf(metadata),
           labels: spec.template.metadata.labels,
         },
         spec: spec.template.spec,
