@@ -61,6 +61,7 @@ test('the operator may do what it does, and no more', async () => {
     ),
     [rightOf(PAGE_VIEW, '/scale')]: ['patch'],
     [rightOf(POD)]: READ,
+    [rightOf({ apiVersion: 'v1', kind: 'PersistentVolumeClaim' })]: ['get'],
     // It may not list them, and deletes none: what it owns goes with the owner.
     [rightOf(SECRET)]: ['create', 'get', 'patch'],
     [rightOf(EVENT)]: ['list'],
