@@ -217,10 +217,10 @@ else
 	@echo "CLUSTER=existing: the nodes must have $(IMAGE) and $(PAGE_IMAGE), or be able to pull them"
 endif
 
-## deploy: installs or upgrades the chart and waits until it is ready; NAMESPACE=top-clients ARGS="--values my.yaml"
+## deploy: installs or upgrades the chart, a demo unless told otherwise, and waits until it is ready; NAMESPACE=top-clients ARGS="--values my.yaml"
 deploy: kind-up
 	helm upgrade --install top-clients charts/top-clients --namespace $(NAMESPACE) --create-namespace \
-	  --set image.repository=$(IMAGE_REPOSITORY) --set image.tag=$(IMAGE_TAG) $(ARGS)
+	  --set image.repository=$(IMAGE_REPOSITORY) --set-string image.tag=$(IMAGE_TAG) $(or $(ARGS),--set topClients.profile=demo)
 	kubectl --namespace $(NAMESPACE) wait topclients,pageviews --all --for=condition=Ready --timeout=300s
 IMAGE_REPOSITORY = $(shell echo $(IMAGE) | sed -E 's/:[^:\/]*$$//')
 # Of a page of somebody else, which the journeys take through the cluster.

@@ -12,6 +12,8 @@ import { readValues } from './values.ts';
 
 const ROOT = new URL('..', import.meta.url).pathname;
 const VALUES = join(ROOT, 'charts/top-clients/values.yaml');
+const DEMO = join(ROOT, 'charts/top-clients/examples/demo.yaml');
+const demo = ['--values', VALUES, '--values', DEMO];
 let folder: string;
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), 'manifests-'));
@@ -26,7 +28,7 @@ const parsed = (text: string) =>
 
 test('writes the very objects that the operator applies, in the order in which they are needed', () => {
   const out = join(folder, 'all');
-  const { status, stderr } = run('--namespace', 'shop', '--image', 'top-clients:v1', '--out', out);
+  const { status, stderr } = run(...demo, '--namespace', 'shop', '--image', 'top-clients:v1', '--out', out);
   expect(stderr).toContain('kubectl -n shop create secret generic top-clients-postgres');
   expect(stderr).toContain('kubectl -n shop create secret generic top-clients-issuer');
   expect(stderr).toContain('for user in top_clients_source top_clients_relay');
@@ -34,11 +36,14 @@ test('writes the very objects that the operator applies, in the order in which t
   const files = readdirSync(out).sort();
   const objects = files.flatMap((name) => parsed(readFileSync(join(out, name), 'utf8')));
 
-  const { platform, pages } = readValues([{ file: VALUES, text: readFileSync(VALUES, 'utf8') }], {
-    namespace: 'shop',
-    image: 'top-clients:v1',
-    capabilities: { keda: false, monitoring: false },
-  });
+  const { platform, pages } = readValues(
+    [VALUES, DEMO].map((file) => ({ file, text: readFileSync(file, 'utf8') })),
+    {
+      namespace: 'shop',
+      image: 'top-clients:v1',
+      capabilities: { keda: false, monitoring: false },
+    },
+  );
   const ours = platformObjects(platform);
   const theirs = pages
     .map((page) => ({ name: page.name, objects: pageObjects(platform, page) }))
@@ -72,12 +77,12 @@ test('writes the very objects that the operator applies, in the order in which t
 
 test('removes what it wrote before and would not write again, and nothing else', () => {
   const out = join(folder, 'again');
-  run('--namespace', 'shop', '--out', out);
+  run(...demo, '--namespace', 'shop', '--out', out);
   expect(readdirSync(out)).toContain('41-workloads-gig.yaml');
   writeFileSync(join(out, 'mine.yaml'), 'kind: Namespace\n');
   const without = join(folder, 'without.yaml');
   writeFileSync(without, 'pages: { gig: null }\n');
-  run('--values', VALUES, '--values', without, '--namespace', 'shop', '--out', out);
+  run(...demo, '--values', without, '--namespace', 'shop', '--out', out);
   const files = readdirSync(out);
   expect(files).toContain('mine.yaml');
   expect(files).toContain('41-workloads-user.yaml');
@@ -85,7 +90,7 @@ test('removes what it wrote before and would not write again, and nothing else',
 });
 
 test('what it tells to make of a shell is what the source knows', () => {
-  const { stderr } = run('--values', VALUES, '--namespace', 'shop');
+  const { stderr } = run(...demo, '--namespace', 'shop');
   const line = stderr.split('\n').find((one) => one.includes('top-clients-callers'))!;
   // Instead of making it, says with what.
   const script = line.trim().replace(/kubectl .* --from-literal=key/, 'printf "%s\\n" --from-literal=key');
@@ -102,6 +107,14 @@ test('what it tells to make of a shell is what the source knows', () => {
   );
 });
 
+test('the values as they are give nothing, but the two ways on', () => {
+  const { status, stdout, stderr } = run('--namespace', 'shop', '--image', 'top-clients:v1');
+  expect(stderr).toContain('profile production refuses an embedded Kafka');
+  expect(stderr).toContain('or profile to demo');
+  expect(stdout).toBe('');
+  expect(status).toBe(2);
+});
+
 test('asks for no secret that the values bring along', () => {
   const file = join(folder, 'own.yaml');
   writeFileSync(
@@ -113,7 +126,7 @@ test('asks for no secret that the values bring along', () => {
   publicUrls: { selfView: https://my.example.com }
 `,
   );
-  const { status, stderr, stdout } = run('--values', VALUES, '--values', file, '--namespace', 'shop');
+  const { status, stderr, stdout } = run(...demo, '--values', file, '--namespace', 'shop');
   expect(status).toBe(0);
   expect(stderr).toBe('');
   expect(parsed(stdout).length).toBeGreaterThan(20);

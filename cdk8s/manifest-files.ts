@@ -1,5 +1,6 @@
 import { stringify } from 'yaml';
 import { CALLERS } from '#contracts/callers.ts';
+import { hasDemoIssuer } from './api/top-clients.ts';
 import { build } from './build.ts';
 import { CALLER_KEYS } from './constructs/caller-access.ts';
 import { dashboards } from './constructs/dashboards.ts';
@@ -65,7 +66,7 @@ export function missingSecrets({ namespace, spec }: Platform): string {
             `"${names.postgres}-$(echo "\${user#top_clients_}" | tr _ -)" --type=kubernetes.io/basic-auth ` +
             '--from-literal=username="$user" --from-literal=password="$(openssl rand -hex 24)"; done',
         ]),
-    ...(spec.auth.demoIssuer
+    ...(hasDemoIssuer(spec)
       ? [
           `kubectl -n ${namespace} create secret generic ${names.issuer} --from-literal=${ISSUER_KEY}="$(${NEW_KEY})"`,
         ]

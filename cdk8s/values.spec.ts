@@ -4,7 +4,7 @@ import { readValues, ValuesError } from './values.ts';
 const around = { namespace: 'shop', image: undefined, capabilities: { keda: false, monitoring: false } };
 const read = (...texts: string[]) =>
   readValues(
-    texts.map((text, i) => ({ file: `${i}.yaml`, text })),
+    ['topClients: { profile: demo }', ...texts].map((text, i) => ({ file: `${i}.yaml`, text })),
     around,
   );
 const complaint = (...texts: string[]) => {
@@ -72,7 +72,12 @@ describe('what is wrong is named, with what to change', () => {
       'topClients: { kafka: { partitions: 4 } }\npages: { gig: {} }',
       /^pages\.gig\.autoscaling\.maxReplicas is 6, but .* lower it$/,
     ],
-    ['no YAML', '{', /^1\.yaml is not YAML/],
+    [
+      'one server of a page in production',
+      'topClients: { profile: production }\npages: { gig: { server: { replicas: 1 } } }',
+      /^pages\.gig\.server\.replicas is 1, but profile production needs two at least/m,
+    ],
+    ['no YAML', '{', /^2\.yaml is not YAML/],
   ])('%s', (_, text, told) => {
     expect(complaint(text)).toMatch(told);
   });

@@ -1,7 +1,7 @@
 import { parse } from 'yaml';
 import type { z } from 'zod';
 import { ChartValues, type Dashboards } from './api/chart-values.ts';
-import { misnamed, PageViewSpec } from './api/page-view.ts';
+import { misnamed, PageViewSpec, tooFewServers } from './api/page-view.ts';
 import { brokenRules } from './api/rules.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';
@@ -59,6 +59,7 @@ export function readValues(
     ...brokenRules(TopClientsSpec, topClients, ['topClients']),
     ...deployed.flatMap(({ name, spec }) => [
       ...[misnamed(name, spec) ?? []].flat().map((one) => `pages.${name}: ${one}`),
+      ...[tooFewServers(spec, topClients.profile) ?? []].flat().map((one) => `pages.${name}.${one}`),
       ...brokenRules(PageViewSpec, spec, ['pages', name]),
       ...tooManyProjectors(spec, topClients.kafka.partitions).map((one) => `pages.${name}.${one}`),
     ]),

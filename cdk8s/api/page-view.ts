@@ -180,6 +180,12 @@ export const serverOf = ({
 }: Pick<PageViewSpec, 'external' | 'server'>): PageServerSpec | null =>
   external === undefined ? (server ?? PageServerSpec.parse({})) : null;
 
+/** Why a platform of that profile should not have this page; null when it may. */
+export const tooFewServers = (page: PageViewSpec, profile: 'production' | 'demo'): string | null =>
+  profile === 'production' && serverOf(page)?.replicas === 1
+    ? 'server.replicas is 1, but profile production needs two at least, for one is gone whenever its node is; set it to 2 or more'
+    : null;
+
 /** Why a page of this name cannot have this spec, as `PageViewRules` say in the API server; null when it can. */
 export function misnamed(name: string, { external }: Pick<PageViewSpec, 'external'>): string | null {
   if (external === undefined) return (PAGE_NAMES as readonly string[]).includes(name) ? null : NOT_OURS;

@@ -60,12 +60,10 @@ const Kafka = section({
     description:
       'Of the topic; at most as many projectors share a page. Raised, the topic grows while everything runs',
   }),
-  replication: z
-    .int()
-    .min(1)
-    .max(9)
-    .default(1)
-    .meta({ description: 'Copies of the topic, when it is created' }),
+  replication: z.int().min(1).max(9).optional().meta({
+    description:
+      'Copies of the topic, when it is created. Absent: one in an embedded Kafka, three elsewhere, or as many as kafka.strimzi.replicas',
+  }),
   embedded: section({
     image: imageReference('Of Kafka').default('apache/kafka:4.3.1'),
     replicas: replicas(1).meta({ description: 'One; more need another mode' }),
@@ -135,7 +133,7 @@ const Kafka = section({
       message: 'embedded Kafka is one broker for development; for more set kafka.mode to strimzi or external',
     },
     {
-      rule: "self.mode != 'embedded' || self.replication == 1",
+      rule: "self.mode != 'embedded' || !has(self.replication) || self.replication == 1",
       message:
         'embedded Kafka keeps one copy; set kafka.replication to 1, or kafka.mode to strimzi or external',
     },
@@ -144,11 +142,11 @@ const Kafka = section({
       message: 'kafka.mode external needs kafka.external.brokers, a list of host:port',
     },
     {
-      rule: "self.mode != 'strimzi' || self.replication <= self.strimzi.replicas",
+      rule: "self.mode != 'strimzi' || !has(self.replication) || self.replication <= self.strimzi.replicas",
       message: 'kafka.replication must not exceed kafka.strimzi.replicas',
     },
     {
-      rule: "self.mode != 'strimzi' || self.strimzi.minInsyncReplicas <= self.replication",
+      rule: "self.mode != 'strimzi' || (has(self.replication) ? self.strimzi.minInsyncReplicas <= self.replication : self.strimzi.minInsyncReplicas <= 3 && self.strimzi.minInsyncReplicas <= self.strimzi.replicas)",
       message:
         'kafka.strimzi.minInsyncReplicas must not exceed kafka.replication, or no event could be written; three copies and two in sync are usual',
     },
@@ -253,10 +251,10 @@ const Postgres = section({
 const claimName = z.string().max(128).regex(CLAIM_NAME, 'must be the name of a claim, like sub');
 
 const Auth = section({
-  demoIssuer: z
-    .boolean()
-    .default(true)
-    .meta({ description: 'Runs an issuer that signs in anybody as any seller; for demonstrations only' }),
+  demoIssuer: z.boolean().optional().meta({
+    description:
+      'Runs an issuer that signs in anybody as any seller. Absent: only with profile demo, where no issuer is given',
+  }),
   issuer: z
     .string()
     .min(1)
@@ -320,17 +318,11 @@ const Auth = section({
   }),
 }).meta({
   description: 'Whose tokens let sellers write, and in; the same for the source and for the self-view',
-  ...rules(
-    {
-      rule: 'self.demoIssuer || (has(self.issuer) && has(self.jwksUrl))',
-      message: 'set auth.issuer and auth.jwksUrl, or auth.demoIssuer for a demonstration',
-    },
-    {
-      rule: '!self.demoIssuer || (!has(self.issuer) && !has(self.jwksUrl))',
-      message:
-        'auth.demoIssuer brings an issuer of its own; remove auth.issuer and auth.jwksUrl, or set it to false',
-    },
-  ),
+  ...rules({
+    rule: '!has(self.demoIssuer) || !self.demoIssuer || (!has(self.issuer) && !has(self.jwksUrl))',
+    message:
+      'auth.demoIssuer brings an issuer of its own; remove auth.issuer and auth.jwksUrl, or set it to false',
+  }),
 });
 
 const namespaces = (...otherwise: string[]) =>
@@ -342,8 +334,28 @@ const namespaces = (...otherwise: string[]) =>
     )
     .default(otherwise.map((namespace) => ({ namespace })));
 
+/** Whether the demo's issuer runs, in CEL; `hasDemoIssuer` says the same. */
+const DEMO_ISSUER =
+  "(has(self.auth.demoIssuer) ? self.auth.demoIssuer : self.profile == 'demo' && !has(self.auth.issuer) && !has(self.auth.jwksUrl))";
+
+/** What profile production refuses, so that nobody trusts data to what is there to be looked at. */
+const refusedInProduction = (holds: string, because: string, instead: string): Rule => ({
+  rule: `self.profile == 'demo' || ${holds}`,
+  message: `profile production ${because}; ${instead}, or profile to demo`,
+});
+const twoOf = (what: string, field: string): Rule =>
+  refusedInProduction(
+    `self.${field} > 1`,
+    `needs two ${what} at least, for one is gone whenever its node is`,
+    `set ${field} to 2 or more`,
+  );
+
 /** The platform: source of truth, databases, Kafka. One in a namespace. */
 export const TopClientsSpec = section({
+  profile: z.enum(['production', 'demo']).default('production').meta({
+    description:
+      'production: refuses what loses data or lets anybody in: embedded stores, the demo issuer, made-up data, one pod of a role. demo: allows them, and brings issuer and data by itself; to look at, not to trust with data',
+  }),
   image: Image.optional(),
   logLevel: z.enum(['debug', 'info', 'warn', 'error']).default('info').meta({ description: 'Of every role' }),
   deletionPolicy: z.enum(['Retain', 'Delete']).default('Retain').meta({
@@ -354,10 +366,9 @@ export const TopClientsSpec = section({
   postgres: Postgres,
   auth: Auth,
   demoData: section({
-    enabled: z
-      .boolean()
-      .default(false)
-      .meta({ description: 'Fills the databases with made-up sellers, gigs and users' }),
+    enabled: z.boolean().optional().meta({
+      description: 'Fills the databases with made-up sellers, gigs and users. Absent: only with profile demo',
+    }),
     sellers: z.int().min(1).max(900_000).default(1_000).meta({ description: 'How many' }),
   }).meta({ description: 'Something to look at' }),
   source: section({
@@ -435,7 +446,7 @@ export const TopClientsSpec = section({
       .optional()
       .meta({
         description:
-          'Of the self-view, without a path; https and required unless auth.demoIssuer, for sessions are bound to it',
+          'Of the self-view, without a path; https and required unless the demo issuer runs, for sessions are bound to it',
       }),
   }).meta({ description: 'Where browsers find the pages, for the links between them' }),
   networkPolicies: section({
@@ -494,13 +505,79 @@ export const TopClientsSpec = section({
   }),
 }).meta({
   description: 'What the platform shall be',
-  ...rules({
-    rule: "self.auth.demoIssuer || !self.selfView.enabled || (has(self.publicUrls.selfView) && self.publicUrls.selfView.startsWith('https://'))",
-    message:
-      "set publicUrls.selfView to the https address under which browsers find the self-view, like https://my.example.com, for sellers' sessions are bound to it; or set selfView.enabled to false",
-  }),
+  ...rules(
+    refusedInProduction(
+      "self.kafka.mode != 'embedded'",
+      'refuses an embedded Kafka, which is one broker for development',
+      'set kafka.mode to strimzi or external',
+    ),
+    refusedInProduction(
+      "self.postgres.mode != 'embedded'",
+      'refuses an embedded PostgreSQL, which is one server for development',
+      'set postgres.mode to cnpg or external',
+    ),
+    refusedInProduction(
+      '!has(self.auth.demoIssuer) || !self.auth.demoIssuer',
+      'refuses auth.demoIssuer, which signs in anybody as any seller',
+      'set auth.issuer and auth.jwksUrl instead',
+    ),
+    refusedInProduction(
+      '!has(self.demoData.enabled) || !self.demoData.enabled',
+      'refuses demoData, made-up sellers among yours',
+      'set demoData.enabled to false',
+    ),
+    twoOf('pods of the source', 'source.replicas'),
+    twoOf('pods of the relay', 'relay.replicas'),
+    refusedInProduction(
+      '!self.selfView.enabled || self.selfView.replicas > 1',
+      'needs two pods of the self-view at least, for one is gone whenever its node is',
+      'set selfView.replicas to 2 or more',
+    ),
+    refusedInProduction(
+      "self.kafka.mode != 'strimzi' || self.kafka.strimzi.replicas > 1",
+      'needs two brokers at least, for one is gone whenever its node is',
+      'set kafka.strimzi.replicas to 3 or more',
+    ),
+    refusedInProduction(
+      "self.postgres.mode != 'cnpg' || self.postgres.cnpg.instances > 1",
+      'needs two instances of PostgreSQL at least, for one is gone whenever its node is',
+      'set postgres.cnpg.instances to 3 or more',
+    ),
+    {
+      rule: `${DEMO_ISSUER} || (has(self.auth.issuer) && has(self.auth.jwksUrl))`,
+      message:
+        'set auth.issuer and auth.jwksUrl, the identity provider whose tokens are accepted; only profile demo has an issuer of its own',
+    },
+    {
+      rule: `${DEMO_ISSUER} || !self.selfView.enabled || (has(self.publicUrls.selfView) && self.publicUrls.selfView.startsWith('https://'))`,
+      message:
+        "set publicUrls.selfView to the https address under which browsers find the self-view, like https://my.example.com, for sellers' sessions are bound to it; or set selfView.enabled to false",
+    },
+  ),
 });
 export type TopClientsSpec = z.output<typeof TopClientsSpec>;
+
+/** Whether the demo's issuer runs, which signs in anybody. */
+export const hasDemoIssuer = ({ profile, auth }: Pick<TopClientsSpec, 'profile' | 'auth'>): boolean =>
+  auth.demoIssuer ?? (profile === 'demo' && auth.issuer === undefined && auth.jwksUrl === undefined);
+
+/** Whether made-up sellers, gigs and users are made. */
+export const hasDemoData = ({ profile, demoData }: Pick<TopClientsSpec, 'profile' | 'demoData'>): boolean =>
+  demoData.enabled ?? profile === 'demo';
+
+/** How many copies a topic gets when it is created. */
+export function replicationOf({ mode, replication, strimzi }: TopClientsSpec['kafka']): number {
+  if (replication !== undefined) return replication;
+  switch (mode) {
+    case 'embedded':
+      return 1;
+    case 'strimzi':
+      return Math.min(USUAL_COPIES, strimzi.replicas);
+    case 'external':
+      return USUAL_COPIES;
+  }
+}
+const USUAL_COPIES = 3;
 
 /** On a TopClients: each new value makes all sellers be published again, once. */
 export const REPUBLISH_ANNOTATION = `${GROUP}/republish`;

@@ -1,5 +1,6 @@
 import type { Construct } from 'constructs';
 import { PAGE_NAMES, SERVED_PAGES } from '#contracts/pages.ts';
+import { hasDemoData } from '../api/top-clients.ts';
 import type { Platform } from '../platform.ts';
 import { databaseAccess } from './database-access.ts';
 import { databaseSettings } from './migration-job.ts';
@@ -11,7 +12,7 @@ import { roleJob } from './role-job.ts';
  */
 export function demoData(scope: Construct, platform: Platform): void {
   const { demoData: wanted } = platform.spec;
-  if (!wanted.enabled) return;
+  if (!hasDemoData(platform.spec)) return;
   const database = databaseAccess(platform, 'seed', {
     TC_SOURCE_DATABASE_URL: 'source',
     ...Object.fromEntries(PAGE_NAMES.map((page) => [`TC_${page.toUpperCase()}_DATABASE_URL`, page] as const)),

@@ -1,5 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
+import { hasDemoIssuer } from '../api/top-clients.ts';
 import { names, type Platform, PORTS } from '../platform.ts';
 import { httpService } from './http-service.ts';
 import { DEMO_ISSUER } from './identity.ts';
@@ -14,7 +15,7 @@ export const ISSUER_KEY = 'key.jwk';
 
 /** Signs in anybody as any seller, for demonstrations. One pod is enough: roles keep the keys that they fetched. */
 export function issuer(scope: Construct, platform: Platform): void {
-  if (!platform.spec.auth.demoIssuer) return;
+  if (!hasDemoIssuer(platform.spec)) return;
   new ApiObject(scope, 'issuer', {
     apiVersion: 'apps/v1',
     kind: 'Deployment',

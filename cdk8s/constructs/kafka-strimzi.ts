@@ -1,6 +1,7 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { replicationOf } from '../api/top-clients.ts';
 import { names, type Platform } from '../platform.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { type KafkaUserName, kafkaUserOf } from './kafka-access.ts';
@@ -16,7 +17,8 @@ const GROUPS = 'top-clients.projector.';
 
 /** A Kafka cluster run by Strimzi: its nodes, the topic, and an account for each role with only the rights it needs. */
 export function kafkaStrimzi(scope: Construct, platform: Platform): void {
-  const { partitions, replication, strimzi } = platform.spec.kafka;
+  const { partitions, strimzi } = platform.spec.kafka;
+  const replication = replicationOf(platform.spec.kafka);
   const metadata = metadataOf(platform, names.kafka, component);
   const member = (name: string) => {
     const plain = metadataOf(platform, name, component);

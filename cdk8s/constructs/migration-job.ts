@@ -1,6 +1,7 @@
 import type { Construct } from 'constructs';
 import type { PageName } from '#contracts/pages.ts';
 import type { ViewId } from '../api/page-view.ts';
+import { replicationOf } from '../api/top-clients.ts';
 import { type DatabaseOf, databaseOf, type PageOf, type Platform, type SwitchedTo } from '../platform.ts';
 import { type DatabaseAccess, databaseAccess, databaseUsers, pagePod } from './database-access.ts';
 import { kafkaAccess } from './kafka-access.ts';
@@ -17,7 +18,7 @@ export function topicJob(scope: Construct, platform: Platform): void {
   job(scope, platform, 'topics', access.volumes, [
     { name: 'TC_TARGET', value: 'topics' },
     { name: 'TC_PARTITIONS', value: String(kafka.partitions) },
-    { name: 'TC_REPLICATION', value: String(kafka.replication) },
+    { name: 'TC_REPLICATION', value: String(replicationOf(kafka)) },
     ...access.env,
   ]);
 }

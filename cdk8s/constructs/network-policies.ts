@@ -1,5 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
+import { hasDemoIssuer } from '../api/top-clients.ts';
 import { names, type PageOf, type Platform, PORTS } from '../platform.ts';
 import { brokersOf } from './kafka-access.ts';
 import { externalPageLabel, metadataOf, PART_OF } from './labels.ts';
@@ -211,7 +212,7 @@ function egressOf(platform: Platform, component: string): Rule[] {
   if (component === 'page-server') rules.push({ peers: [ours('source')], ports: [tcp(PORTS.http)] });
   if (component === 'page-server' || component === 'source') {
     rules.push(
-      auth.demoIssuer
+      hasDemoIssuer(platform.spec)
         ? { peers: [ours('issuer')], ports: [tcp(PORTS.http)] }
         : { ports: [tcp(portOfUrl(auth.jwksUrl!))] },
     );

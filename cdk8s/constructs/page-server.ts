@@ -4,6 +4,7 @@ import type { PageName, ServedPage } from '#contracts/pages.ts';
 import { serverOf } from '../api/page-view.ts';
 import type { PodSettings } from '../api/pod-settings.ts';
 import type { Resources } from '../api/shared.ts';
+import { hasDemoIssuer } from '../api/top-clients.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
 import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';
 import { databaseAccess } from './database-access.ts';
@@ -41,7 +42,7 @@ export function pageServer(scope: Construct, platform: Platform, { name, spec, s
 export function selfView(scope: Construct, platform: Platform): void {
   serve(scope, platform, 'self-view', 'selfView', platform.spec.selfView, [
     ...identity(platform),
-    ...(platform.spec.auth.demoIssuer ? [{ name: 'TC_TOKEN_URL', value: DEMO_TOKEN_URL }] : []),
+    ...(hasDemoIssuer(platform.spec) ? [{ name: 'TC_TOKEN_URL', value: DEMO_TOKEN_URL }] : []),
   ]);
 }
 

@@ -2,6 +2,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { type PageViewSpec, serverOf } from '../api/page-view.ts';
 import type { PodSettings } from '../api/pod-settings.ts';
+import { hasDemoData, hasDemoIssuer } from '../api/top-clients.ts';
 import type { PageOf, Platform } from '../platform.ts';
 import { accountOf, metadataOf } from './labels.ts';
 import { given, podSettingsOf } from './pod-settings.ts';
@@ -17,8 +18,8 @@ export const componentsOf = ({ spec }: Platform): readonly string[] => [
   'watch-view',
   'drop-view',
   'republish',
-  ...(spec.auth.demoIssuer ? ['issuer'] : []),
-  ...(spec.demoData.enabled ? ['seed'] : []),
+  ...(hasDemoIssuer(spec) ? ['issuer'] : []),
+  ...(hasDemoData(spec) ? ['seed'] : []),
   ...(spec.kafka.mode === 'embedded' ? ['kafka'] : []),
   ...(spec.postgres.mode === 'embedded' ? ['postgres'] : []),
 ];

@@ -11,16 +11,25 @@ const CHART = new URL('../../charts/top-clients/', import.meta.url);
 const read = (file: string) => ({ file, text: readFileSync(new URL(file, CHART), 'utf8') });
 const IMAGE = 'registry.example.com/top-clients:1.2.3';
 
+/** Most objects are the same in both profiles, and this one needs nothing from outside. */
+export const DEMO = { topClients: { profile: 'demo', demoData: { enabled: false } } };
+
 /** What the given values ask for, on a cluster with the given capabilities. */
 export const wanted = (
   values: unknown = {},
   { keda = false, monitoring = false, namespace = 'shop' } = {},
 ): Wanted =>
-  readValues([{ file: 'values', text: stringify(values) }], {
-    namespace,
-    image: IMAGE,
-    capabilities: { keda, monitoring },
-  });
+  readValues(
+    [
+      { file: 'demo', text: stringify(DEMO) },
+      { file: 'values', text: stringify(values) },
+    ],
+    {
+      namespace,
+      image: IMAGE,
+      capabilities: { keda, monitoring },
+    },
+  );
 export const platformOf = (topClients: unknown = {}, cluster?: Parameters<typeof wanted>[1]): Platform =>
   wanted({ topClients }, cluster).platform;
 export const pageOf = (name: ViewPage, spec: unknown = {}): PagePlan =>
@@ -43,9 +52,9 @@ const fromChart =
 
 /** The chart's values and examples, and further values that lead to other objects; each for a namespace. */
 export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> = {
-  'the defaults': fromChart([]),
-  'the defaults with KEDA': fromChart([], { keda: true }),
-  'the defaults with a Prometheus operator': fromChart([], { monitoring: true }),
+  'a demo': fromChart(['examples/demo.yaml']),
+  'a demo with KEDA': fromChart(['examples/demo.yaml'], { keda: true }),
+  'a demo with a Prometheus operator': fromChart(['examples/demo.yaml'], { monitoring: true }),
   'one pod of everything': fromChart(['examples/development.yaml']),
   'Strimzi and CloudNativePG': fromChart(['examples/production-strimzi-cnpg.yaml'], {
     keda: true,

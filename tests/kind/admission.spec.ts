@@ -16,7 +16,7 @@ const topClients = (spec: Spec, name = 'top-clients') => ({
   apiVersion: API_VERSION,
   kind: 'TopClients',
   metadata: { name, namespace: NAMESPACE },
-  spec,
+  spec: { profile: 'demo', ...spec } as Spec,
 });
 const pageView = (spec: Spec, name = 'gig') => ({
   apiVersion: API_VERSION,
@@ -89,15 +89,35 @@ const BROKEN: readonly [path: string, message: string, object: ReturnType<typeof
     'postgres.mode external needs postgres.external.existingSecret',
     topClients({ postgres: { mode: 'external' } }),
   ],
+  ...(
+    [
+      ['refuses an embedded Kafka', {}],
+      ['refuses an embedded PostgreSQL', {}],
+      ['refuses auth.demoIssuer', { auth: { demoIssuer: true } }],
+      ['refuses demoData', { demoData: { enabled: true } }],
+      ['needs two pods of the source', { source: { replicas: 1 } }],
+      ['needs two pods of the relay', { relay: { replicas: 1 } }],
+      ['needs two pods of the self-view', { selfView: { replicas: 1 } }],
+      ['needs two brokers', { kafka: { mode: 'strimzi', strimzi: { replicas: 1, minInsyncReplicas: 1 } } }],
+      ['needs two instances of PostgreSQL', { postgres: { mode: 'cnpg', cnpg: { instances: 1 } } }],
+    ] as const
+  ).map(
+    ([message, spec]) =>
+      ['spec', `profile production ${message}`, topClients({ ...spec, profile: 'production' })] as [
+        string,
+        string,
+        ReturnType<typeof topClients>,
+      ],
+  ),
   [
-    'spec.auth',
-    'set auth.issuer and auth.jwksUrl, or auth.demoIssuer for a demonstration',
+    'spec',
+    'set auth.issuer and auth.jwksUrl, the identity provider whose tokens are accepted',
     topClients({ auth: { demoIssuer: false, issuer: 'https://login.example.com' } }),
   ],
   [
     'spec.auth',
     'auth.demoIssuer brings an issuer of its own; remove auth.issuer and auth.jwksUrl',
-    topClients({ auth: { issuer: 'https://login.example.com' } }),
+    topClients({ auth: { demoIssuer: true, issuer: 'https://login.example.com' } }),
   ],
   [
     'spec.auth.keys',
@@ -289,7 +309,9 @@ describe('what is let in', () => {
   });
 
   test('is filled in with the defaults that the operator parses', async () => {
-    expect((await cluster.get('topclients/top-clients')).spec).toEqual(TopClientsSpec.parse({}));
+    expect((await cluster.get('topclients/top-clients')).spec).toEqual(
+      TopClientsSpec.parse({ profile: 'demo' }),
+    );
     const { spec } = await cluster.get('pageview/gig');
     expect(spec.server.resources.requests).toEqual({ cpu: 1, memory: '256Mi' });
     expect(PageViewSpec.parse(spec)).toEqual(
@@ -397,7 +419,7 @@ describe('with the admission policy of the chart', () => {
   const policy = async () => {
     const { stdout } = await run('helm', [
       ...['template', 'top-clients', CHART, '--namespace', NAMESPACE],
-      ...['--show-only', 'templates/admission-policy.yaml'],
+      ...['--show-only', 'templates/admission-policy.yaml', '--set', 'topClients.profile=demo'],
     ]);
     return stdout;
   };
@@ -434,6 +456,25 @@ describe('with the admission policy of the chart', () => {
       'autoscaling.maxReplicas is 13, but the topic has 12 partitions',
     );
     await cluster.kubectl(['scale', 'pageview', 'gig', '--replicas', '12']);
+  });
+
+  test('one server of a page is refused where the platform is for production', async () => {
+    const one = pageView({ server: { replicas: 1 } }, 'user');
+    await cluster.kubectl(['create', '--dry-run=server', '--filename', '-'], { input: JSON.stringify(one) });
+    const production = topClients({
+      profile: 'production',
+      kafka: { mode: 'strimzi' },
+      postgres: { mode: 'cnpg' },
+      auth: { issuer: 'https://login.example.com', jwksUrl: 'https://login.example.com/keys' },
+      publicUrls: { selfView: 'https://my.example.com' },
+    });
+    await cluster.kubectl(['delete', 'topclients/top-clients']);
+    await cluster.apply(production);
+    await until('the policy has seen it', async () => (await refusalOf(one)) !== '', 10_000);
+    expect(await refusalOf(one)).toContain('server.replicas is 1, but profile production');
+    await cluster.kubectl(['delete', 'topclients/top-clients']);
+    await cluster.apply(topClients({ kafka: { partitions: 12 } }));
+    await cluster.kubectl(['create', '--dry-run=server', '--filename', '-'], { input: JSON.stringify(one) });
   });
 
   test('the platform’s own number counts, and where there is no platform every number is fine', async () => {

@@ -18,9 +18,9 @@ const CHART = new URL('../../charts/top-clients/', import.meta.url).pathname;
 const cluster = new Cluster(NAMESPACE);
 
 const EXAMPLES = readdirSync(`${CHART}examples`).filter((name) => name.endsWith('.yaml'));
-/** Every values file, as arguments; the first is the chart's own. */
+const DEMO = ['--values', `${CHART}examples/demo.yaml`];
+/** Every values file, as arguments. */
 const VALUES: readonly [name: string, args: readonly string[]][] = [
-  ['values.yaml', []],
   ...EXAMPLES.map((name) => [name, ['--values', `${CHART}examples/${name}`]] as [string, string[]]),
 ];
 
@@ -29,7 +29,7 @@ const POD_MONITOR = FOREIGN_KINDS.find(({ metadata }) => metadata.name.startsWit
 let broughtAlong = false;
 
 const template = (args: readonly string[]) =>
-  run('helm', ['template', 'top-clients', CHART, '--namespace', NAMESPACE, ...args]);
+  run('helm', ['template', 'top-clients', CHART, '--namespace', NAMESPACE, ...DEMO, ...args]);
 
 async function rendered(args: readonly string[]): Promise<KubeObject[]> {
   const { code, stdout, stderr } = await template(args);
@@ -109,10 +109,10 @@ describe.each(VALUES)('with %s', (_name, args) => {
 
   test('the custom resources are what the operator parses, from the values as they are', async () => {
     const objects = await rendered(args);
-    const given = ChartValues.parse(args[1] ? parse(await readFile(args[1], 'utf8'), { merge: true }) : {});
+    const given = ChartValues.parse(parse(await readFile(args[1]!, 'utf8'), { merge: true }));
     const platform = TopClientsSpec.parse(specOf(objects.find(({ kind }) => kind === 'TopClients')));
-    const { image, demoData: _, ...spec } = platform;
-    const { image: __, demoData: ___, ...wanted } = given.topClients;
+    const { image, ...spec } = platform;
+    const { image: _, ...wanted } = given.topClients;
     expect(spec).toEqual(wanted);
     // Only how to pull the image is added, and only where that is said.
     expect(image === undefined).toBe(!args[1]?.endsWith('private-registry.yaml'));
@@ -135,7 +135,7 @@ describe.each(VALUES)('with %s', (_name, args) => {
     const notes = stdout.slice(stdout.indexOf('NOTES:'));
     expect(notes).toContain(`kubectl -n ${NAMESPACE} get topclients,pageviews`);
     expect(notes).not.toMatch(/\{\{|<no value>|%!/);
-    expect(notes.includes('DEVELOPMENT GRADE')).toBe(!args[1]?.includes('production'));
+    expect(notes.includes('A DEMO')).toBe(!args[1]?.includes('production'));
     // Those are behind an ingress that they name.
     expect(notes.includes('trustedProxies is empty')).toBe(!args[1]?.includes('production'));
   });
@@ -236,6 +236,13 @@ describe('wrong values are refused, and named', () => {
   ])('%s', async (value, message) => {
     const { code, stderr } = await template(['--set', value]);
     expect(stderr).toContain(message);
+    expect(code).not.toBe(0);
+  });
+
+  test('no values at all, with both ways on', async () => {
+    const { code, stderr } = await run('helm', ['template', 'top-clients', CHART]);
+    expect(stderr).toContain('set topClients.kafka.mode to strimzi or external');
+    expect(stderr).toContain('--set topClients.profile=demo');
     expect(code).not.toBe(0);
   });
 });

@@ -33,6 +33,7 @@ const values = (more: readonly string[] = []) =>
   [
     `image.repository=${repository}`,
     `image.tag=${tag}`,
+    'topClients.profile=demo',
     'topClients.demoData.sellers=300',
     // A page that the source took for a stranger would lack its data within seconds.
     'topClients.source.requestsPerMinute=60',

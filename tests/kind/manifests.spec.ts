@@ -106,7 +106,7 @@ describe.each(Object.entries(EXAMPLES))('%s', (_, example) => {
 });
 
 describe('the judges judge', () => {
-  const objects = objectsOf(EXAMPLES['the defaults']!(NAMESPACE));
+  const objects = objectsOf(EXAMPLES['a demo']!(NAMESPACE));
 
   test('a member that the API does not know is refused', async () => {
     const [first] = objects.filter(({ kind }) => kind === 'Deployment');

@@ -14,6 +14,7 @@ import { PASSWORDS_ANNOTATION } from '#cdk8s/constructs/postgres-embedded.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { pageObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { type Platform, PORTS, settledPage } from '#cdk8s/platform.ts';
+import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
@@ -218,7 +219,11 @@ describe('a platform and a page', () => {
       apiVersion: API_VERSION,
       kind: 'TopClients',
       metadata: { name: 'top-clients', namespace: NAMESPACE },
-      spec: { kafka: { partitions: PARTITIONS }, scheduling: { nodeSelector: NOWHERE } },
+      spec: {
+        ...DEMO.topClients,
+        kafka: { partitions: PARTITIONS },
+        scheduling: { nodeSelector: NOWHERE },
+      },
     });
     await kube.create({
       apiVersion: API_VERSION,

@@ -62,6 +62,21 @@ the new operator that moves them. How an image is pulled stands beside its name,
 {{- toYaml $spec -}}
 {{- end }}
 
+{{/* Whether it is there to be looked at. */}}
+{{- define "top-clients.demo" -}}
+{{- if eq (dig "profile" "production" .Values.topClients) "demo" -}}true{{- end -}}
+{{- end }}
+
+{{/* Whether the demo's issuer runs, as the platform has it. */}}
+{{- define "top-clients.demoIssuer" -}}
+{{- $auth := dig "auth" dict .Values.topClients -}}
+{{- if hasKey $auth "demoIssuer" -}}
+{{- if $auth.demoIssuer -}}true{{- end -}}
+{{- else if and (include "top-clients.demo" .) (not $auth.issuer) (not $auth.jwksUrl) -}}
+true
+{{- end -}}
+{{- end }}
+
 {{/* Whether NetworkPolicies are wanted: as the platform has it. */}}
 {{- define "top-clients.networkPolicies" -}}
 {{- if ne (dig "networkPolicies" "enabled" true .Values.topClients) false -}}true{{- end -}}

@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { accounts } from '#cdk8s/constructs/database-access.ts';
+import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { CALLERS } from '#contracts/callers.ts';
 import { silentLog } from '#platform/log.ts';
 import { credentialOf } from '../../auth/caller-credential.ts';
@@ -62,7 +63,7 @@ beforeEach(() => {
 
 const own = (kind: string, name: string, spec: object) =>
   kube.put({ apiVersion: API_VERSION, kind, metadata: { name, namespace: NAMESPACE }, spec });
-const platform = (spec: object = {}) => own('TopClients', 'top-clients', spec);
+const platform = (spec: object = {}) => own('TopClients', 'top-clients', { ...DEMO.topClients, ...spec });
 const gig = (spec: object = {}) => own('PageView', 'gig', spec);
 const both = async () => {
   await reconcile(PLATFORM_KEY);
@@ -123,8 +124,50 @@ function storesOfOthersReady(): void {
     if (object.kind === 'Database') kube.put(object, { applied: true });
   }
 }
+/** What production needs, with stores that are there already. */
+const PRODUCTION = {
+  profile: 'production',
+  kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } },
+  postgres: { mode: 'external', external: { existingSecret: 'databases' } },
+  auth: { issuer: 'https://login.example.com', jwksUrl: 'https://login.example.com/keys' },
+  publicUrls: { selfView: 'https://my.example.com' },
+};
 
 describe('a new platform', () => {
+  test('for production with one server of a page: the page says so, and is served all the same', async () => {
+    kube.put({
+      apiVersion: 'v1',
+      kind: 'Secret',
+      metadata: { name: 'databases', namespace: NAMESPACE },
+      data: Object.fromEntries(
+        ['source', 'gig', 'user', 'search', 'self-view'].map((name) => [
+          `${name}-url`,
+          Buffer.from('postgresql://u:p@db:5432/x').toString('base64'),
+        ]),
+      ),
+    });
+    platform(PRODUCTION);
+    gig({ server: { replicas: 1 } });
+    await run();
+    expect(conditions('PageView', 'gig')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'True TooFewServers',
+    });
+    gig({ server: { replicas: 2 } });
+    await run();
+    expect(conditions('PageView', 'gig')['Degraded']).toBe('False AsWanted');
+  });
+
+  test('that lets data be lost is not for production, and nothing is made of it', async () => {
+    platform({ profile: 'production' });
+    await both();
+    expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('True InvalidSpec');
+    expect(message('TopClients', 'top-clients', 'Degraded')).toContain(
+      'profile production refuses an embedded Kafka',
+    );
+    expect(kube.names('StatefulSet')).toEqual([]);
+  });
+
   test('comes up in the order in which its parts are needed', async () => {
     platform({ demoData: { enabled: true } });
     gig();

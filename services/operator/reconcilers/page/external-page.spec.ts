@@ -1,6 +1,7 @@
 /** A page of somebody else: what the operator makes for it, says about it, and takes away with it. */
 import { beforeEach, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { silentLog } from '#platform/log.ts';
 import { credentialOf } from '../../../auth/caller-credential.ts';
 import { LastApplied } from '../../runtime/apply.ts';
@@ -42,7 +43,7 @@ beforeEach(() => {
     whyNotReady: async () => 'the database is not there: connect ECONNREFUSED',
     onShown: (page, view) => shown.set(page, view),
   });
-  put('TopClients', 'top-clients', {});
+  put('TopClients', 'top-clients', DEMO.topClients);
   put('PageView', 'gig', {});
   secret('shop-database', { url: ADDRESS });
 });

@@ -3,6 +3,7 @@ import {
   type PageViewSpec,
   type PageViewStatus,
   serverOf,
+  tooFewServers,
   type ViewId,
 } from '#cdk8s/api/page-view.ts';
 import { projectorInstance } from '#cdk8s/constructs/projector.ts';
@@ -328,6 +329,7 @@ function troublesOf(
   // The condition AutoscalingReady already says that KEDA is missing.
   const withoutKeda = spec.autoscaling.mode === 'keda' && !platform.capabilities.keda;
   const lacks = missing.filter((kind) => !(withoutKeda && kind.includes('keda.sh')));
+  const few = tooFewServers(spec, platform.spec.profile);
   return [
     ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
     ...(degradedBefore && !fact?.alarming && !migrations.complete
@@ -347,6 +349,7 @@ function troublesOf(
         ]
       : []),
     ...stuck(workloads),
+    ...(few ? [{ reason: 'TooFewServers', message: few }] : []),
   ];
 }
 

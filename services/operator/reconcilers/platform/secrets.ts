@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import { hasDemoIssuer, ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import { CALLER_KEYS } from '#cdk8s/constructs/caller-access.ts';
 import { accounts, databaseOn } from '#cdk8s/constructs/database-access.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
@@ -67,9 +67,10 @@ export const passwordSecrets = ({ mode, embedded }: Platform['spec']['postgres']
 
 /** The secrets that the operator makes for a platform. @param asked annotations of the TopClients */
 export function secretsToMake(
-  { spec: { postgres, auth, source, deletionPolicy } }: Pick<Platform, 'spec'>,
+  { spec }: Pick<Platform, 'spec'>,
   asked: Readonly<Record<string, string>> = {},
 ): readonly MadeSecret[] {
+  const { postgres, source, deletionPolicy } = spec;
   // Passwords of databases stay with these, so that a new installation finds both.
   const ofData = deletionPolicy === 'Delete';
   return [
@@ -112,7 +113,7 @@ export function secretsToMake(
           type: 'kubernetes.io/basic-auth' as const,
           make: () => ({ username: name, password: randomBytes(24).toString('base64url') }),
         }))),
-    ...(auth.demoIssuer
+    ...(hasDemoIssuer(spec)
       ? [
           {
             name: names.issuer,

@@ -1,5 +1,6 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { silentLog } from '#platform/log.ts';
 import { LastApplied } from '../../runtime/apply.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
@@ -61,7 +62,7 @@ beforeEach(async () => {
     onShown: () => {},
     whyNotReady: async () => null,
   });
-  own('TopClients', 'top-clients', {});
+  own('TopClients', 'top-clients', DEMO.topClients);
   own('PageView', 'gig', {});
   for (let i = 0; i < 6; i++) {
     await both();
@@ -160,7 +161,7 @@ test('a page whose platform was deleted is not ready, and is again with a new on
     Ready: 'False PlatformMissing',
     Degraded: 'True PlatformMissing',
   });
-  own('TopClients', 'top-clients', {});
+  own('TopClients', 'top-clients', DEMO.topClients);
   await both();
   settle(kube, now);
   await both();
