@@ -134,6 +134,34 @@ test('a setting the server does not know fails the start with its words, and lea
   await start();
 });
 
+test('a standby follows its server, also after either was away, and takes writes once it is promoted', async () => {
+  const primary = await start();
+  const standby = await startPostgres({ dataDir: join(folder, 'standby'), standbyOf: primary });
+  try {
+    await ask(primary.url('postgres'), KEEP);
+    const follows = async (words: number) => {
+      for (const deadline = Date.now() + 20_000; Date.now() < deadline; await delay(20)) {
+        const rows = await ask(standby.url('postgres'), 'select word from kept').catch(() => []);
+        if (rows.length === words) return;
+      }
+      throw new Error('does not follow');
+    };
+    await follows(1);
+    await standby.restart();
+    await primary.restart();
+    await ask(primary.url('postgres'), "insert into kept values ('later')");
+    await follows(2);
+
+    primary.killAll('SIGKILL');
+    await standby.promote();
+    await ask(standby.url('postgres'), "insert into kept values ('after')");
+    await standby.restart();
+    await follows(3);
+  } finally {
+    await standby.stop();
+  }
+});
+
 test('data of another version is refused by name', async () => {
   await (await start()).stop();
   writeFileSync(join(folder, 'pg', 'pgdata', 'PG_VERSION'), '9\n');

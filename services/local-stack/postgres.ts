@@ -31,6 +31,8 @@ export type PostgresOptions = {
   readonly settings?: Readonly<Record<string, string | number | boolean>>;
   /** The server's PEM; it then accepts TLS as well. */
   readonly tls?: { readonly certificate: string; readonly key: string };
+  /** Makes it a streaming standby of that server, from a copy of its data, until `promote()`. */
+  readonly standbyOf?: LocalPostgres;
   /** Absent: a server that dies stays down until `restart()`. */
   readonly restart?: RestartPolicy;
   /** The oldest one that a page's database may be; absent: the one that all else is run with. */
@@ -45,14 +47,20 @@ export type LocalPostgres = {
   /** The postmaster; another pid after a restart. */
   readonly pid: number;
   readonly logFile: string;
+  /** The folder of its data, `pgdata`, as this process reads it. */
+  readonly pgdata: string;
   /** Connection string on 127.0.0.1, without a password, for the superuser `postgres` unless another user is named. */
   url(database: string, user?: string): string;
   /** Creates the database unless it is there. Throws what `pg` throws when the server cannot be reached. */
   createDatabase(name: string): Promise<void>;
   /** Creates the missing ones of these users; they may sign in and nothing else. */
   createUsers(names: readonly string[]): Promise<void>;
-  /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a hang. */
+  /** Sends a signal to the postmaster: SIGKILL for a crash, SIGSTOP for a server that lets nobody in. */
   kill(signal: NodeJS.Signals): void;
+  /** Sends it to each session as well: SIGSTOP for a machine that hangs, SIGCONT for its end. Linux only. */
+  killAll(signal: NodeJS.Signals): void;
+  /** Ends the recovery of a standby: it takes writes when this resolves. */
+  promote(): Promise<void>;
   /** Starts it again on the same port and data, after a fast shutdown if it runs; resolves when it answers. */
   restart(): Promise<void>;
   /** Fast shutdown (sessions are ended, nothing committed is lost), SIGKILL after 15 s. */
@@ -82,6 +90,8 @@ const SETTINGS: Readonly<Record<string, string | number | boolean>> = {
   wal_buffers: '16MB',
   min_wal_size: '256MB',
   max_wal_size: '2GB',
+  // A standby that was away for a while finds what it missed; as much is kept anyway.
+  wal_keep_size: '256MB',
   checkpoint_timeout: '15min',
   // Outbox tables are emptied as fast as they fill: without frequent vacuums every read walks over dead rows.
   autovacuum_naptime: '5s',
@@ -122,14 +132,17 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
     const user = await unprivilegedUser(pgdata);
     const native = await runnableBinaries(options.version, user, log);
     await endLeftoverPostgres(dataDir, log);
-    if (!existsSync(join(pgdata, 'PG_VERSION'))) await initialise(native, pgdata, options.version, user, log);
+    if (!existsSync(join(pgdata, 'PG_VERSION'))) {
+      if (options.standbyOf) await copyData(options.standbyOf, pgdata, user, log);
+      else await initialise(native, pgdata, options.version, user, log);
+    }
     await checkVersion(native, pgdata);
     if (options.tls) await keepCertificate(pgdata, user, options.tls);
 
     const server = await withFreePort(options.port, (port) =>
       launch({ native, dataDir, pgdata, logFile, port, user, options, log }),
     );
-    return handle(server.process, server.port, release);
+    return handle(server.process, server.port, pgdata, release);
   } catch (error) {
     await release();
     throw error;
@@ -149,8 +162,14 @@ type Launch = {
 
 async function launch({ native, dataDir, pgdata, logFile, port, user, options, log }: Launch) {
   const tls = options.tls ? { ssl: true, ssl_cert_file: CERTIFICATE, ssl_key_file: KEY } : {};
+  const follows = options.standbyOf
+    ? {
+        primary_conninfo: `host=127.0.0.1 port=${options.standbyOf.port} user=${SUPERUSER} sslmode=disable`,
+        wal_retrieve_retry_interval: '100ms',
+      }
+    : {};
   const known = options.version === OLDEST ? SETTINGS : { ...SETTINGS, ...SINCE_18 };
-  const settings = Object.entries({ ...known, ...tls, ...options.settings });
+  const settings = Object.entries({ ...known, ...tls, ...follows, ...options.settings });
   try {
     const started = await startProcess({
       name: 'postgres',
@@ -180,12 +199,18 @@ async function launch({ native, dataDir, pgdata, logFile, port, user, options, l
   }
 }
 
-function handle(server: ManagedProcess, port: number, release: () => Promise<void>): LocalPostgres {
+function handle(
+  server: ManagedProcess,
+  port: number,
+  pgdata: string,
+  release: () => Promise<void>,
+): LocalPostgres {
   const url = (database: string, user = SUPERUSER) =>
     `postgresql://${encodeURIComponent(user)}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
   return {
     port,
     logFile: server.logFile,
+    pgdata,
     url,
     get pid() {
       return server.pid;
@@ -210,6 +235,11 @@ function handle(server: ManagedProcess, port: number, release: () => Promise<voi
           .join('\n'),
       ),
     kill: (signal) => server.kill(signal),
+    killAll(signal) {
+      server.kill(signal);
+      for (const pid of postgresProcessesOf(pgdata)) process.kill(pid, signal);
+    },
+    promote: () => query(url('postgres'), 'select pg_promote()'),
     restart: () => server.restart(),
     async stop() {
       const exit = await server.stop();
@@ -230,7 +260,9 @@ async function query(connectionString: string, sql: string): Promise<void> {
   }
 }
 
-/** The pid file shows without a connection that recovery is over, and that the server is ours. */
+const ANSWERING: ReadonlySet<string | undefined> = new Set(['ready', 'standby']);
+
+/** The pid file shows without a connection that it lets sessions in, and that the server is ours. */
 async function untilItAnswers(
   pgdata: string,
   port: number,
@@ -241,7 +273,7 @@ async function untilItAnswers(
   for (;;) {
     aborted.throwIfAborted();
     const lines = await pidFile(pgdata);
-    if (Number(lines[0]) === pid && lines[7]?.trim() === 'ready') return query(url, 'select 1');
+    if (Number(lines[0]) === pid && ANSWERING.has(lines[7]?.trim())) return query(url, 'select 1');
     await delay(10, undefined, { signal: aborted });
   }
 }
@@ -327,6 +359,41 @@ async function initialise(
     ],
     { cwd: unfinished, env: { LC_ALL: 'C' }, ...(user ? { runAs: user } : {}) },
   );
+  await rename(unfinished, pgdata);
+}
+
+/** Not part of a copy: what belongs to the running server, and the log of changes, which a standby gets by its connection. */
+const NOT_COPIED = new Set(['postmaster.pid', 'postmaster.opts', 'pg_wal', 'pg_replslot', 'pg_stat_tmp']);
+
+/** Copies the data of a running server, as `pg_basebackup` does, which is not among the binaries. */
+async function copyData(
+  from: LocalPostgres,
+  pgdata: string,
+  user: UserIds | undefined,
+  log: (message: string) => void,
+): Promise<void> {
+  log(`postgres: copying the data of the server on port ${from.port} to ${pgdata}`);
+  const unfinished = `${pgdata}.unfinished`;
+  await rm(unfinished, { recursive: true, force: true });
+  const client = new Client({ connectionString: from.url('postgres'), connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {}); // the query reports a broken connection
+  try {
+    await client.connect();
+    await client.query(`select pg_backup_start('copy', true)`);
+    await cp(from.pgdata, unfinished, {
+      recursive: true,
+      filter: (path) => dirname(path) !== from.pgdata || !NOT_COPIED.has(basename(path)),
+    });
+    const { rows } = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(false)');
+    await writeFile(join(unfinished, 'backup_label'), rows[0]!.labelfile);
+  } finally {
+    await client.end().catch(() => {});
+  }
+  for (const folder of ['pg_wal', 'pg_wal/archive_status', 'pg_replslot', 'pg_stat_tmp'])
+    await mkdir(join(unfinished, folder), { mode: 0o700 });
+  await writeFile(join(unfinished, 'standby.signal'), '');
+  if (user) await runToEnd('chown', ['-R', `${user.uid}:${user.gid}`, unfinished]);
+  await runToEnd('chmod', ['0700', unfinished]);
   await rename(unfinished, pgdata);
 }
 
