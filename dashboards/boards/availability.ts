@@ -1,5 +1,5 @@
 import { badAt } from '../objectives.ts';
-import { max, quantile, rate, sum } from '../promql.ts';
+import { calc, max, min, quantile, rate, since, sum } from '../promql.ts';
 import { type BoardSpec, type PanelSpec, rateUnitOf, series, unitOf } from './board.ts';
 
 const latency = (share: number, title: string, limit?: number): PanelSpec => ({
@@ -98,6 +98,43 @@ export const availability: BoardSpec = {
       title: 'How fast?',
       height: 8,
       panels: [latency(0.5, 'p50 latency of pages'), latency(0.99, 'p99 latency of pages', 1)],
+    },
+    {
+      title: "Which server of a page's database answers?",
+      height: 7,
+      panels: [
+        {
+          kind: 'lines',
+          title: 'Reads by server',
+          description:
+            'The primary answers while it can. Replica: it did not in time, and nothing else was lost by that; look at its server, or at the load of it.',
+          unit: rateUnitOf('topclients_page_database_reads_total'),
+          stacked: true,
+          colours: { primary: 'green', replica: 'orange' },
+          queries: [
+            {
+              expr: sum(rate(series('topclients_page_database_reads_total'), '$__rate_interval'), 'server'),
+              legend: '{{server}}',
+            },
+          ],
+        },
+        {
+          kind: 'lines',
+          title: 'Age of what the replica has',
+          description:
+            'How long ago the replica had all of the primary, by the server of the page that knows least. It grows while either does not answer. Beyond TC_REPLICA_LAG_MS of lag it is not read.',
+          unit: unitOf('topclients_page_replica_current_timestamp_seconds'),
+          queries: [
+            {
+              expr: since(
+                calc(min(series('topclients_page_replica_current_timestamp_seconds'), 'page'), '>', 0),
+              ),
+              legend: '{{page}}',
+            },
+          ],
+          emptyWhen: 'pages have no replica',
+        },
+      ],
     },
     {
       title: 'What do pages ask of the source of truth?',

@@ -528,6 +528,20 @@ export const METRICS = {
     labels: ['page'],
     owner: 'page-server',
   },
+  topclients_page_database_reads_total: {
+    type: 'counter',
+    help: "Statements of a page by the server of its database that answered: primary, or the replica that follows it; only the primary's lists are cached",
+    unit: 'reads',
+    labels: ['page', 'server'],
+    owner: 'page-server',
+  },
+  topclients_page_replica_current_timestamp_seconds: {
+    type: 'gauge',
+    help: "Until when the replica of the page's database has all that the primary had, as far as both told; stands still while either does not answer; 0 without a replica",
+    unit: 'seconds',
+    labels: ['page'],
+    owner: 'page-server',
+  },
   topclients_page_view_version: {
     type: 'gauge',
     help: 'Version of the view that the page shows, 1 until its database has told; 0 where the delivery has none',
@@ -735,6 +749,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   limit: oneOf('seller', 'page', 'signed-in', 'address'),
   sender: oneOf(...CALLERS, 'external', 'signed-in', 'unknown', 'stranger', 'proxy'),
   port: oneOf('http', 'health'),
+  /** Of a page's database. */
+  server: oneOf('primary', 'replica'),
   /** Why a connection was ended, or a request refused. */
   why: oneOf(
     ...['silent', 'late', 'stalled', 'memory', 'crowded', 'refused', 'pipelined'],

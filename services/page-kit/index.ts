@@ -64,6 +64,13 @@ export const openTopClients: OpenTopClients = (options) => {
         statementTimeoutMs: deadlineMs,
         connectTimeoutMs: deadlineMs,
       },
+      replica: database.replica
+        ? {
+            url: database.replica.url,
+            caFile: database.replica.caFile ?? database.caFile,
+            lagMs: database.replica.lagMs ?? 10_000,
+          }
+        : null,
       source: source
         ? {
             url: source.url,
@@ -205,6 +212,9 @@ const asList = (shown: ShownList): List => ({
 
 /** Gives up waiting when the reader does; the statement is ended by its own timeout. */
 const abandoned = (db: PageDatabase, signal: AbortSignal): PageDatabase => ({
+  get mayLag() {
+    return db.mayLag ?? false;
+  },
   query: (statement) =>
     new Promise((resolve, reject) => {
       const giveUp = () => reject(new Error('the reader gave up'));
@@ -251,10 +261,15 @@ function assertUsable(
     throw new Error(
       'database.url is not set: give the address of the database of the page, postgresql://user:password@host:5432/name',
     );
-  try {
-    DatabaseUrl.of(database.url);
-  } catch (cause) {
-    throw new Error(`database.url: ${(cause as Error).message}`, { cause });
+  for (const [option, url] of [
+    ['database.url', database.url],
+    ...(database.replica ? [['database.replica.url', database.replica.url]] : []),
+  ] as const) {
+    try {
+      DatabaseUrl.of(url);
+    } catch (cause) {
+      throw new Error(`${option}: ${(cause as Error).message}`, { cause });
+    }
   }
   if (source && !isHttpAddress(String(source.url)))
     throw new Error(

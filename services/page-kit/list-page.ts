@@ -41,6 +41,7 @@ export function openListReads(feed: InvalidationFeed): ListReads {
       const read = await readThroughCache(
         cache,
         sellerId,
+        db,
         minVersion,
         async () => ({ seller_id: sellerId }),
         (cached) => db.query(oneList(sellerId, cached)),

@@ -3,10 +3,29 @@ import type { PageDatabase, Statement } from '#pages/page.ts';
 import { DeadlineExceeded } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { isUnavailable, type Pool } from '#platform/postgres.ts';
+import { POSITION, type Position } from './replica-lag.ts';
 
 /** The page's own database does not answer: down, out of reach, too slow, or asked for more than it can do. */
 export class OwnDatabaseUnavailable extends Error {
   override name = 'OwnDatabaseUnavailable';
+}
+
+/** Which server of the page's database answers: the one that is written to, or one that follows it. */
+export type InstanceName = 'primary' | 'replica';
+
+export interface Replica {
+  /** With pipelining, so that its position costs no round trip of its own. */
+  readonly pool: Pool;
+  /** Whether what an instance at this position answers is fresh enough. */
+  isFresh(position: Position): boolean;
+}
+
+export interface OwnDatabaseOptions {
+  /** How long statements fail at once before one tries again, in ms */
+  readonly breakMs?: number;
+  readonly replica?: Replica | null;
+  /** Told which instance answered a statement. */
+  readonly answered?: (by: InstanceName) => void;
 }
 
 // `57014 query_canceled`: the statement timeout.
@@ -17,38 +36,54 @@ const isDown = (err: unknown) => isUnavailable(err) || isTooSlow(err);
 /** Statements that may wait for a connection, for each connection of the pool. */
 const WAITING_PER_CONNECTION = 50;
 const FAILURES_TO_BREAK = 5;
+/** The share of the time that is left which the primary has for itself, before the replica is asked too. */
+const PATIENCE = 0.25;
 
-/** The page's own database: every statement has a deadline, and once it is known to be down nobody waits for it. */
-export class OwnDatabase {
+/** One server, behind a circuit breaker: once it is known to be down nobody waits for it. */
+class Instance {
   readonly #pool: Pool;
+  readonly #send: (statement: Statement) => Promise<unknown[]>;
   readonly #longestQueue: number;
+  readonly #isLastResort: boolean;
   readonly #breaker;
 
-  /** @param breakMs how long statements fail at once before one tries again, in ms */
-  constructor(pool: Pool, log: Log, breakMs = 250) {
+  constructor(
+    pool: Pool,
+    send: (statement: Statement) => Promise<unknown[]>,
+    {
+      breakMs,
+      isLastResort,
+      broke,
+      back,
+    }: {
+      breakMs: number;
+      isLastResort: boolean;
+      broke: (err: unknown) => void;
+      back: () => void;
+    },
+  ) {
     this.#pool = pool;
+    this.#send = send;
+    this.#isLastResort = isLastResort;
     this.#longestQueue = pool.options.max * WAITING_PER_CONNECTION;
     this.#breaker = circuitBreaker(handleWhen(isDown), {
       halfOpenAfter: breakMs,
       breaker: new ConsecutiveBreaker(FAILURES_TO_BREAK),
     });
-    this.#breaker.onBreak((reason) =>
-      log.error({ err: 'error' in reason ? reason.error : undefined }, 'the database of the page is down'),
-    );
-    this.#breaker.onReset(() => log.info('the database of the page answers again'));
+    this.#breaker.onBreak((reason) => broke('error' in reason ? reason.error : undefined));
+    this.#breaker.onReset(back);
   }
 
-  /** @param deadline when the last statement of a request has to be done, on the clock of `performance.now()` */
-  until(deadline: number): PageDatabase {
-    return { query: (statement) => this.#query(statement, deadline) };
+  get isWell(): boolean {
+    return this.#breaker.state === CircuitState.Closed;
   }
 
-  async #query<Row>(statement: Statement, deadline: number): Promise<Row[]> {
+  async ask<Row>(statement: Statement, deadline: number): Promise<Row[]> {
     if (this.#pool.waitingCount >= this.#longestQueue) {
       throw new OwnDatabaseUnavailable('too many statements wait for the database of the page');
     }
-    // One statement tries whether the database is back. The others fail at once; the library would let them wait.
-    if (this.#breaker.state === CircuitState.HalfOpen)
+    // One statement tries whether it is back. The others fail at once, or wait for that one where nobody else is left.
+    if (this.#breaker.state === CircuitState.HalfOpen && !this.#isLastResort)
       throw new OwnDatabaseUnavailable('it was down a moment ago');
     try {
       return await this.#breaker.execute(() => this.#run<Row>(statement, deadline));
@@ -67,10 +102,10 @@ export class OwnDatabase {
         () => reject(new DeadlineExceeded(`${statement.name} took too long`)),
         Math.max(0, deadline - performance.now()),
       );
-      this.#pool.query(statement).then(
-        (result) => {
+      this.#send(statement).then(
+        (rows) => {
           clearTimeout(timer);
-          resolve(result.rows as Row[]);
+          resolve(rows as Row[]);
         },
         (err: unknown) => {
           clearTimeout(timer);
@@ -78,5 +113,123 @@ export class OwnDatabase {
         },
       );
     });
+  }
+}
+
+/**
+ * The page's own database: every statement has a deadline, and is answered by any instance that can. The primary is asked
+ * first. When it fails, or is silent for a part of the time that is left, a replica that is fresh enough is asked; the first
+ * answer counts. While the primary is known to be down nobody waits for it, and who tries it asks the replica beside.
+ */
+export class OwnDatabase {
+  readonly #primary: Instance;
+  readonly #replica: Instance | null;
+  readonly #answered: (by: InstanceName) => void;
+
+  constructor(
+    pool: Pool,
+    log: Log,
+    { breakMs = 250, replica = null, answered = () => {} }: OwnDatabaseOptions = {},
+  ) {
+    const otherwise = replica === null ? '' : '; its replica is read';
+    this.#primary = new Instance(pool, async (statement) => (await pool.query(statement)).rows, {
+      breakMs,
+      isLastResort: false,
+      broke: (err) => log.error({ err }, `the database of the page is down${otherwise}`),
+      back: () => log.info('the database of the page answers again'),
+    });
+    this.#replica =
+      replica &&
+      new Instance(replica.pool, (statement) => readFresh(replica, statement), {
+        breakMs,
+        isLastResort: true,
+        broke: (err) => log.warn({ err }, 'the replica of the database of the page is down'),
+        back: () => log.info('the replica of the database of the page answers again'),
+      });
+    this.#answered = answered;
+  }
+
+  /** @param deadline when the last statement of a request has to be done, on the clock of `performance.now()` */
+  until(deadline: number): PageDatabase {
+    const db = {
+      mayLag: false,
+      query: async <Row>(statement: Statement): Promise<Row[]> => {
+        const { rows, by } = await this.#ask<Row>(statement, deadline);
+        this.#answered(by);
+        if (by === 'replica') db.mayLag = true;
+        return rows;
+      },
+    };
+    return db;
+  }
+
+  async #ask<Row>(statement: Statement, deadline: number): Promise<{ rows: Row[]; by: InstanceName }> {
+    if (this.#replica !== null) return this.#askEither(this.#replica, statement, deadline);
+    return { rows: await this.#primary.ask<Row>(statement, deadline), by: 'primary' };
+  }
+
+  #askEither<Row>(
+    replica: Instance,
+    statement: Statement,
+    deadline: number,
+  ): Promise<{ rows: Row[]; by: InstanceName }> {
+    return new Promise((resolve, reject) => {
+      let ofPrimary: OwnDatabaseUnavailable | null = null;
+      let ofReplica: Error | null = null;
+      const failed = () => {
+        if (ofPrimary === null || ofReplica === null) return;
+        const { cause = ofReplica } = ofReplica;
+        const why = `its replica does not help: ${(cause as Error).message}`;
+        reject(new OwnDatabaseUnavailable(`${ofPrimary.message}; ${why}`, { cause: ofPrimary.cause }));
+      };
+      let isAsked = false;
+      const askReplica = () => {
+        if (isAsked) return;
+        isAsked = true;
+        replica.ask<Row>(statement, deadline).then(
+          (rows) => resolve({ rows, by: 'replica' }),
+          (err: Error) => {
+            ofReplica = err;
+            failed();
+          },
+        );
+      };
+      const patience = this.#primary.isWell ? PATIENCE * Math.max(0, deadline - performance.now()) : 0;
+      const timer = setTimeout(askReplica, patience);
+      this.#primary.ask<Row>(statement, deadline).then(
+        (rows) => {
+          clearTimeout(timer);
+          resolve({ rows, by: 'primary' });
+        },
+        (err: unknown) => {
+          clearTimeout(timer);
+          // A statement that is refused is a fault of ours, which a replica has too.
+          if (!(err instanceof OwnDatabaseUnavailable)) return reject(err);
+          ofPrimary = err;
+          askReplica();
+          failed();
+        },
+      );
+    });
+  }
+}
+
+/** Behind the address of a replica there may be several: each answer is judged by the position of its own connection. */
+async function readFresh({ pool, isFresh }: Replica, statement: Statement): Promise<unknown[]> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    // The position first: the statement then sees all that came until there.
+    const [{ rows: positions }, { rows }] = await Promise.all([
+      client.query<Position>(POSITION),
+      client.query<object>(statement),
+    ]);
+    if (!isFresh(positions[0]!)) throw new OwnDatabaseUnavailable('the replica is too far behind');
+    return rows;
+  } catch (err) {
+    if (isDown(err)) broken = err as Error;
+    throw err;
+  } finally {
+    client.release(broken);
   }
 }

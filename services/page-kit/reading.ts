@@ -9,13 +9,21 @@ import { observePage } from '../source-client/source-metrics.ts';
 import { openTransport } from '../source-client/transport.ts';
 import { ChangeNotifications, followChangeNotifications } from './cache-invalidation.ts';
 import { evictErased, evictExpired } from './evict-erased.ts';
-import { OwnDatabase } from './own-database.ts';
+import { type InstanceName, OwnDatabase } from './own-database.ts';
+import { followReplica, ReplicaLag } from './replica-lag.ts';
 import { followShownVersion } from './shown-view.ts';
 
 export interface ReadingSettings {
   readonly page: ViewPage;
   readonly delivery: Delivery;
   readonly database: PoolSettings;
+  /** Another server with the same data, which follows: read while the first one does not answer. Null: there is none. */
+  readonly replica: {
+    readonly url: PoolSettings['url'];
+    readonly caFile: string | undefined;
+    /** The longest that it may be behind to be read, in ms. */
+    readonly lagMs: number;
+  } | null;
   /** Null for a page that never asks it. */
   readonly source: {
     readonly url: string;
@@ -31,6 +39,7 @@ export interface ReadingSettings {
 
 /** What reading a page's lists takes, opened once a process. */
 export interface Reading {
+  /** On the primary. */
   readonly pool: Pool;
   readonly database: OwnDatabase;
   readonly source: PageReads;
@@ -44,7 +53,7 @@ export interface Reading {
 const BREAK_MS = 500;
 
 export function openReading(
-  { page, delivery, database: access, source, caches, isOurs }: ReadingSettings,
+  { page, delivery, database: access, replica, source, caches, isOurs }: ReadingSettings,
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
 ): Reading {
   const viewOf = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : null;
@@ -56,6 +65,37 @@ export function openReading(
   const stopping = new AbortController();
   const { signal } = stopping;
   const loops: Promise<void>[] = [];
+
+  const reads = metrics.counter('topclients_page_database_reads_total');
+  const readsOf = {
+    primary: reads.labels({ page, server: 'primary' }),
+    replica: reads.labels({ page, server: 'replica' }),
+  };
+  for (const counter of Object.values(readsOf)) counter.inc(0);
+  const replicaHasAllUntil = metrics
+    .gauge('topclients_page_replica_current_timestamp_seconds')
+    .labels({ page });
+  replicaHasAllUntil.set(0);
+  const lag = new ReplicaLag();
+  const replicaPool =
+    replica && openPool({ ...access, url: replica.url, caFile: replica.caFile, pipeline: true }, log);
+  if (replica !== null && replicaPool !== null) {
+    const observer = { hasAllUntil: (at: number) => replicaHasAllUntil.set(at / 1_000) };
+    loops.push(
+      followReplica(
+        { primary: pool, replica: replicaPool },
+        lag,
+        { longestMs: replica.lagMs, observer },
+        signal,
+        log,
+      ),
+    );
+  }
+  const database = new OwnDatabase(pool, log, {
+    replica: replica &&
+      replicaPool && { pool: replicaPool, isFresh: (position) => lag.of(position) <= replica.lagMs },
+    answered: (by: InstanceName) => readsOf[by].inc(),
+  });
 
   if (delivery === 'asynchronous' && caches) {
     const isConnected = metrics.gauge('topclients_page_cache_invalidation_connected').labels({ page });
@@ -83,12 +123,12 @@ export function openReading(
       notReady = shown === null ? noView : null;
       if (shown !== null) shows(shown);
     };
-    loops.push(followShownVersion(pool, viewOf, isOurs ? 'shown' : 'status', told, signal, log));
+    loops.push(followShownVersion(database, viewOf, isOurs ? 'shown' : 'status', told, signal, log));
   }
 
   return {
     pool,
-    database: new OwnDatabase(pool, log),
+    database,
     source: transport ? openPageReads(transport) : NOBODY_TO_ASK,
     feed,
     notReadyBecause: () => notReady,
@@ -96,7 +136,7 @@ export function openReading(
       stopping.abort();
       await Promise.all(loops);
       await transport?.close();
-      await pool.end();
+      await Promise.all([pool.end(), replicaPool?.end()]);
     },
   };
 }

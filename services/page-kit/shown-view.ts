@@ -1,10 +1,11 @@
+import type { PageDatabase } from '#pages/page.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { Queryable } from '#platform/postgres.ts';
 
 const LOOK_EVERY_MS = 5_000;
 /** Until a view is shown. */
 const FIRST_LOOKS_MS = 1_000;
+const DEADLINE_MS = 2_000;
 
 /**
  * Where it is read: `shown` has one for each delivery, for while a page changes over servers of both run. Readers of a page
@@ -14,16 +15,16 @@ export type ShownTable = 'shown' | 'status';
 
 /** @returns the version of the view that the read surface shows of this delivery; null when it shows none */
 async function shownVersion(
-  db: Queryable,
+  db: PageDatabase,
   delivery: 'asynchronous' | 'hybrid',
   table: ShownTable,
 ): Promise<number | null> {
-  const { rows } = await db.query<{ view_version: number }>({
+  const [row] = await db.query<{ view_version: number }>({
     name: 'shown-version',
     text: `select view_version from top_clients.${table} where delivery = $1`,
     values: [delivery],
   });
-  return rows[0]?.view_version ?? null;
+  return row?.view_version ?? null;
 }
 
 /**
@@ -31,7 +32,7 @@ async function shownVersion(
  * @param shows told the version, null while the database shows none
  */
 export async function followShownVersion(
-  db: Queryable,
+  database: { until(deadline: number): PageDatabase },
   delivery: 'asynchronous' | 'hybrid',
   table: ShownTable,
   shows: (version: number | null) => void,
@@ -41,7 +42,7 @@ export async function followShownVersion(
   let last: number | null = null;
   while (!signal.aborted) {
     try {
-      const version = await shownVersion(db, delivery, table);
+      const version = await shownVersion(database.until(performance.now() + DEADLINE_MS), delivery, table);
       shows(version);
       if (last !== null && last !== version) log.info({ version, before: last }, 'shows another view');
       last = version;

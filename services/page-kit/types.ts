@@ -13,6 +13,17 @@ export interface Options {
     readonly caFile?: string;
     /** Connections at most, beside one that listens to change notifications. 4 unless given. */
     readonly connections?: number;
+    /**
+     * A server that follows the first, such as a standby: read while that one does not answer in time. Lists from it are not
+     * cached, and those that are too old are not used.
+     */
+    readonly replica?: {
+      readonly url: string;
+      /** As above; that one unless given. */
+      readonly caFile?: string;
+      /** The longest that it may be behind to be read, in ms. 10,000 unless given. */
+      readonly lagMs?: number;
+    };
   };
   /** As the PageView says: whole lists in the database, or ids, for which the source is asked. */
   readonly delivery: 'asynchronous' | 'hybrid';

@@ -55,6 +55,20 @@ export const role = defineRole({
       'connections to it, at most, beside the one that listens to change notifications',
       integer(1, 500).default(10),
     ),
+    replicaCaFile: databaseCaFile(
+      'TC_DATABASE_REPLICA_CA_FILE',
+      'that replica; TC_DATABASE_CA_FILE unless set',
+    ),
+    replicaUrl: setting(
+      'TC_DATABASE_REPLICA_URL',
+      'PostgreSQL address of a server that follows that database, such as a standby: read while the first does not answer in time',
+      databaseUrl().optional(),
+    ),
+    replicaLagMs: setting(
+      'TC_REPLICA_LAG_MS',
+      'the longest that the replica may be behind to be read, in ms',
+      integer(100, 60_000).default(10_000),
+    ),
     sourceUrl: setting('TC_SOURCE_URL', 'base address of the source of truth, without /v1', url()),
     sourceCredential: setting(
       'TC_SOURCE_CREDENTIAL',
@@ -150,6 +164,13 @@ export const role = defineRole({
             statementTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
             connectTimeoutMs: Math.ceil(0.4 * config.pageDeadlineMs),
           },
+          replica: config.replicaUrl
+            ? {
+                url: config.replicaUrl,
+                caFile: config.replicaCaFile ?? config.databaseCaFile,
+                lagMs: config.replicaLagMs,
+              }
+            : null,
           source: { url: config.sourceUrl, concurrency: config.sourceConcurrency, identity },
           // A page of many sellers caches no lists.
           caches: page.shows === 'one seller',

@@ -71,12 +71,13 @@ export function mountPage(page: Page, deps: PageDeps) {
         requestId: res.locals['requestId'] as string,
         span: spanOf(res),
       });
+      const db = deps.database.until(began + ownMs);
       let delivered: Delivered | Undelivered | null;
       try {
         delivered = await deliver(page, reads, deps.source, deps, {
           address,
           minVersion: min.minVersion,
-          db: deps.database.until(began + ownMs),
+          db,
           call,
           mayCauseCall: () => versionCalls.take(clientAt(req.ip ?? '')),
         });
@@ -105,7 +106,7 @@ export function mountPage(page: Page, deps: PageDeps) {
       }
       headers.push(
         'server-timing',
-        `own;dur=${delivered.ownMs.toFixed(1)}, source;dur=${delivered.sourceMs.toFixed(1)}, render;dur=${(done - rendering).toFixed(1)}`,
+        `own;${db.mayLag ? 'desc="replica";' : ''}dur=${delivered.ownMs.toFixed(1)}, source;dur=${delivered.sourceMs.toFixed(1)}, render;dur=${(done - rendering).toFixed(1)}`,
         'content-type',
         form === 'html' ? 'text/html; charset=utf-8' : 'application/json',
         'vary',

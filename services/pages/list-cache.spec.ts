@@ -43,6 +43,28 @@ test('a list that another request replaced meanwhile is still the answer to this
   expect(get(1)?.list?.version).toBe(2);
 });
 
+test('what a replica answers is shown and not cached, and no older than what is cached', () => {
+  const { cache, get, read } = rig();
+  const ofReplica = (text: string | null, askedAt = performance.now()) =>
+    cache.read(1, 1, text, get(1), askedAt, true);
+  expect(ofReplica(answer(1))?.version).toBe(1);
+  expect(get(1)).toBeUndefined();
+
+  const second = read(1, answer(2));
+  const confirmedAt = get(1)!.askedAt;
+  expect(ofReplica('', confirmedAt + 10)).toBe(second);
+  expect(get(1)!.askedAt).toBe(confirmedAt);
+  expect(ofReplica(answer(1))).toBe(second);
+  expect(ofReplica(null)).toBe(second);
+  expect(ofReplica(answer(3))?.version).toBe(3);
+  expect(get(1)?.list).toBe(second);
+
+  // Nor is an erased seller shown again.
+  cache.evictSeller(1);
+  expect(ofReplica(answer(1))?.version).toBe(1);
+  expect(get(1)).toBeUndefined();
+});
+
 test('a row that is gone is cached as gone', () => {
   const { get, read } = rig();
   read(1, answer(1));

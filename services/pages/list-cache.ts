@@ -1,6 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
-import type { ClientList, EvictableCache, InvalidationFeed, PageClient } from './page.ts';
+import type { ClientList, EvictableCache, InvalidationFeed, PageClient, PageDatabase } from './page.ts';
 
 // What an entry costs beside its text, so that many empty lists, and sellers without one, are bounded too.
 const ENTRY = 200;
@@ -118,6 +118,7 @@ export class ListCache implements EvictableCache {
    * Reads what the view answered in the column of `listIfNewer`.
    * @param cached what `get` gave before the statement was sent
    * @param askedAt when it was sent, as `now()` told
+   * @param mayLag whether a replica answered: it proves nothing about the present, so nothing is cached
    * @returns null when the view has no row
    */
   read(
@@ -126,12 +127,18 @@ export class ListCache implements EvictableCache {
     answer: string | null,
     cached: CachedList | undefined,
     askedAt: number,
+    mayLag = false,
   ): ClientList | null {
     if (answer === '') {
-      cached!.askedAt = Math.max(cached!.askedAt, askedAt);
+      if (!mayLag) cached!.askedAt = Math.max(cached!.askedAt, askedAt);
       return cached!.list;
     }
     const list = answer === null ? null : parse(answer);
+    if (mayLag) {
+      // A reader does not go back in time because the primary is away.
+      const newer = this.get(id)?.list ?? null;
+      return newer !== null && newer.version > (list?.version ?? 0) ? newer : list;
+    }
     // An answer that a later one has overtaken is right for its own request, and is not cached.
     if ((this.#lists.peek(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;
     if (askedAt <= Math.max(this.#allEvictedAt, this.#evictedAt.get(sellerId) ?? Number.NEGATIVE_INFINITY))
@@ -161,6 +168,7 @@ function parse(answer: string): ClientList {
 /**
  * `Reads.withLists` of a page of one seller: from the cache where the entry is current, else from the view.
  * @param id of the page
+ * @param db by which `readOwn` and `readBoth` read
  * @param minVersion the version that the reader has seen already, by seller
  * @param readOwn reads the page's own row alone
  * @param readBoth reads it with the column of `listIfNewer`, given the digest of the cached list
@@ -168,6 +176,7 @@ function parse(answer: string): ClientList {
 export async function readThroughCache<Own extends { readonly seller_id: number }>(
   cache: ListCache,
   id: number,
+  db: Pick<PageDatabase, 'mayLag'>,
   minVersion: (sellerId: number) => number,
   readOwn: () => Promise<Own | null>,
   readBoth: (cached: string | null) => Promise<ReadonlyArray<Own & { readonly held: string | null }>>,
@@ -180,7 +189,7 @@ export async function readThroughCache<Own extends { readonly seller_id: number 
   const askedAt = cache.now();
   const [own] = await readBoth(cached?.digest ?? null);
   if (own === undefined) return null;
-  const list = cache.read(id, own.seller_id, own.held, cached, askedAt);
+  const list = cache.read(id, own.seller_id, own.held, cached, askedAt, db.mayLag);
   return { own, held: heldBy(own.seller_id, list) };
 }
 

@@ -45,6 +45,10 @@ export interface Statement {
 export interface PageDatabase {
   /** @throws when the database cannot be reached, is too slow or refuses the statement */
   query<Row>(statement: Statement): Promise<Row[]>;
+  /**
+   * Whether a replica gave one of the answers so far: it may not have a change yet of which this process was notified.
+   */
+  readonly mayLag?: boolean;
 }
 
 /** How a page reads its own database: one statement for each delivery. Null means that the address leads to nothing. */

@@ -3,7 +3,10 @@ import { caFile, UNTRUSTED, whyNotTrusted } from './certificates.ts';
 import { ConfigError, setting } from './config.ts';
 
 /** The setting of a role for the authority of a database, beside that of its address. */
-export const databaseCaFile = (env: `TC_${string}DATABASE_CA_FILE`, of = 'that database') =>
+export const databaseCaFile = (
+  env: `TC_${string}DATABASE_CA_FILE` | `TC_${string}DATABASE_REPLICA_CA_FILE`,
+  of = 'that database',
+) =>
   setting(
     env,
     `file with the PEM certificates to trust for ${of}; its address is then reached by TLS with sslmode=verify-full`,

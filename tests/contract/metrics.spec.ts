@@ -147,6 +147,10 @@ test.each<[Owner, readonly string[]]>([
         (result) => `topclients_page_min_version_refused_total{page="gig",result="${result}"} 0`,
       ),
       'topclients_page_breaker_open{page="gig"} 0',
+      ...['primary', 'replica'].map(
+        (server) => `topclients_page_database_reads_total{page="gig",server="${server}"} 0`,
+      ),
+      'topclients_page_replica_current_timestamp_seconds{page="gig"} 0',
       'topclients_self_view_violations_total 0',
       'topclients_identity_keys_fetched_timestamp_seconds 0',
       'topclients_identity_tokens_total{result="unavailable"} 0',

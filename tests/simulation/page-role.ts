@@ -55,6 +55,7 @@ export class PageServer {
       const read = await readThroughCache(
         this.#recent,
         sellerId,
+        {},
         () => 0,
         () => session.query(() => ({ seller_id: sellerId })),
         (remembered) =>

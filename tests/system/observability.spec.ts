@@ -277,6 +277,7 @@ const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_projector_lag_unstable_records: 'no transaction is open on the topic',
   topclients_projector_stalled_total: 'partitions move',
   topclients_page_staleness_seconds_count: 'only the gig page is asked for a newer version than there is',
+  topclients_page_replica_current_timestamp_seconds: 'pages have no replica here',
   topclients_page_notify_queue_used_ratio: 'the queue of notifications is read at once',
   topclients_page_breaker_open: 'the breaker may close again between two scrapes',
   topclients_page_shadow_reads_total: 'no page of somebody else is moved here',

@@ -102,6 +102,7 @@ export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<numbe
       readThroughCache(
         cache,
         gigId,
+        db,
         minVersion,
         () => readOwn(db, gigId),
         (cached) => db.query(withList(gigId, cached)),

@@ -52,6 +52,7 @@ export function openUserReads(feed: InvalidationFeed, clock?: Clock): Reads<numb
       readThroughCache(
         cache,
         sellerId,
+        db,
         minVersion,
         () => readOwn(db, sellerId),
         (cached) => db.query(withList(sellerId, cached)),
