@@ -11,6 +11,7 @@ const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
   'compare-views': () => import('./view-audit/main.ts'),
   'watch-view': () => import('./view-audit/watch-main.ts'),
   republish: () => import('./republish/main.ts'),
+  'after-restore': () => import('./top-clients/after-restore.ts'),
   'drop-view': () => import('./migrate/drop-view.ts'),
   'drop-page': () => import('./migrate/drop-page.ts'),
   issuer: () => import('./issuer/main.ts'),

@@ -32,6 +32,7 @@ export const userName = (user: DatabaseUser, database: string): string =>
 export const USER_OF_PROGRAM = {
   'top-clients': 'source',
   'rebuild-state': 'source',
+  'after-restore': 'source',
   'outbox-relay': 'relay',
   republish: 'republish',
   'page-server': 'page',

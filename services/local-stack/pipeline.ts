@@ -24,6 +24,8 @@ export interface Pipeline {
   readonly folder: string;
   readonly postgres: LocalPostgres;
   readonly kafka: LocalKafka;
+  /** The server of the pages' databases: the same one, unless they have one of their own. */
+  readonly pagesPostgres: LocalPostgres;
   /** The database of the source of truth. */
   readonly source: Pool;
   /** The gig page's database, with its asynchronous view first in the search path. */
@@ -58,11 +60,13 @@ export interface PipelineOptions {
   readonly pages?: SystemDeclaration['pages'];
   readonly kafka?: Partial<KafkaOptions>;
   readonly postgres?: Partial<PostgresOptions>;
+  /** A server of their own for the pages' databases; when absent, they are on the source's. */
+  readonly pagesPostgres?: Partial<PostgresOptions>;
 }
 
 export async function startPipeline(options: PipelineOptions = {}): Promise<Pipeline> {
-  const { partitions, pages, kafka = {}, postgres = {} } = options;
-  return startLocalSystem({ kafka, postgres }, async (local) => {
+  const { partitions, pages, kafka = {}, postgres = {}, pagesPostgres } = options;
+  return startLocalSystem({ kafka, postgres, ...(pagesPostgres ? { pagesPostgres } : {}) }, async (local) => {
     const declaration = {
       ...DATA_PATH,
       pages: { ...DATA_PATH.pages, ...pages },
@@ -99,6 +103,7 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
     return {
       folder: local.folder,
       postgres: local.postgres.source,
+      pagesPostgres: local.postgres.pages,
       kafka: local.kafka,
       source: local.pool('source', { maximum: 16 }),
       view: local.pool('gig', { maximum: 8, searchPath: [VIEW, 'public'] }),

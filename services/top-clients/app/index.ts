@@ -1,5 +1,6 @@
 /** What the source of truth can do, one file each. */
 export { addClient } from './add-client.ts';
+export { resumeAfterRestore } from './after-restore.ts';
 export { emptyLogs } from './empty-logs.ts';
 export { enrichClients } from './enrich-clients.ts';
 export { eraseSeller, receiptIdOf } from './erase-seller.ts';
