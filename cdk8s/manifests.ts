@@ -13,7 +13,7 @@ import { pageServer, selfView } from './constructs/page-server.ts';
 import { postgresCnpg } from './constructs/postgres-cnpg.ts';
 import { postgresEmbedded } from './constructs/postgres-embedded.ts';
 import { projector } from './constructs/projector.ts';
-import { growthJobOf, republishJobOf } from './constructs/republish-job.ts';
+import { growthJobOf, republishJobOf, restoredJobOf } from './constructs/republish-job.ts';
 import { pageAccounts, serviceAccounts } from './constructs/service-accounts.ts';
 import { topClients } from './constructs/top-clients.ts';
 import { compareViewJob, dropPageJob, dropViewJob } from './constructs/view-jobs.ts';
@@ -127,6 +127,10 @@ export const growthJob = (platform: Platform, partitions: number): KubeObject =>
 /** The job that publishes every seller again. @param request an equal request is the same job */
 export const republishJob = (platform: Platform, request: string): KubeObject =>
   build((scope) => republishJobOf(scope, platform, request))[0]!;
+
+/** What brings a restored source above what it had published; another value of `request` is another run. */
+export const restoredJob = (platform: Platform, request: string): KubeObject =>
+  build((scope) => restoredJobOf(scope, platform, request))[0]!;
 
 /**
  * The job that removes a view from its page's database. Only for a view that nothing projects.

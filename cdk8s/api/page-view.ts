@@ -311,6 +311,17 @@ export const TopClientsStatus = z
       })
       .optional()
       .meta({ description: 'The last time that all sellers were published again' }),
+    restored: z
+      .strictObject({
+        request: z.string().meta({ description: 'The value of the annotation' }),
+        startedAt: z.string().meta({ description: 'When it was first seen' }),
+        finishedAt: z
+          .string()
+          .optional()
+          .meta({ description: 'When nothing that was published was ahead of the source any more' }),
+      })
+      .optional()
+      .meta({ description: 'The last time that the source was restored to an earlier point' }),
   })
   .meta({ description: 'What the platform is now, as the operator sees it' });
 export type TopClientsStatus = z.output<typeof TopClientsStatus>;

@@ -582,6 +582,9 @@ const USUAL_COPIES = 3;
 /** On a TopClients: each new value makes all sellers be published again, once. */
 export const REPUBLISH_ANNOTATION = `${GROUP}/republish`;
 
+/** On a TopClients: each new value makes the source, which was restored, follow what it had published, once. */
+export const RESTORED_ANNOTATION = `${GROUP}/restored`;
+
 /** On a TopClients: each new value makes the callers' keys be rotated, once. */
 export const ROTATE_CALLERS_ANNOTATION = `${GROUP}/rotate-callers`;
 

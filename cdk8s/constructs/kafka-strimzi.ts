@@ -153,8 +153,8 @@ const rightsOf = ({ capabilities }: Platform) => ({
   'compare-views': [onTopic('Describe')],
   // It reads whether compaction has removed what was erased. Its repairs go through the source's outbox.
   'watch-view': [onTopic('Describe', 'Read')],
-  // The topic is a `KafkaTopic`, and Strimzi changes its partitions.
-  republish: [onTopic('Describe')],
+  // The topic is a `KafkaTopic`, and Strimzi changes its partitions. After a restore it reads what was published.
+  republish: [onTopic('Describe', 'Read')],
   // The group of a dropped view is deleted with it.
   'drop-view': [onGroups('Describe', 'Delete')],
   ...(capabilities.keda ? { autoscaler: [onTopic('Describe'), onGroups('Describe')] } : {}),

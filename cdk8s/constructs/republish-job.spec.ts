@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { growthJob, republishJob } from '../manifests.ts';
+import { growthJob, republishJob, restoredJob } from '../manifests.ts';
 import { platformOf } from '../testing/platforms.ts';
 
 const env = (job: ReturnType<typeof growthJob>) =>
@@ -29,4 +29,17 @@ test('another request is another job, and the same one is the same', () => {
   const nameOf = (request: string) => republishJob(platformOf(), request).metadata.name;
   expect(nameOf('a')).toBe(nameOf('a'));
   expect(nameOf('a')).not.toBe(nameOf('b'));
+});
+
+test('after a restore the source is written as the source is, and the topic is read', () => {
+  const job = restoredJob(platformOf({ postgres: { mode: 'cnpg' } }), 'to noon');
+  expect(env(job)).toMatchObject({
+    TC_DATABASE_URL: expect.stringContaining('/source'),
+    TC_KAFKA_BROKERS: expect.any(String),
+  });
+  expect(JSON.stringify(job)).toContain('"key":"username","name":"top-clients-postgres-source"');
+  expect(JSON.stringify(job)).toContain('"after-restore"');
+  expect(job.metadata.name).not.toBe(
+    restoredJob(platformOf({ postgres: { mode: 'cnpg' } }), 'to one').metadata.name,
+  );
 });

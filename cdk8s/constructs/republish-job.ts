@@ -26,17 +26,28 @@ export function republishJobOf(scope: Construct, platform: Platform, request: st
   job(scope, platform, 'request', [], [{ name: 'TC_REQUEST', value: request }]);
 }
 
+/** Brings a source that was restored to an earlier point above everything that it had published. */
+export function restoredJobOf(scope: Construct, platform: Platform, request: string): void {
+  const access = kafkaAccess(platform, 'republish');
+  // Another request is another Job; the role itself needs no name for its run.
+  const asked = { 'topclients.dev/restored': request };
+  job(scope, platform, 'restored', access.volumes, access.env, 'after-restore', asked);
+}
+
 function job(
   scope: Construct,
   platform: Platform,
   instance: string,
   volumes: ReturnType<typeof kafkaAccess>['volumes'],
   env: readonly EnvironmentVariable[],
+  role: 'republish' | 'after-restore' = 'republish',
+  annotations: Readonly<Record<string, string>> = {},
 ): void {
-  const database = databaseAccess(platform, 'republish', { TC_DATABASE_URL: 'source' });
+  const database = databaseAccess(platform, role, { TC_DATABASE_URL: 'source' });
   roleJob(scope, platform, {
     name: `top-clients-republish-${instance}`,
-    role: 'republish',
+    role,
+    annotations,
     component,
     instance,
     env: [...database.env, ...env],

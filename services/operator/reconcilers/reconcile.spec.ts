@@ -1410,4 +1410,24 @@ describe('partitions that are raised', () => {
     await run(2);
     expect(envOf('TC_REQUEST')).toBe('once more');
   });
+
+  test('an annotation has a restored source follow what it had published, once for each value', async () => {
+    const ask = (value: string) => raise(12, { annotations: { 'topclients.dev/restored': value } });
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('to noon');
+    await run(2);
+    expect(job().metadata.name).toContain('restored');
+    expect(status()['restored']).toEqual({ request: 'to noon', startedAt: expect.any(String) });
+    fate = () => ({});
+    await run();
+    expect(status()['restored']).toMatchObject({ request: 'to noon', finishedAt: expect.any(String) });
+    expect(told).toContain('top-clients Normal RestoreFollowed');
+    restart();
+    await run(3);
+    expect(jobs()).toEqual([]);
+    fate = ({ metadata }) => (metadata.name.includes('republish') ? null : {});
+    ask('to one');
+    await run(2);
+    expect(job().metadata.name).toContain('restored');
+  });
 });

@@ -1,4 +1,8 @@
-import { REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import {
+  REPUBLISH_ANNOTATION,
+  RESTORED_ANNOTATION,
+  ROTATE_CALLERS_ANNOTATION,
+} from '#cdk8s/api/top-clients.ts';
 import type { Log } from '#platform/log.ts';
 import type { Api } from '../runtime/api.ts';
 import type { Caches } from '../runtime/cached-kube.ts';
@@ -152,7 +156,7 @@ const INSTANCE = 'app.kubernetes.io/instance';
 const STORES = new Set(['StatefulSet', 'Kafka', 'KafkaTopic', 'KafkaUser', 'Cluster', 'Database']);
 
 /** The annotations that ask for something. */
-const REQUESTS = [REPUBLISH_ANNOTATION, ROTATE_CALLERS_ANNOTATION];
+const REQUESTS = [REPUBLISH_ANNOTATION, RESTORED_ANNOTATION, ROTATE_CALLERS_ANNOTATION];
 
 /** What must change in an object for the change to count. In our own resources the status does not: we write it. */
 function versionOf(kind: Kind, object: StoredObject): string {

@@ -1,7 +1,7 @@
 import type { Condition, TopClientsStatus } from '#cdk8s/api/page-view.ts';
-import { REPUBLISH_ANNOTATION } from '#cdk8s/api/top-clients.ts';
+import { REPUBLISH_ANNOTATION, RESTORED_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { growthJob, republishJob } from '#cdk8s/manifests.ts';
+import { growthJob, republishJob, restoredJob } from '#cdk8s/manifests.ts';
 import type { Platform } from '#cdk8s/platform.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import { type ConditionValue, no, type Trouble, timestamp, yes } from '../../runtime/conditions.ts';
@@ -30,7 +30,7 @@ export interface PartitionsPlan {
   /** Of the condition PartitionsSettled. */
   readonly condition: ConditionValue;
   readonly troubles: readonly Trouble[];
-  readonly status: Pick<TopClientsStatus, 'partitions' | 'growth' | 'republish'>;
+  readonly status: Pick<TopClientsStatus, 'partitions' | 'growth' | 'republish' | 'restored'>;
   readonly events: Plan['events'];
   readonly requeueAfterMs: number | null;
 }
@@ -41,7 +41,7 @@ const LONGEST_REQUEST = 200;
 
 /**
  * Decides what is republished: the sellers who move because `kafka.partitions` was raised, and every seller when the
- * annotation asks for it. The layout that relays read from the source's database is the truth. The jobs bring it to
+ * annotation asks for it; and whether a restored source must follow what it had published. The layout that relays read from the source's database is the truth. The jobs bring it to
  * what the spec wants, and store their own progress.
  */
 export function planPartitions(observed: ObservedPartitions): PartitionsPlan {
@@ -50,7 +50,8 @@ export function planPartitions(observed: ObservedPartitions): PartitionsPlan {
   const known = layout?.partitions ?? before?.partitions;
   const growth = growing(observed, layout);
   const republish = republishing(observed, before?.republish);
-  const jobs = [...growth.jobs, ...republish.jobs];
+  const restored = resuming(observed, before?.restored);
+  const jobs = [...growth.jobs, ...republish.jobs, ...restored.jobs];
   const failed = jobs.flatMap((job) => failureOf(observed, job));
   const retried = failed.filter(({ at }) => now >= retryAt(at, degradedIn(object)));
   const waits = [
@@ -72,8 +73,9 @@ export function planPartitions(observed: ObservedPartitions): PartitionsPlan {
       ...(known === undefined ? {} : { partitions: known }),
       ...growth.status,
       ...(republish.status ? { republish: republish.status } : {}),
+      ...(restored.status ? { restored: restored.status } : {}),
     },
-    events: republish.events,
+    events: [...republish.events, ...restored.events],
     requeueAfterMs: waits.length > 0 ? Math.min(...waits) : null,
   };
 }
@@ -168,39 +170,60 @@ function lastTry(snapshot: ClusterSnapshot, job: KubeObject): string {
 }
 
 type Republish = NonNullable<TopClientsStatus['republish']>;
+type Restored = NonNullable<TopClientsStatus['restored']>;
 
-function republishing(
-  { object, platform, snapshot, layout, relaysRolledOut, now }: ObservedPartitions,
-  before: Republish | undefined,
-): { jobs: readonly KubeObject[]; status: Republish | undefined; events: Plan['events'] } {
-  const request = object.metadata.annotations?.[REPUBLISH_ANNOTATION]?.trim().slice(0, LONGEST_REQUEST);
+interface Requested<Status> {
+  readonly jobs: readonly KubeObject[];
+  readonly status: Status | undefined;
+  readonly events: Plan['events'];
+}
+
+function republishing(observed: ObservedPartitions, before: Republish | undefined): Requested<Republish> {
+  const { layout } = observed;
+  const asked = requested(observed, REPUBLISH_ANNOTATION, before, republishJob, (request) => ({
+    type: 'Normal',
+    reason: 'Republished',
+    message: `every seller was published again for ${request}`,
+  }));
+  const { status } = asked;
+  const runs = status !== undefined && status.finishedAt === undefined && asked.jobs.length > 0;
+  if (!runs || !layout || layout.movedFrom !== null || layout.sellers === 0) return asked;
+  return { ...asked, status: { ...status, sellersDone: layout.sellersDone, sellers: layout.sellers } };
+}
+
+const resuming = (observed: ObservedPartitions, before: Restored | undefined): Requested<Restored> =>
+  requested(observed, RESTORED_ANNOTATION, before, restoredJob, (request) => ({
+    type: 'Normal',
+    reason: 'RestoreFollowed',
+    message: `nothing that was published is ahead of the source any more, after ${request}`,
+  }));
+
+/** What an annotation asks for, once for each of its values. */
+function requested<Status extends Restored>(
+  { object, platform, snapshot, relaysRolledOut, now }: ObservedPartitions,
+  annotation: string,
+  before: Status | undefined,
+  jobOf: (platform: Platform, request: string) => KubeObject,
+  done: (request: string) => Plan['events'][number],
+): Requested<Status | Restored> {
+  const request = object.metadata.annotations?.[annotation]?.trim().slice(0, LONGEST_REQUEST);
   const nothing = { jobs: [], status: before, events: [] };
   if (!request) return nothing;
   const mine = before?.request === request ? before : undefined;
   if (mine?.finishedAt) return nothing;
-  // A republish that has begun continues during an upgrade.
+  // What has begun continues during an upgrade.
   if (!relaysRolledOut && !mine) return nothing;
   const startedAt = mine?.startedAt ?? timestamp(now);
-  const job = republishJob(platform, request);
+  const job = jobOf(platform, request);
   if (jobState(snapshot.find(refOf(job))).state === 'complete') {
-    const message = `every seller was published again for ${request}`;
     return {
       // The job is pruned only after the status says that it is done.
       jobs: [job],
       status: { request, startedAt, finishedAt: timestamp(now) },
-      events: [{ type: 'Normal', reason: 'Republished', message }],
+      events: [done(request)],
     };
   }
-  const shown = layout && layout.movedFrom === null && layout.sellers > 0;
-  return {
-    jobs: [job],
-    status: {
-      request,
-      startedAt,
-      ...(shown ? { sellersDone: layout.sellersDone, sellers: layout.sellers } : {}),
-    },
-    events: [],
-  };
+  return { jobs: [job], status: { request, startedAt }, events: [] };
 }
 
 /**
