@@ -2,12 +2,14 @@ import { z } from 'zod';
 import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES } from '#contracts/pages.ts';
 import { external } from './external-page.ts';
 import { podOf } from './pod-settings.ts';
+import { connectionsFit, serviceAutoscaling } from './service-autoscaling.ts';
 import { replicas, resources, rules, section } from './shared.ts';
 
 /** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
 const PageServerSpec = z
   .strictObject({
     replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
+    autoscaling: serviceAutoscaling(),
     resources: resources('50m', '256Mi'),
     databasePool: z.int().min(1).max(500).default(10).meta({
       description:
@@ -39,10 +41,13 @@ const PageServerSpec = z
   })
   .meta({
     description: 'What serves the page; not for a page of yours, which has a server of its own',
-    ...rules({
-      rule: 'self.pageDeadlineMs >= self.sourceDeadlineMs + 100',
-      message: 'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
-    }),
+    ...rules(
+      {
+        rule: 'self.pageDeadlineMs >= self.sourceDeadlineMs + 100',
+        message: 'server.pageDeadlineMs must be at least 100 more than server.sourceDeadlineMs',
+      },
+      connectionsFit('(self.databasePool + 1)'),
+    ),
   });
 export type PageServerSpec = z.output<typeof PageServerSpec>;
 

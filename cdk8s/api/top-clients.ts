@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
+import { connectionsFit, SELF_VIEW_CONNECTIONS, serviceAutoscaling } from './service-autoscaling.ts';
 import {
   GROUP,
   httpAddress,
@@ -373,6 +374,7 @@ export const TopClientsSpec = section({
   }).meta({ description: 'Something to look at' }),
   source: section({
     replicas: replicas(2).meta({ description: 'Pods that answer the API' }),
+    autoscaling: serviceAutoscaling(),
     resources: resources('50m', '256Mi'),
     databasePool: z
       .int()
@@ -417,7 +419,10 @@ export const TopClientsSpec = section({
           'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress. Behind one that is not among them all strangers share one limit',
       }),
     pod: podOf('its pods'),
-  }).meta({ description: 'The service that owns the data' }),
+  }).meta({
+    description: 'The service that owns the data',
+    ...rules(connectionsFit('self.databasePool')),
+  }),
   relay: section({
     replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),
     shards: z
@@ -432,9 +437,13 @@ export const TopClientsSpec = section({
   selfView: section({
     enabled: z.boolean().default(true).meta({ description: 'Whether to run it' }),
     replicas: replicas(2).meta({ description: 'Pods that serve it' }),
+    autoscaling: serviceAutoscaling(),
     resources: resources('50m', '256Mi'),
     pod: podOf('its pods'),
-  }).meta({ description: 'The page where sellers see and edit their own list' }),
+  }).meta({
+    description: 'The page where sellers see and edit their own list',
+    ...rules(connectionsFit(SELF_VIEW_CONNECTIONS)),
+  }),
   publicUrls: section({
     gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
     user: httpAddress.optional().meta({ description: 'Of the user page' }),
@@ -473,6 +482,10 @@ export const TopClientsSpec = section({
       .record(z.string(), z.string().max(63))
       .default({})
       .meta({ description: 'That your Prometheus selects by' }),
+    prometheusUrl: httpAddress.optional().meta({
+      description:
+        'Where KEDA asks Prometheus, as http://prometheus-operated.monitoring:9090; for autoscaling by requests',
+    }),
     runbooks: z.string().min(1).max(2_048).default('docs/runbooks').meta({
       description:
         "Where alerts say their runbooks are; a path in the project's repository, or the address of your copy",
@@ -506,6 +519,11 @@ export const TopClientsSpec = section({
 }).meta({
   description: 'What the platform shall be',
   ...rules(
+    {
+      rule: "has(self.monitoring.prometheusUrl) || (self.source.autoscaling.mode != 'requests' && self.selfView.autoscaling.mode != 'requests')",
+      message:
+        'autoscaling.mode requests needs monitoring.prometheusUrl, where KEDA asks for them; set it, or the mode to cpu',
+    },
     refusedInProduction(
       "self.kafka.mode != 'embedded'",
       'refuses an embedded Kafka, which is one broker for development',

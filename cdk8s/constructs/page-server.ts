@@ -3,6 +3,7 @@ import type { Construct } from 'constructs';
 import type { PageName, ServedPage } from '#contracts/pages.ts';
 import { serverOf } from '../api/page-view.ts';
 import type { PodSettings } from '../api/pod-settings.ts';
+import type { ServiceAutoscaling } from '../api/service-autoscaling.ts';
 import type { Resources } from '../api/shared.ts';
 import { hasDemoIssuer } from '../api/top-clients.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
@@ -14,6 +15,7 @@ import { DEMO_TOKEN_URL, identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { type EnvironmentVariable, rolePod } from './role-pod.ts';
 import { ownAccount } from './service-accounts.ts';
+import { podsAtMost, replicasField, serviceAutoscaler } from './service-autoscaler.ts';
 import { WITHOUT_A_GAP } from './serving.ts';
 import { tracing } from './tracing.ts';
 
@@ -53,10 +55,12 @@ function serve(
   database: DatabaseName,
   {
     replicas,
+    autoscaling,
     resources,
     pod,
   }: {
     readonly replicas: number;
+    readonly autoscaling: ServiceAutoscaling;
     readonly resources: Resources;
     readonly pod?: PodSettings | undefined;
   },
@@ -65,13 +69,13 @@ function serve(
   const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
   const { publicUrls } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
-  const workload = { name: names.page(page), component, instance: page, replicas };
+  const workload = { name: names.page(page), component, instance: page, replicas, autoscaling };
   new ApiObject(scope, `page-${page}`, {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: metadataOf(platform, workload.name, component, page),
     spec: {
-      replicas,
+      ...replicasField(platform, workload),
       selector: { matchLabels: selectorOf(component, page) },
       strategy: WITHOUT_A_GAP,
       template: rolePod(platform, {
@@ -103,5 +107,6 @@ function serve(
     },
   });
   httpService(scope, platform, workload);
-  disruptionBudget(scope, platform, workload);
+  disruptionBudget(scope, platform, { ...workload, replicas: podsAtMost(platform, workload) });
+  serviceAutoscaler(scope, platform, workload);
 }

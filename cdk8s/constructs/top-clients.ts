@@ -8,6 +8,7 @@ import { httpService } from './http-service.ts';
 import { identity } from './identity.ts';
 import { metadataOf, selectorOf } from './labels.ts';
 import { rolePod } from './role-pod.ts';
+import { podsAtMost, replicasField, serviceAutoscaler } from './service-autoscaler.ts';
 import { WITHOUT_A_GAP } from './serving.ts';
 import { tracing } from './tracing.ts';
 
@@ -17,13 +18,14 @@ const component = 'source';
 export function topClients(scope: Construct, platform: Platform): void {
   const database = databaseAccess(platform, 'top-clients', { TC_DATABASE_URL: 'source' });
   const { source } = platform.spec;
-  const workload = { name: names.source, component, replicas: source.replicas };
+  const { replicas, autoscaling } = source;
+  const workload = { name: names.source, component, replicas, autoscaling };
   new ApiObject(scope, 'top-clients', {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
     metadata: metadataOf(platform, names.source, component),
     spec: {
-      replicas: source.replicas,
+      ...replicasField(platform, workload),
       selector: { matchLabels: selectorOf(component) },
       strategy: WITHOUT_A_GAP,
       template: rolePod(platform, {
@@ -51,5 +53,6 @@ export function topClients(scope: Construct, platform: Platform): void {
     },
   });
   httpService(scope, platform, workload);
-  disruptionBudget(scope, platform, workload);
+  disruptionBudget(scope, platform, { ...workload, replicas: podsAtMost(platform, workload) });
+  serviceAutoscaler(scope, platform, workload);
 }

@@ -64,6 +64,13 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
   'three deliveries': fromChart(['examples/compare-deliveries.yaml']),
   'KEDA by name': fromChart(['examples/autoscaling-keda.yaml'], { keda: true }),
   'the built-in scaler': fromChart(['examples/autoscaling-builtin.yaml']),
+  'services that scale themselves by CPU': fromChart(['examples/autoscaling-services.yaml']),
+  'services that scale themselves by requests': (namespace) => {
+    const autoscaling = { mode: 'requests' };
+    const monitoring = { prometheusUrl: 'http://prometheus.monitoring:9090' };
+    const topClients = { monitoring, source: { autoscaling }, selfView: { autoscaling } };
+    return wanted({ topClients, pages: { gig: { server: { autoscaling } } } }, { namespace, keda: true });
+  },
   'no network policies': fromChart(['examples/without-network-policies.yaml']),
   'a private registry': fromChart(['examples/private-registry.yaml']),
   'synchronous pages, one serial and one without the data': (namespace) =>

@@ -1116,6 +1116,86 @@ describe('a number of pods that somebody else decides', () => {
   });
 });
 
+describe('a service that scales itself', () => {
+  const replicas = (name: string) => kube.find('Deployment', name)?.spec.replicas;
+  const cpu = { autoscaling: { mode: 'cpu' } };
+  const says = (name: string, ...conditions: object[]) =>
+    kube.put(kube.find('HorizontalPodAutoscaler', name)!, { conditions, currentReplicas: 3 });
+  const able = { type: 'AbleToScale', status: 'True' };
+
+  test('keeps the number of its autoscaler, whose own words are told', async () => {
+    platform({ source: cpu });
+    gig({ server: cpu });
+    await run();
+    expect(conditions('TopClients', 'top-clients')['AutoscalingReady']).toBe('False AutoscalerNotReady');
+    says('top-clients', able, {
+      type: 'ScalingActive',
+      status: 'False',
+      reason: 'FailedGetContainerResourceMetric',
+      message: 'the server could not find the requested resource (get pods.metrics.k8s.io)',
+    });
+    says('top-clients-page-gig', able, { type: 'ScalingActive', status: 'True' });
+    kube.scale('top-clients-page-gig', 3, 'kube-controller-manager');
+    await run();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      AutoscalingReady: 'False MetricsMissing',
+      Ready: 'True Available',
+    });
+    expect(message('TopClients', 'top-clients', 'AutoscalingReady')).toMatch(
+      /^top-clients: its use of CPU cannot be read; metrics-server brings it: .*pods.metrics.k8s.io/,
+    );
+    expect(conditions('PageView', 'gig')['ServersAutoscalingReady']).toBe('True Autoscaled');
+    expect(replicas('top-clients-page-gig')).toBe(3);
+    says(
+      'top-clients-page-gig',
+      able,
+      { type: 'ScalingActive', status: 'True' },
+      { type: 'ScalingLimited', status: 'True', reason: 'TooManyReplicas' },
+    );
+    await run();
+    expect(conditions('PageView', 'gig')['ServersAutoscalingReady']).toBe('True AtMost');
+  });
+
+  test('keeps its number when autoscaling begins, and gets that of the spec when it ends', async () => {
+    platform({ source: { replicas: 4 } });
+    gig();
+    await run();
+    platform({ source: { replicas: 4, ...cpu } });
+    await run();
+    expect(replicas('top-clients')).toBe(4);
+    kube.scale('top-clients', 6, 'kube-controller-manager');
+    await run();
+    expect(replicas('top-clients')).toBe(6);
+    kube.writes.length = 0;
+    platform({ source: { replicas: 4 } });
+    await run();
+    expect(kube.names('HorizontalPodAutoscaler')).toEqual([]);
+    expect(replicas('top-clients')).toBe(4);
+    const at = (write: string) => kube.writes.indexOf(write);
+    expect(at('delete HorizontalPodAutoscaler top-clients')).toBeLessThan(at('apply Deployment top-clients'));
+  });
+
+  test('by requests says what is missing, and is left at the number of the spec until it is there', async () => {
+    platform();
+    gig({ server: { autoscaling: { mode: 'requests' } } });
+    await run();
+    expect(conditions('PageView', 'gig')['ServersAutoscalingReady']).toBe('False KedaMissing');
+    expect(replicas('top-clients-page-gig')).toBe(2);
+    for (const { apiVersion, kind } of OF_OTHERS)
+      if (apiVersion.startsWith('keda')) kube.served.add(`${apiVersion} ${kind}`);
+    await run();
+    expect(conditions('PageView', 'gig')['ServersAutoscalingReady']).toBe('False PrometheusMissing');
+    platform({ monitoring: { prometheusUrl: 'http://prometheus:9090' } });
+    await run();
+    kube.put(kube.find(SCALED_OBJECT.kind, 'top-clients-page-gig')!, {
+      conditions: [{ type: 'Ready', status: 'True' }],
+    });
+    await run();
+    expect(conditions('PageView', 'gig')['ServersAutoscalingReady']).toBe('True Keda');
+    expect(replicas('top-clients-page-gig')).toBe(2);
+  });
+});
+
 describe('projectors by lag', () => {
   const replicas = () => kube.find('Deployment', 'top-clients-projector-gig-asynchronous-v1')?.spec.replicas;
 

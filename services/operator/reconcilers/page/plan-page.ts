@@ -170,7 +170,7 @@ export function planPage(observed: ObservedPage, history: readonly Recommendatio
         Ready: available(running, objects, observed.notReadyBecause),
         Progressing: progressing(objects.fact, decision),
         AutoscalingReady: scaling.condition,
-        ...planServerScaling(observed, objects.desired),
+        ...planServerScaling(observed, spec, platform, objects.desired),
         ViewCurrent: decision.current,
       },
       troubles: troublesOf(inputs, objects, jobs),

@@ -1,4 +1,5 @@
 import type { TopClientsStatus } from '#cdk8s/api/page-view.ts';
+import type { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { type PlatformObjects, platformObjects } from '#cdk8s/manifests.ts';
 import { names } from '#cdk8s/platform.ts';
@@ -20,7 +21,7 @@ import {
   served,
   toPrune,
 } from '../plan.ts';
-import { sayScaledByOthers } from '../scaling/scaled-by-others.ts';
+import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
 import { isRotating, ROTATING_MS } from './secrets.ts';
@@ -213,9 +214,12 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
             no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)),
       Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
       PartitionsSettled: partitions.condition,
-      AutoscalingReady:
-        sayScaledByOthers(groups.workloads, snapshot) ??
-        no('Off', 'the numbers of pods are those of the spec'),
+      AutoscalingReady: serviceScaling(
+        servicesOf(platform.read.spec),
+        groups.workloads,
+        snapshot,
+        platform.read,
+      ),
     },
     troubles,
     events: [
@@ -242,6 +246,11 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
 
 const sooner = (a: number | null, b: number | null): number | null =>
   a === null || b === null ? (a ?? b) : Math.min(a, b);
+
+const servicesOf = ({ source, selfView }: TopClientsSpec): Services => ({
+  [names.source]: source,
+  ...(selfView.enabled ? { [names.page('self-view')]: selfView } : {}),
+});
 
 /** How far the platform has come, and whether its last group may be applied. */
 function assess(observed: ObservedPlatform, groups: PlatformObjects) {

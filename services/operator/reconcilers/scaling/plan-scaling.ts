@@ -1,13 +1,14 @@
-import type { PageViewSpec } from '#cdk8s/api/page-view.ts';
+import { type PageViewSpec, serverOf } from '#cdk8s/api/page-view.ts';
 import { scalesByKeda } from '#cdk8s/constructs/scaling.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { isView, names, type PagePlan, type Platform, partitionsOf } from '#cdk8s/platform.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
-import type { StoredObject } from '../../runtime/kube.ts';
 import type { ObservedPage } from '../gather.ts';
 import { SCALED_OBJECT } from '../kinds.ts';
 import { lacking } from '../plan.ts';
 import type { Lag } from '../view-switch/view-switch.ts';
+import { kedaSays } from './keda-says.ts';
+import { serviceScaling } from './plan-services.ts';
 import { sayScaledByOthers } from './scaled-by-others.ts';
 import { decideReplicas, mostProjectors, type Recommendation } from './scaler.ts';
 
@@ -56,7 +57,7 @@ export function planScaling(
     }
     const [view] = projected;
     const scaled = snapshot.find({ ...SCALED_OBJECT, name: names.projector(name, view!) });
-    return leave(kedaSays(scaled));
+    return leave(kedaSays(scaled, 'lag of the consumer group'));
   }
   const limits = {
     maxReplicas: autoscaling.maxReplicas,
@@ -101,35 +102,16 @@ export function planScaling(
 /** Who decides the number of a page's servers; nothing for a page that somebody else serves. */
 export function planServerScaling(
   { name, snapshot }: Pick<ObservedPage, 'name' | 'snapshot'>,
+  spec: PageViewSpec,
+  platform: Platform,
   objects: readonly KubeObject[],
 ): Readonly<Record<string, ConditionValue>> {
-  const servers = objects.filter(
-    ({ kind, metadata }) => kind === 'Deployment' && metadata.name === names.page(name),
-  );
-  if (servers.length === 0) return {};
-  return {
-    ServersAutoscalingReady: sayScaledByOthers(servers, snapshot) ?? no('Off', 'server.replicas decides'),
-  };
+  const server = serverOf(spec);
+  if (server === null) return {};
+  const deployment = names.page(name);
+  const workloads = objects.filter(({ metadata }) => metadata.name === deployment);
+  return { ServersAutoscalingReady: serviceScaling({ [deployment]: server }, workloads, snapshot, platform) };
 }
 
 const worse = (a: Lag | null, b: Lag | null): Lag | null =>
   typeof a === 'number' && typeof b === 'number' ? Math.max(a, b) : a;
-
-/** The condition that KEDA reports on its object. */
-function kedaSays(scaled: StoredObject | undefined): ConditionValue {
-  if (!scaled) return no('KedaNotReady', 'KEDA has not been told yet');
-  const conditions = (scaled.status?.conditions ?? []) as {
-    type: string;
-    status: string;
-    reason?: string;
-    message?: string;
-  }[];
-  const find = (type: string) => conditions.find((one) => one.type === type);
-  const ready = find('Ready');
-  const words = ready?.message ?? ready?.reason ?? 'it has not said anything yet';
-  if (find('Paused')?.status === 'True') return no('KedaPaused', 'KEDA was told to pause this ScaledObject');
-  if (ready?.status !== 'True') return no('KedaNotReady', `KEDA cannot scale: ${words}`);
-  if (find('Fallback')?.status === 'True')
-    return no('KedaFallback', 'KEDA cannot read the lag, and keeps its fallback');
-  return yes('Keda', 'KEDA scales by the lag of the consumer group');
-}

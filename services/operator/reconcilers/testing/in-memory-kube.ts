@@ -142,7 +142,12 @@ export class InMemoryKube implements Kube {
     const { replicas: _, ...spec } = base['spec'] as { readonly replicas?: number };
     return this.#store({
       ...base,
-      metadata: { ...base.metadata, managedFields: ownersOfReplicas([...owners]) } as KubeObject['metadata'],
+      // An annotation that its manager stops applying is removed.
+      metadata: {
+        annotations: {},
+        ...base.metadata,
+        managedFields: ownersOfReplicas([...owners]),
+      } as KubeObject['metadata'],
       spec: { ...spec, ...kept },
     });
   }
