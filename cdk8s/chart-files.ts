@@ -56,10 +56,12 @@ function withPodSettingsOnce(schema: Schema): Schema {
 /** The defaults that a template needs for values that were not given. */
 function defaultsTemplate(): string {
   const { replicas, autoscaling } = PageViewSpec.parse({});
+  const { kafka, postgres } = TopClientsSpec.parse({});
   const defaults = {
-    partitions: TopClientsSpec.parse({}).kafka.partitions,
+    partitions: kafka.partitions,
     replicas,
     maxReplicas: autoscaling.maxReplicas,
+    images: { kafka: kafka.embedded.image, postgres: postgres.embedded.image },
   };
   return `{{/* ${GENERATED} */}}\n{{- define "top-clients.defaults" -}}\n${stringify(defaults)}{{- end }}\n`;
 }

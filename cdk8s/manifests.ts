@@ -2,6 +2,7 @@ import type { ViewId } from './api/page-view.ts';
 import { build } from './build.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';
+import { exposePage, exposePlatform } from './constructs/exposure.ts';
 import { issuer } from './constructs/issuer.ts';
 import { kafkaEmbedded } from './constructs/kafka-embedded.ts';
 import { kafkaStrimzi } from './constructs/kafka-strimzi.ts';
@@ -80,6 +81,7 @@ export function platformObjects(platform: Platform): PlatformObjects {
       topClients(scope, platform);
       outboxRelay(scope, platform);
       if (ownPage.enabled) selfView(scope, platform);
+      exposePlatform(scope, platform);
     }),
     seeding: build((scope) => demoData(scope, platform)),
   };
@@ -103,6 +105,7 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
     }),
     workloads: build((scope) => {
       pageServer(scope, platform, page);
+      exposePage(scope, platform, page);
       for (const view of page.projected) {
         projector(scope, platform, page, view);
         autoscaler(scope, platform, page, view);

@@ -51,7 +51,8 @@ export function readValues(
   const given = files.map(({ file, text }) => yaml(file, text)).reduce(overlay, {});
   const parsed = ChartValues.safeParse(given);
   if (!parsed.success) throw new ValuesError(parsed.error.issues.map(sentence).join('\n'));
-  const { image, topClients, pages, dashboards } = parsed.data;
+  const { image, pages, dashboards } = parsed.data;
+  const topClients = withGlobals(parsed.data);
   const deployed = Object.entries(pages as Readonly<Record<string, PageViewSpec | null | undefined>>).flatMap(
     ([name, spec]) => (spec ? [{ name, spec }] : []),
   );
@@ -79,12 +80,45 @@ export function readValues(
         ...topClients,
         image: { ...(topClients.image ?? { repository: image.repository }), pullPolicy, pullSecrets },
       },
-      image: around.image ?? imageReference(own),
+      image: around.image ?? imageReference({ ...own, repository: inRegistry(own.repository, parsed.data) }),
       capabilities: around.capabilities,
     },
     pages: deployed.map(({ name, spec }) => settledPage(name, spec)),
     dashboards,
   };
+}
+
+/** The values that hold for the platform too, put into its spec as the chart puts them. */
+function withGlobals({ topClients, global, commonLabels }: ChartValues): TopClientsSpec {
+  const { kafka, postgres } = topClients;
+  const at = (image: string) => inRegistry(image, { global });
+  const secrets = (global?.imagePullSecrets ?? []).map((one) => (typeof one === 'string' ? one : one.name));
+  return {
+    ...topClients,
+    ...(commonLabels ? { commonLabels: { ...commonLabels, ...topClients.commonLabels } } : {}),
+    ...(secrets.length > 0
+      ? {
+          pods: {
+            ...topClients.pods,
+            imagePullSecrets: [...new Set([...secrets, ...(topClients.pods?.imagePullSecrets ?? [])])],
+          },
+        }
+      : {}),
+    kafka: { ...kafka, embedded: { ...kafka.embedded, image: at(kafka.embedded.image) } },
+    postgres: {
+      ...postgres,
+      embedded: { ...postgres.embedded, image: at(postgres.embedded.image) },
+      cnpg: { ...postgres.cnpg, ...(postgres.cnpg.image ? { image: at(postgres.cnpg.image) } : {}) },
+    },
+  };
+}
+
+/** An image at `global.imageRegistry`, in place of the registry in its name. */
+function inRegistry(image: string, { global }: Pick<ChartValues, 'global'>): string {
+  if (!global?.imageRegistry) return image;
+  const [first = '', ...rest] = image.split('/');
+  const named = rest.length > 0 && (/[.:]/.test(first) || first === 'localhost');
+  return `${global.imageRegistry}/${named ? rest.join('/') : image}`;
 }
 
 const tooManyProjectors = ({ replicas, autoscaling }: PageViewSpec, partitions: number): string[] =>

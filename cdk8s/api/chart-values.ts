@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PageViewSpec } from './page-view.ts';
+import { labels as furtherLabels, podOf } from './pod-settings.ts';
 import { objectName, replicas, resources, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
@@ -39,15 +40,26 @@ const operator = section({
       'How long an object is left alone when nothing changes, in s; watches report changes at once',
   }),
   resources: resources('50m', '256Mi'),
-  podLabels: labels.meta({ description: 'Further labels of its pods' }),
-  podAnnotations: labels.meta({ description: 'Further annotations of its pods' }),
-  nodeSelector: labels.meta({ description: 'Labels of the nodes to run on' }),
+  pod: podOf('its pods'),
+  podLabels: labels.meta({ description: 'Further labels of its pods; as pod.labels' }),
+  podAnnotations: labels.meta({ description: 'Further annotations of its pods; as pod.annotations' }),
+  nodeSelector: labels.meta({ description: 'Labels of the nodes to run on; as pod.nodeSelector' }),
   tolerations: z
     .array(z.record(z.string(), z.unknown()))
     .default([])
-    .meta({ description: 'As in the spec of a pod' }),
-  priorityClassName: z.string().default('').meta({ description: 'Of its pods' }),
+    .meta({ description: 'As pod.tolerations' }),
+  priorityClassName: z.string().default('').meta({ description: 'As pod.priorityClassName' }),
 }).meta({ description: 'What turns the custom resources into everything else' });
+
+const chartName = (description: string) =>
+  z
+    .string()
+    .regex(
+      /^([a-z0-9]([-a-z0-9]{0,38}[a-z0-9])?)?$/,
+      'must be at most 40 lower-case letters, digits and hyphens',
+    )
+    .default('')
+    .meta({ description });
 
 const smokeTest = section({
   enabled: z.boolean().default(true).meta({ description: 'Whether `helm test` has something to run' }),
@@ -67,6 +79,7 @@ const smokeTest = section({
       "Holds a token of that seller; without one the demo's issuer is asked, or the test only reads",
   }),
   tokenKey: secretKey.default('token').meta({ description: 'Its key with the token' }),
+  pod: podOf('its pod'),
 }).meta({ description: 'What `helm test` does: write a client, wait to see it on the gig page, remove it' });
 
 const dashboards = section({
@@ -118,10 +131,42 @@ export const ChartValues = z
     }).meta({ description: 'A ValidatingAdmissionPolicy for what holds data in this namespace' }),
     dashboards,
     test: smokeTest,
+    commonLabels: furtherLabels(
+      'Of every object and pod, of the chart and of what the operator makes; in no selector',
+    ),
+    nameOverride: chartName('What names of the objects of the chart begin with; top-clients when empty'),
+    fullnameOverride: chartName('The same, and wins. What the operator makes has names of its own'),
+    rbac: section({
+      create: z.boolean().default(true).meta({
+        description: "Whether to bring the operator's rights; false: somebody gives them to its account",
+      }),
+    }).meta({ description: 'Roles and bindings' }),
+    serviceAccount: section({
+      create: z.boolean().default(true).meta({ description: 'Whether to make it' }),
+      name: objectName.or(z.literal('')).default('').meta({ description: 'That of the operator when empty' }),
+      annotations: z.record(z.string(), z.string()).default({}).meta({ description: 'Of it' }),
+    }).meta({ description: "The account of the operator's pods" }),
+    crds: section({
+      enabled: z.boolean().default(true).meta({
+        description:
+          "Whether the operator brings the two definitions to its version, by a right on cluster level; false: they are yours to bring. Helm's part of it is `--skip-crds`. They are always kept on uninstall",
+      }),
+    }).meta({ description: 'The two definitions' }),
     global: z
-      .record(z.string(), z.unknown())
+      .looseObject({
+        imageRegistry: z.string().optional().meta({
+          description: 'Takes the place of the registry of every image, those of embedded stores too',
+        }),
+        imagePullSecrets: z
+          .array(z.union([objectName, z.looseObject({ name: objectName })]))
+          .optional()
+          .meta({ description: 'For every pod, beside image.pullSecrets; names, or maps with a name' }),
+      })
       .optional()
-      .meta({ description: 'Unused; Helm puts it there when the chart is a part of another' }),
+      .meta({
+        description:
+          'As other charts have it. What else stands there is refused, unless this is a part of another chart',
+      }),
   })
   .meta({ title: 'Values of the chart top-clients' });
 export type ChartValues = z.output<typeof ChartValues>;

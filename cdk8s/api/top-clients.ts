@@ -351,6 +351,76 @@ const twoOf = (what: string, field: string): Rule =>
     `set ${field} to 2 or more`,
   );
 
+/** An address or a network, as proxies are named. */
+const network = z
+  .string()
+  .max(64)
+  .regex(
+    /^(loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(\/\d{1,3})?)$/,
+    'must be an address, a network like 10.0.0.0/8 or fd00::/8, or loopback, linklocal, uniquelocal',
+  );
+
+/** Whose pods bring visitors in: they are let in, and believed whose address they forward. */
+const proxies = (whose: string) =>
+  section({
+    namespace: objectName.optional().meta({
+      description: `That of ${whose}: it may call pages and API then, as if it stood in networkPolicies.pagesFrom`,
+    }),
+    networks: z
+      .array(network)
+      .max(100)
+      .default(['uniquelocal'])
+      .meta({
+        description: `Where ${whose} sends from; its X-Forwarded-For is believed, as if they stood in source.trustedProxies. uniquelocal: all private addresses, as pods have`,
+      }),
+  });
+
+const Ingress = section({
+  enabled: z.boolean().default(false).meta({ description: 'Whether to make them' }),
+  className: objectName
+    .optional()
+    .meta({ description: "Of the controller; the cluster's default when absent" }),
+  annotations: z
+    .record(z.string(), z.string())
+    .default({})
+    .meta({ description: 'Of each, as cert-manager.io/cluster-issuer' }),
+  tls: section({
+    enabled: z
+      .boolean()
+      .default(true)
+      .meta({ description: 'Whether hosts with https are listed with a secret; false: TLS ends before' }),
+    secretName: objectName.optional().meta({
+      description:
+        'One with a certificate for all hosts; when absent each has its own, the name of its Service and -tls, for cert-manager to fill',
+    }),
+  }).meta({ description: 'Certificates' }),
+  controller: proxies('the controller').meta({ description: 'What serves them' }),
+}).meta({
+  description: 'An Ingress for each of publicUrls: pages, self-view and API. None for pages of yours',
+});
+
+const HttpRoute = section({
+  enabled: z.boolean().default(false).meta({ description: 'Whether to make them' }),
+  annotations: z.record(z.string(), z.string()).default({}).meta({ description: 'Of each' }),
+  parentRefs: z
+    .array(
+      z
+        .strictObject({
+          name: objectName.meta({ description: 'Of the Gateway' }),
+          namespace: objectName.optional().meta({ description: 'Its namespace; ours when absent' }),
+          sectionName: objectName.optional().meta({ description: 'The listener; all when absent' }),
+          port: z.int().min(1).max(65_535).optional().meta({ description: 'Of the listener' }),
+        })
+        .meta({ description: 'A Gateway' }),
+    )
+    .max(32)
+    .default([])
+    .meta({ description: 'Gateways that serve them, with the certificates' }),
+  gateway: proxies('the gateway').meta({ description: 'What serves them' }),
+}).meta({
+  description: 'An HTTPRoute of the Gateway API for each of publicUrls: pages, self-view and API',
+});
+
 /** The platform: source of truth, databases, Kafka. One in a namespace. */
 export const TopClientsSpec = section({
   profile: z.enum(['production', 'demo']).default('production').meta({
@@ -402,22 +472,10 @@ export const TopClientsSpec = section({
           'Holds `key`, by which the source knows its pages, and a credential for each: `gig`, `user`, `search`, `self-view`, `smoke`; the operator makes one when absent',
       }),
     }).meta({ description: 'How pages say who they are, so that they are not limited as strangers' }),
-    trustedProxies: z
-      .array(
-        z
-          .string()
-          .max(64)
-          .regex(
-            /^(loopback|linklocal|uniquelocal|[0-9a-fA-F.:]+(\/\d{1,3})?)$/,
-            'must be an address, a network like 10.0.0.0/8 or fd00::/8, or loopback, linklocal, uniquelocal',
-          ),
-      )
-      .max(100)
-      .default([])
-      .meta({
-        description:
-          'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress. Behind one that is not among them all strangers share one limit',
-      }),
+    trustedProxies: z.array(network).max(100).default([]).meta({
+      description:
+        'Addresses or networks whose X-Forwarded-For is believed, by the source and by the pages: those of your ingress. Behind one that is not among them all strangers share one limit',
+    }),
     pod: podOf('its pods'),
   }).meta({
     description: 'The service that owns the data',
@@ -444,7 +502,10 @@ export const TopClientsSpec = section({
     description: 'The page where sellers see and edit their own list',
     ...rules(connectionsFit(SELF_VIEW_CONNECTIONS)),
   }),
+  ingress: Ingress,
+  httpRoute: HttpRoute,
   publicUrls: section({
+    api: httpAddress.optional().meta({ description: 'Of the source, for those who call it from outside' }),
     gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
     user: httpAddress.optional().meta({ description: 'Of the user page' }),
     search: httpAddress.optional().meta({ description: 'Of the search page' }),
@@ -570,6 +631,15 @@ export const TopClientsSpec = section({
       rule: `${DEMO_ISSUER} || !self.selfView.enabled || (has(self.publicUrls.selfView) && self.publicUrls.selfView.startsWith('https://'))`,
       message:
         "set publicUrls.selfView to the https address under which browsers find the self-view, like https://my.example.com, for sellers' sessions are bound to it; or set selfView.enabled to false",
+    },
+    {
+      rule: '!(self.ingress.enabled || self.httpRoute.enabled) || has(self.publicUrls.api) || has(self.publicUrls.gig) || has(self.publicUrls.user) || has(self.publicUrls.search) || has(self.publicUrls.selfView)',
+      message:
+        'ingress and httpRoute take their hosts from publicUrls; set one of these, like publicUrls.gig: https://gigs.example.com',
+    },
+    {
+      rule: '!self.httpRoute.enabled || size(self.httpRoute.parentRefs) > 0',
+      message: 'httpRoute needs httpRoute.parentRefs, the Gateways that serve it',
     },
   ),
 });

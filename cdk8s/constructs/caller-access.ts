@@ -1,5 +1,6 @@
 import type { Caller } from '#contracts/callers.ts';
 import { names, type Platform } from '../platform.ts';
+import { trustedNetworks } from './exposure.ts';
 import type { EnvironmentVariable } from './role-pod.ts';
 
 /** The keys of the secret that only the source gets: in use, next, and before. The source accepts all three. */
@@ -35,6 +36,6 @@ export const callersAnnotation = ({ callersRotated }: Platform): Readonly<Record
 
 /** The proxies that the source trusts to report a caller's address. */
 export const trustedProxies = ({ spec }: Pick<Platform, 'spec'>): readonly EnvironmentVariable[] =>
-  spec.source.trustedProxies.length > 0
-    ? [{ name: 'TC_TRUSTED_PROXIES', value: spec.source.trustedProxies.join(',') }]
+  trustedNetworks({ spec }).length > 0
+    ? [{ name: 'TC_TRUSTED_PROXIES', value: trustedNetworks({ spec }).join(',') }]
     : [];

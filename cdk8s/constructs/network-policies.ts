@@ -2,6 +2,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { hasDemoIssuer } from '../api/top-clients.ts';
 import { names, type PageOf, type Platform, PORTS } from '../platform.ts';
+import { callingNamespaces } from './exposure.ts';
 import { brokersOf } from './kafka-access.ts';
 import { externalPageLabel, metadataOf, PART_OF } from './labels.ts';
 import { componentsOf } from './service-accounts.ts';
@@ -147,7 +148,7 @@ export function externalPagePolicies(scope: Construct, platform: Platform, { nam
 }
 
 function ingressOf(platform: Platform, component: string): Rule[] {
-  const { pagesFrom, scrapersFrom } = platform.spec.networkPolicies;
+  const { scrapersFrom } = platform.spec.networkPolicies;
   switch (component) {
     case 'kafka':
       return [{ peers: kafkaCallers(platform), ports: [tcp(9092)] }];
@@ -160,7 +161,9 @@ function ingressOf(platform: Platform, component: string): Rule[] {
     ...(ASKED_BY_OPERATOR.includes(component) ? [{ namespaceSelector: {}, ...ours('operator') }] : []),
   ];
   return [
-    ...(PUBLIC.includes(component) ? [{ ...callersOf(component, pagesFrom), ports: [tcp(PORTS.http)] }] : []),
+    ...(PUBLIC.includes(component)
+      ? [{ ...callersOf(component, callingNamespaces(platform)), ports: [tcp(PORTS.http)] }]
+      : []),
     ...(scrapers.length > 0 ? [{ peers: scrapers, ports: [tcp(PORTS.health)] }] : []),
   ];
 }
@@ -172,7 +175,8 @@ function callersOf(component: string, from: readonly { readonly namespace: strin
     source: [ours('page-server')],
     issuer: [ours('source'), ours('page-server', 'self-view')],
   };
-  return { peers: [...(own[component] ?? []), ...namespaces(from)] };
+  // `helm test` calls what sellers and buyers call.
+  return { peers: [...(own[component] ?? []), ours('test'), ...namespaces(from)] };
 }
 
 function egressOf(platform: Platform, component: string): Rule[] {

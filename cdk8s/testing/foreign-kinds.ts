@@ -9,6 +9,7 @@ const KINDS = [
   ['postgresql.cnpg.io', 'v1', 'Database', 'databases'],
   ['monitoring.coreos.com', 'v1', 'PodMonitor', 'podmonitors'],
   ['monitoring.coreos.com', 'v1', 'PrometheusRule', 'prometheusrules'],
+  ['gateway.networking.k8s.io', 'v1', 'HTTPRoute', 'httproutes'],
   ['keda.sh', 'v1alpha1', 'ScaledObject', 'scaledobjects'],
   ['keda.sh', 'v1alpha1', 'TriggerAuthentication', 'triggerauthentications'],
 ] as const;

@@ -73,6 +73,10 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
   },
   'no network policies': fromChart(['examples/without-network-policies.yaml']),
   'a private registry': fromChart(['examples/private-registry.yaml']),
+  OpenShift: fromChart(['examples/openshift.yaml']),
+  'settings of pods': fromChart(['examples/pod-settings.yaml']),
+  'an ingress': fromChart(['examples/ingress.yaml']),
+  'the Gateway API': fromChart(['examples/gateway-api.yaml']),
   'synchronous pages, one serial and one without the data': (namespace) =>
     wanted(
       {

@@ -3,4 +3,7 @@
 partitions: 12
 replicas: 1
 maxReplicas: 6
+images:
+  kafka: apache/kafka:4.3.1
+  postgres: postgres:18
 {{- end }}

@@ -12,36 +12,137 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 app.kubernetes.io/part-of: top-clients
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+{{- with .root.Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
+{{/* What the names of the chart's own objects begin with. What the operator makes has names that nothing changes. */}}
+{{- define "top-clients.fullname" -}}
+{{- .Values.fullnameOverride | default .Values.nameOverride | default "top-clients" | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+{{- define "top-clients.operator" -}}
+{{ include "top-clients.fullname" . }}-operator
+{{- end }}
+
+{{/* The account of the operator's pods. */}}
+{{- define "top-clients.account" -}}
+{{- (.Values.serviceAccount | default dict).name | default (include "top-clients.operator" .) -}}
+{{- end }}
+
+{{/* The reference of an image, at global.imageRegistry where that is set. Takes a dict of root and image. */}}
+{{- define "top-clients.inRegistry" -}}
+{{- $registry := (.root.Values.global | default dict).imageRegistry -}}
+{{- $parts := splitList "/" .image -}}
+{{- if not $registry -}}
+{{ .image }}
+{{- else if and (gt (len $parts) 1) (or (contains "." (first $parts)) (contains ":" (first $parts)) (eq (first $parts) "localhost")) -}}
+{{ $registry }}/{{ join "/" (rest $parts) }}
+{{- else -}}
+{{ $registry }}/{{ .image }}
+{{- end -}}
 {{- end }}
 
 {{/* The reference of the image. */}}
 {{- define "top-clients.image" -}}
 {{- with .Values.image -}}
+{{- $repository := include "top-clients.inRegistry" (dict "root" $ "image" .repository) -}}
 {{- if .digest -}}
-{{ .repository }}@{{ .digest }}
+{{ $repository }}@{{ .digest }}
 {{- else -}}
-{{ .repository }}:{{ .tag | default $.Chart.AppVersion }}
+{{ $repository }}:{{ .tag | default $.Chart.AppVersion }}
 {{- end -}}
 {{- end -}}
 {{- end }}
 
-{{/* The pod's and its container's security, as the restricted profile of Pod Security wants it. */}}
+{{/* Names of global.imagePullSecrets, whose elements may be names or maps with a name, as a JSON list. */}}
+{{- define "top-clients.globalPullSecrets" -}}
+{{- $names := list -}}
+{{- range (.Values.global | default dict).imagePullSecrets -}}
+{{- $names = append $names (ternary . (dig "name" "" (ternary (dict) . (kindIs "string" .))) (kindIs "string" .)) -}}
+{{- end -}}
+{{- toJson $names -}}
+{{- end }}
+
+{{/* What an element of a list is told by. */}}
+{{- define "top-clients.identity" -}}
+{{- if kindIs "map" . -}}{{ .mountPath | default .name | default .ip | default (toJson .) }}{{- else -}}{{ . }}{{- end -}}
+{{- end }}
+
+{{/*
+Settings of the pods of one part of the chart, as JSON: those of topClients.pods, and over them its own, by the rules by
+which the operator puts those of a role over them. Takes a dict of root and owns, a list.
+*/}}
+{{- define "top-clients.pods" -}}
+{{- $merged := deepCopy (.root.Values.topClients.pods | default dict) -}}
+{{- range .owns -}}
+{{- range $name, $value := . -}}
+{{- $before := get $merged $name -}}
+{{- if and (kindIs "slice" $value) $before (not (has $name (list "topologySpreadConstraints"))) -}}
+{{- $own := dict -}}
+{{- range $value -}}{{- $_ := set $own (include "top-clients.identity" .) true -}}{{- end -}}
+{{- $kept := list -}}
+{{- range $before -}}{{- if not (hasKey $own (include "top-clients.identity" .)) -}}{{- $kept = append $kept . -}}{{- end -}}{{- end -}}
+{{- $_ := set $merged $name (concat $kept $value) -}}
+{{- else if and (kindIs "map" $value) $before (not (has $name (list "affinity" "dnsConfig"))) -}}
+{{- $_ := set $merged $name (merge (deepCopy $value) $before) -}}
+{{- else if not (kindIs "invalid" $value) -}}
+{{- $_ := set $merged $name $value -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- toJson $merged -}}
+{{- end }}
+
+{{/* The members of a pod's spec that settings decide. Takes a dict of root, part and settings. */}}
+{{- define "top-clients.podSpec" -}}
+{{- $part := .part -}}
+{{- with .settings -}}
+{{- $spec := pick . "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" "dnsConfig" "hostAliases" -}}
+{{- range $name, $value := $spec -}}
+{{- if not $value -}}{{- $spec = omit $spec $name -}}{{- end -}}
+{{- end -}}
+{{- $secrets := list -}}
+{{- range concat ($.root.Values.image.pullSecrets | default list) (fromJsonArray (include "top-clients.globalPullSecrets" $.root)) (.imagePullSecrets | default list) | uniq -}}
+{{- $secrets = append $secrets (dict "name" .) -}}
+{{- end -}}
+{{- if $secrets -}}{{- $_ := set $spec "imagePullSecrets" $secrets -}}{{- end -}}
+{{- $labelSelector := dict "matchLabels" (fromYaml (include "top-clients.selector" $part)) -}}
+{{- $spread := list -}}
+{{- if hasKey . "topologySpreadConstraints" -}}
+{{- range .topologySpreadConstraints -}}
+{{- $spread = append $spread (merge (deepCopy .) (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $labelSelector)) -}}
+{{- end -}}
+{{- else -}}
+{{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" -}}
+{{- $spread = append $spread (dict "maxSkew" 1 "topologyKey" . "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $labelSelector) -}}
+{{- end -}}
+{{- end -}}
+{{- if $spread -}}{{- $_ := set $spec "topologySpreadConstraints" $spread -}}{{- end -}}
+{{- toYaml $spec -}}
+{{- end -}}
+{{- end }}
+
+{{/* A container's environment and mounts with further ones, as JSON. Takes a dict of all, the list, and more. */}}
+{{- define "top-clients.withMore" -}}
+{{- $own := dict -}}
+{{- range .more -}}{{- $_ := set $own (include "top-clients.identity" .) true -}}{{- end -}}
+{{- $kept := list -}}
+{{- range .all -}}{{- if not (hasKey $own (include "top-clients.identity" .)) -}}{{- $kept = append $kept . -}}{{- end -}}{{- end -}}
+{{- toYaml (concat $kept (.more | default list)) -}}
+{{- end }}
+
+{{/* The pod's and its container's security, as the restricted profile of Pod Security wants it. Takes the settings. */}}
 {{- define "top-clients.podSecurity" -}}
-runAsNonRoot: true
-runAsUser: 65532
-runAsGroup: 65532
-fsGroup: 65532
-seccompProfile:
-  type: RuntimeDefault
+{{- $security := dict "runAsNonRoot" true "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- if ne .userIds "assigned" -}}
+{{- $security = merge $security (dict "runAsUser" 65532 "runAsGroup" 65532 "fsGroup" 65532) -}}
+{{- end -}}
+{{- toYaml (merge (dict) (.podSecurityContext | default dict) $security) -}}
 {{- end }}
 {{- define "top-clients.containerSecurity" -}}
-allowPrivilegeEscalation: false
-readOnlyRootFilesystem: true
-runAsNonRoot: true
-capabilities:
-  drop: [ALL]
-seccompProfile:
-  type: RuntimeDefault
+{{- $security := dict "allowPrivilegeEscalation" false "readOnlyRootFilesystem" true "runAsNonRoot" true "capabilities" (dict "drop" (list "ALL")) "seccompProfile" (dict "type" "RuntimeDefault") -}}
+{{- toYaml (merge (dict) (.containerSecurityContext | default dict) $security) -}}
 {{- end }}
 
 {{/*
@@ -50,8 +151,32 @@ the new operator that moves them. How an image is pulled stands beside its name,
 */}}
 {{- define "top-clients.platform" -}}
 {{- $spec := deepCopy .Values.topClients -}}
+{{- with .Values.commonLabels -}}
+{{- $_ := set $spec "commonLabels" (merge (dict) ($spec.commonLabels | default dict) .) -}}
+{{- end -}}
+{{- $secrets := fromJsonArray (include "top-clients.globalPullSecrets" .) -}}
+{{- if $secrets -}}
+{{- $_ := set $spec "pods" ($spec.pods | default dict) -}}
+{{- $_ := set $spec.pods "imagePullSecrets" (concat $secrets ($spec.pods.imagePullSecrets | default list) | uniq) -}}
+{{- end -}}
+{{- if (.Values.global | default dict).imageRegistry -}}
+{{- $images := (include "top-clients.defaults" . | fromYaml).images -}}
+{{- range $store, $image := $images -}}
+{{- $_ := set $spec $store (get $spec $store | default dict) -}}
+{{- $store := get $spec $store -}}
+{{- $_ := set $store "embedded" ($store.embedded | default dict) -}}
+{{- $_ := set $store.embedded "image" (include "top-clients.inRegistry" (dict "root" $ "image" ($store.embedded.image | default $image))) -}}
+{{- with dig "cnpg" "image" "" $store -}}
+{{- $_ := set $store.cnpg "image" (include "top-clients.inRegistry" (dict "root" $ "image" .)) -}}
+{{- end -}}
+{{- end -}}
+{{- with $spec.image -}}
+{{- $_ := set . "repository" (include "top-clients.inRegistry" (dict "root" $ "image" (.repository | default "top-clients"))) -}}
+{{- end -}}
+{{- end -}}
 {{- if and (not $spec.image) (or .Values.image.pullSecrets (ne .Values.image.pullPolicy "IfNotPresent")) -}}
-{{- $image := pick .Values.image "repository" "pullPolicy" "pullSecrets" -}}
+{{- $image := pick .Values.image "pullPolicy" "pullSecrets" -}}
+{{- $_ := set $image "repository" (include "top-clients.inRegistry" (dict "root" . "image" .Values.image.repository)) -}}
 {{- if .Values.image.digest -}}
 {{- $_ := set $image "digest" .Values.image.digest -}}
 {{- else -}}

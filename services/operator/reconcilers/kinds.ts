@@ -23,6 +23,7 @@ export const BUILT_IN: readonly Kind[] = [
   { apiVersion: 'apps/v1', kind: 'StatefulSet' },
   HORIZONTAL_POD_AUTOSCALER,
   { apiVersion: 'batch/v1', kind: 'Job' },
+  { apiVersion: 'networking.k8s.io/v1', kind: 'Ingress' },
   { apiVersion: 'networking.k8s.io/v1', kind: 'NetworkPolicy' },
   { apiVersion: 'policy/v1', kind: 'PodDisruptionBudget' },
 ];
@@ -33,6 +34,7 @@ export const OF_OTHERS: readonly Kind[] = [
   { apiVersion: 'keda.sh/v1alpha1', kind: 'TriggerAuthentication' },
   POD_MONITOR,
   { apiVersion: 'monitoring.coreos.com/v1', kind: 'PrometheusRule' },
+  { apiVersion: 'gateway.networking.k8s.io/v1', kind: 'HTTPRoute' },
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'Kafka' },
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaNodePool' },
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaTopic' },

@@ -19,6 +19,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   'batch/Job': 'jobs',
   'coordination.k8s.io/Lease': 'leases',
   'events.k8s.io/Event': 'events',
+  'gateway.networking.k8s.io/HTTPRoute': 'httproutes',
   'kafka.strimzi.io/Kafka': 'kafkas',
   'kafka.strimzi.io/KafkaNodePool': 'kafkanodepools',
   'kafka.strimzi.io/KafkaTopic': 'kafkatopics',
