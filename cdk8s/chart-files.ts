@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues } from './api/chart-values.ts';
 import { customResourceDefinitions } from './api/crd.ts';
+import { DEFINITIONS } from './api/definitions.ts';
 import { PageViewSpec } from './api/page-view.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 
@@ -10,10 +11,10 @@ type Schema = Record<string, unknown>;
 const GENERATED = 'Generated from cdk8s/api; to change it, change that and run: make generate';
 
 /** The chart's files generated from schemas: path below `charts/top-clients/` → text. The same on every machine. */
-export function chartFiles(): ReadonlyMap<string, string> {
+export function chartFiles(generation = DEFINITIONS.generation): ReadonlyMap<string, string> {
   const schema = valuesSchema();
   return new Map([
-    ...customResourceDefinitions().map(
+    ...customResourceDefinitions(generation).map(
       (definition) =>
         [
           `crds/${definition.metadata.name}.yaml`,

@@ -1,5 +1,7 @@
 /** `npm run generate` writes what is derived from schemas; `-- --check` only lists what is stale, and exits 1. */
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { definitionsFingerprint } from '#cdk8s/api/crd.ts';
+import { DEFINITIONS } from '#cdk8s/api/definitions.ts';
 import { chartFiles } from '#cdk8s/chart-files.ts';
 import { chartDashboards, generatedFiles } from '#dashboards/files.ts';
 import { documents } from './documents.ts';
@@ -14,11 +16,21 @@ const WHOLE_FOLDERS = [
   'charts/top-clients/dashboards/',
   'dashboards/generated/',
 ];
+/** Definitions that differ from those last counted are the next generation. */
+const fingerprint = definitionsFingerprint();
+const generation = DEFINITIONS.generation + (DEFINITIONS.fingerprint === fingerprint ? 0 : 1);
+const COUNTED = 'cdk8s/api/definitions.ts';
+const counted = (await readFile(new URL(COUNTED, root), 'utf8')).replace(
+  /(DEFINITIONS = ).*;/,
+  `$1{ generation: ${generation}, fingerprint: '${fingerprint}' };`,
+);
+
 const within = (folder: string, files: ReadonlyMap<string, string>) =>
   [...files].map(([path, text]) => [`${folder}${path}`, text] as const);
 const wanted = new Map([
+  [COUNTED, counted] as const,
   ...within('services/contracts/generated/', documents()),
-  ...within('charts/top-clients/', chartFiles()),
+  ...within('charts/top-clients/', chartFiles(generation)),
   ...within('charts/top-clients/dashboards/', chartDashboards()),
   ...within('dashboards/generated/', generatedFiles()),
 ]);

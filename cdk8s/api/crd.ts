@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { fingerprint } from '../constructs/fingerprint.ts';
 import type { KubeObject } from '../kube-object.ts';
+import { DEFINITIONS, DEFINITIONS_ANNOTATION } from './definitions.ts';
 import { PageViewRules, PageViewSpec, PageViewStatus, TopClientsStatus } from './page-view.ts';
 import { GROUP, type Rule, VERSION } from './shared.ts';
 import { TopClientsRules, TopClientsSpec } from './top-clients.ts';
@@ -124,16 +126,20 @@ const RESOURCES: readonly Resource[] = [
  * The CRDs of our two resources, from the schemas that the operator parses with. The chart has them as files. The
  * operator applies them at its start, because Helm installs `crds/` but never upgrades it.
  */
-export const customResourceDefinitions = (): KubeObject[] => RESOURCES.map(definition);
+export const customResourceDefinitions = (generation = DEFINITIONS.generation): KubeObject[] =>
+  RESOURCES.map((resource) => definition(resource, generation));
 
-const definition = (resource: Resource): KubeObject => ({
+/** Changes with the definitions, but not with their generation. */
+export const definitionsFingerprint = (): string => fingerprint(customResourceDefinitions(0));
+
+const definition = (resource: Resource, generation: number): KubeObject => ({
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
   metadata: {
     name: `${resource.plural}.${GROUP}`,
     labels: { 'app.kubernetes.io/name': 'top-clients', 'app.kubernetes.io/part-of': 'top-clients' },
     // Deleting a CRD deletes every resource of its kind in the whole cluster.
-    annotations: { 'helm.sh/resource-policy': 'keep' },
+    annotations: { 'helm.sh/resource-policy': 'keep', [DEFINITIONS_ANNOTATION]: String(generation) },
   },
   spec: {
     group: GROUP,

@@ -8,7 +8,7 @@ import { defineRole } from '#role/role.ts';
 import { openOperatorMetrics } from './metrics.ts';
 import { EVENT, SECRET } from './reconcilers/kinds.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
-import { bringDefinitions } from './reconcilers/platform/definitions.ts';
+import { bringDefinitions, type DefinitionsState } from './reconcilers/platform/definitions.ts';
 import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
 import { readLag, readOverHttp, whyNotReady } from './reconcilers/scaling/lag.ts';
 import { Watching } from './reconcilers/watching.ts';
@@ -76,8 +76,9 @@ export const role = defineRole({
     let queue: Queue | null = null;
     metrics.watchQueue(() => queue?.depth ?? 0);
 
+    let definitions: DefinitionsState = { state: 'current' };
     const begin = async (): Promise<void> => {
-      await bringDefinitions(kube, stopping.signal, log);
+      definitions = await bringDefinitions(kube, stopping.signal, log);
       if (stopping.signal.aborted) return;
       const follows = new Watching({
         api,
@@ -111,6 +112,10 @@ export const role = defineRole({
           .followOthers()
           .catch((err: unknown) => log.warn({ err }, 'could not ask for the kinds of others'));
         await pause(OTHERS_MS, stopping.signal);
+        const before = definitions;
+        // Helm, or an operator that does not know better, may have set them back.
+        definitions = await bringDefinitions(kube, stopping.signal, log, { again: true });
+        if (before.state !== definitions.state) queue?.add(PLATFORM_KEY);
       }
     };
 
@@ -131,6 +136,7 @@ export const role = defineRole({
           events,
           log,
           now: Date.now,
+          definitions: () => definitions,
           readLayout: (relays) => readLayout(relays, readOverHttp(PORTS.health)),
           readLag: (pods, partitions) => readLag(pods, partitions, readOverHttp(PORTS.health)),
           whyNotReady: (pods) => whyNotReady(pods, PORTS.health),

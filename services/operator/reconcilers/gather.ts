@@ -22,6 +22,7 @@ import {
 } from './kinds.ts';
 import { type ExternalSecrets, externalSecrets } from './page/external-secrets.ts';
 import type { Layout } from './partitions/layout.ts';
+import type { DefinitionsState } from './platform/definitions.ts';
 import {
   hasWrongOwner,
   isToRotate,
@@ -56,6 +57,8 @@ export interface ObservedPlatform {
   readonly secretOwners: readonly { readonly live: StoredObject; readonly owned: boolean }[];
   /** What is wrong with the secrets that the spec points at. */
   readonly secretsLack: readonly string[];
+  /** How the definitions in the cluster are, against those of this version. */
+  readonly definitions: DefinitionsState;
   /** The partition layout that the relays report; null while none does. */
   readonly layout: Layout | null;
 }
@@ -78,6 +81,7 @@ export interface GatherSettings {
   /** The operator's own image, for a platform whose spec names none. */
   readonly image: string;
   readonly now: () => number;
+  readonly definitions: () => DefinitionsState;
   readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
   readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
   readonly whyNotReady: (pods: readonly Pod[]) => Promise<string | null>;
@@ -102,6 +106,7 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
     platform: built && passwords !== null ? { read: { ...built, passwords } } : platform,
     ...secrets,
     secretsLost: built ? await lostOf(settings, built, secrets.secretsMissing, snapshot) : [],
+    definitions: settings.definitions(),
     layout,
   };
 }

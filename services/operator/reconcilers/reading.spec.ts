@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { silentLog } from '#platform/log.ts';
 import { LastApplied } from '../runtime/apply.ts';
@@ -61,6 +62,7 @@ const begin = () => {
     log: silentLog,
     applied: new LastApplied(),
     onShown: () => {},
+    definitions: () => ({ state: 'current' }),
     whyNotReady: async () => null,
   });
 };
@@ -85,7 +87,7 @@ beforeEach(() => {
   now = Date.parse('2026-11-23T12:00:00Z');
   asked = [];
   begin();
-  own('TopClients', 'top-clients', {});
+  own('TopClients', 'top-clients', DEMO.topClients);
   for (const name of PAGES) own('PageView', name, {});
 });
 
@@ -128,6 +130,7 @@ describe('an idle leader', () => {
       return get(ref);
     };
     own('TopClients', 'top-clients', {
+      ...DEMO.topClients,
       postgres: { mode: 'external', external: { existingSecret: 'mine' } },
     });
     await run(1);
@@ -155,7 +158,7 @@ describe('caches that are behind', () => {
 
   test('a second reconcile right after the first applies nothing again', async () => {
     await run(8);
-    own('TopClients', 'top-clients', { relay: { replicas: 3 } });
+    own('TopClients', 'top-clients', { ...DEMO.topClients, relay: { replicas: 3 } });
     caches.hear();
     await reconcile(PLATFORM_KEY);
     const writes = api.writes.length;

@@ -11,6 +11,7 @@ import { KubeError, type StoredObject } from '../runtime/kube.ts';
 import { isStore, OF_OTHERS, SCALED_OBJECT } from './kinds.ts';
 import type { Layout } from './partitions/layout.ts';
 import { heldTopic } from './partitions/partitions.ts';
+import type { DefinitionsState } from './platform/definitions.ts';
 import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
 import { type JobFate, settle } from './testing/controllers.ts';
 import { InMemoryKube } from './testing/in-memory-kube.ts';
@@ -23,6 +24,7 @@ let kube: InMemoryKube;
 let now: number;
 let lag: Lag;
 let layout: Layout | null;
+let definitions: DefinitionsState;
 let image: string;
 let fate: JobFate;
 let told: string[];
@@ -37,6 +39,7 @@ const restart = () => {
       return image;
     },
     now: () => now,
+    definitions: () => definitions,
     readLag: async () => lag,
     readLayout: async () => layout,
     events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
@@ -51,6 +54,7 @@ beforeEach(() => {
   kube = new InMemoryKube();
   now = Date.parse('2026-11-23T12:00:00Z');
   lag = 0;
+  definitions = { state: 'current' };
   layout = { partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 };
   image = 'top-clients:1';
   fate = (job) =>
@@ -214,6 +218,7 @@ describe('a new platform', () => {
       AutoscalingReady: 'False Off',
       Degraded: 'False AsWanted',
       PartitionsSettled: 'True Settled',
+      DefinitionsCurrent: 'True Current',
     });
     expect(conditions('PageView', 'gig')).toEqual({
       Ready: 'True Available',
@@ -395,6 +400,22 @@ describe('what should not be as it is', () => {
     });
     expect(conditions('PageView', 'gig')['Degraded']).toBe('True PlatformInvalid');
     expect(page().status.view).toBe('v1');
+  });
+
+  test('fields of a later definition are named and ignored, and nothing stands still for them', async () => {
+    definitions = { state: 'newer', installed: 9, ours: 2 };
+    platform({ relay: { replicas: 4, rhythm: 'slow' }, later: { than: 'this' } });
+    gig({ delivery: 'synchronous', later: true });
+    await run();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      DefinitionsCurrent: 'False NewerInstalled',
+      Degraded: 'False AsWanted',
+    });
+    expect(message('TopClients', 'top-clients', 'DefinitionsCurrent')).toMatch(
+      /generation 9, .*this one has 2 .*does not know spec\.relay\.rhythm, spec\.later, .*Upgrade/,
+    );
+    expect(kube.find('Deployment', 'top-clients-relay')?.spec.replicas).toBe(4);
+    expect(page().status.view).toBe('synchronous');
   });
 
   test('a rule that an older definition lacks is judged here', async () => {

@@ -40,6 +40,7 @@ beforeEach(() => {
     events: { event: (about, _, reason) => told.push(`${about.metadata.name} ${reason}`) },
     log: silentLog,
     applied: new LastApplied(),
+    definitions: () => ({ state: 'current' }),
     whyNotReady: async () => 'the database is not there: connect ECONNREFUSED',
     onShown: (page, view) => shown.set(page, view),
   });

@@ -23,7 +23,9 @@ import {
 } from '../plan.ts';
 import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
+import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
+import { definitionsCondition } from './definitions.ts';
 import { isRotating, ROTATING_MS } from './secrets.ts';
 
 type Group = keyof PlatformObjects;
@@ -214,6 +216,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
             no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)),
       Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
       PartitionsSettled: partitions.condition,
+      DefinitionsCurrent: definitionsCondition(observed.definitions, unknownToPlatform(object.spec)),
       AutoscalingReady: serviceScaling(
         servicesOf(platform.read.spec),
         groups.workloads,

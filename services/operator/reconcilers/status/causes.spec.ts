@@ -60,6 +60,7 @@ beforeEach(async () => {
     log: silentLog,
     applied: new LastApplied(),
     onShown: () => {},
+    definitions: () => ({ state: 'current' }),
     whyNotReady: async () => null,
   });
   own('TopClients', 'top-clients', DEMO.topClients);

@@ -28,7 +28,7 @@ function judging<S extends z.ZodType>(schema: S, at: string): (value: unknown) =
 const MOST_KNOWN = 8;
 
 function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read<z.output<S>> {
-  const parsed = schema.safeParse(value ?? {});
+  const parsed = schema.safeParse(withoutUnknown(schema, value ?? {}).known);
   const complaints = parsed.success
     ? brokenRules(schema, parsed.data, [at])
     : parsed.error.issues.map(({ path, message }) => `${[at, ...path].join('.')}: ${message}`);
@@ -36,6 +36,32 @@ function judge<S extends z.ZodType>(schema: S, at: string, value: unknown): Read
     ? { read: parsed.data }
     : { invalid: complaints.slice(0, 5).join('; ') };
 }
+
+/**
+ * A value without the fields that a schema does not know. The API server keeps none that the definition lacks, so these
+ * come from a later version of it.
+ */
+function withoutUnknown(
+  schema: z.ZodType,
+  value: unknown,
+): { readonly known: unknown; readonly unknown: readonly string[] } {
+  const parsed = schema.safeParse(value);
+  const found = parsed.success ? [] : parsed.error.issues.filter(({ code }) => code === 'unrecognized_keys');
+  if (found.length === 0) return { known: value, unknown: [] };
+  const known = structuredClone(value);
+  const unknown = found.flatMap(({ path, ...issue }) => {
+    // biome-ignore lint/suspicious/noExplicitAny: the path leads to an object, for its keys are complained of
+    const parent = path.reduce((one: any, key) => one[key], known);
+    const { keys } = issue as unknown as { keys: readonly string[] };
+    for (const key of keys) delete parent[key];
+    return keys.map((key) => [...path, key].join('.'));
+  });
+  return { known, unknown };
+}
+
+/** The fields of a platform's spec that this version does not know, as `postgres.backup`. */
+export const unknownToPlatform = (spec: unknown): readonly string[] =>
+  withoutUnknown(TopClientsSpec, spec ?? {}).unknown.map((path) => `spec.${path}`);
 
 export const readPlatformSpec: (spec: unknown) => Read<TopClientsSpec> = judging(TopClientsSpec, 'spec');
 export const readPageSpec: (spec: unknown) => Read<PageViewSpec> = judging(PageViewSpec, 'spec');

@@ -83,6 +83,12 @@ export class InMemoryKube implements Kube {
     if (OF_OTHERS.map(kindKey).includes(kindKey(object)) && !this.served.has(kindKey(object))) {
       throw new KubeError(`the server could not find the requested resource`, 404, 'NotFound');
     }
+    const { resourceVersion } = object.metadata as { resourceVersion?: string };
+    if (
+      resourceVersion &&
+      resourceVersion !== this.objects.get(objectKey(refOf(object)))?.metadata.resourceVersion
+    )
+      throw new KubeError('the object has been modified', 409, 'Conflict');
     return this.#store(object);
   }
   async applyStatus(object: KubeObject): Promise<StoredObject> {

@@ -1,0 +1,8 @@
+/**
+ * Which of our definitions is the newer one, for clusters with operators of several versions. `npm run generate` counts
+ * up whenever a definition changes.
+ */
+export const DEFINITIONS = { generation: 5, fingerprint: '3870aa4e63' };
+
+/** On a definition: its generation. */
+export const DEFINITIONS_ANNOTATION = 'topclients.dev/definitions';
