@@ -5,6 +5,7 @@ import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { PAGES } from '#pages/index.ts';
 import { customResourceDefinitions, structuralSchema } from './crd.ts';
 import { PageViewSpec } from './page-view.ts';
+import { brokenRules } from './rules.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 type Schema = Record<string, unknown>;
@@ -47,12 +48,36 @@ test.each(definitions)('$name is structural: a type everywhere, and nothing refe
   expect(untyped.map(([path]) => path)).toEqual([]);
 });
 
-test.each([
-  ['TopClients', TopClientsSpec],
-  ['PageView', PageViewSpec],
-])('the API server fills %s in as the operator does', (kind, spec) => {
-  const { schema } = definitions.find(({ name }) => name === kind)!;
-  expect(schema.properties.spec.default).toEqual(spec.parse({}));
+const schemaOf = (kind: string) => definitions.find(({ name }) => name === kind)!.schema;
+
+test('the API server fills a PageView in as the operator does', () => {
+  expect(schemaOf('PageView').properties.spec.default).toEqual(PageViewSpec.parse({}));
+});
+
+test('the API server fills a TopClients in as the operator does, part by part', () => {
+  const { properties } = schemaOf('TopClients').properties.spec;
+  const defaults = Object.entries<Schema>(properties)
+    .filter(([, property]) => property['default'] !== undefined)
+    .map(([name, property]) => [name, property['default']]);
+  expect(Object.fromEntries(defaults)).toEqual(TopClientsSpec.parse({}));
+});
+
+test('no default breaks a rule beside it, for the API server refuses such a definition', () => {
+  const broken = {
+    PageView: brokenRules(PageViewSpec, PageViewSpec.parse({}), ['spec']),
+    TopClients: brokenRules(TopClientsSpec, TopClientsSpec.parse({}), ['spec']),
+  };
+  for (const [kind, sentences] of Object.entries(broken)) {
+    const { properties, required = [] } = schemaOf(kind);
+    const isFilledIn = properties.spec.default !== undefined;
+    expect([kind, isFilledIn, required]).toEqual([
+      kind,
+      sentences.length === 0,
+      sentences.length === 0 ? [] : ['spec'],
+    ]);
+    // Below the spec every part has its default.
+    expect(sentences.filter((sentence) => !sentence.startsWith('spec: '))).toEqual([]);
+  }
 });
 
 test('what is left out of a part is filled in, what is given stays', () => {

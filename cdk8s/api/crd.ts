@@ -26,6 +26,8 @@ interface Resource {
   readonly shortName: string;
   readonly description: string;
   readonly spec: z.ZodType;
+  /** What nothing at all would mean breaks a rule, and the API server refuses a definition with such a default. */
+  readonly specIsRequired?: boolean;
   readonly status: z.ZodType;
   readonly rules: { readonly 'x-kubernetes-validations': readonly Rule[] };
   readonly columns: readonly Column[];
@@ -69,6 +71,7 @@ const RESOURCES: readonly Resource[] = [
     shortName: 'tc',
     description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
     spec: TopClientsSpec,
+    specIsRequired: true,
     status: TopClientsStatus,
     rules: TopClientsRules,
     columns: [
@@ -166,9 +169,10 @@ const definition = (resource: Resource, generation: number): KubeObject => ({
               apiVersion: { type: 'string', description: `${GROUP}/${VERSION}` },
               kind: { type: 'string', description: resource.kind },
               metadata: { type: 'object' },
-              spec: structuralSchema(resource.spec),
+              spec: specOf(resource),
               status: structuralSchema(resource.status),
             },
+            ...(resource.specIsRequired ? { required: ['spec'] } : {}),
             ...resource.rules,
           },
         },
@@ -178,6 +182,11 @@ const definition = (resource: Resource, generation: number): KubeObject => ({
     ],
   },
 });
+
+function specOf({ spec, specIsRequired }: Resource): StructuralSchema {
+  const { default: otherwise, ...schema } = structuralSchema(spec);
+  return specIsRequired ? schema : { ...schema, default: otherwise };
+}
 
 /**
  * A zod schema in Kubernetes' form. Structural means that every value has one type and every member is listed, so that
