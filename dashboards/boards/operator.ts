@@ -60,7 +60,8 @@ export const operator: BoardSpec = {
         {
           kind: 'lines',
           title: 'Reconciles',
-          description: 'By kind and result. again: it asked to be called again, as while a migration runs.',
+          description:
+            'By kind and result. again: it asked to be called again, as it does once a minute where nothing moves, to look at secrets.',
           unit: rateUnitOf('topclients_operator_reconcile_total'),
           queries: [
             {

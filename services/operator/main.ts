@@ -11,6 +11,7 @@ import { readLayout } from './reconcilers/partitions/layout.ts';
 import { bringDefinitions, type DefinitionsState } from './reconcilers/platform/definitions.ts';
 import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
 import { readLag, readOverHttp, whyNotReady } from './reconcilers/scaling/lag.ts';
+import { SECRETS_LOOK_MS } from './reconcilers/secret-revisions.ts';
 import { Watching } from './reconcilers/watching.ts';
 import { kubeconfigAccess, serviceAccountAccess } from './runtime/access.ts';
 import { openApi } from './runtime/api.ts';
@@ -23,8 +24,8 @@ import { Queue } from './runtime/queue.ts';
 
 /** Bursts of changes, for example of a rollout, become one reconcile. */
 const DEBOUNCE_MS = 200;
-/** Secrets are read, not watched: the operator has no right to list them. So late is a change of one noticed. */
-const SECRETS_MS = 60_000;
+/** Secrets are read, not watched: the operator has no right to list them. Each look at them is a new one. */
+const SECRETS_MS = SECRETS_LOOK_MS - 5_000;
 /** Events are read while a pod does not get on, and no status says why. */
 const EVENTS_MS = 10_000;
 /** How often to ask which kinds of other operators the cluster serves. */

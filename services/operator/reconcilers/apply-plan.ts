@@ -11,6 +11,7 @@ import { type Kube, KubeError, type Ref, type StoredObject } from '../runtime/ku
 import { HORIZONTAL_POD_AUTOSCALER, isStore, OPERATOR, SCALED_OBJECT } from './kinds.ts';
 import type { Plan } from './plan.ts';
 import { madeSecret, rotatedSecret } from './platform/secrets.ts';
+import { withSecretRevisions } from './secret-revisions.ts';
 
 /** What became of a plan's objects. */
 export interface PlanOutcome extends ApplyOutcome {
@@ -49,7 +50,8 @@ export async function applyPlan(
   // An autoscaler that lives on could take back at once the number that is applied instead of its own.
   const scalers = plan.remove.filter(({ ref }) => isScaler(ref));
   for (const { ref, uid } of scalers) await kube.delete(ref, { uid });
-  const outcome = await applyObjects(kube, owner, plan.ensure, snapshot, last, OPERATOR, {
+  const wanted = await withSecretRevisions(kube, plan.ensure);
+  const outcome = await applyObjects(kube, owner, wanted, snapshot, last, OPERATOR, {
     outlives: (object: KubeObject) => plan.storesStay && isStore(object),
     scaledByUs: plan.scaledByUs ?? [],
   });

@@ -12,6 +12,7 @@ import { planPage } from './page/plan-page.ts';
 import { notReadyFor, type Plan } from './plan.ts';
 import { planPlatform } from './platform/plan-platform.ts';
 import type { Recommendation } from './scaling/scaler.ts';
+import { SECRETS_LOOK_MS } from './secret-revisions.ts';
 
 /** What waits in the queue: the platform, or one page. */
 export const PLATFORM_KEY = 'topclients';
@@ -123,10 +124,11 @@ async function follow(
   }
   const waits = [
     plan.requeueAfterMs,
+    SECRETS_LOOK_MS,
     outcome.waits ? LEAVING_MS : null,
     outcome.troubles.length > 0 ? REFUSED_MS : null,
   ].filter((ms) => ms !== null);
-  return waits.length > 0 ? { requeueAfterMs: Math.min(...waits) } : undefined;
+  return { requeueAfterMs: Math.min(...waits) };
 }
 
 /** Writes against the version that was read: a decision made on an older version is refused and made again. */
