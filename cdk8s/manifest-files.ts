@@ -5,6 +5,7 @@ import { build } from './build.ts';
 import { CALLER_KEYS } from './constructs/caller-access.ts';
 import { dashboards } from './constructs/dashboards.ts';
 import { accounts } from './constructs/database-access.ts';
+import { databaseServers, ownerSecret } from './constructs/database-servers.ts';
 import { ISSUER_KEY } from './constructs/issuer.ts';
 import type { KubeObject } from './kube-object.ts';
 import { pageObjects, platformObjects } from './manifests.ts';
@@ -49,13 +50,15 @@ export function manifestFiles(
  * How to create the secrets that these objects need and that must not be in a file; empty when there are none. The
  * operator creates them itself.
  */
-export function missingSecrets({ namespace, spec }: Platform): string {
+export function missingSecrets(platform: Platform): string {
+  const { namespace, spec } = platform;
   const commands = [
     ...(spec.postgres.mode === 'embedded' && !spec.postgres.embedded.existingSecret
-      ? [
-          `kubectl -n ${namespace} create secret generic ${names.postgres} --from-literal=username=topclients ` +
-            '--from-literal=password="$(openssl rand -hex 24)"',
-        ]
+      ? databaseServers(platform).map(
+          (server) =>
+            `kubectl -n ${namespace} create secret generic ${ownerSecret(platform, server)} ` +
+            '--from-literal=username=topclients --from-literal=password="$(openssl rand -hex 24)"',
+        )
       : []),
     ...(spec.postgres.mode === 'external'
       ? []

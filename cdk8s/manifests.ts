@@ -54,8 +54,8 @@ export interface PageObjects {
 }
 
 /**
- * The objects of a platform without the secrets `names.postgres`, `names.issuer`, `names.callers` and those of
- * `accounts()`: their content is random, and whoever applies these objects creates them once.
+ * The objects of a platform without the secrets `names.issuer`, `names.callers`, those of `accounts()` and of the owners
+ * of embedded servers: their content is random, and whoever applies these objects creates them once.
  */
 export function platformObjects(platform: Platform): PlatformObjects {
   const { kafka, postgres, selfView: ownPage } = platform.spec;

@@ -1,6 +1,7 @@
 import { PAGE_NAMES, type ViewPage } from '#contracts/pages.ts';
 import type { ExternalSpec } from './api/external-page.ts';
 import type { PageViewSpec, ShownViewId, ViewId } from './api/page-view.ts';
+import type { DatabaseServers } from './api/shared.ts';
 import type { TopClientsSpec } from './api/top-clients.ts';
 
 /** Which APIs of other operators the cluster has; objects that need an absent one are left out. */
@@ -20,6 +21,8 @@ export interface Platform {
   readonly capabilities: Capabilities;
   /** Among how many partitions messages are divided now; when absent (unknown), the spec's number is used. */
   readonly partitions?: number;
+  /** How databases are divided among servers; when absent (nothing is there yet), as the spec wants it. */
+  readonly databaseServers?: DatabaseServers;
   /** A value that changes with every rotation of the callers' keys; absent when they were never rotated. */
   readonly callersRotated?: string;
   /** A value that changes with the passwords of an embedded PostgreSQL; absent when they are not known. */

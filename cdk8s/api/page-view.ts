@@ -3,7 +3,7 @@ import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES }
 import { external } from './external-page.ts';
 import { podOf } from './pod-settings.ts';
 import { connectionsFit, serviceAutoscaling } from './service-autoscaling.ts';
-import { replicas, resources, rules, section } from './shared.ts';
+import { DATABASE_SERVERS, replicas, resources, rules, section } from './shared.ts';
 
 /** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
 const PageServerSpec = z
@@ -297,6 +297,9 @@ export const TopClientsStatus = z
     image: z.string().optional().meta({ description: 'The image that all roles run' }),
     ready: z.string().optional().meta({ description: 'Workloads ready of those wanted, as 5/5' }),
     partitions: z.int().optional().meta({ description: 'By how many partitions messages are divided' }),
+    databaseServers: z.enum(DATABASE_SERVERS).optional().meta({
+      description: 'How databases are divided among servers, decided when the platform was installed',
+    }),
     growth: z
       .strictObject({
         from: z.int().meta({ description: 'Partitions before' }),

@@ -16,6 +16,10 @@ export const API_VERSION = `${GROUP}/${VERSION}` as const;
 /** What a schema's `.meta()` may add to the CRD beside a description. */
 export const rules = (...list: Rule[]) => ({ 'x-kubernetes-validations': list });
 
+/** How the databases are divided among PostgreSQL servers that we run. */
+export const DATABASE_SERVERS = ['separate', 'each', 'shared'] as const;
+export type DatabaseServers = (typeof DATABASE_SERVERS)[number];
+
 /** Every field of the object has a default, so the whole object may be left out. */
 export const section = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).prefault({} as never);
 
@@ -42,6 +46,8 @@ const limits = (kind: 'cpu' | 'memory'): Rule => ({
   message: `requests.${kind} must not exceed limits.${kind}; raise the limit or lower the request`,
 });
 
+const withinLimits = rules(limits('memory'), limits('cpu'));
+
 /** Requests and limits of one container. */
 export const resources = (cpu: string, memory: string) =>
   section({
@@ -55,8 +61,32 @@ export const resources = (cpu: string, memory: string) =>
         .meta({ description: 'None when absent: a throttled service is slow where it need not be' }),
       memory: quantity.prefault(memory).meta({ description: 'A container that takes more is ended' }),
     }).meta({ description: 'What a container may take at most' }),
-  }).meta({ description: 'Requests and limits of each pod', ...rules(limits('memory'), limits('cpu')) });
+  }).meta({ description: 'Requests and limits of each pod', ...withinLimits });
+/** The same without a default for the whole: where others apply when it is absent. */
+export const otherResources = (cpu: string, memory: string, description: string) =>
+  resources(cpu, memory)
+    .unwrap()
+    .optional()
+    .meta({ description, ...withinLimits });
 export type Resources = z.output<ReturnType<typeof resources>>;
+
+const volumesStay = (growth: 'fixed' | 'may grow') =>
+  rules(
+    growth === 'fixed'
+      ? {
+          rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) == 0`,
+          message:
+            'storage.size of an embedded server is fixed, for its volume exists; set it back, or move to another mode in a namespace of its own',
+        }
+      : {
+          rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) >= 0`,
+          message: 'storage.size can grow but not shrink; set it back',
+        },
+    {
+      rule: 'has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)',
+      message: 'storage.className is fixed, for the volumes exist; set it back',
+    },
+  );
 
 /** @param growth whether its volumes can be enlarged: an operator's can, a StatefulSet's cannot */
 export const storage = (size: string, growth: 'fixed' | 'may grow') =>
@@ -70,23 +100,14 @@ export const storage = (size: string, growth: 'fixed' | 'may grow') =>
       .meta({ description: "Storage class; the cluster's default when absent" }),
   }).meta({
     description: 'The volumes that hold the data',
-    ...rules(
-      growth === 'fixed'
-        ? {
-            rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) == 0`,
-            message:
-              'storage.size of an embedded server is fixed, for its volume exists; set it back, or move to another mode in a namespace of its own',
-          }
-        : {
-            rule: `${amount('self.size')}.compareTo(${amount('oldSelf.size')}) >= 0`,
-            message: 'storage.size can grow but not shrink; set it back',
-          },
-      {
-        rule: 'has(self.className) == has(oldSelf.className) && (!has(self.className) || self.className == oldSelf.className)',
-        message: 'storage.className is fixed, for the volumes exist; set it back',
-      },
-    ),
+    ...volumesStay(growth),
   });
+/** The same without a default for the whole: where others apply when it is absent. */
+export const otherStorage = (size: string, growth: 'fixed' | 'may grow', description: string) =>
+  storage(size, growth)
+    .unwrap()
+    .optional()
+    .meta({ description, ...volumesStay(growth) });
 
 /** A DNS label, as names of secrets and keys are written. */
 export const objectName = z

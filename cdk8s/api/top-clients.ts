@@ -3,9 +3,12 @@ import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
 import { connectionsFit, SELF_VIEW_CONNECTIONS, serviceAutoscaling } from './service-autoscaling.ts';
 import {
+  DATABASE_SERVERS,
   GROUP,
   httpAddress,
   objectName,
+  otherResources,
+  otherStorage,
   type Rule,
   replicas,
   resources,
@@ -158,9 +161,105 @@ const Kafka = section({
 const userSecret = (purpose: string) =>
   objectName.optional().meta({ description: `With the addresses that ${purpose}` });
 
+/** How long CloudNativePG waits, in s. */
+const seconds = (least: number, otherwise: number) => z.int().min(least).max(86_400).default(otherwise);
+
+const dataDurability = (otherwise: 'required' | 'preferred') =>
+  z.enum(['required', 'preferred']).default(otherwise).meta({
+    description:
+      'When fewer standbys are there than a write waits for. required: writes wait until they are back, and no acknowledged one is ever lost. preferred: writes go on, and those acknowledged meanwhile are lost with the primary. With two instances required stops writes whenever the one standby is away or restarts',
+  });
+
+const Cnpg = section({
+  instances: replicas(3).meta({
+    description: 'One primary, the others its replicas; three, so that writes go on while one is away',
+  }),
+  image: imageReference("Of PostgreSQL; CloudNativePG's default when absent").optional(),
+  storage: storage('50Gi', 'may grow'),
+  resources: resources('500m', '2Gi'),
+  maxConnections: z
+    .int()
+    .min(20)
+    .max(10_000)
+    .default(300)
+    .meta({ description: 'Connections of all roles together, to each cluster' }),
+  synchronous: section({
+    number: z.int().min(0).max(99).optional().meta({
+      description:
+        'Standbys that must have a write before it is acknowledged; 1 when absent and there are standbys, 0: none',
+    }),
+    dataDurability: dataDurability('required'),
+    failoverQuorum: z.boolean().default(false).meta({
+      description:
+        'Promote only while so many standbys answer that one of them must have every acknowledged write; no failover when two of three are away. CloudNativePG 1.28 or newer',
+    }),
+  }).meta({ description: 'Whether an acknowledged write of a seller outlives the primary' }),
+  smartShutdownTimeout: seconds(1, 1).meta({
+    description:
+      'How long a server that ends waits for its clients to leave by themselves, in s; ours never do, they move on',
+  }),
+  stopDelay: seconds(2, 90).meta({
+    description:
+      'How long an instance may take to end; it is then ended at once and recovers by its log, in s',
+  }),
+  switchoverDelay: seconds(1, 60).meta({
+    description: 'How long the primary may take to end before another takes its place, in s',
+  }),
+  failoverDelay: seconds(0, 0).meta({
+    description: 'How long the primary must be seen unhealthy before another takes its place, in s',
+  }),
+  primaryLeaseSeconds: z.int().min(6).max(600).optional().meta({
+    description:
+      "How long a primary that died keeps its lease, and others from its place, in s; CloudNativePG's 15 when absent. Needs CloudNativePG 1.30 or newer, and an API server that is never away for two thirds of it",
+  }),
+  pod: storePodOf('the instances'),
+  pages: section({
+    instances: z.int().min(1).max(1_000).optional().meta({ description: 'As for the source when absent' }),
+    storage: otherStorage('50Gi', 'may grow', 'The volumes; as for the source when absent'),
+    resources: otherResources('500m', '2Gi', 'Of each pod; as for the source when absent'),
+    maxConnections: z
+      .int()
+      .min(20)
+      .max(10_000)
+      .optional()
+      .meta({ description: 'To each cluster; as for the source when absent' }),
+    synchronous: section({
+      number: z.int().min(0).max(99).default(0).meta({
+        description:
+          'Standbys that must have a write before it is acknowledged; none, for what a failover loses of a view is read from the topic again',
+      }),
+      dataDurability: dataDurability('preferred'),
+    }).meta({ description: 'Whether an acknowledged write of a page outlives the primary' }),
+  }).meta({ description: 'The clusters of the pages, unless postgres.servers is shared' }),
+}).meta({
+  description: 'For postgres.mode cnpg',
+  ...rules(
+    {
+      rule: '!has(self.synchronous.number) || self.synchronous.number < self.instances',
+      message:
+        'cnpg.synchronous.number counts standbys, so it must be less than cnpg.instances; lower it or raise cnpg.instances',
+    },
+    {
+      rule: 'self.pages.synchronous.number < (has(self.pages.instances) ? self.pages.instances : self.instances)',
+      message:
+        'cnpg.pages.synchronous.number counts standbys, so it must be less than the instances of the pages; lower it or raise cnpg.pages.instances',
+    },
+    {
+      rule: 'self.stopDelay > self.smartShutdownTimeout',
+      message:
+        'cnpg.stopDelay must be more than cnpg.smartShutdownTimeout, which is a part of it; raise it or lower the other',
+    },
+  ),
+});
+
 const Postgres = section({
   mode: z.enum(['embedded', 'cnpg', 'external']).default('embedded').meta({
-    description: 'embedded: one server, for development; cnpg: a CloudNativePG cluster; external: yours',
+    description:
+      'embedded: servers of one pod, for development; cnpg: clusters by CloudNativePG; external: yours',
+  }),
+  servers: z.enum(DATABASE_SERVERS).optional().meta({
+    description:
+      'Which databases share a server. separate: the pages have another one than the source, whose failover then takes no page down; each: every page has one of its own; shared: all on one. When absent it stays as it was when the platform was installed; a new one is separate. Not for mode external',
   }),
   embedded: section({
     image: imageReference('Of PostgreSQL').default('postgres:18'),
@@ -172,25 +271,14 @@ const Postgres = section({
       .min(20)
       .max(10_000)
       .default(200)
-      .meta({ description: 'Connections of all roles together' }),
-    existingSecret: objectName
-      .optional()
-      .meta({ description: 'Holds `username` and `password`; the operator makes one when absent' }),
-    pod: podOf('the server'),
+      .meta({ description: 'Connections of all roles together, to each server' }),
+    existingSecret: objectName.optional().meta({
+      description:
+        'Holds `username` and `password` of the owner, for every server; the operator makes one for each when absent',
+    }),
+    pod: podOf('each server'),
   }).meta({ description: 'For postgres.mode embedded' }),
-  cnpg: section({
-    instances: replicas(3).meta({ description: 'One primary, the others its replicas' }),
-    image: imageReference("Of PostgreSQL; CloudNativePG's default when absent").optional(),
-    storage: storage('50Gi', 'may grow'),
-    resources: resources('500m', '2Gi'),
-    maxConnections: z
-      .int()
-      .min(20)
-      .max(10_000)
-      .default(300)
-      .meta({ description: 'Connections of all roles together' }),
-    pod: storePodOf('the instances'),
-  }).meta({ description: 'For postgres.mode cnpg' }),
+  cnpg: Cnpg,
   external: section({
     existingSecret: objectName.optional().meta({
       description:
@@ -248,6 +336,8 @@ const Postgres = section({
     fixedMode('postgres', 'the data'),
   ),
 });
+
+export type PostgresSpec = z.output<typeof Postgres>;
 
 const claimName = z.string().max(128).regex(CLAIM_NAME, 'must be the name of a claim, like sub');
 
@@ -677,6 +767,7 @@ export const RESTORED_ANNOTATION = `${GROUP}/restored`;
 export const ROTATE_CALLERS_ANNOTATION = `${GROUP}/rotate-callers`;
 
 const WANTED = 'self.spec.kafka.partitions';
+const servers = (of: 'self' | 'oldSelf') => `${of}.spec.postgres.servers`;
 
 export const TopClientsRules = rules(
   {
@@ -690,5 +781,14 @@ export const TopClientsRules = rules(
       `(has(self.status) && has(self.status.partitions) && ${WANTED} >= self.status.partitions)`,
     message:
       'kafka.partitions can grow but not shrink, for Kafka takes no partition away; set it back, or at least to status.partitions',
+  },
+  {
+    // Only on a change: an operator that finds another division says so in its status, which must stay writable.
+    rule:
+      `!has(self.spec) || !has(oldSelf.spec) || !has(${servers('self')}) || ` +
+      `(has(${servers('oldSelf')}) && ${servers('self')} == ${servers('oldSelf')}) || ` +
+      `(has(self.status) && has(self.status.databaseServers) ? ${servers('self')} == self.status.databaseServers : !has(${servers('oldSelf')}))`,
+    message:
+      'postgres.servers is fixed, for the databases would not move; set it to status.databaseServers or remove it, or install a second platform in a namespace of its own and move over',
   },
 );

@@ -15,6 +15,7 @@ import {
   type PageOf,
   type Platform,
 } from '../platform.ts';
+import { type DatabaseServer, ownerSecret, serverOfDatabase } from './database-servers.ts';
 import type { EnvironmentVariable, RolePod, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
@@ -24,7 +25,6 @@ export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
   selfView: 'self_view',
 };
 
-const CA_FOLDER = '/etc/postgres-ca';
 const EXTERNAL_CA_FOLDER = '/etc/page-postgres-ca';
 
 /** A PostgreSQL user on a server that this platform runs, and the secret with its `username` and `password`. */
@@ -38,22 +38,27 @@ const accountOf = (user: DatabaseUser, database: Database): Account => {
   return { name, secret: `${names.postgres}-${name.replace(/^top_clients_/, '').replaceAll('_', '-')}` };
 };
 
-/** Every account except the owner's, once. Whoever runs PostgreSQL creates users; the operator makes the secrets. */
-export const accounts = (): readonly Account[] => {
-  const all = Object.values(databaseOn).flatMap((database) =>
-    usersOf(database).map((user) => accountOf(user, database)),
+/**
+ * Every account except the owner's, once, of those who work in these databases. Whoever runs PostgreSQL creates users;
+ * the operator makes the secrets. Who works on several servers has the same name and password on each.
+ */
+export const accounts = (on: readonly DatabaseName[] = DATABASES): readonly Account[] => {
+  const all = on.flatMap((database) =>
+    usersOf(databaseOn[database]).map((user) => accountOf(user, databaseOn[database])),
   );
   return [...new Map(all.map((one) => [one.name, one])).values()];
 };
-
-/** The secret with `username` and `password` of the owner of all databases there. */
-export const postgresSecret = ({ spec: { postgres } }: Platform): string =>
-  postgres.mode === 'cnpg' ? `${names.postgres}-app` : (postgres.embedded.existingSecret ?? names.postgres);
 
 /** What a program needs to reach databases. */
 export interface DatabaseAccess {
   readonly env: readonly EnvironmentVariable[];
   readonly volumes: readonly Volume[];
+}
+
+/** A setting that takes the address of a database of ours. */
+interface Address {
+  readonly setting: string;
+  readonly database: DatabaseName;
 }
 
 /**
@@ -67,8 +72,8 @@ export function databaseAccess(
   settings: Readonly<Record<`TC_${string}`, DatabaseOf>>,
 ): DatabaseAccess {
   const all = Object.entries(settings);
-  const ours = all.flatMap(([name, database]) =>
-    typeof database === 'string' ? [[name, database] as const] : [],
+  const ours = all.flatMap(([setting, database]) =>
+    typeof database === 'string' ? [{ setting, database }] : [],
   );
   const theirs = all.flatMap(([name, database]) =>
     typeof database === 'string' ? [] : [accessToExternal(name, database)],
@@ -100,48 +105,54 @@ function accessToExternal(
 function accessToOurs(
   platform: Platform,
   program: DatabaseProgram,
-  settings: readonly (readonly [setting: string, database: DatabaseName])[],
+  addresses: readonly Address[],
 ): DatabaseAccess {
   const { postgres } = platform.spec;
   const user = USER_OF_PROGRAM[program];
-  const addresses = (address: (database: DatabaseName, name: string) => EnvironmentVariable) =>
-    settings.map(([name, database]) => address(database, name));
-  const authority = authorityOf(platform);
-  const tls = {
-    env: addresses((database, name) => ({
-      name: caFileOf(name),
-      value: `${CA_FOLDER}/${authority?.files[database]}`,
-    })),
-    volumes: [{ name: 'postgres-ca', mountPath: CA_FOLDER, source: { secret: authority?.secret } }],
-  };
-  const { env: caFiles, volumes } = authority ? tls : { env: [], volumes: [] };
   if (postgres.mode === 'external') {
     const { existingSecret, keys, userSecrets } = postgres.external;
     const from = user === 'owner' ? existingSecret : (userSecrets[user] ?? existingSecret);
-    // The API server refuses an external database without a secret.
+    const tls = externalAuthority(platform, addresses);
     return {
-      env: [...addresses((database, name) => secret(name, from!, keys[database])), ...caFiles],
-      volumes,
+      // The API server refuses an external database without a secret.
+      env: [...addresses.map(({ setting, database }) => secret(setting, from!, keys[database])), ...tls.env],
+      volumes: tls.volumes,
     };
   }
-  const host = postgres.mode === 'cnpg' ? `${names.postgres}-rw` : names.postgres;
-  // A program that uses several databases has the same user name in all of them.
-  const account =
-    user === 'owner' ? postgresSecret(platform) : accountOf(user, databaseOn[settings[0]![1]]).secret;
+  const reached = addresses.map(({ setting, database }) => {
+    const server = serverOfDatabase(platform, database);
+    // The owners of two servers have different passwords; every other user has the same one everywhere.
+    const account =
+      user === 'owner' ? ownerSecret(platform, server) : accountOf(user, databaseOn[database]).secret;
+    return { setting, database, server, account };
+  });
+  const accountsUsed = [...new Set(reached.map(({ account }) => account))];
+  const variable = (account: string) => {
+    const i = accountsUsed.indexOf(account);
+    return i === 0 ? 'DATABASE' : `DATABASE_${i + 1}`;
+  };
+  const tls = clusterAuthority(platform, reached);
   return {
     env: [
       // Kubernetes expands $(…) only from variables listed before.
-      secret('DATABASE_USER', account, 'username'),
-      secret('DATABASE_PASSWORD', account, 'password'),
-      ...addresses((database, name) => ({
-        name,
-        value: `postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@${host}:5432/${databaseOn[database]}`,
+      ...accountsUsed.flatMap((account) => [
+        secret(`${variable(account)}_USER`, account, 'username'),
+        secret(`${variable(account)}_PASSWORD`, account, 'password'),
+      ]),
+      ...reached.map(({ setting, database, server, account }) => ({
+        name: setting,
+        value:
+          `postgresql://$(${variable(account)}_USER):$(${variable(account)}_PASSWORD)` +
+          `@${hostOf(platform, server)}:5432/${databaseOn[database]}`,
       })),
-      ...caFiles,
+      ...tls.env,
     ],
-    volumes,
+    volumes: tls.volumes,
   };
 }
+
+const hostOf = ({ spec: { postgres } }: Platform, { name }: DatabaseServer): string =>
+  postgres.mode === 'cnpg' ? `${name}-rw` : name;
 
 /** What pods that use a page's database have because of whose it is: they start anew with its secrets. */
 export const pagePod = ({
@@ -172,28 +183,47 @@ export function databaseUsers({ spec: { postgres } }: Platform, database: Databa
   });
 }
 
-/** The secret with the trusted CA certificates (keys are file names), and the file for each database; null: none. */
-function authorityOf({ spec: { postgres } }: Platform) {
-  switch (postgres.mode) {
-    case 'embedded':
-      return null;
-    case 'cnpg':
-      return {
-        // Only the certificate: the secret also holds the key that signs the servers' certificates.
-        secret: filesOf(`${names.postgres}-ca`, ['ca.crt']),
-        files: databases(() => 'ca.crt'),
-      };
-    case 'external': {
-      const { caSecret, caKeys } = postgres.external;
-      if (caSecret === undefined) return null;
-      return { secret: filesOf(caSecret, Object.values(caKeys)), files: caKeys };
-    }
-  }
+const NONE: DatabaseAccess = { env: [], volumes: [] };
+
+/** Where the certificates of a server of ours are trusted by. */
+const caFolder = ({ name }: DatabaseServer): string => name.replace(names.postgres, '/etc/postgres-ca');
+
+/** CloudNativePG gives each cluster an authority of its own. */
+function clusterAuthority(
+  { spec: { postgres } }: Platform,
+  reached: readonly (Address & { readonly server: DatabaseServer })[],
+): DatabaseAccess {
+  if (postgres.mode !== 'cnpg') return NONE;
+  return {
+    env: reached.map(({ setting, server }) => ({
+      name: caFileOf(setting),
+      value: `${caFolder(server)}/ca.crt`,
+    })),
+    volumes: [...new Set(reached.map(({ server }) => server))].map((server) => ({
+      name: server.name.replace(names.postgres, 'postgres-ca'),
+      mountPath: caFolder(server),
+      // Only the certificate: the secret also holds the key that signs the servers' certificates.
+      source: { secret: filesOf(`${server.name}-ca`, ['ca.crt']) },
+    })),
+  };
+}
+
+function externalAuthority({ spec: { postgres } }: Platform, addresses: readonly Address[]): DatabaseAccess {
+  const { caSecret, caKeys } = postgres.external;
+  if (caSecret === undefined) return NONE;
+  const mountPath = '/etc/postgres-ca';
+  return {
+    env: addresses.map(({ setting, database }) => ({
+      name: caFileOf(setting),
+      value: `${mountPath}/${caKeys[database]}`,
+    })),
+    volumes: [
+      { name: 'postgres-ca', mountPath, source: { secret: filesOf(caSecret, Object.values(caKeys)) } },
+    ],
+  };
 }
 
 const filesOf = (secretName: string, keys: readonly string[]) => ({
   secretName,
   items: [...new Set(keys)].map((key) => ({ key, path: key })),
 });
-const databases = <T>(of: (database: DatabaseName) => T) =>
-  Object.fromEntries(DATABASES.map((one) => [one, of(one)])) as Record<DatabaseName, T>;

@@ -212,11 +212,13 @@ test('KEDA asks Kafka for the lag where it is there', () => {
 test('stores by operators are reached at their pods, by those who need them', () => {
   const may = judgeOf(platformOf({ kafka: { mode: 'strimzi', replication: 3 }, postgres: { mode: 'cnpg' } }));
   const broker = { namespace: 'shop', labels: { 'strimzi.io/cluster': 'top-clients-kafka' } };
-  const server = { namespace: 'shop', labels: { 'cnpg.io/cluster': 'top-clients-postgres' } };
+  const server = (name: string) => ({ namespace: 'shop', labels: { 'cnpg.io/cluster': name } });
   expect(may(pod('projector'), broker, 9093)).toBe(true);
   expect(may(pod('page-server'), broker, 9093)).toBe(false);
   expect(may(pod('migrate'), broker, 9093)).toBe(false);
-  expect(may(pod('page-server'), server, 5432)).toBe(true);
+  expect(may(pod('page-server'), server('top-clients-postgres'), 5432)).toBe(true);
+  expect(may(pod('page-server'), server('top-clients-postgres-pages'), 5432)).toBe(true);
+  expect(may(pod('page-server'), server('theirs'), 5432)).toBe(false);
 });
 
 test('external stores and an external issuer are reached by their ports, by those who need them', () => {

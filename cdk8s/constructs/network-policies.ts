@@ -2,6 +2,7 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import { hasDemoIssuer } from '../api/top-clients.ts';
 import { names, type PageOf, type Platform, PORTS } from '../platform.ts';
+import { databaseServers } from './database-servers.ts';
 import { callingNamespaces } from './exposure.ts';
 import { brokersOf } from './kafka-access.ts';
 import { externalPageLabel, metadataOf, PART_OF } from './labels.ts';
@@ -188,11 +189,12 @@ function egressOf(platform: Platform, component: string): Rule[] {
         ? // Its host is in a secret.
           { ports: [tcp(postgres.external.port)] }
         : {
-            peers: [
+            peers:
               postgres.mode === 'cnpg'
-                ? { podSelector: { matchLabels: { 'cnpg.io/cluster': names.postgres } } }
-                : ours('postgres'),
-            ],
+                ? databaseServers(platform).map(({ name }) => ({
+                    podSelector: { matchLabels: { 'cnpg.io/cluster': name } },
+                  }))
+                : [ours('postgres')],
             ports: [tcp(5432)],
           },
     );

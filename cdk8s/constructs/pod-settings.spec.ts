@@ -221,7 +221,7 @@ const ROLES: readonly (readonly [string, Any, string, string])[] = [
   ],
   [
     'postgres.embedded',
-    { topClients: { postgres: { embedded: { pod: OWN } } } },
+    { topClients: { postgres: { servers: 'shared', embedded: { pod: OWN } } } },
     'StatefulSet top-clients-postgres',
     'postgres',
   ],

@@ -1,7 +1,9 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { DATABASES, names, type Platform } from '../platform.ts';
+import type { Platform } from '../platform.ts';
+import { names } from '../platform.ts';
 import { accounts, databaseOn } from './database-access.ts';
+import { cnpgServer, type DatabaseServer, databaseServers } from './database-servers.ts';
 import { metadataOf } from './labels.ts';
 import { cnpgPods } from './store-pods.ts';
 
@@ -10,33 +12,48 @@ const apiVersion = 'postgresql.cnpg.io/v1';
 /** The owner of all databases, which migrates them. CloudNativePG keeps its password in the secret `<cluster>-app`. */
 const OWNER = 'topclients';
 
-/** A PostgreSQL cluster run by CloudNativePG, and the databases in it. */
+/** PostgreSQL clusters run by CloudNativePG, and the databases in them. */
 export function postgresCnpg(scope: Construct, platform: Platform): void {
+  for (const server of databaseServers(platform)) cluster(scope, platform, server);
+}
+
+function cluster(scope: Construct, platform: Platform, server: DatabaseServer): void {
   const { cnpg } = platform.spec.postgres;
-  const pods = cnpgPods(platform, cnpg.pod, names.postgres);
-  new ApiObject(scope, 'postgres', {
+  const { instances, storage, resources, maxConnections, synchronous } = cnpgServer(platform, server);
+  const pods = cnpgPods(platform, cnpg.pod, server.name);
+  const [first, ...others] = server.databases;
+  new ApiObject(scope, server.instance, {
     apiVersion,
     kind: 'Cluster',
-    metadata: metadataOf(platform, names.postgres, component),
+    metadata: metadataOf(platform, server.name, component, server.instance),
     spec: {
-      instances: cnpg.instances,
+      instances,
       ...(cnpg.image ? { imageName: cnpg.image } : {}),
       storage: {
-        size: cnpg.storage.size,
-        ...(cnpg.storage.className ? { storageClass: cnpg.storage.className } : {}),
+        size: storage.size,
+        ...(storage.className ? { storageClass: storage.className } : {}),
       },
-      resources: cnpg.resources,
-      postgresql: { parameters: { max_connections: String(cnpg.maxConnections) } },
+      resources,
+      postgresql: {
+        parameters: { max_connections: String(maxConnections) },
+        ...(synchronous ? { synchronous: { method: 'any', ...waitedFor(synchronous) } } : {}),
+      },
+      // PostgreSQL first waits for its clients to leave; pools of ours never do, and each end would take three minutes.
+      smartShutdownTimeout: cnpg.smartShutdownTimeout,
+      stopDelay: cnpg.stopDelay,
+      switchoverDelay: cnpg.switchoverDelay,
+      failoverDelay: cnpg.failoverDelay,
+      ...(cnpg.primaryLeaseSeconds ? { primaryLease: lease(cnpg.primaryLeaseSeconds) } : {}),
       // One user for each purpose; `migrate` grants their rights.
       managed: {
-        roles: accounts().map(({ name, secret }) => ({
+        roles: accounts(server.databases).map(({ name, secret }) => ({
           name,
           ensure: 'present',
           login: true,
           passwordSecret: { name: secret },
         })),
       },
-      bootstrap: { initdb: { database: databaseOn.source, owner: OWNER } },
+      bootstrap: { initdb: { database: databaseOn[first!], owner: OWNER } },
       affinity: {
         enablePodAntiAffinity: true,
         topologyKey: 'kubernetes.io/hostname',
@@ -46,8 +63,8 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
       ...pods.spec,
     },
   });
-  // The source's database was created with the cluster.
-  for (const database of DATABASES.filter((one) => one !== 'source')) {
+  // The first was created with the cluster.
+  for (const database of others) {
     const name = databaseOn[database];
     new ApiObject(scope, `database-${name}`, {
       apiVersion,
@@ -56,10 +73,26 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
       spec: {
         name,
         owner: OWNER,
-        cluster: { name: names.postgres },
+        cluster: { name: server.name },
         // Deleting the object keeps the data.
         databaseReclaimPolicy: 'retain',
       },
     });
   }
 }
+
+/** Of older versions of CloudNativePG, which do not know a quorum, nothing is asked that they do not know. */
+const waitedFor = ({
+  failoverQuorum,
+  ...waited
+}: NonNullable<ReturnType<typeof cnpgServer>['synchronous']>) => ({
+  ...waited,
+  ...(failoverQuorum ? { failoverQuorum } : {}),
+});
+
+/** The primary gives up before its lease ends, as in CloudNativePG's own default of 15 and 10 s. */
+const lease = (seconds: number) => ({
+  leaseDurationSeconds: seconds,
+  renewDeadlineSeconds: Math.floor((seconds * 2) / 3),
+  retryPeriodSeconds: 2,
+});

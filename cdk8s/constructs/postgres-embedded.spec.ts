@@ -12,12 +12,33 @@ import { built, platformOf } from '../testing/platforms.ts';
 import { accounts } from './database-access.ts';
 import { postgresEmbedded } from './postgres-embedded.ts';
 
+const SHARED = { servers: 'shared' };
+
 test('one server with all databases, on a volume', () => {
-  expect(built((scope) => postgresEmbedded(scope, platformOf()))).toMatchSnapshot();
+  expect(built((scope) => postgresEmbedded(scope, platformOf({ postgres: SHARED })))).toMatchSnapshot();
+});
+
+test('pages have another server than the source, with users and an owner of its own', () => {
+  const yaml = built((scope) => postgresEmbedded(scope, platformOf()));
+  const [ofSource, ofPages] = ['', '-pages'].map((suffix) =>
+    yaml.split('---\n').filter((one) => one.includes(`\n  name: top-clients-postgres${suffix}\n`)),
+  );
+  expect([ofSource, ofPages].map((objects) => objects?.map((one) => /kind: (\w+)/.exec(one)?.[1]))).toEqual([
+    ['ConfigMap', 'Service', 'StatefulSet'],
+    ['ConfigMap', 'Service', 'StatefulSet'],
+  ]);
+  expect(ofSource![0]).toContain("array['source', 'self_view']");
+  expect(ofSource![0]).not.toContain('projector');
+  expect(ofPages![0]).toContain("array['gig', 'user', 'search']");
+  expect(ofPages![0]).not.toMatch(/relay|republish|page_self_view/);
+  // Who compares reads both, as the same user.
+  for (const [scripts] of [ofSource!, ofPages!]) expect(scripts).toContain('top_clients_watcher');
+  expect(ofPages![2]).toContain('key: password\n                  name: top-clients-postgres-pages\n');
+  expect(ofPages![2]).toContain('name: POSTGRES_DB\n              value: gig');
 });
 
 test('a secret of one’s own is used instead', () => {
-  const postgres = { embedded: { existingSecret: 'mine', maxConnections: 77 } };
+  const postgres = { ...SHARED, embedded: { existingSecret: 'mine', maxConnections: 77 } };
   const yaml = built((scope) => postgresEmbedded(scope, platformOf({ postgres })));
   expect(yaml.match(/name: mine\n/g)).toHaveLength(2);
   expect(yaml).toContain('max_connections=77');
@@ -31,9 +52,9 @@ const isInstalled = spawnSync('psql', ['--version']).status === 0;
     const folder = await mkdtemp(join(tmpdir(), 'embedded-'));
     const postgres = await startPostgres({ dataDir: join(folder, 'postgres') });
     try {
-      const [scripts] = build((scope) => postgresEmbedded(scope, platformOf())) as unknown as [
-        { data: Record<string, string> },
-      ];
+      const [scripts] = build((scope) =>
+        postgresEmbedded(scope, platformOf({ postgres: SHARED })),
+      ) as unknown as [{ data: Record<string, string> }];
       const file = join(folder, 'databases.sql');
       await writeFile(file, scripts!.data['databases.sql']!);
       const env: Record<string, string> = {

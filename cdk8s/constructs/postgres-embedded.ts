@@ -1,7 +1,8 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import { names, type Platform } from '../platform.ts';
-import { accounts, databaseOn, postgresSecret } from './database-access.ts';
+import type { DatabaseName, Platform } from '../platform.ts';
+import { accounts, databaseOn } from './database-access.ts';
+import { type DatabaseServer, databaseServers, ownerSecret } from './database-servers.ts';
 import { fingerprint } from './fingerprint.ts';
 import { EVERY_FAMILY } from './http-service.ts';
 import { labelsOf, metadataOf, podLabelsOf, selectorOf } from './labels.ts';
@@ -18,24 +19,35 @@ const DATA_FOLDER = '/var/lib/postgresql';
 /** On its pods: changes with the passwords in the secrets. */
 export const PASSWORDS_ANNOTATION = 'topclients.dev/passwords';
 
-/** One server with all databases, on a volume. For development: while it restarts there is no other. */
+/** Servers with their databases, a volume each. For development: while one restarts nobody stands in for it. */
 export function postgresEmbedded(scope: Construct, platform: Platform): void {
+  for (const server of databaseServers(platform)) embeddedServer(scope, platform, server);
+}
+
+function embeddedServer(scope: Construct, platform: Platform, server: DatabaseServer): void {
   const { embedded } = platform.spec.postgres;
-  const metadata = metadataOf(platform, names.postgres, component);
-  const scripts = { 'databases.sql': DATABASES_SQL, 'create-databases.sh': CREATE_DATABASES };
-  new ApiObject(scope, 'postgres-scripts', { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: scripts });
-  new ApiObject(scope, 'postgres-service', {
+  const { name, instance, databases } = server;
+  const metadata = metadataOf(platform, name, component, instance);
+  const selector = selectorOf(component, instance);
+  const scripts = { 'databases.sql': databasesSql(databases), 'create-databases.sh': CREATE_DATABASES };
+  new ApiObject(scope, `${instance}-scripts`, {
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    metadata,
+    data: scripts,
+  });
+  new ApiObject(scope, `${instance}-service`, {
     apiVersion: 'v1',
     kind: 'Service',
     metadata,
     spec: {
       ...EVERY_FAMILY,
-      selector: selectorOf(component),
+      selector,
       ports: [{ name: 'postgres', port: 5432, targetPort: 'postgres', protocol: 'TCP' }],
     },
   });
-  const secret = (name: string, key: string, from = postgresSecret(platform)) => ({
-    name,
+  const secret = (variable: string, key: string, from = ownerSecret(platform, server)) => ({
+    name: variable,
     valueFrom: { secretKeyRef: { name: from, key } },
   });
   const accepts = {
@@ -43,18 +55,18 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
     exec: { command: ['pg_isready', '--quiet', '--host=localhost', '--port=5432'] },
     timeoutSeconds: 5,
   };
-  new ApiObject(scope, 'postgres', {
+  new ApiObject(scope, instance, {
     apiVersion: 'apps/v1',
     kind: 'StatefulSet',
     metadata,
     spec: {
       replicas: embedded.replicas,
-      serviceName: names.postgres,
+      serviceName: name,
       persistentVolumeClaimRetentionPolicy: claimRetention(platform),
-      selector: { matchLabels: selectorOf(component) },
-      template: withPodSettings(platform, podSettingsOf(platform, embedded.pod), selectorOf(component), {
+      selector: { matchLabels: selector },
+      template: withPodSettings(platform, podSettingsOf(platform, embedded.pod), selector, {
         metadata: {
-          labels: podLabelsOf(component),
+          labels: podLabelsOf(component, instance),
           // Databases, users and passwords are set when the server starts, so a change must restart it.
           annotations: {
             'topclients.dev/configuration': fingerprint(scripts),
@@ -74,8 +86,8 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
               env: [
                 secret('POSTGRES_USER', 'username'),
                 secret('POSTGRES_PASSWORD', 'password'),
-                ...accounts().map((one) => secret(passwordOf(one.name), 'password', one.secret)),
-                { name: 'POSTGRES_DB', value: databaseOn.source },
+                ...accounts(databases).map((one) => secret(passwordOf(one.name), 'password', one.secret)),
+                { name: 'POSTGRES_DB', value: databaseOn[databases[0]!] },
                 // The encoding of its databases, whatever the image's default: names are UTF-8.
                 { name: 'LANG', value: 'C.UTF-8' },
                 { name: 'PGDATA', value: `${DATA_FOLDER}/pgdata` },
@@ -102,7 +114,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
             },
           ],
           volumes: [
-            { name: 'scripts', configMap: { name: names.postgres } },
+            { name: 'scripts', configMap: { name } },
             { name: 'socket', emptyDir: { sizeLimit: '1Mi' } },
             { name: 'tmp', emptyDir: { sizeLimit: '256Mi' } },
             // Parallel queries need shared memory; a container gets only 64 MiB by default.
@@ -115,7 +127,7 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
           apiVersion: 'v1',
           kind: 'PersistentVolumeClaim',
           // A claim's template can never change, so it has no labels that do.
-          metadata: { name: 'data', labels: labelsOf(component) },
+          metadata: { name: 'data', labels: labelsOf(component, instance) },
           spec: {
             accessModes: ['ReadWriteOnce'],
             ...(embedded.storage.className ? { storageClassName: embedded.storage.className } : {}),
@@ -130,24 +142,24 @@ export function postgresEmbedded(scope: Construct, platform: Platform): void {
 const passwordOf = (user: string) => `PASSWORD_OF_${user.toUpperCase()}`;
 
 /** Databases, and who may sign in to them: only users to whom `migrate` grants something. */
-const DATABASES_SQL = `select format('create database %I', wanted.name)
-from unnest(array[${Object.values(databaseOn)
-  .map((name) => `'${name}'`)
-  .join(', ')}]) as wanted (name)
-where not exists (select from pg_database where datname = wanted.name)
-\\gexec
-${[...Object.values(databaseOn), 'postgres'].map((name) => `revoke all on database "${name}" from public;\n`).join('')}${accounts()
-  .map(
+function databasesSql(databases: readonly DatabaseName[]): string {
+  const made = databases.map((one) => databaseOn[one]);
+  const users = accounts(databases).map(
     ({ name }) => `\\getenv password ${passwordOf(name)}
 select 'create role ${name}' where to_regrole('${name}') is null
 \\gexec
 alter role ${name} with login nosuperuser password :'password';
 `,
-  )
-  .join('')}\\getenv owner POSTGRES_USER
+  );
+  return `select format('create database %I', wanted.name)
+from unnest(array[${made.map((name) => `'${name}'`).join(', ')}]) as wanted (name)
+where not exists (select from pg_database where datname = wanted.name)
+\\gexec
+${[...made, 'postgres'].map((name) => `revoke all on database "${name}" from public;\n`).join('')}${users.join('')}\\getenv owner POSTGRES_USER
 \\getenv password POSTGRES_PASSWORD
 alter role :"owner" with password :'password';
 `;
+}
 
 /**
  * Runs at every start of the server; the image's own scripts run only at the first. So databases that are missing,

@@ -3,7 +3,9 @@ import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import type { Cluster } from './cluster.ts';
 
-const POD = 'top-clients-postgres-0';
+/** The server with a database: that of the source, with the self-view's, or that of the pages. */
+const podOf = (name: string) =>
+  ['gig', 'user', 'search'].includes(name) ? 'top-clients-postgres-pages-0' : 'top-clients-postgres-0';
 
 export class Database {
   readonly #cluster: Cluster;
@@ -13,13 +15,15 @@ export class Database {
 
   /** @param name source, gig, user, search or self_view */
   query(name: string, statement: string): Promise<string> {
-    return this.#cluster.kubectl(['exec', '--stdin', POD, '--', ...psql(name)], { input: `${statement};\n` });
+    return this.#cluster.kubectl(['exec', '--stdin', podOf(name), '--', ...psql(name)], {
+      input: `${statement};\n`,
+    });
   }
 
   /** What PostgreSQL says to a user of it that is refused. */
   refusal(user: string, name: string, statement: string): Promise<string> {
     return this.#cluster.refusal(
-      ['exec', '--stdin', POD, '--', ...psql(name, `"${user}" --host localhost`, passwordOf(user))],
+      ['exec', '--stdin', podOf(name), '--', ...psql(name, `"${user}" --host localhost`, passwordOf(user))],
       `${statement};\n`,
     );
   }
@@ -27,7 +31,7 @@ export class Database {
   /** Keeps everybody from writing to a table until the returned function is called. */
   async lock(name: string, table: string): Promise<() => Promise<void>> {
     const session = spawn('kubectl', [
-      ...['--namespace', this.#cluster.namespace, 'exec', '--stdin', POD, '--'],
+      ...['--namespace', this.#cluster.namespace, 'exec', '--stdin', podOf(name), '--'],
       ...psql(name),
     ]);
     const closed = new Promise<void>((resolve) => session.once('close', () => resolve()));

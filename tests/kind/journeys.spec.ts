@@ -281,17 +281,24 @@ journey('what a seller writes is at once on the self-view, and soon on every pag
 journey(
   'each program signs in to its database as its own user, and a page’s cannot read the source',
   async () => {
-    const jobs = `select 1 from pg_stat_activity where application_name in ('seed', 'migrate')`;
-    await until('the owner has left', async () => !(await database.query('postgres', jobs)).trim(), 60_000);
-    const signedIn = await database.query(
-      'postgres',
-      `select distinct usename from pg_stat_activity where client_addr is not null and client_addr <> '127.0.0.1' order by 1`,
-    );
-    const users = signedIn.trim().split('\n');
-    expect(users).toEqual(expect.arrayContaining(['top_clients_page_gig', 'top_clients_projector_gig']));
-    expect(users.filter((user) => !user.startsWith('top_clients_'))).toEqual([]);
+    // A database of each server: the list of sessions is the server's.
+    const users = async (name: string) => {
+      const jobs = `select 1 from pg_stat_activity where application_name in ('seed', 'migrate')`;
+      await until('the owner has left', async () => !(await database.query(name, jobs)).trim(), 60_000);
+      const signedIn = await database.query(
+        name,
+        `select distinct usename from pg_stat_activity where client_addr is not null and client_addr <> '127.0.0.1' order by 1`,
+      );
+      return signedIn.trim().split('\n');
+    };
+    const [ofSource, ofPages] = [await users('source'), await users('gig')];
+    expect(ofSource).toEqual(expect.arrayContaining(['top_clients_source', 'top_clients_relay']));
+    expect(ofPages).toEqual(expect.arrayContaining(['top_clients_page_gig', 'top_clients_projector_gig']));
+    expect([...ofSource, ...ofPages].filter((user) => !user.startsWith('top_clients_'))).toEqual([]);
+    const selfView = 'top_clients_page_self_view';
+    expect(await database.refusal(selfView, 'source', 'select from seller')).toContain('permission denied');
     const page = 'top_clients_page_gig';
-    expect(await database.refusal(page, 'source', 'select from seller')).toContain('permission denied');
+    expect(await database.refusal(page, 'user', 'select from users')).toContain('permission denied');
     const view = 'top_clients_asynchronous_v1.top_clients';
     expect(await database.refusal(page, 'gig', `delete from ${view}`)).toContain('permission denied');
   },

@@ -238,7 +238,7 @@ describe('a platform and a page', () => {
         },
       },
     });
-    await until('the stores are there', async () => (await namesOf('StatefulSet')).length === 2);
+    await until('the stores are there', async () => (await namesOf('StatefulSet')).length === 3);
     await until(
       'it waits for them',
       async () => (await condition(TOP_CLIENTS, 'Progressing')) === 'True StoresNotReady',
@@ -252,7 +252,7 @@ describe('a platform and a page', () => {
 
     nodes.fate = well;
     await until('all is ready', async () => (await settled(TOP_CLIENTS)) && (await settled(GIG)), 120_000);
-    expect((await get(...TOP_CLIENTS))?.status).toMatchObject({ ready: '6/6', image: IMAGE });
+    expect((await get(...TOP_CLIENTS))?.status).toMatchObject({ ready: '7/7', image: IMAGE });
     expect((await get(...GIG))?.status).toMatchObject({ ready: '2/2', replicas: 1, view: 'v1', lag: 0 });
     expect(await condition(GIG, 'AutoscalingReady')).toBe('True BuiltIn');
     const secret = await get('Secret', 'top-clients-postgres');
@@ -359,6 +359,7 @@ describe('what should not be as it is', () => {
     expect(claims.map(({ metadata }) => metadata.name).sort()).toEqual([
       'data-top-clients-kafka-0',
       'data-top-clients-postgres-0',
+      'data-top-clients-postgres-pages-0',
     ]);
     await change(TOP_CLIENTS, { selfView: { enabled: true } });
     await until('it is back', () => settled(TOP_CLIENTS));

@@ -22,6 +22,7 @@ import {
 } from './kinds.ts';
 import { type ExternalSecrets, externalSecrets } from './page/external-secrets.ts';
 import type { Layout } from './partitions/layout.ts';
+import { observeDivision } from './platform/database-servers.ts';
 import type { DefinitionsState } from './platform/definitions.ts';
 import {
   hasWrongOwner,
@@ -211,6 +212,7 @@ async function readPlatform(
     : callers
       ? callers.metadata.annotations?.[ROTATE_CALLERS_ANNOTATION]
       : rotationAsked(object.metadata.annotations ?? {});
+  const databaseServers = await observeDivision(kube, object, spec.read, snapshot);
   return {
     read: {
       namespace,
@@ -218,6 +220,7 @@ async function readPlatform(
       image: imageOf(spec.read, image),
       capabilities: { keda: snapshot.serves(SCALED_OBJECT), monitoring: snapshot.serves(POD_MONITOR) },
       ...(partitions === undefined ? {} : { partitions }),
+      ...(databaseServers === undefined ? {} : { databaseServers }),
       ...(callersRotated === undefined ? {} : { callersRotated }),
     },
   };
@@ -313,11 +316,12 @@ async function gatherSecrets(
  * the result.
  */
 function passwordsOf(
-  { spec: { postgres } }: Platform,
+  platform: Platform,
   contents: readonly (readonly [name: string, data: unknown])[],
 ): string | null {
-  if (postgres.mode !== 'embedded') return null;
-  const relevant = new Set([postgres.embedded.existingSecret, ...passwordSecrets(postgres)]);
+  const { mode, embedded } = platform.spec.postgres;
+  if (mode !== 'embedded') return null;
+  const relevant = new Set([embedded.existingSecret, ...passwordSecrets(platform)]);
   const all = contents.filter(([name]) => relevant.has(name));
   return all.every(([, data]) => data !== undefined)
     ? fingerprint(all.map(([name, data]) => [name, Object.entries(data as object).sort()]))
@@ -332,11 +336,11 @@ const encoded = (content: Readonly<Record<string, string>>) =>
 /** Passwords that are missing though what they open is there. */
 async function lostOf(
   { kube, namespace }: GatherSettings,
-  { spec: { postgres } }: Platform,
+  platform: Platform,
   missing: readonly MadeSecret[],
   snapshot: ClusterSnapshot,
 ): Promise<readonly string[]> {
-  const ofDatabases = new Set(passwordSecrets(postgres));
+  const ofDatabases = new Set(passwordSecrets(platform));
   const lost = missing.filter(({ name }) => ofDatabases.has(name)).map(({ name }) => name);
   if (lost.length === 0) return [];
   const clusters = snapshot.all().filter(({ kind }) => kind === 'Cluster' || kind === 'StatefulSet');
@@ -348,7 +352,7 @@ async function lostOf(
     namespace,
     name: `data-${names.postgres}-0`,
   };
-  return postgres.mode === 'embedded' && (await kube.get(claim)) !== null ? lost : [];
+  return platform.spec.postgres.mode === 'embedded' && (await kube.get(claim)) !== null ? lost : [];
 }
 
 async function notReadyBecause(

@@ -181,10 +181,15 @@ describe('a new platform', () => {
     expect(kube.names('Secret')).toEqual([
       'top-clients-callers',
       'top-clients-postgres',
+      'top-clients-postgres-pages',
       ...ofUsers,
       'top-clients-issuer',
     ]);
-    expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
+    expect(kube.names('StatefulSet')).toEqual([
+      'top-clients-kafka',
+      'top-clients-postgres',
+      'top-clients-postgres-pages',
+    ]);
     expect(kube.names('Job')).toEqual([]);
     expect(conditions('TopClients', 'top-clients')).toMatchObject({
       Ready: 'False NotAvailable',
@@ -219,6 +224,8 @@ describe('a new platform', () => {
       Degraded: 'False AsWanted',
       PartitionsSettled: 'True Settled',
       DefinitionsCurrent: 'True Current',
+      StoresApart: 'True Apart',
+      WritesDurable: 'False OneCopy',
     });
     expect(conditions('PageView', 'gig')).toEqual({
       Ready: 'True Available',
@@ -229,7 +236,7 @@ describe('a new platform', () => {
       Degraded: 'False AsWanted',
     });
     expect(kube.find('TopClients', 'top-clients')?.status).toMatchObject({
-      ready: '6/6',
+      ready: '7/7',
       image: 'top-clients:1',
     });
     expect(page().status).toMatchObject({
@@ -340,7 +347,7 @@ describe('what should not be as it is', () => {
     });
     platform({ kafka: { mode: 'external', external: { brokers: ['kafka:9092'] } } });
     await run(4);
-    expect(kube.names('StatefulSet')).toEqual(['top-clients-postgres']);
+    expect(kube.names('StatefulSet')).toEqual(['top-clients-postgres', 'top-clients-postgres-pages']);
     expect(kube.names('PersistentVolumeClaim')).toEqual(['data-top-clients-kafka-0']);
     expect(kube.names('Secret')).toContain('top-clients-postgres');
   });
@@ -569,7 +576,11 @@ describe('what holds data', () => {
       platform({ deletionPolicy });
       await run();
       expect(holding()).toEqual(before);
-      expect(kube.names('StatefulSet')).toEqual(['top-clients-kafka', 'top-clients-postgres']);
+      expect(kube.names('StatefulSet')).toEqual([
+        'top-clients-kafka',
+        'top-clients-postgres',
+        'top-clients-postgres-pages',
+      ]);
       const retention = kube.find('StatefulSet', 'top-clients-postgres')?.spec
         .persistentVolumeClaimRetentionPolicy;
       expect(retention).toEqual({ whenDeleted: deletionPolicy, whenScaled: 'Retain' });
@@ -593,6 +604,7 @@ describe('secrets', () => {
     await run();
     expect(kube.writes.filter((write) => write.includes('Secret'))).toEqual([
       'create Secret top-clients-callers',
+      'create Secret top-clients-postgres-pages',
       ...accounts().map(({ secret }) => `create Secret ${secret}`),
       'create Secret top-clients-issuer',
     ]);
@@ -670,6 +682,138 @@ describe('secrets', () => {
       /the secret mine, .*external\.existingSecret.*gig-url/,
     );
     expect(kube.names('Job')).toEqual([]);
+  });
+});
+
+describe('how databases are divided among servers', () => {
+  const CLUSTER = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' };
+  const OURS = { 'app.kubernetes.io/managed-by': 'top-clients-operator' };
+  const status = () => kube.find('TopClients', 'top-clients')?.status;
+  const servers = () => kube.names('StatefulSet').filter((name) => name.includes('postgres'));
+  const serve = () => {
+    for (const kind of ['Cluster', 'Database']) kube.served.add(`postgresql.cnpg.io/v1 ${kind}`);
+  };
+
+  test('is decided before the first of them is made', async () => {
+    platform();
+    await reconcile(PLATFORM_KEY);
+    const decided = kube.writes.indexOf('status TopClients top-clients');
+    expect(decided).toBeGreaterThanOrEqual(0);
+    expect(decided).toBeLessThan(kube.writes.indexOf('apply StatefulSet top-clients-postgres'));
+    expect(status().databaseServers).toBe('separate');
+  });
+
+  test('stays as an installation from before has them, on one server', async () => {
+    platform({ postgres: { servers: 'shared' } });
+    gig();
+    await run();
+    // As an operator leaves it that knows no division.
+    const { databaseServers: _, ...before } = status();
+    const { metadata } = kube.find('TopClients', 'top-clients')!;
+    kube.put({ apiVersion: API_VERSION, kind: 'TopClients', metadata, spec: DEMO.topClients }, before);
+    restart();
+    await run();
+    expect(status().databaseServers).toBe('shared');
+    expect(servers()).toEqual(['top-clients-postgres']);
+    expect(settingsOf('top-clients-page-gig')['TC_DATABASE_URL']).toContain('@top-clients-postgres:5432/gig');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      StoresApart: 'False Shared',
+      Degraded: 'False AsWanted',
+    });
+    expect(message('TopClients', 'top-clients', 'StoresApart')).toContain('takes the pages down as well');
+  });
+
+  test.each([
+    ['shared', ['top-clients-postgres']],
+    ['separate', ['top-clients-postgres', 'top-clients-postgres-pages']],
+    ['each', ['top-clients-postgres', 'top-clients-postgres-user']],
+  ])('is found as %s by claims that an uninstalled one has left', async (division, left) => {
+    for (const name of left) {
+      const metadata = { name: `data-${name}-0`, labels: OURS };
+      kube.put({ apiVersion: 'v1', kind: 'PersistentVolumeClaim', metadata });
+    }
+    platform();
+    await run();
+    expect(status().databaseServers).toBe(division);
+  });
+
+  test.each([
+    ['shared', ['top-clients-postgres']],
+    ['separate', ['top-clients-postgres', 'top-clients-postgres-pages']],
+  ])('is found as %s by the clusters that are there', async (division, there) => {
+    serve();
+    for (const name of there)
+      kube.put({ ...CLUSTER, metadata: { name, labels: OURS }, spec: { instances: 3 } });
+    platform({ postgres: { mode: 'cnpg' } });
+    await reconcile(PLATFORM_KEY);
+    expect(status().databaseServers).toBe(division);
+    expect(kube.names('Cluster')).toEqual(there);
+  });
+
+  test('is not changed by the spec: it says so, and goes on with what is there', async () => {
+    platform({ postgres: { servers: 'shared' } });
+    gig();
+    await run();
+    platform({ postgres: { servers: 'separate' } });
+    await run();
+    expect(servers()).toEqual(['top-clients-postgres']);
+    expect(status().databaseServers).toBe('shared');
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      Ready: 'True Available',
+      Degraded: 'True DatabaseServersFixed',
+    });
+    expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(/Set it to shared or remove it/);
+    expect(conditions('PageView', 'gig')).toMatchObject({ Ready: 'True Available' });
+  });
+
+  test('is nobody’s to say where the servers are not ours', async () => {
+    platform({ postgres: { mode: 'external', servers: 'each', external: { existingSecret: 'mine' } } });
+    await both();
+    expect(status().databaseServers).toBeUndefined();
+    expect(conditions('TopClients', 'top-clients')).toMatchObject({
+      StoresApart: 'Unknown External',
+      WritesDurable: 'Unknown External',
+    });
+  });
+
+  describe('and whether an acknowledged write outlives its server', () => {
+    const durable = async (cnpg: object, live: object = {}) => {
+      serve();
+      platform({ postgres: { mode: 'cnpg', cnpg } });
+      await reconcile(PLATFORM_KEY);
+      kube.put(kube.find('Cluster', 'top-clients-postgres')!, live);
+      await reconcile(PLATFORM_KEY);
+      return [
+        conditions('TopClients', 'top-clients')['WritesDurable'],
+        message('TopClients', 'top-clients', 'WritesDurable'),
+      ];
+    };
+    const preferred = { synchronous: { dataDurability: 'preferred' } };
+
+    test.each([
+      ['all standbys there', {}, 3, 'True Synchronous', /on 2 of 3 servers before it is acknowledged/],
+      ['one standby away', {}, 2, 'True Synchronous', /2 of 3/],
+      ['all standbys away', {}, 1, 'True WritesWait', /only 1 of 3 instances .* are ready: writes wait/],
+      ['all away, and writes preferred', preferred, 1, 'False StandbysAway', /may be lost with the primary/],
+      ['writes preferred, and a standby there', preferred, 2, 'True Synchronous', /2 of 3/],
+      ['nobody waited for', { synchronous: { number: 0 } }, 3, 'False Asynchronous', /synchronous\.number/],
+      ['one instance', { instances: 1 }, 1, 'False OneInstance', /raise postgres\.cnpg\.instances/],
+    ])('%s', async (_, cnpg, readyInstances, expected, sentence) => {
+      const [said, why] = await durable(cnpg, { readyInstances });
+      expect(said).toBe(expected);
+      expect(why).toMatch(sentence);
+    });
+
+    test('is read from the cluster, not from what is wanted of it', async () => {
+      await durable({}, { readyInstances: 3 });
+      kube.refuse = (verb, { kind }) => {
+        if (verb === 'apply' && kind === 'Cluster') throw new KubeError('not allowed', 403, 'Forbidden');
+      };
+      const live = kube.find('Cluster', 'top-clients-postgres')!;
+      kube.put({ ...live, spec: { ...live.spec, postgresql: {} } });
+      await reconcile(PLATFORM_KEY);
+      expect(conditions('TopClients', 'top-clients')['WritesDurable']).toBe('False Asynchronous');
+    });
   });
 });
 

@@ -25,6 +25,7 @@ import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
+import { divisionTroubles, storesApart, writesDurable } from './database-servers.ts';
 import { definitionsCondition } from './definitions.ts';
 import { isRotating, ROTATING_MS } from './secrets.ts';
 
@@ -182,13 +183,16 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
         ]
       : []),
     ...stuck(workloads),
+    ...divisionTroubles(platform.read),
   ];
   const ready = workloads.filter(({ available }) => available).length;
   const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
+  const { databaseServers } = platform.read;
   const status: Omit<TopClientsStatus, 'conditions'> = {
     observedGeneration: object.metadata.generation ?? 0,
     ready: `${ready}/${workloads.length}`,
     ...imageShown(fact?.upTo ?? null, platform.read.image, object),
+    ...(databaseServers === undefined ? {} : { databaseServers }),
     ...partitions.status,
   };
   const storeTrouble = storesNotReady(groups.stores, snapshot);
@@ -206,7 +210,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ],
     scaleTo: null,
     status,
-    decided: false,
+    // Once servers are there, they alone would have to tell.
+    decided: databaseServers !== (object.status as TopClientsStatus | undefined)?.databaseServers,
     observedGeneration: object.metadata.generation ?? 0,
     conditions: {
       Ready:
@@ -223,6 +228,8 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
         snapshot,
         platform.read,
       ),
+      StoresApart: storesApart(platform.read),
+      WritesDurable: writesDurable(platform.read, snapshot),
     },
     troubles,
     events: [

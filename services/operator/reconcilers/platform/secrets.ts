@@ -2,6 +2,7 @@ import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { hasDemoIssuer, ROTATE_CALLERS_ANNOTATION } from '#cdk8s/api/top-clients.ts';
 import { CALLER_KEYS } from '#cdk8s/constructs/caller-access.ts';
 import { accounts, databaseOn } from '#cdk8s/constructs/database-access.ts';
+import { databaseServers, ownerSecret } from '#cdk8s/constructs/database-servers.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { DATABASES, names, type Platform } from '#cdk8s/platform.ts';
@@ -60,16 +61,22 @@ const rotatedCallers = (before: Readonly<Record<string, string>>) =>
   });
 
 /** The secrets that the operator makes for users of databases. */
-export const passwordSecrets = ({ mode, embedded }: Platform['spec']['postgres']): readonly string[] => [
-  ...(mode === 'embedded' && !embedded.existingSecret ? [names.postgres] : []),
-  ...(mode === 'external' ? [] : accounts().map(({ secret }) => secret)),
-];
+export const passwordSecrets = (platform: Pick<Platform, 'spec' | 'databaseServers'>): readonly string[] => {
+  const { mode, embedded } = platform.spec.postgres;
+  return [
+    ...(mode === 'embedded' && !embedded.existingSecret
+      ? databaseServers(platform).map((server) => ownerSecret(platform, server))
+      : []),
+    ...(mode === 'external' ? [] : accounts().map(({ secret }) => secret)),
+  ];
+};
 
 /** The secrets that the operator makes for a platform. @param asked annotations of the TopClients */
 export function secretsToMake(
-  { spec }: Pick<Platform, 'spec'>,
+  platform: Pick<Platform, 'spec' | 'databaseServers'>,
   asked: Readonly<Record<string, string>> = {},
 ): readonly MadeSecret[] {
+  const { spec } = platform;
   const { postgres, source, deletionPolicy } = spec;
   // Passwords of databases stay with these, so that a new installation finds both.
   const ofData = deletionPolicy === 'Delete';
@@ -90,18 +97,16 @@ export function secretsToMake(
           },
         ]),
     ...(postgres.mode === 'embedded' && !postgres.embedded.existingSecret
-      ? [
-          {
-            name: names.postgres,
-            keys: ['username', 'password'],
-            owned: ofData,
-            make: () => ({
-              username: 'topclients',
-              // It needs no escaping in a URL.
-              password: randomBytes(24).toString('base64url'),
-            }),
-          },
-        ]
+      ? databaseServers(platform).map((server) => ({
+          name: ownerSecret(platform, server),
+          keys: ['username', 'password'],
+          owned: ofData,
+          make: () => ({
+            username: 'topclients',
+            // It needs no escaping in a URL.
+            password: randomBytes(24).toString('base64url'),
+          }),
+        }))
       : []),
     ...(postgres.mode === 'external'
       ? []
