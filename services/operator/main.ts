@@ -6,6 +6,7 @@ import { serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#role/role.ts';
 import { openOperatorMetrics } from './metrics.ts';
+import { letGoOfPages } from './reconcilers/finalizer.ts';
 import { EVENT, SECRET } from './reconcilers/kinds.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
 import { bringDefinitions, type DefinitionsState } from './reconcilers/platform/definitions.ts';
@@ -93,6 +94,8 @@ export const role = defineRole({
       });
       watching = follows;
       releases.push('informers', () => follows.stop());
+      // After the election has stopped: a leader would put the finalizer back.
+      releases.push('pages of a namespace that ends', () => letGoOfPages(kube, namespace, log));
       await follows.listed();
       if (stopping.signal.aborted) return;
 

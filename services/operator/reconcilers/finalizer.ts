@@ -1,5 +1,7 @@
-import type { Kube, StoredObject } from '../runtime/kube.ts';
+import type { Log } from '#platform/log.ts';
+import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
 import { refOf } from '../runtime/objects.ts';
+import { PAGE_VIEW } from './kinds.ts';
 
 /** Keeps a page from being gone before what was made in its database is removed. */
 export const FINALIZER = 'topclients.dev/page-views';
@@ -20,4 +22,32 @@ export async function setFinalizer(
   return kube.patch(refOf(object), {
     metadata: { finalizers: wanted ? [...others, FINALIZER] : others, resourceVersion },
   });
+}
+
+/** Whether a namespace is being deleted: nothing can be made there any more. False where that may not be asked. */
+export async function isEnding(kube: Pick<Kube, 'get'>, namespace: string): Promise<boolean> {
+  try {
+    const found = await kube.get({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
+    return found?.metadata.deletionTimestamp !== undefined;
+  } catch (err) {
+    if (err instanceof KubeError && err.code === 403) return false;
+    throw err;
+  }
+}
+
+/**
+ * Takes our finalizer off every page of a namespace that is being deleted; elsewhere it does nothing. For an operator
+ * that stops: it may be deleted before the pages are, and nobody else would let go of them.
+ */
+export async function letGoOfPages(
+  kube: Pick<Kube, 'get' | 'list' | 'patch'>,
+  namespace: string,
+  log: Log,
+): Promise<void> {
+  try {
+    if (!(await isEnding(kube, namespace))) return;
+    for (const page of await kube.list(PAGE_VIEW, namespace)) await setFinalizer(kube, page, false);
+  } catch (err) {
+    log.warn({ err }, 'pages of the ending namespace may still carry the finalizer');
+  }
 }

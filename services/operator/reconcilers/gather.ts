@@ -7,6 +7,7 @@ import type { ViewPage } from '#contracts/pages.ts';
 import { ClusterSnapshot, type Warning } from '../runtime/cluster-snapshot.ts';
 import { conditionOf } from '../runtime/conditions.ts';
 import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import { isEnding } from './finalizer.ts';
 import {
   BUILT_IN,
   EVENT,
@@ -68,6 +69,8 @@ export interface ObservedPage
   extends Pick<ObservedPlatform, 'now' | 'namespace' | 'object' | 'snapshot' | 'platform'> {
   readonly page: StoredObject;
   readonly name: ViewPage;
+  /** Whether the namespace is being deleted; only asked for a page that is. */
+  readonly namespaceEnds: boolean;
   /** The secrets of a page of somebody else; null for one of ours, and while they cannot be told. */
   readonly external: ExternalSecrets | null;
   readonly memory: Read<ViewMemory>;
@@ -145,6 +148,7 @@ export async function gatherPage(settings: GatherSettings, name: string): Promis
     platform,
     page,
     name,
+    namespaceEnds: page.metadata.deletionTimestamp !== undefined && (await isEnding(kube, namespace)),
     external: await gatherExternal(settings, name, page, platform),
     memory,
     lag: { shown: ofShown, building: ofBuilding },

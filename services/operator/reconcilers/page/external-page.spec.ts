@@ -6,7 +6,8 @@ import { silentLog } from '#platform/log.ts';
 import { credentialOf } from '../../../auth/caller-credential.ts';
 import { LastApplied } from '../../runtime/apply.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
-import { FINALIZER } from '../finalizer.ts';
+import { KubeError } from '../../runtime/kube.ts';
+import { FINALIZER, letGoOfPages } from '../finalizer.ts';
 import { PLATFORM_KEY, pageKey, reconciler } from '../reconcile.ts';
 import { type JobFate, settle } from '../testing/controllers.ts';
 import { InMemoryKube } from '../testing/in-memory-kube.ts';
@@ -367,6 +368,37 @@ test('is let go when there is no platform any more to remove it by', async () =>
   await reconcile(pageKey('shop'));
   expect(shop()).toBeUndefined();
   expect(told).toContain('shop ViewsStay');
+});
+
+const endNamespace = () =>
+  kube.put({
+    apiVersion: 'v1',
+    kind: 'Namespace',
+    metadata: { name: NAMESPACE, deletionTimestamp: '2026-11-23T12:00:00Z' } as never,
+  });
+
+test('is let go when its namespace is being deleted, where nothing can be run any more', async () => {
+  page({ deletionPolicy: 'Delete' });
+  await run();
+  deletePage();
+  endNamespace();
+  await reconcile(pageKey('shop'));
+  expect(shop()).toBeUndefined();
+  expect(told).toContain('shop ViewsStay');
+});
+
+test('is let go by an operator that stops with the namespace, before the page is deleted', async () => {
+  page({ deletionPolicy: 'Delete' });
+  await run();
+  await letGoOfPages(kube, NAMESPACE, silentLog);
+  expect(shop()?.metadata.finalizers).toEqual([FINALIZER]);
+  endNamespace();
+  await letGoOfPages(kube, NAMESPACE, silentLog);
+  expect(shop()?.metadata.finalizers).toEqual([]);
+  kube.refuse = () => {
+    throw new KubeError('not yours', 403, 'Forbidden');
+  };
+  await letGoOfPages(kube, NAMESPACE, silentLog);
 });
 
 test('whose policy is taken back does not wait at its deletion', async () => {

@@ -43,6 +43,11 @@ export function planDeletion(
     const message = `there is no TopClients any more by which the views of ${name} could be removed: they stay in its database`;
     return letGo('Warning', 'ViewsStay', message);
   }
+  // Nor can anything be run in a namespace that goes.
+  if (observed.namespaceEnds) {
+    const message = `the namespace is being deleted, so that the views of ${name} cannot be removed: they stay in its database`;
+    return letGo('Warning', 'ViewsStay', message);
+  }
   if (inputs === null) {
     const message =
       'what was made for this page in its database cannot be removed while its spec, or that of the TopClients, cannot be used; correct that, or set deletionPolicy to Retain to leave it there';
