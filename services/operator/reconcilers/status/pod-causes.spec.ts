@@ -143,6 +143,14 @@ test('pods in the same trouble are told once, with how many there are', () => {
   ]);
 });
 
+test('the sentence about an image stays the same while the kubelet tries and waits', () => {
+  const [tries, waits] = [
+    { reason: 'ErrImagePull', message: 'failed to pull x:1' },
+    { reason: 'ImagePullBackOff', message: 'Back-off pulling image "x:1": ErrImagePull: failed to pull x:1' },
+  ].map((waiting) => causes([pod(container({ waiting }))]));
+  expect(waits).toEqual(tries);
+});
+
 test('a pod that no node can have yet is told after a while, and looked at then', () => {
   const young = pod({ phase: 'Pending', conditions: [scheduled(4, 'False', { reason: 'Unschedulable' })] });
   expect(causes([young])).toEqual({ troubles: [], lookAgainInMs: 6_000 });

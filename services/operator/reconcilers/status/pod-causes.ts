@@ -220,6 +220,8 @@ const SAME: Readonly<Record<string, string>> = {
   RegistryUnavailable: 'ErrImagePull',
   ImageInspectError: 'ErrImagePull',
 };
+/** What follows is what the kubelet says between two of these: the sentence stays the same then. */
+const BACK_OFF = /^Back-off pulling image "[^"]*": ErrImagePull: /;
 const BY_NAME = new Set([
   ...['ErrImagePull', 'CreateContainerConfigError', 'CreateContainerError', 'RunContainerError'],
   ...['StartError', 'PreStartHookError', 'PostStartHookError'],
@@ -232,7 +234,8 @@ function containerCause(
   const waiting = state?.waiting;
   const reason = waiting?.reason && (SAME[waiting.reason] ?? waiting.reason);
   if (reason && BY_NAME.has(reason)) {
-    return { reason, words: `${name}: ${shortened(waiting.message ?? waiting.reason ?? reason)}` };
+    const words = (waiting?.message ?? waiting?.reason ?? reason).replace(BACK_OFF, '');
+    return { reason, words: `${name}: ${shortened(words)}` };
   }
   const end = state?.terminated ?? lastState?.terminated;
   if (!end) return null;
