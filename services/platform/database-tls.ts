@@ -50,9 +50,12 @@ export function withTls(address: string, caFile: string | undefined): string {
 /** A client that says why it does not trust a server, and what to change. */
 export class DatabaseClient extends pg.Client {
   readonly #authority: string | null;
+  readonly #refused: (err: Error) => void;
 
-  constructor(config: pg.ClientConfig) {
+  /** @param refused told why no connection came about */
+  constructor(config: pg.ClientConfig, refused: (err: Error) => void = () => {}) {
     super(config);
+    this.#refused = refused;
     const file = /[?&]sslrootcert=([^&]*)/.exec(config.connectionString ?? '')?.[1];
     this.#authority = file === undefined ? null : decodeURIComponent(file);
   }
@@ -62,7 +65,10 @@ export class DatabaseClient extends pg.Client {
   override connect(callback: (err: Error) => void): void;
   override connect(callback?: (err: Error) => void): Promise<pg.Client> | undefined {
     if (callback) {
-      super.connect((err: Error) => callback(err && this.#explained(err)));
+      super.connect((err: Error) => {
+        if (err) this.#refused(err);
+        callback(err && this.#explained(err));
+      });
       return;
     }
     return super.connect().catch((err: Error) => {

@@ -97,10 +97,15 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
  * @throws WrongDatabaseUrl; whoever takes a connection may get an UnfitDatabase
  */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
+  let refused: (err: Error) => void = () => {};
   const pool = new pg.Pool({
     ...clientConfig(settings),
     // The types lack the argument of its constructor.
-    Client: DatabaseClient as unknown as new () => pg.ClientBase,
+    Client: class extends DatabaseClient {
+      constructor(config: pg.ClientConfig) {
+        super(config, (err) => refused(err));
+      }
+    } as unknown as new () => pg.ClientBase,
     max: settings.maximum,
     idleTimeoutMillis: 30_000,
     onConnect: async (client) => {
@@ -114,7 +119,48 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   pool.on('error', (err) => log.warn({ err }, 'an idle database connection died'));
   // The death of a connection in use must not end it either: its queries reject, which tells their caller.
   pool.on('connect', (client) => client.on('error', () => {}));
+  refused = leaveWithServer(pool);
   return pool;
+}
+
+/** Shutting down, crashed, starting, or no primary any more. */
+const LEAVING: ReadonlySet<unknown> = new Set(['57P01', '57P02', '57P03', READ_ONLY]);
+
+/** Whether a server is of no use any more, or does not answer, so that its other connections are no better. */
+const tellsOfLeaving = (err: unknown): boolean =>
+  isNativeError(err) &&
+  (LEAVING.has((err as { code?: unknown }).code) || err.message.startsWith('Query read timeout'));
+
+/**
+ * Ends every connection of the pool that is as old as the news that its server leaves: those that are idle at once, the
+ * others as they are given back. Each would otherwise fail by itself, a request at a time, or be held open; a server that
+ * shuts down smartly waits for the last one. The next connections lead to whoever the address then leads to.
+ * @returns to be told of a connection that did not come about
+ */
+function leaveWithServer(pool: pg.Pool): (err: unknown) => void {
+  const connectedAt = new WeakMap<object, number>();
+  let leftAt = Number.NEGATIVE_INFINITY;
+  const isOld = (client: object) => (connectedAt.get(client) ?? 0) <= leftAt;
+  // The public way to an idle connection is to take it.
+  const review = (idle: number) => {
+    for (let i = 0; i < idle; i++)
+      pool.connect().then(
+        (client) => client.release(isOld(client)),
+        () => {},
+      );
+  };
+  const told = (err: unknown) => {
+    if (!tellsOfLeaving(err)) return;
+    leftAt = performance.now();
+    review(pool.idleCount);
+  };
+  pool.on('connect', (client) => connectedAt.set(client, performance.now()));
+  pool.on('error', told);
+  pool.on('release', (err, client) => {
+    if (err) told(err);
+    else if (isOld(client)) setImmediate(review, 1);
+  });
+  return told;
 }
 
 /**
