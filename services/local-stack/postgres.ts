@@ -237,7 +237,13 @@ function handle(
     kill: (signal) => server.kill(signal),
     killAll(signal) {
       server.kill(signal);
-      for (const pid of postgresProcessesOf(pgdata)) process.kill(pid, signal);
+      for (const pid of postgresProcessesOf(pgdata)) {
+        try {
+          process.kill(pid, signal);
+        } catch {
+          // It has ended meanwhile.
+        }
+      }
     },
     promote: () => query(url('postgres'), 'select pg_promote()'),
     restart: () => server.restart(),

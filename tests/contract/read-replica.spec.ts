@@ -2,6 +2,7 @@
  * Page servers over a real primary and a real streaming standby: which of the two dies, and how, no visit fails. Between the
  * page servers and the primary stands an address that can lead to another server, as a Service of a cluster does.
  */
+import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -215,7 +216,11 @@ async function enough(visits: readonly Visit[], from: 'primary' | 'replica'): Pr
 }
 
 function expectNoFailure(visits: readonly Visit[], page?: Name): void {
-  expect(visits.filter(({ status, version }) => status !== 200 || version === null)).toEqual([]);
+  const failed = visits.filter(({ status, version }) => status !== 200 || version === null);
+  if (failed.length > 0) {
+    const said = [...servers.values()].map(({ logFile }) => readFileSync(logFile, 'utf8').split('\n').slice(-40));
+    throw new Error(`${JSON.stringify(failed)}\n${said.flat().join('\n')}`);
+  }
   expect(Math.max(...visits.map(({ ms }) => ms))).toBeLessThan(2 * DEADLINE_MS);
   // Nobody goes back in time.
   for (const one of page ? [page] : NAMES) {
