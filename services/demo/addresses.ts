@@ -18,9 +18,10 @@ const OFFSETS = {
   'delay-proxy': 30,
   kafka: 31,
   'kafka-controller': 32,
-  postgres: 33,
+  'postgres-pages': 33,
   prometheus: 34,
   grafana: 35,
+  'postgres-source': 36,
   'health-top-clients': 40,
   'health-outbox-relay': 41,
   'health-projector-gig': 42,
@@ -46,6 +47,14 @@ const OFFSETS = {
 
 export type PortName = keyof typeof OFFSETS;
 export type Ports = Readonly<Record<PortName, number>>;
+
+/** The two PostgreSQL servers: what shows pages does not depend on the one of the source. */
+export const SERVERS = ['postgres-source', 'postgres-pages'] as const;
+export type ServerName = (typeof SERVERS)[number];
+
+/** Where a database is. The self-view shows nothing without the source, so it depends on that server alone. */
+export const serverOf = (database: string): ServerName =>
+  database === 'source' || database === 'self_view' ? 'postgres-source' : 'postgres-pages';
 
 /** The ports of the demo with its lab on `base`. */
 export function portsFrom(base: number): Ports {

@@ -68,11 +68,20 @@ test('what a killed demo left running is ended, what only has its pid is not', a
   await after.close();
 });
 
+test('the one server of a demo of before becomes that of the source', async () => {
+  const before = await open(300);
+  await before.mark();
+  await before.close();
+  await mkdir(join(path, 'postgres', 'pgdata'), { recursive: true });
+  await (await open()).close();
+  expect(await readdir(path)).toEqual(['demo.json', 'postgres-source']);
+});
+
 test('Kafka and PostgreSQL of a killed demo have ended before anybody looks at their ports', async () => {
   const before = await open(300);
   await before.mark();
   await before.close();
-  const [broker, server] = [join(path, 'kafka'), join(path, 'postgres', 'pgdata')];
+  const [broker, server] = [join(path, 'kafka'), join(path, 'postgres-pages', 'pgdata')];
   for (const folder of [broker, server]) await mkdir(folder, { recursive: true });
   const slow = "trap 'sleep 0.5; exit' TERM INT; while :; do sleep 0.05; done";
   const kafka = spawn('bash', ['-c', slow, 'kafka.Kafka', join(broker, 'server.properties')]);

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { appendFile, mkdir, readdir, readFile, realpath, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Locked, takeLock } from '../local-stack/folder-lock.ts';
@@ -5,9 +6,12 @@ import { endLeftoverKafka } from '../local-stack/kafka.ts';
 import { endLeftoverPostgres } from '../local-stack/postgres.ts';
 import { endProcess, isAlive, startTime } from '../local-stack/process.ts';
 import { SEED } from '../seed/random.ts';
+import { SERVERS } from './addresses.ts';
 import { DEFAULTS, UsageError } from './options.ts';
 
 const MARK = 'demo.json';
+/** Where a demo of before kept every database. */
+const ONE_SERVER = 'postgres';
 const GRACE_FOR_ORPHANS_MS = 4_000;
 
 /** The folder of a demo. Only one living demo at a time uses it. */
@@ -52,8 +56,14 @@ export async function openDataFolder(
     const real = await realpath(path);
     await Promise.all([
       endLeftoverKafka(join(real, 'kafka'), log),
-      endLeftoverPostgres(join(real, 'postgres'), log),
+      ...[ONE_SERVER, ...SERVERS].map((server) => endLeftoverPostgres(join(real, server), log)),
     ]);
+    if (existsSync(join(path, ONE_SERVER)) && !existsSync(join(path, 'postgres-source'))) {
+      log(
+        'this data is of one PostgreSQL server: it becomes that of the source, and the pages are filled anew',
+      );
+      await rename(join(path, ONE_SERVER), join(path, 'postgres-source'));
+    }
     return {
       path,
       sellers,

@@ -7,7 +7,7 @@ import { GrafanaMissing } from '../local-stack/grafana.ts';
 import { PrometheusMissing } from '../local-stack/prometheus.ts';
 import { describeSeed, type System } from '../local-stack/system.ts';
 import { together } from '../local-stack/together.ts';
-import { type Ports, portsFrom, publicUrl } from './addresses.ts';
+import { type Ports, portsFrom, publicUrl, serverOf } from './addresses.ts';
 import type { Report } from './background.ts';
 import { openConsole, seconds, withCommas } from './console.ts';
 import { openDataFolder } from './data-folder.ts';
@@ -97,10 +97,11 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       say(`  ✓ ${what} (${seconds(since)})`);
       return result;
     };
-    const [postgres, kafka] = await step(
-      'PostgreSQL and Kafka',
+    const [ofSource, ofPages, kafka] = await step(
+      'PostgreSQL of the source and of the pages, Kafka',
       together([
-        supervisor.postgres(ports.postgres),
+        supervisor.postgres('postgres-source', ports['postgres-source']),
+        supervisor.postgres('postgres-pages', ports['postgres-pages']),
         supervisor.kafka(ports.kafka, ports['kafka-controller']),
       ] as const),
     );
@@ -110,7 +111,10 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
       brokers: kafka.bootstrap,
       otlp: options.otlp,
       callerKey: randomBytes(32).toString('base64url'),
-      database: (name, user) => postgres.url(name, user && userName(user, name)),
+      database: (name, user) => {
+        const server = serverOf(name) === 'postgres-source' ? ofSource : ofPages;
+        return server.url(name, user && userName(user, name));
+      },
     };
     const system = describeDemo(around);
 
@@ -182,7 +186,7 @@ export async function runDemo(options: DemoOptions, compileCache: string): Promi
     if (options.traffic) supervisor.push(startTraffic(ports, folder.sellers, issuer));
     if (options.examples) {
       supervisor.nextGroup();
-      const starting = startExamples(around, postgres, supervisor, examples, { say, log, signal });
+      const starting = startExamples(around, ofPages, supervisor, examples, { say, log, signal });
       supervisor.push(() => starting);
     }
     return collected;
@@ -253,7 +257,8 @@ function printAddresses(
     `  Self-view        ${url(ports['self-view'], '/sellers/1')}`,
     `  Source of truth  ${url(ports['top-clients'], '/v1/openapi.json')}`,
     `  A token          curl '${url(ports.lab, '/token?seller=1')}'`,
-    `  PostgreSQL       psql -h 127.0.0.1 -p ${ports.postgres} -U postgres gig`,
+    `  PostgreSQL       psql -h 127.0.0.1 -p ${ports['postgres-pages']} -U postgres gig`,
+    `    of the source  psql -h 127.0.0.1 -p ${ports['postgres-source']} -U postgres source`,
     `  Kafka            127.0.0.1:${ports.kafka}`,
     ...(metrics.state === 'running' ? [`  Prometheus       ${url(ports.prometheus)}`] : []),
     '',

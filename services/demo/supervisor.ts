@@ -12,7 +12,7 @@ import { commandLine, startProcess } from '../local-stack/process.ts';
 import { type LocalPrometheus, startPrometheus } from '../local-stack/prometheus.ts';
 import { type RunOptions, runRole, runTask } from '../local-stack/run-role.ts';
 import type { Environment, RoleProcess, RoleTask } from '../local-stack/system.ts';
-import { innerUrl } from './addresses.ts';
+import { innerUrl, type ServerName, serverOf } from './addresses.ts';
 import type { DataFolder } from './data-folder.ts';
 import { type Keepable, Keeper } from './keeper.ts';
 import { DASHBOARDS, SCRAPED_EVERY_MS, type Scraped, scraping } from './scraping.ts';
@@ -26,7 +26,7 @@ const STOP_MS = 6_000;
 
 /** Starts, keeps and stops the processes of one demo. */
 export class Supervisor {
-  /** By name: postgres, kafka, prometheus and grafana if they run, and the roles by their names in `roles.ts`. */
+  /** By name: postgres-source, postgres-pages, kafka, prometheus and grafana if they run, and the roles by their names in `roles.ts`. */
   readonly keepers = new Map<string, Keeper>();
   readonly #folder: DataFolder;
   readonly #compileCache: string;
@@ -62,23 +62,27 @@ export class Supervisor {
     this.#stops.at(-1)!.push(release);
   }
 
-  async postgres(port: number): Promise<LocalPostgres> {
-    const postgres = await this.#own('postgres', () =>
+  /** Starts a server with these databases. */
+  async postgres(name: ServerName, port: number): Promise<LocalPostgres> {
+    const postgres = await this.#own(name, () =>
       startPostgres({
-        dataDir: join(this.#folder.path, 'postgres'),
+        dataDir: join(this.#folder.path, name),
         port,
         log: this.#log,
-        // Sixteen processes with a few connections each, and a hundred megabytes of data.
+        // Eight processes with a few connections each, and a hundred megabytes of data.
         settings: {
-          shared_buffers: '64MB',
+          shared_buffers: '48MB',
           work_mem: '4MB',
           maintenance_work_mem: '32MB',
-          max_wal_size: '1GB',
+          min_wal_size: '128MB',
+          max_wal_size: '512MB',
+          wal_keep_size: 0,
         },
       }),
     );
-    for (const name of DATABASES) await postgres.createDatabase(name);
-    await makeUsers(postgres, DATABASES);
+    const databases = DATABASES.filter((database) => serverOf(database) === name);
+    for (const database of databases) await postgres.createDatabase(database);
+    await makeUsers(postgres, databases);
     return postgres;
   }
 

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { innerUrl, type PortName, type Ports, portsFrom } from '../../services/demo/addresses.ts';
+import { innerUrl, type PortName, type Ports, portsFrom, SERVERS } from '../../services/demo/addresses.ts';
 import { EXAMPLE_PAGES } from '../../services/local-stack/example-pages.ts';
 import { isPortFree } from '../../services/local-stack/ports.ts';
 import { isAlive } from '../../services/local-stack/process.ts';
@@ -65,10 +65,11 @@ async function pids(): Promise<Map<string, number>> {
   const found = new Map(recorded.map((line) => [line.split(' ')[2]!, Number(line.split(' ')[0])]));
   for (const name of found.keys()) if (/^(migrate|seed)/.test(name)) found.delete(name);
   found.set('kafka', Number(await readFile(join(data, 'kafka', 'kafka.pid'), 'utf8')));
-  const [postmaster] = (await readFile(join(data, 'postgres', 'pgdata', 'postmaster.pid'), 'utf8')).split(
-    '\n',
-  );
-  return found.set('postgres', Number(postmaster));
+  for (const server of SERVERS) {
+    const [postmaster] = (await readFile(join(data, server, 'pgdata', 'postmaster.pid'), 'utf8')).split('\n');
+    found.set(server, Number(postmaster));
+  }
+  return found;
 }
 
 const get = (port: number, path: string, headers: Record<string, string> = {}) =>
@@ -118,7 +119,7 @@ async function write(name: string): Promise<number> {
       headers: {
         authorization: `Bearer ${access_token}`,
         'content-type': 'application/json',
-        'idempotency-key': name.replaceAll(' ', '-'),
+        'idempotency-key': name.replaceAll(/[^\w]/g, '-'),
       },
       body: JSON.stringify({ name }),
       signal: AbortSignal.timeout(5_000),
@@ -227,16 +228,44 @@ test(
 );
 
 test(
+  "while the source's database is dead no page is without the data, writes are refused, and all heals",
+  async () => {
+    await flip({ target: 'postgres-source', action: 'kill' });
+    const { access_token } = (await (await get(ports.lab, '/token?seller=2')).json()) as {
+      access_token: string;
+    };
+    const headers = { authorization: `Bearer ${access_token}` };
+    await until('the source says that it cannot', async () => {
+      const answer = await get(ports['top-clients'], '/v1/sellers/2/top-clients', headers);
+      return answer.status === 503;
+    });
+    for (const port of ['gig', ...EXAMPLE_PAGES] as const)
+      expect([port, await shown(port, 1)()]).toMatchObject([port, { outcome: 'full' }]);
+    for (const [port, path] of [
+      ['user', '/users/1'],
+      ['search', '/search'],
+    ] as const)
+      expect([port, (await get(ports[port], path)).headers.get('top-clients')]).toEqual([port, 'full']);
+    expect((await shown('lab-parallel', 1)()) || null).toMatchObject({ outcome: 'missing' });
+    await flip({ target: 'postgres-source', action: 'restore' });
+    await reaches('gig', await write("After the source's database"));
+  },
+  2 * MINUTE,
+);
+
+test(
   'kill -9 of every role, of Kafka and of PostgreSQL heals by itself, and every write arrives',
   async () => {
     const before = await pids();
     for (const victims of [
-      [...before.keys()].filter((name) => !['kafka', 'postgres'].includes(name)),
+      [...before.keys()].filter((name) => ![...SERVERS, 'kafka'].some((one) => one === name)),
       ['kafka'],
-      ['postgres'],
+      [...SERVERS],
     ]) {
       for (const name of victims) process.kill(before.get(name)!, 'SIGKILL');
-      const version = await write(`After the end of ${victims.length === 1 ? victims[0] : 'all roles'}`);
+      const version = await write(
+        `After the end of ${victims.length < 3 ? victims.join(' and ') : 'all roles'}`,
+      );
       await Promise.all([
         reaches('gig', version),
         reaches('lab-hybrid', version),

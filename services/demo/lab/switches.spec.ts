@@ -3,6 +3,10 @@ import { readSwitch } from './switches.ts';
 
 test('forms of the lab are understood', () => {
   expect(readSwitch({ target: 'kafka', action: 'kill' })).toEqual({ target: 'kafka', action: 'kill' });
+  expect(readSwitch({ target: 'postgres-source', action: 'kill' })).toEqual({
+    target: 'postgres-source',
+    action: 'kill',
+  });
   expect(readSwitch({ target: 'top-clients', action: 'restore' })).toEqual({
     target: 'top-clients',
     action: 'restore',
@@ -16,7 +20,7 @@ test('forms of the lab are understood', () => {
 
 test.each([
   [{}, /target must be one of/],
-  [{ target: 'postgres', action: 'kill' }, /target must be one of/],
+  [{ target: 'postgres-pages', action: 'kill' }, /target must be one of/],
   [{ target: 'kafka', action: 'explode' }, /kill, slow or restore/],
   [{ target: 'kafka', action: 'slow', delayMs: '10' }, /only top-clients/],
   [{ target: 'top-clients', action: 'slow' }, /from 1 to 5000/],

@@ -4,6 +4,7 @@ import type { Keeper, State } from '../keeper.ts';
 /** What the lab can break, by the names of keepers. */
 export const BREAKABLE = [
   'top-clients',
+  'postgres-source',
   'kafka',
   'outbox-relay',
   'projector-gig',

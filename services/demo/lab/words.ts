@@ -4,6 +4,7 @@ import type { Breakable, Switches } from './switches.ts';
 
 export const NAMES: Readonly<Record<Breakable, string>> = {
   'top-clients': 'Source of truth',
+  'postgres-source': 'Database of the source',
   kafka: 'Kafka',
   'outbox-relay': 'Relay',
   'projector-gig': 'Projector of the gig page',
@@ -12,6 +13,8 @@ export const NAMES: Readonly<Record<Breakable, string>> = {
 
 /** The consequences while the part is down. */
 export const CONSEQUENCES: Readonly<Record<Exclude<Breakable, 'top-clients'>, string>> = {
+  'postgres-source':
+    'Without it, edits are refused and the self-view says so; pages have a server of their own, and go on as they are.',
   kafka: 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
   'outbox-relay': 'Without it, edits are still accepted and wait in the outbox; views stay as they are.',
   'projector-gig': 'Without it, edits wait in Kafka; the asynchronous page shows the version before.',
