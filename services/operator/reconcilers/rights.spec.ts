@@ -65,6 +65,8 @@ test('the operator may do what it does, and no more', async () => {
     // It may not list them, and deletes none: what it owns goes with the owner.
     [rightOf(SECRET)]: ['create', 'get', 'patch'],
     [rightOf(EVENT)]: ['list'],
+    // Its own alone: whether it is being deleted.
+    namespaces: ['get'],
     'events.k8s.io events': ['create', 'patch'],
     [rightOf(lease)]: ['create', 'get', 'update'],
   };
