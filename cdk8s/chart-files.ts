@@ -4,7 +4,8 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues } from './api/chart-values.ts';
 import { customResourceDefinitions } from './api/crd.ts';
 import { DEFINITIONS } from './api/definitions.ts';
-import { PageViewSpec } from './api/page-view.ts';
+import { PageViewRules, PageViewSpec, tooFewServers } from './api/page-view.ts';
+import { AMOUNT_TEMPLATE, rulesTemplate } from './api/rules-template.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 
 type Schema = Record<string, unknown>;
@@ -24,6 +25,7 @@ export function chartFiles(generation = DEFINITIONS.generation): ReadonlyMap<str
     ['values.schema.json', `${JSON.stringify(withPodSettingsOnce(schema), null, 2)}\n`],
     ['VALUES.md', valuesTable(schema)],
     ['templates/_defaults.tpl', defaultsTemplate()],
+    ['templates/_rules.tpl', rulesOfValues()],
   ]);
 }
 
@@ -64,7 +66,33 @@ function defaultsTemplate(): string {
     maxReplicas: autoscaling.maxReplicas,
     images: { kafka: kafka.embedded.image, postgres: postgres.embedded.image },
   };
-  return `{{/* ${GENERATED} */}}\n{{- define "top-clients.defaults" -}}\n${stringify(defaults)}{{- end }}\n`;
+  const { topClients: _, pages: __, ...sections } = ChartValues.parse({});
+  return `{{/* ${GENERATED} */}}
+{{- define "top-clients.defaults" -}}
+${stringify(defaults)}{{- end }}
+
+{{/* What a part of the values is where it, or a member of it, was set to null. */}}
+{{- define "top-clients.sections" -}}
+${stringify(sections, { aliasDuplicateObjects: false })}{{- end }}
+`;
+}
+
+/** The rules of the API server over the values, one template a resource. */
+function rulesOfValues(): string {
+  const named = z
+    .object({
+      metadata: z.object({ name: z.string() }),
+      spec: z.object({ external: z.unknown().optional() }).optional(),
+    })
+    .meta(PageViewRules);
+  return [
+    `{{/* ${GENERATED} */}}`,
+    AMOUNT_TEMPLATE,
+    rulesTemplate('top-clients.broken.platform', TopClientsSpec),
+    rulesTemplate('top-clients.broken.page', PageViewSpec),
+    rulesTemplate('top-clients.broken.name', named),
+    `{{- define "top-clients.tooFewServers" -}}${tooFewServers(PageViewSpec.parse({ server: { replicas: 1 } }), 'production')}{{- end }}\n`,
+  ].join('\n');
 }
 
 function valuesTable(schema: Schema): string {

@@ -193,11 +193,11 @@ export const tooFewServers = (page: PageViewSpec, profile: 'production' | 'demo'
 
 /** Why a page of this name cannot have this spec, as `PageViewRules` say in the API server; null when it can. */
 export function misnamed(name: string, { external }: Pick<PageViewSpec, 'external'>): string | null {
-  if (external === undefined) return (PAGE_NAMES as readonly string[]).includes(name) ? null : NOT_OURS;
-  const { error } = ExternalPageName.safeParse(name);
-  return error ? `the name of a page of yours ${error.issues[0]!.message}` : null;
+  if ((PAGE_NAMES as readonly string[]).includes(name) === (external !== undefined)) return NOT_OURS;
+  return external === undefined || ExternalPageName.safeParse(name).success ? null : NOT_YOURS;
 }
 const NOT_OURS = `${PAGE_NAMES.join(', ')} are served by Top Clients, without external; a page of yours has a name of its own, and external`;
+const NOT_YOURS = `the name of a page of yours has at most 19 lower-case letters, digits and hyphens, begins with a letter, and is none of ${RESERVED_PAGE_NAMES.join(', ')}`;
 
 const listed = (names: readonly string[]) => `[${names.map((name) => `'${name}'`).join(', ')}]`;
 const ours = `self.metadata.name in ${listed(PAGE_NAMES)}`;
@@ -210,7 +210,7 @@ export const PageViewRules = rules(
   },
   {
     rule: `!(${isExternal}) || (self.metadata.name.matches('${EXTERNAL_PAGE_NAME.source}') && !(self.metadata.name in ${listed(RESERVED_PAGE_NAMES)}))`,
-    message: `the name of a page of yours has at most 19 lower-case letters, digits and hyphens, begins with a letter, and is none of ${RESERVED_PAGE_NAMES.join(', ')}`,
+    message: NOT_YOURS,
   },
 );
 

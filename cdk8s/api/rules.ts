@@ -3,6 +3,7 @@ import type { Rule } from './shared.ts';
 
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
+  readonly items?: Schema;
   readonly anyOf?: readonly Schema[];
   readonly 'x-kubernetes-validations'?: readonly Rule[];
 }
@@ -21,6 +22,9 @@ export function brokenRules(schema: z.ZodType, value: unknown, at: readonly stri
 
 function judge(schema: Schema, value: unknown, path: readonly string[]): string[] {
   if (typeof value !== 'object' || value === null) return [];
+  const { items } = schema;
+  if (items && Array.isArray(value))
+    return value.flatMap((one, i) => judge(items, one, [...path, String(i)]));
   const broken = (schema['x-kubernetes-validations'] ?? [])
     .filter(({ rule }) => !/\boldSelf\b/.test(rule) && !holds(rule, value))
     .map(({ message }) => `${path.join('.')}: ${message}`);

@@ -241,7 +241,7 @@ describe('wrong values are refused, and named', () => {
 
   test('no values at all, with both ways on', async () => {
     const { code, stderr } = await run('helm', ['template', 'top-clients', CHART]);
-    expect(stderr).toContain('set topClients.kafka.mode to strimzi or external');
+    expect(stderr).toContain('set kafka.mode to strimzi or external');
     expect(stderr).toContain('--set topClients.profile=demo');
     expect(code).not.toBe(0);
   });

@@ -187,6 +187,54 @@ the new operator that moves them. How an image is pulled stands beside its name,
 {{- toYaml $spec -}}
 {{- end }}
 
+{{/*
+Every template begins with it: what was set to null is what it is when nobody says, not an error of the template.
+*/}}
+{{- define "top-clients.settle" -}}
+{{- $defaults := merge (dict "topClients" dict "pages" dict) (include "top-clients.sections" . | fromYaml) -}}
+{{- range $part, $members := $defaults -}}
+{{- if kindIs "invalid" (index $.Values $part) -}}{{- $_ := set $.Values $part $members -}}{{- end -}}
+{{- $given := index $.Values $part -}}
+{{- if and (kindIs "map" $members) (kindIs "map" $given) -}}
+{{- range $name, $otherwise := $members -}}
+{{- if kindIs "invalid" (index $given $name) -}}{{- $_ := set $given $name $otherwise -}}{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end }}
+
+{{/*
+Refuses values that the API server would refuse, in its words and all at once. The operator sees the rest: what an object
+was before, and what is in the cluster.
+*/}}
+{{- define "top-clients.refuse" -}}
+{{- $broken := include "top-clients.broken.platform" (dict "spec" .Values.topClients "at" "topClients") | fromJsonArray -}}
+{{- $defaults := include "top-clients.defaults" . | fromYaml -}}
+{{- $partitions := dig "kafka" "partitions" $defaults.partitions .Values.topClients | int -}}
+{{- range $name, $spec := .Values.pages -}}
+{{- if kindIs "map" $spec -}}
+{{- $at := printf "pages.%s" $name -}}
+{{- $named := dict "metadata" (dict "name" $name) "spec" $spec -}}
+{{- $broken = concat $broken (include "top-clients.broken.name" (dict "spec" $named "at" $at) | fromJsonArray) (include "top-clients.broken.page" (dict "spec" $spec "at" $at) | fromJsonArray) -}}
+{{- if and (not (include "top-clients.demo" $)) (not $spec.external) (eq (int (dig "server" "replicas" 2 $spec)) 1) -}}
+{{- $broken = append $broken (printf "%s.%s" $at (include "top-clients.tooFewServers" .)) -}}
+{{- end -}}
+{{- /* The admission policy says so too, but on a first install the platform it looks at comes after the pages. */ -}}
+{{- range $value, $given := dict "replicas" (dig "replicas" $defaults.replicas $spec) "autoscaling.maxReplicas" (dig "autoscaling" "maxReplicas" $defaults.maxReplicas $spec) -}}
+{{- if gt (int $given) $partitions -}}
+{{- $broken = append $broken (printf "%s.%s is %d, but topClients.kafka.partitions is %d: projectors beyond that would have nothing to read; lower it" $at $value (int $given) $partitions) -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+{{- if and $broken (not .Values.topClients.profile) -}}
+{{- $broken = append $broken "for a system to look at: --set topClients.profile=demo; values for production: examples/production-*.yaml of the chart" -}}
+{{- end -}}
+{{- with $broken -}}
+{{- fail (printf "these values cannot be used:\n  %s" (join "\n  " .)) -}}
+{{- end -}}
+{{- end }}
+
 {{/* Whether it is there to be looked at. */}}
 {{- define "top-clients.demo" -}}
 {{- if eq (dig "profile" "production" .Values.topClients) "demo" -}}true{{- end -}}

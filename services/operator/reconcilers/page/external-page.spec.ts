@@ -279,17 +279,15 @@ test('says of a database that goes away later what its projectors say of it', as
 });
 
 test.each([
-  ['a name of ours', 'user'],
-  ['a name that is taken', 'source'],
-  ['a name that no object could have', 'a-shop-with-a-name-that-is-too-long'],
-])('%s is refused where the definition is older', async (_, name) => {
+  ['a name of ours', 'user', 'gig, user, search are served by Top Clients'],
+  ['a name that is taken', 'source', 'the name of a page of yours'],
+  ['a name that no object could have', 'a-shop-with-a-name-that-is-too-long', 'the name of a page of yours'],
+])('%s is refused where the definition is older', async (_, name, because) => {
   put('PageView', name, { external: { database: { existingSecret: 'shop-database' } } });
   await reconcile(PLATFORM_KEY);
   await reconcile(pageKey(name));
   const conditions = kube.find('PageView', name)?.status.conditions as { type: string; message: string }[];
-  expect(conditions.find(({ type }) => type === 'Degraded')?.message).toContain(
-    'metadata.name: the name of a page of yours',
-  );
+  expect(conditions.find(({ type }) => type === 'Degraded')?.message).toContain(`metadata.name: ${because}`);
 });
 
 test('stays in its database by default, and is let go at once', async () => {
