@@ -24,6 +24,8 @@ interface Finding {
 interface Explained {
   readonly check: string;
   readonly where: string;
+  /** Which values files it is about; all when absent. */
+  readonly values?: string;
   readonly because: string;
 }
 
@@ -109,8 +111,8 @@ function lenience(sentence: string, values: object): string[] {
 
 /** A sentence for each finding that nobody explained, and for each explanation of nothing. */
 function judge(findings: readonly Finding[], reasons: readonly Explained[]): string[] {
-  const explains = ({ check, where }: Explained, { check_id, resource }: Finding) =>
-    check === check_id && new RegExp(where).test(nameOf(resource));
+  const explains = ({ check, where, values = '' }: Explained, { check_id, resource, file_path }: Finding) =>
+    check === check_id && new RegExp(where).test(nameOf(resource)) && new RegExp(values).test(file_path);
   const unexplained = new Set(
     findings
       .filter((finding) => !reasons.some((reason) => explains(reason, finding)))
