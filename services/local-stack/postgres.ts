@@ -1,7 +1,20 @@
 /** A real PostgreSQL on this machine without a container engine, for the demo, the tests and the benches. */
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { chown, cp, mkdir, mkdtemp, readFile, realpath, rename, rm, stat, writeFile } from 'node:fs/promises';
+import {
+  chown,
+  copyFile,
+  cp,
+  mkdir,
+  mkdtemp,
+  readdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -368,8 +381,28 @@ async function initialise(
   await rename(unfinished, pgdata);
 }
 
-/** Not part of a copy: what belongs to the running server, and the log of changes, which a standby gets by its connection. */
-const NOT_COPIED = new Set(['postmaster.pid', 'postmaster.opts', 'pg_wal', 'pg_replslot', 'pg_stat_tmp']);
+/**
+ * Not part of a copy: what belongs to the running server, and the log of changes, which a standby gets by its connection.
+ * The last one is a cache, which the server makes and deletes as it likes.
+ */
+const NOT_COPIED = new Set([
+  ...['postmaster.pid', 'postmaster.opts', 'pg_wal', 'pg_replslot', 'pg_stat_tmp'],
+  'pg_internal.init',
+]);
+
+/** Copies a folder whose files come and go: the log of changes makes up for those that are gone. */
+async function copyTree(from: string, to: string): Promise<void> {
+  await mkdir(to, { mode: 0o700 });
+  for (const entry of await readdir(from, { withFileTypes: true })) {
+    if (NOT_COPIED.has(entry.name)) continue;
+    const [source, target] = [join(from, entry.name), join(to, entry.name)];
+    if (entry.isDirectory()) await copyTree(source, target);
+    else
+      await copyFile(source, target).catch((err: NodeJS.ErrnoException) => {
+        if (err.code !== 'ENOENT') throw err;
+      });
+  }
+}
 
 /** Copies the data of a running server, as `pg_basebackup` does, which is not among the binaries. */
 async function copyData(
@@ -386,10 +419,7 @@ async function copyData(
   try {
     await client.connect();
     await client.query(`select pg_backup_start('copy', true)`);
-    await cp(from.pgdata, unfinished, {
-      recursive: true,
-      filter: (path) => dirname(path) !== from.pgdata || !NOT_COPIED.has(basename(path)),
-    });
+    await copyTree(from.pgdata, unfinished);
     const { rows } = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(false)');
     await writeFile(join(unfinished, 'backup_label'), rows[0]!.labelfile);
   } finally {
