@@ -22,7 +22,7 @@ COPY services services
 RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
 USER 65532:65532
 RUN for role in $(/nodejs/bin/node services/main.ts --help | sed -n 's/^  //p'); do \
-      NODE_COMPILE_CACHE=/app/.compile-cache /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring \
+      NODE_OPTIONS=--max-old-space-size-percentage=75 NODE_COMPILE_CACHE=/app/.compile-cache /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring \
         services/main.ts "$role" --help > /dev/null || exit 1; \
     done \
  && chmod -R a+rX .compile-cache

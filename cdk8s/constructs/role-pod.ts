@@ -1,9 +1,8 @@
 import type { ViewPage } from '#contracts/pages.ts';
-import { heapFlags } from '#contracts/v8-flags.ts';
+import { containerHeapFlags } from '#contracts/v8-flags.ts';
 import type { PodSettings } from '../api/pod-settings.ts';
 import type { Resources } from '../api/shared.ts';
 import { type Platform, PORTS } from '../platform.ts';
-import { oldSpaceMiB } from './heap.ts';
 import { accountOf, externalPageLabel, podLabelsOf, selectorOf } from './labels.ts';
 import { podSettingsOf, withPodSettings } from './pod-settings.ts';
 
@@ -100,10 +99,7 @@ export function rolePod(platform: Platform, pod: RolePod): Record<string, unknow
     ...(pod.volumes ?? []),
   ];
   // V8's other flags are in the image's entry point, the same for all roles: NODE_OPTIONS does not accept them.
-  const nodeOptions = heapFlags({
-    oldSpaceMiB: oldSpaceMiB(pod.resources),
-    semiSpaceMiB: pod.semiSpaceMiB,
-  }).join(' ');
+  const nodeOptions = containerHeapFlags({ semiSpaceMiB: pod.semiSpaceMiB }).join(' ');
   const probe = (path: string, periodSeconds: number, failureThreshold: number) => ({
     httpGet: { path, port: 'health' },
     periodSeconds,

@@ -25,8 +25,22 @@ export interface HeapSize {
   readonly semiSpaceMiB?: number | undefined;
 }
 
+const youngFlags = ({ semiSpaceMiB }: Pick<HeapSize, 'semiSpaceMiB'>): string[] =>
+  semiSpaceMiB === undefined ? [] : [`--max-semi-space-size=${semiSpaceMiB}`, '--v8-pool-size=1'];
+
 /** V8's flags for a size; `NODE_OPTIONS` takes these. */
 export const heapFlags = ({ oldSpaceMiB, semiSpaceMiB }: HeapSize): string[] => [
-  ...(semiSpaceMiB === undefined ? [] : [`--max-semi-space-size=${semiSpaceMiB}`, '--v8-pool-size=1']),
+  ...youngFlags({ semiSpaceMiB }),
   `--max-old-space-size=${oldSpaceMiB}`,
+];
+
+/**
+ * V8's flags in a container: the old generation gets three quarters of the memory that the container may take, and the
+ * rest is for buffers, code and the young generation. Node reads the limit where it runs, so that it is the right one
+ * whoever set it: the spec, a LimitRange, a VerticalPodAutoscaler. Without it the heap grows towards the node's memory,
+ * and the container is ended before V8 collects.
+ */
+export const containerHeapFlags = (heap: Pick<HeapSize, 'semiSpaceMiB'> = {}): string[] => [
+  ...youngFlags(heap),
+  '--max-old-space-size-percentage=75',
 ];

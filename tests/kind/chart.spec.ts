@@ -247,6 +247,19 @@ describe('wrong values are refused, and named', () => {
   });
 });
 
+test.each([
+  ['operator.resources.limits.memory=1Gi', 'Deployment'],
+  ['operator.resources.limits.memory=300000000', 'Deployment'],
+  ['test.enabled=true', 'Pod'],
+])('with %s the heap of the %s follows the limit of its container', async (value, kind) => {
+  const object = (await rendered(['--set', value])).find((one) => one.kind === kind);
+  const { containers } = specOf(object).template?.spec ?? specOf(object);
+  expect(containers[0].env).toContainEqual({
+    name: 'NODE_OPTIONS',
+    value: '--max-old-space-size-percentage=75',
+  });
+});
+
 test('the test pod writes where it can sign in, and calls a page that is deployed', async () => {
   const env = async (...args: string[]) => {
     const pod = (await rendered(args)).find(({ kind }) => kind === 'Pod');
