@@ -5,6 +5,7 @@ import { DEFINITIONS } from '#cdk8s/api/definitions.ts';
 import { chartFiles } from '#cdk8s/chart-files.ts';
 import { chartDashboards, generatedFiles } from '#dashboards/files.ts';
 import { documents } from './documents.ts';
+import { withSizes } from './sizes.ts';
 
 const root = new URL('../', import.meta.url);
 const check = process.argv.includes('--check');
@@ -27,8 +28,11 @@ const counted = (await readFile(new URL(COUNTED, root), 'utf8')).replace(
 
 const within = (folder: string, files: ReadonlyMap<string, string>) =>
   [...files].map(([path, text]) => [`${folder}${path}`, text] as const);
+/** Tables between markers in documents that are written by hand. */
+const OPERATIONS = 'docs/operations/README.md';
 const wanted = new Map([
   [COUNTED, counted] as const,
+  [OPERATIONS, withSizes(await readFile(new URL(OPERATIONS, root), 'utf8'))],
   ...within('services/contracts/generated/', documents()),
   ...within('charts/top-clients/', chartFiles(generation)),
   ...within('charts/top-clients/dashboards/', chartDashboards()),

@@ -2,7 +2,8 @@ import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PageViewSpec } from './page-view.ts';
 import { labels as furtherLabels, podOf } from './pod-settings.ts';
-import { objectName, replicas, resources, secretKey, section } from './shared.ts';
+import { resourcesOf } from './recommended.ts';
+import { objectName, replicas, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 const ownImage = section({
@@ -39,7 +40,7 @@ const operator = section({
     description:
       'How long an object is left alone when nothing changes, in s; watches report changes at once',
   }),
-  resources: resources('50m', '256Mi'),
+  resources: resourcesOf('operator'),
   pod: podOf('its pods'),
   podLabels: labels.meta({ description: 'Further labels of its pods; as pod.labels' }),
   podAnnotations: labels.meta({ description: 'Further annotations of its pods; as pod.annotations' }),

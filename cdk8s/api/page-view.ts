@@ -2,15 +2,16 @@ import { z } from 'zod';
 import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES } from '#contracts/pages.ts';
 import { external } from './external-page.ts';
 import { podOf } from './pod-settings.ts';
+import { resourcesOf } from './recommended.ts';
 import { connectionsFit, serviceAutoscaling } from './service-autoscaling.ts';
-import { DATABASE_SERVERS, replicas, resources, rules, section } from './shared.ts';
+import { DATABASE_SERVERS, replicas, rules, section } from './shared.ts';
 
 /** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
 const PageServerSpec = z
   .strictObject({
     replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
     autoscaling: serviceAutoscaling(),
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('page server'),
     databasePool: z.int().min(1).max(500).default(10).meta({
       description:
         "Connections of each pod to the page's database, at most, beside one that listens to change notifications",
@@ -112,7 +113,7 @@ export const PageViewSpec = section({
   }).meta({ description: "The page's own copy of the data" }),
   server: PageServerSpec.optional(),
   projector: section({
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('projector'),
     sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
       description:
         'After this long without a sign of life others take over its partitions, in ms; it starts anew when one of them stands still three times as long',
@@ -139,7 +140,7 @@ export const PageViewSpec = section({
       .max(1_000_000)
       .default(2_000)
       .meta({ description: 'How fast it compares, at most; a million sellers take 500 s at 2000' }),
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('watcher'),
     pod: podOf('its pod'),
   }).meta({ description: 'What finds rows that differ from the source, and has them repaired' }),
   external: external.optional(),

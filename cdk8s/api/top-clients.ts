@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
+import { resourcesOf } from './recommended.ts';
 import { connectionsFit, SELF_VIEW_CONNECTIONS, serviceAutoscaling } from './service-autoscaling.ts';
 import {
   DATABASE_SERVERS,
@@ -535,7 +536,7 @@ export const TopClientsSpec = section({
   source: section({
     replicas: replicas(2).meta({ description: 'Pods that answer the API' }),
     autoscaling: serviceAutoscaling(),
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('source'),
     databasePool: z
       .int()
       .min(1)
@@ -579,14 +580,14 @@ export const TopClientsSpec = section({
       .max(64)
       .default(1)
       .meta({ description: 'Parts of the sellers that are relayed side by side' }),
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('relay'),
     pod: podOf('its pods'),
   }).meta({ description: 'What brings committed changes to Kafka' }),
   selfView: section({
     enabled: z.boolean().default(true).meta({ description: 'Whether to run it' }),
     replicas: replicas(2).meta({ description: 'Pods that serve it' }),
     autoscaling: serviceAutoscaling(),
-    resources: resources('50m', '256Mi'),
+    resources: resourcesOf('self-view'),
     pod: podOf('its pods'),
   }).meta({
     description: 'The page where sellers see and edit their own list',
