@@ -298,6 +298,14 @@ const Postgres = section({
       search: secretKey.default('search-url').meta({ description: 'Of the search page' }),
       selfView: secretKey.default('self-view-url').meta({ description: 'Of the self-view' }),
     }).meta({ description: 'The keys of the secret' }),
+    replicaKeys: section({
+      gig: secretKey.optional().meta({ description: 'Of the gig page' }),
+      user: secretKey.optional().meta({ description: 'Of the user page' }),
+      search: secretKey.optional().meta({ description: 'Of the search page' }),
+    }).meta({
+      description:
+        'Further keys of the secret that page servers sign in by, with addresses of servers that follow the primary: pages read them while it does not answer. None when absent',
+    }),
     userSecrets: section({
       source: userSecret('the source of truth signs in with'),
       relay: userSecret('the relay signs in with'),

@@ -15,7 +15,7 @@ import {
   type PageOf,
   type Platform,
 } from '../platform.ts';
-import { type DatabaseServer, ownerSecret, serverOfDatabase } from './database-servers.ts';
+import { type DatabaseServer, hasReplica, ownerSecret, serverOfDatabase } from './database-servers.ts';
 import type { EnvironmentVariable, RolePod, Volume } from './role-pod.ts';
 
 /** The name of each database on a server of ours. */
@@ -59,6 +59,8 @@ export interface DatabaseAccess {
 interface Address {
   readonly setting: string;
   readonly database: DatabaseName;
+  /** Of any instance that follows the primary. */
+  readonly replica?: boolean;
 }
 
 /**
@@ -81,6 +83,27 @@ export function databaseAccess(
   const accesses = [...(ours.length > 0 ? [accessToOurs(platform, program, ours)] : []), ...theirs];
   return { env: accesses.flatMap(({ env }) => env), volumes: accesses.flatMap(({ volumes }) => volumes) };
 }
+
+/** What a page's server needs to read its database, from a replica too where there is one. */
+export function pageDatabaseAccess(platform: Platform, database: DatabaseName): DatabaseAccess {
+  const primary = { setting: 'TC_DATABASE_URL', database };
+  const replica = { setting: 'TC_DATABASE_REPLICA_URL', database, replica: true };
+  return accessToOurs(
+    platform,
+    'page-server',
+    isReplicated(platform, database) ? [primary, replica] : [primary],
+  );
+}
+
+/** The self-view has no replica: it shows nothing that lags. */
+function isReplicated(platform: Platform, database: DatabaseName): boolean {
+  if (!isPage(database)) return false;
+  const { mode, external } = platform.spec.postgres;
+  return mode === 'external'
+    ? external.replicaKeys[database] !== undefined
+    : hasReplica(platform, serverOfDatabase(platform, database));
+}
+const isPage = (database: DatabaseName): database is PageName => PAGE_NAMES.includes(database as PageName);
 
 const secret = (name: string, from: string, key: string): EnvironmentVariable => ({
   name,
@@ -110,21 +133,23 @@ function accessToOurs(
   const { postgres } = platform.spec;
   const user = USER_OF_PROGRAM[program];
   if (postgres.mode === 'external') {
-    const { existingSecret, keys, userSecrets } = postgres.external;
+    const { existingSecret, keys, replicaKeys, userSecrets } = postgres.external;
     const from = user === 'owner' ? existingSecret : (userSecrets[user] ?? existingSecret);
+    const keyOf = ({ database, replica }: Address) =>
+      replica && isPage(database) ? replicaKeys[database]! : keys[database];
     const tls = externalAuthority(platform, addresses);
     return {
       // The API server refuses an external database without a secret.
-      env: [...addresses.map(({ setting, database }) => secret(setting, from!, keys[database])), ...tls.env],
+      env: [...addresses.map((address) => secret(address.setting, from!, keyOf(address))), ...tls.env],
       volumes: tls.volumes,
     };
   }
-  const reached = addresses.map(({ setting, database }) => {
+  const reached = addresses.map(({ setting, database, replica = false }) => {
     const server = serverOfDatabase(platform, database);
     // The owners of two servers have different passwords; every other user has the same one everywhere.
     const account =
       user === 'owner' ? ownerSecret(platform, server) : accountOf(user, databaseOn[database]).secret;
-    return { setting, database, server, account };
+    return { setting, database, replica, server, account };
   });
   const accountsUsed = [...new Set(reached.map(({ account }) => account))];
   const variable = (account: string) => {
@@ -139,11 +164,11 @@ function accessToOurs(
         secret(`${variable(account)}_USER`, account, 'username'),
         secret(`${variable(account)}_PASSWORD`, account, 'password'),
       ]),
-      ...reached.map(({ setting, database, server, account }) => ({
+      ...reached.map(({ setting, database, replica, server, account }) => ({
         name: setting,
         value:
           `postgresql://$(${variable(account)}_USER):$(${variable(account)}_PASSWORD)` +
-          `@${hostOf(platform, server)}:5432/${databaseOn[database]}`,
+          `@${hostOf(platform, server, replica)}:5432/${databaseOn[database]}`,
       })),
       ...tls.env,
     ],
@@ -151,8 +176,9 @@ function accessToOurs(
   };
 }
 
-const hostOf = ({ spec: { postgres } }: Platform, { name }: DatabaseServer): string =>
-  postgres.mode === 'cnpg' ? `${name}-rw` : name;
+/** Of CloudNativePG's services `-ro` leads to any instance that follows, and to none while there is none. */
+const hostOf = ({ spec: { postgres } }: Platform, { name }: DatabaseServer, replica: boolean): string =>
+  postgres.mode === 'cnpg' ? `${name}-${replica ? 'ro' : 'rw'}` : name;
 
 /** What pods that use a page's database have because of whose it is: they start anew with its secrets. */
 export const pagePod = ({

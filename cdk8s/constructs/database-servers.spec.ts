@@ -36,7 +36,8 @@ describe.each(['embedded', 'cnpg'])('with postgres.mode %s', (mode) => {
           if (database === undefined) continue;
           const [of] = Object.entries(databaseOn).find(([, called]) => called === database)!;
           const server = serverOfDatabase(platform, of as keyof typeof databaseOn);
-          expect(host).toBe(mode === 'cnpg' ? `${server.name}-rw` : server.name);
+          const service = name.includes('REPLICA') ? 'ro' : 'rw';
+          expect(host).toBe(mode === 'cnpg' ? `${server.name}-${service}` : server.name);
           const from = [user, password].map(
             (variable) => env.find((one) => one.name === variable)?.valueFrom?.secretKeyRef,
           );

@@ -56,6 +56,10 @@ export const serverOfDatabase = (platform: Divided, database: DatabaseName): Dat
 
 export const holdsSource = ({ databases }: DatabaseServer): boolean => databases.includes('source');
 
+/** Whether other instances than the primary can be read. */
+export const hasReplica = (platform: Divided, server: DatabaseServer): boolean =>
+  platform.spec.postgres.mode === 'cnpg' && cnpgServer(platform, server).instances > 1;
+
 /** The secret with `username` and `password` of the owner of all databases on a server. */
 export const ownerSecret = ({ spec: { postgres } }: Divided, { name }: DatabaseServer): string =>
   postgres.mode === 'cnpg' ? `${name}-app` : (postgres.embedded.existingSecret ?? name);

@@ -54,3 +54,39 @@ describe('the self-view', () => {
     expect(yaml).toContain('name: TC_SELF_VIEW_URL\n              value: https://my.example.com');
   });
 });
+
+describe('a replica of its database', () => {
+  const replica = (name: 'gig' | 'self-view', postgres: object) => {
+    const platform = platformOf({ postgres });
+    const yaml = built((scope) =>
+      name === 'gig' ? pageServer(scope, platform, pageOf('gig')) : selfView(scope, platform),
+    );
+    return /name: TC_DATABASE_REPLICA_URL\n\s+(?:value: (\S+)|valueFrom:\n\s+secretKeyRef:\n\s+key: (\S+))/
+      .exec(yaml)
+      ?.slice(1)
+      .find((one) => one !== undefined);
+  };
+  const external = { existingSecret: 'mine', replicaKeys: { gig: 'gig-replica' } };
+
+  test('is read where CloudNativePG has one, and trusted as the primary is', () => {
+    const address =
+      'postgresql://$(DATABASE_USER):$(DATABASE_PASSWORD)@top-clients-postgres-pages-ro:5432/gig';
+    expect(replica('gig', { mode: 'cnpg' })).toBe(address);
+    expect(replica('gig', { mode: 'cnpg', servers: 'shared' })).toBe(address.replace('-pages', ''));
+    const yaml = built((scope) =>
+      pageServer(scope, platformOf({ postgres: { mode: 'cnpg' } }), pageOf('gig')),
+    );
+    expect(yaml).toMatch(/name: TC_DATABASE_REPLICA_CA_FILE\n\s+value: \/etc\/postgres-ca-pages\/ca\.crt/);
+  });
+
+  test('is read where the values name one of a server of somebody’s own', () => {
+    expect(replica('gig', { mode: 'external', external })).toBe('gig-replica');
+    expect(replica('gig', { mode: 'external', external: { existingSecret: 'mine' } })).toBeUndefined();
+  });
+
+  test('is none where there is one server, nor of the self-view, which shows nothing that lags', () => {
+    expect(replica('gig', {})).toBeUndefined();
+    expect(replica('gig', { mode: 'cnpg', cnpg: { pages: { instances: 1 } } })).toBeUndefined();
+    expect(replica('self-view', { mode: 'cnpg', servers: 'shared' })).toBeUndefined();
+  });
+});

@@ -8,7 +8,7 @@ import type { Resources } from '../api/shared.ts';
 import { hasDemoIssuer } from '../api/top-clients.ts';
 import { type DatabaseName, names, type PagePlan, type Platform, PORTS } from '../platform.ts';
 import { callerCredential, callersAnnotation, trustedProxies } from './caller-access.ts';
-import { databaseAccess } from './database-access.ts';
+import { pageDatabaseAccess } from './database-access.ts';
 import { disruptionBudget } from './disruption-budget.ts';
 import { httpService } from './http-service.ts';
 import { DEMO_TOKEN_URL, identity } from './identity.ts';
@@ -66,7 +66,7 @@ function serve(
   },
   settings: readonly EnvironmentVariable[],
 ): void {
-  const access = databaseAccess(platform, 'page-server', { TC_DATABASE_URL: database });
+  const access = pageDatabaseAccess(platform, database);
   const { publicUrls } = platform.spec;
   const link = (name: string, value: string | undefined) => (value === undefined ? [] : [{ name, value }]);
   const workload = { name: names.page(page), component, instance: page, replicas, autoscaling };

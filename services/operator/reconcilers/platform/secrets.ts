@@ -166,6 +166,7 @@ export function secretsNeeded({
 }: Pick<Platform, 'spec'>): readonly NeededSecret[] {
   const { embedded, external } = postgres;
   const { sasl, tls } = kafka.external;
+  const replicaKeys = Object.values(external.replicaKeys).filter((key) => key !== undefined);
   return [
     ...(source.callers.existingSecret
       ? [
@@ -189,7 +190,12 @@ export function secretsNeeded({
       ? [
           {
             name: external.existingSecret,
-            keys: [...new Set(Object.values(external.keys))],
+            keys: [
+              ...new Set([
+                ...Object.values(external.keys),
+                ...(external.userSecrets.page === undefined ? replicaKeys : []),
+              ]),
+            ],
             namedBy: 'postgres.external.existingSecret',
           },
         ]
@@ -198,7 +204,8 @@ export function secretsNeeded({
       ? DATABASE_USERS.flatMap((user) => {
           const name = external.userSecrets[user];
           const databases = DATABASES.filter((one) => usersOf(databaseOn[one]).includes(user));
-          const keys = [...new Set(databases.map((one) => external.keys[one]))];
+          const replicas = user === 'page' ? replicaKeys : [];
+          const keys = [...new Set([...databases.map((one) => external.keys[one]), ...replicas])];
           return name === undefined ? [] : [{ name, keys, namedBy: `postgres.external.userSecrets.${user}` }];
         })
       : []),
