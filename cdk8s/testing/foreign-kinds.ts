@@ -1,34 +1,31 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { parse } from 'yaml';
 import type { KubeObject } from '../kube-object.ts';
 
-const KINDS = [
-  ['kafka.strimzi.io', 'v1', 'Kafka', 'kafkas'],
-  ['kafka.strimzi.io', 'v1', 'KafkaNodePool', 'kafkanodepools'],
-  ['kafka.strimzi.io', 'v1', 'KafkaTopic', 'kafkatopics'],
-  ['kafka.strimzi.io', 'v1', 'KafkaUser', 'kafkausers'],
-  ['postgresql.cnpg.io', 'v1', 'Cluster', 'clusters'],
-  ['postgresql.cnpg.io', 'v1', 'Database', 'databases'],
-  ['monitoring.coreos.com', 'v1', 'PodMonitor', 'podmonitors'],
-  ['monitoring.coreos.com', 'v1', 'PrometheusRule', 'prometheusrules'],
-  ['gateway.networking.k8s.io', 'v1', 'HTTPRoute', 'httproutes'],
-  ['keda.sh', 'v1alpha1', 'ScaledObject', 'scaledobjects'],
-  ['keda.sh', 'v1alpha1', 'TriggerAuthentication', 'triggerauthentications'],
-] as const;
+const FOLDER = new URL('../../tests/kind/definitions/', import.meta.url);
 
-/**
- * Stand-ins for other operators' CRDs, so that an API server accepts objects of their kinds. They require a spec, but
- * nothing of its content.
- */
-export const FOREIGN_KINDS: readonly KubeObject[] = KINDS.map(([group, version, kind, plural]) => ({
+/** The definitions of the operators whose resources we make, as they publish them. */
+export const THEIR_DEFINITIONS: readonly KubeObject[] = readdirSync(FOLDER)
+  .filter((file) => file.endsWith('.yaml'))
+  .sort()
+  .map((file) => parse(readFileSync(new URL(file, FOLDER), 'utf8')) as KubeObject);
+
+/** Stands in for the Gateway API's definition: it requires a spec, but nothing of its content. */
+const HTTP_ROUTE: KubeObject = {
   apiVersion: 'apiextensions.k8s.io/v1',
   kind: 'CustomResourceDefinition',
-  metadata: { name: `${plural}.${group}` },
+  metadata: {
+    name: 'httproutes.gateway.networking.k8s.io',
+    // Of a group that is Kubernetes' own, the API server asks who allowed it.
+    annotations: { 'api-approved.kubernetes.io': 'unapproved, a stand-in for tests' },
+  },
   spec: {
-    group,
+    group: 'gateway.networking.k8s.io',
     scope: 'Namespaced',
-    names: { kind, plural, singular: kind.toLowerCase(), listKind: `${kind}List` },
+    names: { kind: 'HTTPRoute', plural: 'httproutes', singular: 'httproute', listKind: 'HTTPRouteList' },
     versions: [
       {
-        name: version,
+        name: 'v1',
         served: true,
         storage: true,
         schema: {
@@ -41,4 +38,7 @@ export const FOREIGN_KINDS: readonly KubeObject[] = KINDS.map(([group, version, 
       },
     ],
   },
-}));
+};
+
+/** Other operators' definitions, so that an API server accepts objects of their kinds. */
+export const FOREIGN_KINDS: readonly KubeObject[] = [...THEIR_DEFINITIONS, HTTP_ROUTE];

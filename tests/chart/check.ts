@@ -54,10 +54,12 @@ try {
     const given = ['--values', join(chart, file)];
     run('helm', ['lint', '--strict', '--quiet', chart, ...given]);
     const name = file.replaceAll('/', '-');
-    write(
-      `chart-${name}`,
-      run('helm', ['template', 'top-clients', chart, '--namespace', NAMESPACE, ...given]),
-    );
+    const template = () =>
+      run('helm', ['template', 'top-clients', chart, '--namespace', NAMESPACE, ...given]);
+    const rendered = template();
+    // Whatever applies it again and again, as GitOps does, must find nothing changed.
+    if (rendered !== template()) throw new Error(`helm template gives something else each time with ${file}`);
+    write(`chart-${name}`, rendered);
     const all = ['--values', join(chart, 'values.yaml'), ...given];
     write(
       `manifests-${name}`,
