@@ -36,7 +36,7 @@ interface Definition {
   }[];
 }
 
-const SCHEMAS = new Map(
+const SCHEMAS: ReadonlyMap<string, Schema> = new Map(
   THEIR_DEFINITIONS.flatMap(({ spec }) => {
     const { group, names, versions } = spec as unknown as Definition;
     return versions
