@@ -1,0 +1,111 @@
+/** Sellers inside the cluster who write all the time, each change with a key by which it may be repeated, and read it back. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import type { Cluster } from './cluster.ts';
+
+/** What sellers were told. */
+export interface Written {
+  /** Changes that were acknowledged: the seller, the version, and the description that was given. */
+  readonly acknowledged: readonly {
+    readonly seller: number;
+    readonly version: number;
+    readonly description: string;
+  }[];
+  /** Requests that were repeated because nobody answered, or with 5xx. */
+  readonly repeated: number;
+  /** Reads that were older than what had been acknowledged before they began. */
+  readonly stale: readonly string[];
+  /** Answers that nobody should get. */
+  readonly wrong: readonly string[];
+  /** The longest time between two acknowledgements of anybody, in ms, and when it ended. */
+  readonly longestGapMs: number;
+  readonly gapEndedAt: string;
+}
+
+const WRITE = `
+const { source, issuer, sellers, perSecond } = JSON.parse(process.argv[1]);
+const told = { acknowledged: [], repeated: 0, stale: [], wrong: [], longestGapMs: 0, gapEndedAt: '' };
+let stopped = false;
+process.stdin.on('data', () => {}).on('end', () => { stopped = true; });
+const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const ask = async (url, { body, ...more } = {}) => {
+  const answer = await fetch(url, { ...more, ...(body ? { body: JSON.stringify(body) } : {}), signal: AbortSignal.timeout(5000) });
+  const text = await answer.text();
+  return { status: answer.status, version: Number((answer.headers.get('etag') ?? '').replaceAll('"', '')), body: text ? JSON.parse(text) : null };
+};
+let last = null;
+const acknowledge = (one) => {
+  const now = Date.now();
+  if (last !== null && now - last > told.longestGapMs) { told.longestGapMs = now - last; told.gapEndedAt = new Date(now).toISOString(); }
+  last = now;
+  told.acknowledged.push(one);
+};
+const token = {};
+const write = async (seller, method, url, body) => {
+  const key = crypto.randomUUID();
+  for (let attempt = 0; ; attempt++) {
+    if (attempt > 0) { told.repeated += 1; await pause(200); }
+    let answer;
+    try {
+      answer = await ask(url, { method, body, headers: { authorization: 'Bearer ' + token[seller], 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', 'idempotency-key': key } });
+    } catch { continue; }
+    if (answer.status >= 500 || answer.status === 429) continue;
+    if (answer.status > 201) told.wrong.push(seller + ' ' + method + ' ' + answer.status + ' ' + JSON.stringify(answer.body));
+    return answer;
+  }
+};
+const work = async (seller) => {
+  const of = source + '/v1/sellers/' + seller;
+  const { body: { id } } = await write(seller, 'POST', of + '/clients', { name: 'Brand ' + crypto.randomUUID() });
+  for (let count = 1; !stopped; count++) {
+    const due = Date.now() + (1000 * sellers.length) / perSecond;
+    const description = 'Change ' + count;
+    const { status, version } = await write(seller, 'PATCH', of + '/clients/' + id, { description });
+    if (status === 200) {
+      acknowledge({ seller, version, description });
+      const read = await ask(of + '/top-clients').catch(() => null);
+      if (read?.status === 200) {
+        const shown = read.body.clients.find((one) => one.id === id)?.description;
+        if (read.body.version < version || shown !== description) told.stale.push(seller + ' read ' + read.body.version + ' ' + shown + ' after ' + version + ' ' + description);
+      }
+    }
+    await pause(Math.max(0, due - Date.now()));
+  }
+};
+(async () => {
+  for (const seller of sellers) token[seller] = (await ask(issuer + '/token?seller=' + seller)).body.access_token;
+  await Promise.all(sellers.map(work));
+  console.log(JSON.stringify(told));
+  process.exit(0);
+})();
+`;
+
+/**
+ * Starts sellers who write until the returned function is called, in the pod of the visitor.
+ * @param perSecond changes of all sellers together
+ */
+export function keepWriting(
+  cluster: Cluster,
+  sellers: readonly number[],
+  perSecond: number,
+): () => Promise<Written> {
+  const addresses = { source: 'http://top-clients:8080', issuer: 'http://top-clients-issuer:8080' };
+  const child = spawn('kubectl', [
+    ...['--namespace', cluster.namespace, 'exec', '--stdin', 'visitor', '--', '/nodejs/bin/node'],
+    ...['--eval', WRITE, JSON.stringify({ ...addresses, sellers, perSecond })],
+  ]);
+  let complaint = '';
+  child.stderr.on('data', (chunk) => {
+    complaint += chunk;
+  });
+  const result = new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).once('line', resolve);
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`the writes ended before their time: ${complaint}`)));
+  });
+  result.catch(() => {}); // Looked at when the writes are ended.
+  return async () => {
+    child.stdin.end();
+    return JSON.parse(await result);
+  };
+}
