@@ -101,6 +101,10 @@ chart: $(INSTALLED)
 	@bash tests/support/require.sh python helm
 	$(NODE) tests/chart/check.ts
 
+## sbom: what the image has beside its base, into dist/sbom.cdx.json, and whether each licence is allowed
+sbom: $(INSTALLED)
+	@$(NODE) tests/support/sbom.ts
+
 ## page-kit: the npm package for pages of others, into .cache/page-kit
 page-kit: $(INSTALLED)
 	@bash tests/support/require.sh npm
@@ -239,5 +243,5 @@ else ifeq ($(CLUSTER),local)
 	@$(LOCAL_CLUSTER) down
 endif
 
-.PHONY: help demo demo-stop test check unit rules conformance conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
+.PHONY: help demo demo-stop test check unit rules conformance conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart sbom page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
   image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
