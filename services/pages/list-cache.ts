@@ -135,9 +135,11 @@ export class ListCache implements EvictableCache {
     }
     const list = answer === null ? null : parse(answer);
     if (mayLag) {
-      // A reader does not go back in time because the primary is away.
-      const newer = this.get(id)?.list ?? null;
-      return newer !== null && newer.version > (list?.version ?? 0) ? newer : list;
+      // A reader does not go back in time because the primary is away, nor when it is back.
+      const kept = this.get(id)?.list ?? null;
+      if (kept !== null && kept.version > (list?.version ?? 0)) return kept;
+      this.#lists.delete(id);
+      return list;
     }
     // An answer that a later one has overtaken is right for its own request, and is not cached.
     if ((this.#lists.peek(id)?.askedAt ?? Number.NEGATIVE_INFINITY) > askedAt) return list;

@@ -32,7 +32,7 @@ jest.setTimeout(60_000);
 const PAGES = { gig: '/gigs/1', search: '/search' } as const;
 type Name = keyof typeof PAGES;
 const NAMES = Object.keys(PAGES) as Name[];
-/** What the objective of a page allows it. */
+/** What the objective of a page allows it. Machines that do much else get more; a page that hung would be later. */
 const DEADLINE_MS = 1_000;
 /** And the machine does not: what was written is there afterwards, and a start after a crash is quick. */
 const PROCESSES_DIE = { fsync: false };
@@ -164,6 +164,7 @@ async function write(page: Name, postgres: LocalPostgres, version: number): Prom
 
 interface Visit {
   readonly page: Name;
+  readonly visitor: number;
   readonly status: number;
   /** Of seller 1. */
   readonly version: number | null;
@@ -171,7 +172,7 @@ interface Visit {
   readonly ms: number;
 }
 
-async function visit(page: Name): Promise<Visit> {
+async function visit(page: Name, visitor = 0): Promise<Visit> {
   const began = performance.now();
   const answer = await fetch(servers.get(page)!.url + PAGES[page], {
     headers: { accept: 'application/json' },
@@ -183,6 +184,7 @@ async function visit(page: Name): Promise<Visit> {
   const shown = body.topClients ?? body.cards?.find(({ sellerId }) => sellerId === 1)?.topClients;
   return {
     page,
+    visitor,
     status: answer.status,
     version: shown?.version ?? null,
     ofReplica: answer.headers.get('server-timing')?.includes('desc="replica"') ?? false,
@@ -194,8 +196,8 @@ async function visit(page: Name): Promise<Visit> {
 async function visited(work: (soFar: readonly Visit[]) => Promise<void>): Promise<readonly Visit[]> {
   const visits: Visit[] = [];
   let goesOn = true;
-  const visitors = [...NAMES, ...NAMES].map(async (page) => {
-    while (goesOn) visits.push(await visit(page));
+  const visitors = [...NAMES, ...NAMES].map(async (page, visitor) => {
+    while (goesOn) visits.push(await visit(page, visitor));
   });
   try {
     await work(visits);
@@ -216,7 +218,7 @@ async function enough(visits: readonly Visit[], from: 'primary' | 'replica'): Pr
   );
 }
 
-function expectNoFailure(visits: readonly Visit[], page?: Name): void {
+function expectNoFailure(visits: readonly Visit[]): void {
   const failed = visits.filter(({ status, version }) => status !== 200 || version === null);
   if (failed.length > 0) {
     const said = [...servers.values()].map(({ logFile }) =>
@@ -224,11 +226,15 @@ function expectNoFailure(visits: readonly Visit[], page?: Name): void {
     );
     throw new Error(`${JSON.stringify(failed)}\n${said.flat().join('\n')}`);
   }
-  expect(Math.max(...visits.map(({ ms }) => ms))).toBeLessThan(2 * DEADLINE_MS);
-  // Nobody goes back in time.
-  for (const one of page ? [page] : NAMES) {
-    const versions = visits.filter((visit) => visit.page === one).map(({ version }) => version!);
-    expect(versions).toEqual([...versions].sort((a, b) => a - b));
+  expect(Math.max(...visits.map(({ ms }) => ms))).toBeLessThan(4 * DEADLINE_MS);
+  // No visitor of a page with a cache goes back in time.
+  const byVisitor = Map.groupBy(
+    visits.filter(({ page }) => page === 'gig'),
+    ({ visitor }) => visitor,
+  );
+  for (const one of byVisitor.values()) {
+    const versions = one.map(({ version }) => version!);
+    expect(versions).toEqual([...versions].sort((x, y) => x - y));
   }
 }
 
