@@ -91,6 +91,67 @@ const Kafka = section({
       .meta({ description: 'Copies that must have a write before it is acknowledged' }),
     storage: storage('50Gi', 'may grow'),
     resources: resources('500m', '2Gi'),
+    rackTopologyKey: z.string().min(1).max(317).optional().meta({
+      description:
+        'A label of nodes, as topology.kubernetes.io/zone: copies of a partition are then kept in different zones. Not at all when absent',
+    }),
+    spread: z.enum(['preferred', 'required']).default('preferred').meta({
+      description:
+        'Whether each broker must have a node of its own. preferred: where there are enough nodes; required: otherwise it waits for one',
+    }),
+    heapSize: z
+      .string()
+      .regex(/^[1-9]\d{0,8}[mMgG]$/, 'must be a size as Java takes it, like 2g or 1500m')
+      .optional()
+      .meta({ description: "Of each broker's JVM, as 2g; Strimzi derives it from the limit when absent" }),
+    jvmFlags: z
+      .record(z.string(), z.string().max(253))
+      .default({})
+      .meta({ description: "Of each broker's JVM, those with -XX, as MaxGCPauseMillis: '20'" }),
+    config: z
+      .record(z.string(), z.string().max(1_024))
+      .default({})
+      .meta({ description: 'Further settings of the brokers; those that the platform promises by win' }),
+    listeners: z
+      .array(
+        z
+          .strictObject({
+            name: z
+              .string()
+              .regex(/^[a-z0-9]{1,11}$/, 'must be at most 11 lower-case letters and digits')
+              .meta({ description: 'Its name; tls is ours' }),
+            port: z.int().min(9_092).max(65_535).meta({ description: 'Its port; 9093 is ours' }),
+            type: z
+              .enum(['internal', 'cluster-ip', 'nodeport', 'loadbalancer', 'route', 'ingress', 'tlsroute'])
+              .default('internal')
+              .meta({ description: 'How clients reach it' }),
+            tls: z.boolean().default(true).meta({ description: 'Whether it is encrypted' }),
+            authentication: z
+              .enum(['scram-sha-512', 'tls'])
+              .default('scram-sha-512')
+              .meta({ description: 'How clients sign in, as KafkaUsers of yours' }),
+          })
+          .meta({
+            description: 'A listener',
+            ...rules(
+              {
+                rule: "self.name != 'tls' && self.port != 9093",
+                message:
+                  'kafka.strimzi.listeners are further ones: name tls and port 9093 are taken; choose others',
+              },
+              {
+                rule: "self.authentication != 'tls' || self.tls",
+                message: 'a listener with authentication tls must have tls: true, for clients sign in by it',
+              },
+            ),
+          }),
+      )
+      .max(20)
+      .default([])
+      .meta({ description: 'Further listeners, for readers of your own' }),
+    entityOperator: section({
+      resources: resources('50m', '512Mi'),
+    }).meta({ description: 'What brings topic and users to Kafka: two containers of these resources' }),
     pod: storePodOf('brokers and entity operator'),
   }).meta({ description: 'For kafka.mode strimzi' }),
   external: section({

@@ -29,15 +29,20 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
   const internalCopies = Math.min(3, strimzi.replicas);
   const templates = strimziTemplates(platform, strimzi.pod, names.kafka);
   const pod = { ...templates.pod, securityContext: SECURITY };
+  const jvmOptions = {
+    ...(strimzi.heapSize ? { '-Xms': strimzi.heapSize, '-Xmx': strimzi.heapSize } : {}),
+    ...(Object.keys(strimzi.jvmFlags).length > 0 ? { '-XX': strimzi.jvmFlags } : {}),
+  };
 
   new ApiObject(scope, 'kafka-nodes', {
     apiVersion,
     kind: 'KafkaNodePool',
-    metadata: member('top-clients-kafka-nodes'),
+    metadata: member(NODES),
     spec: {
       replicas: strimzi.replicas,
       roles: ['controller', 'broker'],
       resources: strimzi.resources,
+      ...(Object.keys(jvmOptions).length > 0 ? { jvmOptions } : {}),
       storage: {
         type: 'jbod',
         volumes: [
@@ -52,7 +57,7 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         ],
       },
       template: {
-        pod,
+        pod: apart(pod, strimzi.spread),
         kafkaContainer: { ...templates.container, securityContext: RESTRICTED_CONTAINER },
       },
     },
@@ -73,10 +78,16 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
             authentication: { type: 'scram-sha-512' },
             ...(platform.spec.networkPolicies.enabled ? { networkPolicyPeers: kafkaCallers(platform) } : {}),
           },
+          ...strimzi.listeners.map(({ authentication, ...listener }) => ({
+            ...listener,
+            authentication: { type: authentication },
+          })),
         ],
+        ...(strimzi.rackTopologyKey ? { rack: { topologyKey: strimzi.rackTopologyKey } } : {}),
         authorization: { type: 'simple' },
         template: { bootstrapService: EVERY_FAMILY, brokersService: EVERY_FAMILY, ...templates.account },
         config: {
+          ...strimzi.config,
           'auto.create.topics.enable': false,
           'default.replication.factor': internalCopies,
           'min.insync.replicas': Math.min(strimzi.minInsyncReplicas, internalCopies),
@@ -88,8 +99,8 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         },
       },
       entityOperator: {
-        topicOperator: {},
-        userOperator: {},
+        topicOperator: { resources: strimzi.entityOperator.resources },
+        userOperator: { resources: strimzi.entityOperator.resources },
         template: {
           pod,
           topicOperatorContainer: {
@@ -122,6 +133,36 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
       spec: { authentication: { type: 'scram-sha-512' }, authorization: { type: 'simple', acls } },
     });
   }
+}
+
+const NODES = 'top-clients-kafka-nodes';
+const BROKERS = { matchLabels: { 'strimzi.io/cluster': names.kafka, 'strimzi.io/pool-name': NODES } };
+
+type Named = Readonly<Record<string, unknown>>;
+
+/**
+ * Brokers on nodes and in zones of their own: copies that share one are lost together. Who says so otherwise, in the
+ * settings of the pods, is followed.
+ */
+function apart(pod: Named, spread: 'preferred' | 'required'): Named {
+  const { affinity, topologySpreadConstraints } = pod as Readonly<Record<string, Named | undefined>>;
+  const node = { topologyKey: 'kubernetes.io/hostname', labelSelector: BROKERS };
+  const podAntiAffinity =
+    spread === 'required'
+      ? { requiredDuringSchedulingIgnoredDuringExecution: [node] }
+      : { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 100, podAffinityTerm: node }] };
+  return {
+    ...pod,
+    affinity: { podAntiAffinity, ...affinity },
+    topologySpreadConstraints: topologySpreadConstraints ?? [
+      {
+        maxSkew: 1,
+        topologyKey: 'topology.kubernetes.io/zone',
+        whenUnsatisfiable: 'ScheduleAnyway',
+        labelSelector: BROKERS,
+      },
+    ],
+  };
 }
 
 /**

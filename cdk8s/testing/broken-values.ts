@@ -79,6 +79,19 @@ export const BROKEN_VALUES: readonly (readonly [sentence: string, values: object
     platform({ kafka: { mode: 'strimzi', strimzi: { replicas: 1 } } }),
   ],
   [
+    'topClients.kafka.strimzi.listeners.0: kafka.strimzi.listeners are further ones',
+    platform({ kafka: { mode: 'strimzi', strimzi: { listeners: [{ name: 'readers', port: 9093 }] } } }),
+  ],
+  [
+    'topClients.kafka.strimzi.listeners.0: a listener with authentication tls must have tls: true',
+    platform({
+      kafka: {
+        mode: 'strimzi',
+        strimzi: { listeners: [{ name: 'readers', port: 9094, tls: false, authentication: 'tls' }] },
+      },
+    }),
+  ],
+  [
     'topClients.postgres: embedded PostgreSQL is one server for development',
     platform({ postgres: { embedded: { replicas: 2 } } }),
   ],
