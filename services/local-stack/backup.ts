@@ -1,9 +1,9 @@
 /** Base backups of a local PostgreSQL, and its restore to an earlier point in time from the archived WAL. */
 import { chmodSync } from 'node:fs';
-import { appendFile, chown, cp, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'pg';
-import type { LocalPostgres } from './postgres.ts';
+import { copyTree, type LocalPostgres } from './postgres.ts';
 
 const ARCHIVE = 'archive';
 const BACKUP = 'backup';
@@ -40,17 +40,9 @@ export async function takeBaseBackup(postgres: LocalPostgres, dataDir: string): 
   }
 }
 
-/** What belongs to the running server, or is in the archive, is left out. */
-const LEFT_OUT = ['postmaster.pid', 'postmaster.opts', 'pg_wal', 'pg_replslot', 'pg_stat_tmp'];
-
 async function copyData(from: string, to: string): Promise<void> {
   const { uid, gid } = await stat(from);
-  await mkdir(to, { mode: 0o700 });
-  for (const name of await readdir(from)) {
-    if (LEFT_OUT.includes(name)) continue;
-    // A file may be removed while it is read, as one of a table that is vacuumed: the WAL has what it needs.
-    await cp(join(from, name), join(to, name), { recursive: true, preserveTimestamps: true });
-  }
+  await copyTree(from, to);
   for (const name of ['pg_wal', 'pg_replslot', 'pg_stat_tmp']) await mkdir(join(to, name), { mode: 0o700 });
   await give(to, uid, gid);
 }

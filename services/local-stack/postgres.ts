@@ -391,7 +391,7 @@ const NOT_COPIED = new Set([
 ]);
 
 /** Copies a folder whose files come and go: the log of changes makes up for those that are gone. */
-async function copyTree(from: string, to: string): Promise<void> {
+export async function copyTree(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
   for (const entry of await readdir(from, { withFileTypes: true })) {
     if (NOT_COPIED.has(entry.name)) continue;
