@@ -60,6 +60,41 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
     keda: true,
     monitoring: true,
   }),
+  'every setting of other operators’ resources': (namespace) =>
+    wanted(
+      {
+        topClients: {
+          kafka: {
+            mode: 'strimzi',
+            strimzi: {
+              rackTopologyKey: 'topology.kubernetes.io/zone',
+              spread: 'required',
+              heapSize: '3g',
+              jvmFlags: { MaxGCPauseMillis: '20' },
+              config: { 'num.io.threads': '16' },
+              listeners: [{ name: 'readers', port: 9094, type: 'loadbalancer' }],
+            },
+          },
+          postgres: {
+            mode: 'cnpg',
+            servers: 'each',
+            cnpg: {
+              instances: 5,
+              synchronous: { number: 2, failoverQuorum: true },
+              primaryLeaseSeconds: 9,
+              pages: {
+                instances: 2,
+                storage: { size: '20Gi', className: 'slow' },
+                maxConnections: 500,
+                synchronous: { number: 1 },
+              },
+            },
+          },
+        },
+        pages: { gig: {}, user: {}, search: {} },
+      },
+      { namespace, keda: true, monitoring: true },
+    ),
   'external stores with TLS and SASL': fromChart(['examples/production-external.yaml'], { keda: true }),
   'three deliveries': fromChart(['examples/compare-deliveries.yaml']),
   'KEDA by name': fromChart(['examples/autoscaling-keda.yaml'], { keda: true }),
