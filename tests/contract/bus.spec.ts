@@ -32,7 +32,7 @@ beforeAll(async () => {
   kafka = openKafka('spec', { brokers: [broker.bootstrap] }, silentLog);
   producer = kafka.producer({ allowAutoTopicCreation: false });
   await producer.connect();
-}, 60_000);
+}, 180_000);
 
 afterAll(async () => {
   for (const reader of readers) await reader.stop();
