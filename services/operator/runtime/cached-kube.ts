@@ -1,3 +1,4 @@
+import { LRUCache } from 'lru-cache';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { type Informer, type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 import { kindKey, objectKey, refOf } from './objects.ts';
@@ -28,6 +29,8 @@ type Expected =
 
 /** An expectation that is older can be met no more: the object was deleted, or replaced, by somebody else. */
 const LONGEST_MS = 60_000;
+/** Answers that are kept: pods come and go, and each that does not get on is looked at. */
+const MOST_LOOKS = 1_000;
 
 /**
  * Answers reads from the informers' caches. A cache may be behind, in two ways that matter: what we wrote ourselves must
@@ -46,7 +49,9 @@ export function cachedKube(kube: Kube, caches: Caches, settings: CachedKubeSetti
   /** Kinds that were listed in this term, by namespace; and objects that were read alone. */
   const listed = new Map<string, Promise<StoredObject[]>>();
   const read = new Set<string>();
-  const looks = new Map<string, { readonly at: number; readonly found: Promise<unknown> }>();
+  const looks = new LRUCache<string, { readonly at: number; readonly found: Promise<unknown> }>({
+    max: MOST_LOOKS,
+  });
 
   const lookedEvery = (kind: Kind) =>
     settings.looked.find((one) => kindKey(one.kind) === kindKey(kind))?.everyMs;
