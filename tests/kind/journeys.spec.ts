@@ -672,7 +672,9 @@ journey('a page of somebody else joins with a database of its own, and leaves it
   await says('Progressing', 'password authentication failed');
   await cluster.apply(secret('shop-database', { url: theirDatabase.address('top_clients') }));
   await ready('Available');
-  expect(await cluster.kubectl(['get', 'pageviews'])).toMatch(/^shop +asynchronous +1\/1 /m);
+  expect(await cluster.kubectl(['get', 'pageviews'])).toMatch(
+    /^shop +True +Available +AsWanted +asynchronous +(\d+)\/\1 /m,
+  );
 
   await theirs.apply(secret('shop-reader', { url: theirDatabase.address('shop') }));
   const { data } = await cluster.get('secrets', 'top-clients-caller-shop');
@@ -769,5 +771,6 @@ journey('an uninstall leaves the definitions and the claims, and nothing else', 
       'name',
     ]),
   ).toContain('pageviews');
-  expect((await cluster.list('persistentvolumeclaims')).length).toBe(2);
+  // Of Kafka, of the source and of the pages.
+  expect((await cluster.list('persistentvolumeclaims')).length).toBe(3);
 });
