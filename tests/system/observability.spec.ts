@@ -25,6 +25,7 @@ const MOST_SERIES = 800;
 const NOTHING_HERE: Readonly<Record<string, string>> = {
   'Alerts that fire': 'every alert waits for a minute at least, which this run does not',
   topclients_consistency_kept_divergent_sellers: 'no view is kept for a rollback',
+  'Age of what the replica has': 'the database of no page has a replica',
 };
 const nothingHere = ({ panel, expr }: PanelQuery) =>
   Object.keys(NOTHING_HERE).find((name) => name === panel || expr.includes(name));
@@ -286,6 +287,7 @@ const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_self_view_violations_total: 'the source never answers with an old list',
   topclients_consistency_divergent_sellers: 'the views are right',
   topclients_consistency_kept_divergent_sellers: 'no view is kept for a rollback',
+  'Age of what the replica has': 'the database of no page has a replica',
   topclients_consistency_repairs_total: 'the views are right',
   topclients_consistency_unhealed_sellers: 'the views are right',
   topclients_consistency_errors_total: 'a comparison may fall between the faults',
