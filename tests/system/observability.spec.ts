@@ -287,7 +287,6 @@ const STAYS_ZERO: Readonly<Record<string, string>> = {
   topclients_self_view_violations_total: 'the source never answers with an old list',
   topclients_consistency_divergent_sellers: 'the views are right',
   topclients_consistency_kept_divergent_sellers: 'no view is kept for a rollback',
-  'Age of what the replica has': 'the database of no page has a replica',
   topclients_consistency_repairs_total: 'the views are right',
   topclients_consistency_unhealed_sellers: 'the views are right',
   topclients_consistency_errors_total: 'a comparison may fall between the faults',
