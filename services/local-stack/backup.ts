@@ -1,9 +1,7 @@
 /** Base backups of a local PostgreSQL, and its restore to an earlier point in time from the archived WAL. */
-import { chmodSync } from 'node:fs';
-import { appendFile, chown, mkdir, readdir, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { appendFile, chown, mkdir, rename, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { Client } from 'pg';
-import { copyTree, type LocalPostgres } from './postgres.ts';
+import { copyDataFolder, give, type LocalPostgres, takeBaseBackup } from './postgres.ts';
 
 const ARCHIVE = 'archive';
 const BACKUP = 'backup';
@@ -23,37 +21,9 @@ export async function makeArchive(dataDir: string): Promise<void> {
   await chown(archive, uid, gid);
 }
 
-/** Copies the data of a running server (the low-level interface: PostgreSQL's own tools are not at hand). */
-export async function takeBaseBackup(postgres: LocalPostgres, dataDir: string): Promise<void> {
-  const [pgdata, backup] = [join(dataDir, 'pgdata'), join(dataDir, BACKUP)];
-  const db = new Client({ connectionString: postgres.url('postgres') });
-  await db.connect();
-  try {
-    await db.query("select pg_backup_start('base', fast => true)");
-    await rm(backup, { recursive: true, force: true });
-    await copyData(pgdata, backup);
-    // The same session: it alone knows the backup.
-    const { rows } = await db.query<{ labelfile: string }>('select labelfile from pg_backup_stop(true)');
-    await writeFile(join(backup, 'backup_label'), rows[0]!.labelfile);
-  } finally {
-    await db.end();
-  }
-}
-
-async function copyData(from: string, to: string): Promise<void> {
-  const { uid, gid } = await stat(from);
-  await copyTree(from, to);
-  for (const name of ['pg_wal', 'pg_replslot', 'pg_stat_tmp']) await mkdir(join(to, name), { mode: 0o700 });
-  await give(to, uid, gid);
-}
-
-/** Node's copy belongs to whoever makes it. */
-async function give(folder: string, uid: number, gid: number): Promise<void> {
-  const all = await readdir(folder, { recursive: true, withFileTypes: true });
-  await chown(folder, uid, gid);
-  chmodSync(folder, 0o700);
-  for (const one of all) await chown(join(one.parentPath, one.name), uid, gid);
-}
+/** Takes a base backup beside the data, to which `restoreTo` goes back. */
+export const backUp = (postgres: LocalPostgres, dataDir: string): Promise<void> =>
+  takeBaseBackup(postgres, join(dataDir, BACKUP));
 
 /**
  * Ends the server as a crash does, puts the base backup in the place of its data, and has it replay the archive up to
@@ -64,9 +34,9 @@ export async function restoreTo(postgres: LocalPostgres, dataDir: string, time: 
   const { exited } = postgres;
   postgres.kill('SIGKILL');
   await exited;
+  const owner = await stat(pgdata);
   await rename(pgdata, join(dataDir, 'lost'));
-  const { uid, gid } = await stat(backup);
-  await copyData(backup, pgdata);
+  await copyDataFolder(backup, pgdata);
   await appendFile(
     join(pgdata, 'postgresql.auto.conf'),
     `restore_command = 'cp ../${ARCHIVE}/%f %p'
@@ -75,6 +45,6 @@ recovery_target_action = 'promote'
 `,
   );
   await writeFile(join(pgdata, 'recovery.signal'), '');
-  await give(pgdata, uid, gid);
+  await give(pgdata, owner);
   await postgres.restart();
 }

@@ -146,7 +146,7 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
     const native = await runnableBinaries(options.version, user, log);
     await endLeftoverPostgres(dataDir, log);
     if (!existsSync(join(pgdata, 'PG_VERSION'))) {
-      if (options.standbyOf) await copyData(options.standbyOf, pgdata, user, log);
+      if (options.standbyOf) await copyAsStandby(options.standbyOf, pgdata, user, log);
       else await initialise(native, pgdata, options.version, user, log);
     }
     await checkVersion(native, pgdata);
@@ -390,8 +390,18 @@ const NOT_COPIED = new Set([
   'pg_internal.init',
 ]);
 
-/** Copies a folder whose files come and go: the log of changes makes up for those that are gone. */
-export async function copyTree(from: string, to: string): Promise<void> {
+/** Its user must own all of it; Node's copy belongs to whoever makes it. */
+export const give = (folder: string, { uid, gid }: UserIds): Promise<string> =>
+  runToEnd('chown', ['-R', `${uid}:${gid}`, folder]);
+
+/** Copies a data folder whose files come and go: the log of changes makes up for those that are gone. */
+export async function copyDataFolder(from: string, to: string): Promise<void> {
+  await copyTree(from, to);
+  for (const folder of ['pg_wal', 'pg_wal/archive_status', 'pg_replslot', 'pg_stat_tmp'])
+    await mkdir(join(to, folder), { mode: 0o700 });
+}
+
+async function copyTree(from: string, to: string): Promise<void> {
   await mkdir(to, { mode: 0o700 });
   for (const entry of await readdir(from, { withFileTypes: true })) {
     if (NOT_COPIED.has(entry.name)) continue;
@@ -404,8 +414,27 @@ export async function copyTree(from: string, to: string): Promise<void> {
   }
 }
 
-/** Copies the data of a running server, as `pg_basebackup` does, which is not among the binaries. */
-async function copyData(
+/**
+ * Copies the data of a running server into a folder that is made anew, as `pg_basebackup` does, which is not among the
+ * binaries. Where WAL is archived it resolves once all that the copy needs is in the archive.
+ */
+export async function takeBaseBackup(from: LocalPostgres, to: string): Promise<void> {
+  await rm(to, { recursive: true, force: true });
+  const client = new Client({ connectionString: from.url('postgres'), connectionTimeoutMillis: 5_000 });
+  client.on('error', () => {}); // the query reports a broken connection
+  try {
+    await client.connect();
+    await client.query(`select pg_backup_start('copy', true)`);
+    await copyDataFolder(from.pgdata, to);
+    // The same session: it alone knows the backup.
+    const { rows } = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(true)');
+    await writeFile(join(to, 'backup_label'), rows[0]!.labelfile);
+  } finally {
+    await client.end().catch(() => {});
+  }
+}
+
+async function copyAsStandby(
   from: LocalPostgres,
   pgdata: string,
   user: UserIds | undefined,
@@ -413,22 +442,9 @@ async function copyData(
 ): Promise<void> {
   log(`postgres: copying the data of the server on port ${from.port} to ${pgdata}`);
   const unfinished = `${pgdata}.unfinished`;
-  await rm(unfinished, { recursive: true, force: true });
-  const client = new Client({ connectionString: from.url('postgres'), connectionTimeoutMillis: 5_000 });
-  client.on('error', () => {}); // the query reports a broken connection
-  try {
-    await client.connect();
-    await client.query(`select pg_backup_start('copy', true)`);
-    await copyTree(from.pgdata, unfinished);
-    const { rows } = await client.query<{ labelfile: string }>('select labelfile from pg_backup_stop(false)');
-    await writeFile(join(unfinished, 'backup_label'), rows[0]!.labelfile);
-  } finally {
-    await client.end().catch(() => {});
-  }
-  for (const folder of ['pg_wal', 'pg_wal/archive_status', 'pg_replslot', 'pg_stat_tmp'])
-    await mkdir(join(unfinished, folder), { mode: 0o700 });
+  await takeBaseBackup(from, unfinished);
   await writeFile(join(unfinished, 'standby.signal'), '');
-  if (user) await runToEnd('chown', ['-R', `${user.uid}:${user.gid}`, unfinished]);
+  if (user) await give(unfinished, user);
   await runToEnd('chmod', ['0700', unfinished]);
   await rename(unfinished, pgdata);
 }

@@ -266,8 +266,7 @@ test('nobody opens a database but the room whose settings these are', () => {
       return /from 'pg'/.test(text) && /\bnew (pg\.)?(Client|Pool)\(/.test(text);
     });
   expect(opens.sort()).toEqual([
-    // Of a server on this machine, as its superuser and for nothing of ours.
-    'local-stack/backup.ts',
+    // Of its own server on this machine, before there is any database of ours.
     'local-stack/postgres.ts',
     'platform/postgres.ts',
   ]);

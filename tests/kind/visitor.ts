@@ -137,7 +137,7 @@ export class Visitor {
 
   async ask(question: Question): Promise<VisitAnswer> {
     const { code, stdout, stderr } = await run('kubectl', [
-      ...this.#exec([]),
+      ...execIn(this.#cluster, []),
       ...['--input-type=module', '--eval', ASK, JSON.stringify(question)],
     ]);
     if (code !== 0) throw new Error(`${question.method ?? 'GET'} ${question.url} got no answer: ${stderr}`);
@@ -146,27 +146,42 @@ export class Visitor {
 
   /** Visits these addresses at a steady rate until the returned function is called, which tells how it went. */
   visit(urls: readonly string[], perSecond: number): () => Promise<Readonly<Record<string, Visits>>> {
-    const child: ChildProcessWithoutNullStreams = spawn('kubectl', [
-      ...this.#exec(['--stdin']),
-      ...['--eval', VISIT, JSON.stringify({ urls, perSecond })],
-    ]);
-    let complaint = '';
-    child.stderr.on('data', (chunk) => {
-      complaint += chunk;
-    });
-    const result = new Promise<string>((resolve, reject) => {
-      createInterface(child.stdout).once('line', resolve);
-      child.once('error', reject);
-      child.once('close', () => reject(new Error(`the visits ended before their time: ${complaint}`)));
-    });
-    result.catch(() => {}); // Looked at when the visits are ended.
-    return async () => {
-      child.stdin.end();
-      return JSON.parse(await result);
-    };
+    return runUntilEnded(this.#cluster, VISIT, { urls, perSecond });
   }
+}
 
-  #exec(flags: readonly string[]): string[] {
-    return ['--namespace', this.#cluster.namespace, 'exec', ...flags, POD, '--', NODE];
-  }
+const execIn = ({ namespace }: Cluster, flags: readonly string[]): string[] => [
+  '--namespace',
+  namespace,
+  'exec',
+  ...flags,
+  POD,
+  '--',
+  NODE,
+];
+
+/**
+ * Runs a program in the pod of the visitor until the returned function is called.
+ * @param program JavaScript that prints one line of JSON once its standard input ends
+ * @param settings its first argument, as JSON
+ */
+export function runUntilEnded<T>(cluster: Cluster, program: string, settings: object): () => Promise<T> {
+  const child: ChildProcessWithoutNullStreams = spawn('kubectl', [
+    ...execIn(cluster, ['--stdin']),
+    ...['--eval', program, JSON.stringify(settings)],
+  ]);
+  let complaint = '';
+  child.stderr.on('data', (chunk) => {
+    complaint += chunk;
+  });
+  const result = new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).once('line', resolve);
+    child.once('error', reject);
+    child.once('close', () => reject(new Error(`the visitor ended before its time: ${complaint}`)));
+  });
+  result.catch(() => {}); // Looked at when it is ended.
+  return async () => {
+    child.stdin.end();
+    return JSON.parse(await result);
+  };
 }

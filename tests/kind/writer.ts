@@ -1,7 +1,6 @@
 /** Sellers inside the cluster who write all the time, each change with a key by which it may be repeated, and read it back. */
-import { spawn } from 'node:child_process';
-import { createInterface } from 'node:readline';
 import type { Cluster } from './cluster.ts';
+import { runUntilEnded } from './visitor.ts';
 
 /** What sellers were told. */
 export interface Written {
@@ -90,22 +89,5 @@ export function keepWriting(
   perSecond: number,
 ): () => Promise<Written> {
   const addresses = { source: 'http://top-clients:8080', issuer: 'http://top-clients-issuer:8080' };
-  const child = spawn('kubectl', [
-    ...['--namespace', cluster.namespace, 'exec', '--stdin', 'visitor', '--', '/nodejs/bin/node'],
-    ...['--eval', WRITE, JSON.stringify({ ...addresses, sellers, perSecond })],
-  ]);
-  let complaint = '';
-  child.stderr.on('data', (chunk) => {
-    complaint += chunk;
-  });
-  const result = new Promise<string>((resolve, reject) => {
-    createInterface(child.stdout).once('line', resolve);
-    child.once('error', reject);
-    child.once('close', () => reject(new Error(`the writes ended before their time: ${complaint}`)));
-  });
-  result.catch(() => {}); // Looked at when the writes are ended.
-  return async () => {
-    child.stdin.end();
-    return JSON.parse(await result);
-  };
+  return runUntilEnded(cluster, WRITE, { ...addresses, sellers, perSecond });
 }

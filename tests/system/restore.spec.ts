@@ -8,7 +8,7 @@ import { projectionsOf } from '#pages/projections.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { ARCHIVING, makeArchive, restoreTo, takeBaseBackup } from '../../services/local-stack/backup.ts';
+import { ARCHIVING, backUp, makeArchive, restoreTo } from '../../services/local-stack/backup.ts';
 import { type Pipeline, startPipeline, VIEW } from '../../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { until } from '../../services/local-stack/until.ts';
@@ -132,7 +132,7 @@ test('a source restored to an earlier point is followed by every reader, and wha
     await writer.add(id, 'Early');
   await writer.add(ERASED_BEFORE, 'A secret');
   await writer.erase(ERASED_BEFORE);
-  await takeBaseBackup(pipeline.postgres, dataDir());
+  await backUp(pipeline.postgres, dataDir());
   // In the WAL alone.
   await writer.add(UNCHANGED, 'In the log');
   writer.keepWriting(FIRST_WRITER, LAST_WRITER, 100);
