@@ -1,5 +1,5 @@
 import type { Log } from '#platform/log.ts';
-import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import { isForbidden, type Kube, type StoredObject } from '../runtime/kube.ts';
 import { refOf } from '../runtime/objects.ts';
 import { PAGE_VIEW } from './kinds.ts';
 
@@ -30,7 +30,7 @@ export async function isEnding(kube: Pick<Kube, 'get'>, namespace: string): Prom
     const found = await kube.get({ apiVersion: 'v1', kind: 'Namespace', name: namespace });
     return found?.metadata.deletionTimestamp !== undefined;
   } catch (err) {
-    if (err instanceof KubeError && err.code === 403) return false;
+    if (isForbidden(err)) return false;
     throw err;
   }
 }

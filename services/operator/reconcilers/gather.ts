@@ -6,10 +6,11 @@ import { imageReference, names, type Platform, partitionsOf } from '#cdk8s/platf
 import type { ViewPage } from '#contracts/pages.ts';
 import { ClusterSnapshot, type Warning } from '../runtime/cluster-snapshot.ts';
 import { conditionOf } from '../runtime/conditions.ts';
-import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import { isForbidden, type Kube, type StoredObject } from '../runtime/kube.ts';
 import { isEnding } from './finalizer.ts';
 import {
   BUILT_IN,
+  CLAIM,
   EVENT,
   OF_OTHERS,
   OUR_PODS,
@@ -26,6 +27,7 @@ import type { Layout } from './partitions/layout.ts';
 import { observeDivision } from './platform/database-servers.ts';
 import type { DefinitionsState } from './platform/definitions.ts';
 import {
+  encoded,
   hasWrongOwner,
   isToRotate,
   lackOf,
@@ -256,9 +258,6 @@ async function gatherExternal(
   });
 }
 
-/** Whoever narrowed the operator's rights is responsible for the secrets it may not read: they are not checked. */
-const isForbidden = (err: unknown): boolean => err instanceof KubeError && err.code === 403;
-
 interface ObservedSecrets
   extends Pick<ObservedPlatform, 'secretsMissing' | 'secretsToRotate' | 'secretOwners' | 'secretsLack'> {
   /** Changes with the passwords of an embedded PostgreSQL; null without one, and while one of them is missing. */
@@ -332,11 +331,6 @@ function passwordsOf(
     : null;
 }
 
-const encoded = (content: Readonly<Record<string, string>>) =>
-  Object.fromEntries(
-    Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
-  );
-
 /** Passwords that are missing though what they open is there. */
 async function lostOf(
   { kube, namespace }: GatherSettings,
@@ -350,12 +344,7 @@ async function lostOf(
   const clusters = snapshot.all().filter(({ kind }) => kind === 'Cluster' || kind === 'StatefulSet');
   if (clusters.some(({ metadata }) => metadata.labels?.['app.kubernetes.io/component'] === 'postgres'))
     return lost;
-  const claim = {
-    apiVersion: 'v1',
-    kind: 'PersistentVolumeClaim',
-    namespace,
-    name: `data-${names.postgres}-0`,
-  };
+  const claim = { ...CLAIM, namespace, name: `data-${names.postgres}-0` };
   return platform.spec.postgres.mode === 'embedded' && (await kube.get(claim)) !== null ? lost : [];
 }
 

@@ -6,12 +6,14 @@ export const TOP_CLIENTS: Kind = { apiVersion: API_VERSION, kind: 'TopClients' }
 export const PAGE_VIEW: Kind = { apiVersion: API_VERSION, kind: 'PageView' };
 export const POD: Kind = { apiVersion: 'v1', kind: 'Pod' };
 export const EVENT: Kind = { apiVersion: 'v1', kind: 'Event' };
+export const CLAIM: Kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
 export const SECRET: Kind = { apiVersion: 'v1', kind: 'Secret' };
 export const SCALED_OBJECT: Kind = { apiVersion: 'keda.sh/v1alpha1', kind: 'ScaledObject' };
 export const HORIZONTAL_POD_AUTOSCALER: Kind = {
   apiVersion: 'autoscaling/v2',
   kind: 'HorizontalPodAutoscaler',
 };
+export const CLUSTER: Kind = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' };
 export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };
 
 /** Kinds that the constructs build and that every cluster serves. A kind missing here is neither watched nor pruned. */
@@ -39,7 +41,7 @@ export const OF_OTHERS: readonly Kind[] = [
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaNodePool' },
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaTopic' },
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaUser' },
-  { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' },
+  CLUSTER,
   { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Database' },
 ];
 

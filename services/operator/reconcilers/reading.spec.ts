@@ -2,15 +2,14 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { PAGE_NAMES } from '#contracts/pages.ts';
-import { silentLog } from '#platform/log.ts';
-import { LastApplied } from '../runtime/apply.ts';
 import { cachedKube } from '../runtime/cached-kube.ts';
 import { type Kube, KubeError, type Ref } from '../runtime/kube.ts';
 import { EVENT, PAGE_VIEW, POD, SECRET } from './kinds.ts';
-import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
+import { PLATFORM_KEY, pageKey, type reconciler } from './reconcile.ts';
 import { settle } from './testing/controllers.ts';
 import { InMemoryKube } from './testing/in-memory-kube.ts';
 import { LaggingCaches } from './testing/lagging-caches.ts';
+import { reconcilerIn } from './testing/reconciler.ts';
 
 const NAMESPACE = 'shop';
 const PAGES = PAGE_NAMES;
@@ -51,20 +50,7 @@ const begin = () => {
       now: () => now,
     },
   );
-  reconcile = reconciler({
-    kube,
-    namespace: NAMESPACE,
-    image: 'top-clients:1',
-    now: () => now,
-    readLag: async () => 0,
-    readLayout: async () => ({ partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 }),
-    events: { event: () => {} },
-    log: silentLog,
-    applied: new LastApplied(),
-    onShown: () => {},
-    definitions: () => ({ state: 'current' }),
-    whyNotReady: async () => null,
-  });
+  reconcile = reconcilerIn({ kube, now: () => now });
 };
 const own = (kind: string, name: string, spec: object) =>
   api.put({ apiVersion: API_VERSION, kind, metadata: { name, namespace: NAMESPACE }, spec });

@@ -2,13 +2,12 @@ import { beforeEach, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { CALLERS } from '#contracts/callers.ts';
-import { silentLog } from '#platform/log.ts';
-import { LastApplied } from '../runtime/apply.ts';
 import { KubeError } from '../runtime/kube.ts';
-import { PLATFORM_KEY, pageKey, reconciler } from './reconcile.ts';
+import { PLATFORM_KEY, pageKey, type reconciler } from './reconcile.ts';
 import { SECRETS_ANNOTATION, SECRETS_LOOK_MS, secretsUsed, withSecretRevisions } from './secret-revisions.ts';
 import { settle } from './testing/controllers.ts';
 import { InMemoryKube } from './testing/in-memory-kube.ts';
+import { reconcilerIn } from './testing/reconciler.ts';
 
 const OF_PAGES = ['gig', 'user', 'search', 'self-view'];
 
@@ -94,20 +93,7 @@ describe('of what runs', () => {
   beforeEach(async () => {
     kube = new InMemoryKube();
     now = Date.parse('2026-11-23T12:00:00Z');
-    reconcile = reconciler({
-      kube,
-      namespace: 'shop',
-      image: 'top-clients:1',
-      now: () => now,
-      readLag: async () => 0,
-      readLayout: async () => ({ partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 }),
-      events: { event: () => {} },
-      log: silentLog,
-      applied: new LastApplied(),
-      onShown: () => {},
-      whyNotReady: async () => null,
-      definitions: () => ({ state: 'current' }),
-    });
+    reconcile = reconcilerIn({ kube, now: () => now });
     ofOwner();
     secret('page', Object.fromEntries(OF_PAGES.map((name) => [`${name}-url`, url('r')])));
     secret('broker', { username: 'me', password: 'one', other: 'x' });

@@ -4,7 +4,7 @@ import { fingerprint } from '#cdk8s/constructs/fingerprint.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { names } from '#cdk8s/platform.ts';
 import { MANAGED_BY } from '../runtime/apply.ts';
-import { type Kube, KubeError, type StoredObject } from '../runtime/kube.ts';
+import { isForbidden, type Kube, type StoredObject } from '../runtime/kube.ts';
 import { OPERATOR, SECRET } from './kinds.ts';
 
 /** On pods: changes with what they were given of secrets, so that a changed secret rolls them out. */
@@ -111,7 +111,7 @@ async function readable(
   try {
     return await kube.get({ ...SECRET, ...at });
   } catch (err) {
-    if (err instanceof KubeError && err.code === 403) return null;
+    if (isForbidden(err)) return null;
     throw err;
   }
 }

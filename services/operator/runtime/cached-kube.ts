@@ -1,6 +1,14 @@
 import { LRUCache } from 'lru-cache';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { type Informer, type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
+import {
+  type Informer,
+  isForbidden,
+  type Kind,
+  type Kube,
+  KubeError,
+  type Ref,
+  type StoredObject,
+} from './kube.ts';
 import { kindKey, objectKey, refOf } from './objects.ts';
 
 /** The informers that run. */
@@ -99,7 +107,7 @@ export function cachedKube(kube: Kube, caches: Caches, settings: CachedKubeSetti
     };
     asked.found.then(
       (found) => found === null && forget(),
-      (err: unknown) => !(err instanceof KubeError && err.code === 403) && forget(),
+      (err: unknown) => !isForbidden(err) && forget(),
     );
     return asked.found;
   };

@@ -53,6 +53,9 @@ export class KubeError extends Error {
   }
 }
 
+/** Whether the operator's rights do not allow what it asked for: whoever narrowed them is responsible for that. */
+export const isForbidden = (err: unknown): err is KubeError => err instanceof KubeError && err.code === 403;
+
 /** The API server, as the operator uses it. Every call has a deadline; refusals are thrown as `KubeError`. */
 export interface Kube {
   /** Null when the object does not exist. */

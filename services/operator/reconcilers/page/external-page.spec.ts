@@ -4,13 +4,13 @@ import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { silentLog } from '#platform/log.ts';
 import { credentialOf } from '../../../auth/caller-credential.ts';
-import { LastApplied } from '../../runtime/apply.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { KubeError } from '../../runtime/kube.ts';
 import { FINALIZER, letGoOfPages } from '../finalizer.ts';
-import { PLATFORM_KEY, pageKey, reconciler } from '../reconcile.ts';
+import { PLATFORM_KEY, pageKey, type reconciler } from '../reconcile.ts';
 import { type JobFate, settle } from '../testing/controllers.ts';
 import { InMemoryKube } from '../testing/in-memory-kube.ts';
+import { reconcilerIn } from '../testing/reconciler.ts';
 
 const NAMESPACE = 'shop';
 const ADDRESS = 'postgresql://top_clients:secret@db.example.com:5432/shop';
@@ -31,17 +31,10 @@ beforeEach(() => {
       : {};
   told = [];
   shown = new Map();
-  reconcile = reconciler({
+  reconcile = reconcilerIn({
     kube,
-    namespace: NAMESPACE,
-    image: 'top-clients:1',
     now: () => now,
-    readLag: async () => 0,
-    readLayout: async () => ({ partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 }),
     events: { event: (about, _, reason) => told.push(`${about.metadata.name} ${reason}`) },
-    log: silentLog,
-    applied: new LastApplied(),
-    definitions: () => ({ state: 'current' }),
     whyNotReady: async () => 'the database is not there: connect ECONNREFUSED',
     onShown: (page, view) => shown.set(page, view),
   });

@@ -6,7 +6,7 @@ import { names, type Platform, PORTS } from '#cdk8s/platform.ts';
 import type { ViewPage } from '#contracts/pages.ts';
 import { credentialOf } from '../../../auth/caller-credential.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
-import { lackOf, type NeededSecret } from '../platform/secrets.ts';
+import { encoded, lackOf, type NeededSecret } from '../platform/secrets.ts';
 
 /** The secrets of a page of somebody else, as they are in the cluster. */
 export interface ExternalSecrets {
@@ -86,9 +86,7 @@ function callerSecret(
     kind: 'Secret',
     metadata: metadataOf(platform, names.caller(page), 'caller', page),
     type: 'Opaque',
-    data: Object.fromEntries(
-      Object.entries(content).map(([name, text]) => [name, Buffer.from(text).toString('base64')]),
-    ),
+    data: encoded(content),
   };
 }
 

@@ -12,13 +12,12 @@ import { names, type Platform } from '#cdk8s/platform.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import { type ConditionValue, no, type Trouble, yes } from '../../runtime/conditions.ts';
 import type { Kind, Kube, StoredObject } from '../../runtime/kube.ts';
+import { CLAIM, CLUSTER } from '../kinds.ts';
 
-const CLUSTER: Kind = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' };
 const SERVER: Readonly<Record<'embedded' | 'cnpg', Kind>> = {
   embedded: { apiVersion: 'apps/v1', kind: 'StatefulSet' },
   cnpg: CLUSTER,
 };
-const CLAIM: Kind = { apiVersion: 'v1', kind: 'PersistentVolumeClaim' };
 
 /**
  * How the databases are divided among servers: as it was decided, else as the servers show that are there, or the

@@ -5,7 +5,7 @@ import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
-import { type Kube, KubeError, type StoredObject } from '../../runtime/kube.ts';
+import { isForbidden, type Kube, type StoredObject } from '../../runtime/kube.ts';
 import { refOf } from '../../runtime/objects.ts';
 
 // Helm's own field manager name: Helm applies `crds/` at every install, and fails when another manager owns the fields.
@@ -57,7 +57,7 @@ export async function bringDefinitions(
         await kube.apply({ ...definition, metadata }, { fieldManager: FIELD_MANAGER });
         if (isServed(await kube.get(refOf(definition)))) break;
       } catch (err) {
-        if (err instanceof KubeError && err.code === 403) {
+        if (isForbidden(err)) {
           log.warn(
             { definedAs, because: err.message },
             'may not bring a definition up to date; do it by hand',

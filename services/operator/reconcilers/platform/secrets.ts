@@ -39,6 +39,12 @@ export interface NeededSecret {
   readonly namedBy: string;
 }
 
+/** The data of a secret, as the API has it. */
+export const encoded = (content: Readonly<Record<string, string>>): Readonly<Record<string, string>> =>
+  Object.fromEntries(
+    Object.entries(content).map(([key, text]) => [key, Buffer.from(text).toString('base64')]),
+  );
+
 const newKey = () => randomBytes(32).toString('base64url');
 
 /** The content by which the source recognises its callers, with a credential for each of them. */

@@ -1,12 +1,11 @@
 import { beforeEach, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
-import { silentLog } from '#platform/log.ts';
-import { LastApplied } from '../../runtime/apply.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
-import { PLATFORM_KEY, pageKey, reconciler } from '../reconcile.ts';
+import { PLATFORM_KEY, pageKey, type reconciler } from '../reconcile.ts';
 import { settle } from '../testing/controllers.ts';
 import { InMemoryKube } from '../testing/in-memory-kube.ts';
+import { reconcilerIn } from '../testing/reconciler.ts';
 
 let kube: InMemoryKube;
 let now: number;
@@ -49,20 +48,7 @@ const stops = (name: string, state: object, phase = 'Running') => {
 beforeEach(async () => {
   kube = new InMemoryKube();
   now = Date.parse('2026-11-23T12:00:00Z');
-  reconcile = reconciler({
-    kube,
-    namespace: 'shop',
-    image: 'top-clients:1',
-    now: () => now,
-    readLag: async () => 0,
-    readLayout: async () => ({ partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 }),
-    events: { event: () => {} },
-    log: silentLog,
-    applied: new LastApplied(),
-    onShown: () => {},
-    definitions: () => ({ state: 'current' }),
-    whyNotReady: async () => null,
-  });
+  reconcile = reconcilerIn({ kube, now: () => now });
   own('TopClients', 'top-clients', DEMO.topClients);
   own('PageView', 'gig', {});
   for (let i = 0; i < 6; i++) {

@@ -145,10 +145,9 @@ function failedTries(pods: readonly StoredObject[]): { readonly pod: string; rea
 }
 
 /** What the kubelet and the scheduler say of a pod that has not ended. */
-function causeOf({ metadata, spec, status }: StoredObject, now: number): Cause | null {
-  const conditions = (status?.conditions ?? []) as Condition[];
-  const find = (type: string) => conditions.find((one) => one.type === type);
-  const ready = find('Ready');
+function causeOf(pod: StoredObject, now: number): Cause | null {
+  const { metadata, spec, status } = pod;
+  const ready = conditionOf(pod, 'Ready');
   const containers = containersOf(status);
   const running: readonly ContainerStatus[] = status?.containerStatuses ?? [];
   const silent =
@@ -166,7 +165,7 @@ function causeOf({ metadata, spec, status }: StoredObject, now: number): Cause |
     };
   }
   if (metadata.deletionTimestamp) return null;
-  const scheduled = find('PodScheduled');
+  const scheduled = conditionOf(pod, 'PodScheduled');
   if (scheduled?.status === 'False') {
     const since = Date.parse(scheduled.lastTransitionTime ?? '') || now;
     return {
@@ -198,13 +197,6 @@ interface ContainerStatus {
     readonly terminated?: Terminated;
   };
   readonly lastState?: { readonly terminated?: Terminated };
-}
-interface Condition {
-  readonly type: string;
-  readonly status: string;
-  readonly reason?: string;
-  readonly message?: string;
-  readonly lastTransitionTime?: string;
 }
 
 const containersOf = (status: StoredObject['status']): readonly ContainerStatus[] => [
@@ -276,10 +268,9 @@ const shortened = (words: string): string =>
   words.length > LONGEST_WORDS ? `${words.slice(0, LONGEST_WORDS)}…` : words;
 
 /** A pod that has a node and does not get on, without any word in its status: its Events say why. */
-export function isMute({ metadata, status }: StoredObject, now: number): boolean {
-  const scheduled = (status?.conditions as Condition[] | undefined)?.find(
-    ({ type }) => type === 'PodScheduled',
-  );
+export function isMute(pod: StoredObject, now: number): boolean {
+  const { metadata, status } = pod;
+  const scheduled = conditionOf(pod, 'PodScheduled');
   return (
     status?.phase === 'Pending' &&
     !metadata.deletionTimestamp &&

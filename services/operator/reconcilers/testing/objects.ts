@@ -21,6 +21,3 @@ export const stored = (wanted: KubeObject, status?: unknown, generation = 2): St
   },
   status,
 });
-const _ready = (status: string, message?: string) => ({ conditions: [{ type: 'Ready', status, message }] });
-const _set = object('apps/v1', 'StatefulSet', { replicas: 1 });
-const _deployment = object('apps/v1', 'Deployment', { replicas: 2 });
