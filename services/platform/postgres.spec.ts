@@ -1,4 +1,4 @@
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -18,16 +18,16 @@ afterAll(async () => {
 });
 
 const MOST = 3;
-const open = (): Pool =>
+const open = (url = server.url('postgres'), log = silentLog): Pool =>
   openPool(
     {
-      url: server.url('postgres'),
+      url,
       applicationName: 'spec',
       maximum: MOST + 1,
       statementTimeoutMs: 5_000,
       connectTimeoutMs: 5_000,
     },
-    silentLog,
+    log,
   );
 
 /** The sessions behind so many connections at once, by their process ids. */
@@ -94,5 +94,46 @@ test('a server that waits for its last session to leave is left as soon as it re
     expect(await sessions(pool)).toHaveLength(MOST);
   } finally {
     await pool.end();
+  }
+});
+
+test('a pool whose password was changed goes on with the connections that it has, and has all again with the right one', async () => {
+  const rules = join(server.pgdata, 'pg_hba.conf');
+  const admin = open();
+  await writeFile(rules, `host all rotated all scram-sha-256\n${await readFile(rules, 'utf8')}`);
+  await admin.query("create role rotated login password 'before'");
+  await admin.query('select pg_reload_conf()');
+  const url = server.url('postgres', 'rotated').replace('rotated@', 'rotated:before@');
+  const told: string[] = [];
+  const log = { ...silentLog, warn: (...said: unknown[]) => told.push(String(said.at(-1))) };
+  const pool = open(url, log as typeof silentLog);
+  try {
+    const [one, two] = await sessions(pool, 2);
+    await admin.query("alter role rotated password 'after'");
+    // More at once than there are connections.
+    const answers = await Promise.all(
+      Array.from({ length: 20 }, () =>
+        pool.query<{ pid: number }>('select pg_backend_pid() as pid, pg_sleep(0.01)'),
+      ),
+    );
+    const pids = new Set(answers.map(({ rows }) => rows[0]!.pid));
+    expect([...pids].filter((pid) => pid !== one && pid !== two)).toEqual([]);
+    expect(told).toEqual([expect.stringContaining('refuses another connection')]);
+
+    await admin.query("alter role rotated password 'before'");
+    const there = async () => {
+      await Promise.all(Array.from({ length: MOST + 1 }, () => pool.query('select pg_sleep(0.1)')));
+      return pool.totalCount;
+    };
+    while ((await there()) < MOST + 1);
+
+    // With nobody left there is nobody to wait for.
+    await admin.query("alter role rotated password 'after'");
+    await admin.query("select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rotated'");
+    while (pool.totalCount > 0) await new Promise((resolve) => setImmediate(resolve));
+    await expect(pool.query('select 1')).rejects.toMatchObject({ code: '28P01' });
+  } finally {
+    await pool.end();
+    await admin.end();
   }
 });

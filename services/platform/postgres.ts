@@ -98,7 +98,7 @@ const clientConfig = (settings: Omit<PoolSettings, 'maximum'>): pg.ClientConfig 
  */
 export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   let refused: (err: Error) => void = () => {};
-  const pool = new pg.Pool({
+  const config: pg.PoolConfig = {
     ...clientConfig(settings),
     // The types lack the argument of its constructor.
     Client: class extends DatabaseClient {
@@ -112,7 +112,10 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
       const pinned = await pinSettings(client, settings);
       if (pinned.isPooled) await shareSessions(client, pinned.settings);
     },
-  });
+  };
+  const pool = new LastingPool(config, (err) =>
+    log.warn({ err }, 'the database refuses another connection: those that are there go on'),
+  );
   // It holds the password. Whoever prints a pool, or an error that holds one, prints its enumerable properties.
   Object.defineProperty(pool.options, 'connectionString', { enumerable: false });
   // Without a listener an idle connection's death would end the process.
@@ -121,6 +124,60 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   pool.on('connect', (client) => client.on('error', () => {}));
   refused = leaveWithServer(pool);
   return pool;
+}
+
+/** How long a pool makes do with its connections before it tries again to make another, in ms. */
+const REFUSED_MS = 5_000;
+/** Another password, a user that may not sign in any more, or no rule that lets it in. */
+const REFUSED: ReadonlySet<unknown> = new Set(['28P01', '28000']);
+
+type Taken = Parameters<pg.Pool['connect']>[0];
+
+/**
+ * A pool that makes do with the connections that it has while the server refuses its user another one: whoever asks waits
+ * for one of them. A password that is changed takes a while to reach the programs, and nobody fails meanwhile.
+ */
+class LastingPool extends pg.Pool {
+  readonly #most: number;
+  readonly #told: (err: Error) => void;
+  #again: NodeJS.Timeout | undefined;
+
+  /** @param told why it begins to make do */
+  constructor(config: pg.PoolConfig, told: (err: Error) => void) {
+    super(config);
+    this.#most = this.options.max;
+    this.#told = told;
+  }
+
+  override connect(): Promise<pg.PoolClient>;
+  override connect(callback: Taken): void;
+  override connect(callback?: Taken): Promise<pg.PoolClient> | undefined {
+    if (!callback) {
+      return new Promise((resolve, reject) => {
+        this.connect((err, client) => (err ? reject(err) : resolve(client!)));
+      });
+    }
+    super.connect((err, client, release) => {
+      const isRefused = err !== undefined && REFUSED.has((err as { code?: unknown }).code);
+      if (!isRefused || this.totalCount === 0) return callback(err, client, release);
+      this.#makeDo(err);
+      this.connect(callback);
+    });
+    return;
+  }
+
+  /** Full with what there is, none of which ends for being idle. */
+  #makeDo(because: Error): void {
+    this.options.max = this.totalCount;
+    this.options.min = this.totalCount;
+    if (this.#again) return;
+    this.#told(because);
+    this.#again = setTimeout(() => {
+      this.#again = undefined;
+      this.options.max = this.#most;
+      this.options.min = 0;
+    }, REFUSED_MS).unref();
+  }
 }
 
 /** Shutting down, crashed, starting, or no primary any more. */
