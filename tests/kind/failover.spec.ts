@@ -51,7 +51,7 @@ beforeAll(async () => {
       `pages.${page}.server.sourceDeadlineMs=2000`,
     ]),
     ...(process.env['VALUES'] ?? '').split(' ').filter((one) => one !== ''),
-  ].flatMap((one) => ['--set', one]);
+  ].flatMap((one) => [one.startsWith('image.tag=') ? '--set-string' : '--set', one]);
   await cluster.helm(['install', 'top-clients', CHART, ...values]);
   await until(
     'the platform and its pages are ready',

@@ -45,7 +45,7 @@ const values = (more: readonly string[] = []) =>
       `pages.${page}.server.sourceDeadlineMs=2000`,
     ]),
     ...more,
-  ].flatMap((one) => ['--set', one]);
+  ].flatMap((one) => [one.startsWith('image.tag=') ? '--set-string' : '--set', one]);
 
 const SOURCE = 'http://top-clients:8080';
 const PAGE = {

@@ -2,19 +2,16 @@
 {{- define "top-clients.selector" -}}
 app.kubernetes.io/name: top-clients
 app.kubernetes.io/component: {{ .component }}
-app.kubernetes.io/instance: {{ .root.Release.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name | quote }}
 {{- end }}
 
-{{/* On every object of the chart. Takes a dict of root and component. */}}
+{{/*
+On every object of the chart. Takes a dict of root and component, and more: labels of that object. Those that others give
+never take the place of ours.
+*/}}
 {{- define "top-clients.labels" -}}
-helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
-{{ include "top-clients.selector" . }}
-app.kubernetes.io/part-of: top-clients
-app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
-{{- with .root.Values.commonLabels }}
-{{ toYaml . }}
-{{- end }}
+{{- $own := dict "helm.sh/chart" (printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-") "app.kubernetes.io/part-of" "top-clients" "app.kubernetes.io/version" .root.Chart.AppVersion "app.kubernetes.io/managed-by" .root.Release.Service -}}
+{{- toYaml (merge $own (include "top-clients.selector" . | fromYaml) (.more | default dict) (.root.Values.commonLabels | default dict)) -}}
 {{- end }}
 
 {{/* What the names of the chart's own objects begin with. What the operator makes has names that nothing changes. */}}
@@ -96,22 +93,22 @@ which the operator puts those of a role over them. Takes a dict of root and owns
 
 {{/* The members of a pod's spec that settings decide. Takes a dict of root, part and settings. */}}
 {{- define "top-clients.podSpec" -}}
-{{- $part := .part -}}
-{{- with .settings -}}
-{{- $spec := pick . "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" "dnsConfig" "hostAliases" -}}
+{{- $settings := .settings | default dict -}}
+{{- $spec := pick $settings "nodeSelector" "tolerations" "affinity" "priorityClassName" "runtimeClassName" "schedulerName" "dnsPolicy" "dnsConfig" "hostAliases" -}}
 {{- range $name, $value := $spec -}}
 {{- if not $value -}}{{- $spec = omit $spec $name -}}{{- end -}}
 {{- end -}}
 {{- $secrets := list -}}
-{{- range concat ($.root.Values.image.pullSecrets | default list) (fromJsonArray (include "top-clients.globalPullSecrets" $.root)) (.imagePullSecrets | default list) | uniq -}}
+{{- range concat (.root.Values.image.pullSecrets | default list) (fromJsonArray (include "top-clients.globalPullSecrets" .root)) ($settings.imagePullSecrets | default list) | uniq -}}
 {{- $secrets = append $secrets (dict "name" .) -}}
 {{- end -}}
 {{- if $secrets -}}{{- $_ := set $spec "imagePullSecrets" $secrets -}}{{- end -}}
-{{- $labelSelector := dict "matchLabels" (fromYaml (include "top-clients.selector" $part)) -}}
+{{- $labelSelector := dict "matchLabels" (fromYaml (include "top-clients.selector" .part)) -}}
 {{- $spread := list -}}
-{{- if hasKey . "topologySpreadConstraints" -}}
-{{- range .topologySpreadConstraints -}}
-{{- $spread = append $spread (merge (deepCopy .) (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway" "labelSelector" $labelSelector)) -}}
+{{- if hasKey $settings "topologySpreadConstraints" -}}
+{{- range $settings.topologySpreadConstraints -}}
+{{- $own := hasKey . "labelSelector" | ternary (dict) (dict "labelSelector" $labelSelector) -}}
+{{- $spread = append $spread (merge (deepCopy .) $own (dict "maxSkew" 1 "whenUnsatisfiable" "ScheduleAnyway")) -}}
 {{- end -}}
 {{- else -}}
 {{- range list "topology.kubernetes.io/zone" "kubernetes.io/hostname" -}}
@@ -119,8 +116,7 @@ which the operator puts those of a role over them. Takes a dict of root and owns
 {{- end -}}
 {{- end -}}
 {{- if $spread -}}{{- $_ := set $spec "topologySpreadConstraints" $spread -}}{{- end -}}
-{{- toYaml $spec -}}
-{{- end -}}
+{{- with $spec -}}{{- toYaml . -}}{{- end -}}
 {{- end }}
 
 {{/* A container's environment and mounts with further ones, as JSON. Takes a dict of all, the list, and more. */}}
