@@ -1,5 +1,5 @@
 import { escapeIdentifier } from 'pg';
-import { exclusively } from '#platform/migrations.ts';
+import { exclusively, recordedScopes } from '#platform/migrations.ts';
 import type { Client } from '#platform/postgres.ts';
 
 /** The schema in a database of somebody else that holds the read surface, and the records of migrations. */
@@ -110,7 +110,9 @@ export const dropMade = (
     await db.query('begin');
     try {
       if (is_recorded && records.length > 0)
-        await db.query(`delete from ${EXTERNAL_RECORDS}.schema_migration where scope = any ($1)`, [records]);
+        await db.query(`delete from ${EXTERNAL_RECORDS}.schema_migration where scope = any ($1)`, [
+          recordedScopes(records),
+        ]);
       if (is_there) {
         if (views.length > 0) await db.query(`drop view if exists ${all(views)}`);
         await db.query(`drop table if exists ${all(tables)}`);

@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { type LocalPostgres, startPostgres } from '../local-stack/postgres.ts';
 import { silentLog } from './log.ts';
-import { migrate } from './migrations.ts';
+import { dropMigrated, migrate } from './migrations.ts';
 import { connect, inTransaction, isUnavailable, openPool } from './postgres.ts';
 
 let folder: string;
@@ -68,11 +68,64 @@ test('a script that changed after it was applied is refused', async () => {
   await expect(run()).rejects.toThrow('add a new migration');
 });
 
-test('an older program refuses a database that is ahead of it', async () => {
-  await script('002-second.sql', 'select 1');
-  await run();
+test('a program works on tables that are ahead of it, unless a migration needs a later one', async () => {
+  await script('002-second.sql', 'alter table first add column name text');
+  await script('003-third.sql', '-- needs 0.10.0\nalter table first drop column id');
+  await run({ version: '0.10.0' });
+  await rm(new URL('003-third.sql', scripts));
+  for (const version of ['0.10.0', '0.10.1', '0.11.0', '1.0.0']) expect(await run({ version })).toEqual([]);
+  for (const version of ['0.9.9', '0.2.0', '0.1.0'])
+    await expect(run({ version })).rejects.toThrow('003-third.sql, on which no version before 0.10.0 works');
   await rm(new URL('002-second.sql', scripts));
-  await expect(run()).rejects.toThrow('run a version at least as new');
+  expect(await run({ version: '0.10.0' })).toEqual([]);
+});
+
+/** What 0.1.0 asks; it refuses a name that it does not know. */
+const knownTo010 = async (scope = 'main'): Promise<string[]> => {
+  const client = await open();
+  try {
+    const { rows } = await client.query('select name from schema_migration where scope = $1 order by 1', [
+      scope,
+    ]);
+    return rows.map(({ name }) => name);
+  } finally {
+    await client.end();
+  }
+};
+
+test('a version that knows nothing of later migrations is not shown those that it can work with', async () => {
+  await run();
+  await script('002-second.sql', 'alter table first add column name text');
+  expect(await run()).toEqual(['002-second.sql']);
+  expect(await run()).toEqual([]);
+  expect(await knownTo010()).toEqual(['001-first.sql']);
+  await script('002-second.sql', 'alter table first add column other text');
+  await expect(run()).rejects.toThrow('002-second.sql has changed');
+  await script('002-second.sql', 'alter table first add column name text');
+  await script('003-third.sql', '-- needs 0.2.0\nalter table first drop column id');
+  await run();
+  expect(await knownTo010()).toEqual(['001-first.sql', '003-third.sql']);
+});
+
+test('a view that such a version dropped and made anew is migrated again', async () => {
+  const variables = { schema: 'a' };
+  await script('001-first.sql', 'create schema :"schema"; create table :"schema".first (id int)');
+  const options = { scope: 'a', variables };
+  await run(options);
+  await script('002-second.sql', 'alter table :"schema".first add column name text');
+  await run(options);
+  const client = await open();
+  try {
+    await client.query(`drop schema a cascade; delete from schema_migration where scope = 'a'`);
+    await rm(new URL('002-second.sql', scripts));
+    expect(await run(options)).toEqual(['001-first.sql']);
+    await script('002-second.sql', 'alter table :"schema".first add column name text');
+    expect(await run(options)).toEqual(['002-second.sql']);
+    expect(await dropMigrated(client, 'a', ['a'])).toBe(true);
+    expect((await client.query('select from schema_migration')).rowCount).toBe(0);
+  } finally {
+    await client.end();
+  }
 });
 
 test('one folder serves several schemas, each with its own record', async () => {

@@ -1,12 +1,15 @@
 import { readdir, readFile } from 'node:fs/promises';
 import type pg from 'pg';
 import type { Log } from './log.ts';
+import { readVersion } from './version.ts';
 
 // Any constant will do, as long as every migration of this system takes the same one within a database.
 const LOCK = 7_461_002_918;
 
 export interface MigrateOptions {
   readonly scope?: string;
+  /** Of the program, unless it is this one. */
+  readonly version?: string;
   readonly variables?: Readonly<Record<string, string>>;
   readonly records?: string;
 }
@@ -16,9 +19,30 @@ const RECORDS = 'public';
 const recordsIn = (schema: string): string => `"${schema.replaceAll('"', '""')}".schema_migration`;
 
 /**
+ * Where migrations are recorded that come to a scope which an earlier version has filled: beside it, because 0.1.0 refuses
+ * a scope with one that it does not know. So it runs on later tables after a rollback.
+ */
+const besideOf = (scope: string): string => `${scope} later`;
+const scopesOf = (scope: string): readonly string[] => [scope, besideOf(scope)];
+/** The scopes under which the migrations of these are recorded. */
+export const recordedScopes = (scopes: readonly string[]): string[] => scopes.flatMap(scopesOf);
+
+/** The earliest version that works on the tables which a migration leaves; null where each does that has them. */
+const neededBy = (sql: string): string | null => /^-- needs (\d+\.\d+\.\d+)$/m.exec(sql)?.[1] ?? null;
+function isBefore(version: string, needed: string): boolean {
+  const [have, want] = [version, needed].map((one) =>
+    one.split('.').map((part) => Number.parseInt(part, 10)),
+  );
+  const at = want!.findIndex((part, i) => part !== have![i]);
+  return at >= 0 && have![at]! < want![at]!;
+}
+
+/**
  * Applies the `NNN-name.sql` files of a folder in order, each in a transaction of its own together with its entry
  * in `schema_migration`. Safe to run twice and from several processes at once: an advisory lock lets one work.
- * Refuses when a file that was applied has changed since, or the database is ahead of the files.
+ * Refuses when a file that was applied has changed since. A database that is ahead of the files is left as it is: a version
+ * works on the tables of the next. A migration after which that is not so says `-- needs <version>`, and earlier versions
+ * refuse it.
  * @param options.variables replaces `:"name"` by the quoted identifier, as psql does; for schema names only
  * @param options.records the schema that keeps the record
  * @returns the names applied now
@@ -30,6 +54,7 @@ export async function migrate(
   options: MigrateOptions = {},
 ): Promise<string[]> {
   const scope = options.scope ?? 'main';
+  const version = options.version ?? readVersion();
   const records = recordsIn(options.records ?? RECORDS);
   const files = (await readdir(folder)).filter((name) => /^\d{3}-[a-z0-9-]+\.sql$/.test(name)).sort();
   await client.query('select pg_advisory_lock($1)', [LOCK]);
@@ -37,17 +62,29 @@ export async function migrate(
     await client.query(`create table if not exists ${records} (
       scope text not null, name text not null, sql text not null, applied_at timestamptz not null default now(),
       primary key (scope, name))`);
+    // 0.1.0 drops a view with what it knows of it; the same view made anew begins with the first migration.
+    await client.query(
+      `delete from ${records} beside where scope = $2 and not exists (
+        select from ${records} where scope = $1 and applied_at <= beside.applied_at)`,
+      [scope, besideOf(scope)],
+    );
     const { rows } = await client.query<{ name: string; sql: string }>(
-      `select name, sql from ${records} where scope = $1`,
-      [scope],
+      `select name, sql from ${records} where scope = any ($1)`,
+      [scopesOf(scope)],
     );
     const applied = new Map(rows.map((row) => [row.name, row.sql]));
-    const unknown = [...applied.keys()].find((name) => !files.includes(name));
-    if (unknown) {
+    const unknown = rows.filter(({ name }) => !files.includes(name));
+    for (const { name, sql } of unknown) {
+      const needed = neededBy(sql);
+      if (needed === null || !isBefore(version, needed)) continue;
       throw new Error(
-        `the database has migration ${scope}/${unknown}, which this version does not know; run a version at least as new`,
+        `the database has migration ${scope}/${name}, on which no version before ${needed} works: go forward again to ${needed} or later, or restore a backup from before it`,
       );
     }
+    if (unknown.length > 0) {
+      log.info({ scope, migrations: unknown.map(({ name }) => name) }, 'the tables are of a later version');
+    }
+    const isNew = rows.length === 0;
     const now: string[] = [];
     for (const name of files) {
       const sql = (await readFile(new URL(name, folder), 'utf8')).replace(
@@ -67,7 +104,7 @@ export async function migrate(
       try {
         await client.query(sql);
         await client.query(`insert into ${records} (scope, name, sql) values ($1, $2, $3)`, [
-          scope,
+          isNew || neededBy(sql) !== null ? scope : besideOf(scope),
           name,
           sql,
         ]);
@@ -118,7 +155,9 @@ export async function dropMigrated(
       const { stands, recorded } = rows[0]!;
       await client.query(`drop schema if exists "${schema.replaceAll('"', '""')}" cascade`);
       const forgotten = recorded
-        ? await client.query(`delete from ${recordsIn(RECORDS)} where scope = any ($1)`, [scopes])
+        ? await client.query(`delete from ${recordsIn(RECORDS)} where scope = any ($1)`, [
+            recordedScopes(scopes),
+          ])
         : null;
       await client.query('commit');
       return stands || (forgotten?.rowCount ?? 0) > 0;

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import {
   type Config,
@@ -12,6 +11,7 @@ import {
 import { type Releases, runRole } from '#platform/lifecycle.ts';
 import { ANY_ADDRESS } from '#platform/listen.ts';
 import { type Log, openLog, withoutPasswords } from '#platform/log.ts';
+import { readVersion } from '#platform/version.ts';
 import { type Metrics, openMetrics } from './metrics.ts';
 
 const COMMON = {
@@ -76,8 +76,3 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
   metrics.gauge('topclients_build_info').set({ role: role.name, version }, 1);
   await runRole(log, (releases, fail) => role.start(config, { log, version, metrics, releases, fail }));
 }
-
-/** From package.json, which is in the image as well: Node reads the paths of imports there. */
-const readVersion = (): string =>
-  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
-    .version;

@@ -1,0 +1,6 @@
+import { readFileSync } from 'node:fs';
+
+/** This program's, from package.json, which is in the image as well: Node reads the paths of imports there. */
+export const readVersion = (): string =>
+  (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string })
+    .version;
