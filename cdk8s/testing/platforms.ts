@@ -103,7 +103,8 @@ export const EXAMPLES: Readonly<Record<string, (namespace: string) => Wanted>> =
   'services that scale themselves by requests': (namespace) => {
     const autoscaling = { mode: 'requests' };
     const monitoring = { prometheusUrl: 'http://prometheus.monitoring:9090' };
-    const topClients = { monitoring, source: { autoscaling }, selfView: { autoscaling } };
+    const postgres = { embedded: { maxConnections: 300 } };
+    const topClients = { monitoring, postgres, source: { autoscaling }, selfView: { autoscaling } };
     return wanted({ topClients, pages: { gig: { server: { autoscaling } } } }, { namespace, keda: true });
   },
   'no network policies': fromChart(['examples/without-network-policies.yaml']),

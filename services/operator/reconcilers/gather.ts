@@ -24,6 +24,7 @@ import {
 } from './kinds.ts';
 import { type ExternalSecrets, externalSecrets } from './page/external-secrets.ts';
 import type { Layout } from './partitions/layout.ts';
+import type { Pages } from './platform/connections.ts';
 import { observeDivision } from './platform/database-servers.ts';
 import type { DefinitionsState } from './platform/definitions.ts';
 import {
@@ -65,6 +66,8 @@ export interface ObservedPlatform {
   readonly definitions: DefinitionsState;
   /** The partition layout that the relays report; null while none does. */
   readonly layout: Layout | null;
+  /** The pages, as far as their specs can be read. */
+  readonly pages: Pages;
 }
 
 export interface ObservedPage
@@ -114,7 +117,16 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
     secretsLost: built ? await lostOf(settings, built, secrets.secretsMissing, snapshot) : [],
     definitions: settings.definitions(),
     layout,
+    pages: object === null ? [] : await gatherPages(settings),
   };
+}
+
+async function gatherPages({ kube, namespace }: GatherSettings): Promise<Pages> {
+  const pages = await kube.list(PAGE_VIEW, namespace);
+  return pages.flatMap(({ metadata, spec }) => {
+    const judged = readPageSpec(spec);
+    return 'read' in judged ? [{ name: metadata.name, spec: judged.read }] : [];
+  });
 }
 
 /** Gathers all that decisions about one page need; null when there is no PageView of that name. */

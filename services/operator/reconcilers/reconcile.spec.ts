@@ -226,6 +226,7 @@ describe('a new platform', () => {
       DefinitionsCurrent: 'True Current',
       StoresApart: 'True Apart',
       WritesDurable: 'False OneCopy',
+      ConnectionsFit: 'True Fit',
     });
     expect(conditions('PageView', 'gig')).toEqual({
       Ready: 'True Available',

@@ -25,6 +25,7 @@ import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
+import { connectionsFit } from './connections.ts';
 import { divisionTroubles, storesApart, writesDurable } from './database-servers.ts';
 import { definitionsCondition } from './definitions.ts';
 import { isRotating, ROTATING_MS } from './secrets.ts';
@@ -230,6 +231,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
       ),
       StoresApart: storesApart(platform.read),
       WritesDurable: writesDurable(platform.read, snapshot),
+      ConnectionsFit: connectionsFit(platform.read, observed.pages),
     },
     troubles,
     events: [
