@@ -28,7 +28,7 @@ const response = await fetch(question.url, {
   headers: { accept: 'application/json', ...(question.body === undefined ? {} : { 'content-type': 'application/json' }), ...question.headers },
   ...(question.body === undefined ? {} : { body: JSON.stringify(question.body) }),
   redirect: 'manual',
-  signal: AbortSignal.timeout(5000),
+  signal: AbortSignal.timeout(10_000),
 });
 const text = await response.text();
 let body = text;
@@ -55,7 +55,7 @@ const visit = (url, agent) => new Promise((resolve) => {
     if (count.failures.length < 20) count.failures.push(new Date().toISOString() + ' ' + why + ' after ' + Math.round(performance.now() - startedAt) + ' ms' + (agent ? ', kept connection' : ''));
     resolve();
   };
-  const sent = request(url, { agent: agent ?? false, headers: { accept: 'application/json' }, timeout: 6000 }, (response) => {
+  const sent = request(url, { agent: agent ?? false, headers: { accept: 'application/json' }, timeout: 10_000 }, (response) => {
     response.on('error', (err) => failed(err.message)).on('data', () => {}).on('end', () => {
       const outcome = response.headers['top-clients'] ?? 'none';
       count.outcomes[outcome] = (count.outcomes[outcome] ?? 0) + 1;
@@ -65,7 +65,7 @@ const visit = (url, agent) => new Promise((resolve) => {
       else resolve();
     });
   });
-  sent.on('timeout', () => sent.destroy(new Error('no answer within 6 s'))).on('error', (err) => failed(err.message));
+  sent.on('timeout', () => sent.destroy(new Error('no answer within 10 s'))).on('error', (err) => failed(err.message));
   sent.end();
 });
 (async () => {
