@@ -4,7 +4,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { ChartValues } from './api/chart-values.ts';
 import { customResourceDefinitions } from './api/crd.ts';
 import { DEFINITIONS } from './api/definitions.ts';
-import { PageViewRules, PageViewSpec, tooFewServers } from './api/page-view.ts';
+import { PageViewRules, PageViewSpec, TOO_FEW_SERVERS } from './api/page-view.ts';
 import { AMOUNT_TEMPLATE, rulesTemplate } from './api/rules-template.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 
@@ -91,7 +91,7 @@ function rulesOfValues(): string {
     rulesTemplate('top-clients.broken.platform', TopClientsSpec),
     rulesTemplate('top-clients.broken.page', PageViewSpec),
     rulesTemplate('top-clients.broken.name', named),
-    `{{- define "top-clients.tooFewServers" -}}${tooFewServers(PageViewSpec.parse({ server: { replicas: 1 } }), 'production')}{{- end }}\n`,
+    `{{- define "top-clients.tooFewServers" -}}${TOO_FEW_SERVERS}{{- end }}\n`,
   ].join('\n');
 }
 

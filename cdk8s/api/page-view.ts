@@ -187,10 +187,15 @@ export const serverOf = ({
   external === undefined ? (server ?? PageServerSpec.parse({})) : null;
 
 /** Why a platform of that profile should not have this page; null when it may. */
-export const tooFewServers = (page: PageViewSpec, profile: 'production' | 'demo'): string | null =>
-  profile === 'production' && serverOf(page)?.replicas === 1
-    ? 'server.replicas is 1, but profile production needs two at least, for one is gone whenever its node is; set it to 2 or more'
-    : null;
+export function tooFewServers(page: PageViewSpec, profile: 'production' | 'demo'): string | null {
+  const server = serverOf(page);
+  if (profile !== 'production' || server === null) return null;
+  const scales = server.autoscaling.mode !== 'none';
+  const least = scales ? server.autoscaling.minReplicas : server.replicas;
+  return least === 1 ? `server.${scales ? 'autoscaling.minReplicas' : 'replicas'} ${TOO_FEW_SERVERS}` : null;
+}
+export const TOO_FEW_SERVERS =
+  'is 1, but profile production needs two at least, for one is gone whenever its node is; set it to 2 or more';
 
 /** Why a page of this name cannot have this spec, as `PageViewRules` say in the API server; null when it can. */
 export function misnamed(name: string, { external }: Pick<PageViewSpec, 'external'>): string | null {

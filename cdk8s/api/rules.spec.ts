@@ -79,6 +79,16 @@ test.each([
   ['the issuer of the demo', { auth: { demoIssuer: true } }, /refuses auth\.demoIssuer/],
   ['made-up data', { demoData: { enabled: true } }, /refuses demoData/],
   ['one pod of the source', { source: { replicas: 1 } }, /needs two pods of the source.* source\.replicas/],
+  [
+    'a source that scales down to one pod',
+    { source: { autoscaling: { mode: 'cpu', minReplicas: 1 } } },
+    /needs two pods of the source.* source\.autoscaling\.minReplicas/,
+  ],
+  [
+    'a self-view that scales down to one pod',
+    { selfView: { autoscaling: { mode: 'cpu', minReplicas: 1 } } },
+    /needs two pods of the self-view.* selfView\.autoscaling\.minReplicas/,
+  ],
   ['one pod of the relay', { relay: { replicas: 1 } }, /needs two pods of the relay/],
   ['one pod of the self-view', { selfView: { replicas: 1 } }, /needs two pods of the self-view/],
   [

@@ -504,12 +504,18 @@ const refusedInProduction = (holds: string, because: string, instead: string): R
   rule: `self.profile == 'demo' || ${holds}`,
   message: `profile production ${because}; ${instead}, or profile to demo`,
 });
-const twoOf = (what: string, field: string): Rule =>
+/** @param unless when another field decides, as CEL */
+const twoOf = (what: string, field: string, unless?: string): Rule =>
   refusedInProduction(
-    `self.${field} > 1`,
+    unless === undefined ? `self.${field} > 1` : `${unless} || self.${field} > 1`,
     `needs two ${what} at least, for one is gone whenever its node is`,
     `set ${field} to 2 or more`,
   );
+/** The same of a service that may scale itself. */
+const twoOfService = (what: string, service: string, absent = ''): Rule[] => [
+  twoOf(what, `${service}.replicas`, `${absent}self.${service}.autoscaling.mode != 'none'`),
+  twoOf(what, `${service}.autoscaling.minReplicas`, `${absent}self.${service}.autoscaling.mode == 'none'`),
+];
 
 /** An address or a network, as proxies are named. */
 const network = z
@@ -765,13 +771,9 @@ export const TopClientsSpec = section({
       'refuses demoData, made-up sellers among yours',
       'set demoData.enabled to false',
     ),
-    twoOf('pods of the source', 'source.replicas'),
+    ...twoOfService('pods of the source', 'source'),
     twoOf('pods of the relay', 'relay.replicas'),
-    refusedInProduction(
-      '!self.selfView.enabled || self.selfView.replicas > 1',
-      'needs two pods of the self-view at least, for one is gone whenever its node is',
-      'set selfView.replicas to 2 or more',
-    ),
+    ...twoOfService('pods of the self-view', 'selfView', '!self.selfView.enabled || '),
     refusedInProduction(
       "self.kafka.mode != 'strimzi' || self.kafka.strimzi.replicas > 1",
       'needs two brokers at least, for one is gone whenever its node is',

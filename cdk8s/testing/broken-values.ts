@@ -22,6 +22,14 @@ export const BROKEN_VALUES: readonly (readonly [sentence: string, values: object
   ['topClients: profile production refuses auth.demoIssuer', production({ auth: { demoIssuer: true } })],
   ['topClients: profile production refuses demoData', production({ demoData: { enabled: true } })],
   ['topClients: profile production needs two pods of the source', production({ source: { replicas: 1 } })],
+  [
+    'two pods of the source at least, for one is gone whenever its node is; set source.autoscaling.minReplicas',
+    production({ source: { autoscaling: { mode: 'cpu', minReplicas: 1 } } }),
+  ],
+  [
+    'two pods of the self-view at least, for one is gone whenever its node is; set selfView.autoscaling.minReplicas',
+    production({ selfView: { autoscaling: { mode: 'cpu', minReplicas: 1 } } }),
+  ],
   ['topClients: profile production needs two pods of the relay', production({ relay: { replicas: 1 } })],
   [
     'topClients: profile production needs two pods of the self-view',
@@ -167,6 +175,10 @@ export const BROKEN_VALUES: readonly (readonly [sentence: string, values: object
   [
     'pages.gig.server.replicas is 1, but profile production needs two',
     { ...production({}), ...page({ server: { replicas: 1 } }) },
+  ],
+  [
+    'pages.gig.server.autoscaling.minReplicas is 1, but profile production needs two',
+    { ...production({}), ...page({ server: { autoscaling: { mode: 'cpu', minReplicas: 1 } } }) },
   ],
   [
     'pages.gig.replicas is 13, but topClients.kafka.partitions is 12',

@@ -212,8 +212,10 @@ was before, and what is in the cluster.
 {{- $at := printf "pages.%s" $name -}}
 {{- $named := dict "metadata" (dict "name" $name) "spec" $spec -}}
 {{- $broken = concat $broken (include "top-clients.broken.name" (dict "spec" $named "at" $at) | fromJsonArray) (include "top-clients.broken.page" (dict "spec" $spec "at" $at) | fromJsonArray) -}}
-{{- if and (not (include "top-clients.demo" $)) (not $spec.external) (eq (int (dig "server" "replicas" 2 $spec)) 1) -}}
-{{- $broken = append $broken (printf "%s.%s" $at (include "top-clients.tooFewServers" .)) -}}
+{{- $least := ternary "replicas" "autoscaling.minReplicas" (eq (dig "server" "autoscaling" "mode" "none" $spec) "none") -}}
+{{- $servers := get (dict "replicas" (dig "server" "replicas" 2 $spec) "autoscaling.minReplicas" (dig "server" "autoscaling" "minReplicas" 2 $spec)) $least -}}
+{{- if and (not (include "top-clients.demo" $)) (not $spec.external) (eq (int $servers) 1) -}}
+{{- $broken = append $broken (printf "%s.server.%s %s" $at $least (include "top-clients.tooFewServers" .)) -}}
 {{- end -}}
 {{- /* The admission policy says so too, but on a first install the platform it looks at comes after the pages. */ -}}
 {{- range $value, $given := dict "replicas" (dig "replicas" $defaults.replicas $spec) "autoscaling.maxReplicas" (dig "autoscaling" "maxReplicas" $defaults.maxReplicas $spec) -}}
