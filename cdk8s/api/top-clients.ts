@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
+import { backupOf, otherBackup, recoveryOf, writtenElsewhere } from './cnpg-backup.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
 import { connectionsFit, SELF_VIEW_CONNECTIONS, serviceAutoscaling } from './service-autoscaling.ts';
@@ -274,8 +275,22 @@ const Cnpg = section({
     description:
       "How long a primary that died keeps its lease, and others from its place, in s; CloudNativePG's 15 when absent. Needs CloudNativePG 1.30 or newer, and an API server that is never away for two thirds of it",
   }),
+  backup: backupOf(
+    'What is backed up, and when: every cluster, by ScheduledBackups and, with an objectStore, the archived write-ahead log',
+  ),
+  recovery: section({
+    source: recoveryOf("The source's, or the only one of `shared`"),
+    pages: recoveryOf('That of the pages, of `separate`'),
+    gig: recoveryOf("The gig page's, of `each`"),
+    user: recoveryOf("The user page's, of `each`"),
+    search: recoveryOf("The search page's, of `each`"),
+  }).meta({
+    description:
+      'What a cluster is made from, in place of nothing. Read when a cluster is made and never again: to restore one that is there, set this first and delete its Cluster then',
+  }),
   pod: storePodOf('the instances'),
   pages: section({
+    backup: otherBackup('Their backups; as for the source when absent, but for serverSuffix'),
     instances: z.int().min(1).max(1_000).optional().meta({ description: 'As for the source when absent' }),
     storage: otherStorage('50Gi', 'may grow', 'The volumes; as for the source when absent'),
     resources: otherResources('500m', '2Gi', 'Of each pod; as for the source when absent'),
@@ -311,6 +326,7 @@ const Cnpg = section({
       message:
         'cnpg.stopDelay must be more than cnpg.smartShutdownTimeout, which is a part of it; raise it or lower the other',
     },
+    ...writtenElsewhere,
   ),
 });
 

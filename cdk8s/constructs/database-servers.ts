@@ -1,3 +1,4 @@
+import type { Recovery } from '../api/cnpg-backup.ts';
 import type { DatabaseServers } from '../api/shared.ts';
 import type { PostgresSpec } from '../api/top-clients.ts';
 import { DATABASES, type DatabaseName, names, type Platform } from '../platform.ts';
@@ -66,7 +67,10 @@ export const ownerSecret = ({ spec: { postgres } }: Divided, { name }: DatabaseS
 
 type Cnpg = PostgresSpec['cnpg'];
 /** What a Cluster of CloudNativePG is to be. */
-export interface CnpgServer extends Pick<Cnpg, 'instances' | 'storage' | 'resources' | 'maxConnections'> {
+export interface CnpgServer
+  extends Pick<Cnpg, 'instances' | 'storage' | 'resources' | 'maxConnections' | 'backup'> {
+  /** What it is made from; null: from nothing. */
+  readonly recovery: Recovery | null;
   /** Of how many standbys a write must be confirmed before it is acknowledged; null where none is waited for. */
   readonly synchronous: {
     readonly number: number;
@@ -80,15 +84,24 @@ export function cnpgServer({ spec }: Divided, server: DatabaseServer): CnpgServe
   const { pages, ...cnpg } = spec.postgres.cnpg;
   if (holdsSource(server)) {
     const number = cnpg.synchronous.number ?? Math.min(1, cnpg.instances - 1);
-    return { ...cnpg, synchronous: synchronous(number, cnpg.synchronous) };
+    return {
+      ...cnpg,
+      recovery: cnpg.recovery.source ?? null,
+      synchronous: synchronous(number, cnpg.synchronous),
+    };
   }
   const { instances = cnpg.instances, storage = cnpg.storage, resources = cnpg.resources } = pages;
-  const { maxConnections = cnpg.maxConnections } = pages;
+  // A source that is recovered begins another archive, and pages go on with theirs.
+  const { maxConnections = cnpg.maxConnections, backup = { ...cnpg.backup, serverSuffix: '' } } = pages;
   return {
-    ...{ instances, storage, resources, maxConnections },
+    ...{ instances, storage, resources, maxConnections, backup },
+    recovery: cnpg.recovery[server.name.slice(names.postgres.length + 1) as PageServer] ?? null,
     synchronous: synchronous(pages.synchronous.number, { ...pages.synchronous, failoverQuorum: false }),
   };
 }
+
+/** Behind the name of a server of pages. */
+type PageServer = Exclude<keyof Cnpg['recovery'], 'source'>;
 
 const synchronous = (
   number: number,

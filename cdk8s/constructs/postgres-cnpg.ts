@@ -2,13 +2,13 @@ import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
 import type { Platform } from '../platform.ts';
 import { names } from '../platform.ts';
+import { archived, CNPG_API, madeFrom, scheduledBackup } from './cnpg-backup.ts';
 import { accounts, databaseOn } from './database-access.ts';
 import { cnpgServer, type DatabaseServer, databaseServers } from './database-servers.ts';
 import { metadataOf } from './labels.ts';
 import { cnpgPods } from './store-pods.ts';
 
 const component = 'postgres';
-const apiVersion = 'postgresql.cnpg.io/v1';
 /** The owner of all databases, which migrates them. CloudNativePG keeps its password in the secret `<cluster>-app`. */
 const OWNER = 'topclients';
 
@@ -19,11 +19,12 @@ export function postgresCnpg(scope: Construct, platform: Platform): void {
 
 function cluster(scope: Construct, platform: Platform, server: DatabaseServer): void {
   const { cnpg } = platform.spec.postgres;
-  const { instances, storage, resources, maxConnections, synchronous } = cnpgServer(platform, server);
+  const cnpgSpec = cnpgServer(platform, server);
+  const { instances, storage, resources, maxConnections, synchronous, backup } = cnpgSpec;
   const pods = cnpgPods(platform, cnpg.pod, server.name);
   const [first, ...others] = server.databases;
   new ApiObject(scope, server.instance, {
-    apiVersion,
+    apiVersion: CNPG_API,
     kind: 'Cluster',
     metadata: metadataOf(platform, server.name, component, server.instance),
     spec: {
@@ -53,7 +54,8 @@ function cluster(scope: Construct, platform: Platform, server: DatabaseServer): 
           passwordSecret: { name: secret },
         })),
       },
-      bootstrap: { initdb: { database: databaseOn[first!], owner: OWNER } },
+      ...madeFrom(server, cnpgSpec, { database: databaseOn[first!], owner: OWNER }),
+      ...archived(server, backup),
       affinity: {
         enablePodAntiAffinity: true,
         topologyKey: 'kubernetes.io/hostname',
@@ -63,11 +65,12 @@ function cluster(scope: Construct, platform: Platform, server: DatabaseServer): 
       ...pods.spec,
     },
   });
+  scheduledBackup(scope, platform, server, backup);
   // The first was created with the cluster.
   for (const database of others) {
     const name = databaseOn[database];
     new ApiObject(scope, `database-${name}`, {
-      apiVersion,
+      apiVersion: CNPG_API,
       kind: 'Database',
       metadata: metadataOf(platform, `${names.postgres}-${name.replaceAll('_', '-')}`, component),
       spec: {

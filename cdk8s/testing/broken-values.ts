@@ -10,6 +10,7 @@ const EXTERNAL = { database: { existingSecret: 'shop-database' } };
 
 const platform = (topClients: object) => ({ topClients });
 const production = (topClients: object) => ({ topClients: { ...PRODUCTION, ...topClients } });
+const cnpg = (values: object) => platform({ postgres: { mode: 'cnpg', cnpg: values } });
 const page = (spec: object, name = 'gig') => ({ pages: { [name]: spec } });
 
 /** Of each rule, values that break it and nothing else where they lie over a demo; each with how it is refused. */
@@ -119,6 +120,57 @@ export const BROKEN_VALUES: readonly (readonly [sentence: string, values: object
     'topClients.postgres.cnpg: cnpg.stopDelay must be more than cnpg.smartShutdownTimeout',
     platform({ postgres: { mode: 'cnpg', cnpg: { stopDelay: 10, smartShutdownTimeout: 10 } } }),
   ],
+  [
+    'topClients.postgres.cnpg.backup: backup.method plugin needs backup.objectStore',
+    cnpg({ backup: { method: 'plugin' } }),
+  ],
+  [
+    'topClients.postgres.cnpg.pages.backup: backup.method plugin needs backup.objectStore',
+    cnpg({ pages: { backup: { method: 'plugin' } } }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.source: a recovery needs what to recover from',
+    cnpg({ recovery: { source: {} } }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.pages: recovery.backup stands alone',
+    cnpg({ recovery: { pages: { backup: 'monday', volumeSnapshot: 'monday' } } }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.gig: recovery.target needs recovery.objectStore',
+    cnpg({ recovery: { gig: { volumeSnapshot: 'monday', target: { time: '2026-11-29T12:00:00Z' } } } }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.user: recovery.target by xid, name or immediate',
+    cnpg({ recovery: { user: { objectStore: 'backups', target: { xid: '7' } } } }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.search: recovery.target.backupId is a base backup in an object store',
+    cnpg({
+      recovery: { search: { objectStore: 'log', volumeSnapshot: 'monday', target: { backupId: 'b' } } },
+    }),
+  ],
+  [
+    'topClients.postgres.cnpg.recovery.source.target: target is one of time, lsn, xid, name and immediate',
+    cnpg({
+      recovery: { source: { objectStore: 'b', target: { time: '2026-11-29T12:00:00Z', lsn: '0/3000028' } } },
+    }),
+  ],
+  [
+    'topClients.postgres.cnpg: cnpg.recovery.source reads the archive that the recovered cluster would write to',
+    cnpg({ backup: { objectStore: 'b' }, recovery: { source: { objectStore: 'b' } } }),
+  ],
+  ...['pages', 'gig', 'user', 'search'].map(
+    (server) =>
+      [
+        `topClients.postgres.cnpg: cnpg.recovery.${server} reads the archive that the recovered cluster would write to`,
+        cnpg({
+          backup: { objectStore: 'other' },
+          pages: { backup: { objectStore: 'b', serverSuffix: '2' } },
+          recovery: { [server]: { objectStore: 'b', serverSuffix: '2' } },
+        }),
+      ] as const,
+  ),
   [
     'topClients.auth: auth.demoIssuer brings an issuer of its own',
     platform({ auth: { ...OWN_ISSUER.auth, demoIssuer: true } }),

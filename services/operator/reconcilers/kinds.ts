@@ -14,6 +14,7 @@ export const HORIZONTAL_POD_AUTOSCALER: Kind = {
   kind: 'HorizontalPodAutoscaler',
 };
 export const CLUSTER: Kind = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Cluster' };
+export const SCHEDULED_BACKUP: Kind = { apiVersion: 'postgresql.cnpg.io/v1', kind: 'ScheduledBackup' };
 export const POD_MONITOR: Kind = { apiVersion: 'monitoring.coreos.com/v1', kind: 'PodMonitor' };
 
 /** Kinds that the constructs build and that every cluster serves. A kind missing here is neither watched nor pruned. */
@@ -43,6 +44,7 @@ export const OF_OTHERS: readonly Kind[] = [
   { apiVersion: 'kafka.strimzi.io/v1', kind: 'KafkaUser' },
   CLUSTER,
   { apiVersion: 'postgresql.cnpg.io/v1', kind: 'Database' },
+  SCHEDULED_BACKUP,
 ];
 
 /** Groups of other operators that keep our data; what is in their objects goes with them. */

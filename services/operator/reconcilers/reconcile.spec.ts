@@ -227,6 +227,7 @@ describe('a new platform', () => {
       StoresApart: 'True Apart',
       WritesDurable: 'False OneCopy',
       ConnectionsFit: 'True Fit',
+      BackupsScheduled: 'False Embedded',
     });
     expect(conditions('PageView', 'gig')).toEqual({
       Ready: 'True Available',

@@ -9,7 +9,7 @@ import type { Caches } from '../runtime/cached-kube.ts';
 import { type RunningInformer, startInformer } from '../runtime/informer.ts';
 import type { Kind, Kube, StoredObject } from '../runtime/kube.ts';
 import { kindKey } from '../runtime/objects.ts';
-import { BUILT_IN, OF_OTHERS, OUR_PODS, OURS, PAGE_VIEW, POD, TOP_CLIENTS } from './kinds.ts';
+import { BUILT_IN, isStore, OF_OTHERS, OUR_PODS, OURS, PAGE_VIEW, POD, TOP_CLIENTS } from './kinds.ts';
 import { PLATFORM_KEY, pageKey } from './reconcile.ts';
 
 export interface WatchingSettings {
@@ -121,7 +121,7 @@ export class Watching implements Caches {
     return kind === TOP_CLIENTS.kind ? this.everything() : [pageKey(metadata.name)];
   }
 
-  #keysOfOwner({ metadata, kind }: StoredObject): readonly string[] {
+  #keysOfOwner({ apiVersion, metadata, kind }: StoredObject): readonly string[] {
     const owner = metadata.ownerReferences?.find(({ controller }) => controller);
     switch (owner?.kind) {
       case PAGE_VIEW.kind:
@@ -131,7 +131,7 @@ export class Watching implements Caches {
         return STORES.has(kind) ? this.everything() : [PLATFORM_KEY];
       case undefined:
         // A store that outlives the platform has no owner.
-        return STORES.has(kind) ? this.everything() : [];
+        return STORES.has(kind) ? this.everything() : isStore({ apiVersion, kind }) ? [PLATFORM_KEY] : [];
       default:
         return [];
     }

@@ -34,6 +34,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   'policy/PodDisruptionBudget': 'poddisruptionbudgets',
   'postgresql.cnpg.io/Cluster': 'clusters',
   'postgresql.cnpg.io/Database': 'databases',
+  'postgresql.cnpg.io/ScheduledBackup': 'scheduledbackups',
   'rbac.authorization.k8s.io/Role': 'roles',
   'rbac.authorization.k8s.io/RoleBinding': 'rolebindings',
   'topclients.dev/PageView': 'pageviews',

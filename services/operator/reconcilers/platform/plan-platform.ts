@@ -25,6 +25,7 @@ import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
+import { asMade, backupsScheduled } from './backups.ts';
 import { connectionsFit } from './connections.ts';
 import { divisionTroubles, storesApart, writesDurable } from './database-servers.ts';
 import { definitionsCondition } from './definitions.ts';
@@ -137,7 +138,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
   const seeded = seed && seededBefore(seed, snapshot);
   const groups = {
     ...built,
-    stores: built.stores.map((store) => heldTopic(store, observedPartitions)),
+    stores: built.stores.map((store) => asMade(heldTopic(store, observedPartitions), snapshot)),
     ...(seeded ? { seeding: [] } : {}),
   };
   const { migrations, workloads, fact, failed, mode } = assess(observed, groups);
@@ -232,6 +233,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
       StoresApart: storesApart(platform.read),
       WritesDurable: writesDurable(platform.read, snapshot),
       ConnectionsFit: connectionsFit(platform.read, observed.pages),
+      BackupsScheduled: backupsScheduled(platform.read, snapshot),
     },
     troubles,
     events: [

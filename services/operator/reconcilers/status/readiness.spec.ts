@@ -38,6 +38,12 @@ test.each([
     { message: 'no owner' },
     'no owner',
   ],
+  [
+    'a schedule of backups that is not there yet',
+    object('postgresql.cnpg.io/v1', 'ScheduledBackup'),
+    undefined,
+    null,
+  ],
   ['a database that is', object('postgresql.cnpg.io/v1', 'Database'), { applied: true }, null],
 ])('%s as a store', (_, wanted, status, expected) => {
   const because = storeNotReady(wanted, status && stored(wanted, status));

@@ -3,6 +3,7 @@ import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
 import { conditionOf, type Trouble } from '../../runtime/conditions.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { nameOf, refOf } from '../../runtime/objects.ts';
+import { SCHEDULED_BACKUP } from '../kinds.ts';
 
 /** Whether its controller has seen the current spec. */
 const isSeen = ({ metadata, status }: StoredObject): boolean =>
@@ -11,6 +12,8 @@ const wantedPods = ({ spec }: StoredObject): number => spec?.replicas ?? 1;
 
 /** Why a store cannot be used yet; null when it can, or when nobody has to wait for its kind. */
 export function storeNotReady(wanted: KubeObject, live: StoredObject | undefined): string | null {
+  // Nothing is kept in it, and nothing waits for a backup.
+  if (wanted.kind === SCHEDULED_BACKUP.kind) return null;
   const name = nameOf(refOf(wanted));
   if (!live) return `${name} is not there yet`;
   const group = wanted.apiVersion.split('/')[0];
