@@ -296,6 +296,11 @@ export const PageViewStatus = z
   .meta({ description: 'What the page is now, as the operator sees it' });
 export type PageViewStatus = z.output<typeof PageViewStatus>;
 
+const UnshownView = ViewId.extend({ page: z.string().meta({ description: 'Its name' }) }).meta({
+  description: 'A view of a page',
+});
+export type UnshownView = z.output<typeof UnshownView>;
+
 export const TopClientsStatus = z
   .strictObject({
     observedGeneration: observedGeneration.optional(),
@@ -305,6 +310,9 @@ export const TopClientsStatus = z
     partitions: z.int().optional().meta({ description: 'By how many partitions messages are divided' }),
     databaseServers: z.enum(DATABASE_SERVERS).optional().meta({
       description: 'How databases are divided among servers, decided when the platform was installed',
+    }),
+    unshown: z.array(UnshownView).optional().meta({
+      description: 'Views that pages build and have not shown: removed when the page is deleted meanwhile',
     }),
     growth: z
       .strictObject({

@@ -38,6 +38,7 @@ import {
   secretsNeeded,
   secretsToMake,
 } from './platform/secrets.ts';
+import { type UnshownViews, unshownViews } from './platform/unshown-views.ts';
 import type { Pod } from './scaling/lag.ts';
 import { isMute, lastWarning } from './status/pod-causes.ts';
 import { memoryIn, type Read, readPageSpec, readPageStatus, readPlatformSpec } from './status/read-spec.ts';
@@ -68,6 +69,8 @@ export interface ObservedPlatform {
   readonly layout: Layout | null;
   /** The pages, as far as their specs can be read. */
   readonly pages: Pages;
+  /** Of every page that there is. */
+  readonly unshown: UnshownViews;
 }
 
 export interface ObservedPage
@@ -117,16 +120,23 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
     secretsLost: built ? await lostOf(settings, built, secrets.secretsMissing, snapshot) : [],
     definitions: settings.definitions(),
     layout,
-    pages: object === null ? [] : await gatherPages(settings),
+    ...(await gatherPages(settings)),
   };
 }
 
-async function gatherPages({ kube, namespace }: GatherSettings): Promise<Pages> {
-  const pages = await kube.list(PAGE_VIEW, namespace);
-  return pages.flatMap(({ metadata, spec }) => {
-    const judged = readPageSpec(spec);
-    return 'read' in judged ? [{ name: metadata.name, spec: judged.read }] : [];
-  });
+async function gatherPages({
+  kube,
+  namespace,
+}: GatherSettings): Promise<Pick<ObservedPlatform, 'pages' | 'unshown'>> {
+  const pages: Pages[number][] = [];
+  const unshown = new Map<string, readonly ViewId[]>();
+  for (const { metadata, spec, status } of await kube.list(PAGE_VIEW, namespace)) {
+    const { name } = metadata;
+    const [wanted, is] = [readPageSpec(spec), readPageStatus(status)];
+    if ('read' in wanted) pages.push({ name, spec: wanted.read });
+    unshown.set(name, 'read' in wanted && 'read' in is ? unshownViews(wanted.read, memoryIn(is.read)) : []);
+  }
+  return { pages, unshown };
 }
 
 /** Gathers all that decisions about one page need; null when there is no PageView of that name. */

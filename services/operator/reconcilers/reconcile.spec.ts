@@ -1049,6 +1049,64 @@ describe('a page', () => {
     expect(conditions('PageView', 'gig')['Progressing']).toBe('False Settled');
   });
 
+  describe('that is deleted while it builds a view', () => {
+    const drops = () => kube.names('Job').filter((name) => name.startsWith('top-clients-drop-'));
+    const unshown = () => kube.find('TopClients', 'top-clients')?.status.unshown;
+    /** As the API server's garbage collector leaves it, but for what is still ending. */
+    const deletePage = (ending: readonly string[] = []) => {
+      const { uid } = page().metadata;
+      kube.remove('PageView', 'gig');
+      for (const { kind, metadata } of [...kube.objects.values()]) {
+        const isOwned = metadata.ownerReferences?.some((owner) => owner.uid === uid);
+        if (isOwned && !ending.includes(metadata.name)) kube.remove(kind, metadata.name);
+      }
+    };
+    beforeEach(async () => {
+      gig({ view: { version: 2 } });
+      lag = 40_000;
+      await run(3);
+      expect(unshown()).toEqual([{ page: 'gig', delivery: 'asynchronous', version: 2 }]);
+    });
+
+    test('leaves what it showed, and nothing of what it only built', async () => {
+      const projector = 'top-clients-projector-gig-asynchronous-v2';
+      deletePage([projector]);
+      await run(3);
+      expect(drops()).toEqual([]);
+      kube.remove('Deployment', projector);
+      settle(kube, now, fate);
+      await reconcile(PLATFORM_KEY);
+      expect(drops()).toEqual([expect.stringContaining('top-clients-drop-gig-asynchronous-v2-')]);
+      const { containers } = kube.find('Job', drops()[0]!)!.spec.template.spec;
+      // What the database shows is never removed by it.
+      expect(containers[0].env.map(({ name }: { name: string }) => name)).not.toContain('TC_EVEN_IF_SHOWN');
+      await run(3);
+      expect([drops(), unshown()]).toEqual([[], undefined]);
+      expect(told).toContain('top-clients Normal UnshownViewRemoved');
+    });
+
+    test('goes on with it when it is made again', async () => {
+      deletePage();
+      gig({ view: { version: 2 } });
+      await run(3);
+      expect([drops(), unshown()]).toEqual([[], undefined]);
+    });
+
+    test('leaves it where its database refuses, and says so once', async () => {
+      fate = (job) =>
+        job.metadata.name.startsWith('top-clients-drop-')
+          ? { failed: true, words: 'something reads it' }
+          : {};
+      deletePage();
+      await run(6);
+      expect([drops(), unshown()]).toEqual([[], undefined]);
+      expect(told.filter((one) => one.includes('UnshownView'))).toEqual([
+        'top-clients Warning UnshownViewLeft',
+      ]);
+      expect(conditions('TopClients', 'top-clients')['Degraded']).toBe('False AsWanted');
+    });
+  });
+
   test('does not show a view that differs, and says how many sellers do', async () => {
     const verdict = { ...VERDICT, differing: 3, examples: [4, 8, 15] };
     fate = (job) => (job.metadata.name.includes('compare') ? { words: JSON.stringify(verdict) } : {});

@@ -118,7 +118,8 @@ export class Watching implements Caches {
 
   #keysOfOwn({ kind, metadata }: StoredObject): readonly string[] {
     // Pages are built from the platform, which does not know them: all are reconciled.
-    return kind === TOP_CLIENTS.kind ? this.everything() : [pageKey(metadata.name)];
+    // The platform looks after what is left of a page that is gone.
+    return kind === TOP_CLIENTS.kind ? this.everything() : [pageKey(metadata.name), PLATFORM_KEY];
   }
 
   #keysOfOwner({ apiVersion, metadata, kind }: StoredObject): readonly string[] {

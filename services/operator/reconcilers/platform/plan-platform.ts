@@ -30,6 +30,7 @@ import { connectionsFit } from './connections.ts';
 import { divisionTroubles, storesApart, writesDurable } from './database-servers.ts';
 import { definitionsCondition } from './definitions.ts';
 import { isRotating, ROTATING_MS } from './secrets.ts';
+import { planUnshown } from './unshown-views.ts';
 
 type Group = keyof PlatformObjects;
 
@@ -148,18 +149,23 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
   );
   const partitions = planPartitions(observedPartitions);
+  const unshown = planUnshown(platform.read, object, observed.unshown, snapshot);
   const { stores, migrations: jobs, workloads: roles, seeding } = groups;
   const causes = podCauses([...stores, ...jobs, ...roles, ...seeding, ...partitions.jobs], snapshot, now);
   const again = [...retried.map(({ job }) => job), ...partitions.retried];
   const retriedNames = new Set(again.map(({ metadata }) => metadata.name));
   const applied = served(
-    [...groupsUpTo(groups, fact?.upTo ?? null), ...(mode === 'open' ? partitions.jobs : [])],
+    [
+      ...groupsUpTo(groups, fact?.upTo ?? null),
+      ...(mode === 'open' ? [...partitions.jobs, ...unshown.jobs] : []),
+    ],
     snapshot,
   );
   // The job that proves that seeding is done is kept.
   const everything = [
     ...Object.values(groups).flat(),
     ...partitions.jobs,
+    ...unshown.jobs,
     ...(seeded ? [seeded] : []),
   ] as KubeObject[];
 
@@ -196,6 +202,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     ...imageShown(fact?.upTo ?? null, platform.read.image, object),
     ...(databaseServers === undefined ? {} : { databaseServers }),
     ...partitions.status,
+    ...unshown.status,
   };
   const storeTrouble = storesNotReady(groups.stores, snapshot);
   const notReadyStores = groups.stores.map(({ metadata }) => metadata.name);
@@ -238,6 +245,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     troubles,
     events: [
       ...partitions.events,
+      ...unshown.events,
       ...observed.secretsLost.map((name) => ({
         type: 'Warning' as const,
         reason: 'SecretLost',
@@ -252,6 +260,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
     requeueAfterMs: [
       requeueAfterMs(observed, migrations, fact !== null, failed),
       partitions.requeueAfterMs,
+      unshown.requeueAfterMs,
       causes.lookAgainInMs,
       isRotating(platform.read, object) ? ROTATING_MS : null,
     ].reduce(sooner),
