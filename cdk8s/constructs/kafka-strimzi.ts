@@ -85,6 +85,10 @@ export function kafkaStrimzi(scope: Construct, platform: Platform): void {
         ],
         ...(strimzi.rackTopologyKey ? { rack: { topologyKey: strimzi.rackTopologyKey } } : {}),
         authorization: { type: 'simple' },
+        // Not where the Prometheus operator is alone: brokers would restart whenever it comes or goes.
+        ...(platform.spec.monitoring.enabled === 'never'
+          ? {}
+          : { metricsConfig: { type: 'strimziMetricsReporter' } }),
         template: { bootstrapService: EVERY_FAMILY, brokersService: EVERY_FAMILY, ...templates.account },
         config: {
           ...strimzi.config,
