@@ -169,6 +169,10 @@ image:
 	@bash tests/support/require.sh docker
 	docker build --tag $(IMAGE) .
 
+## image-size: how large the image is, layer by layer, and packed as a node pulls it; IMAGE=top-clients:dev
+image-size: $(INSTALLED)
+	@$(NODE) tests/support/image-size.ts $(IMAGE)
+
 # --- A release: .github/workflows/release.yml calls these, for a tag v<version>.
 
 ## release-version: refuses a tag that is not the version of the packages and of the chart; TAG=v0.1.0
@@ -246,4 +250,4 @@ else ifeq ($(CLUSTER),local)
 endif
 
 .PHONY: help demo demo-stop test check unit rules conformance conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart sbom page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
-  image release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
+  image image-size release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
