@@ -78,4 +78,6 @@ export const LIMITS = {
   erasureLate: ERASURE_CONFIRMED_WITHIN_MINUTES * 60,
   /** The topic has not confirmed it for longer than this after the promised days: time for two reads of the topic. */
   erasedOnTopic: 43_200,
+  /** A standby of a PostgreSQL server has replayed nothing newer than this. */
+  standbyBehind: 60,
 } as const;

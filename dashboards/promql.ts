@@ -19,7 +19,10 @@ export const TARGET_LABELS = [
 ] as const;
 type TargetLabel = (typeof TARGET_LABELS)[number];
 
-/** Metrics that every process exports by itself (prom-client), and what Prometheus itself knows of a target. */
+/** The Cluster of an instance, by our PodMonitor. */
+const IN_CLUSTER = ['cnpg_io_cluster'] as const;
+
+/** Metrics that others export: every process by itself (prom-client), Prometheus of a target, the stores' operators. */
 export const FOREIGN = {
   up: [],
   process_start_time_seconds: [],
@@ -28,8 +31,26 @@ export const FOREIGN = {
   nodejs_eventloop_lag_p99_seconds: [],
   /** An alert that is pending or firing, with its own labels and those of its series. */
   ALERTS: ['alertname', 'alertstate', 'severity', 'window', 'page', 'delivery', 'objective', 'shard'],
+  // Of Strimzi's brokers, by its metrics reporter.
+  kafka_server_replicamanager_underreplicatedpartitions: [],
+  kafka_server_replicamanager_underminisrpartitioncount: [],
+  kafka_controller_kafkacontroller_offlinepartitionscount: [],
+  kafka_controller_kafkacontroller_activecontrollercount: [],
+  // Of CloudNativePG's instances, by the queries that it brings.
+  cnpg_pg_replication_in_recovery: IN_CLUSTER,
+  cnpg_pg_replication_is_wal_receiver_up: IN_CLUSTER,
+  cnpg_pg_replication_lag: IN_CLUSTER,
+  cnpg_pg_replication_streaming_replicas: IN_CLUSTER,
+  cnpg_pg_stat_archiver_last_archived_time: IN_CLUSTER,
+  cnpg_pg_stat_archiver_last_failed_time: IN_CLUSTER,
+  cnpg_collector_pg_wal_archive_status: [...IN_CLUSTER, 'value'],
+  cnpg_collector_last_available_backup_timestamp: IN_CLUSTER,
+  cnpg_collector_last_failed_backup_timestamp: IN_CLUSTER,
+  // Of the Barman Cloud plugin, through the same instances.
+  barman_cloud_cloudnative_pg_io_last_available_backup_timestamp: IN_CLUSTER,
+  barman_cloud_cloudnative_pg_io_last_failed_backup_timestamp: IN_CLUSTER,
 } as const;
-type ForeignName = keyof typeof FOREIGN;
+export type ForeignName = keyof typeof FOREIGN;
 
 type HistogramName = MetricOfType<'histogram'>;
 type PlainName = Exclude<MetricName, HistogramName>;

@@ -14,7 +14,15 @@ import * as timeseries from '@grafana/grafana-foundation-sdk/timeseries';
 import { METRICS, type MetricName } from '#contracts/metrics.ts';
 import { before, calc, calcOn, max, type Vector, within } from '../promql.ts';
 
-export const BOARDS = ['overview', 'consistency', 'availability', 'callers', 'pipeline', 'operator'] as const;
+export const BOARDS = [
+  'overview',
+  'consistency',
+  'availability',
+  'callers',
+  'pipeline',
+  'stores',
+  'operator',
+] as const;
 export type BoardName = (typeof BOARDS)[number];
 export const uidOf = (name: BoardName): string => `topclients-${name}`;
 

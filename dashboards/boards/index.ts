@@ -5,6 +5,7 @@ import { consistency } from './consistency.ts';
 import { operator } from './operator.ts';
 import { overview } from './overview.ts';
 import { pipeline } from './pipeline.ts';
+import { stores } from './stores.ts';
 
 export const BOARD_SPECS: Readonly<Record<BoardName, BoardSpec>> = {
   overview,
@@ -12,5 +13,6 @@ export const BOARD_SPECS: Readonly<Record<BoardName, BoardSpec>> = {
   availability,
   callers,
   pipeline,
+  stores,
   operator,
 };

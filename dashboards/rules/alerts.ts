@@ -11,6 +11,7 @@ import {
   absent,
   calc,
   combine,
+  type ForeignName,
   increase,
   max,
   maxOverTime,
@@ -59,9 +60,17 @@ export const ALERTS = [
   'TopClientsOperatorHasNoLeader',
   'TopClientsKafkaCodecMissing',
   'TopClientsServerCrowded',
+  'TopClientsKafkaShortOfCopies',
+  'TopClientsStandbyBehind',
+  'TopClientsBackupFails',
   'TopClientsTargetDown',
 ] as const;
 export type AlertName = (typeof ALERTS)[number];
+
+/** When something of a backup was done or failed last. */
+type BackupInstant =
+  `${'cnpg_pg_stat_archiver' | 'cnpg_collector' | 'barman_cloud_cloudnative_pg_io'}_last_${string}` &
+    ForeignName;
 
 const OF_OBJECTIVE = {
   renders: {
@@ -126,6 +135,17 @@ export function alertRules(
       );
     });
 
+  /** Clusters of which the last try failed: how many seconds after the last that did not. */
+  const failedAfter = (failed: BackupInstant, done: BackupInstant) =>
+    calc(
+      calc(
+        max(series(failed), 'namespace', 'cnpg_io_cluster'),
+        '-',
+        max(series(done), 'namespace', 'cnpg_io_cluster'),
+      ),
+      '>',
+      0,
+    );
   const newest = max(series('topclients_canary_seen_timestamp_seconds'), 'namespace', 'page');
   const compared = max(series('topclients_consistency_compared_timestamp_seconds'), 'namespace', 'page');
   /** Pages whose servers show a view, and whose reading existed within the last day but is missing now; 0 each. */
@@ -449,6 +469,65 @@ export function alertRules(
       '5m',
       'The codec {{ $labels.codec }} could not be put in place',
       'It is {{ $value }} in some process. A compression that is missing stops a partition at the first batch that has it; without broker-connect a process may stay unready until it is restarted; the others cost CPU.',
+    ),
+    alert(
+      'TopClientsKafkaShortOfCopies',
+      'warning',
+      // A broker that restarts makes some, for less than this.
+      combine(
+        calc(sum(series('kafka_server_replicamanager_underreplicatedpartitions'), 'namespace'), '>', 0),
+        'or',
+        calc(sum(series('kafka_controller_kafkacontroller_offlinepartitionscount'), 'namespace'), '>', 0),
+      ),
+      '15m',
+      'Kafka does not have all copies of what it holds',
+      '{{ $value }} partitions have a copy that is missing or behind. Another broker that fails now stops the relay, or takes what only it has.',
+    ),
+    alert(
+      'TopClientsStandbyBehind',
+      'warning',
+      combine(
+        calc(
+          max(series('cnpg_pg_replication_lag'), 'namespace', 'cnpg_io_cluster', 'pod'),
+          '>',
+          LIMITS.standbyBehind,
+        ),
+        'or',
+        calc(
+          calc(
+            max(series('cnpg_pg_replication_in_recovery'), 'namespace', 'cnpg_io_cluster', 'pod'),
+            '-',
+            max(series('cnpg_pg_replication_is_wal_receiver_up'), 'namespace', 'cnpg_io_cluster', 'pod'),
+          ),
+          '>',
+          0,
+        ),
+      ),
+      '5m',
+      'The standby {{ $labels.pod }} of {{ $labels.cnpg_io_cluster }} does not follow its primary',
+      `{{ if gt $value ${LIMITS.standbyBehind}.0 }}It is {{ $value | humanizeDuration }} behind; ${LIMITS.standbyBehind} seconds are the limit.{{ else }}It receives nothing from the primary.{{ end }} Pages do not read it, and it is a bad one to fail over to.`,
+    ),
+    alert(
+      'TopClientsBackupFails',
+      'warning',
+      combine(
+        failedAfter('cnpg_pg_stat_archiver_last_failed_time', 'cnpg_pg_stat_archiver_last_archived_time'),
+        'or',
+        combine(
+          failedAfter(
+            'barman_cloud_cloudnative_pg_io_last_failed_backup_timestamp',
+            'barman_cloud_cloudnative_pg_io_last_available_backup_timestamp',
+          ),
+          'or',
+          failedAfter(
+            'cnpg_collector_last_failed_backup_timestamp',
+            'cnpg_collector_last_available_backup_timestamp',
+          ),
+        ),
+      ),
+      '15m',
+      '{{ $labels.cnpg_io_cluster }} is not backed up any more',
+      'Its write-ahead log is not archived, or its last base backup failed. What it can be restored to stands still; once its volume is full of log, nobody can write.',
     ),
     alert(
       'TopClientsTargetDown',

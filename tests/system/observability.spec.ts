@@ -26,6 +26,9 @@ const NOTHING_HERE: Readonly<Record<string, string>> = {
   'Alerts that fire': 'every alert waits for a minute at least, which this run does not',
   topclients_consistency_kept_divergent_sellers: 'no view is kept for a rollback',
   'Age of what the replica has': 'the database of no page has a replica',
+  kafka_server_: 'Kafka is not run by Strimzi',
+  kafka_controller_: 'Kafka is not run by Strimzi',
+  cnpg_: 'PostgreSQL is not run by CloudNativePG',
 };
 const nothingHere = ({ panel, expr }: PanelQuery) =>
   Object.keys(NOTHING_HERE).find((name) => name === panel || expr.includes(name));
