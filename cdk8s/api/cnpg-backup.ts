@@ -1,10 +1,14 @@
 import { z } from 'zod';
 import { objectName, type Rule, rules } from './shared.ts';
 
+/** Bounded, for rules compare it: the API server reckons with the longest there may be. */
+const objectStoreName = objectName.max(253);
+
 /** Of an object store, beside the name of the cluster. */
 const serverSuffix = (description: string) =>
   z
     .string()
+    .max(16)
     .regex(/^[a-z0-9]{0,16}$/, 'must be at most 16 lower-case letters and digits')
     .default('')
     .meta({ description });
@@ -31,7 +35,7 @@ const backup = z.strictObject({
     .enum(['prefer-standby', 'primary'])
     .default('prefer-standby')
     .meta({ description: 'Which instance it is taken from' }),
-  objectStore: objectName.optional().meta({
+  objectStore: objectStoreName.optional().meta({
     description:
       'The ObjectStore of the Barman Cloud plugin, in this namespace: with it the write-ahead log is archived, whatever the method, which a recovery to a point in time needs. How long backups are kept is said there',
   }),
@@ -101,7 +105,7 @@ const oneTarget = rules({
 });
 
 const recovery = z.strictObject({
-  objectStore: objectName
+  objectStore: objectStoreName
     .optional()
     .meta({ description: 'The ObjectStore that has the backups, or the log behind a volumeSnapshot' }),
   serverSuffix: serverSuffix('What backup.serverSuffix was when they were taken'),
