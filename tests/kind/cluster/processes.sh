@@ -6,8 +6,20 @@ start() { # NAME COMMAND…
   local name=$1
   shift
   alive "$name" && return
-  setsid nsenter --net="/run/netns/$NODE" "$@" >"$STATE/logs/$name.log" 2>&1 </dev/null &
+  {
+    close_inherited
+    exec setsid nsenter --net="/run/netns/$NODE" "$@"
+  } >"$STATE/logs/$name.log" 2>&1 </dev/null &
   echo "$! $(began $!)" >"$STATE/run/$name"
+}
+
+# A lock or a pipe of the caller would be held for as long as the cluster runs.
+close_inherited() {
+  local fd
+  for fd in "/proc/$BASHPID/fd"/*; do
+    fd=${fd##*/}
+    [ "$fd" -le 2 ] || eval "exec $fd>&-"
+  done
 }
 
 # When a process started, in ticks since the machine did; nothing when it is gone or dead.
