@@ -56,7 +56,7 @@ test('writes the very objects that the operator applies, in the order in which t
     ...ours.workloads,
     ...theirs.flatMap((page) => page.objects.workloads),
     ...ours.seeding,
-    ...['availability', 'callers', 'consistency', 'operator', 'overview', 'pipeline'].map((name) =>
+    ...['availability', 'callers', 'consistency', 'operator', 'overview', 'pipeline', 'stores'].map((name) =>
       expect.objectContaining({
         kind: 'ConfigMap',
         metadata: expect.objectContaining({
