@@ -323,6 +323,29 @@ test('one user for several purposes has what each needs', async () => {
   await ask('select from seller for update');
 });
 
+test('a second user in the role of the first does what it may, also when the first may not sign in any more', async () => {
+  const first = userName('page', 'gig');
+  const superuser = await as('postgres', 'postgres');
+  await superuser(`create role second login in role ${first}`);
+  const ask = await as('second', 'gig');
+  const work = async () => {
+    await ask('select * from top_clients.lists');
+    await ask('select * from gig');
+    await ask('insert into top_clients.page_server (id, forgot_through) values (gen_random_uuid(), 0)');
+    await expect(ask('delete from gig')).rejects.toEqual(DENIED);
+  };
+  await work();
+  await superuser(`alter role ${first} nologin`);
+  await work();
+  await expect(as(first, 'gig')).rejects.toMatchObject({ code: '28000' });
+  // An upgrade is told the second.
+  const [view] = VIEWS;
+  const users = { ...namesOf('gig'), page: 'second' };
+  await migratePage('gig', postgres.url('gig', OWNER), view, silentLog, { users });
+  await work();
+  await superuser(`alter role ${first} login`);
+});
+
 test('a user that is not there is asked for', async () => {
   const users = { relay: 'nobody"here' };
   const migrating = migrateSource(postgres.url('source', OWNER), silentLog, { users });
