@@ -132,6 +132,7 @@ describe('whether backups are taken', () => {
 describe('what a cluster was made from stays', () => {
   const recovery = { source: { objectStore: 'backups' } };
   const recovered = { mode: 'cnpg', cnpg: { recovery } };
+  const archive = (name = SOURCE) => cluster(name).spec.plugins[0].parameters.serverName;
 
   test('when a recovery is prepared: it is made from it once it was deleted', async () => {
     await platform({ mode: 'cnpg' });
@@ -146,6 +147,26 @@ describe('what a cluster was made from stays', () => {
     await reconcile(PLATFORM_KEY);
     expect(cluster().spec.bootstrap.recovery.source).toBe('origin');
     expect(cluster().spec.externalClusters).toHaveLength(1);
+  });
+
+  test('and it writes to its archive until then, for that of the recovered one has to be empty', async () => {
+    await platform(plugin);
+    const anew = { ...plugin.cnpg, backup: { ...plugin.cnpg.backup, serverSuffix: '2' } };
+    await platform({ mode: 'cnpg', cnpg: { ...anew, recovery } });
+    expect(archive()).toBeUndefined();
+    kube.remove('Cluster', SOURCE);
+    await reconcile(PLATFORM_KEY);
+    expect(archive()).toBe(`${SOURCE}-2`);
+    // Once more, from the archive that it writes now.
+    const again = { backup: { ...anew.backup, serverSuffix: '3' } };
+    await platform({
+      mode: 'cnpg',
+      cnpg: { ...again, recovery: { source: { ...recovery.source, serverSuffix: '2' } } },
+    });
+    expect(archive()).toBe(`${SOURCE}-2`);
+    // Nobody wants a recovery any more: what is said of backups holds again.
+    await platform({ mode: 'cnpg', cnpg: again });
+    expect(archive()).toBe(`${SOURCE}-3`);
   });
 
   test('when it was recovered, and the recovery is no longer in the spec', async () => {

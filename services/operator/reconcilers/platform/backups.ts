@@ -15,17 +15,23 @@ type Made = Readonly<Record<string, unknown>>;
 
 /**
  * A Cluster that is there keeps what it was made from: CloudNativePG reads it once, and refuses one with two beginnings,
- * of which its own defaults would leave us one.
+ * of which its own defaults would leave us one. While a recovery is wanted it keeps its archive too: that of the recovered
+ * one has to be empty, and the recovery ends where the old one stops to write.
  */
 export function asMade(store: KubeObject, snapshot: ClusterSnapshot): KubeObject {
   if (store.kind !== CLUSTER.kind) return store;
   const live = snapshot.find(refOf(store))?.spec as Made | undefined;
   if (live?.['bootstrap'] === undefined) return store;
-  const { externalClusters: _, ...wanted } = store['spec'] as Made;
-  const begunAnew = 'initdb' in (wanted['bootstrap'] as Made) && 'initdb' in (live['bootstrap'] as Made);
-  if (begunAnew) return store;
-  const { bootstrap, externalClusters } = live;
-  return { ...store, spec: { ...wanted, bootstrap, ...(externalClusters ? { externalClusters } : {}) } };
+  const { bootstrap, externalClusters: _, plugins, ...wanted } = store['spec'] as Made;
+  const isRecovery = 'recovery' in (bootstrap as Made);
+  if (!isRecovery && 'initdb' in (live['bootstrap'] as Made)) return store;
+  const kept = {
+    bootstrap: live['bootstrap'],
+    externalClusters: live['externalClusters'],
+    plugins: isRecovery ? live['plugins'] : plugins,
+  };
+  const given = Object.entries(kept).filter(([, value]) => value !== undefined);
+  return { ...store, spec: { ...wanted, ...Object.fromEntries(given) } };
 }
 
 /** The condition BackupsScheduled: whether what no other store could fill again is backed up. */
