@@ -112,7 +112,9 @@ describe('pasted into a terminal', () => {
       'http://localhost:8090': source.url,
     });
     const body = / -d '(\{.*?\})'/.exec(commands[1]!)![1]!;
-    expect(JSON.parse(answer)).toMatchObject(JSON.parse(body));
+    // Before it, curl has written what it asked again after: 503, from a source that is short of processor time.
+    const [last = ''] = /\{[^{}]*\}$/.exec(answer) ?? [];
+    expect(JSON.parse(last)).toMatchObject(JSON.parse(body));
   });
 
   test('what the lab says writes a client and shows what was done', async () => {
