@@ -31,6 +31,9 @@ const ownImage = section({
 const labels = z.record(z.string(), z.string()).default({});
 
 const operator = section({
+  enabled: z.boolean().default(true).meta({
+    description: 'Whether to bring it; false: one that is installed elsewhere works in this namespace',
+  }),
   replicas: replicas(2).meta({ description: 'Pods; one leads, the others take over within seconds' }),
   logLevel: z
     .enum(['debug', 'info', 'warn', 'error'])
@@ -109,6 +112,25 @@ export const ChartValues = z
   .strictObject({
     image: ownImage,
     operator,
+    watchNamespaces: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/,
+            'must be the name of a namespace, or * for all',
+          ),
+      )
+      .default([])
+      .meta({
+        description:
+          "Where the operator works, its own namespace among them if that has a platform; ['*'] for all, by rights on cluster level; its own alone when empty",
+      }),
+    platform: section({
+      enabled: z.boolean().default(true).meta({
+        description: 'Whether to bring it; false: the operator alone, for platforms of other namespaces',
+      }),
+    }).meta({ description: 'The TopClients and the PageViews, and what belongs to them' }),
     topClients: TopClientsSpec,
     pages: z
       .object(Object.fromEntries(PAGE_NAMES.map((name) => [name, page(name)])))

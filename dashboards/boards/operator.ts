@@ -14,10 +14,12 @@ export const operator: BoardSpec = {
         {
           kind: 'states',
           title: 'Does one lead?',
-          description: 'One operator holds the lease and acts; the other stands by.',
+          description: 'In each namespace one operator holds the lease and acts; the others stand by.',
           unit: unitOf('topclients_operator_leader'),
           words: { 0: 'nobody', 1: 'led', good: 1 },
-          queries: [{ expr: max(series('topclients_operator_leader')), legend: 'operator' }],
+          queries: [
+            { expr: max(series('topclients_operator_leader'), 'namespace'), legend: '{{namespace}}' },
+          ],
         },
         {
           kind: 'lines',
@@ -106,6 +108,17 @@ export const operator: BoardSpec = {
               ),
               legend: '{{kind}}',
             },
+          ],
+        },
+        {
+          kind: 'states',
+          title: 'Whose is it?',
+          description:
+            'Where two installations are to work in the same namespace, one leads and the other waits; the condition Degraded of the TopClients names both.',
+          unit: unitOf('topclients_operator_overlap'),
+          words: { 0: 'its own', 1: "another's", good: 0 },
+          queries: [
+            { expr: max(series('topclients_operator_overlap'), 'namespace'), legend: '{{namespace}}' },
           ],
         },
       ],

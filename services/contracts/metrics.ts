@@ -553,7 +553,7 @@ export const METRICS = {
     type: 'gauge',
     help: 'Version of the view that the database of a page of somebody else was told to show; of the operator that leads',
     unit: 'version',
-    labels: ['page', 'delivery'],
+    labels: ['namespace', 'page', 'delivery'],
     owner: 'operator',
   },
   topclients_self_view_violations_total: {
@@ -673,9 +673,16 @@ export const METRICS = {
   },
   topclients_operator_leader: {
     type: 'gauge',
-    help: '1 where this process holds the lease and acts',
+    help: '1 where this process holds the lease of the namespace and acts there',
     unit: 'bool',
-    labels: [],
+    labels: ['namespace'],
+    owner: 'operator',
+  },
+  topclients_operator_overlap: {
+    type: 'gauge',
+    help: '1 where another operator leads in the namespace, and this one, which is to work there as well, waits',
+    unit: 'bool',
+    labels: ['namespace'],
     owner: 'operator',
   },
   topclients_operator_api_requests_total: {
@@ -762,6 +769,8 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
   /** Of a partition that a process owns. */
   state: oneOf('positioning', 'running', 'releasing'),
   kind: { atMost: 30 },
+  /** That an operator works in: its own, or those that it is told. */
+  namespace: { atMost: 100 },
   /** Kafka's names of errors, those that the relay knows. */
   reason: { atMost: 50 },
   verb: { atMost: 12 },

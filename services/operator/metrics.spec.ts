@@ -11,13 +11,14 @@ const open = () => {
 };
 
 test('what an alert needs is there before it happens', async () => {
-  const { lines } = open();
+  const { operator, lines } = open();
+  operator.leads('shop', false);
   expect(await lines()).toEqual(
     expect.arrayContaining([
       'topclients_operator_reconcile_errors_total{kind="PageView"} 0',
       'topclients_operator_reconcile_total{kind="TopClients",result="failed"} 0',
       'topclients_operator_reconcile_duration_seconds_count{kind="PageView"} 0',
-      'topclients_operator_leader 0',
+      'topclients_operator_leader{namespace="shop"} 0',
       'topclients_operator_queue_depth 0',
     ]),
   );
@@ -32,7 +33,9 @@ test('each thing that happens is counted as what it was', async () => {
   operator.answered('watch', 410);
   operator.answered('apply', 0);
   operator.relisted('Deployment');
-  operator.leads(true);
+  operator.leads('shop', true);
+  operator.leads('mall', false);
+  operator.ledBy('mall', 'mall/operator');
   depth = 5;
   expect(await lines()).toEqual(
     expect.arrayContaining([
@@ -45,8 +48,28 @@ test('each thing that happens is counted as what it was', async () => {
       'topclients_operator_api_requests_total{verb="watch",code="410"} 1',
       'topclients_operator_api_requests_total{verb="apply",code="0"} 1',
       'topclients_operator_informer_relists_total{kind="Deployment"} 1',
-      'topclients_operator_leader 1',
+      'topclients_operator_leader{namespace="shop"} 1',
+      'topclients_operator_leader{namespace="mall"} 0',
+      'topclients_operator_overlap{namespace="mall"} 1',
       'topclients_operator_queue_depth 5',
     ]),
   );
+});
+
+test('pages of the same name in two namespaces are told apart, and go with their namespace', async () => {
+  const { operator, lines } = open();
+  const versions = async () =>
+    (await lines()).filter((line) => /page_view_version|operator_leader/.test(line));
+  operator.leads('shop', true);
+  operator.shows('shop', 'checkout', { delivery: 'asynchronous', version: 3 });
+  operator.shows('mall', 'checkout', { delivery: 'hybrid', version: 1 });
+  operator.shows('mall', 'checkout', { delivery: 'asynchronous', version: 2 });
+  expect(await versions()).toEqual([
+    'topclients_operator_leader{namespace="shop"} 1',
+    'topclients_external_page_view_version{namespace="shop",page="checkout",delivery="asynchronous"} 3',
+    'topclients_external_page_view_version{namespace="mall",page="checkout",delivery="asynchronous"} 2',
+  ]);
+  operator.shows('mall', 'checkout', null);
+  operator.forget('shop');
+  expect(await versions()).toEqual([]);
 });

@@ -7,14 +7,18 @@ export interface OperatorMetrics {
   reconciled(kind: string, result: 'done' | 'again' | 'failed', seconds: number): void;
   /** @param depth asked at every scrape */
   watchQueue(depth: () => number): void;
-  leads(leads: boolean): void;
+  leads(namespace: string, leads: boolean): void;
+  /** @param other who leads there in place of this operator; null when nobody does */
+  ledBy(namespace: string, other: string | null): void;
   /** @param code HTTP status; 0: there was no answer */
   answered(verb: string, code: number): void;
   relisted(kind: string): void;
   /** @param shown what a page of somebody else shows; null for one that is gone */
-  shows(page: ViewPage, shown: ViewId | null): void;
+  shows(namespace: string, page: ViewPage, shown: ViewId | null): void;
   /** Another operator tells what pages show from now on. */
-  forgetPages(): void;
+  forgetPages(namespace: string): void;
+  /** It is not worked in any more. */
+  forget(namespace: string): void;
 }
 
 /** @param kinds those that are reconciled; their series start at 0, so that the first failure counts as an increase */
@@ -23,12 +27,21 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
   const errors = metrics.counter('topclients_operator_reconcile_errors_total');
   const duration = metrics.histogram('topclients_operator_reconcile_duration_seconds');
   const leader = metrics.gauge('topclients_operator_leader');
+  const overlap = metrics.gauge('topclients_operator_overlap');
   const requests = metrics.counter('topclients_operator_api_requests_total');
   const relists = metrics.counter('topclients_operator_informer_relists_total');
   const versions = metrics.gauge('topclients_external_page_view_version');
+  /** What each namespace's pages show. */
+  const shows = new Map<string, Set<ViewPage>>();
+  const forgetPage = (namespace: string, page: ViewPage) => {
+    for (const delivery of DELIVERIES) versions.remove({ namespace, page, delivery });
+  };
+  const forgetPages = (namespace: string) => {
+    for (const page of shows.get(namespace) ?? []) forgetPage(namespace, page);
+    shows.delete(namespace);
+  };
   let depth = () => 0;
   metrics.gauge('topclients_operator_queue_depth', (gauge) => gauge.set(depth()));
-  leader.set(0);
   for (const kind of kinds) {
     for (const result of ['done', 'again', 'failed']) total.inc({ kind, result }, 0);
     errors.inc({ kind }, 0);
@@ -43,15 +56,23 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
     watchQueue(ask) {
       depth = ask;
     },
-    leads: (leads) => leader.set(leads ? 1 : 0),
+    leads: (namespace, leads) => leader.set({ namespace }, leads ? 1 : 0),
+    ledBy: (namespace, other) => overlap.set({ namespace }, other === null ? 0 : 1),
     answered: (verb, code) => requests.inc({ verb, code: String(code) }),
     relisted: (kind) => relists.inc({ kind }),
-    shows(page, shown) {
-      for (const delivery of ['asynchronous', 'hybrid']) {
-        if (delivery === shown?.delivery) versions.set({ page, delivery }, shown.version);
-        else versions.remove({ page, delivery });
-      }
+    shows(namespace, page, shown) {
+      forgetPage(namespace, page);
+      if (shown === null) return;
+      shows.set(namespace, new Set([...(shows.get(namespace) ?? []), page]));
+      versions.set({ namespace, page, delivery: shown.delivery }, shown.version);
     },
-    forgetPages: () => versions.reset(),
+    forgetPages,
+    forget(namespace) {
+      leader.remove({ namespace });
+      overlap.remove({ namespace });
+      forgetPages(namespace);
+    },
   };
 }
+
+const DELIVERIES = ['asynchronous', 'hybrid'] as const;

@@ -87,6 +87,28 @@ const KNOBS: readonly (readonly [
     ],
     [[{ name: 'mirror' }], [{ name: 'mirror' }], ['mirror']],
   ],
+  [
+    'operator.enabled',
+    false,
+    (chart) => [...kindsOf(chart)].filter((kind) => /Deployment|Role|Budget/.test(kind)),
+    [],
+  ],
+  [
+    'watchNamespaces',
+    ['*'],
+    (chart) => [
+      env(chart.operator).TC_WATCH_NAMESPACES,
+      chart.all('Role').length,
+      chart.all('ClusterRole').length,
+    ],
+    ['*', 0, 2],
+  ],
+  [
+    'platform.enabled',
+    false,
+    (chart) => [...kindsOf(chart)].filter((kind) => /TopClients|PageView|Admission|Pod$/.test(kind)),
+    [],
+  ],
   ['operator.replicas', 3, (chart) => chart.of('Deployment').spec.replicas, 3],
   ['operator.logLevel', 'debug', ({ operator }) => env(operator).TC_LOG_LEVEL, 'debug'],
   ['operator.resyncSeconds', 60, ({ operator }) => env(operator).TC_RESYNC_SECONDS, '60'],
@@ -275,6 +297,7 @@ const KNOBS: readonly (readonly [
   ],
 ];
 
+const kindsOf = ({ objects }: Rendered) => new Set(objects.map(({ kind }) => kind));
 const namesOf = ({ objects }: Rendered) => objects.map(({ metadata }) => metadata.name);
 const subjects = ({ objects }: Rendered) =>
   objects.flatMap((object: Any) => (object.subjects ?? []).map(({ name }: Any) => name));
@@ -470,4 +493,61 @@ test('two releases have nothing in common, in two namespaces', async () => {
   const ids = ({ objects }: Rendered) =>
     objects.map(({ kind, metadata }) => `${kind} ${metadata.namespace ?? ''} ${metadata.name}`);
   expect(ids(one!).filter((id) => ids(other!).includes(id))).toEqual([]);
+});
+
+test('an operator of several namespaces has the same rights in each, and nowhere else', async () => {
+  const own = (await rendered({})).of('Role');
+  const chart = await rendered({ watchNamespaces: ['mall', '1e3'], platform: { enabled: false } });
+  expect(chart.all('Role').map(({ metadata }) => metadata.namespace)).toEqual(['mall', '1e3']);
+  for (const [i, kind] of ['Role', 'RoleBinding'].entries()) {
+    expect([i, chart.all(kind).map(({ metadata }) => metadata.name)]).toEqual([
+      i,
+      ['top-clients-operator:shop', 'top-clients-operator:shop'],
+    ]);
+  }
+  const rulesFor = (namespace: string) =>
+    JSON.parse(JSON.stringify(own.rules).replaceAll('"shop"', JSON.stringify(namespace)));
+  for (const { metadata, rules } of chart.all('Role')) expect(rules).toEqual(rulesFor(metadata.namespace));
+  expect(subjects(chart)).toEqual(Array(3).fill('top-clients-operator'));
+  expect(chart.all('ClusterRole').map(({ rules }) => rules.length)).toEqual([1]);
+  expect(env(chart.operator).TC_WATCH_NAMESPACES).toBe('mall,1e3');
+  expect(chart.of('NetworkPolicy', '-operator').spec.egress.at(-1).to[0].namespaceSelector).toEqual({
+    matchExpressions: [{ key: 'kubernetes.io/metadata.name', operator: 'In', values: ['mall', '1e3'] }],
+  });
+  const everywhere = await rendered({ watchNamespaces: ['*'] });
+  const { rules } = everywhere.of('ClusterRole', ':everywhere');
+  expect(rules).toEqual(own.rules.map(({ resourceNames: _, ...rule }: Any) => rule));
+  expect(everywhere.of('NetworkPolicy', '-operator').spec.egress.at(-1).to[0].namespaceSelector).toEqual({});
+});
+
+test.each([
+  [{ watchNamespaces: ['mall'] }, 'watchNamespaces lacks shop, where this release has a platform'],
+  [{ watchNamespaces: ['*', 'mall'] }, 'watchNamespaces has * and others beside it'],
+  [{ watchNamespaces: ['mall'], operator: { enabled: false } }, 'watchNamespaces is of an operator'],
+  [{ operator: { enabled: false }, platform: { enabled: false } }, 'nothing would be installed'],
+  [{ watchNamespaces: ['Mall'] }, "'/watchNamespaces/0': 'Mall' does not match pattern"],
+])('%j is refused with what to change', async (values, sentence) => {
+  const { code, stderr } = await helm(values);
+  expect(stderr).toContain(sentence);
+  expect(code).not.toBe(0);
+});
+
+test('an operator alone needs no word about stores', async () => {
+  const { code, stdout } = await run('helm', [
+    'template',
+    'ops',
+    CHART,
+    '--namespace',
+    'ops',
+    '--set',
+    'platform.enabled=false,watchNamespaces={mall}',
+  ]);
+  expect(code).toBe(0);
+  expect(stdout).toContain('kind: Deployment');
+});
+
+test('a page that is looked after from elsewhere may have its views removed with it', async () => {
+  const pages = { mall: { deletionPolicy: 'Delete', external: { database: { existingSecret: 'mall' } } } };
+  expect((await helm({ pages })).stderr).toContain('an uninstall takes the operator along');
+  expect((await helm({ pages, operator: { enabled: false } })).code).toBe(0);
 });

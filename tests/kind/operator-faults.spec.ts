@@ -535,6 +535,7 @@ describe('of several candidates', () => {
       namespace: NAMESPACE,
       name: lease,
       identity,
+      operator: `${NAMESPACE}/operator`,
       lead,
       log: silentLog,
       ...(timing ? { timing } : {}),

@@ -17,6 +17,7 @@ image:
   pullPolicy: IfNotPresent
   pullSecrets: []
 operator:
+  enabled: true
   replicas: 2
   logLevel: info
   resyncSeconds: 300
@@ -31,6 +32,9 @@ operator:
   nodeSelector: {}
   tolerations: []
   priorityClassName: ""
+watchNamespaces: []
+platform:
+  enabled: true
 admissionPolicy:
   enabled: true
 deletionGuard:

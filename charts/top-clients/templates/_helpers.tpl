@@ -22,6 +22,31 @@ never take the place of ours.
 {{ include "top-clients.fullname" . }}-operator
 {{- end }}
 
+{{/* The namespaces that the operator works in, as a JSON list. */}}
+{{- define "top-clients.watched" -}}
+{{- .Values.watchNamespaces | default (list .Release.Namespace) | toJson -}}
+{{- end }}
+{{- define "top-clients.watchesAll" -}}
+{{- if has "*" (.Values.watchNamespaces | default list) -}}true{{- end -}}
+{{- end }}
+
+{{/* Refuses values about who works where that contradict each other. */}}
+{{- define "top-clients.refuseScope" -}}
+{{- $watched := .Values.watchNamespaces | default list -}}
+{{- if not (or .Values.operator.enabled .Values.platform.enabled) -}}
+{{- fail "operator.enabled and platform.enabled are both false, so that nothing would be installed; set one of them to true" -}}
+{{- end -}}
+{{- if and $watched (not .Values.operator.enabled) -}}
+{{- fail "watchNamespaces is of an operator, and operator.enabled is false; remove it here, and set it where the operator is installed" -}}
+{{- end -}}
+{{- if and (has "*" $watched) (gt (len $watched) 1) -}}
+{{- fail "watchNamespaces has * and others beside it; * is all of them, so remove the others" -}}
+{{- end -}}
+{{- if and $watched .Values.operator.enabled .Values.platform.enabled (not (has "*" $watched)) (not (has .Release.Namespace $watched)) -}}
+{{- fail (printf "watchNamespaces lacks %s, where this release has a platform; add it, or set platform.enabled to false" .Release.Namespace) -}}
+{{- end -}}
+{{- end }}
+
 {{/* The account of the operator's pods. */}}
 {{- define "top-clients.account" -}}
 {{- (.Values.serviceAccount | default dict).name | default (include "top-clients.operator" .) -}}

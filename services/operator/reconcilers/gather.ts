@@ -65,6 +65,8 @@ export interface ObservedPlatform {
   readonly secretsLack: readonly string[];
   /** How the definitions in the cluster are, against those of this version. */
   readonly definitions: DefinitionsState;
+  /** Whose namespace this is. */
+  readonly operators: Operators;
   /** The partition layout that the relays report; null while none does. */
   readonly layout: Layout | null;
   /** The pages, as far as their specs can be read. */
@@ -87,6 +89,12 @@ export interface ObservedPage
   readonly notReadyBecause: string | null;
 }
 
+/** The installations that are to work in the namespace, as `namespace/name`. */
+export interface Operators {
+  readonly leads: string;
+  readonly wait: readonly string[];
+}
+
 export interface GatherSettings {
   readonly kube: Pick<Kube, 'get' | 'list' | 'serves'>;
   readonly namespace: string;
@@ -94,6 +102,7 @@ export interface GatherSettings {
   readonly image: string;
   readonly now: () => number;
   readonly definitions: () => DefinitionsState;
+  readonly operators: () => Operators;
   readonly readLayout: (relays: readonly Pod[]) => Promise<Layout | null>;
   readonly readLag: (pods: readonly Pod[], partitions: number) => Promise<Lag>;
   readonly whyNotReady: (pods: readonly Pod[]) => Promise<string | null>;
@@ -119,6 +128,7 @@ export async function gatherPlatform(settings: GatherSettings): Promise<Observed
     ...secrets,
     secretsLost: built ? await lostOf(settings, built, secrets.secretsMissing, snapshot) : [],
     definitions: settings.definitions(),
+    operators: settings.operators(),
     layout,
     ...(await gatherPages(settings)),
   };

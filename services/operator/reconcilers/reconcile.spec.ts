@@ -25,6 +25,7 @@ let now: number;
 let lag: Lag;
 let layout: Layout | null;
 let definitions: DefinitionsState;
+let rivals: readonly string[];
 let image: string;
 let fate: JobFate;
 let told: string[];
@@ -40,6 +41,7 @@ const restart = () => {
     },
     now: () => now,
     definitions: () => definitions,
+    operators: () => ({ leads: 'shop/top-clients-operator', wait: rivals }),
     readLag: async () => lag,
     readLayout: async () => layout,
     events: { event: (about, type, reason) => told.push(`${about.metadata.name} ${type} ${reason}`) },
@@ -55,6 +57,7 @@ beforeEach(() => {
   now = Date.parse('2026-11-23T12:00:00Z');
   lag = 0;
   definitions = { state: 'current' };
+  rivals = [];
   layout = { partitions: 12, movedFrom: null, sellersDone: 0, sellers: 0 };
   image = 'top-clients:1';
   fate = (job) =>
@@ -1735,4 +1738,22 @@ describe('partitions that are raised', () => {
     await run(2);
     expect(job().metadata.name).toContain('restored');
   });
+});
+
+test('an operator that would work here as well is named beside the one that does, and harms nothing', async () => {
+  platform();
+  gig();
+  await run();
+  rivals = ['ops/top-clients-operator'];
+  await run();
+  expect(conditions('TopClients', 'top-clients')).toMatchObject({
+    Ready: 'True Available',
+    Degraded: 'True OperatorsOverlap',
+  });
+  expect(message('TopClients', 'top-clients', 'Degraded')).toMatch(
+    /^the operator shop\/top-clients-operator works in this namespace, and ops\/top-clients-operator would as well/,
+  );
+  rivals = [];
+  await run();
+  expect(conditions('TopClients', 'top-clients')).toMatchObject({ Degraded: 'False AsWanted' });
 });

@@ -5,7 +5,7 @@ import type { Kind } from '../runtime/kube.ts';
 import { collectionPath } from '../runtime/resources.ts';
 import { BUILT_IN, EVENT, OF_OTHERS, PAGE_VIEW, POD, SECRET, TOP_CLIENTS } from './kinds.ts';
 
-const ROLES = new URL('../../../charts/top-clients/templates/operator/rbac.yaml', import.meta.url);
+const ROLES = new URL('../../../charts/top-clients/templates/operator/_rights.tpl', import.meta.url);
 
 interface Rule {
   readonly apiGroups: readonly string[];

@@ -15,9 +15,10 @@ import { PLATFORM_KEY, pageKey } from './reconcile.ts';
 export interface WatchingSettings {
   readonly api: Api;
   readonly kube: Pick<Kube, 'serves'>;
-  readonly namespace: string;
-  /** Told which keys a change concerns. */
-  readonly onChange: (keys: readonly string[]) => void;
+  /** Null for all namespaces, each kind by one watch. */
+  readonly scope: string | null;
+  /** Told which keys of which namespace a change concerns. */
+  readonly onChange: (namespace: string, keys: readonly string[]) => void;
   readonly onRelist: (kind: string) => void;
   readonly log: Log;
 }
@@ -47,12 +48,12 @@ export class Watching implements Caches {
       this.#served.set(kindKey(kind), served);
       if (served && !running) {
         this.#start(kind, (object) => this.#keysOfOwner(object), OURS);
-        this.#settings.onChange(this.everything());
+        this.#tellAll();
       }
       if (!served && running) {
         this.#informers.delete(kindKey(kind));
         await running.stop();
-        this.#settings.onChange(this.everything());
+        this.#tellAll();
       }
     }
   }
@@ -72,9 +73,29 @@ export class Watching implements Caches {
     return this.#served.get(kindKey(kind));
   }
 
-  everything(): string[] {
-    const pages = this.#informers.get(kindKey(PAGE_VIEW))?.list() ?? [];
-    return [PLATFORM_KEY, ...pages.map(({ metadata }) => pageKey(metadata.name))];
+  everything(namespace: string): string[] {
+    return [PLATFORM_KEY, ...this.#pagesOf(namespace).map(pageKey)];
+  }
+
+  /** The namespaces that have a platform or a page. */
+  namespaces(): ReadonlySet<string> {
+    return new Set(
+      [TOP_CLIENTS, PAGE_VIEW].flatMap((kind) =>
+        (this.#informers.get(kindKey(kind))?.list() ?? []).map(({ metadata }) => metadata.namespace!),
+      ),
+    );
+  }
+
+  #pagesOf(namespace: string): string[] {
+    return (this.#informers.get(kindKey(PAGE_VIEW))?.list() ?? [])
+      .filter(({ metadata }) => metadata.namespace === namespace)
+      .map(({ metadata }) => metadata.name);
+  }
+
+  #tellAll(): void {
+    const { scope, onChange } = this.#settings;
+    for (const namespace of scope === null ? this.namespaces() : [scope])
+      onChange(namespace, this.everything(namespace));
   }
 
   /** A sentence about the first stale kind; null when all are followed. */
@@ -91,25 +112,28 @@ export class Watching implements Caches {
   }
 
   #start(kind: Kind, keysOf: (object: StoredObject) => readonly string[], labelSelector?: string): void {
-    const { api, namespace, log, onChange, onRelist } = this.#settings;
+    const { api, scope, log, onChange, onRelist } = this.#settings;
     const informer = startInformer(api, {
       kind,
-      namespace,
+      namespace: scope,
       ...(labelSelector === undefined ? {} : { labelSelector }),
       log,
       onRelist: () => onRelist(kind.kind),
       onChange: (name, object) => {
         const id = `${kindKey(kind)} ${name}`;
+        // All kinds that are watched have one.
+        const [namespace = ''] = name.split('/');
         const before = this.#seen.get(id);
         if (!object) {
           this.#seen.delete(id);
-          if (before) onChange(before.keys);
+          if (before) onChange(namespace, before.keys);
           return;
         }
         const now = { version: versionOf(kind, object), keys: keysOf(object) };
         this.#seen.set(id, now);
         // An owner that was removed from an object wants it back, so the keys of before are told as well.
-        if (before?.version !== now.version) onChange([...new Set([...now.keys, ...(before?.keys ?? [])])]);
+        if (before?.version !== now.version)
+          onChange(namespace, [...new Set([...now.keys, ...(before?.keys ?? [])])]);
       },
     });
     this.#informers.set(kindKey(kind), informer);
@@ -119,7 +143,9 @@ export class Watching implements Caches {
   #keysOfOwn({ kind, metadata }: StoredObject): readonly string[] {
     // Pages are built from the platform, which does not know them: all are reconciled.
     // The platform looks after what is left of a page that is gone.
-    return kind === TOP_CLIENTS.kind ? this.everything() : [pageKey(metadata.name), PLATFORM_KEY];
+    return kind === TOP_CLIENTS.kind
+      ? this.everything(metadata.namespace!)
+      : [pageKey(metadata.name), PLATFORM_KEY];
   }
 
   #keysOfOwner({ apiVersion, metadata, kind }: StoredObject): readonly string[] {
@@ -129,22 +155,26 @@ export class Watching implements Caches {
         return [pageKey(owner.name)];
       case TOP_CLIENTS.kind:
         // Pages wait for the stores, so all keys are told.
-        return STORES.has(kind) ? this.everything() : [PLATFORM_KEY];
+        return STORES.has(kind) ? this.everything(metadata.namespace!) : [PLATFORM_KEY];
       case undefined:
         // A store that outlives the platform has no owner.
-        return STORES.has(kind) ? this.everything() : isStore({ apiVersion, kind }) ? [PLATFORM_KEY] : [];
+        return STORES.has(kind)
+          ? this.everything(metadata.namespace!)
+          : isStore({ apiVersion, kind })
+            ? [PLATFORM_KEY]
+            : [];
       default:
         return [];
     }
   }
 
   /** The controllers of pods are not ours, so their labels tell: an instance is a page, or one of its views. */
-  #keysOfPod({ metadata: { labels = {} } }: StoredObject): readonly string[] {
+  #keysOfPod({ metadata: { labels = {}, namespace = '' } }: StoredObject): readonly string[] {
     const { [COMPONENT]: component, [INSTANCE]: instance = '' } = labels;
     if (component === 'operator') return [];
-    const pages = (this.#informers.get(kindKey(PAGE_VIEW))?.list() ?? [])
-      .map(({ metadata }) => metadata.name)
-      .filter((name) => instance === name || instance.startsWith(`${name}-`));
+    const pages = this.#pagesOf(namespace).filter(
+      (name) => instance === name || instance.startsWith(`${name}-`),
+    );
     return pages.length > 0 && component !== instance
       ? pages.map(pageKey)
       : [PLATFORM_KEY, ...pages.map(pageKey)];

@@ -58,7 +58,15 @@ const cut = (): never => {
 };
 
 // A machine that is busy for a second shall not cost anybody the lease here.
-const TIMING = { leaseMs: 2_000, validMs: 1_400, renewEveryMs: 150, tryEveryMs: 30, endMs: 100 };
+const TIMING = {
+  leaseMs: 2_000,
+  validMs: 1_400,
+  renewEveryMs: 150,
+  tryEveryMs: 30,
+  endMs: 100,
+  strangerMs: 3_500,
+  announceEveryMs: 400,
+};
 const elections: Election[] = [];
 const stand = (
   identity: string,
@@ -71,6 +79,7 @@ const stand = (
     namespace: 'shop',
     name: 'operator',
     identity,
+    operator: 'shop/operator',
     lead,
     log: silentLog,
     timing: TIMING,
@@ -283,4 +292,66 @@ test('a candidate that is stopped without ever leading leaves the lease alone', 
   await pause(50);
   await b.stop();
   expect(server.lease?.spec.holderIdentity).toBe('a');
+});
+
+/** Elsewhere, with `shop` among its namespaces. */
+const WIDE = { operator: 'ops/operator' };
+
+test('an operator elsewhere leaves a namespace to the one that leads there, and each is told of the other', async () => {
+  const server = new Server();
+  const rivals: string[][] = [];
+  const ledBy: (string | null)[] = [];
+  const own = stand('own', server, ended, { onRivals: (now) => rivals.push([...now]) });
+  await until(() => own.isLeader());
+  const wide = stand('wide', server, ended, { ...WIDE, onLedBy: (other) => ledBy.push(other) });
+  const more = stand('more', server, ended, { operator: 'more/operator' });
+  await until(() => rivals.at(-1)?.length === 2);
+  expect(rivals.at(-1)).toEqual(['more/operator', 'ops/operator']);
+  expect(new Set(ledBy)).toEqual(new Set(['shop/operator']));
+  // Being told of them costs the leader nothing.
+  expect([own.isLeader(), wide.isLeader(), more.isLeader()]).toEqual([true, false, false]);
+  await Promise.all([wide.stop(), more.stop()]);
+  await until(() => rivals.at(-1)?.length === 0);
+  await until(() => !JSON.stringify(server.lease).includes('ops/'));
+});
+
+test('it does not take a namespace while the operator there is upgraded', async () => {
+  const server = new Server();
+  const old = stand('old', server);
+  await until(() => old.isLeader());
+  const wide = stand('wide', server, ended, WIDE);
+  await old.stop();
+  await pause(600);
+  expect(wide.isLeader()).toBe(false);
+  const next = stand('next', server);
+  expect(await until(() => next.isLeader())).toBeLessThan(1_000);
+});
+
+test('it takes one that its operator has left for good, and then that one waits for it', async () => {
+  const server = new Server();
+  const own = stand('own', server);
+  await until(() => own.isLeader());
+  const ledBy: (string | null)[] = [];
+  const wide = stand('wide', server, ended, { ...WIDE, onLedBy: (other) => ledBy.push(other) });
+  await until(() => ledBy.length > 0);
+  await own.stop();
+  expect(await until(() => wide.isLeader())).toBeGreaterThan(3_000);
+  expect(ledBy.at(-1)).toBeNull();
+  const back = stand('back', server);
+  await pause(1_000);
+  expect([wide.isLeader(), back.isLeader()]).toEqual([true, false]);
+});
+
+test('a lease that does not say whose it is belongs to the operator of its namespace', async () => {
+  const server = new Server();
+  const own = stand('own', server);
+  await until(() => own.isLeader());
+  await own.stop();
+  const { annotations: _, ...metadata } = server.lease!.metadata;
+  server.lease = { ...server.lease!, metadata };
+  const wide = stand('wide', server, ended, WIDE);
+  await pause(300);
+  expect(wide.isLeader()).toBe(false);
+  const next = stand('next', server);
+  expect(await until(() => next.isLeader())).toBeLessThan(1_000);
 });

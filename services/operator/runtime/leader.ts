@@ -25,6 +25,15 @@ export interface ElectionSettings {
    */
   readonly lead: (term: Term) => Promise<void>;
   readonly onLeads?: (leads: boolean) => void;
+  /**
+   * The installation that this candidate is of, as `namespace/name`. Another one gives way to it: it takes a lease only
+   * when that has lain still for `strangerMs`, so that an upgrade of the one does not hand the namespace to the other.
+   */
+  readonly operator: string;
+  /** Told, while this candidate leads, which other installations would. */
+  readonly onRivals?: (operators: readonly string[]) => void;
+  /** Told which other installation has the lease, again at times; null when none does. */
+  readonly onLedBy?: (operator: string | null) => void;
   readonly log: Log;
   readonly timing?: Partial<Timing>;
 }
@@ -42,6 +51,10 @@ interface Timing {
   readonly tryEveryMs: number;
   /** How long the work may take to end by itself before it is aborted. */
   readonly endMs: number;
+  /** How long a lease of another installation has to lie still, released or not, before it is taken. */
+  readonly strangerMs: number;
+  /** How often a candidate says in another installation's lease that it is there. */
+  readonly announceEveryMs: number;
 }
 // Three renewals may be slow or lost before leadership is lost: on a node with both cores busy the API server needed
 // more than a second for one, and with 6 s a leader lost its lease three times during an install.
@@ -51,7 +64,21 @@ export const TIMING: Timing = {
   renewEveryMs: 2_000,
   tryEveryMs: 500,
   endMs: 1_000,
+  strangerMs: 120_000,
+  announceEveryMs: 60_000,
 };
+
+/** On a lease: the installation that took it last, and others that would, each with when it said so. */
+const OPERATOR_ANNOTATION = 'topclients.dev/operator';
+const RIVALS_ANNOTATION = 'topclients.dev/also-watched-by';
+
+const rivalsOn = ({ metadata: { annotations } }: StoredObject): Map<string, string> =>
+  new Map(
+    (annotations?.[RIVALS_ANNOTATION] ?? '')
+      .split(', ')
+      .map((text) => [text.split(' ')[0]!, text] as const)
+      .filter(([name]) => name !== ''),
+  );
 
 export interface Election {
   isLeader(): boolean;
@@ -84,7 +111,7 @@ const atMostSince = (then: Instant) => Math.max(performance.now() - then.monoton
  * process saw the lease change.
  */
 export function startElection(settings: ElectionSettings): Election {
-  const { kube, namespace, name, identity, lead, log } = settings;
+  const { kube, namespace, name, identity, operator, lead, log } = settings;
   const timing = { ...TIMING, ...settings.timing };
   const ref: Ref = { apiVersion: 'coordination.k8s.io/v1', kind: 'Lease', namespace, name };
   const stopping = new AbortController();
@@ -101,22 +128,73 @@ export function startElection(settings: ElectionSettings): Election {
       leaseTransitions: (before.leaseTransitions ?? 0) + (mine ? 0 : 1),
     };
   };
-  const write = (lease: StoredObject): Promise<StoredObject> =>
-    kube.replace({ ...lease, spec: spec(lease.spec ?? {}) });
+
+  /** Other installations that say they would lead, and when they were seen to say so last. */
+  const rivals = new Map<string, { readonly text: string; readonly at: number }>();
+  let toldRivals = '';
+  const noteRivals = (lease: StoredObject) => {
+    for (const [rival, text] of rivalsOn(lease)) {
+      if (rival !== operator && rivals.get(rival)?.text !== text)
+        rivals.set(rival, { text, at: performance.now() });
+    }
+    for (const [rival, { at }] of rivals)
+      if (performance.now() - at > 3 * timing.announceEveryMs) rivals.delete(rival);
+    const now = [...rivals.keys()].sort();
+    if (now.join() === toldRivals) return;
+    toldRivals = now.join();
+    settings.onRivals?.(now);
+  };
+  const write = (lease: StoredObject): Promise<StoredObject> => {
+    noteRivals(lease);
+    const { [RIVALS_ANNOTATION]: _, ...others } = lease.metadata.annotations ?? {};
+    const told = [...rivals.values()].map(({ text }) => text).join(', ');
+    const annotations = {
+      ...others,
+      [OPERATOR_ANNOTATION]: operator,
+      ...(told === '' ? {} : { [RIVALS_ANNOTATION]: told }),
+    };
+    return kube.replace({
+      ...lease,
+      metadata: { ...lease.metadata, annotations },
+      spec: spec(lease.spec ?? {}),
+    });
+  };
   const create = (): Promise<StoredObject> => {
     const { apiVersion, kind } = ref;
-    return kube.create({ apiVersion, kind, metadata: { name, namespace }, spec: spec({}) });
+    const annotations = { [OPERATOR_ANNOTATION]: operator };
+    return kube.create({ apiVersion, kind, metadata: { name, namespace, annotations }, spec: spec({}) });
   };
 
-  /** The last seen version of the lease, and since when it has been seen; '' means absent. */
-  let seen: { readonly version: string; readonly at: number } | null = null;
+  /** The other installation that a lease is of. One that does not say so is of an operator in its namespace. */
+  const strangerOf = ({ metadata: { annotations } }: StoredObject): string | null => {
+    const holder = annotations?.[OPERATOR_ANNOTATION];
+    if (holder !== undefined) return holder === operator ? null : holder;
+    return operator.startsWith(`${namespace}/`) ? null : `${namespace}/${name}`;
+  };
+  let announcedAt = Number.NEGATIVE_INFINITY;
+  /** Says in a lease of another installation that this one is there as well: its leader has the say in conditions. */
+  const giveWay = async (lease: StoredObject, stranger: string): Promise<void> => {
+    if (performance.now() - announcedAt < timing.announceEveryMs) return;
+    settings.onLedBy?.(stranger);
+    const others = rivalsOn(lease).set(operator, `${operator} ${microTime()}`);
+    const annotations = {
+      ...lease.metadata.annotations,
+      [RIVALS_ANNOTATION]: [...others.values()].join(', '),
+    };
+    await kube.replace({ ...lease, metadata: { ...lease.metadata, annotations } });
+    announcedAt = performance.now();
+  };
+
+  /** What was last seen of the lease, and since when it has been seen; '' means absent. */
+  let seen: { readonly state: string; readonly at: number } | null = null;
 
   /** Tries once. @returns the lease and when it was asked for; null while another holds it */
   async function tryToTake(): Promise<{ lease: StoredObject; askedAt: Instant } | null> {
     const lease = await kube.get(ref);
-    const version = lease?.metadata.resourceVersion ?? '';
+    // Not its version: who gives way writes into it as well.
+    const state = lease ? `${lease.metadata.uid} ${JSON.stringify(lease.spec)}` : '';
     const firstLook = seen === null;
-    if (seen?.version !== version) seen = { version, at: performance.now() };
+    if (seen?.state !== state) seen = { state, at: performance.now() };
     const unchangedMs = performance.now() - seen.at;
     const askedAt = instant();
     if (lease === null) {
@@ -128,7 +206,11 @@ export function startElection(settings: ElectionSettings): Election {
     const promisedMs = leaseDurationSeconds ? leaseDurationSeconds * 1_000 : timing.leaseMs;
     // The lease may be ours already: an earlier call of ours had no answer.
     const held = holderIdentity && holderIdentity !== identity;
-    if (held && unchangedMs <= promisedMs) return null;
+    const stranger = strangerOf(lease);
+    if (unchangedMs <= Math.max(held ? promisedMs : -1, stranger ? timing.strangerMs : -1)) {
+      if (stranger) await giveWay(lease, stranger);
+      return null;
+    }
     return { lease: await write(lease), askedAt };
   }
 
@@ -177,6 +259,8 @@ export function startElection(settings: ElectionSettings): Election {
     });
 
     term = current;
+    announcedAt = Number.NEGATIVE_INFINITY;
+    settings.onLedBy?.(null);
     settings.onLeads?.(true);
     log.info({ lease: name, identity }, 'leads');
     let failed = false;

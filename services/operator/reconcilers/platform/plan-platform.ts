@@ -22,6 +22,7 @@ import {
   toPrune,
 } from '../plan.ts';
 import { type Services, serviceScaling } from '../scaling/plan-services.ts';
+import { overlapTroubles } from '../status/overlap.ts';
 import { becauseOf, podCauses } from '../status/pod-causes.ts';
 import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
@@ -192,6 +193,7 @@ export function planPlatform(observed: ObservedPlatform): Plan | null {
       : []),
     ...stuck(workloads),
     ...divisionTroubles(platform.read),
+    ...overlapTroubles(observed.operators),
   ];
   const ready = workloads.filter(({ available }) => available).length;
   const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);

@@ -14,6 +14,7 @@ export const reconcilerIn = (more: Pick<ReconcileSettings, 'kube' | 'now'> & Par
     applied: new LastApplied(),
     onShown: () => {},
     definitions: () => ({ state: 'current' }),
+    operators: () => ({ leads: 'shop/top-clients-operator', wait: [] }),
     whyNotReady: async () => null,
     ...more,
   });

@@ -1,0 +1,86 @@
+{{/* What the operator needs in a namespace; in all of them without one. Takes a dict of namespace. */}}
+{{- define "top-clients.rights" -}}
+rules:
+  - apiGroups: [topclients.dev]
+    resources: [topclients, pageviews]
+    verbs: [get, list, watch]
+  # Its finalizer, on pages whose views are removed with them.
+  - apiGroups: [topclients.dev]
+    resources: [pageviews]
+    verbs: [patch]
+  - apiGroups: [topclients.dev]
+    resources: [topclients/status, pageviews/status]
+    verbs: [patch]
+  # The built-in scaler writes what `kubectl scale` writes.
+  - apiGroups: [topclients.dev]
+    resources: [pageviews/scale]
+    verbs: [patch]
+  # To name them as owners that block deletion, where the cluster guards that.
+  - apiGroups: [topclients.dev]
+    resources: [topclients/finalizers, pageviews/finalizers]
+    verbs: [update]
+  - apiGroups: ['']
+    resources: [configmaps, serviceaccounts, services]
+    verbs: [get, list, watch, create, patch, delete]
+  # Passwords and keys it makes, and whether those exist that it is pointed at. It may start pods that mount any secret
+  # of its namespace, so names here would bind nothing; it may not list them.
+  - apiGroups: ['']
+    resources: [secrets]
+    verbs: [get, create, patch]
+  - apiGroups: ['']
+    resources: [pods]
+    verbs: [get, list, watch]
+  # Whether data of an installation before is there.
+  - apiGroups: ['']
+    resources: [persistentvolumeclaims]
+    verbs: [get]
+  # Whether the namespace is being deleted: nothing is waited for then.
+  - apiGroups: ['']
+    resources: [namespaces]
+    {{- if .namespace }}
+    resourceNames: [{{ .namespace | quote }}]
+    {{- end }}
+    verbs: [get]
+  - apiGroups: [events.k8s.io]
+    resources: [events]
+    verbs: [create, patch]
+  # What the kubelet says of a pod that does not get on is nowhere else.
+  - apiGroups: ['']
+    resources: [events]
+    verbs: [list]
+  - apiGroups: [apps]
+    resources: [deployments, statefulsets]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [autoscaling]
+    resources: [horizontalpodautoscalers]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [batch]
+    resources: [jobs]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [networking.k8s.io]
+    resources: [ingresses, networkpolicies]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [policy]
+    resources: [poddisruptionbudgets]
+    verbs: [get, list, watch, create, patch, delete]
+  # Leadership.
+  - apiGroups: [coordination.k8s.io]
+    resources: [leases]
+    verbs: [get, create, update]
+  # Kinds of others, where they are installed.
+  - apiGroups: [keda.sh]
+    resources: [scaledobjects, triggerauthentications]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [gateway.networking.k8s.io]
+    resources: [httproutes]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [monitoring.coreos.com]
+    resources: [podmonitors, prometheusrules]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [kafka.strimzi.io]
+    resources: [kafkas, kafkanodepools, kafkatopics, kafkausers]
+    verbs: [get, list, watch, create, patch, delete]
+  - apiGroups: [postgresql.cnpg.io]
+    resources: [clusters, databases, scheduledbackups]
+    verbs: [get, list, watch, create, patch, delete]
+{{- end }}
