@@ -12,7 +12,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, Counter, Histogram, generate_
 from psycopg_pool import AsyncConnectionPool
 from starlette.exceptions import HTTPException
 
-SETTINGS = {"TC_PAGE": "shop", "TC_HOST": "0.0.0.0", "TC_PORT": "8000", "TC_HEALTH_PORT": "9090", **os.environ}
+SETTINGS = {"TC_PAGE": "shop", "TC_HOST": "", "TC_PORT": "8000", "TC_HEALTH_PORT": "9090", **os.environ}
 PAGE, DELIVERY = SETTINGS["TC_PAGE"], "asynchronous"
 # A page takes a second at most: its database gets what the source and the rendering leave.
 DATABASE_SECONDS, SOURCE_SECONDS = float(SETTINGS.get("TC_DATABASE_SECONDS", "0.8")), 0.15

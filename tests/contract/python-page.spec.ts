@@ -156,7 +156,6 @@ beforeAll(async () => {
       TC_DATABASE_URL: `postgresql://${PAGE}@127.0.0.1:${ports.database}/${PAGE}`,
       TC_SOURCE_URL: `http://127.0.0.1:${ports.source}`,
       TC_SOURCE_CREDENTIAL: credential(PAGE),
-      TC_HOST: '127.0.0.1',
       TC_PORT: String(port),
       TC_HEALTH_PORT: String(healthPort),
     },
@@ -181,6 +180,11 @@ afterEach(() => {
 
 test('it is ready once its database shows a view, and not before', () => {
   expect(readyBefore).toBe(503);
+});
+
+test('it is reached by IPv6 and by IPv4', async () => {
+  for (const address of [url, healthUrl].map((one) => one.replace('127.0.0.1', '[::1]')))
+    expect((await fetch(`${address}/livez`)).status).toBeLessThan(500);
 });
 
 describe('shows', () => {

@@ -15,7 +15,15 @@ export type { Admin, Kafka, Message as KafkaMessage, Producer } from 'kafkajs';
 
 /** The settings of every role that speaks to Kafka. */
 export const KAFKA_SETTINGS = {
-  brokers: setting('TC_KAFKA_BROKERS', 'bootstrap addresses, host:port, comma-separated', list()),
+  brokers: setting(
+    'TC_KAFKA_BROKERS',
+    'bootstrap addresses, host:port, comma-separated',
+    // kafkajs ends the host at the first colon. The brokers that these name may have any address.
+    list().refine(
+      (brokers) => brokers.every((one) => /^[^\s:]+:\d+$/.test(one)),
+      'must be host:port each; an IPv6 address needs a name there',
+    ),
+  ),
   tls: setting('TC_KAFKA_TLS', 'whether to use TLS', z.stringbool().default(false)),
   caFile: setting(
     'TC_KAFKA_CA_FILE',

@@ -2,7 +2,7 @@ import { createServer } from 'node:http';
 import { expect, test } from '@jest/globals';
 import { listen } from '#platform/listen.ts';
 import { openMetrics } from '#role/metrics.ts';
-import { lagByPartition, type ReadMetrics, readLag, readOverHttp } from './lag.ts';
+import { lagByPartition, type ReadMetrics, readLag, readOverHttp, whyNotReady } from './lag.ts';
 
 const exported = async (records: Readonly<Record<number, number>>) => {
   const metrics = openMetrics({ processMetrics: false });
@@ -51,6 +51,20 @@ test('a pod that cannot be asked makes it unknown, for its partitions may be the
   expect(await readLag(pods('a', 'b'), 1, answering({ a: { 0: 0 } }))).toEqual({
     unknown: 'b cannot be asked: connection refused',
   });
+});
+
+test.each(['127.0.0.1', '::1'])('a pod with the address %s is asked', async (ip) => {
+  const server = createServer((_, response) =>
+    response.end('topclients_projector_lag_records{page="gig",partition="0"} 7\n'),
+  );
+  const port = await listen(server, 0, ip);
+  try {
+    expect(await readLag([{ name: 'a', ip }], 1, readOverHttp(port))).toBe(7);
+    expect(await whyNotReady([{ name: 'a', ip }], port)).toBeNull();
+  } finally {
+    server.closeAllConnections();
+    server.close();
+  }
 });
 
 test('does not wait for a pod that does not answer', async () => {
