@@ -89,7 +89,7 @@ export function readValues(
 }
 
 /** The values that hold for the platform too, put into its spec as the chart puts them. */
-function withGlobals({ topClients, global, commonLabels }: ChartValues): TopClientsSpec {
+export function withGlobals({ topClients, global, commonLabels }: ChartValues): TopClientsSpec {
   const { kafka, postgres } = topClients;
   const at = (image: string) => inRegistry(image, { global });
   const secrets = (global?.imagePullSecrets ?? []).map((one) => (typeof one === 'string' ? one : one.name));

@@ -9,6 +9,7 @@ import { PageViewSpec } from '#cdk8s/api/page-view.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { FOREIGN_KINDS } from '#cdk8s/testing/foreign-kinds.ts';
+import { withGlobals } from '#cdk8s/values.ts';
 import { BUILT_IN, OF_OTHERS } from '../../services/operator/reconcilers/kinds.ts';
 import { collectionPath } from '../../services/operator/runtime/resources.ts';
 import { Cluster, run } from './cluster.ts';
@@ -27,6 +28,9 @@ const VALUES: readonly [name: string, args: readonly string[]][] = [
 /** Stands in for the Prometheus operator's where that is not installed. */
 const POD_MONITOR = FOREIGN_KINDS.find(({ metadata }) => metadata.name.startsWith('podmonitors.'));
 let broughtAlong = false;
+/** Those that the examples name. */
+const PRIORITIES = ['business-critical'];
+const prioritiesMade: string[] = [];
 
 const template = (args: readonly string[]) =>
   run('helm', ['template', 'top-clients', CHART, '--namespace', NAMESPACE, ...DEMO, ...args]);
@@ -71,12 +75,17 @@ beforeAll(async () => {
       },
     },
   });
-  // A dry run leaves nothing behind, and a pod is let in only once its account is there.
+  // A dry run leaves nothing behind, and a pod is let in only once its account and its priority class are there.
   await cluster.kubectl(['create', 'serviceaccount', 'top-clients-smoke']);
+  for (const name of PRIORITIES) {
+    const { code: made } = await run('kubectl', ['create', 'priorityclass', name, '--value=1000']);
+    if (made === 0) prioritiesMade.push(name);
+  }
 }, 60_000);
 
 afterAll(async () => {
   if (broughtAlong) await run('kubectl', ['delete', `crd/${POD_MONITOR?.metadata.name}`]);
+  if (prioritiesMade.length > 0) await run('kubectl', ['delete', 'priorityclass', ...prioritiesMade]);
   await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
 });
 
@@ -112,7 +121,7 @@ describe.each(VALUES)('with %s', (_name, args) => {
     const given = ChartValues.parse(parse(await readFile(args[1]!, 'utf8'), { merge: true }));
     const platform = TopClientsSpec.parse(specOf(objects.find(({ kind }) => kind === 'TopClients')));
     const { image, ...spec } = platform;
-    const { image: _, ...wanted } = given.topClients;
+    const { image: _, ...wanted } = withGlobals(given);
     expect(spec).toEqual(wanted);
     // Only how to pull the image is added, and only where that is said.
     expect(image === undefined).toBe(!args[1]?.endsWith('private-registry.yaml'));
