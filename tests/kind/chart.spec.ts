@@ -15,6 +15,8 @@ import { collectionPath } from '../../services/operator/runtime/resources.ts';
 import { Cluster, run } from './cluster.ts';
 
 const NAMESPACE = `chart-${process.pid}`;
+/** Where the chart is not only tried, but installed. */
+const AGAIN = `${NAMESPACE}-again`;
 const CHART = new URL('../../charts/top-clients/', import.meta.url).pathname;
 const cluster = new Cluster(NAMESPACE);
 
@@ -41,6 +43,16 @@ async function rendered(args: readonly string[]): Promise<KubeObject[]> {
   return parseAllDocuments(stdout)
     .map((document) => document.toJS() as KubeObject | null)
     .filter((object) => object !== null);
+}
+/** As far as it is looked at. */
+interface Stored {
+  readonly kind: string;
+  readonly metadata: {
+    readonly name: string;
+    readonly resourceVersion: string;
+    readonly managedFields: readonly { readonly subresource?: string }[];
+  };
+  readonly status?: unknown;
 }
 // biome-ignore lint/suspicious/noExplicitAny: a manifest is as deep as it is
 const specOf = (object: KubeObject | undefined): any => object?.['spec'];
@@ -86,7 +98,8 @@ beforeAll(async () => {
 afterAll(async () => {
   if (broughtAlong) await run('kubectl', ['delete', `crd/${POD_MONITOR?.metadata.name}`]);
   if (prioritiesMade.length > 0) await run('kubectl', ['delete', 'priorityclass', ...prioritiesMade]);
-  await run('kubectl', ['delete', 'namespace', NAMESPACE, '--ignore-not-found', '--wait=false']);
+  for (const namespace of [NAMESPACE, AGAIN])
+    await run('kubectl', ['delete', 'namespace', namespace, '--ignore-not-found', '--wait=false']);
 });
 
 test('there are values to start from, and the list of them is whole', async () => {
@@ -147,6 +160,68 @@ describe.each(VALUES)('with %s', (_name, args) => {
     expect(notes.includes('A DEMO')).toBe(!args[1]?.includes('production'));
     // Those are behind an ingress that they name.
     expect(notes.includes('trustedProxies is empty')).toBe(!args[1]?.includes('production'));
+  });
+});
+
+describe('the same values once more change nothing', () => {
+  const installed = new Cluster(AGAIN);
+  beforeAll(async () => {
+    await run('kubectl', ['create', 'namespace', AGAIN]);
+  });
+
+  /** Every object of the manifest as it is stored. Controllers write into the status of some, at any time. */
+  async function stored(manifest: string): Promise<ReadonlyMap<string, unknown>> {
+    const { items } = JSON.parse(
+      await installed.kubectl(['get', '--show-managed-fields', '--output', 'json', '--filename', '-'], {
+        input: manifest,
+      }),
+    ) as { items: Stored[] };
+    return new Map(
+      items.map(({ status, ...object }) => {
+        const { resourceVersion, managedFields, ...metadata } = object.metadata;
+        const ours = managedFields.filter(({ subresource }) => subresource !== 'status');
+        const counted = status === undefined ? { resourceVersion } : {};
+        return [
+          `${object.kind} ${metadata.name}`,
+          { ...object, metadata: { ...metadata, ...counted, managedFields: ours } },
+        ];
+      }),
+    );
+  }
+
+  test.each(VALUES)('%s, applied by kubectl', async (_name, args) => {
+    const { code, stdout, stderr } = await run('helm', [
+      ...['template', 'top-clients', CHART, '--namespace', AGAIN, '--skip-tests'],
+      // Once the definition of PodMonitor is there, as an install finds it.
+      ...['--api-versions', 'monitoring.coreos.com/v1', ...args],
+    ]);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
+    const apply = () => installed.kubectl(['apply', '--server-side', '--filename', '-'], { input: stdout });
+    try {
+      await apply();
+      const before = await stored(stdout);
+      expect(before.size).toBeGreaterThan(10);
+      await apply();
+      expect(await stored(stdout)).toEqual(before);
+    } finally {
+      await installed.kubectl(['delete', '--ignore-not-found', '--wait=false', '--filename', '-'], {
+        input: stdout,
+      });
+    }
+  });
+
+  test.each(VALUES)('%s, installed and upgraded by Helm', async (_name, args) => {
+    try {
+      await installed.helm(['install', 'top-clients', CHART, ...args]);
+      const manifest = await installed.helm(['get', 'manifest', 'top-clients']);
+      const before = await stored(manifest);
+      expect(before.size).toBeGreaterThan(10);
+      await installed.helm(['upgrade', 'top-clients', CHART, ...args]);
+      expect(await installed.helm(['get', 'manifest', 'top-clients'])).toBe(manifest);
+      expect(await stored(manifest)).toEqual(before);
+    } finally {
+      await run('helm', ['--namespace', AGAIN, 'uninstall', 'top-clients']);
+    }
   });
 });
 
