@@ -532,7 +532,18 @@ test.each([
   expect(code).not.toBe(0);
 });
 
-test('an operator alone needs no word about stores', async () => {
+test('an operator alone needs no word about stores, and its notes say where it works', async () => {
+  for (const [watched, told] of [
+    ['mall,shop', 'works in mall, shop. A platform'],
+    ['*', 'works in every namespace that has'],
+  ]) {
+    const { stdout: notes } = await run('helm', [
+      ...['install', 'ops', CHART, '--namespace', 'ops', '--dry-run=client'],
+      ...['--set', `platform.enabled=false,watchNamespaces={${watched}}`],
+    ]);
+    expect(notes.slice(notes.indexOf('NOTES:'))).toContain(told);
+    expect(notes.slice(notes.indexOf('NOTES:'))).not.toContain('condition=Ready');
+  }
   const { code, stdout } = await run('helm', [
     'template',
     'ops',

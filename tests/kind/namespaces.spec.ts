@@ -206,3 +206,19 @@ test('of two operators that are to work in one namespace one does, and both are 
   await until('it leads again', async () => (await leads(next))[shop.namespace] === 1, 30_000);
   expect((await leads(wide))[shop.namespace]).toBe(0);
 });
+
+test('a second release in a namespace is refused with the name of the first, and one beside it is not', async () => {
+  await platform(shop);
+  await shop.kubectl(['annotate', 'topclients', 'top-clients', 'meta.helm.sh/release-name=1e3']);
+  const install = ({ namespace }: Cluster) =>
+    run('helm', [
+      ...['install', 'second', CHART, '--namespace', namespace, '--dry-run=server'],
+      ...['--set', 'topClients.profile=demo,fullnameOverride=second'],
+    ]);
+  const { code, stderr } = await install(shop);
+  expect(stderr).toContain(
+    `the namespace ${shop.namespace} has the platform of the release 1e3, and room for one`,
+  );
+  expect(code).not.toBe(0);
+  expect((await install(mall)).code).toBe(0);
+});
