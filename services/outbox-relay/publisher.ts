@@ -24,6 +24,8 @@ export interface Publisher {
 
 /** How long other requests of a refused batch may still take, beyond the deadline of a request. */
 const SETTLE_MS = 1_000;
+/** What is known of leaders is asked for again after so long. kafkajs' own five minutes would be those of an outage. */
+const LEADERS_MS = 5_000;
 
 /**
  * An idempotent producer of its own for one shard and one term of leadership.
@@ -38,14 +40,19 @@ const SETTLE_MS = 1_000;
  * part that another broker has not answered yet must not arrive after that. So the old producer's requests are settled
  * first, and its connections reset.
  *
+ * A broker that gives no answer is left: its connections are closed, and the next try asks another who leads now. kafkajs
+ * itself sends to the same broker over the same connection for as long as that stays open, which nobody ends when a
+ * machine or its network is gone without a word.
+ *
  * @param fence asked at every write to a socket; a process that was asleep while its leadership went to another must
  * not send what it was about to
  */
 export function openPublisher(clientId: string, settings: KafkaSettings, log: Log, fence: Fence): Publisher {
-  const sockets = new Set<Socket>();
+  /** Connections that are open, and to which broker. */
+  const sockets = new Map<Socket, string>();
   const kafka = openKafka(clientId, settings, log, (args) => {
     const socket = openSocket(args);
-    sockets.add(socket);
+    sockets.set(socket, `${args.host}:${args.port}`);
     socket.once('close', () => sockets.delete(socket));
     const write = socket.write.bind(socket);
     socket.write = ((...message: Parameters<typeof write>) => {
@@ -63,9 +70,14 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
       idempotent: true,
       maxInFlightRequests: 1,
       allowAutoTopicCreation: false,
+      metadataMaxAge: LEADERS_MS,
       createPartitioner: createPartitioner as never,
       // After these retries the caller tries again.
       retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 500 },
+    });
+    producer.on(producer.events.REQUEST_TIMEOUT, ({ payload }) => {
+      for (const [socket, broker] of sockets)
+        if (broker === payload.broker) socket.destroy(new Error('gave no answer'));
     });
     await producer.connect();
     return producer;
@@ -90,7 +102,7 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
   };
   /** Ends a producer and resolves when none of its requests can arrive any more. */
   const settle = async (old: Promise<Producer>) => {
-    const its = [...sockets];
+    const its = [...sockets.keys()];
     const requestMs = settings.requestTimeoutMs ?? 5_000;
     const ended = old.then((opened) => opened.disconnect()).catch(() => {});
     await within(requestMs + SETTLE_MS, 'settling', ended).catch(() => {});
@@ -104,7 +116,7 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
     end() {
       cut = true;
       afterCut.reject(new Error('the publisher was ended'));
-      for (const socket of sockets) resetConnection(socket);
+      for (const socket of sockets.keys()) resetConnection(socket);
       close(producer);
     },
   };

@@ -1,0 +1,93 @@
+/** What sends the outbox to Kafka, on a real broker whose connections fall silent. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { openKafka } from '#platform/kafka/client.ts';
+import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { ensureTopic } from '#platform/kafka/topics.ts';
+import { silentLog } from '#platform/log.ts';
+import { type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
+import { freePort } from '../../services/local-stack/ports.ts';
+import type { RelayMessage } from '../../services/outbox-relay/message.ts';
+import { openPublisher } from '../../services/outbox-relay/publisher.ts';
+
+const REQUEST_TIMEOUT_MS = 500;
+
+let folder: string;
+let broker: LocalKafka;
+let front: Server;
+/** Both ends of what is open. */
+const open = new Set<readonly [Socket, Socket]>();
+let settings: { readonly brokers: string[]; readonly requestTimeoutMs: number };
+
+beforeAll(async () => {
+  installKafkaCodecs(silentLog);
+  folder = await mkdtemp(join(tmpdir(), 'publisher-contract-'));
+  const [port, behind] = [await freePort(), await freePort()];
+  front = createServer((near) => {
+    const far = connect(behind, '127.0.0.1');
+    const pair = [near, far] as const;
+    open.add(pair);
+    near.pipe(far).pipe(near);
+    near.on('error', () => far.destroy()).on('close', () => open.delete(pair));
+    far.on('error', () => near.destroy());
+  });
+  await new Promise<void>((resolve) => front.listen(port, '127.0.0.1', resolve));
+  broker = await startKafka({
+    dataDir: join(folder, 'kafka'),
+    port: behind,
+    // Clients are led to the front, wherever they begin.
+    properties: { 'advertised.listeners': `CLIENT://127.0.0.1:${port}` },
+  });
+  settings = { brokers: [`127.0.0.1:${port}`], requestTimeoutMs: REQUEST_TIMEOUT_MS };
+  const { topic, settings: topicSettings } = SELLER_EVENTS;
+  await ensureTopic(openKafka('contract', settings, silentLog), {
+    ...{ topic, partitions: 2, replication: 1, settings: topicSettings },
+  });
+}, 60_000);
+afterAll(async () => {
+  for (const pair of open) for (const socket of pair) socket.destroy();
+  front?.close();
+  await broker?.stop();
+  await rm(folder, { recursive: true, force: true });
+}, 60_000);
+
+/** Neither end of a connection hears of the other from now on, and nobody closes it. */
+function silenceWhatIsOpen(): void {
+  for (const [near, far] of open) {
+    near.unpipe(far);
+    far.unpipe(near);
+    far.pause();
+  }
+}
+
+const message = (version: number): RelayMessage => ({
+  key: '1',
+  value: JSON.stringify({ sellerId: 1, version }),
+  timestamp: String(Date.now()),
+  headers: { ce_id: `1/${version}` },
+  partition: null,
+});
+
+test('a broker that gives no answer is connected to anew, and gets the same batch', async () => {
+  const publisher = openPublisher('contract', settings, silentLog, { isHeld: () => true });
+  try {
+    await publisher.send([message(1)]);
+    silenceWhatIsOpen();
+    const batch = [message(2)];
+    // As the relay does: the same batch until it is there.
+    let isSent = false;
+    for (let attempt = 0; !isSent && attempt < 3; attempt++)
+      isSent = await publisher.send(batch).then(
+        () => true,
+        () => false,
+      );
+    expect(isSent).toBe(true);
+    await publisher.send([message(3)]);
+  } finally {
+    publisher.end();
+  }
+}, 60_000);
