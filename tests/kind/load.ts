@@ -1,0 +1,129 @@
+/** Sellers who write and people who visit, both all the time, while something happens to what is below. */
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Cluster, until } from './cluster.ts';
+import { runUntilEnded, type Visitor, type Visits } from './visitor.ts';
+import { keepWriting, type Written } from './writer.ts';
+
+/** Nobody else writes to their lists, and nobody shows them on these pages: what is visited is always there. */
+export const SELLERS: readonly number[] = Array.from({ length: 10 }, (_, i) => 101 + i);
+export const PAGES = ['gig', 'user', 'search'] as const;
+const URLS = [
+  'http://top-clients-page-gig:8080/gigs/1',
+  'http://top-clients-page-user:8080/users/1',
+  'http://top-clients-page-search:8080/search?q=logo',
+];
+const BEFORE_MS = 8_000;
+const AFTER_MS = 12_000;
+
+export interface Outcome {
+  readonly written: Written;
+  readonly visits: Readonly<Record<string, Visits>>;
+}
+
+/** Writes and visits, and does something meanwhile. */
+export async function under(
+  {
+    cluster,
+    visitor,
+    writesPerSecond = 20,
+  }: { cluster: Cluster; visitor: Visitor; writesPerSecond?: number },
+  happens: () => Promise<void>,
+): Promise<Outcome> {
+  const stopWriting = keepWriting(cluster, SELLERS, writesPerSecond);
+  const stopVisiting = visitor.visit(URLS, 5);
+  let ended: [Written, Outcome['visits']];
+  try {
+    await delay(BEFORE_MS);
+    await happens();
+    await delay(AFTER_MS);
+  } finally {
+    ended = await Promise.all([stopWriting(), stopVisiting()]);
+  }
+  const [written, visits] = ended;
+  const told = Object.entries(visits).map(
+    ([url, { requests, outcomes, failures, longestMs }]) =>
+      `${url}: ${requests} visits, ${JSON.stringify(outcomes)}, ${Math.round(longestMs)} ms at most, ` +
+      `failed ${failures.length}: ${failures.slice(0, 3).join('; ')}`,
+  );
+  console.log(
+    `${written.acknowledged.length} changes acknowledged, ${written.repeated} repeated, ` +
+      `none for ${written.longestGapMs} ms at most, until ${written.gapEndedAt}\n${told.join('\n')}`,
+  );
+  return { written, visits };
+}
+
+export const failuresOf = ({ visits }: Outcome): readonly string[] =>
+  Object.values(visits).flatMap(({ failures }) => failures);
+
+/** The values that an installation is put under load with, each `name=value`. */
+export const VALUES: readonly string[] = [
+  'topClients.profile=demo',
+  'topClients.demoData.sellers=300',
+  'topClients.source.writesPerMinute=0',
+  'topClients.source.requestsPerMinute=0',
+  // A node whose two cores hold everything answers late now and then: not what is asked here.
+  ...PAGES.flatMap((page) => [
+    `pages.${page}.server.pageDeadlineMs=4000`,
+    `pages.${page}.server.sourceDeadlineMs=2000`,
+  ]),
+];
+
+/** Installs the chart with the image under test, and waits until everything is ready. */
+export async function install(cluster: Cluster, image: string, values: readonly string[]): Promise<void> {
+  const chart = new URL('../../charts/top-clients', import.meta.url).pathname;
+  const at = image.lastIndexOf(':');
+  await cluster.helm([
+    ...['install', 'top-clients', chart, '--set', `image.repository=${image.slice(0, at)}`],
+    ...['--set-string', `image.tag=${image.slice(at + 1)}`],
+    ...values.flatMap((one) => ['--set', one]),
+  ]);
+  await until(
+    'the platform and its pages are ready',
+    async () => {
+      for (const what of ['topclients/top-clients', ...PAGES.map((page) => `pageviews/${page}`)]) {
+        if ((await cluster.condition(what, 'Ready'))?.status !== 'True') return false;
+      }
+      return true;
+    },
+    600_000,
+    2_000,
+  );
+}
+
+const WATCH = `
+const { url, everyMs } = JSON.parse(process.argv[1]);
+const shown = [];
+let stopped = false;
+process.stdin.on('data', () => {}).on('end', () => { stopped = true; });
+(async () => {
+  while (!stopped) {
+    const version = await fetch(url, { headers: { accept: 'application/json' }, signal: AbortSignal.timeout(5000) })
+      .then((answer) => answer.json()).then((body) => body.topClients.version, () => null);
+    if (version > (shown.at(-1)?.version ?? 0)) shown.push({ version, at: Date.now() });
+    await new Promise((resolve) => setTimeout(resolve, everyMs));
+  }
+  process.stdout.write(JSON.stringify(shown) + '\\n', () => process.exit(0));
+})();
+`;
+
+/**
+ * Looks at the list of the first seller on the user page all the time, until the returned function is called with what
+ * was written. That tells how long an acknowledged change took at most until it was shown, in ms.
+ */
+export function watchLateness(cluster: Cluster): (written: Written) => Promise<number> {
+  const seller = SELLERS[0]!;
+  const stop = runUntilEnded<{ version: number; at: number }[]>(cluster, WATCH, {
+    url: `http://top-clients-page-user:8080/users/${seller}`,
+    everyMs: 200,
+  });
+  return async ({ acknowledged }) => {
+    const shown = await stop();
+    const delays = acknowledged
+      .filter((one) => one.seller === seller)
+      .map(
+        ({ version, at }) =>
+          (shown.find((one) => one.version >= version)?.at ?? Number.POSITIVE_INFINITY) - at,
+      );
+    return Math.max(...delays);
+  };
+}
