@@ -48,7 +48,10 @@ class Operator {
       // Whose namespace is not there yet, gives no rights in it.
       .filter(({ metadata }) => metadata.namespace !== `later-${id}`);
     if (rights.length === 0) throw new Error(stderr);
-    await home.apply({ apiVersion: 'v1', kind: 'List', items: rights });
+    const { code, stderr: refused } = await run('kubectl', ['apply', '--filename', '-'], {
+      input: JSON.stringify({ apiVersion: 'v1', kind: 'List', items: rights }),
+    });
+    if (code !== 0) throw new Error(refused);
     const token = await home.kubectl(['create', 'token', 'top-clients-operator', '--duration', '1h']);
     const config = JSON.parse(
       await home.kubectl(['config', 'view', '--raw', '--minify', '--flatten', '--output', 'json']),
