@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isNativeError } from 'node:util/types';
 import pg from 'pg';
 import { UNTRUSTED } from './certificates.ts';
@@ -113,8 +114,18 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
       if (pinned.isPooled) await shareSessions(client, pinned.settings);
     },
   };
-  const pool = new LastingPool(config, (err) =>
-    log.warn({ err }, 'the database refuses another connection: those that are there go on'),
+  const pool = new LastingPool(
+    config,
+    async () => {
+      const client = new DatabaseClient(clientConfig(settings));
+      client.on('error', () => {});
+      try {
+        await client.connect();
+      } finally {
+        void client.end().catch(() => {});
+      }
+    },
+    (err) => log.warn({ err }, 'the database refuses another connection: those that are there go on'),
   );
   // It holds the password. Whoever prints a pool, or an error that holds one, prints its enumerable properties.
   Object.defineProperty(pool.options, 'connectionString', { enumerable: false });
@@ -126,7 +137,7 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   return pool;
 }
 
-/** How long a pool makes do with its connections before it tries again to make another, in ms. */
+/** How long after a refusal it is tried again, in ms. */
 const REFUSED_MS = 5_000;
 /** Another password, a user that may not sign in any more, or no rule that lets it in. */
 const REFUSED: ReadonlySet<unknown> = new Set(['28P01', '28000']);
@@ -135,17 +146,23 @@ type Taken = Parameters<pg.Pool['connect']>[0];
 
 /**
  * A pool that makes do with the connections that it has while the server refuses its user another one: whoever asks waits
- * for one of them. A password that is changed takes a while to reach the programs, and nobody fails meanwhile.
+ * for one of them. A password that is changed takes a while to reach the programs, and nobody fails meanwhile. Whether another
+ * is let in again is tried beside the requests, so that none has to wait for a refusal.
  */
 class LastingPool extends pg.Pool {
   readonly #most: number;
+  readonly #attempt: () => Promise<void>;
   readonly #told: (err: Error) => void;
-  #again: NodeJS.Timeout | undefined;
+  #isMakingDo = false;
 
-  /** @param told why it begins to make do */
-  constructor(config: pg.PoolConfig, told: (err: Error) => void) {
+  /**
+   * @param attempt whether a connection comes about
+   * @param told why it begins to make do
+   */
+  constructor(config: pg.PoolConfig, attempt: () => Promise<void>, told: (err: Error) => void) {
     super(config);
     this.#most = this.options.max;
+    this.#attempt = attempt;
     this.#told = told;
   }
 
@@ -170,13 +187,23 @@ class LastingPool extends pg.Pool {
   #makeDo(because: Error): void {
     this.options.max = this.totalCount;
     this.options.min = this.totalCount;
-    if (this.#again) return;
+    if (this.#isMakingDo) return;
+    this.#isMakingDo = true;
     this.#told(because);
-    this.#again = setTimeout(() => {
-      this.#again = undefined;
-      this.options.max = this.#most;
-      this.options.min = 0;
-    }, REFUSED_MS).unref();
+    void this.#untilLetIn();
+  }
+
+  async #untilLetIn(): Promise<void> {
+    for (let isRefused = true; isRefused && !this.ending; ) {
+      await delay(REFUSED_MS, undefined, { ref: false });
+      isRefused = await this.#attempt().then(
+        () => false,
+        () => true,
+      );
+    }
+    this.options.max = this.#most;
+    this.options.min = 0;
+    this.#isMakingDo = false;
   }
 }
 
