@@ -30,4 +30,6 @@ export default {
   ],
   reporters: ['default', '<rootDir>/tests/support/tally.js'],
   testTimeout: 60_000,
+  // What a file of specs loaded is never let go: a worker grew to gigabytes, and stood still for seconds to look through it.
+  workerIdleMemoryLimit: '600MB',
 };
