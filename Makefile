@@ -27,9 +27,7 @@ demo-stop: $(INSTALLED)
 	@$(NODE) services/demo/main.ts stop $(ARGS)
 
 ## test: everything: types, lint, specs, alert rules, system, browser and fuzz tests
-test: check unit
-	@bash tests/support/require.sh java maven go promtool chromium prometheus python
-	$(JEST) --selectProjects system browser fuzz --maxWorkers 2
+test: check unit system browser fuzz
 
 ## check: types, lint, boundaries, unused code, generated documents
 check: $(INSTALLED)
@@ -45,7 +43,7 @@ unit: $(INSTALLED)
 ## system: the pipeline on real Kafka and PostgreSQL, with processes killed in the middle; a short run of the faults
 system: $(INSTALLED)
 	@bash tests/support/require.sh java maven go promtool chromium
-	$(JEST) --selectProjects system --maxWorkers 2
+	$(JEST) --selectProjects system --runInBand
 
 ## faults: promises under fault; SEED=4711 MINUTES=10 FAULTS=kill-relay,poison ONCE=1 MUTATE=id-cursor|all
 faults: $(INSTALLED)
