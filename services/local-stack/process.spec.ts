@@ -89,6 +89,15 @@ test('a process that ends before it is ready fails the start with its last words
   await expect(start).rejects.toThrow(/exit code 3[\s\S]*no database at 127\.0\.0\.1/);
 });
 
+test('a process that ends by itself may be done before it is ready', async () => {
+  const ready = () => new Promise<void>(() => {});
+  const done = await run('', { ready, endsByItself: true });
+  expect(await done.exited).toEqual({ code: 0, signal: null });
+  expect(done.running).toBe(false);
+  await expect(run('process.exit(3)', { ready, endsByItself: true })).rejects.toThrow(StartFailed);
+  await expect(run('', { ready })).rejects.toThrow(StartFailed);
+});
+
 test('a process that is not ready in time is ended', async () => {
   let pid = 0;
   const start = run(FOREVER, {

@@ -34,6 +34,8 @@ export type ProcessOptions = {
   readonly readyUrl?: string;
   /** Another readiness check: resolves when ready, with `pid` of the process just spawned; polls until aborted. */
   readonly ready?: (pid: number, aborted: AbortSignal) => Promise<void>;
+  /** An end with code 0 before it is ready is as good: what it was started for is done. */
+  readonly endsByItself?: boolean;
   /** From the spawn until ready, default 30,000 ms; a process that needs longer is ended. */
   readonly readyTimeoutMs?: number;
   /** Absent: after an unexpected end the process stays down until `restart()`. */
@@ -161,6 +163,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
       await Promise.race([
         untilReady(options, pid, aborted),
         thisExit.then((end) => {
+          if (options.endsByItself && end.code === 0) return;
           throw new Error(`ended before it was ready (${describe(end)})`);
         }),
         once(aborted, 'abort').then(() => {

@@ -56,6 +56,7 @@ export const runTask = ({ name, role, env }: RoleTask, options: RunOptions): Pro
   spawnRole(
     { name, role, env: { ...env, TC_HEALTH_PORT: '0' }, healthPort: 0 },
     { ...options, until: 'spawned' },
+    true,
   );
 
 /** @throws StartFailed when it ended, or did not get that far in time */
@@ -83,6 +84,7 @@ export async function runRole(process: RoleProcess, options: RunOptions): Promis
 function spawnRole(
   { name, role, env, healthPort }: RoleProcess,
   options: RunOptions,
+  endsByItself = false,
 ): Promise<ManagedProcess> {
   const { logs, cwd = logs, until = 'ready', restart, ready, log } = options;
   const path = until === 'ready' ? 'readyz' : 'livez';
@@ -93,6 +95,7 @@ function spawnRole(
     cwd,
     logFile: join(logs, `${name}.log`),
     ...(until === 'spawned' ? {} : { readyUrl: `http://127.0.0.1:${healthPort}/${path}` }),
+    endsByItself,
     readyTimeoutMs: READY_MS,
     stopTimeoutMs: options.stopTimeoutMs ?? STOP_MS,
     ...(ready ? { ready } : {}),
