@@ -3,6 +3,7 @@ import type { z } from 'zod';
 import { ChartValues, type Dashboards } from './api/chart-values.ts';
 import { misnamed, PageViewSpec, tooFewServers } from './api/page-view.ts';
 import { brokenRules } from './api/rules.ts';
+import { NAMESPACE_NAME } from './api/shared.ts';
 import { TopClientsSpec } from './api/top-clients.ts';
 import { type Capabilities, imageReference, type PagePlan, type Platform, settledPage } from './platform.ts';
 
@@ -43,7 +44,7 @@ export function readValues(
     readonly capabilities: Capabilities;
   },
 ): Wanted {
-  if (!/^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/.test(around.namespace)) {
+  if (!new RegExp(`^${NAMESPACE_NAME}$`).test(around.namespace)) {
     throw new ValuesError(
       `${around.namespace} is not the name of a namespace: lower case, digits and dashes`,
     );

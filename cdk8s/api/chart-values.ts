@@ -3,7 +3,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PageViewSpec } from './page-view.ts';
 import { labels as furtherLabels, podOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
-import { objectName, replicas, secretKey, section } from './shared.ts';
+import { NAMESPACE_NAME, objectName, replicas, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 const ownImage = section({
@@ -116,10 +116,7 @@ export const ChartValues = z
       .array(
         z
           .string()
-          .regex(
-            /^(\*|[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)$/,
-            'must be the name of a namespace, or * for all',
-          ),
+          .regex(new RegExp(`^(\\*|${NAMESPACE_NAME})$`), 'must be the name of a namespace, or * for all'),
       )
       .default([])
       .meta({

@@ -6,6 +6,9 @@ import { resourcesOf } from './recommended.ts';
 import { connectionsFit, serviceAutoscaling } from './service-autoscaling.ts';
 import { DATABASE_SERVERS, replicas, rules, section } from './shared.ts';
 
+/** Each projector has a connection that reads, one that writes and one for its checkpoint. */
+export const PROJECTOR_CONNECTIONS = 3;
+
 /** What serves a page of ours. No default: `external` refuses it, also one that nobody wrote. */
 const PageServerSpec = z
   .strictObject({
@@ -166,12 +169,12 @@ export const PageViewSpec = section({
       message: 'parallel belongs to delivery synchronous; remove it or set delivery: synchronous',
     },
     {
-      rule: 'self.autoscaling.maxReplicas * 3 <= self.projector.maxDatabaseConnections',
+      rule: `self.autoscaling.maxReplicas * ${PROJECTOR_CONNECTIONS} <= self.projector.maxDatabaseConnections`,
       message:
         'autoscaling.maxReplicas needs three database connections each; lower it or raise projector.maxDatabaseConnections',
     },
     {
-      rule: 'self.replicas * 3 <= self.projector.maxDatabaseConnections',
+      rule: `self.replicas * ${PROJECTOR_CONNECTIONS} <= self.projector.maxDatabaseConnections`,
       message:
         'replicas need three database connections each; lower it or raise projector.maxDatabaseConnections',
     },

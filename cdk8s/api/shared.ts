@@ -109,6 +109,8 @@ export const otherStorage = (size: string, growth: 'fixed' | 'may grow', descrip
     .optional()
     .meta({ description, ...volumesStay(growth) });
 
+/** What a namespace may be called, as part of a regular expression. */
+export const NAMESPACE_NAME = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?';
 /** A DNS label, as names of secrets and keys are written. */
 export const objectName = z
   .string()

@@ -1,4 +1,4 @@
-import type { ViewId } from '#cdk8s/api/page-view.ts';
+import { ViewId } from '#cdk8s/api/page-view.ts';
 import type { ViewPage } from '#contracts/pages.ts';
 import type { Metrics } from '#role/metrics.ts';
 
@@ -34,7 +34,7 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
   /** What each namespace's pages show. */
   const shows = new Map<string, Set<ViewPage>>();
   const forgetPage = (namespace: string, page: ViewPage) => {
-    for (const delivery of DELIVERIES) versions.remove({ namespace, page, delivery });
+    for (const delivery of ViewId.shape.delivery.options) versions.remove({ namespace, page, delivery });
   };
   const forgetPages = (namespace: string) => {
     for (const page of shows.get(namespace) ?? []) forgetPage(namespace, page);
@@ -74,5 +74,3 @@ export function openOperatorMetrics(metrics: Metrics, kinds: readonly string[]):
     },
   };
 }
-
-const DELIVERIES = ['asynchronous', 'hybrid'] as const;

@@ -1,11 +1,12 @@
 import { z } from 'zod';
+import { NAMESPACE_NAME } from '#cdk8s/api/shared.ts';
 import { list } from '#platform/config.ts';
 
 /** Where an operator works: in these namespaces, or wherever a platform or a page is. */
 export type Scope = 'all' | readonly string[];
 
 const EVERY = '*';
-const namespace = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const namespace = new RegExp(`^${NAMESPACE_NAME}$`);
 
 /** Names of namespaces, or `*` for all of them. */
 export const namespaces = () =>

@@ -1,4 +1,4 @@
-import { type PageViewSpec, serverOf } from '#cdk8s/api/page-view.ts';
+import { type PageViewSpec, PROJECTOR_CONNECTIONS, serverOf } from '#cdk8s/api/page-view.ts';
 import { SELF_VIEW_CONNECTIONS } from '#cdk8s/api/service-autoscaling.ts';
 import {
   cnpgServer,
@@ -6,15 +6,15 @@ import {
   databaseServers,
   holdsSource,
 } from '#cdk8s/constructs/database-servers.ts';
+import { projectorsAtMost } from '#cdk8s/constructs/scaling.ts';
 import { podsAtMost, type ScaledService } from '#cdk8s/constructs/service-autoscaler.ts';
-import { DATABASES, type DatabaseName, type Platform, partitionsOf } from '#cdk8s/platform.ts';
+import { DATABASES, type DatabaseName, type Platform, partitionsOf, wantedView } from '#cdk8s/platform.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
 
 /** The pages that are there, and can be read. */
 export type Pages = readonly { readonly name: string; readonly spec: PageViewSpec }[];
 
-/** Sessions of a projector, of a watcher in each of its two databases, and of jobs that come and go. */
-const PROJECTOR = 3;
+/** Sessions of a watcher in each of its two databases, and of jobs that come and go. */
 const WATCHER = 2;
 const JOBS = 5;
 /** What PostgreSQL keeps for its superusers (`superuser_reserved_connections`). */
@@ -45,16 +45,20 @@ function sessionsAtMost(platform: Platform, pages: Pages): Readonly<Record<Datab
     if (server === null) continue;
     sessions[name as keyof typeof sessions] =
       pods(server) * (server.databasePool + 1) +
-      (hasView(spec) ? projectorsAtMost(platform, spec) * PROJECTOR + WATCHER : 0) +
+      (hasView(spec) ? projection(platform, spec) + WATCHER : 0) +
       JOBS;
   }
   return sessions;
 }
 
-const hasView = ({ delivery }: PageViewSpec): boolean => delivery === 'asynchronous' || delivery === 'hybrid';
+const hasView = (spec: PageViewSpec): boolean => wantedView(spec) !== null;
 
-const projectorsAtMost = (platform: Platform, { autoscaling, replicas }: PageViewSpec): number =>
-  Math.min(autoscaling.mode === 'none' ? replicas : autoscaling.maxReplicas, partitionsOf(platform));
+/** The sessions of all projectors that a view may have. */
+const projection = (platform: Platform, spec: PageViewSpec): number =>
+  PROJECTOR_CONNECTIONS *
+  (spec.autoscaling.mode === 'none'
+    ? Math.min(spec.replicas, partitionsOf(platform))
+    : projectorsAtMost(platform, spec));
 
 /**
  * The condition ConnectionsFit: whether each server takes the sessions of all services and pages at once when they run
@@ -78,7 +82,7 @@ export function connectionsFit(platform: Platform, pages: Pages): ConditionValue
       0,
       ...pages
         .filter(({ name, spec }) => databases.includes(name as DatabaseName) && hasView(spec))
-        .map(({ spec }) => projectorsAtMost(platform, spec) * PROJECTOR),
+        .map(({ spec }) => projection(platform, spec)),
     );
     const wanted = databases.reduce((sum, one) => sum + sessions[one], built);
     const allowed =

@@ -7,7 +7,7 @@ import type { StoredObject } from '../../runtime/kube.ts';
 import { terminationMessage } from '../jobs/jobs.ts';
 import type { Plan } from '../plan.ts';
 import { remainsOf } from '../view-switch/observe-view.ts';
-import { isLeaving, type ViewMemory } from '../view-switch/view-switch.ts';
+import { idOf, isLeaving, type ViewMemory } from '../view-switch/view-switch.ts';
 
 /** The views in our databases that a page does not show and never will once it is gone, by the page's name. */
 export type UnshownViews = ReadonlyMap<string, readonly ViewId[]>;
@@ -19,7 +19,6 @@ export type UnshownViews = ReadonlyMap<string, readonly ViewId[]>;
  */
 export function unshownViews(spec: PageViewSpec, { shown, building, kept }: ViewMemory): readonly ViewId[] {
   if (spec.deletionPolicy === 'Delete' || spec.external !== undefined) return [];
-  const idOf = ({ delivery, version }: ViewId): ViewId => ({ delivery, version });
   const wanted = wantedView(spec);
   // The first view of a page is shown as soon as it stands, and one that was kept has been shown.
   const isAhead =
@@ -50,7 +49,7 @@ export function planUnshown(
   // A page that is made again goes on with what it finds.
   const left = remembered.filter((one) => {
     if (views.has(one.page)) return false;
-    const view: ViewId = { delivery: one.delivery, version: one.version };
+    const view = idOf(one);
     const page = { name: one.page, spec: {} };
     const what = `${one.delivery} v${one.version} of the page ${one.page}, which is deleted`;
     // As if another view were shown: what the database shows after all is refused to the job.

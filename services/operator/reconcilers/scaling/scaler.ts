@@ -1,3 +1,5 @@
+import { PROJECTOR_CONNECTIONS } from '#cdk8s/api/page-view.ts';
+
 /** How many projectors a page needed at some instant. */
 export interface Recommendation {
   /** ms since the epoch */
@@ -23,9 +25,6 @@ export interface ScalerSituation {
   readonly history: readonly Recommendation[];
 }
 
-/** Each projector has a connection that reads, one that writes and one for its checkpoint. */
-const CONNECTIONS_EACH = 3;
-
 /** How many projectors may run, and which limit sets that number. */
 export function mostProjectors(
   limits: Pick<ScalerSituation, 'maxReplicas' | 'partitions' | 'maxDatabaseConnections'>,
@@ -34,8 +33,8 @@ export function mostProjectors(
     { replicas: limits.maxReplicas, because: 'autoscaling.maxReplicas' },
     { replicas: limits.partitions, because: 'the partitions of the topic' },
     {
-      replicas: Math.floor(limits.maxDatabaseConnections / CONNECTIONS_EACH),
-      because: `projector.maxDatabaseConnections, ${CONNECTIONS_EACH} each`,
+      replicas: Math.floor(limits.maxDatabaseConnections / PROJECTOR_CONNECTIONS),
+      because: `projector.maxDatabaseConnections, ${PROJECTOR_CONNECTIONS} each`,
     },
   ].sort((a, b) => a.replicas - b.replicas);
   return { replicas: Math.max(1, lowest!.replicas), because: lowest!.because };

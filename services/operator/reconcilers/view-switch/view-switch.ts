@@ -94,7 +94,7 @@ const COMPARE_AGAIN_MS = { differs: 60_000, otherwise: 10_000 };
 
 export const describeView = (shown: ShownView): string =>
   isView(shown) ? `${shown.delivery} v${shown.version}` : shown.delivery;
-const idOf = ({ delivery, version }: ViewId): ViewId => ({ delivery, version });
+export const idOf = ({ delivery, version }: ViewId): ViewId => ({ delivery, version });
 export const isLeaving = ({ until }: Kept): boolean => until === LEAVING;
 /**
  * The number of the comparison that decides about a view now. It is derived from an instant, so no earlier build of the
