@@ -55,8 +55,7 @@ export interface RunOptions extends Pick<ProcessOptions, 'restart' | 'stopTimeou
 export const runTask = ({ name, role, env }: RoleTask, options: RunOptions): Promise<ManagedProcess> =>
   spawnRole(
     { name, role, env: { ...env, TC_HEALTH_PORT: '0' }, healthPort: 0 },
-    { ...options, until: 'spawned' },
-    true,
+    { ...options, until: 'spawned', endsByItself: true },
   );
 
 /** @throws StartFailed when it ended, or did not get that far in time */
@@ -83,10 +82,9 @@ export async function runRole(process: RoleProcess, options: RunOptions): Promis
 
 function spawnRole(
   { name, role, env, healthPort }: RoleProcess,
-  options: RunOptions,
-  endsByItself = false,
+  options: RunOptions & Pick<ProcessOptions, 'endsByItself'>,
 ): Promise<ManagedProcess> {
-  const { logs, cwd = logs, until = 'ready', restart, ready, log } = options;
+  const { logs, cwd = logs, until = 'ready', endsByItself = false, restart, ready, log } = options;
   const path = until === 'ready' ? 'readyz' : 'livez';
   return startProcess({
     name,

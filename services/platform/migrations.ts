@@ -29,13 +29,8 @@ export const recordedScopes = (scopes: readonly string[]): string[] => scopes.fl
 
 /** The earliest version that works on the tables which a migration leaves; null where each does that has them. */
 const neededBy = (sql: string): string | null => /^-- needs (\d+\.\d+\.\d+)$/m.exec(sql)?.[1] ?? null;
-function isBefore(version: string, needed: string): boolean {
-  const [have, want] = [version, needed].map((one) =>
-    one.split('.').map((part) => Number.parseInt(part, 10)),
-  );
-  const at = want!.findIndex((part, i) => part !== have![i]);
-  return at >= 0 && have![at]! < want![at]!;
-}
+const isBefore = (version: string, needed: string): boolean =>
+  version.localeCompare(needed, 'en', { numeric: true }) < 0;
 
 /**
  * Applies the `NNN-name.sql` files of a folder in order, each in a transaction of its own together with its entry

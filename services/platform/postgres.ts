@@ -116,15 +116,7 @@ export function openPool(settings: PoolSettings, log: Log): pg.Pool {
   };
   const pool = new LastingPool(
     config,
-    async () => {
-      const client = new DatabaseClient(clientConfig(settings));
-      client.on('error', () => {});
-      try {
-        await client.connect();
-      } finally {
-        void client.end().catch(() => {});
-      }
-    },
+    () => withAnother(settings, async () => {}),
     (err) => log.warn({ err }, 'the database refuses another connection: those that are there go on'),
   );
   // It holds the password. Whoever prints a pool, or an error that holds one, prints its enumerable properties.
@@ -247,6 +239,21 @@ function leaveWithServer(pool: pg.Pool): (err: unknown) => void {
   return told;
 }
 
+/** Does something with a connection beside those that are held, and ends it. */
+async function withAnother(
+  settings: Omit<PoolSettings, 'maximum'>,
+  work: (other: pg.Client) => Promise<void>,
+): Promise<void> {
+  const other = new DatabaseClient(clientConfig(settings));
+  other.on('error', () => {});
+  try {
+    await other.connect();
+    await work(other);
+  } finally {
+    void other.end().catch(() => {});
+  }
+}
+
 /**
  * One connection with a session of its own, for session locks, LISTEN and pipelining. The caller ends it.
  * @throws UnfitDatabase; SharedSession behind a pooler that does not keep a session for each connection
@@ -262,14 +269,7 @@ export async function connect(
   try {
     const pinned = await pinSettings(client, settings);
     if (!pinned.isPooled) return client;
-    const other = new DatabaseClient(clientConfig(settings));
-    other.on('error', () => {});
-    try {
-      await other.connect();
-      await assertOwnSession(client, other, settings.applicationName);
-    } finally {
-      void other.end().catch(() => {});
-    }
+    await withAnother(settings, (other) => assertOwnSession(client, other, settings.applicationName));
     await pinSession(client, pinned.settings);
     return client;
   } catch (err) {
