@@ -123,3 +123,22 @@ export async function until<T>(
     await delay(everyMs);
   }
 }
+
+/** Waits until the platform and these pages are ready. */
+export const allReady = (
+  cluster: Cluster,
+  pages: readonly string[],
+  timeoutMs: number,
+  everyMs?: number,
+): Promise<boolean> =>
+  until(
+    'the platform and its pages are ready',
+    async () => {
+      for (const what of ['topclients/top-clients', ...pages.map((page) => `pageviews/${page}`)]) {
+        if ((await cluster.condition(what, 'Ready'))?.status !== 'True') return false;
+      }
+      return true;
+    },
+    timeoutMs,
+    everyMs,
+  );

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { Cluster, run, until } from './cluster.ts';
+import { allReady, Cluster, run, until } from './cluster.ts';
 import { Database } from './database.ts';
 import { keepEvidence } from './evidence.ts';
 import { TheirDatabase } from './their-database.ts';
@@ -71,18 +71,6 @@ async function emptyList(seller: number): Promise<void> {
     await visitor.ask({ url: `${SOURCE}/v1/sellers/${seller}/clients/${id}`, method: 'DELETE', headers });
   }
 }
-
-const allReady = (timeoutMs: number) =>
-  until(
-    'the platform and its pages are ready',
-    async () => {
-      for (const what of ['topclients/top-clients', ...PAGES.map((page) => `pageviews/${page}`)]) {
-        if ((await cluster.condition(what, 'Ready'))?.status !== 'True') return false;
-      }
-      return true;
-    },
-    timeoutMs,
-  );
 
 const settled = (deployment: string, timeoutMs = 120_000) =>
   cluster.kubectl(['rollout', 'status', `deployment/${deployment}`, `--timeout=${timeoutMs}ms`], {
@@ -231,7 +219,7 @@ const witnessed = (name: string, take: () => Promise<void>) =>
 witnessed('an install with defaults is ready within three minutes', async () => {
   const startedAt = Date.now();
   await cluster.helm(['install', RELEASE, CHART, ...values()]);
-  await allReady(180_000);
+  await allReady(cluster, PAGES, 180_000);
   process.stdout.write(`ready after ${Math.round((Date.now() - startedAt) / 1000)} s\n`);
   await visitor.arrive(IMAGE);
   installed = true;
@@ -377,7 +365,7 @@ journey(
     expect(Object.keys(visits[address.user(1)]!.outcomes)).toEqual(['missing']);
     await cluster.kubectl(['scale', 'deployment/top-clients', '--replicas=2']);
     await cluster.patch('pageviews/user', { spec: { delivery: 'asynchronous' } });
-    await allReady(120_000);
+    await allReady(cluster, PAGES, 120_000);
     await until(
       'the user page is complete again',
       async () => (await visitor.ask({ url: address.user(1) })).headers['top-clients'] === 'full',
@@ -544,7 +532,7 @@ journey('an operator that is killed hands over, and drift is corrected', async (
       0,
     60_000,
   );
-  await allReady(120_000);
+  await allReady(cluster, PAGES, 120_000);
 });
 
 journey('an upgrade to the next chart and its rollback do not fail a page request', async () => {

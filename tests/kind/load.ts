@@ -1,6 +1,6 @@
 /** Sellers who write and people who visit, both all the time, while something happens to what is below. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Cluster, until } from './cluster.ts';
+import { allReady, type Cluster } from './cluster.ts';
 import { runUntilEnded, type Visitor, type Visits } from './visitor.ts';
 import { keepWriting, type Written } from './writer.ts';
 
@@ -12,30 +12,32 @@ const URLS = [
   'http://top-clients-page-user:8080/users/1',
   'http://top-clients-page-search:8080/search?q=logo',
 ];
-const BEFORE_MS = 8_000;
-const AFTER_MS = 12_000;
 
 export interface Outcome {
   readonly written: Written;
   readonly visits: Readonly<Record<string, Visits>>;
 }
 
+interface Load {
+  readonly cluster: Cluster;
+  readonly visitor: Visitor;
+  /** How long it goes on before and after, in ms. */
+  readonly beforeMs?: number;
+  readonly afterMs?: number;
+}
+
 /** Writes and visits, and does something meanwhile. */
 export async function under(
-  {
-    cluster,
-    visitor,
-    writesPerSecond = 20,
-  }: { cluster: Cluster; visitor: Visitor; writesPerSecond?: number },
+  { cluster, visitor, beforeMs = 8_000, afterMs = 12_000 }: Load,
   happens: () => Promise<void>,
 ): Promise<Outcome> {
-  const stopWriting = keepWriting(cluster, SELLERS, writesPerSecond);
+  const stopWriting = keepWriting(cluster, SELLERS, 20);
   const stopVisiting = visitor.visit(URLS, 5);
   let ended: [Written, Outcome['visits']];
   try {
-    await delay(BEFORE_MS);
+    await delay(beforeMs);
     await happens();
-    await delay(AFTER_MS);
+    await delay(afterMs);
   } finally {
     ended = await Promise.all([stopWriting(), stopVisiting()]);
   }
@@ -77,17 +79,7 @@ export async function install(cluster: Cluster, image: string, values: readonly 
     ...['--set-string', `image.tag=${image.slice(at + 1)}`],
     ...values.flatMap((one) => ['--set', one]),
   ]);
-  await until(
-    'the platform and its pages are ready',
-    async () => {
-      for (const what of ['topclients/top-clients', ...PAGES.map((page) => `pageviews/${page}`)]) {
-        if ((await cluster.condition(what, 'Ready'))?.status !== 'True') return false;
-      }
-      return true;
-    },
-    600_000,
-    2_000,
-  );
+  await allReady(cluster, PAGES, 600_000, 2_000);
 }
 
 const WATCH = `

@@ -6,19 +6,17 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, afterEach, beforeAll, expect, jest, test } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { type RunningRole, runRole } from '../../services/local-stack/run-role.ts';
 import { Cluster, run, until } from './cluster.ts';
 
 jest.setTimeout(300_000);
 
 const CHART = new URL('../../charts/top-clients/', import.meta.url).pathname;
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const id = randomBytes(3).toString('hex');
 const [ops, shop, mall] = ['ops', 'shop', 'mall'].map((name) => new Cluster(`${name}-${id}`)) as [
   Cluster,
@@ -30,11 +28,9 @@ const folder = mkdtempSync(join(tmpdir(), 'operators-'));
 
 /** An operator of a namespace, as the chart would install it. */
 class Operator {
-  readonly process: ManagedProcess;
-  readonly #health: string;
-  private constructor(process: ManagedProcess, health: string) {
-    this.process = process;
-    this.#health = health;
+  readonly #role: RunningRole;
+  private constructor(role: RunningRole) {
+    this.#role = role;
   }
 
   static async start(home: Cluster, watched: readonly string[]): Promise<Operator> {
@@ -61,42 +57,36 @@ class Operator {
     const kubeconfig = join(folder, `${name}.json`);
     writeFileSync(kubeconfig, JSON.stringify(config), { mode: 0o600 });
     const port = await freePort();
+    const env = {
+      TC_NAMESPACE: home.namespace,
+      ...(watched.length > 0 ? { TC_WATCH_NAMESPACES: watched.join(',') } : {}),
+      TC_IMAGE: 'top-clients:none',
+      TC_POD_NAME: name,
+      TC_KUBECONFIG: kubeconfig,
+      TC_HEALTH_PORT: String(port),
+    };
     const operator = new Operator(
-      await startProcess({
-        name,
-        command: process.execPath,
-        args: [MAIN, 'operator'],
-        env: {
-          TC_NAMESPACE: home.namespace,
-          ...(watched.length > 0 ? { TC_WATCH_NAMESPACES: watched.join(',') } : {}),
-          TC_IMAGE: 'top-clients:none',
-          TC_POD_NAME: name,
-          TC_KUBECONFIG: kubeconfig,
-          TC_HEALTH_PORT: String(port),
-        },
-        logFile: join(folder, `${name}.log`),
-      }),
-      `http://127.0.0.1:${port}`,
+      await runRole({ name, role: 'operator', env, healthPort: port }, { logs: folder, until: 'spawned' }),
     );
     operators.push(operator);
     return operator;
   }
-  async ask(path: string): Promise<string> {
-    return (await fetch(`${this.#health}${path}`)).text();
+  readiness(): Promise<string> {
+    return this.#role.readiness();
   }
   /** Samples of a metric, as `namespace` → value. */
   async byNamespace(metric: string): Promise<Record<string, number>> {
-    const samples = (await this.ask('/metrics')).matchAll(
+    const samples = (await this.#role.metrics()).matchAll(
       new RegExp(`^${metric}\\{namespace="([^"]*)"\\} (\\d+)$`, 'gm'),
     );
     return Object.fromEntries([...samples].map(([, namespace, value]) => [namespace, Number(value)]));
   }
   async stop(): Promise<void> {
-    this.process.kill('SIGTERM');
-    await this.process.exited;
+    this.#role.kill('SIGTERM');
+    await this.#role.exited;
   }
   get log(): string {
-    return readFileSync(this.process.logFile, 'utf8');
+    return readFileSync(this.#role.logFile, 'utf8');
   }
 }
 const operators: Operator[] = [];
@@ -156,7 +146,7 @@ test('one operator looks after the namespaces that it is told, and one that is n
   await platform(mall);
   await isWorkedIn(mall);
   expect(await leads(operator)).toEqual({ [shop.namespace]: 1, [mall.namespace]: 1 });
-  expect(await operator.ask('/readyz')).toContain(`later-${id}: not listed yet`);
+  expect(await operator.readiness()).toContain(`later-${id}: not listed yet`);
   // Its own namespace is not among them.
   expect(await ops.list('leases')).toEqual([]);
 });

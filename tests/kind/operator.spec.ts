@@ -7,7 +7,6 @@ import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { PASSWORDS_ANNOTATION } from '#cdk8s/constructs/postgres-embedded.ts';
@@ -17,7 +16,7 @@ import { type Platform, PORTS, settledPage } from '#cdk8s/platform.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
-import { type ManagedProcess, startProcess } from '../../services/local-stack/process.ts';
+import { type RunningRole, runRole } from '../../services/local-stack/run-role.ts';
 import {
   BUILT_IN,
   OF_OTHERS,
@@ -37,7 +36,6 @@ import { type Fate, NOWHERE, PretendNodes } from './pretend-nodes.ts';
 const NAMESPACE = `operator-${randomBytes(4).toString('hex')}`;
 const IMAGE = 'top-clients:pretended';
 const PARTITIONS = 3;
-const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const VERDICT = { sellers: 50, differing: 0, examples: [] as number[], caughtUp: true };
 
 let api: Api;
@@ -61,12 +59,9 @@ const well = (component: string): Fate => {
 
 /** One replica of the operator, a process that dies with this one. */
 class Operator {
-  readonly process: ManagedProcess;
-  readonly #healthPort: number;
-
-  private constructor(process: ManagedProcess, healthPort: number) {
+  readonly process: RunningRole;
+  private constructor(process: RunningRole) {
     this.process = process;
-    this.#healthPort = healthPort;
   }
   /** @param ready false: resolves as soon as the process is there, rather than when it follows the cluster */
   static async start(podName: string, { ready = true } = {}): Promise<Operator> {
@@ -79,20 +74,17 @@ class Operator {
       TC_HEALTH_PORT: String(healthPort),
       TC_RESYNC_SECONDS: '5',
     };
-    const managed = await startProcess({
-      name: podName,
-      command: process.execPath,
-      args: [MAIN, 'operator'],
-      env,
-      logFile: join(folder, `${podName}.log`),
-      ...(ready ? { readyUrl: `http://127.0.0.1:${healthPort}/readyz` } : {}),
-    });
-    const operator = new Operator(managed, healthPort);
+    const operator = new Operator(
+      await runRole(
+        { name: podName, role: 'operator', env, healthPort },
+        { logs: folder, until: ready ? 'ready' : 'spawned' },
+      ),
+    );
     operators.push(operator);
     return operator;
   }
-  async metrics(): Promise<string> {
-    return (await fetch(`http://127.0.0.1:${this.#healthPort}/metrics`)).text();
+  metrics(): Promise<string> {
+    return this.process.metrics();
   }
   /** A sample of the metrics; 0 when there is none. */
   async metric(name: string): Promise<number> {
