@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import type { Pool } from '#platform/postgres.ts';
 import { OwnDatabase, OwnDatabaseUnavailable } from './own-database.ts';
@@ -162,6 +163,32 @@ describe('with a replica', () => {
     while (performance.now() - began < 2) await new Promise((resolve) => setImmediate(resolve));
     const answers = await Promise.all([1, 2, 3].map(() => database.until(soon()).query(statement)));
     expect(answers).toEqual(Array(3).fill([{ from: 'replica' }]));
+  });
+
+  test('a replica that has become the primary is found by all who meanwhile found nobody', async () => {
+    let isPromoted = false;
+    const promoted = () => new Promise((resolve) => setTimeout(resolve, 60)).then(rowsOf('primary'));
+    const { database } = overTwo(
+      () => (isPromoted ? promoted() : down()),
+      () => (isPromoted ? down() : rowsOf('replica')()),
+      { breakMs: 100 },
+    );
+    for (let i = 0; i < 5; i++) await database.until(soon()).query(statement);
+    isPromoted = true;
+    const visits: Promise<unknown>[] = [];
+    for (let i = 0; i < 30; i++) {
+      visits.push(database.until(soon()).query(statement));
+      await pause(10);
+    }
+    expect(await Promise.all(visits)).toEqual(Array(30).fill([{ from: 'primary' }]));
+  });
+
+  test('nobody waits for a next try that comes too late', async () => {
+    const { database } = overTwo(down, down, { breakMs: 60_000 });
+    const began = performance.now();
+    for (let i = 0; i < 8; i++)
+      await expect(database.until(soon()).query(statement)).rejects.toThrow(OwnDatabaseUnavailable);
+    expect(performance.now() - began).toBeLessThan(1_000);
   });
 
   test('when both are down it is told at once, with what the primary said', async () => {

@@ -1,6 +1,6 @@
 import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, handleWhen } from 'cockatiel';
 import type { PageDatabase, Statement } from '#pages/page.ts';
-import { DeadlineExceeded } from '#platform/lifecycle.ts';
+import { DeadlineExceeded, pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { isUnavailable, type Pool } from '#platform/postgres.ts';
 import { POSITION, type Position } from './replica-lag.ts';
@@ -44,33 +44,26 @@ class Instance {
   readonly #pool: Pool;
   readonly #send: (statement: Statement) => Promise<unknown[]>;
   readonly #longestQueue: number;
-  readonly #isLastResort: boolean;
   readonly #breaker;
+  /** When a server that is down is tried again, on the clock of `Date.now()`, as the breaker counts. */
+  #nextTry = 0;
 
   constructor(
     pool: Pool,
     send: (statement: Statement) => Promise<unknown[]>,
-    {
-      breakMs,
-      isLastResort,
-      broke,
-      back,
-    }: {
-      breakMs: number;
-      isLastResort: boolean;
-      broke: (err: unknown) => void;
-      back: () => void;
-    },
+    { breakMs, broke, back }: { breakMs: number; broke: (err: unknown) => void; back: () => void },
   ) {
     this.#pool = pool;
     this.#send = send;
-    this.#isLastResort = isLastResort;
     this.#longestQueue = pool.options.max * WAITING_PER_CONNECTION;
     this.#breaker = circuitBreaker(handleWhen(isDown), {
       halfOpenAfter: breakMs,
       breaker: new ConsecutiveBreaker(FAILURES_TO_BREAK),
     });
-    this.#breaker.onBreak((reason) => broke('error' in reason ? reason.error : undefined));
+    this.#breaker.onBreak((reason) => {
+      this.#nextTry = Date.now() + breakMs;
+      broke('error' in reason ? reason.error : undefined);
+    });
     this.#breaker.onReset(back);
   }
 
@@ -78,12 +71,12 @@ class Instance {
     return this.#breaker.state === CircuitState.Closed;
   }
 
-  async ask<Row>(statement: Statement, deadline: number): Promise<Row[]> {
+  /** @param isLastResort whether to wait for the one statement that tries if the server is back */
+  async ask<Row>(statement: Statement, deadline: number, isLastResort: boolean): Promise<Row[]> {
     if (this.#pool.waitingCount >= this.#longestQueue) {
       throw new OwnDatabaseUnavailable('too many statements wait for the database of the page');
     }
-    // One statement tries whether it is back. The others fail at once, or wait for that one where nobody else is left.
-    if (this.#breaker.state === CircuitState.HalfOpen && !this.#isLastResort)
+    if (this.#breaker.state === CircuitState.HalfOpen && !isLastResort)
       throw new OwnDatabaseUnavailable('it was down a moment ago');
     try {
       return await this.#breaker.execute(() => this.#run<Row>(statement, deadline));
@@ -93,6 +86,16 @@ class Instance {
       }
       throw cause;
     }
+  }
+
+  /** Asks at the next try of a server that is down, unless that comes after the deadline. */
+  async askAtNextTry<Row>(statement: Statement, deadline: number): Promise<Row[]> {
+    const left = deadline - performance.now();
+    // A timer may be a millisecond early.
+    const wait = this.isWell ? 0 : Math.max(0, this.#nextTry - Date.now()) + 1;
+    if (wait >= left) throw new OwnDatabaseUnavailable('it is not tried again in time');
+    const answer = pause(wait).then(() => this.ask<Row>(statement, deadline, true));
+    return within(left, statement.name, answer);
   }
 
   /** The pool ends what runs on after the deadline: a wait by its connect timeout, a statement by its own timeout. */
@@ -119,7 +122,8 @@ class Instance {
 /**
  * The page's own database: every statement has a deadline, and is answered by any instance that can. The primary is asked
  * first. When it fails, or is silent for a part of the time that is left, a replica that is fresh enough is asked; the first
- * answer counts. While the primary is known to be down nobody waits for it, and who tries it asks the replica beside.
+ * answer counts. While the primary is known to be down nobody waits for it, and who tries it asks the replica beside. When
+ * none answers, the primary is asked once more at its next try: the only standby is gone from its address when it is promoted.
  */
 export class OwnDatabase {
   readonly #primary: Instance;
@@ -134,7 +138,6 @@ export class OwnDatabase {
     const otherwise = replica === null ? '' : '; its replica is read';
     this.#primary = new Instance(pool, async (statement) => (await pool.query(statement)).rows, {
       breakMs,
-      isLastResort: false,
       broke: (err) => log.error({ err }, `the database of the page is down${otherwise}`),
       back: () => log.info('the database of the page answers again'),
     });
@@ -142,7 +145,6 @@ export class OwnDatabase {
       replica &&
       new Instance(replica.pool, (statement) => readFresh(replica, statement), {
         breakMs,
-        isLastResort: true,
         broke: (err) => log.warn({ err }, 'the replica of the database of the page is down'),
         back: () => log.info('the replica of the database of the page answers again'),
       });
@@ -165,7 +167,7 @@ export class OwnDatabase {
 
   async #ask<Row>(statement: Statement, deadline: number): Promise<{ rows: Row[]; by: InstanceName }> {
     if (this.#replica !== null) return this.#askEither(this.#replica, statement, deadline);
-    return { rows: await this.#primary.ask<Row>(statement, deadline), by: 'primary' };
+    return { rows: await this.#primary.ask<Row>(statement, deadline, false), by: 'primary' };
   }
 
   #askEither<Row>(
@@ -176,17 +178,19 @@ export class OwnDatabase {
     return new Promise((resolve, reject) => {
       let ofPrimary: OwnDatabaseUnavailable | null = null;
       let ofReplica: Error | null = null;
+      const answered = (rows: Row[]) => resolve({ rows, by: 'primary' });
       const failed = () => {
         if (ofPrimary === null || ofReplica === null) return;
         const { cause = ofReplica } = ofReplica;
         const why = `its replica does not help: ${(cause as Error).message}`;
-        reject(new OwnDatabaseUnavailable(`${ofPrimary.message}; ${why}`, { cause: ofPrimary.cause }));
+        const told = new OwnDatabaseUnavailable(`${ofPrimary.message}; ${why}`, { cause: ofPrimary.cause });
+        this.#primary.askAtNextTry<Row>(statement, deadline).then(answered, () => reject(told));
       };
       let isAsked = false;
       const askReplica = () => {
         if (isAsked) return;
         isAsked = true;
-        replica.ask<Row>(statement, deadline).then(
+        replica.ask<Row>(statement, deadline, true).then(
           (rows) => resolve({ rows, by: 'replica' }),
           (err: Error) => {
             ofReplica = err;
@@ -196,10 +200,10 @@ export class OwnDatabase {
       };
       const patience = this.#primary.isWell ? PATIENCE * Math.max(0, deadline - performance.now()) : 0;
       const timer = setTimeout(askReplica, patience);
-      this.#primary.ask<Row>(statement, deadline).then(
+      this.#primary.ask<Row>(statement, deadline, false).then(
         (rows) => {
           clearTimeout(timer);
-          resolve({ rows, by: 'primary' });
+          answered(rows);
         },
         (err: unknown) => {
           clearTimeout(timer);
