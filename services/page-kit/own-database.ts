@@ -3,7 +3,7 @@ import type { PageDatabase, Statement } from '#pages/page.ts';
 import { DeadlineExceeded, pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { isUnavailable, type Pool } from '#platform/postgres.ts';
-import { POSITION, type Position } from './replica-lag.ts';
+import { askReplica, type Position } from './replica-lag.ts';
 
 /** The page's own database does not answer: down, out of reach, too slow, or asked for more than it can do. */
 export class OwnDatabaseUnavailable extends Error {
@@ -218,22 +218,8 @@ export class OwnDatabase {
   }
 }
 
-/** Behind the address of a replica there may be several: each answer is judged by the position of its own connection. */
 async function readFresh({ pool, isFresh }: Replica, statement: Statement): Promise<unknown[]> {
-  const client = await pool.connect();
-  let broken: Error | undefined;
-  try {
-    // The position first: the statement then sees all that came until there.
-    const [{ rows: positions }, { rows }] = await Promise.all([
-      client.query<Position>(POSITION),
-      client.query<object>(statement),
-    ]);
-    if (!isFresh(positions[0]!)) throw new OwnDatabaseUnavailable('the replica is too far behind');
-    return rows;
-  } catch (err) {
-    if (isDown(err)) broken = err as Error;
-    throw err;
-  } finally {
-    client.release(broken);
-  }
+  const { position, rows } = await askReplica(pool, statement);
+  if (!isFresh(position)) throw new OwnDatabaseUnavailable('the replica is too far behind');
+  return rows;
 }

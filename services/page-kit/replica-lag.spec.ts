@@ -73,11 +73,12 @@ test('the lag stands still while the primary is not heard, and each change of th
       const answer = await at(seconds[now / 1_000]![which]);
       return { rows: [{ ...answer.rows[0]!, is_standby: which === 1 }] };
     },
+    release: () => {},
   });
   const lag = new ReplicaLag();
   const until: number[] = [];
   await followReplica(
-    { primary: asked(0) as never, replica: asked(1) as never },
+    { primary: asked(0) as never, replica: { connect: async () => asked(1) as never } },
     lag,
     { longestMs: 1_500, observer: { hasAllUntil: (ms) => until.push(ms) } },
     stopping.signal,

@@ -1,7 +1,8 @@
+import type { Statement } from '#pages/page.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import type { Queryable } from '#platform/postgres.ts';
+import { LeadsElsewhere, type Pool, type Queryable } from '#platform/postgres.ts';
 
 /** Where an instance is in the log of changes (WAL) of its database. */
 export interface Position {
@@ -63,6 +64,33 @@ export class ReplicaLag {
   }
 }
 
+/**
+ * Asks a replica for its position, and something else on the same connection: behind an address there may be several.
+ * A standby that is promoted keeps its sessions, while its address leads to others: they are given up.
+ */
+export async function askReplica(
+  pool: Pick<Pool, 'connect'>,
+  statement?: Statement,
+): Promise<{ readonly position: Position; readonly rows: unknown[] }> {
+  const client = await pool.connect();
+  let broken: Error | undefined;
+  try {
+    // The position first: the statement then sees all that came until there.
+    const [positions, answer] = await Promise.all([
+      client.query<Position>(POSITION),
+      statement && client.query<object>(statement),
+    ]);
+    const position = positions.rows[0]!;
+    if (!position.is_standby) broken = new LeadsElsewhere('the replica has become the primary');
+    return { position, rows: answer?.rows ?? [] };
+  } catch (err) {
+    broken = err as Error;
+    throw err;
+  } finally {
+    client.release(broken);
+  }
+}
+
 export interface ReplicaObserver {
   /** @param at until when the replica has all that the primary had, in ms since 1970 */
   hasAllUntil(at: number): void;
@@ -70,17 +98,16 @@ export interface ReplicaObserver {
 
 /** Asks both, each second until the signal, where they are, and logs when the replica falls behind, is gone, or comes back. */
 export async function followReplica(
-  { primary, replica }: Readonly<Record<'primary' | 'replica', Queryable>>,
+  { primary, replica }: { readonly primary: Queryable; readonly replica: Pick<Pool, 'connect'> },
   lag: ReplicaLag,
   { longestMs, observer }: { readonly longestMs: number; readonly observer: ReplicaObserver },
   signal: AbortSignal,
   log: Log,
   clock: Clock = SYSTEM_CLOCK,
 ): Promise<void> {
-  const asked = async (of: Queryable, what: string): Promise<Position> => {
-    const query = of.query<Position>(POSITION);
-    query.catch(() => {});
-    return (await within(DEADLINE_MS, `to ask ${what} for its position`, query, clock)).rows[0]!;
+  const inTime = <T>(what: string, asked: Promise<T>): Promise<T> => {
+    asked.catch(() => {});
+    return within(DEADLINE_MS, `to ask ${what} for its position`, asked, clock);
   };
   let last = '';
   const is = (state: 'current' | 'behind' | 'away', details: object) => {
@@ -94,14 +121,15 @@ export async function followReplica(
   while (!signal.aborted) {
     const [monotonic, wall] = [clock.monotonic(), Date.now()];
     try {
-      const { is_standby, position } = await asked(primary, 'the primary');
+      const { rows } = await inTime('the primary', primary.query<Position>(POSITION));
+      const { is_standby, position } = rows[0]!;
       if (!is_standby && position !== null) lag.primaryWasAt(position, monotonic);
     } catch (err) {
       log.debug({ err }, 'could not ask the primary for its position');
     }
     if (signal.aborted) return;
     try {
-      const found = await asked(replica, 'the replica');
+      const { position: found } = await inTime('the replica', askReplica(replica));
       const behindMs = lag.of(found);
       const until = found.position === null ? null : lag.hasAllUntil(found.position);
       if (until !== null) observer.hasAllUntil(wall - (monotonic - until));

@@ -202,10 +202,17 @@ class LastingPool extends pg.Pool {
 /** Shutting down, crashed, starting, or no primary any more. */
 const LEAVING: ReadonlySet<unknown> = new Set(['57P01', '57P02', '57P03', READ_ONLY]);
 
+/** Given to `release`: what a connection leads to is not what its address leads to any more. The others of the pool leave too. */
+export class LeadsElsewhere extends Error {
+  override name = 'LeadsElsewhere';
+}
+
 /** Whether a server is of no use any more, or does not answer, so that its other connections are no better. */
 const tellsOfLeaving = (err: unknown): boolean =>
   isNativeError(err) &&
-  (LEAVING.has((err as { code?: unknown }).code) || err.message.startsWith('Query read timeout'));
+  (err instanceof LeadsElsewhere ||
+    LEAVING.has((err as { code?: unknown }).code) ||
+    err.message.startsWith('Query read timeout'));
 
 /**
  * Ends every connection of the pool that is as old as the news that its server leaves: those that are idle at once, the

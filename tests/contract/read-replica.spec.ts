@@ -1,6 +1,6 @@
 /**
  * Page servers over a real primary and a real streaming standby: which of the two dies, and how, no visit fails. Between the
- * page servers and the primary stands an address that can lead to another server, as a Service of a cluster does.
+ * page servers and each of them stands an address that can lead to another server, as a Service of a cluster does.
  */
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
@@ -42,10 +42,12 @@ const ENOUGH = 40;
 let folder: string;
 let primary: LocalPostgres;
 let standby: LocalPostgres;
+let nextStandby: LocalPostgres;
 let service: Service;
+let replicaService: Service;
 const servers = new Map<Name, RunningRole>();
 
-/** The address of whoever is the primary. */
+/** The address of whoever is the primary, or a standby. Connections stay with whom they were led to. */
 interface Service extends Server {
   port: number;
   leadsTo: number;
@@ -54,7 +56,7 @@ interface Service extends Server {
 async function openService(leadsTo: number): Promise<Service> {
   const open = new Set<Socket>();
   const server = createServer((near) => {
-    const far = connect({ port: service.leadsTo, host: '127.0.0.1' });
+    const far = connect({ port: opened.leadsTo, host: '127.0.0.1' });
     for (const [one, other] of [
       [near, far],
       [far, near],
@@ -71,7 +73,8 @@ async function openService(leadsTo: number): Promise<Service> {
   server.once('close', () => {
     for (const socket of open) socket.destroy();
   });
-  return Object.assign(server, { port: await listen(server, 0, '127.0.0.1'), leadsTo });
+  const opened = Object.assign(server, { port: await listen(server, 0, '127.0.0.1'), leadsTo });
+  return opened;
 }
 
 beforeAll(async () => {
@@ -103,25 +106,29 @@ beforeAll(async () => {
     settings: PROCESSES_DIE,
   });
   service = await openService(primary.port);
+  replicaService = await openService(standby.port);
   await together(
     NAMES.map(async (page) => {
-      const [port, healthPort] = [await freePort(), await freePort()];
+      const [httpPort, healthPort] = [await freePort(), await freePort()];
       const user = userName('page', page);
-      const address = new URL(primary.url(page, user));
-      address.port = String(service.port);
+      const addressOf = (postgres: LocalPostgres, { port }: Service) => {
+        const address = new URL(postgres.url(page, user));
+        address.port = String(port);
+        return address.href;
+      };
       const env = {
         TC_PAGE: page,
-        TC_PORT: String(port),
+        TC_PORT: String(httpPort),
         TC_HEALTH_PORT: String(healthPort),
-        TC_DATABASE_URL: address.href,
-        TC_DATABASE_REPLICA_URL: standby.url(page, user),
+        TC_DATABASE_URL: addressOf(primary, service),
+        TC_DATABASE_REPLICA_URL: addressOf(standby, replicaService),
         TC_REPLICA_LAG_MS: '3000',
         // Nobody is there.
         TC_SOURCE_URL: 'http://127.0.0.1:1',
       };
       servers.set(
         page,
-        await runRole({ name: page, role: 'page-server', port, healthPort, env }, { logs: folder }),
+        await runRole({ name: page, role: 'page-server', port: httpPort, healthPort, env }, { logs: folder }),
       );
     }),
   );
@@ -129,6 +136,8 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const server of servers.values()) await server.stop();
   service?.close();
+  replicaService?.close();
+  await nextStandby?.stop();
   await standby?.stop();
   await primary?.stop();
   await rm(folder, { recursive: true, force: true });
@@ -331,6 +340,30 @@ test('when the standby takes over, the same address leads to it, and all is as b
     version += 1;
     await write('gig', standby, version);
     await until('the change is shown', () => soFar.some((one) => one.version === version));
+  });
+  expectNoFailure(visits);
+});
+
+test('and what stayed connected with it as a standby goes to the next one, so that it may fail too', async () => {
+  nextStandby = await startPostgres({
+    dataDir: join(folder, 'next-standby'),
+    standbyOf: standby,
+    settings: PROCESSES_DIE,
+  });
+  replicaService.leadsTo = nextStandby.port;
+  const asked = openOwner('gig', nextStandby);
+  await until('each page is connected with the next standby', async () => {
+    const { rows } = await asked.query<{ databases: number }>(
+      'select count(distinct datname)::int as databases from pg_stat_activity where usename <> current_user',
+    );
+    return rows[0]!.databases === NAMES.length;
+  });
+  await asked.end();
+  const visits = await visited(async (soFar) => {
+    standby.killAll('SIGSTOP');
+    await enough(soFar, 'replica');
+    standby.killAll('SIGCONT');
+    await enough(soFar, 'primary');
   });
   expectNoFailure(visits);
 });
