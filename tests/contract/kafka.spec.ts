@@ -111,14 +111,14 @@ test('what is produced and read under jest goes through the codecs that producti
   expect(readable(read)).toEqual(events(50));
 });
 
-/** In front of the broker: the first connection is taken and never answered, later ones reach it. */
-async function silentOnce(): Promise<{ bootstrap: string; close(): void }> {
+/** In front of the broker: the first connections are taken and never answered, later ones reach it. */
+async function silentFor(connections: number): Promise<{ bootstrap: string; close(): void }> {
   const sockets = new Set<Socket>();
-  let isFirst = true;
+  let left = connections;
   const server = createServer((socket) => {
     sockets.add(socket.on('error', () => {}));
-    if (isFirst) isFirst = false;
-    else {
+    left -= 1;
+    if (left < 0) {
       const [host, port] = broker.bootstrap.split(':');
       const there = connect(Number(port), host);
       sockets.add(there.on('error', () => socket.destroy()));
@@ -137,10 +137,10 @@ async function silentOnce(): Promise<{ bootstrap: string; close(): void }> {
 
 describe('a broker that once opens a connection and says nothing', () => {
   beforeAll(() => createTopic('once-silent'));
-  let front: Awaited<ReturnType<typeof silentOnce>>;
+  let front: Awaited<ReturnType<typeof silentFor>>;
   let client: Kafka;
   beforeEach(async () => {
-    front = await silentOnce();
+    front = await silentFor(1);
     client = openKafka('contract', { brokers: [front.bootstrap], retries: 0 }, silentLog);
   });
   afterEach(() => front.close());
@@ -193,6 +193,38 @@ describe('a broker that once opens a connection and says nothing', () => {
     expect(await admin.listTopics()).toContain('once-silent');
     await admin.disconnect();
   }, 30_000);
+});
+
+describe('where the first of several brokers opens connections and says nothing, another is asked', () => {
+  beforeAll(() => createTopic('first-silent'));
+  let front: Awaited<ReturnType<typeof silentFor>>;
+  let client: Kafka;
+  beforeEach(async () => {
+    front = await silentFor(Number.POSITIVE_INFINITY);
+    const brokers = [front.bootstrap, broker.bootstrap];
+    client = openKafka('contract', { brokers, retries: 2, requestTimeoutMs: 500 }, silentLog);
+  });
+  afterEach(() => front.close());
+
+  test('by a reader', async () => {
+    const reader = openPartitionReader(client, 'first-silent', silentLog);
+    expect([...(await reader.offsets()).keys()]).toEqual([0]);
+    await reader.close();
+  });
+
+  test('by a producer', async () => {
+    const producer = client.producer({ idempotent: true, maxInFlightRequests: 1 });
+    await producer.connect();
+    await producer.send({ topic: 'first-silent', messages: [{ key: '1', value: 'x' }], acks: -1 });
+    await producer.disconnect();
+  });
+
+  test('by an admin client', async () => {
+    const admin = client.admin();
+    await admin.connect();
+    expect(await admin.listTopics()).toContain('first-silent');
+    await admin.disconnect();
+  });
 });
 
 test('what the relay never sends, bytes and messages without headers, goes the way of kafkajs', async () => {

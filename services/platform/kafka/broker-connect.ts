@@ -3,6 +3,7 @@ import { within } from '../lifecycle.ts';
 import { expectShape, type Library } from './kafkajs.ts';
 
 const MODULE = 'kafkajs/src/broker/index.js';
+const ERRORS = 'kafkajs/src/errors.js';
 const DISCONNECT_MS = 1_000;
 
 interface Broker {
@@ -10,6 +11,9 @@ interface Broker {
   isConnected(): boolean;
   apiVersions(): Promise<unknown>;
   readonly connectionPool: { readonly pool: readonly Connection[] };
+}
+interface Errors {
+  readonly KafkaJSConnectionError?: new (message: string) => Error;
 }
 interface Connection {
   readonly socket?: Socket;
@@ -19,11 +23,12 @@ interface Connection {
 const mended = new WeakSet<object>();
 
 /**
- * Lets kafkajs connect again after a connect that failed halfway. kafkajs counts a broker as connected as soon as its
+ * Lets kafkajs connect again after a connect that failed halfway, and to another broker. kafkajs counts a broker as connected as soon as its
  * socket is open, before the broker has said which versions it speaks. When that answer comes late once, every later
  * request fails with "Broker not connected", and nothing connects again while the socket lives. With this change a
  * broker is connected only when its connect has finished, and a socket without an answer is closed. It is closed while
- * kafkajs still holds its lock, so that those who wait to connect find no socket or a new one.
+ * kafkajs still holds its lock, so that those who wait to connect find no socket or a new one. Whoever has several brokers to
+ * begin with asks the next one: kafkajs does so for a broker that cannot be reached, and not for one that is silent.
  * @throws UnexpectedShape
  */
 export function connectWholly(library: Library): void {
@@ -37,6 +42,11 @@ export function connectWholly(library: Library): void {
     `${MODULE} does not connect, say whether it has, or ask for versions`,
   );
   expectShape(String(broker).includes('this.connectionPool'), `${MODULE} has no connectionPool`);
+  const { KafkaJSConnectionError: Unreachable } = library.module(ERRORS) as Errors;
+  expectShape(
+    typeof Unreachable === 'function',
+    `${ERRORS} has no error for a broker that cannot be reached`,
+  );
   const whole = new WeakSet<Broker>();
   prototype.isConnected = function isWhollyConnected(this: Broker) {
     return whole.has(this) && isConnected.call(this);
@@ -51,7 +61,8 @@ export function connectWholly(library: Library): void {
       return await apiVersions.call(this);
     } catch (err) {
       await abandon(this.connectionPool.pool[0]);
-      throw err;
+      const { name, message } = err as Error;
+      throw name === 'KafkaJSRequestTimeoutError' ? new Unreachable(message) : err;
     }
   };
   mended.add(prototype);
