@@ -24,6 +24,7 @@ import {
   POD_MONITOR,
   SCALED_OBJECT,
 } from '../../services/operator/reconcilers/kinds.ts';
+import { withSecretRevisions } from '../../services/operator/reconcilers/secret-revisions.ts';
 import { readPageSpec, readPlatformSpec } from '../../services/operator/reconcilers/status/read-spec.ts';
 import { kubeconfigAccess } from '../../services/operator/runtime/access.ts';
 import { type Api, openApi } from '../../services/operator/runtime/api.ts';
@@ -31,6 +32,7 @@ import { ownerReference } from '../../services/operator/runtime/apply.ts';
 import { openKube } from '../../services/operator/runtime/client.ts';
 import type { Kube, Ref, StoredObject } from '../../services/operator/runtime/kube.ts';
 import { nameOf, refOf } from '../../services/operator/runtime/objects.ts';
+import { withReplicasNoted } from '../../services/operator/runtime/replicas.ts';
 import { type Fate, NOWHERE, PretendNodes } from './pretend-nodes.ts';
 
 const NAMESPACE = `operator-${randomBytes(4).toString('hex')}`;
@@ -272,7 +274,9 @@ describe('a platform and a page', () => {
         .flat()
         .map((one: KubeObject) => [page, one] as [StoredObject, KubeObject]),
     ];
-    for (const [owner, object] of wanted) {
+    for (const [owner, one] of wanted) {
+      const [revised] = await withSecretRevisions(kube, [one]);
+      const object = withReplicasNoted(revised!, false);
       const again = { ...object, metadata: { ...object.metadata, ownerReferences: [ownerReference(owner)] } };
       const live = await kube.get(refOf(object));
       expect(plain(await kube.apply(again, { dryRun: true }))).toEqual(plain(live));
@@ -357,7 +361,7 @@ describe('what should not be as it is', () => {
     await until('it is back', () => settled(TOP_CLIENTS));
   }, 180_000);
 
-  test('a foreign object is refused and named, and the rest of the page is there', async () => {
+  test('a foreign object is refused and named, and ours takes its place once it is gone', async () => {
     const foreign = await kube.create({
       apiVersion: 'v1',
       kind: 'Service',
@@ -371,8 +375,12 @@ describe('what should not be as it is', () => {
       spec: { delivery: 'synchronous' },
     });
     const user = ['PageView', 'user'] as const;
-    await until('the page runs', () => settled(user), 120_000);
-    expect(await condition(user, 'Degraded')).toBe('True ForeignObject');
+    await until(
+      'the page is degraded',
+      async () => (await condition(user, 'Degraded')) === 'True ForeignObject',
+      120_000,
+    );
+    expect(await condition(user, 'Ready')).toBe('False ForeignObject');
     expect(await message(user, 'Degraded')).toContain('Service top-clients-page-user is not touched');
     expect(plain(await get('Service', 'top-clients-page-user'))).toEqual(plain(foreign));
     expect(await condition(user, 'AutoscalingReady')).toBe('False NothingProjected');
@@ -380,6 +388,7 @@ describe('what should not be as it is', () => {
     await kube.delete(refOf(foreign));
     // Nobody watches what is not ours: the next resync finds it.
     await until('ours takes its place', async () => (await condition(user, 'Degraded')) === 'False AsWanted');
+    await until('the page runs', () => settled(user), 120_000);
     expect((await get('Service', 'top-clients-page-user'))?.metadata.ownerReferences?.[0]?.name).toBe('user');
   }, 240_000);
 
