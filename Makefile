@@ -239,6 +239,11 @@ IMAGE_TAG = $(shell echo $(IMAGE) | sed -E 's/.*:([^:\/]*)$$/\1/')
 e2e: $(INSTALLED) kind-up
 	IMAGE=$(IMAGE) PAGE_IMAGE=$(PAGE_IMAGE) $(JEST) --selectProjects kind --runInBand $(ARGS)
 
+## under-load: one suite of what changes under visits and writes, in a cluster that does nothing else; ARGS=autoscaling, brokers, failover, rotation or upgrade
+under-load: $(INSTALLED) kind-up
+	@test -n "$(ARGS)" || { echo "one suite at a time: make under-load ARGS=failover (or another that make help names)"; exit 2; }
+	IMAGE=$(IMAGE) $(JEST) --selectProjects under-load --runInBand under-load/$(ARGS)
+
 ## kind-down: removes the cluster that kind-up made
 kind-down:
 ifeq ($(CLUSTER),kind)
@@ -248,4 +253,4 @@ else ifeq ($(CLUSTER),local)
 endif
 
 .PHONY: help demo demo-stop test check unit rules conformance conformance-consumer system faults simulate faults-checkers faults-recovery browser pictures fuzz chart sbom page-kit generate manifests format bench bench-checkers bench-pipeline bench-report bench-scale \
-  image image-size release-version image-publish chart-publish kind-up kind-load deploy e2e kind-down
+  image image-size release-version image-publish chart-publish kind-up kind-load deploy e2e under-load kind-down

@@ -17,7 +17,7 @@ export interface Question {
   readonly body?: unknown;
 }
 
-const NODE = '/nodejs/bin/node';
+export const NODE = '/nodejs/bin/node';
 const POD = 'visitor';
 
 const ASK = `

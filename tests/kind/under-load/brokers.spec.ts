@@ -1,24 +1,26 @@
 /**
- * Brokers of Kafka that fail under load: three of them, real ones, in the cluster. Not part of `make e2e`:
- * `npm run jest -- --selectProjects kind --testPathPatterns kind/brokers`, with KUBECONFIG and IMAGE (`repository:tag`).
+ * Brokers of Kafka that fail under load: three of them, real ones, in the cluster. `make under-load ARGS=brokers`.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { Cluster, run } from '../cluster.ts';
+import { keepEvidence } from '../evidence.ts';
+import { Visitor } from '../visitor.ts';
 import { Brokers } from './brokers.ts';
-import { Cluster, run } from './cluster.ts';
 import { compareView } from './comparison.ts';
-import { keepEvidence } from './evidence.ts';
-import { failuresOf, install, type Outcome, PAGES, under, VALUES, watchLateness } from './load.ts';
-import { Visitor } from './visitor.ts';
+import { failuresOf, install, type Outcome, PAGES, under, watchLateness } from './load.ts';
 
 jest.setTimeout(900_000);
 
 const IMAGE = process.env['IMAGE'] ?? 'top-clients:dev';
 /** Longer than the brokers wait for one of them (9 s), and than any time-out of ours. */
 const AWAY_MS = 45_000;
-/** Nobody waits until a broker is back: only until the others have another leader. */
-const LATEST_MS = 35_000;
+/**
+ * Nobody waits until a broker is back, only until the others have another leader. Where the silent one is the active
+ * controller as well, a relay that starts meanwhile waits longer: for an id of its producer (docs/faults.md).
+ */
+const LATEST_MS = 60_000;
 
 const cluster = new Cluster(process.env['E2E_NAMESPACE'] ?? 'top-clients-brokers');
 const visitor = new Visitor(cluster);
@@ -27,7 +29,6 @@ const brokers = new Brokers(cluster);
 beforeAll(async () => {
   await cluster.kubectl(['create', 'namespace', cluster.namespace]);
   const installed = install(cluster, IMAGE, [
-    ...VALUES,
     'topClients.kafka.mode=external',
     'topClients.kafka.partitions=6',
     `topClients.kafka.external.brokers={${brokers.addresses.join(',')}}`,

@@ -8,8 +8,8 @@
 import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { type Authority, makeAuthority } from '../../support/authority.ts';
-import { type Cluster, run } from '../cluster.ts';
+import { type Authority, makeAuthority } from '../../../support/authority.ts';
+import { type Cluster, run } from '../../cluster.ts';
 
 const INSTANCE = readFileSync(new URL('./instance.sh', import.meta.url), 'utf8');
 const API = 'postgresql.cnpg.io/v1';
@@ -98,6 +98,10 @@ class PlayedCluster {
   #lostSince: number | null = null;
   /** The primary was asked to end, and does so in its own time. */
   #isEnding = false;
+  /** It has answered since it took its place. */
+  #hasAnswered = false;
+  /** The standby that somebody wants in its place. */
+  #target = '';
   #synchronous = '';
   readonly #done = new Map<string, string>();
 
@@ -110,6 +114,7 @@ class PlayedCluster {
   async reconcile(object: Kube, pods: Kube[], secrets: Kube[], databases: Kube[]): Promise<void> {
     if (object.metadata.deletionTimestamp) return;
     if (!this.#isPrepared) await this.#prepare(object);
+    await this.#switchOver(object, pods);
     await this.#keepPrimary(object, pods);
     await this.#keepInstances(object, pods);
     const ready = pods.filter(isReady);
@@ -194,14 +199,18 @@ class PlayedCluster {
   async #keepPrimary(object: Kube, pods: Kube[]): Promise<void> {
     if (this.primary === '') return this.#bootstrap(object);
     const pod = pods.find((one) => one.metadata.name === this.primary);
-    if (pod && !isOver(pod)) {
+    const isLeft = pod !== undefined && !isOver(pod);
+    if (isLeft) {
+      this.#hasAnswered ||= isReady(pod);
       this.#isEnding = pod.metadata.deletionGracePeriodSeconds > 0;
-      this.#lostSince = null;
-      return;
+      if (!this.#hasAnswered || this.#isEnding || isReady(pod)) {
+        this.#lostSince = null;
+        return;
+      }
     }
     this.#lostSince ??= Date.now();
     // Ended by itself, it has given its lease back.
-    const isClean = pod !== undefined || this.#isEnding;
+    const isClean = (pod !== undefined && !isLeft) || this.#isEnding;
     if (!isClean && Date.now() - this.#lostSince < this.#with.leaseMs) return;
     const standbys = pods.filter((one) => isReady(one) && one.metadata.name !== this.primary);
     const received = new Map<string, bigint>();
@@ -213,24 +222,42 @@ class PlayedCluster {
     }
     const [ahead] = [...received].sort(([, a], [, b]) => (a < b ? 1 : a > b ? -1 : 0));
     if (!ahead) return;
-    const [next] = ahead;
-    this.#with.log(`${this.#name}: ${this.primary} is gone, ${next} is the primary`);
+    const next = received.get(this.#target) === ahead[1] ? this.#target : ahead[0];
+    this.#with.log(`${this.#name}: ${this.primary} is ${isLeft ? 'silent' : 'gone'}, ${next} is the primary`);
     const old = this.primary;
+    // Nobody is led to it, should it wake up.
+    if (isLeft) await this.#label(old, 'replica');
     await this.#ask(next, 'select pg_promote(true, 30)');
     this.primary = next;
     this.#synchronous = '';
     this.#lostSince = null;
     this.#isEnding = false;
+    this.#hasAnswered = false;
+    this.#target = '';
     this.#with.state.failovers += 1;
-    await this.#cluster.kubectl([
-      'label',
-      'pod',
-      next,
-      '--overwrite',
-      'cnpg.io/instanceRole=primary',
-      'role=primary',
-    ]);
+    await this.#label(next, 'primary');
+    // One that is silent is told to end, and does when it wakes up: its lease is over.
     if (pod) await this.#cluster.kubectl(['delete', 'pod', old, '--wait=false', '--ignore-not-found']);
+  }
+
+  async #label(pod: string, role: 'primary' | 'replica'): Promise<void> {
+    const labels = [`cnpg.io/instanceRole=${role}`, `role=${role}`];
+    await this.#cluster.kubectl(['label', 'pod', pod, '--overwrite', ...labels]);
+  }
+
+  /** By command: the primary ends, once it has written all to disk, and its clients at once. */
+  async #switchOver(object: Kube, pods: Kube[]): Promise<void> {
+    const target = object.status?.targetPrimary ?? '';
+    const isThere = pods.some((pod) => pod.metadata.name === target && isReady(pod));
+    if (!isThere || target === this.primary || target === this.#target) return;
+    this.#target = target;
+    this.#with.log(`${this.#name}: ${target} is to take the place of ${this.primary}`);
+    await this.#ask(this.primary, 'checkpoint');
+    // Ends with the container.
+    await run('kubectl', [
+      ...['--namespace', this.#cluster.namespace, 'exec', this.primary, '--'],
+      ...['pg_ctl', 'stop', '--mode=fast'],
+    ]);
   }
 
   async #bootstrap(object: Kube): Promise<void> {
@@ -363,7 +390,7 @@ class PlayedCluster {
       wanted && number > 0 && names.length > 0
         ? `${String(wanted.method).toUpperCase()} ${number} (${names.join(',')})`
         : '';
-    if (setting === this.#synchronous || (required && setting === '' && this.#synchronous !== '')) return;
+    if (setting === this.#synchronous || (wanted && required && setting === '')) return;
     await this.#ask(
       this.primary,
       `alter system set synchronous_standby_names = ${literal(setting)}; select pg_reload_conf()`,

@@ -1,5 +1,5 @@
 /** The shown view of a page compared with the source, by the program that compares it before it is shown. */
-import { type Cluster, until } from './cluster.ts';
+import { type Cluster, until } from '../cluster.ts';
 
 export interface Verdict {
   /** Sellers whose row is missing, wrong or surplus. */

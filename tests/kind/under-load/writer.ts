@@ -1,6 +1,6 @@
 /** Sellers inside the cluster who write all the time, each change with a key by which it may be repeated, and read it back. */
-import type { Cluster } from './cluster.ts';
-import { runUntilEnded } from './visitor.ts';
+import type { Cluster } from '../cluster.ts';
+import { runUntilEnded } from '../visitor.ts';
 
 /** What sellers were told. */
 export interface Written {

@@ -1,7 +1,7 @@
 /** Sellers who write and people who visit, both all the time, while something happens to what is below. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { allReady, type Cluster } from './cluster.ts';
-import { runUntilEnded, type Visitor, type Visits } from './visitor.ts';
+import { allReady, type Cluster } from '../cluster.ts';
+import { runUntilEnded, type Visitor, type Visits } from '../visitor.ts';
 import { keepWriting, type Written } from './writer.ts';
 
 /** Nobody else writes to their lists, and nobody shows them on these pages: what is visited is always there. */
@@ -51,35 +51,79 @@ export async function under(
     `${written.acknowledged.length} changes acknowledged, ${written.repeated} repeated, ` +
       `none for ${written.longestGapMs} ms at most, until ${written.gapEndedAt}\n${told.join('\n')}`,
   );
+  for (const [url, { requests }] of Object.entries(visits))
+    if (requests < 20) throw new Error(`${url} was visited ${requests} times: that tells nothing`);
   return { written, visits };
 }
 
 export const failuresOf = ({ visits }: Outcome): readonly string[] =>
   Object.values(visits).flatMap(({ failures }) => failures);
 
+/** What was acknowledged and is not in the log with the content that it was acknowledged with. */
+export async function lostOf(
+  { written: { acknowledged } }: Outcome,
+  askSource: (statement: string) => Promise<string>,
+): Promise<readonly unknown[]> {
+  const lines = await askSource(
+    `select seller_id || '/' || version || ' ' || coalesce(change -> 'client' ->> 'description', '') from seller_event
+    where seller_id between ${SELLERS[0]} and ${SELLERS.at(-1)}`,
+  );
+  const log = new Map<string, string>();
+  for (const line of lines.trim().split('\n')) {
+    const end = line.indexOf(' ');
+    log.set(line.slice(0, end), line.slice(end + 1));
+  }
+  return acknowledged.filter(
+    ({ seller, version, description }) => log.get(`${seller}/${version}`) !== description,
+  );
+}
+
 /** The values that an installation is put under load with, each `name=value`. */
-export const VALUES: readonly string[] = [
-  'topClients.profile=demo',
+const valuesFor = (pages: readonly string[]): readonly string[] => [
   'topClients.demoData.sellers=300',
   'topClients.source.writesPerMinute=0',
   'topClients.source.requestsPerMinute=0',
-  // A node whose two cores hold everything answers late now and then: not what is asked here.
-  ...PAGES.flatMap((page) => [
-    `pages.${page}.server.pageDeadlineMs=4000`,
-    `pages.${page}.server.sourceDeadlineMs=2000`,
-  ]),
+  ...PAGES.flatMap((page) =>
+    pages.includes(page)
+      ? [
+          // A node whose two cores hold everything answers late now and then: not what is asked here.
+          `pages.${page}.server.pageDeadlineMs=4000`,
+          `pages.${page}.server.sourceDeadlineMs=2000`,
+        ]
+      : [`pages.${page}=null`],
+  ),
 ];
 
-/** Installs the chart with the image under test, and waits until everything is ready. */
-export async function install(cluster: Cluster, image: string, values: readonly string[]): Promise<void> {
-  const chart = new URL('../../charts/top-clients', import.meta.url).pathname;
+/** The arguments of `helm install` or `helm upgrade` after the chart. */
+export function settings(
+  image: string,
+  values: readonly string[],
+  pages: readonly string[] = PAGES,
+): readonly string[] {
   const at = image.lastIndexOf(':');
-  await cluster.helm([
-    ...['install', 'top-clients', chart, '--set', `image.repository=${image.slice(0, at)}`],
-    ...['--set-string', `image.tag=${image.slice(at + 1)}`],
-    ...values.flatMap((one) => ['--set', one]),
-  ]);
-  await allReady(cluster, PAGES, 600_000, 2_000);
+  return [
+    ...[
+      '--set',
+      `image.repository=${image.slice(0, at)}`,
+      '--set-string',
+      `image.tag=${image.slice(at + 1)}`,
+    ],
+    ...[...valuesFor(pages), ...values].flatMap((one) => ['--set', one]),
+  ];
+}
+
+export const CHART = new URL('../../../charts/top-clients', import.meta.url).pathname;
+
+/** Installs the chart as a demo with the image under test, and waits until everything is ready. */
+export async function install(
+  cluster: Cluster,
+  image: string,
+  values: readonly string[],
+  pages: readonly string[] = PAGES,
+): Promise<void> {
+  const ours = settings(image, ['topClients.profile=demo', ...values], pages);
+  await cluster.helm(['install', 'top-clients', CHART, ...ours]);
+  await allReady(cluster, pages, 600_000, 2_000);
 }
 
 const WATCH = `
