@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # What a cluster is run by: the store, the API server, the controllers, the scheduler.
 
-CONTROL_PLANE=(kube-scheduler kube-controller-manager kube-apiserver etcd)
+CONTROL_PLANE=(metrics-server kube-scheduler kube-controller-manager kube-apiserver etcd)
 
 control_plane_up() {
   local etcd=http://127.0.0.1:2379
@@ -20,6 +20,11 @@ control_plane_up() {
     --tls-cert-file="$PKI/apiserver.crt" --tls-private-key-file="$PKI/apiserver.key"
     --service-account-issuer=https://kubernetes.default.svc
     --service-account-key-file="$PKI/accounts.pub" --service-account-signing-key-file="$PKI/accounts.key"
+    # To an API that others serve, as which it says for whom it asks.
+    --proxy-client-cert-file="$PKI/front-proxy.crt" --proxy-client-key-file="$PKI/front-proxy.key"
+    --requestheader-client-ca-file="$PKI/authority.crt" --requestheader-allowed-names=front-proxy
+    --requestheader-username-headers=X-Remote-User --requestheader-group-headers=X-Remote-Group
+    --requestheader-extra-headers-prefix=X-Remote-Extra-
     # To a kubelet, for logs and exec, as somebody who may do all.
     --kubelet-certificate-authority="$PKI/authority.crt"
     --kubelet-client-certificate="$PKI/admin.crt" --kubelet-client-key="$PKI/admin.key"
