@@ -108,6 +108,14 @@ test('of too many different ones about an object the rest is dropped, and other 
   expect(created).toHaveLength(6);
 });
 
+test('however much went well, a warning is told', async () => {
+  start({ burst: 5, refillMs: 60_000 });
+  for (let i = 0; i < 100; i++) recorder.event(GIG, 'Normal', 'Progressing', `step ${i}`);
+  recorder.event(GIG, 'Warning', 'ViewDiffers', '7 sellers differ');
+  await until(() => created.some(({ reason }) => reason === 'ViewDiffers'));
+  expect(created).toHaveLength(6);
+});
+
 test('the allowance comes back with time', async () => {
   start({ burst: 1, refillMs: 40 });
   recorder.event(GIG, 'Normal', 'One', 'one');

@@ -19,7 +19,7 @@ interface Timing {
   readonly seriesMs: number;
   /** How often the count of an Event is written at most. */
   readonly countEveryMs: number;
-  /** Events about one object: at most `burst` at once, then one every `refillMs`. */
+  /** Events of one type about one object: at most `burst` at once, then one every `refillMs`. */
   readonly burst: number;
   readonly refillMs: number;
 }
@@ -74,11 +74,13 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       });
   };
 
-  const mayTell = (uid: string): boolean => {
+  // What goes well does not use up what is left for warnings.
+  const mayTell = (uid: string, type: string): boolean => {
+    const key = `${uid}/${type}`;
     const now = performance.now();
-    const { left, at } = allowances.get(uid) ?? { left: timing.burst, at: now };
+    const { left, at } = allowances.get(key) ?? { left: timing.burst, at: now };
     const refilled = Math.min(timing.burst, left + (now - at) / timing.refillMs);
-    remember(allowances, uid, { left: refilled < 1 ? refilled : refilled - 1, at: now });
+    remember(allowances, key, { left: refilled < 1 ? refilled : refilled - 1, at: now });
     return refilled >= 1;
   };
 
@@ -133,7 +135,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       countLater(known);
       return;
     }
-    if (!mayTell(metadata.uid)) {
+    if (!mayTell(metadata.uid, type)) {
       log.debug({ reason, note, name: metadata.name }, 'too many Events about one object; not recorded');
       return;
     }
