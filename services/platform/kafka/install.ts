@@ -13,7 +13,8 @@ const WRITTEN_AGAINST = '2.2.4';
 /** What replaces kafkajs' private modules, and what it means when one cannot be replaced. */
 const REPLACEMENTS = {
   'produce-request': "kafkajs' own encoder is used: producing costs two to three times the CPU",
-  'broker-connect': 'a broker that is slow to say its versions once is not connected to again',
+  'broker-connect':
+    'a broker that is slow to say its versions once is not connected to again, and a silent one keeps others from being asked',
   'request-queue': 'every connection wakes up each millisecond, as kafkajs has it',
 } as const;
 export type KafkaCodec = keyof typeof REPLACEMENTS | Compression;
