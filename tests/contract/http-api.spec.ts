@@ -1680,7 +1680,8 @@ describe('operation', () => {
       const answer = await fetch(`${own.healthUrl}/readyz`);
       expect([answer.status, await answer.text()]).toEqual([503, 'stopping\n']);
     });
-    await expect(own.call('GET', listOf(seller))).rejects.toThrow();
+    // Readiness tells it first, so that a moment remains in which somebody new is still served.
+    await eventually(() => expect(own.call('GET', listOf(seller))).rejects.toThrow());
     await lock.release();
     expect((await inFlight).status).toBe(201);
     expect(await exited).toEqual({ code: 0, signal: null });
