@@ -26,6 +26,17 @@ interface AbortedTransaction {
   readonly firstOffset: bigint;
 }
 
+/** What an answer (versions 4 to 11) says of the request as a whole; `sessionId` is 0 where the broker keeps none. */
+export function readFetchHead(
+  payload: Buffer,
+  version: number,
+): { readonly throttleMs: number; readonly errorCode: number; readonly sessionId: number } {
+  // Before version 8 the broker has waited by itself.
+  const throttleMs = version >= 8 ? payload.readInt32BE(0) : 0;
+  if (version < 7) return { throttleMs, errorCode: 0, sessionId: 0 };
+  return { throttleMs, errorCode: payload.readInt16BE(4), sessionId: payload.readInt32BE(6) };
+}
+
 /**
  * Decodes the answer to a fetch (versions 4 to 11). kafkajs' own decoder drops the frames of batches. When a batch has
  * no record left to show, the offset of the next fetch is lost with its frame. The decoder also throws everything away
@@ -39,7 +50,7 @@ export async function decodeFetchResponse(
 ): Promise<FetchedPartition[]> {
   const answer = new Cursor(payload);
   answer.skip(4); // throttle_time_ms
-  if (version >= 7) answer.skip(2 + 4); // error_code, session_id
+  if (version >= 7) answer.skip(2 + 4); // error_code, session_id: `readFetchHead`
   const partitions: FetchedPartition[] = [];
   // For all compressed batches together: some MiB may hold hundreds, each of which may unpack to its bound.
   const room = { bytes: LARGEST_BATCH_BYTES };

@@ -9,7 +9,7 @@ import { type FetchedBatch, openPartitionReader } from './partition-reader.ts';
 
 installKafkaCodecs(silentLog);
 
-const API = { fetch: 1, listOffsets: 2, metadata: 3 };
+const API = { fetch: 1 };
 
 /** A cluster as kafkajs has one inside, whose brokers answer as told. Partitions hold one batch an offset. */
 class Cluster {
@@ -20,9 +20,23 @@ class Cluster {
   readonly away = new Set<number>();
   /** Of every fetch: the broker, and what was asked for. */
   readonly fetches: Array<{ node: number; from: ReadonlyMap<number, number> }> = [];
+  /** The same as written: only what has changed is named. */
+  readonly requests: Array<{
+    node: number;
+    session: { id: number; epoch: number };
+    named: readonly number[];
+    forgotten: readonly number[];
+  }> = [];
+  /** What each broker keeps of its session; to delete it makes the broker forget. */
+  readonly #sessions = new Map<number, { id: number; epoch: number; offsets: Map<number, number> }>();
+  readonly #written = new Map<number, Buffer>();
+  #nextSession = 100;
   metadataRequests = 0;
   readonly brokerPool = { createBroker: (options: object) => options };
 
+  forgetSessions(): void {
+    this.#sessions.clear();
+  }
   async connect() {}
   async disconnect() {}
   async addTargetTopic() {}
@@ -36,45 +50,119 @@ class Cluster {
   async findBroker({ nodeId }: { nodeId: string }) {
     const node = Number(nodeId);
     return {
+      versions: { [API.fetch]: { minVersion: 4, maxVersion: 17 } },
       lookupRequest: (api: number) => (parameters: never) => ({
         request: { apiVersion: 11, api, parameters },
         response: { decode: async (payload: unknown) => payload, parse: (data: unknown) => data },
       }),
       disconnect: async () => {},
       connectionPool: {
-        pool: [],
+        pool: [null, this.#fetchConnection(node)],
         send: async ({ request, response }: Asked) => {
           await pause(2);
           if (this.away.has(node)) throw new Error('Connection error');
-          return response.parse(await response.decode(this.#answer(node, request)));
+          return response.parse(await response.decode(this.#listOffsets(node, request)));
         },
       },
     };
   }
 
-  #answer(node: number, { api, parameters }: Asked['request']): unknown {
-    const { partitions } = parameters.topics[0]!;
-    if (api === API.listOffsets) {
-      const answers = partitions.map(({ partition, timestamp }) => ({
-        partition,
-        errorCode: this.leaders.get(partition) === node ? 0 : 6,
-        offset: String(timestamp === -2 ? 0 : this.ends.get(partition)),
-      }));
-      return { responses: [{ partitions: answers }] };
+  /** As kafkajs has it; it answers a request that was encoded. */
+  #fetchConnection(node: number): unknown {
+    return {
+      clientId: 'spec',
+      isConnected: () => true,
+      nextCorrelationId: () => 7,
+      socket: { write: (bytes: Buffer) => this.#written.set(node, bytes) },
+      requestQueue: {
+        maybeThrottle() {},
+        push: ({ entry, sendRequest }: Pushed) => {
+          sendRequest();
+          void pause(2).then(() => {
+            if (this.away.has(node)) entry.reject(new Error('Connection error'));
+            else entry.resolve({ payload: this.#fetchAnswer(node, this.#written.get(node)!) });
+          });
+        },
+      },
+    };
+  }
+
+  #fetchAnswer(node: number, bytes: Buffer): Buffer {
+    const { session, offsets, forgotten } = readFetch(bytes);
+    this.requests.push({ node, session, named: [...offsets.keys()].sort(), forgotten });
+    const known = this.#sessions.get(node);
+    if (
+      session.epoch > 0 &&
+      (known === undefined || known.id !== session.id || known.epoch !== session.epoch)
+    ) {
+      return fetchAnswer([], { errorCode: known?.id === session.id ? 71 : 70, sessionId: 0 });
     }
-    this.fetches.push({
-      node,
-      from: new Map(partitions.map(({ partition, fetchOffset }) => [partition, Number(fetchOffset)])),
-    });
+    const from = session.epoch > 0 ? known!.offsets : new Map<number, number>();
+    for (const [partition, offset] of offsets) from.set(partition, offset);
+    for (const partition of forgotten) from.delete(partition);
+    const id = session.epoch > 0 ? session.id : this.#nextSession++;
+    this.#sessions.set(node, { id, epoch: session.epoch + 1, offsets: from });
+    this.fetches.push({ node, from: new Map(from) });
     return fetchAnswer(
-      partitions.map(({ partition, fetchOffset }) => ({
+      [...from].map(([partition, offset]) => ({
         partition,
         errorCode: this.errors.get(`${node}/${partition}`) ?? (this.leaders.get(partition) === node ? 0 : 6),
-        from: Number(fetchOffset),
+        from: offset,
         end: this.ends.get(partition) ?? 0,
       })),
+      { errorCode: 0, sessionId: id },
     );
   }
+
+  #listOffsets(node: number, { parameters }: Asked['request']): unknown {
+    const { partitions } = parameters.topics[0]!;
+    const answers = partitions.map(({ partition, timestamp }) => ({
+      partition,
+      errorCode: this.leaders.get(partition) === node ? 0 : 6,
+      offset: String(timestamp === -2 ? 0 : this.ends.get(partition)),
+    }));
+    return { responses: [{ partitions: answers }] };
+  }
+}
+
+interface Pushed {
+  readonly entry: { resolve(answer: { payload: Buffer }): void; reject(err: Error): void };
+  sendRequest(): void;
+}
+
+/** A fetch of version 11 for one topic, after the head with the client's name. */
+function readFetch(bytes: Buffer) {
+  let at = 12;
+  const after = (size: number) => {
+    const before = at;
+    at = before + size;
+    return before;
+  };
+  const int32 = () => bytes.readInt32BE(after(4));
+  const int64 = () => Number(bytes.readBigInt64BE(after(8)));
+  const skipText = () => after(bytes.readInt16BE(after(2)));
+  skipText();
+  at += 4 * 4 + 1;
+  const session = { id: int32(), epoch: int32() };
+  const offsets = new Map<number, number>();
+  const forgotten: number[] = [];
+  for (let topics = int32(); topics > 0; topics--) {
+    skipText();
+    for (let left = int32(); left > 0; left--) {
+      const partition = int32();
+      int32();
+      offsets.set(partition, int64());
+      int64();
+      int32();
+    }
+  }
+  for (let topics = int32(); topics > 0; topics--) {
+    skipText();
+    for (let left = int32(); left > 0; left--) forgotten.push(int32());
+  }
+  skipText();
+  expect(at).toBe(bytes.length);
+  return { session, offsets, forgotten };
 }
 
 interface Asked {
@@ -90,7 +178,8 @@ interface Asked {
 /** Version 11, with frames of batches that hold no records. */
 function fetchAnswer(
   partitions: ReadonlyArray<{ partition: number; errorCode: number; from: number; end: number }>,
-) {
+  { errorCode, sessionId }: { errorCode: number; sessionId: number },
+): Buffer {
   const int16 = (value: number) => Buffer.from([value >> 8, value & 255]);
   const int32 = (value: number) => {
     const bytes = Buffer.alloc(4);
@@ -117,7 +206,8 @@ function fetchAnswer(
   });
   const name = Buffer.from('topic');
   return Buffer.concat([
-    ...[int32(0), int16(0), int32(0), int32(1), int16(name.length), name, int32(parts.length)],
+    ...[int32(0), int16(errorCode), int32(sessionId)],
+    ...[int32(1), int16(name.length), name, int32(parts.length)],
     ...parts,
   ]);
 }
@@ -197,6 +287,27 @@ test('a leader that moved is found, also on a broker that led nothing before', a
   for (const partition of cluster.ends.keys()) cluster.ends.set(partition, 5);
   await until('all is read', areAll(positions, 5));
   expect(cluster.fetches.some(({ node, from }) => node === 7 && from.has(0))).toBe(true);
+});
+
+test('a fetch names what has changed since the one before, and a session that the broker forgot begins anew', async () => {
+  const cluster = twoBrokers();
+  const { positions } = read(cluster, [0, 2]);
+  await until('all is read', areAll(positions, 3));
+  await until('it has asked once more', () => cluster.requests.length > 1);
+  const [first, second] = cluster.requests;
+  expect(first).toMatchObject({ session: { id: 0, epoch: 0 }, named: [0, 2] });
+  expect(second).toMatchObject({ session: { epoch: 1 }, named: [0, 2] });
+  cluster.ends.set(2, 4);
+  await until('it is read', () => positions.get(2) === 4);
+  const before = cluster.requests.length;
+  await until('it has asked once more', () => cluster.requests.length > before + 1);
+  expect(cluster.requests.at(-1)).toMatchObject({ named: [], forgotten: [] });
+  cluster.forgetSessions();
+  cluster.ends.set(0, 5);
+  await until('it is read', () => positions.get(0) === 5);
+  positions.delete(2);
+  await until('it is forgotten', () => cluster.requests.some(({ forgotten }) => forgotten.includes(2)));
+  expect(cluster.fetches.at(-1)!.from).toEqual(new Map([[0, 5]]));
 });
 
 test('a broker that is away keeps nothing from being read from the other', async () => {

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import type { Kafka } from 'kafkajs';
 import { Backoff, type BackoffSettings } from '../backoff.ts';
 import { Bell } from '../bell.ts';
@@ -6,7 +5,18 @@ import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
 import { type Broker as AnyBroker, clusterOf } from './cluster.ts';
-import { decodeFetchResponse, type FetchedPartition } from './fetch-response.ts';
+import {
+  type BrokerConnection,
+  type ExchangeBroker,
+  errorOf,
+  exchange,
+  FETCH_CONNECTION,
+  inside,
+  versionFor,
+} from './exchange.ts';
+import { encodeFetchRequest, FETCH, FIRST_WITH_SESSIONS } from './fetch-request.ts';
+import { decodeFetchResponse, type FetchedPartition, readFetchHead } from './fetch-response.ts';
+import { FetchSession } from './fetch-session.ts';
 import type { FetchedRecord } from './record-decoder.ts';
 import { topicIdOf } from './topic-id.ts';
 
@@ -65,9 +75,12 @@ export interface PartitionReader {
   close(): Promise<void>;
 }
 
-const FETCH = {
+const LIMITS = {
   /** How long a broker may wait for the first byte, in ms. A newly wanted partition may wait as long for its turn. */
-  maxWaitMs: 100,
+  waitMs: 100,
+  /** The same once nothing has come or changed for `quietAfterMs`: every answer wakes broker and reader. */
+  quietWaitMs: 500,
+  quietAfterMs: 2_000,
   maxBytes: 4 * 1024 * 1024,
   /** Bytes of one partition. Less where many are asked for, so that an answer has something of each. */
   most: 1024 * 1024,
@@ -76,12 +89,15 @@ const FETCH = {
 /** A lasting outage is logged again after this long, so that the newest lines show it. */
 const SAY_AGAIN_MS = 60_000;
 const BACKOFF: BackoffSettings = { firstMs: 100, longestMs: 2_000 };
-const LOOK_FOR_BROKERS_EVERY_MS = 250;
+/** While a partition that is wanted has no broker, and otherwise: then those who fetch find out first. */
+const LOOK_FOR_BROKERS_EVERY_MS = { lacking: 250, else: 1_000 };
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 const EARLIEST = -2;
 const LATEST = -1;
 const OFFSET_OUT_OF_RANGE = 1;
+/** The broker has forgotten the session, or is at another request of it. */
+const SESSION_LOST: ReadonlySet<number> = new Set([70, 71]);
 
 /** What is used of kafkajs' inside; `docs/adr/kafka-codecs.md` has why it is pinned to one version. */
 interface Cluster {
@@ -94,14 +110,14 @@ interface Cluster {
   findGroupCoordinator(wanted: { groupId: string }): Promise<Broker>;
   readonly brokerPool: { createBroker(options: object): Broker };
 }
-interface Broker extends Omit<AnyBroker, 'connectionPool'> {
+interface Broker extends Omit<AnyBroker, 'connectionPool'>, ExchangeBroker {
   lookupRequest(apiKey: number, definition: object): (parameters: object) => Protocol;
   metadata(topics: readonly string[]): Promise<unknown>;
   offsetCommit(request: object): Promise<unknown>;
   disconnect(): Promise<void>;
-  readonly connectionPool: {
+  readonly connectionPool: ExchangeBroker['connectionPool'] & {
     send(protocol: object): Promise<unknown>;
-    readonly pool: ReadonlyArray<{ readonly socket?: { destroy(err: Error): void } }>;
+    readonly pool: readonly BrokerConnection[];
   };
 }
 interface Protocol {
@@ -134,6 +150,7 @@ class Partitions implements PartitionReader {
   #coordinator: Broker | null = null;
   /** Rings when something changed that a loop may wait for. */
   readonly #bell = new Bell();
+  readonly #leadersLearnt = new Bell();
 
   constructor(cluster: Cluster, topic: string, log: Log, clock: Clock) {
     this.#cluster = cluster;
@@ -167,7 +184,9 @@ class Partitions implements PartitionReader {
       for (const node of new Set(this.#leaders.values())) {
         if (node >= 0 && !loops.has(node)) loops.set(node, this.#readFrom(node, reading, signal, listening));
       }
-      await this.#clock.pause(fails ? backoff.next() : LOOK_FOR_BROKERS_EVERY_MS, signal);
+      if (fails) await this.#clock.pause(backoff.next(), signal);
+      else
+        await this.#untilLeadersLearnt(LOOK_FOR_BROKERS_EVERY_MS[isLacking() ? 'lacking' : 'else'], signal);
     }
     await Promise.all(loops.values());
   }
@@ -177,6 +196,9 @@ class Partitions implements PartitionReader {
     const outage = new Outage(`cannot read from broker ${node}`, this.#log, this.#clock);
     const troubled = new Map<number, Trouble>();
     const backoff = new Backoff(BACKOFF);
+    const session = new FetchSession();
+    let movedAt = Number.NEGATIVE_INFINITY;
+    let partitions = 0;
     for (let turn = 0; !signal.aborted; turn++) {
       const from = this.#takeTurn(node, reading.positions(), troubled, turn);
       if (from.size === 0) {
@@ -184,8 +206,11 @@ class Partitions implements PartitionReader {
         continue;
       }
       const askedAt = this.#clock.monotonic();
+      if (from.size !== partitions) movedAt = askedAt;
+      partitions = from.size;
+      const waitMs = askedAt - movedAt > LIMITS.quietAfterMs ? LIMITS.quietWaitMs : LIMITS.waitMs;
       try {
-        const answers = await unlessAborted(signal, this.#fetch(node, from));
+        const answers = await unlessAborted(signal, this.#fetch(node, from, session, waitMs));
         if (answers === undefined) return;
         outage.over();
         backoff.reset();
@@ -194,10 +219,12 @@ class Partitions implements PartitionReader {
           if (this.#handOn(answer, from.get(answer.partition)!, reading, troubled)) hasMoved = true;
         }
         // A broker waits for the first byte. If one answers at once with nothing to use, it is not asked again at once.
-        if (!hasMoved && this.#clock.monotonic() - askedAt < FETCH.maxWaitMs / 2) {
-          await this.#clock.pause(FETCH.maxWaitMs / 2, signal);
+        if (hasMoved) movedAt = askedAt;
+        else if (this.#clock.monotonic() - askedAt < LIMITS.waitMs / 2) {
+          await this.#clock.pause(LIMITS.waitMs / 2, signal);
         }
       } catch (err) {
+        session.begin();
         outage.report(err);
         await this.#clock.pause(backoff.next(), signal);
         await unlessAborted(signal, this.#refresh()).catch(() => {});
@@ -256,31 +283,49 @@ class Partitions implements PartitionReader {
     return hasMoved;
   }
 
-  async #fetch(node: number, from: ReadonlyMap<number, number>): Promise<FetchedPartition[]> {
-    const share = Math.floor(FETCH.maxBytes / from.size);
-    const maxBytes = Math.max(FETCH.least, Math.min(FETCH.most, share));
-    return await this.#ask(
-      node,
-      'Fetch',
-      {
-        isolationLevel: READ_COMMITTED,
-        maxWaitTime: FETCH.maxWaitMs,
-        minBytes: 1,
-        maxBytes: FETCH.maxBytes,
-        rackId: '',
-        topics: [
-          {
-            topic: this.#topic,
-            partitions: [...from].map(([partition, offset]) => ({
-              partition,
-              fetchOffset: String(offset),
-              maxBytes,
-            })),
-          },
-        ],
-      },
-      (payload, version) => decodeFetchResponse(payload, version, from),
-    );
+  async #fetch(
+    node: number,
+    from: ReadonlyMap<number, number>,
+    session: FetchSession,
+    waitMs: number,
+  ): Promise<FetchedPartition[]> {
+    const share = Math.floor(LIMITS.maxBytes / from.size);
+    const partitionBytes = Math.max(LIMITS.least, Math.min(LIMITS.most, share));
+    return await this.#send(node, async (broker) => {
+      const apiVersion = versionFor(broker, FETCH.apiKey, FETCH.oldest, FETCH.newest);
+      const ask = async () => {
+        const wanted = session.next(from, apiVersion >= FIRST_WITH_SESSIONS);
+        const { payload, throttle } = await exchange(broker, FETCH_CONNECTION, {
+          ...FETCH,
+          apiVersion,
+          holdsMs: waitMs,
+          encode: (headBytes) =>
+            encodeFetchRequest(
+              {
+                ...wanted,
+                topic: this.#topic,
+                maxWaitMs: waitMs,
+                maxBytes: LIMITS.maxBytes,
+                partitionBytes,
+                isolationLevel: READ_COMMITTED,
+              },
+              apiVersion,
+              headBytes,
+            ),
+        });
+        const head = readFetchHead(payload, apiVersion);
+        throttle(head.throttleMs);
+        if (head.errorCode === 0) session.answered(head.sessionId);
+        return { payload, errorCode: head.errorCode };
+      };
+      let answer = await ask();
+      if (SESSION_LOST.has(answer.errorCode)) {
+        session.begin();
+        answer = await ask();
+      }
+      if (answer.errorCode !== 0) throw errorOf(answer.errorCode);
+      return decodeFetchResponse(answer.payload, apiVersion, from);
+    });
   }
 
   async offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
@@ -367,24 +412,13 @@ class Partitions implements PartitionReader {
     await within(1_000, 'disconnecting from Kafka', this.#cluster.disconnect()).catch(() => {});
   }
 
-  async #ask<T>(
-    node: number,
-    api: 'Fetch' | 'ListOffsets',
-    parameters: object,
-    decode?: (payload: Buffer, version: number) => Promise<T>,
-  ): Promise<T> {
+  async #ask<T>(node: number, api: 'ListOffsets', parameters: object): Promise<T> {
     const { apiKeys, requests } = protocolOfKafkajs();
     return await this.#send(node, async (broker) => {
       const protocol = broker.lookupRequest(apiKeys[api], requests[api])(parameters);
-      const { apiVersion } = protocol.request;
       // Not `parse`, which throws when any partition has an error.
-      const response = {
-        decode: async (payload: Buffer) =>
-          decode ? { decoded: await decode(payload, apiVersion) } : await protocol.response.decode(payload),
-        parse: (data: unknown) => data,
-      };
-      const data = await broker.connectionPool.send({ ...protocol, response });
-      return decode ? (data as { decoded: T }).decoded : (data as T);
+      const response = { ...protocol.response, parse: (data: unknown) => data };
+      return (await broker.connectionPool.send({ ...protocol, response })) as T;
     });
   }
 
@@ -419,6 +453,17 @@ class Partitions implements PartitionReader {
     const partitions = this.#cluster.findTopicPartitionMetadata(this.#topic);
     this.#leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
     this.#bell.ring();
+    this.#leadersLearnt.ring();
+  }
+
+  /** Resolves when leaders were asked for, after `ms`, or when the signal aborts. */
+  async #untilLeadersLearnt(ms: number, signal: AbortSignal): Promise<void> {
+    const rested = new AbortController();
+    await Promise.race([
+      this.#leadersLearnt.next(),
+      this.#clock.pause(ms, AbortSignal.any([signal, rested.signal])),
+    ]);
+    rested.abort();
   }
 
   async #untilChanged(reading: Reading, signal: AbortSignal, listening: { isArmed: boolean }): Promise<void> {
@@ -481,13 +526,38 @@ class Outage {
   }
 }
 
+const aborts = new WeakMap<AbortSignal, Set<() => void>>();
+
+/** What to call when the signal aborts: one listener for all of a signal, for they come and go with every request. */
+function onAbortOf(signal: AbortSignal): Set<() => void> {
+  const known = aborts.get(signal);
+  if (known !== undefined) return known;
+  const waiting = new Set<() => void>();
+  aborts.set(signal, waiting);
+  const tellAll = () => {
+    for (const tell of waiting) tell();
+  };
+  signal.addEventListener('abort', tellAll, { once: true });
+  return waiting;
+}
+
 /** Settles as the promise does, or resolves to undefined when the signal aborts first; the promise itself goes on. */
 function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T | undefined> {
   return new Promise((resolve, reject) => {
-    const onAbort = () => resolve(undefined);
-    if (signal.aborted) return onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+    const waiting = onAbortOf(signal);
+    const end = () => resolve(undefined);
+    if (signal.aborted) return end();
+    waiting.add(end);
+    promise.then(
+      (value) => {
+        waiting.delete(end);
+        resolve(value);
+      },
+      (err) => {
+        waiting.delete(end);
+        reject(err);
+      },
+    );
   });
 }
 
@@ -523,19 +593,9 @@ async function metadataOf(broker: Broker, topics: readonly string[]): Promise<un
 }
 
 function protocolOfKafkajs() {
-  const require = createRequire(import.meta.url);
   return {
-    apiKeys: require('kafkajs/src/protocol/requests/apiKeys.js') as Record<Api, number>,
-    requests: (require('kafkajs/src/protocol/requests/index.js') as { requests: Record<Api, object> })
-      .requests,
+    apiKeys: inside<Record<Api, number>>('protocol/requests/apiKeys.js'),
+    requests: inside<{ requests: Record<Api, object> }>('protocol/requests/index.js').requests,
   };
 }
-type Api = 'Fetch' | 'ListOffsets' | 'Metadata';
-
-function errorOf(code: number): Error {
-  const require = createRequire(import.meta.url);
-  const { createErrorFromCode } = require('kafkajs/src/protocol/error.js') as {
-    createErrorFromCode(code: number): Error;
-  };
-  return createErrorFromCode(code);
-}
+type Api = 'ListOffsets' | 'Metadata';
