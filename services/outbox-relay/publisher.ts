@@ -1,12 +1,13 @@
 import type { Socket } from 'node:net';
+import { partitionOf } from '#contracts/partition.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { type KafkaSettings, openKafka, openSocket, type Producer } from '#platform/kafka/client.ts';
+import { type KafkaSettings, openKafka, openSocket } from '#platform/kafka/client.ts';
+import { type IdempotentProducer, openProducer } from '#platform/kafka/producer.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { resetConnection } from '#platform/sockets.ts';
 import type { Fence } from './lease.ts';
 import type { RelayMessage } from './message.ts';
-import { createPartitioner } from './partitioner.ts';
 import { failureOf, PRODUCER_LOST } from './refusals.ts';
 
 /** Sends batches in order. One send at a time. */
@@ -26,6 +27,8 @@ export interface Publisher {
 const SETTLE_MS = 1_000;
 /** What is known of leaders is asked for again after so long. kafkajs' own five minutes would be those of an outage. */
 const LEADERS_MS = 5_000;
+/** How long a broker may wait for its replicas. */
+const REPLICAS_MS = 5_000;
 
 /**
  * An idempotent producer of its own for one shard and one term of leadership.
@@ -65,30 +68,28 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
   let cut = false;
   const afterCut = Promise.withResolvers<never>();
   afterCut.promise.catch(() => {});
-  const connect = async (): Promise<Producer> => {
-    const producer = kafka.producer({
-      idempotent: true,
-      maxInFlightRequests: 1,
-      allowAutoTopicCreation: false,
-      metadataMaxAge: LEADERS_MS,
-      createPartitioner: createPartitioner as never,
-      // After these retries the caller tries again.
-      retry: { retries: 2, initialRetryTime: 50, maxRetryTime: 500 },
-    });
-    producer.on(producer.events.REQUEST_TIMEOUT, ({ payload }) => {
-      for (const [socket, broker] of sockets)
-        if (broker === payload.broker) socket.destroy(new Error('gave no answer'));
+  const connect = async (): Promise<IdempotentProducer> => {
+    const producer = openProducer(kafka, {
+      topic: SELLER_EVENTS.topic,
+      partitionOf,
+      leadersMs: LEADERS_MS,
+      replicasMs: REPLICAS_MS,
+      // After these the caller tries again.
+      retries: 2,
+      silent(broker) {
+        for (const [socket, of] of sockets) if (of === broker) socket.destroy(new Error('gave no answer'));
+      },
     });
     await producer.connect();
     return producer;
   };
   /** Null before the first batch, and after a failure that only a new producer can follow. */
-  let producer: Promise<Producer> | null = null;
+  let producer: Promise<IdempotentProducer> | null = null;
   const send = async (batch: readonly RelayMessage[]) => {
     producer ??= connect();
     try {
       const ready = await producer;
-      await ready.send({ topic: SELLER_EVENTS.topic, messages: batch as never, acks: -1, timeout: 5_000 });
+      await ready.send(batch);
     } catch (err) {
       const { kind, reason } = failureOf(err);
       const neverConnected = (await producer.catch(() => null)) === null;
@@ -101,14 +102,14 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
     }
   };
   /** Ends a producer and resolves when none of its requests can arrive any more. */
-  const settle = async (old: Promise<Producer>) => {
+  const settle = async (old: Promise<IdempotentProducer>) => {
     const its = [...sockets.keys()];
     const requestMs = settings.requestTimeoutMs ?? 5_000;
     const ended = old.then((opened) => opened.disconnect()).catch(() => {});
     await within(requestMs + SETTLE_MS, 'settling', ended).catch(() => {});
     for (const socket of its) resetConnection(socket);
   };
-  const close = (one: Promise<Producer> | null) => {
+  const close = (one: Promise<IdempotentProducer> | null) => {
     one?.then((opened) => opened.disconnect()).catch(() => {});
   };
   return {

@@ -7,10 +7,12 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
+import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
 import { silentLog } from '#platform/log.ts';
 import { type LocalKafka, startKafka } from '../../services/local-stack/kafka.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
+import { until } from '../../services/local-stack/until.ts';
 import type { RelayMessage } from '../../services/outbox-relay/message.ts';
 import { openPublisher } from '../../services/outbox-relay/publisher.ts';
 
@@ -64,6 +66,23 @@ function silenceWhatIsOpen(): void {
   }
 }
 
+/** What the broker says does not arrive any more; what it is told does. */
+function loseAnswers(): void {
+  for (const [near, far] of open) far.unpipe(near).resume();
+}
+
+/** How many messages the topic holds. */
+async function stored(): Promise<number> {
+  const reader = openPartitionReader(
+    openKafka('contract', settings, silentLog),
+    SELLER_EVENTS.topic,
+    silentLog,
+  );
+  const offsets = await reader.offsets();
+  await reader.close();
+  return [...offsets.values()].reduce((sum, one) => sum + one!.highWatermark, 0);
+}
+
 const message = (version: number): RelayMessage => ({
   key: '1',
   value: JSON.stringify({ sellerId: 1, version }),
@@ -87,6 +106,49 @@ test('a broker that gives no answer is connected to anew, and gets the same batc
       );
     expect(isSent).toBe(true);
     await publisher.send([message(3)]);
+  } finally {
+    publisher.end();
+  }
+}, 60_000);
+
+test('a batch whose acknowledgement is lost is there once, and so are those after it', async () => {
+  const before = await stored();
+  const publisher = openPublisher('contract', settings, silentLog, { isHeld: () => true });
+  try {
+    await publisher.send([message(1)]);
+    loseAnswers();
+    const batch = [message(2), { ...message(2), key: '2', partition: 1 }, { ...message(2), partition: 0 }];
+    await until('it is acknowledged', () =>
+      publisher.send(batch).then(
+        () => true,
+        () => false,
+      ),
+    );
+    await publisher.send([message(3), message(4)]);
+    expect((await stored()) - before).toBe(1 + 3 + 2);
+  } finally {
+    publisher.end();
+  }
+}, 60_000);
+
+test('a message for a partition that is not there fails the send, and nothing of it is left out', async () => {
+  const before = await stored();
+  const publisher = openPublisher('contract', settings, silentLog, { isHeld: () => true });
+  try {
+    const batch = [message(1), { ...message(1), partition: 9 }];
+    await expect(publisher.send(batch)).rejects.toMatchObject({ type: 'UNKNOWN_TOPIC_OR_PARTITION' });
+    expect(await stored()).toBe(before);
+  } finally {
+    publisher.end();
+  }
+}, 60_000);
+
+test('what the broker refuses is told by name, and a new batch may follow', async () => {
+  const publisher = openPublisher('contract', settings, silentLog, { isHeld: () => true });
+  try {
+    const large = { ...message(1), value: 'x'.repeat(8 * 1024 * 1024) };
+    await expect(publisher.send([message(1), large])).rejects.toMatchObject({ type: 'MESSAGE_TOO_LARGE' });
+    await publisher.send([message(1)]);
   } finally {
     publisher.end();
   }

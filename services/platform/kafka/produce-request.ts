@@ -32,6 +32,7 @@ export interface ProduceRequest {
 
 /** Versions of the request that share one format; the last of them is the newest that kafkajs speaks. */
 const VERSIONS = [3, 4, 5, 6, 7];
+export const PRODUCE = { apiKey: 0, apiName: 'Produce', oldest: 3, newest: 7 } as const;
 
 /**
  * Makes kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for
@@ -84,8 +85,11 @@ const BATCH_HEAD = 2 + 4 + 8 + 8 + 8 + 2 + 4 + 4;
 // Before it: base offset, length, leader epoch, magic, checksum.
 const BATCH_FRAME = 8 + 4 + 4 + 1 + 4;
 
-/** The body of the request: no transaction, no compression, record batches of format 2. */
-export function encodeProduceRequest(request: ProduceRequest): Buffer {
+/**
+ * The body of the request: no transaction, no compression, record batches of format 2.
+ * @param headBytes how many bytes to leave free before it
+ */
+export function encodeProduceRequest(request: ProduceRequest, headBytes = 0): Buffer {
   const producerId = int64(request.producerId);
   const batches = request.topicData.map(({ topic, partitions }) => ({
     topic,
@@ -96,13 +100,13 @@ export function encodeProduceRequest(request: ProduceRequest): Buffer {
       ...measure(messages),
     })),
   }));
-  let size = 2 + 2 + 4 + 4;
+  let size = headBytes + 2 + 2 + 4 + 4;
   for (const { topic, partitions } of batches) {
     size += 2 + Buffer.byteLength(topic) + 4;
     for (const { bytes } of partitions) size += 4 + 4 + BATCH_FRAME + BATCH_HEAD + bytes;
   }
   const to = Buffer.allocUnsafe(size);
-  let at = to.writeInt16BE(-1, 0); // no transaction
+  let at = to.writeInt16BE(-1, headBytes); // no transaction
   at = to.writeInt16BE(request.acks, at);
   at = to.writeInt32BE(request.timeout, at);
   at = to.writeInt32BE(batches.length, at);
@@ -134,6 +138,26 @@ export function encodeProduceRequest(request: ProduceRequest): Buffer {
     }
   }
   return to;
+}
+
+/** What a broker says of a produce request: Kafka's number of an error for each partition, 0 for none. */
+export function decodeProduceResponse(
+  payload: Buffer,
+  version: number,
+): { readonly errorCodes: ReadonlyMap<number, number>; readonly throttleMs: number } {
+  const errorCodes = new Map<number, number>();
+  let at = 4;
+  for (let topics = payload.readInt32BE(0); topics > 0; topics--) {
+    at += 2 + payload.readInt16BE(at);
+    const partitions = payload.readInt32BE(at);
+    at += 4;
+    for (let left = partitions; left > 0; left--) {
+      errorCodes.set(payload.readInt32BE(at), payload.readInt16BE(at + 4));
+      at += 4 + 2 + 8 + 8 + (version >= 5 ? 8 : 0); // offset, time, and where the log begins
+    }
+  }
+  // Before version 6 the broker has waited by itself.
+  return { errorCodes, throttleMs: version >= 6 ? payload.readInt32BE(at) : 0 };
 }
 
 /** Bytes of each record's body, of all records with their lengths, and the first and last of their times. */
