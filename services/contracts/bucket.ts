@@ -1,3 +1,6 @@
+/** How many buckets there are. */
+export const BUCKETS = 1024;
+
 /**
  * The bucket of a seller, 0 to 1023, by which shards of the relay divide the outbox. Rows already written carry it:
  * never change it. Multiplicative hashing spreads ids that have a pattern (all even, say).

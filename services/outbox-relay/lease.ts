@@ -1,4 +1,5 @@
 import type pg from 'pg';
+import { BUCKETS } from '#contracts/bucket.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
@@ -6,7 +7,6 @@ import type { Shard } from '../top-clients/adapters/postgres/outbox.ts';
 
 /** First key of the advisory locks; any number that nobody else takes in the source's database. */
 export const LOCK_CLASS = 20_260_817;
-const BUCKETS = 1024;
 
 /** How often a standby tries to take the lock, and how often a leader shows that it lives. */
 const TRY_EVERY_MS = 200;

@@ -20,6 +20,7 @@ import {
   type Shard,
   tellWhatNobodyTold,
 } from '../top-clients/adapters/postgres/outbox.ts';
+import { openOutboxAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { readLayout, readProgress } from '../top-clients/adapters/postgres/partition-layout.ts';
 import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
@@ -123,6 +124,7 @@ export const role = defineRole({
             ended,
             { isHeld: () => !ended.aborted && lease.isHeld() },
             log,
+            { alarm: openOutboxAlarm(db, shard) },
           );
         } finally {
           publisher.end();

@@ -1,8 +1,10 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
 import type { AckAndFetch, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import type { OutboxAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { RETRY_EVERY_MS } from './held.ts';
 import type { RelayMessage } from './message.ts';
 import type { Publisher } from './publisher.ts';
@@ -96,10 +98,11 @@ function rig(
     blocked: (because) => void told.push(because === null ? 'goes on' : `blocked: ${because}`),
     held: (sellers) => void told.push(`${sellers} held`),
   };
-  const run = () =>
+  const run = (alarm: OutboxAlarm | null = null) =>
     relayRows(outbox, publisher, observer, ended.signal, { isHeld: () => !ended.signal.aborted }, silentLog, {
       prefetchFrom,
       clock,
+      alarm,
     });
   return { run, attempts, acknowledged, waiting, ended, outbox, told, released };
 }
@@ -500,4 +503,49 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
     ),
     { numRuns: 50 },
   );
+});
+
+test('an idle relay sleeps until the alarm rings, and sees what was written before it was set', async () => {
+  const { run, waiting, acknowledged, outbox } = rig(
+    [row(1, 7, 1)],
+    () => {},
+    () => acknowledged.length < 3,
+  );
+  let looks = 0;
+  const { ackAndFetch } = outbox;
+  outbox.ackAndFetch = (one) => {
+    looks += 1;
+    return ackAndFetch(one);
+  };
+  const asleep = Promise.withResolvers<() => void>();
+  let sets = 0;
+  let offs = 0;
+  const running = run({
+    async set() {
+      sets += 1;
+      // Somebody writes: it cannot be set, and the relay goes on looking.
+      if (sets === 1) return null;
+      if (sets === 2) waiting.push(row(2, 7, 2));
+      const rung = Promise.withResolvers<void>();
+      return {
+        rung: () => {
+          asleep.resolve(rung.resolve);
+          return rung.promise;
+        },
+        off() {
+          offs += 1;
+        },
+      };
+    },
+  });
+  const ring = await asleep.promise;
+  expect(acknowledged).toHaveLength(2);
+  const before = looks;
+  await pause(60);
+  expect(looks).toBe(before);
+  waiting.push(row(3, 7, 3));
+  ring();
+  await running;
+  expect(acknowledged).toHaveLength(3);
+  expect(sets).toBe(offs + 1);
 });

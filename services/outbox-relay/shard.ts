@@ -3,6 +3,7 @@ import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import type { OutboxAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { HeldSellers } from './held.ts';
 import type { Fence } from './lease.ts';
 import { at, type RelayMessage, sizeOf, toMessage } from './message.ts';
@@ -36,6 +37,14 @@ export const LIMITS = {
 } as const;
 
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
+const SLEEP = {
+  /** After so long without a row: at ten changes a second a relay stays awake. */
+  afterMs: 100,
+  /** How long it sleeps without a look of its own: what does not fire triggers does not wake it. */
+  longestMs: 5_000,
+  /** When it could not fall asleep. */
+  againMs: 1_000,
+} as const;
 
 export interface RelayOptions {
   /** Rows; a spec that tests both ways gives fewer. */
@@ -43,6 +52,8 @@ export interface RelayOptions {
   readonly clock?: Clock;
   /** Waits while there is nothing to send: the first and the longest, in ms, and the factor by which they grow. */
   readonly pacing?: { readonly shortestMs: number; readonly longestMs: number; readonly growth: number };
+  /** Wakes it when a row is written; without one it looks again and again. */
+  readonly alarm?: OutboxAlarm | null;
 }
 
 /** Rows and their messages. Each message is made once: a failed batch is sent again unchanged. */
@@ -70,7 +81,12 @@ export async function relayRows(
   ended: AbortSignal,
   fence: Fence,
   log: Log,
-  { prefetchFrom = LIMITS.prefetchFrom, clock = SYSTEM_CLOCK, pacing = IDLE }: RelayOptions = {},
+  {
+    prefetchFrom = LIMITS.prefetchFrom,
+    clock = SYSTEM_CLOCK,
+    pacing = IDLE,
+    alarm = null,
+  }: RelayOptions = {},
 ): Promise<void> {
   const idle = new Backoff({
     firstMs: pacing.shortestMs,
@@ -192,18 +208,40 @@ export async function relayRows(
     return true;
   };
 
-  let rows = await ackAndFetch([]);
+  let sleepsAt = clock.monotonic() + SLEEP.afterMs;
+  /** Waits until there may be something to send. @returns what there is */
+  const waitForRows = async (): Promise<readonly OutboxRow[]> => {
+    // A held seller's row is due at a time of its own.
+    const maySleep = alarm !== null && held.size === 0 && clock.monotonic() >= sleepsAt;
+    const set = maySleep ? await alarm.set() : null;
+    if (set === null) {
+      if (maySleep) sleepsAt = clock.monotonic() + SLEEP.againMs;
+      await clock.pause(idle.next(), ended);
+      return fence.isHeld() ? ackAndFetch([]) : [];
+    }
+    // What was written before the alarm was set does not ring.
+    let found = await ackAndFetch([]);
+    while (found.length === 0 && fence.isHeld()) {
+      await set.rung(SLEEP.longestMs, ended);
+      if (fence.isHeld()) found = await ackAndFetch([]);
+    }
+    set.off();
+    return found;
+  };
+
+  let rows: readonly OutboxRow[] = await ackAndFetch([]);
   while (fence.isHeld()) {
     const due = held.due();
     if (due !== null && !(await tryHeld(due))) break;
     const batch = batchOf(size.cut(rows));
     if (batch.rows.length === 0) {
       // Where rows were read, all are of sellers who became held since: then there is no pause.
-      if (rows.length === 0) await clock.pause(idle.next(), ended);
-      if (fence.isHeld()) rows = await ackAndFetch([]);
+      if (rows.length === 0) rows = await waitForRows();
+      else if (fence.isHeld()) rows = await ackAndFetch([]);
       continue;
     }
     idle.reset();
+    sleepsAt = clock.monotonic() + SLEEP.afterMs;
     const startedAt = clock.monotonic();
     const sending = send(batch, batch.rows.length > 1 || held.hasRoom());
     const following = batch.rows.length >= prefetchFrom ? ackAndFetch(idsOf(batch)) : null;
@@ -221,7 +259,8 @@ export async function relayRows(
       rows = await following;
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
-      await clock.pause(restAfter(clock.monotonic() - startedAt), ended);
+      // Not to be cut short: it is soon over, and to listen for the end costs more than the pause.
+      await clock.pause(restAfter(clock.monotonic() - startedAt));
       if (fence.isHeld()) rows = await ackAndFetch([]);
     }
   }
@@ -242,6 +281,14 @@ interface Refused {
 }
 type SendOutcome = 'sent' | 'ended' | Refused;
 
+/** A send that is under way. */
+interface Sending {
+  readonly batch: Batch;
+  readonly startedAt: number;
+  /** Its last failure. */
+  last: SendFailure;
+}
+
 const NO_ANSWER: SendFailure = { kind: 'transient', reason: 'REQUEST_TIMED_OUT', message: 'no answer yet' };
 
 /** Sends a batch until it is acknowledged or refused, and says so when it takes long. */
@@ -254,6 +301,8 @@ class Sender {
   readonly #clock: Clock;
   #blockedBy: SendFailure['reason'] | null = null;
   #toldOfTimes = false;
+  #sending: Sending | null = null;
+  #watching: Promise<void> | null = null;
 
   constructor(
     publisher: Publisher,
@@ -273,46 +322,60 @@ class Sender {
 
   /** @param mayBeRefused if false, a batch with a refused record is tried again like after any other failure */
   async send(batch: Batch, mayBeRefused: boolean): Promise<SendOutcome> {
-    let going = batch;
-    let last = NO_ANSWER;
-    let late = false;
-    const done = new AbortController();
-    void this.#clock.pause(LIMITS.blockedAfterMs, done.signal).then(() => {
-      if (done.signal.aborted) return;
-      late = true;
-      this.#isBlocked(last, batch);
-    });
-    const backoff = new Backoff({ firstMs: 50, longestMs: 2_000, random: null });
+    const startedAt = this.#clock.monotonic();
+    this.#sending = { batch, startedAt, last: NO_ANSWER };
+    this.#watching ??= this.#watch();
     try {
-      while (this.#fence.isHeld()) {
-        try {
-          await this.#publisher.send(going.messages);
-          this.#goesOn();
-          return 'sent';
-        } catch (err) {
-          if (this.#ended.aborted) return 'ended';
-          last = failureOf(err);
-          this.#observer.sendFailed(last);
-          // The topic may refuse only the time. Kafka's time is but a hint to readers: `ce_time` is the event's.
-          if (last.reason === 'INVALID_TIMESTAMP' && !going.timed) {
-            going = this.#timed(going);
-            continue;
-          }
-          if (last.kind === 'record' && mayBeRefused) {
-            // The broker takes other batches.
-            this.#goesOn();
-            return { batch: going, failure: last };
-          }
-          if (late || last.kind !== 'transient') this.#isBlocked(last, batch);
-          // The refusal has ended the producer, so another batch may follow: one with a new time, if the clock was set.
-          if (last.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
-          await this.#clock.pause(backoff.next(), this.#ended);
-        }
-      }
-      return 'ended';
+      return await this.#untilTaken(this.#sending, mayBeRefused);
     } finally {
-      done.abort();
+      this.#sending = null;
     }
+  }
+
+  async #untilTaken(sending: Sending, mayBeRefused: boolean): Promise<SendOutcome> {
+    const { batch, startedAt } = sending;
+    let going = batch;
+    let backoff: Backoff | null = null;
+    while (this.#fence.isHeld()) {
+      try {
+        await this.#publisher.send(going.messages);
+        this.#goesOn();
+        return 'sent';
+      } catch (err) {
+        if (this.#ended.aborted) return 'ended';
+        const failure = failureOf(err);
+        sending.last = failure;
+        this.#observer.sendFailed(failure);
+        // The topic may refuse only the time. Kafka's time is but a hint to readers: `ce_time` is the event's.
+        if (failure.reason === 'INVALID_TIMESTAMP' && !going.timed) {
+          going = this.#timed(going);
+          continue;
+        }
+        if (failure.kind === 'record' && mayBeRefused) {
+          // The broker takes other batches.
+          this.#goesOn();
+          return { batch: going, failure };
+        }
+        const isLate = this.#clock.monotonic() - startedAt >= LIMITS.blockedAfterMs;
+        if (isLate || failure.kind !== 'transient') this.#isBlocked(failure, batch);
+        // The refusal has ended the producer, so another batch may follow: one with a new time, if the clock was set.
+        if (failure.reason === 'INVALID_TIMESTAMP') going = this.#timed(going);
+        backoff ??= new Backoff({ firstMs: 50, longestMs: 2_000, random: null });
+        await this.#clock.pause(backoff.next(), this.#ended);
+      }
+    }
+    return 'ended';
+  }
+
+  /** Tells of a send that takes long, even if it gives no sign. One timer for many sends: most take a millisecond. */
+  async #watch(): Promise<void> {
+    for (let sending = this.#sending; sending !== null; sending = this.#sending) {
+      const left = LIMITS.blockedAfterMs - (this.#clock.monotonic() - sending.startedAt);
+      if (left <= 0) this.#isBlocked(sending.last, sending.batch);
+      await this.#clock.pause(left > 0 ? left : LIMITS.blockedAfterMs, this.#ended);
+      if (this.#ended.aborted) return;
+    }
+    this.#watching = null;
   }
 
   #timed({ rows, messages }: Batch): Batch {

@@ -1,0 +1,156 @@
+/** A relay that sleeps must miss no row, whenever it falls asleep and whoever writes meanwhile: on a real PostgreSQL. */
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, test } from '@jest/globals';
+import type pg from 'pg';
+import { BUCKETS } from '#contracts/bucket.ts';
+import { silentLog } from '#platform/log.ts';
+import { connect } from '#platform/postgres.ts';
+import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
+import { migrateSource } from '../../services/migrate/databases.ts';
+import { openOutboxAlarm } from '../../services/top-clients/adapters/postgres/outbox-alarm.ts';
+
+let folder: string;
+let postgres: LocalPostgres;
+const opened: pg.Client[] = [];
+
+const session = async (): Promise<pg.Client> => {
+  const client = await connect(
+    {
+      url: postgres.url('source'),
+      applicationName: 'relay',
+      statementTimeoutMs: 10_000,
+      connectTimeoutMs: 3_000,
+      pipeline: true,
+    },
+    () => {},
+  );
+  opened.push(client);
+  return client;
+};
+const write = (db: pg.Client, bucket: number) =>
+  db.query(
+    `insert into outbox (bucket, seller_id, version, type, value, committed_at)
+    values ($1, 1, 1, 'client-updated', '{}', now())`,
+    [bucket],
+  );
+
+const never = new AbortController().signal;
+/** Long enough that only a ring can have ended it sooner. */
+const LONG_MS = 20_000;
+/** Whether it rings at all, soon. */
+const rings = async (rung: (ms: number, signal: AbortSignal) => Promise<void>, ms: number) => {
+  const startedAt = performance.now();
+  await rung(ms, never);
+  return performance.now() - startedAt < ms - 5;
+};
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'outbox-alarm-'));
+  postgres = await startPostgres({ dataDir: folder });
+  await postgres.createDatabase('source');
+  await migrateSource(postgres.url('source'), silentLog);
+}, 60_000);
+afterEach(async () => {
+  await Promise.all(opened.splice(0).map((client) => client.end()));
+});
+afterAll(async () => {
+  await postgres?.stop();
+  await rm(folder, { recursive: true, force: true });
+});
+
+test('it cannot be set while a transaction that has written is open, and then sees what that wrote', async () => {
+  const [relay, writer] = [await session(), await session()];
+  const alarm = openOutboxAlarm(relay, { index: 0, of: 1 });
+  await writer.query('begin');
+  await write(writer, 5);
+  expect(await alarm.set()).toBeNull();
+  await writer.query('commit');
+  const set = await alarm.set();
+  expect(set).not.toBeNull();
+  const { rows } = await relay.query('select count(*) as count from outbox');
+  expect(rows[0].count).toBeGreaterThan(0);
+  set!.off();
+});
+
+test('it rings when a transaction commits, not when it is rolled back, and not for rows of another shard', async () => {
+  const [relay, writer] = [await session(), await session()];
+  const set = (await openOutboxAlarm(relay, { index: 1, of: 4 }).set())!;
+  await writer.query('begin');
+  await write(writer, 1);
+  await writer.query('rollback');
+  await write(writer, 2);
+  expect(await rings(set.rung, 100)).toBe(false);
+  const bell = rings(set.rung, LONG_MS);
+  await write(writer, BUCKETS - 3);
+  expect(await bell).toBe(true);
+  set.off();
+});
+
+test('while nobody sleeps nobody is notified', async () => {
+  const [relay, writer, listener] = [await session(), await session(), await session()];
+  const heard: string[] = [];
+  await listener.query('listen outbox');
+  listener.on('notification', ({ payload }) => heard.push(payload ?? ''));
+  const set = (await openOutboxAlarm(relay, { index: 0, of: 1 }).set())!;
+  await write(writer, 7);
+  set.off();
+  await relay.query('select 1');
+  await write(writer, 8);
+  await listener.query('select 1');
+  await listener.query('select 1');
+  expect(heard).toEqual(['7']);
+});
+
+test('it cannot be set where the outbox does not ring, or another holds a part', async () => {
+  const [relay, other, admin] = [await session(), await session(), await session()];
+  const theirs = await openOutboxAlarm(other, { index: 1, of: 3 }).set();
+  const mine = openOutboxAlarm(relay, { index: 0, of: 3 });
+  expect(await mine.set()).toBeNull();
+  theirs!.off();
+  await other.query('select 1');
+  (await mine.set())!.off();
+  await admin.query('alter table outbox disable trigger wake_relay');
+  expect(await mine.set()).toBeNull();
+  await admin.query('alter table outbox enable trigger wake_relay');
+});
+
+test('no row is missed, however writers and a relay that falls asleep meet', async () => {
+  const relay = await session();
+  const writers = await Promise.all(Array.from({ length: 4 }, session));
+  const alarm = openOutboxAlarm(relay, { index: 0, of: 1 });
+  await relay.query('delete from outbox');
+  const EACH = 100;
+  const writing = Promise.all(
+    writers.map(async (writer, at) => {
+      for (let turn = 0; turn < EACH; turn++) {
+        await writer.query('begin');
+        await write(writer, (at * 251 + turn) % BUCKETS);
+        // Lets others in between, by chance.
+        for (let i = Math.random() * 4; i > 1; i--) await writer.query('select 1');
+        await writer.query('commit');
+      }
+    }),
+  );
+  const take = async () => (await relay.query('delete from outbox')).rowCount ?? 0;
+  let taken = 0;
+  let slept = 0;
+  while (taken < EACH * writers.length) {
+    taken += await take();
+    const set = await alarm.set();
+    if (set === null) continue;
+    let found = await take();
+    if (found === 0 && taken < EACH * writers.length) {
+      slept += 1;
+      const hasRung = await rings(set.rung, LONG_MS);
+      expect(hasRung).toBe(true);
+      found = await take();
+      expect(found).toBeGreaterThan(0);
+    }
+    set.off();
+    taken += found;
+  }
+  await writing;
+  expect(slept).toBeGreaterThan(0);
+}, 60_000);
