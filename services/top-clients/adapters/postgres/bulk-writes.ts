@@ -50,6 +50,21 @@ export async function addBareEvents(
   );
 }
 
+/** Takes the oldest rows out of the outbox, whatever shard they are of: seller, value and trace context of each. */
+export async function takeBareRows(
+  db: Queryable,
+  limit: number,
+): Promise<ReadonlyArray<readonly [number, string, string | null]>> {
+  const { rows } = await db.query<[number, string, string | null]>({
+    name: 'take-bare-rows',
+    rowMode: 'array',
+    text: `delete from outbox where id in (select id from outbox order by id limit $1)
+      returning seller_id, value, traceparent`,
+    values: [limit],
+  });
+  return rows;
+}
+
 /**
  * Leaves dead rows in the outbox: written and deleted in one transaction, so that no relay sends them.
  * @param db a session of its own

@@ -1,0 +1,170 @@
+/**
+ * What an event costs and how long it takes at a steady rate, by turns with another checkout of this project and with bare
+ * loops: `node bench/cost.ts [--against <checkout>] [--rates 100,1000,5000] [--seconds 15] [--runs 5]`.
+ *
+ * All variants use the same servers one after the other, so the ratios of a run hold for any machine.
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { join, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
+import { commandOf, surroundings } from '../services/local-stack/run-role.ts';
+import { type Load, openLoad, seedSellers } from './load.ts';
+import { observeView } from './observer.ts';
+import { median, show } from './report.ts';
+import { cpuOfTree, usageOf } from './usage.ts';
+
+const SELLERS = 5_000;
+/** Kafka's JIT compilers use a core for half a minute. */
+const WARM_UP_SECONDS = 30;
+/** A role's own code is compiled by then. */
+const ROLE_WARM_UP_SECONDS = 20;
+/** Watching a write costs about as much as the pipeline itself. */
+const WATCHED_PER_SECOND = 50;
+
+const OF_A_SAMPLE = ['p50', 'p99', 'relay', 'projector', 'roles', 'kafka', 'postgres'] as const;
+type Sample = Record<(typeof OF_A_SAMPLE)[number], number>;
+
+/** The two processes of a variant. */
+interface Running {
+  readonly relay: number;
+  readonly projector: number;
+  stop(): Promise<void>;
+}
+interface Variant {
+  readonly name: string;
+  start(): Promise<Running>;
+}
+
+/** The roles, from this checkout or from the `main.ts` of another. */
+const roles = (pipeline: Pipeline, name: string, main?: string, nodeFlags?: readonly string[]): Variant => ({
+  name,
+  async start() {
+    const options = { ...(main === undefined ? {} : { main }), ...(nodeFlags ? { nodeFlags } : {}) };
+    const relay = await pipeline.relay(`relay-${name}`, options);
+    const projector = await pipeline.projector(`projector-${name}`, options);
+    return {
+      relay: relay.pid,
+      projector: projector.pid,
+      stop: async () => {
+        await projector.stop();
+        await relay.stop();
+      },
+    };
+  },
+});
+
+const scriptIn = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+
+/** The bare loops, as two processes. */
+const bare = (pipeline: Pipeline): Variant => ({
+  name: 'bare',
+  async start() {
+    const start = async (script: string, database: string) => {
+      const { command, args } = commandOf('', { main: scriptIn(script) });
+      const child = spawn(command, [...args.slice(0, -1), pipeline.kafka.bootstrap, database], {
+        env: { ...process.env, ...surroundings() } as NodeJS.ProcessEnv,
+        stdio: ['ignore', 'pipe', 'inherit'],
+      });
+      await once(child.stdout, 'data');
+      return child;
+    };
+    const relay = await start('bare-relay.ts', pipeline.postgres.url('source'));
+    const projector = await start('bare-projector.ts', pipeline.postgres.url('gig'));
+    return {
+      relay: relay.pid!,
+      projector: projector.pid!,
+      stop: async () => {
+        for (const child of [projector, relay]) {
+          child.kill();
+          await once(child, 'exit');
+        }
+      },
+    };
+  },
+});
+
+async function measure(
+  pipeline: Pipeline,
+  load: Load,
+  variant: Variant,
+  perSecond: number,
+  seconds: number,
+): Promise<Sample> {
+  const running = await variant.start();
+  try {
+    await load.write(perSecond, ROLE_WARM_UP_SECONDS);
+    const cpuOf = () => ({
+      relay: usageOf(running.relay).cpuSeconds,
+      projector: usageOf(running.projector).cpuSeconds,
+      kafka: usageOf(pipeline.kafka.pid).cpuSeconds,
+      postgres: cpuOfTree(pipeline.postgres.pid),
+    });
+    const before = cpuOf();
+    const observer = await observeView(pipeline);
+    const everyNth = Math.max(1, Math.round(perSecond / WATCHED_PER_SECOND));
+    let count = 0;
+    const { writes } = await load.write(perSecond, seconds, (one) => {
+      if (count++ % everyNth === 0) observer.expect(one);
+    });
+    const seen = await observer.finish();
+    const after = cpuOf();
+    const waits = seen.map(({ at, visibleAt }) => visibleAt - at).sort((a, b) => a - b);
+    const at = (share: number) => waits[Math.min(waits.length - 1, Math.floor(waits.length * share))]!;
+    const per = (name: keyof typeof before) => ((after[name] - before[name]) / writes) * 100_000;
+    const [relay, projector] = [per('relay'), per('projector')];
+    return {
+      p50: at(0.5),
+      p99: at(0.99),
+      relay,
+      projector,
+      roles: relay + projector,
+      kafka: per('kafka'),
+      postgres: per('postgres'),
+    };
+  } finally {
+    await running.stop();
+  }
+}
+
+const { values: flags } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    rates: { type: 'string', default: '1000' },
+    seconds: { type: 'string', default: '15' },
+    runs: { type: 'string', default: '5' },
+    profile: { type: 'string' },
+  },
+});
+const pipeline = await startPipeline();
+try {
+  await seedSellers(pipeline.source, SELLERS);
+  const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
+  const flagsOf = flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`] : undefined;
+  const variants = [
+    ...(flags.against ? [roles(pipeline, 'against', join(resolve(flags.against), 'services/main.ts'))] : []),
+    roles(pipeline, 'this', undefined, flagsOf),
+    bare(pipeline),
+  ];
+  await measure(pipeline, load, variants[0]!, 1_000, WARM_UP_SECONDS);
+  const rates = flags.rates.split(',').map(Number);
+  const samples = new Map<string, Sample[]>();
+  for (let run = 0; run < Number(flags.runs); run++) {
+    for (const rate of rates) {
+      for (const variant of run % 2 === 0 ? variants : variants.toReversed()) {
+        const key = `${rate}/${variant.name}`;
+        const sample = await measure(pipeline, load, variant, rate, Number(flags.seconds));
+        process.stderr.write(`${key} ${OF_A_SAMPLE.map((of) => `${of} ${show(sample[of])}`).join(', ')}\n`);
+        samples.set(key, [...(samples.get(key) ?? []), sample]);
+      }
+    }
+  }
+  for (const [key, all] of samples) {
+    console.log(key, OF_A_SAMPLE.map((of) => `${of} ${show(median(all.map((one) => one[of])))}`).join(', '));
+  }
+  await load.close();
+} finally {
+  await pipeline.stop();
+}
