@@ -137,7 +137,7 @@ bench-checkers: $(INSTALLED)
 	@bash tests/support/require.sh go
 	$(JEST) --selectProjects bench
 
-## bench-scale: 10,000 to a million sellers: events a second, building a view, pages, memory; QUICK=1 without the million
+## bench-scale: cost per event against rate, sellers, pages, shards, clients; building a view; pages; about 15 minutes, QUICK=1 for a glance, ARGS="--only pages" for a part
 bench-scale: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
 	$(NODE) bench/scale/main.ts $(if $(QUICK),--quick) $(ARGS)

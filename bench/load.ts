@@ -23,13 +23,15 @@ const client = (id: string, name: string, description: string): Client => ({
 });
 const describe = () => `Launch film and cut-downs, ${Math.random().toString(36).slice(2, 10)}`;
 
-const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+export const TRACEPARENT = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
 
 /** A seller has the same clients in every run. */
 const clientId = (sellerId: number, at: number) =>
   `00000000-0000-4000-8000-${String(sellerId * 10 + at).padStart(12, '0')}`;
-export const listOf = (sellerId: number): Client[] =>
-  NAMES.map((name, at) => client(clientId(sellerId, at), name, describe()));
+export const listOf = (sellerId: number, clients = NAMES.length): Client[] =>
+  Array.from({ length: clients }, (_, at) =>
+    client(clientId(sellerId, at), NAMES[at % NAMES.length]!, describe()),
+  );
 
 /** An outbox row as the source writes it, without the id. */
 export const outboxRow = (sellerId: number, version: number) => {

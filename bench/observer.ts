@@ -13,7 +13,7 @@ export interface Seen extends Written {
 export async function observeView(pipeline: Pipeline) {
   const db = await connect(
     {
-      url: pipeline.postgres.url('gig'),
+      url: pipeline.pagesPostgres.url('gig'),
       applicationName: 'bench-observer',
       statementTimeoutMs: 10_000,
       connectTimeoutMs: 5_000,

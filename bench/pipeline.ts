@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
 import { startPipeline } from '../services/local-stack/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
+import { calibrateMachine, calibrationFigures, calibrationLine } from './calibration.ts';
 import { measureDeadRows } from './dead-rows.ts';
 import { measureLatency } from './latency.ts';
 import { environment, serverVersions } from './machine.ts';
@@ -58,6 +59,9 @@ if (unknown !== undefined || !(runs >= 1)) {
 // Two benches at once would disturb each other.
 const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
 
+const calibration = await calibrateMachine();
+process.stderr.write(`${calibrationLine(calibration)}\n`);
+
 const load = () => readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 2).join(' ');
 const results: Results = {};
 const loads: string[] = [];
@@ -89,6 +93,7 @@ const figure = <N extends Name>(
   return all ? [{ name, unit, target, values: all.map(value), ...(debezium ? { debezium } : {}) }] : [];
 };
 const figures = [
+  ...calibrationFigures([calibration]),
   ...figure('latency', 'commit → visible, p50', 'ms', (r) => r.p50, { most: 5 }, '8.2–8.6'),
   ...figure('latency', 'commit → visible, p99', 'ms', (r) => r.p99, { most: 12 }, '16–17'),
   ...figure('latency', 'commit → visible, longest', 'ms', (r) => r.max),
@@ -202,6 +207,6 @@ const folder = join(import.meta.dirname, 'results', 'pipeline');
 mkdirSync(folder, { recursive: true });
 const write = (name: string, value: unknown) =>
   writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-write(flags.quick ? 'quick.json' : 'raw.json', { machine: cpu, loads, results });
+write(flags.quick ? 'quick.json' : 'raw.json', { machine: cpu, calibration, loads, results });
 if (isWhole) write('results.json', whole);
 await release();

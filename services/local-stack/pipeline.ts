@@ -60,6 +60,8 @@ export interface PipelineOptions {
   readonly partitions?: number;
   /** Further pages, with their views. */
   readonly pages?: SystemDeclaration['pages'];
+  /** Pages of others, with their views. */
+  readonly external?: SystemDeclaration['external'];
   readonly kafka?: Partial<KafkaOptions>;
   readonly postgres?: Partial<PostgresOptions>;
   /** A server of their own for the pages' databases; when absent, they are on the source's. */
@@ -67,11 +69,12 @@ export interface PipelineOptions {
 }
 
 export async function startPipeline(options: PipelineOptions = {}): Promise<Pipeline> {
-  const { partitions, pages, kafka = {}, postgres = {}, pagesPostgres } = options;
+  const { partitions, pages, external, kafka = {}, postgres = {}, pagesPostgres } = options;
   return startLocalSystem({ kafka, postgres, ...(pagesPostgres ? { pagesPostgres } : {}) }, async (local) => {
     const declaration = {
       ...DATA_PATH,
       pages: { ...DATA_PATH.pages, ...pages },
+      ...(external === undefined ? {} : { external }),
       ...(partitions === undefined ? {} : { partitions }),
     };
     await local.prepare(describeSystem(declaration, local.addresses));
