@@ -65,6 +65,12 @@ export async function serviceAccountAccess(
  * @throws Error when the file cannot be read or names no cluster
  */
 export async function kubeconfigAccess(file: string): Promise<Access> {
+  const { plainAccess } = await import('./plain-kubeconfig.ts');
+  return (await plainAccess(file)) ?? libraryAccess(file);
+}
+
+/** What runs commands, or asks others, for its credentials is left to the client library. */
+async function libraryAccess(file: string): Promise<Access> {
   // Imported here only: a pod does not need it.
   const { KubeConfig } = await import('@kubernetes/client-node');
   const config = new KubeConfig();
