@@ -373,9 +373,19 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     log.warn({ port, ended: Object.fromEntries(ended) }, 'ended connections of clients');
     ended.clear();
   };
-  const looking = setInterval(look, LOOK_EVERY_MS);
-  looking.unref();
-  server.once('close', () => clearInterval(looking));
+  // While nobody is connected there is nothing to look at, and a process that is asleep is not woken.
+  let looking: NodeJS.Timeout | null = null;
+  const rest = () => {
+    if (looking !== null) clearInterval(looking);
+    looking = null;
+  };
+  server.on('connection', () => {
+    looking ??= setInterval(() => {
+      look();
+      if (connections.size === 0) rest();
+    }, LOOK_EVERY_MS).unref();
+  });
+  server.once('close', rest);
 
   server.on('clientError', (err: NodeJS.ErrnoException, socket: Duplex) => {
     const isSilent = connections.get(socket)?.socket.bytesRead === 0;
