@@ -125,6 +125,10 @@ await startLocalSystem({}, async (local) => {
     ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
     await openCheckout('this', `${import.meta.dirname}/..`, local.folder),
   ];
+  // The first start of each compiles its code and keeps it.
+  for (const checkout of checkouts) {
+    for (const name of names) await (await startRole(checkout, all.get(name)!, local.folder)).process.stop();
+  }
   for (let run = 0; run < Number(flags.runs); run++)
     for (const checkout of run % 2 === 0 ? checkouts : checkouts.toReversed())
       await measure(local, load, checkout, all);
