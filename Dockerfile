@@ -25,7 +25,7 @@ RUN for role in $(/nodejs/bin/node services/main.ts --help | sed -n 's/^  //p');
       NODE_OPTIONS=--max-old-space-size-percentage=75 NODE_COMPILE_CACHE=/app/.compile-cache /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring \
         services/main.ts "$role" --help > /dev/null || exit 1; \
     done \
- && for later in auth/verifier.ts seller-portal/index.ts platform/opentelemetry.ts contracts/openapi.ts operator/reconcilers/reconcile.ts operator/runtime/plain-kubeconfig.ts; do \
+ && for later in auth/verifier.ts seller-portal/index.ts platform/opentelemetry.ts contracts/openapi.ts operator/reconcilers/reconcile.ts operator/runtime/kubeconfig.ts; do \
       NODE_OPTIONS=--max-old-space-size-percentage=75 NODE_COMPILE_CACHE=/app/.compile-cache /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring \
         --input-type=module --eval "await import('/app/services/$later')" || exit 1; \
     done \

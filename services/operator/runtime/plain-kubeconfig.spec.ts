@@ -33,7 +33,7 @@ test('the current context leads to its server, by a token', async () => {
   const access = await accessBy({}, { token: 'a' });
   expect(access?.server.href).toBe(`${SERVER}/`);
   expect(access?.tls).toEqual({});
-  expect(await access?.headers(false)).toEqual({ authorization: 'Bearer a' });
+  expect(await access?.headers(false)).toEqual({ Authorization: 'Bearer a' });
 });
 
 test('certificates are in the file, or in files beside it', async () => {

@@ -51,7 +51,7 @@ export async function plainAccess(file: string): Promise<Access | null> {
       ...(servername ? { servername: String(servername) } : {}),
       ...(cluster['insecure-skip-tls-verify'] === true ? { rejectUnauthorized: false } : {}),
     },
-    headers: async () => (token === undefined ? {} : { authorization: `Bearer ${String(token)}` }),
+    headers: async () => (token === undefined ? {} : { Authorization: `Bearer ${String(token)}` }),
   };
 }
 
