@@ -1,6 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { connect } from '#platform/postgres.ts';
-import { type Pipeline, VIEW } from '../services/local-stack/pipeline.ts';
+import { VIEW } from '../services/local-stack/pipeline.ts';
+import type { LocalPostgres } from '../services/local-stack/postgres.ts';
 import { until } from '../services/local-stack/until.ts';
 import type { Written } from './load.ts';
 
@@ -10,10 +11,10 @@ export interface Seen extends Written {
 }
 
 /** Asks the page's database about every millisecond for all expected versions, as a reader would. */
-export async function observeView(pipeline: Pipeline) {
+export async function observeView({ pagesPostgres }: { readonly pagesPostgres: Pick<LocalPostgres, 'url'> }) {
   const db = await connect(
     {
-      url: pipeline.pagesPostgres.url('gig'),
+      url: pagesPostgres.url('gig'),
       applicationName: 'bench-observer',
       statementTimeoutMs: 10_000,
       connectTimeoutMs: 5_000,

@@ -51,3 +51,28 @@ export function cpuOfTree(root: number): number {
   };
   return sum(root);
 }
+
+/**
+ * CPU that the threads of a process have used so far, in ms, without those that have ended. The kernel counts it in ns, where
+ * `stat` has ticks of 10 ms: an idle process uses few of them in a minute.
+ */
+export function cpuOfThreads(pid: number): number {
+  const tasks = `/proc/${pid}/task`;
+  const nanoseconds = readdirSync(tasks).map((thread) =>
+    Number(readFileSync(`${tasks}/${thread}/schedstat`, 'utf8').split(' ')[0]),
+  );
+  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e6;
+}
+
+/** How often the main thread of a process was woken so far. */
+export function wakeUpsOf(pid: number): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  return Number(/^voluntary_ctxt_switches:\s+(\d+)/m.exec(status)![1]);
+}
+
+/** Memory in MB: what is resident, and that with each page shared by several processes divided among them. */
+export function memoryOf(pid: number): { readonly rss: number; readonly pss: number } {
+  const text = readFileSync(`/proc/${pid}/smaps_rollup`, 'utf8');
+  const megabytes = (name: string) => Number(new RegExp(`^${name}:\\s+(\\d+)`, 'm').exec(text)![1]) / 1024;
+  return { rss: megabytes('Rss'), pss: megabytes('Pss') };
+}

@@ -1,4 +1,5 @@
-import { errors, type JWTVerifyGetKey } from 'jose';
+import type { JWTVerifyGetKey } from 'jose';
+import { JWKSNoMatchingKey } from 'jose/errors';
 import type { Clock } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -154,7 +155,7 @@ export function openKeyCache(
         try {
           return await known.find(header, token);
         } catch (err) {
-          if (!(err instanceof errors.JWKSNoMatchingKey)) throw err;
+          if (!(err instanceof JWKSNoMatchingKey)) throw err;
         }
       }
       return (await lookAgain()).find(header, token);

@@ -1,4 +1,5 @@
-import { errors, jwtVerify } from 'jose';
+import { JOSEError, JWTClaimValidationFailed, JWTExpired } from 'jose/errors';
+import { jwtVerify } from 'jose/jwt/verify';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { ConfigError } from '#platform/config.ts';
 import type { Log } from '#platform/log.ts';
@@ -64,12 +65,12 @@ export function openIdentity(
       const read = readCaller(payload, config);
       return 'why' in read ? { kind: 'invalid', why: read.why } : { kind: 'caller', caller: read.caller };
     } catch (err) {
-      if (err instanceof errors.JWTExpired) return { kind: 'expired', why: 'the token has expired' };
-      if (err instanceof errors.JWTClaimValidationFailed) {
+      if (err instanceof JWTExpired) return { kind: 'expired', why: 'the token has expired' };
+      if (err instanceof JWTClaimValidationFailed) {
         return { kind: 'invalid', why: `the claim ${err.claim} is missing or wrong` };
       }
       // An error that is not jose's is about a key that cannot be used, and not about the token.
-      if (err instanceof KeysUnavailable || !(err instanceof errors.JOSEError)) {
+      if (err instanceof KeysUnavailable || !(err instanceof JOSEError)) {
         return { kind: 'unavailable', cause: err as Error };
       }
       return { kind: 'invalid', why: WHY_INVALID[err.code] ?? 'the token is malformed' };

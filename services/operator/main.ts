@@ -5,10 +5,10 @@ import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#role/role.ts';
 import { openOperatorMetrics } from './metrics.ts';
 import { type Operation, startOperation } from './operation.ts';
+import { PLATFORM_KEY } from './reconcilers/keys.ts';
 import { bringDefinitions, type DefinitionsState } from './reconcilers/platform/definitions.ts';
-import { PLATFORM_KEY } from './reconcilers/reconcile.ts';
 import { Watching } from './reconcilers/watching.ts';
-import { kubeconfigAccess, serviceAccountAccess } from './runtime/access.ts';
+import { serviceAccountAccess } from './runtime/access.ts';
 import { openApi } from './runtime/api.ts';
 import { openKube } from './runtime/client.ts';
 import { namespaces } from './scope.ts';
@@ -54,7 +54,8 @@ export const role = defineRole({
     const watched = config.watched ?? [namespace];
     const metrics = openOperatorMetrics(registry, ['TopClients', 'PageView']);
     const access = config.kubeconfig
-      ? await kubeconfigAccess(config.kubeconfig)
+      ? // Loaded only here: a pod has no kubeconfig.
+        await (await import('./runtime/kubeconfig.ts')).kubeconfigAccess(config.kubeconfig)
       : await serviceAccountAccess(process.env);
     const api = openApi(access, (verb, code) => metrics.answered(verb, code));
     releases.push('connections to the API server', () => api.close());

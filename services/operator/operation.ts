@@ -5,10 +5,10 @@ import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { OperatorMetrics } from './metrics.ts';
 import { letGoOfPages } from './reconcilers/finalizer.ts';
+import { PLATFORM_KEY } from './reconcilers/keys.ts';
 import { EVENT, SECRET, TOP_CLIENTS } from './reconcilers/kinds.ts';
 import { readLayout } from './reconcilers/partitions/layout.ts';
 import type { DefinitionsState } from './reconcilers/platform/definitions.ts';
-import { PLATFORM_KEY, reconciler } from './reconcilers/reconcile.ts';
 import { readLag, readOverHttp, whyNotReady } from './reconcilers/scaling/lag.ts';
 import { SECRETS_LOOK_MS } from './reconcilers/secret-revisions.ts';
 import { overlap } from './reconcilers/status/overlap.ts';
@@ -64,7 +64,11 @@ export function startOperation(settings: OperationSettings): Operation {
   let queue: Queue | null = null;
   let rivals: readonly string[] = [];
 
+  // What plans all the objects takes a third of the start. It is loaded once the operator is ready, and before it leads.
+  const planning = import('./reconcilers/reconcile.ts');
+
   const lead = async (term: Term): Promise<void> => {
+    const { reconciler } = await planning;
     const fenced = openKube(api, { fence: term });
     const cached = cachedKube(fenced, follows, {
       looked: [

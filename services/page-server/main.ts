@@ -16,7 +16,6 @@ import { proxiesOf, TRUSTED_PROXIES } from '#platform/trusted-proxies.ts';
 import { defineRole } from '#role/role.ts';
 import { callerCredential, secretText } from '../auth/caller-credential.ts';
 import { OPTIONAL_IDENTITY_SETTINGS, requireIdentity } from '../auth/settings.ts';
-import { openIdentity } from '../auth/verifier.ts';
 import { ANY_VERSION } from '../page-kit/min-version.ts';
 import { openReading } from '../page-kit/reading.ts';
 import { openCallerIdentity } from '../source-client/caller-identity.ts';
@@ -137,7 +136,9 @@ export const role = defineRole({
     const viewVersion = metrics.gauge('topclients_page_view_version');
     let mount: Mount;
     if (config.page === 'self-view') {
+      // Loaded only here: the other pages know no tokens.
       const { mountSelfView } = await import('../seller-portal/index.ts');
+      const { openIdentity } = await import('../auth/verifier.ts');
       const verifier = openIdentity(requireIdentity(config, 'page-server --page self-view'), {
         log,
         metrics,

@@ -2,13 +2,7 @@
  * The edge of all our servers. It bounds what clients may hold of a process, however slow, greedy or many they are. A
  * handler sees only complete requests, one at a time per connection, and finds their bodies by `bodyOf`.
  */
-import {
-  createServer,
-  type IncomingMessage,
-  type Server,
-  type ServerResponse,
-  STATUS_CODES,
-} from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { Counter, Gauge } from 'prom-client';
@@ -20,6 +14,9 @@ import { ANY_ADDRESS } from './listen.ts';
 import type { Log } from './log.ts';
 import { bodyOf, MOST_BODY_BYTES, whenComplete } from './request-body.ts';
 import { resetConnection } from './sockets.ts';
+
+// An import reads all that the module exports. That loads Node's client of WebSockets, 0.1 s and 13 MB of every start.
+const { createServer, STATUS_CODES } = process.getBuiltinModule('node:http');
 
 /** The settings of a role that serves users' traffic. */
 export const SERVER_SETTINGS = {
@@ -376,9 +373,19 @@ export function openHttpServer(handler: Handler, options: ServerOptions): Server
     log.warn({ port, ended: Object.fromEntries(ended) }, 'ended connections of clients');
     ended.clear();
   };
-  const looking = setInterval(look, LOOK_EVERY_MS);
-  looking.unref();
-  server.once('close', () => clearInterval(looking));
+  // While nobody is connected there is nothing to look at, and a process that is asleep is not woken.
+  let looking: NodeJS.Timeout | null = null;
+  const rest = () => {
+    if (looking !== null) clearInterval(looking);
+    looking = null;
+  };
+  server.on('connection', () => {
+    looking ??= setInterval(() => {
+      look();
+      if (connections.size === 0) rest();
+    }, LOOK_EVERY_MS).unref();
+  });
+  server.once('close', rest);
 
   server.on('clientError', (err: NodeJS.ErrnoException, socket: Duplex) => {
     const isSilent = connections.get(socket)?.socket.bytesRead === 0;

@@ -1,4 +1,8 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import Counter from 'prom-client/lib/counter.js';
+import Gauge from 'prom-client/lib/gauge.js';
+import Histogram from 'prom-client/lib/histogram.js';
+import Registry from 'prom-client/lib/registry.js';
+import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What opening a metric needs to know of it. */
 interface MetricDefinition {
@@ -43,7 +47,7 @@ export function openCatalogue<const C extends Catalogue>(
     registry = new Registry(),
   }: { readonly processMetrics?: boolean; readonly registry?: Registry } = {},
 ): MetricsOf<C> {
-  if (processMetrics) collectDefaultMetrics({ register: registry });
+  if (processMetrics) collectProcessMetrics(registry);
   const common = (name: string) => {
     const { help, labels } = catalogue[name]!;
     return { name, help, labelNames: [...labels], registers: [registry] };

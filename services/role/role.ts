@@ -8,6 +8,7 @@ import {
   type Setting,
   setting,
 } from '#platform/config.ts';
+import { collectOnceIdle } from '#platform/idle-memory.ts';
 import { type Releases, runRole } from '#platform/lifecycle.ts';
 import { ANY_ADDRESS } from '#platform/listen.ts';
 import { type Log, openLog, withoutPasswords } from '#platform/log.ts';
@@ -74,5 +75,15 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
   const metrics = openMetrics();
   const version = readVersion();
   metrics.gauge('topclients_build_info').set({ role: role.name, version }, 1);
-  await runRole(log, (releases, fail) => role.start(config, { log, version, metrics, releases, fail }));
+  await runRole(log, async (releases, fail) => {
+    const outcome = await role.start(config, { log, version, metrics, releases, fail });
+    if (outcome === 'running') {
+      const stopping = new AbortController();
+      releases.push('the look for idle memory', () => stopping.abort());
+      collectOnceIdle(stopping.signal).catch((err: unknown) =>
+        log.warn({ err }, 'could not give back memory'),
+      );
+    }
+    return outcome;
+  });
 }

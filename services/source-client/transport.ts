@@ -7,9 +7,9 @@ import {
   circuitBreaker,
   handleAll,
 } from 'cockatiel';
-import { Pool } from 'undici';
 import { Problem } from '#contracts/problems.ts';
 import { SPAN } from '#contracts/traces.ts';
+import { openClientPool } from '#platform/client-pool.ts';
 import type { Log } from '#platform/log.ts';
 import { NO_SPAN, type Span } from '#platform/span.ts';
 import { NotTheContract, type Refused, type SourceAnswer, type SourceOutcome } from './answer.ts';
@@ -132,7 +132,7 @@ export function openTransport(
     [SPAN.port]: Number(origin.port || (origin.protocol === 'https:' ? 443 : 80)),
   };
   const common = { accept: 'application/json', ...settings.identity.headers };
-  const pool = new Pool(origin.origin, {
+  const pool = openClientPool(origin.origin, {
     connections: settings.concurrency,
     pipelining: 1,
     connect: { timeout: 1_000 },

@@ -11,7 +11,7 @@ import {
   symlinkSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { dirname, join, matchesGlob } from 'node:path';
+import { dirname, join, matchesGlob, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
@@ -107,4 +107,17 @@ test('every role runs with the flags of V8, and finds the code that was compiled
   await start('migrate', '--help');
   // Node names the folder after itself and the flags of V8: that of others is passed over.
   expect(readdirSync(join(app, '.compiled-there'))).toEqual(readdirSync(join(app, '.compile-cache')));
+});
+
+test('what a role loads later is compiled into the image too, under the same flags', () => {
+  const [, list, flags] = /for later in (.+?); do\s.*?\/node\s+(.+?)\s+--input-type/s.exec(dockerfile)!;
+  const imported = files
+    .filter((file) => file.startsWith('services/') && file !== 'services/main.ts')
+    .flatMap((file) =>
+      [...readFileSync(join(root, file), 'utf8').matchAll(/(?<!typeof )import\('([.#][^']+)'\)/g)].map(
+        ([, to]) => (to!.startsWith('#') ? to!.slice(1) : relative('services', join(dirname(file), to!))),
+      ),
+    );
+  expect(list!.split(/\s+/).sort()).toEqual(imported.sort());
+  expect(flags!.split(/\s+/)).toEqual([...V8_FLAGS]);
 });

@@ -9,12 +9,12 @@ import { promisify } from 'node:util';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
-import { kubeconfigAccess } from '../../services/operator/runtime/access.ts';
 import { type Api, openApi } from '../../services/operator/runtime/api.ts';
 import { openKube } from '../../services/operator/runtime/client.ts';
 import { openEventRecorder } from '../../services/operator/runtime/event-recorder.ts';
 import { type RunningInformer, startInformer } from '../../services/operator/runtime/informer.ts';
 import type { Kube, KubeError, StoredObject } from '../../services/operator/runtime/kube.ts';
+import { kubeconfigAccess } from '../../services/operator/runtime/kubeconfig.ts';
 import { type Election, startElection, type Term, TIMING } from '../../services/operator/runtime/leader.ts';
 import { type ApiProxy, openApiProxy } from '../support/api-proxy.ts';
 

@@ -26,11 +26,11 @@ import {
 } from '../../services/operator/reconcilers/kinds.ts';
 import { withSecretRevisions } from '../../services/operator/reconcilers/secret-revisions.ts';
 import { readPageSpec, readPlatformSpec } from '../../services/operator/reconcilers/status/read-spec.ts';
-import { kubeconfigAccess } from '../../services/operator/runtime/access.ts';
 import { type Api, openApi } from '../../services/operator/runtime/api.ts';
 import { ownerReference } from '../../services/operator/runtime/apply.ts';
 import { openKube } from '../../services/operator/runtime/client.ts';
 import type { Kube, Ref, StoredObject } from '../../services/operator/runtime/kube.ts';
+import { kubeconfigAccess } from '../../services/operator/runtime/kubeconfig.ts';
 import { nameOf, refOf } from '../../services/operator/runtime/objects.ts';
 import { withReplicasNoted } from '../../services/operator/runtime/replicas.ts';
 import { type Fate, NOWHERE, PretendNodes } from './pretend-nodes.ts';

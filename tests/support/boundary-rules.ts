@@ -140,8 +140,11 @@ export const RULES: IRegularForbiddenRuleType[] = [
   rule(
     'one-client-of-the-source',
     'A second client would drift from the first. Beside it only the operator has one, of the API server; who asks others now and then takes fetch.',
-    { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/(source-client|operator)/` },
-    { path: '^node_modules/undici/' },
+    {
+      ...PRODUCTION,
+      pathNot: `${PRODUCTION.pathNot}|^services/(source-client/|operator/|platform/client-pool\\.ts$)`,
+    },
+    { path: '^(node_modules/undici/|services/platform/client-pool\\.ts$)' },
   ),
   rule('production-stands-alone', 'What runs in the image does not lean on the workbench.', PRODUCTION, {
     path: WORKBENCH,

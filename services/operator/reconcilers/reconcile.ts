@@ -8,15 +8,12 @@ import { refOf } from '../runtime/objects.ts';
 import { applyPlan, type PlanOutcome } from './apply-plan.ts';
 import { setFinalizer } from './finalizer.ts';
 import { type GatherSettings, gatherPage, gatherPlatform } from './gather.ts';
+import { PLATFORM_KEY, pageKey } from './keys.ts';
 import { planPage } from './page/plan-page.ts';
 import { notReadyFor, type Plan } from './plan.ts';
 import { planPlatform } from './platform/plan-platform.ts';
 import type { Recommendation } from './scaling/scaler.ts';
 import { SECRETS_LOOK_MS } from './secret-revisions.ts';
-
-/** What waits in the queue: the platform, or one page. */
-export const PLATFORM_KEY = 'topclients';
-export const pageKey = (name: string): string => `pageview/${name}`;
 
 export interface ReconcileSettings extends GatherSettings {
   /** Refuses to write for a process that is no longer the leader. */

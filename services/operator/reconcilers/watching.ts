@@ -9,8 +9,8 @@ import type { Caches } from '../runtime/cached-kube.ts';
 import { type RunningInformer, startInformer } from '../runtime/informer.ts';
 import type { Kind, Kube, StoredObject } from '../runtime/kube.ts';
 import { kindKey } from '../runtime/objects.ts';
+import { PLATFORM_KEY, pageKey } from './keys.ts';
 import { BUILT_IN, isStore, OF_OTHERS, OUR_PODS, OURS, PAGE_VIEW, POD, TOP_CLIENTS } from './kinds.ts';
-import { PLATFORM_KEY, pageKey } from './reconcile.ts';
 
 export interface WatchingSettings {
   readonly api: Api;

@@ -1,4 +1,4 @@
-import { Pool } from 'undici';
+import { type ClientPool, openClientPool } from '#platform/client-pool.ts';
 import type { Access } from './access.ts';
 import { KubeError } from './kube.ts';
 
@@ -51,7 +51,7 @@ const LARGEST_EVENT = 16 * 1024 * 1024;
 export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => void = () => {}): Api {
   const prefix = access.server.pathname.replace(/\/+$/, '');
   const pool = (connections: number | null, maxResponseSize: number) =>
-    new Pool(access.server.origin, {
+    openClientPool(access.server.origin, {
       connections,
       pipelining: 1,
       // One connection a request: with HTTP/2 one dead connection would hold up all calls and watches.
@@ -65,7 +65,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
   const watches = pool(null, -1);
 
   /** Resolves to the head of the answer. A refused token may have been renewed: it is read again once. */
-  async function send(from: Pool, request: ApiRequest, signal: AbortSignal) {
+  async function send(from: ClientPool, request: ApiRequest, signal: AbortSignal) {
     for (let refused = false; ; refused = true) {
       const answer = await from.request({
         method: request.method,
@@ -89,7 +89,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
    * that `read` leaves unread still ends with `end`.
    */
   async function exchange<T>(
-    from: Pool,
+    from: ClientPool,
     request: ApiRequest,
     deadlineMs: number,
     end: AbortController,
@@ -145,7 +145,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
   };
 }
 
-type Body = Awaited<ReturnType<Pool['request']>>['body'];
+type Body = Awaited<ReturnType<ClientPool['request']>>['body'];
 
 function noAnswer(request: ApiRequest, reason: string, what: string, cause: unknown): KubeError {
   const err = new KubeError(`${request.verb} ${request.about}: ${what}`, 0, reason);

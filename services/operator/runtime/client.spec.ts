@@ -4,10 +4,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, expect, test } from '@jest/globals';
 import { drain, listen } from '#platform/listen.ts';
-import { kubeconfigAccess, serviceAccountAccess } from './access.ts';
+import { serviceAccountAccess } from './access.ts';
 import { type Api, openApi } from './api.ts';
 import { type KubeSettings, openKube } from './client.ts';
 import { type Kube, KubeError } from './kube.ts';
+import { kubeconfigAccess } from './kubeconfig.ts';
 
 interface Asked {
   readonly method: string;

@@ -1,5 +1,6 @@
 import type { RequestHandler } from 'express';
-import { RateLimiterMemory, RateLimiterRes } from 'rate-limiter-flexible';
+import RateLimiterMemory from 'rate-limiter-flexible/lib/RateLimiterMemory.js';
+import RateLimiterRes from 'rate-limiter-flexible/lib/RateLimiterRes.js';
 import { CALLER_HEADER, type Caller, isOwnCaller, UNKNOWN_CALLER } from '#contracts/callers.ts';
 import { LABELS } from '#contracts/metrics.ts';
 import { clientAt } from '#platform/client-address.ts';

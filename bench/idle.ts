@@ -1,0 +1,138 @@
+/**
+ * What roles cost while nothing happens, how soon the first event after a rest is visible, and the floor: what everything
+ * costs at one event a minute; by turns with another checkout:
+ * `node bench/idle.ts [--against <checkout>] [--only projector-gig,outbox-relay] [--runs 5] [--window 20] [--rest 60]
+ * [--floor 60] [--canary 0] [--quick]`.
+ *
+ * All roles run on one system. They settle for `--settle` seconds; their CPU is that of `--window` seconds. The event
+ * comes `--rest` seconds after the last start; the floor is that of `--floor` seconds from then on, 0 leaves it out.
+ * `--canary` is how often the source changes its synthetic seller, in ms; a source that does so is never idle.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { parseArgs } from 'node:util';
+import { type LocalSystem, startLocalSystem } from '../services/local-stack/local-system.ts';
+import type { ManagedProcess } from '../services/local-stack/process.ts';
+import { describeSystem, type RoleProcess } from '../services/local-stack/system.ts';
+import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { type Load, openLoad, seedSellers } from './load.ts';
+import { observeView } from './observer.ts';
+import { type Figure, table } from './report.ts';
+import { cpuOfThreads, cpuOfTree, memoryOf, wakeUpsOf } from './usage.ts';
+
+const SELLERS = 1_000;
+/** Of a core, in %. */
+const MOST_CPU: Readonly<Record<string, number>> = {
+  'outbox-relay': 0.5,
+  'projector-gig': 0.5,
+  operator: 0.5,
+  gig: 0.2,
+  user: 0.2,
+  search: 0.2,
+  'seller-portal': 0.2,
+};
+const VISIBLE_MS = 10;
+
+const { values: flags } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    only: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    settle: { type: 'string', default: '15' },
+    window: { type: 'string', default: '20' },
+    rest: { type: 'string', default: '60' },
+    floor: { type: 'string', default: '60' },
+    canary: { type: 'string', default: '0' },
+    quick: { type: 'boolean', default: false },
+  },
+});
+const settleSeconds = Number(flags.settle);
+const windowSeconds = Number(flags.window);
+const restSeconds = flags.quick ? 0 : Number(flags.rest);
+const floorSeconds = flags.quick ? 0 : Number(flags.floor);
+const names = flags.only ? ROLE_NAMES.filter((name) => flags.only!.split(',').includes(name)) : ROLE_NAMES;
+const isEventSeen = ['outbox-relay', 'projector-gig'].every((name) => names.includes(name as never));
+
+const figures = new Map<string, { readonly figure: Omit<Figure, 'values'>; readonly values: number[] }>();
+function note(name: string, unit: string, value: number, most?: number): void {
+  const key = `${name}|${unit}`;
+  const target = most === undefined || name.endsWith('against') ? null : { most };
+  if (!figures.has(key)) figures.set(key, { figure: { name, unit, target }, values: [] });
+  figures.get(key)!.values.push(value);
+}
+
+/** @returns a function that gives the CPU since then, in % of a core */
+function watchCpu(cpuMs: () => number): () => number {
+  const [at, before] = [performance.now(), cpuMs()];
+  return () => (100 * (cpuMs() - before)) / (performance.now() - at);
+}
+
+async function measure(
+  local: LocalSystem,
+  load: Load,
+  checkout: Checkout,
+  all: ReadonlyMap<string, RoleProcess>,
+): Promise<void> {
+  const running: ManagedProcess[] = [];
+  try {
+    for (const name of names)
+      running.push(local.keep((await startRole(checkout, all.get(name)!, local.folder)).process));
+    const startedAt = performance.now();
+    await delay(settleSeconds * 1_000);
+
+    const idle = running.map(({ name, pid }) => ({
+      ...{ name, pid, wakeUps: wakeUpsOf(pid) },
+      cpu: watchCpu(() => cpuOfThreads(pid)),
+    }));
+    await delay(windowSeconds * 1_000);
+    for (const { name, pid, cpu, wakeUps } of idle) {
+      const of = `${name}, ${checkout.name}`;
+      note(of, 'idle, % of a core', cpu(), MOST_CPU[name]);
+      note(of, 'idle, wake-ups a second', (wakeUpsOf(pid) - wakeUps) / windowSeconds);
+      note(of, 'idle, RSS in MB', memoryOf(pid).rss, 90);
+    }
+    if (!isEventSeen) return;
+
+    await delay(Math.max(0, startedAt + restSeconds * 1_000 - performance.now()));
+    const floor = [
+      ...running.map(({ name, pid }) => ({ name, pid, cpu: watchCpu(() => cpuOfThreads(pid)) })),
+      ...[{ name: 'kafka', pid: local.kafka.pid, cpu: watchCpu(() => cpuOfThreads(local.kafka.pid)) }],
+    ];
+    const postgres = watchCpu(() => 1_000 * cpuOfTree(local.postgres.source.pid));
+    const observer = await observeView({ pagesPostgres: local.postgres.pages });
+    await load.write(1, 1, observer.expect);
+    for (const { at, visibleAt } of await observer.finish())
+      note(`commit → visible, ${checkout.name}`, 'first event after a rest, ms', visibleAt - at, VISIBLE_MS);
+    if (floorSeconds === 0) return;
+    await delay(floorSeconds * 1_000);
+    for (const { name, pid, cpu } of floor) {
+      note(`${name}, ${checkout.name}`, 'an event a minute, % of a core', cpu());
+      note(`${name}, ${checkout.name}`, 'an event a minute, RSS in MB', memoryOf(pid).rss);
+    }
+    note(`postgres, ${checkout.name}`, 'an event a minute, % of a core', postgres());
+  } finally {
+    await Promise.all(running.map((one) => one.stop()));
+  }
+}
+
+await startLocalSystem({}, async (local) => {
+  await local.prepare(describeSystem(WHOLE, local.addresses));
+  const source = local.pool('source', { maximum: 4 });
+  await seedSellers(source, SELLERS);
+  const load = await openLoad(local.postgres.source.url('source'), SELLERS);
+  local.keep({ stop: () => load.close() });
+  const all = await describeAll(local, { 'top-clients': { TC_CANARY_INTERVAL_MS: flags.canary } });
+  const checkouts = [
+    ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
+    await openCheckout('this', `${import.meta.dirname}/..`, local.folder),
+  ];
+  // The first start of each compiles its code and keeps it.
+  for (const checkout of checkouts) {
+    for (const name of names) await (await startRole(checkout, all.get(name)!, local.folder)).process.stop();
+  }
+  for (let run = 0; run < Number(flags.runs); run++)
+    for (const checkout of run % 2 === 0 ? checkouts : checkouts.toReversed())
+      await measure(local, load, checkout, all);
+  await local.stop();
+});
+const rows = [...figures.values()].map(({ figure, values }): Figure => ({ ...figure, values }));
+process.stdout.write(`${table(rows.sort((a, b) => a.unit.localeCompare(b.unit)))}\n`);

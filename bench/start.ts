@@ -1,0 +1,79 @@
+/**
+ * How soon each role is ready after its process was spawned, with its code compiled before, and what it holds in memory once
+ * idle, by turns with another checkout:
+ * `node bench/start.ts [--against <checkout>] [--only relay,operator] [--runs 5] [--idle 15]`.
+ *
+ * One role starts at a time. The memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it
+ * out. Pages of a file that several of them map are counted in each role's RSS, and divided among them in the PSS.
+ */
+import { parseArgs } from 'node:util';
+import { startLocalSystem } from '../services/local-stack/local-system.ts';
+import type { ManagedProcess } from '../services/local-stack/process.ts';
+import { describeSystem } from '../services/local-stack/system.ts';
+import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { type Figure, table } from './report.ts';
+import { memoryOf } from './usage.ts';
+
+const ROLE_READY_MS = 350;
+const OPERATOR_READY_MS = 700;
+const MEMORY_MB = 90;
+
+const { values: flags } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    only: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    idle: { type: 'string', default: '15' },
+  },
+});
+const names = flags.only ? ROLE_NAMES.filter((name) => flags.only!.split(',').includes(name)) : ROLE_NAMES;
+
+const seen = new Map<string, number[]>();
+const note = (name: string, unit: string, value: number) => {
+  const key = `${name}|${unit}`;
+  seen.set(key, [...(seen.get(key) ?? []), value]);
+};
+
+await startLocalSystem({}, async (local) => {
+  await local.prepare(describeSystem(WHOLE, local.addresses));
+  const all = await describeAll(local);
+  const checkouts = [
+    ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
+    await openCheckout('this', `${import.meta.dirname}/..`, local.folder),
+  ];
+  const startAll = async (checkout: Checkout, measured: boolean): Promise<void> => {
+    const running: ManagedProcess[] = [];
+    for (const name of names) {
+      const { process, readyMs } = await startRole(checkout, all.get(name)!, local.folder);
+      running.push(local.keep(process));
+      if (measured) note(`${name}, ${checkout.name}`, 'ready, ms', readyMs);
+    }
+    if (measured && Number(flags.idle) > 0) {
+      await new Promise((resolve) => setTimeout(resolve, Number(flags.idle) * 1_000));
+      for (const { name, pid } of running) {
+        const { rss, pss } = memoryOf(pid);
+        note(`${name}, ${checkout.name}`, 'RSS, MB', rss);
+        note(`${name}, ${checkout.name}`, 'PSS, MB', pss);
+      }
+    }
+    await Promise.all(running.map((one) => one.stop()));
+  };
+  // The first start of each compiles its code and keeps it.
+  for (const checkout of checkouts) await startAll(checkout, false);
+  for (let run = 0; run < Number(flags.runs); run++)
+    for (const checkout of run % 2 === 0 ? checkouts : checkouts.toReversed()) await startAll(checkout, true);
+  await local.stop();
+});
+
+const targetOf = (name: string, unit: string): Figure['target'] => {
+  if (name.endsWith('against') || unit.startsWith('PSS')) return null;
+  if (unit.startsWith('RSS')) return { most: MEMORY_MB };
+  return { most: name.startsWith('operator') ? OPERATOR_READY_MS : ROLE_READY_MS };
+};
+const figures = [...seen]
+  .map(([key, values]): Figure => {
+    const [name, unit] = key.split('|') as [string, string];
+    return { name, unit, target: targetOf(name, unit), values };
+  })
+  .sort((a, b) => a.unit.localeCompare(b.unit));
+process.stdout.write(`${table(figures)}\n`);
