@@ -6,7 +6,7 @@ import {
   SellerEvent,
   versionInId,
 } from './events.ts';
-import { readPlainSellerEvent } from './plain-event.ts';
+import { readPlainSellerEvent, readPlainSellerEventIn, type TextInBytes } from './plain-event.ts';
 
 /*
  * The format of an event in a message: the one place that writes its JSON and reads it. What a message means never
@@ -99,6 +99,8 @@ const NINE = 0x39;
 export interface ReadSellerEvent extends SellerEvent {
   /** The list as JSON text, where the message held it as `JSON.stringify` would write it. */
   readonly clientsJson?: string;
+  /** The same as the message holds it, where that is ASCII. */
+  readonly clientsInBytes?: TextInBytes;
 }
 
 const TYPE = /^dev\.topclients\.seller\.([a-z-]+)\.v([1-9]\d*)$/;
@@ -139,14 +141,23 @@ function erasureIn(sellerId: number, id: string | null, time: string | null): Re
   };
 }
 
+const readPlain = (value: string | Buffer) =>
+  (typeof value === 'string'
+    ? readPlainSellerEvent(value)
+    : readPlainSellerEventIn(value)) as ReadSellerEvent | null;
+
+/** NaN where it is not one of ours. */
+const versionOfType = (type: string | null): number =>
+  type === null ? CLOUD_EVENTS.schemaVersion : Number(TYPE.exec(type)?.[2]);
+
 /**
  * Reads one message. Never throws: what cannot be read comes back with its reason, and with the seller where the
  * key still tells, so that only that seller waits.
- * @param message `id` and `time` are the headers `ce_id` and `ce_time`, which only a tombstone needs
+ * @param message its value as it came, or as text; `id` and `time` are the headers `ce_id` and `ce_time`, which only a tombstone needs
  */
 export function decodeEvent(message: {
   key: string | null;
-  value: string | null;
+  value: string | Buffer | null;
   type: string | null;
   id?: string | null;
   time?: string | null;
@@ -161,18 +172,18 @@ export function decodeEvent(message: {
     const event = type === ERASED_TYPE ? erasureIn(sellerId, id, time) : null;
     return event ? { kind: 'event', event } : { kind: 'tombstone', sellerId };
   }
-  const version = message.type === null ? CLOUD_EVENTS.schemaVersion : Number(TYPE.exec(message.type)?.[2]);
+  const version = versionOfType(message.type);
   if (!(version <= CLOUD_EVENTS.schemaVersion)) {
     return unreadable(
       `the type ${message.type} is newer than this reader or not one of ours; update the reader`,
     );
   }
   const current = version === CLOUD_EVENTS.schemaVersion;
-  const plain = current ? (readPlainSellerEvent(message.value) as ReadSellerEvent | null) : null;
+  const plain = current ? readPlain(message.value) : null;
   if (plain?.sellerId === sellerId) return { kind: 'event', event: plain };
   let data: unknown;
   try {
-    data = JSON.parse(message.value);
+    data = JSON.parse(message.value.toString());
   } catch (cause) {
     return unreadable(`the value is not JSON: ${(cause as Error).message}`);
   }

@@ -1,17 +1,34 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { SellerEvent } from './events.ts';
-import { readPlainSellerEvent } from './plain-event.ts';
+import { readPlainSellerEvent, readPlainSellerEventIn } from './plain-event.ts';
 
 /** Whatever takes the short cut, the schema must accept, and leave as it is. */
 function holdAgainstSchema(text: string): void {
   const read = readPlainSellerEvent(text);
+  const inBytes = readPlainSellerEventIn(Buffer.from(text));
+  // Where the text is no Unicode, its bytes are another text.
+  if (text.isWellFormed()) expect(inBytes === null).toBe(read === null);
   if (read === null) return;
+  holdAgainstText(inBytes!, text);
   const { sellerId, version, committedAt, change, clients, clientsJson } = read;
   const event = { sellerId, version, committedAt, change, clients };
   expect(SellerEvent.parse(JSON.parse(text))).toEqual(event);
   expect(JSON.stringify(event)).toBe(text);
   expect(clientsJson).toBe(JSON.stringify(clients));
+}
+
+/** What is read from the bytes of a message says the same, and keeps the list as it stands in them. */
+function holdAgainstText(
+  inBytes: NonNullable<ReturnType<typeof readPlainSellerEventIn>>,
+  text: string,
+): void {
+  const { sellerId, version, committedAt, change, clients, clientsJson } = inBytes;
+  expect(JSON.stringify({ sellerId, version, committedAt, change, clients })).toBe(text);
+  expect(clientsJson).toBe(JSON.stringify(clients));
+  const isAscii = Buffer.byteLength(text) === text.length;
+  expect('clientsInBytes' in inBytes).toBe(isAscii);
+  if ('clientsInBytes' in inBytes) expect(String(inBytes.clientsInBytes)).toBe(clientsJson);
 }
 
 const month = fc.constantFrom('2021-03', '1999-12', '2021-13', '1899-01', null, '', 7);
@@ -110,6 +127,16 @@ const goodClient = {
   from: '2021-03',
   to: null,
 };
+
+test('of a message in ASCII the list stays in its bytes, and no other', () => {
+  const clients = [{ ...goodClient, name: 'Nestle', description: 'Launch film' }];
+  const text = JSON.stringify({ ...good, clients });
+  const read = readPlainSellerEventIn(Buffer.from(`before${text}after`).subarray(6, -5));
+  expect(read).toMatchObject({ clientsInBytes: { start: text.indexOf('[') } });
+  holdAgainstText(read!, text);
+  const other = readPlainSellerEventIn(Buffer.from(JSON.stringify({ ...good, clients: [goodClient] })));
+  expect(other).not.toHaveProperty('clientsInBytes');
+});
 
 test('ordinary events take it', () => {
   const id = goodClient.id;

@@ -16,6 +16,50 @@ export function readPlainSellerEvent(text: string): PlainSellerEvent | null {
   return new PlainSellerEvent(Number(sellerId), Number(version), committedAt!, changeJson!, clientsJson!);
 }
 
+/**
+ * The same for a message. Of an event in ASCII nothing is decoded but what comes before its change: what waits for a
+ * database then holds no text, which the garbage collector would copy, and a view that keeps whole lists takes their bytes.
+ */
+export function readPlainSellerEventIn(bytes: Buffer): PlainSellerEvent | PlainEventInBytes | null {
+  const text = bytes.toString();
+  if (text.length !== bytes.length) return readPlainSellerEvent(text);
+  const parts = EVENT.exec(text);
+  if (parts === null) return null;
+  const [, sellerId, version, committedAt, changeJson, clientsJson] = parts as unknown as string[];
+  const start = bytes.length - 1 - clientsJson!.length;
+  const changeStart = start - CLIENTS_MEMBER - changeJson!.length;
+  const instantEnd = changeStart - CHANGE_MEMBER;
+  return new PlainEventInBytes(
+    Number(sellerId),
+    Number(version),
+    // The captured one would keep the whole text.
+    bytes.toString('latin1', instantEnd - committedAt!.length, instantEnd),
+    changeStart,
+    new TextInBytes(bytes, start, bytes.length - 1),
+  );
+}
+
+const CLIENTS_MEMBER = ',"clients":'.length;
+const CHANGE_MEMBER = '","change":'.length;
+
+/** A text in ASCII as a message holds it; its string is made when somebody asks for it. */
+export class TextInBytes {
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** Behind the last byte. */
+  readonly end: number;
+
+  constructor(bytes: Buffer, start: number, end: number) {
+    this.bytes = bytes;
+    this.start = start;
+    this.end = end;
+  }
+
+  toString(): string {
+    return this.bytes.toString('latin1', this.start, this.end);
+  }
+}
+
 /** An event whose change and list are parsed when they are looked at. */
 class PlainSellerEvent {
   readonly sellerId: number;
@@ -41,6 +85,42 @@ class PlainSellerEvent {
 
   get change(): unknown {
     return JSON.parse(this.#changeJson);
+  }
+
+  get clients(): unknown {
+    return JSON.parse(this.clientsJson);
+  }
+}
+
+/** The same, which keeps the message and not its text. */
+class PlainEventInBytes {
+  readonly sellerId: number;
+  readonly version: number;
+  readonly committedAt: string;
+  readonly clientsInBytes: TextInBytes;
+  readonly #changeStart: number;
+
+  constructor(
+    sellerId: number,
+    version: number,
+    committedAt: string,
+    changeStart: number,
+    clientsInBytes: TextInBytes,
+  ) {
+    this.sellerId = sellerId;
+    this.version = version;
+    this.committedAt = committedAt;
+    this.#changeStart = changeStart;
+    this.clientsInBytes = clientsInBytes;
+  }
+
+  get clientsJson(): string {
+    return this.clientsInBytes.toString();
+  }
+
+  get change(): unknown {
+    const { bytes, start } = this.clientsInBytes;
+    return JSON.parse(bytes.toString('latin1', this.#changeStart, start - CLIENTS_MEMBER));
   }
 
   get clients(): unknown {

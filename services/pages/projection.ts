@@ -1,5 +1,6 @@
 import type { ReadSellerEvent } from '#contracts/event-codec.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import type { CopyRows } from '#platform/postgres-copy.ts';
 
 /**
  * How a view follows the events: what a page exports for each delivery that keeps data in its database.
@@ -16,6 +17,13 @@ export interface Projection<Row = unknown> {
    * @returns how many rows changed
    */
   upsert(db: Queryable, rows: readonly Row[]): Promise<number>;
+  /** How new rows are copied into the table, for a small part of what `upsert` costs. */
+  readonly copy: {
+    /** `copy … from stdin (format binary)`, which fails if a seller has a row already. */
+    readonly statement: string;
+    /** Pure. @throws RangeError for a row that only `upsert` can write */
+    write(row: Row, to: CopyRows): void;
+  };
   /** What the read surface selects from its table, with the columns of `lists` or `client_ids`. */
   readonly surface: string;
 }

@@ -4,6 +4,7 @@ import type { BusMessage } from './bus.ts';
 import {
   type Applicable,
   header,
+  keyText,
   type LatestPerKey,
   latestPerKeyInParts,
   type PoisonMessage,
@@ -289,8 +290,9 @@ export class Applier {
         if (isFull) break;
         const message = messages[delivery.taken++]!;
         bytes += sizeOf(message);
-        keys.add(message.key?.toString('latin1') ?? '');
-        received.push({ partition, message });
+        const key = keyText(message);
+        keys.add(key);
+        received.push({ partition, message, keyText: key });
       }
       if (delivery.taken < messages.length) {
         if (delivery.taken > 0) reaches.set(partition, Number(messages[delivery.taken]!.offset));
@@ -351,7 +353,9 @@ export class Applier {
     if (events.length === 0) return events;
     try {
       const startedAt = this.#clock.monotonic();
-      const rows = events.map(({ event }) => this.#toRow(event));
+      // In one order for everybody: two who write the same sellers at once wait for each other, and never in a circle.
+      const inOrder = events.toSorted((a, b) => a.event.sellerId - b.event.sellerId);
+      const rows = inOrder.map(({ event }) => this.#toRow(event));
       const changed = await this.#orMuted(() => this.#store.upsert(rows));
       this.#observer.applied(events, changed, this.#clock.monotonic() - startedAt);
       if (changed < events.length) void this.#tellApart(events, changed);
@@ -509,13 +513,25 @@ export class Applier {
       const position = this.positions.get(partition);
       if (position && position.next < next) position.next = next;
     }
-    for (const { partition, message, event } of written) {
-      const position = this.positions.get(partition);
-      if (!position) continue;
-      position.writtenAt = Number(message.timestamp);
-      if (position.committedAt === null || position.committedAt < event.committedAt) {
-        position.committedAt = event.committedAt;
+    // The messages of a partition mostly stand together.
+    let partition = -1;
+    let position: Position | undefined;
+    let last: BusMessage | undefined;
+    const reach = () => {
+      if (position && last) position.writtenAt = Number(last.timestamp);
+    };
+    for (const one of written) {
+      if (one.partition !== partition) {
+        reach();
+        ({ partition } = one);
+        position = this.positions.get(partition);
       }
+      last = one.message;
+      if (!position) continue;
+      const { committedAt } = one.event;
+      if (position.committedAt === null || position.committedAt < committedAt)
+        position.committedAt = committedAt;
     }
+    reach();
   }
 }

@@ -13,7 +13,12 @@ import type { BusMessage } from './bus.ts';
 export interface Received {
   readonly partition: number;
   readonly message: BusMessage;
+  /** `keyText` of the message, where somebody has read it. */
+  readonly keyText?: string;
 }
+
+/** The key, byte by byte, so that keys differ as their bytes do; '' where there is none. */
+export const keyText = (message: BusMessage): string => message.key?.toString('latin1') ?? '';
 
 export interface Applicable extends Received {
   readonly event: ReadSellerEvent;
@@ -74,8 +79,8 @@ export function latestPerKey(received: readonly Received[]): LatestPerKey {
   const endings = new Set<BusMessage>();
   const bySeller = new Map<string, Received | Received[]>();
   for (const one of received) {
-    const { key, value } = one.message;
-    if (value === null && key !== null) {
+    const seller = one.keyText ?? keyText(one.message);
+    if (isTombstone(one.message) && one.message.key !== null) {
       const type = header(one.message, 'ce_type');
       if (type === MOVED_TYPE) {
         moved += 1;
@@ -87,18 +92,17 @@ export function latestPerKey(received: readonly Received[]): LatestPerKey {
         if (repair) repairs.push(repair);
         continue;
       }
-      if (decode(one.message, type).kind !== 'event') {
+      if (decode(one, type).kind !== 'event') {
         unversioned.push(one);
         continue;
       }
       // The erasure may be gone from the topic already: its tombstone means the same.
       endings.add(one.message);
     }
-    if (key === null) {
+    if (seller === '' && one.message.key === null) {
       unreadable.push({ ...one, sellerId: null, reason: 'the message has no key' });
       continue;
     }
-    const seller = key.toString('latin1');
     const others = bySeller.get(seller);
     if (others === undefined) bySeller.set(seller, one);
     else if (Array.isArray(others)) others.push(one);
@@ -133,7 +137,7 @@ export function latestPerKeyInParts(received: readonly Received[]): readonly Lat
   const parts: Received[][] = [[]];
   const sellers = new Set<string>();
   for (const one of received) {
-    const seller = one.message.key?.toString('latin1') ?? '';
+    const seller = one.keyText ?? keyText(one.message);
     if (repairs.has(one.message) && sellers.has(seller)) {
       parts.push([]);
       sellers.clear();
@@ -159,9 +163,10 @@ function judge(
   repairs: Repair[],
   type: string | null = header(one.message, 'ce_type'),
 ): Judgement {
-  const decoded = decode(one.message, type);
+  const decoded = decode(one, type);
   if (type === REPAIR_TYPE && decoded.kind === 'event') repairs.push(toRepair(one, decoded.event.sellerId));
-  if (decoded.kind === 'event') return { good: { ...one, event: decoded.event } };
+  if (decoded.kind === 'event')
+    return { good: { partition: one.partition, message: one.message, event: decoded.event } };
   if (decoded.kind !== 'unreadable') return {};
   return { bads: [{ ...one, sellerId: decoded.sellerId, reason: decoded.reason }] };
 }
@@ -283,16 +288,24 @@ export function header(message: BusMessage, name: string): string | null {
   return value?.toString() ?? null;
 }
 
-const decode = (message: BusMessage, type: string | null): DecodedEvent =>
-  decodeEvent({
-    key: message.key?.toString() ?? null,
-    value: message.value?.toString() ?? null,
+/** Looks at the value only where its length does not tell. */
+const isTombstone = (message: BusMessage): boolean => !message.valueLength && message.value === null;
+
+function decode({ message, keyText }: Received, type: string | null): DecodedEvent {
+  const { value } = message;
+  return decodeEvent({
+    // In digits the bytes are the text.
+    key: keyText && DIGITS.test(keyText) ? keyText : (message.key?.toString() ?? null),
+    value,
     type,
     // Looked up for tombstones alone, which are few.
-    ...(message.value === null
+    ...(value === null
       ? { id: header(message, 'ce_id'), time: header(message, 'ce_time') ?? timeOf(message) }
       : {}),
   });
+}
+
+const DIGITS = /^\d+$/;
 
 const timeOf = ({ timestamp }: BusMessage): string | null => {
   const at = new Date(Number(timestamp));

@@ -11,6 +11,7 @@ import { defineRole } from '#role/role.ts';
 import { openKafkaBus } from './kafka-bus.ts';
 import { openProjectorMetrics } from './metrics.ts';
 import { Projector, STATEMENT_TIMEOUT_MS } from './projector.ts';
+import { Copying } from './row-writer.ts';
 import { openViewStore } from './view-store.ts';
 
 export const role = defineRole({
@@ -42,6 +43,7 @@ export const role = defineRole({
       connectTimeoutMs: 3_000,
       searchPath: [viewSchema(delivery, viewVersion), 'public'],
     };
+    const copying = new Copying();
     const projector = new Projector(
       openKafkaBus(kafka, { topic: SELLER_EVENTS.topic, groupId }, log),
       {
@@ -50,7 +52,7 @@ export const role = defineRole({
         tracing,
         projection,
         sessionTimeoutMs,
-        openStore: () => openViewStore(database, projection, sessionTimeoutMs),
+        openStore: () => openViewStore(database, projection, sessionTimeoutMs, copying),
       },
       (read) => openProjectorMetrics(metrics, { page, view: `${delivery}-v${viewVersion}` }, read),
       log,

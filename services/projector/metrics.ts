@@ -89,7 +89,7 @@ export function openProjectorMetrics(
       const now = Date.now();
       for (const { event, message } of applied) {
         // A tombstone has the time of its erasure, even if it is published again long after.
-        if (message.value === null) continue;
+        if (!message.valueLength && message.value === null) continue;
         const committedAt = Date.parse(event.committedAt);
         delay.observe(Math.max(0, now - committedAt) / 1_000);
         if (committedAt > newestCommit) newestCommit = committedAt;

@@ -5,6 +5,7 @@ import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts
 import type { ParkedMessage, Place, Retried, Superseding } from './parked.ts';
 import * as parking from './parked.ts';
 import { isNotifyQueueFull } from './row-fault.ts';
+import { Copying, RowWriter } from './row-writer.ts';
 
 /** A change that a page may show from now on, and the trace it came with. */
 export interface TracedChange {
@@ -120,6 +121,7 @@ const WHO = 'a projector';
 
 /**
  * @param sessionTimeoutMs after this long without a statement the database ends the session, and with it what it owns
+ * @param copying the same for all sessions of a process, which it outlives
  * @throws SharedSession behind a pooler that does not keep a session for each connection
  * @throws what `pg` throws when the database cannot be reached
  */
@@ -127,6 +129,7 @@ export async function openViewStore(
   settings: Omit<PoolSettings, 'maximum'>,
   projection: Projection,
   sessionTimeoutMs = 6_000,
+  copying = new Copying(),
 ): Promise<ViewStore> {
   const lost = new AbortController();
   const onLost = (err: Error) => lost.abort(err);
@@ -160,7 +163,7 @@ export async function openViewStore(
     return Object.assign(notifications(rows), {
       lost: lost.signal,
       close,
-      ...statements(rows, control, session, projection, endsByItself ? null : sessionTimeoutMs),
+      ...statements(rows, control, session, projection, endsByItself ? null : sessionTimeoutMs, copying),
       retryParked: retries(control, withSession, projection, lost.signal),
     });
   } catch (err) {
@@ -256,9 +259,11 @@ function statements(
   session: Session,
   projection: Projection,
   endSilentMs: number | null,
+  copying: Copying,
 ) {
+  const writer = new RowWriter(rows, projection, copying);
   return {
-    upsert: (values) => projection.upsert(rows, values),
+    upsert: (values) => writer.write(values),
 
     async replace(sellerId, wrong, row) {
       // Sent at once: another caller's statement in between would fall into this transaction.

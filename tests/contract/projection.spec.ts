@@ -8,10 +8,11 @@ import type { Client } from '#contracts/client.ts';
 import { decodeEvent } from '#contracts/event-codec.ts';
 import { cloudEventType, type SellerEvent } from '#contracts/events.ts';
 import { PAGES } from '#pages/index.ts';
-import { viewSchema } from '#pages/projection.ts';
+import { rowDigest, viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
+import { CopyRows, copyRows } from '#platform/postgres-copy.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migratePage } from '../../services/migrate/databases.ts';
 
@@ -146,6 +147,51 @@ describe.each(views)('the $delivery view of $page.name', ({ page, delivery }) =>
           expect(await projection.upsert(db, [projection.toRow(event)])).toBe(0);
         }
         expect(await content()).toEqual(expected);
+      }),
+      { numRuns: 30 },
+    );
+  });
+
+  test('a copied row is to the last byte the row that a statement writes, from a message or from its text', async () => {
+    const digests = async () =>
+      (
+        await db.query(
+          `select seller_id, ${rowDigest('held')}::text as digest from top_clients held order by seller_id`,
+        )
+      ).rows;
+    const read = (event: SellerEvent, asBytes: boolean) => {
+      const text = JSON.stringify(event);
+      const value = asBytes ? Buffer.from(text) : text;
+      const decoded = decodeEvent({
+        key: String(event.sellerId),
+        value,
+        type: cloudEventType(event.change.type),
+      });
+      return projection.toRow((decoded as Extract<typeof decoded, { kind: 'event' }>).event);
+    };
+    await fc.assert(
+      fc.asyncProperty(deliveries, async ({ events }) => {
+        const newest = distinct(events);
+        await db.query('delete from top_clients');
+        await projection.upsert(
+          db,
+          newest.map((event) => read(event, false)),
+        );
+        const expected = await digests();
+        for (const asBytes of [false, true]) {
+          await db.query('delete from top_clients');
+          const rows = new CopyRows(0);
+          for (const event of newest) projection.copy.write(read(event, asBytes), rows);
+          await copyRows(db, projection.copy.statement, rows);
+          expect(await digests()).toEqual(expected);
+        }
+        // The statement takes the row of a message as well.
+        await db.query('delete from top_clients');
+        await projection.upsert(
+          db,
+          newest.map((event) => read(event, true)),
+        );
+        expect(await digests()).toEqual(expected);
       }),
       { numRuns: 30 },
     );

@@ -21,7 +21,7 @@ const row = (version: number, ...names: string[]): FullListRow => ({
   clients: JSON.stringify(names.map((name) => ({ id: name, name }))),
 });
 const shownAs = (one: FullListRow): ClientList => {
-  const clients = JSON.parse(one.clients) as PageClient[];
+  const clients = JSON.parse(String(one.clients)) as PageClient[];
   return { version: one.version, committedAt: 0, clients, total: clients.length };
 };
 const sent = (version: number, value: string | null = '{}'): Sent => ({

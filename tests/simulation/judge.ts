@@ -381,7 +381,11 @@ export class Judge implements Witness {
 const told = (row: FullListRow | null): string =>
   row === null
     ? 'nothing'
-    : `${row.version} ${row.clients.match(/(?<="name":")[^"]*/g)?.join('+') ?? 'empty'}`;
+    : `${row.version} ${
+        String(row.clients)
+          .match(/(?<="name":")[^"]*/g)
+          ?.join('+') ?? 'empty'
+      }`;
 
 /** Whether the message marks that its key has moved to another partition. */
 const isMarker = ({ headers }: Sent): boolean => headers['ce_type'] === MOVED_TYPE;
@@ -396,4 +400,4 @@ const nameOf = (sent: Sent): string => {
 
 /** Whether the row shows content from before the erasure. */
 const namesBefore = ({ clients }: FullListRow, erased: number): boolean =>
-  [...clients.matchAll(/"name":"s\d+v(\d+)/g)].some(([, version]) => Number(version) < erased);
+  [...String(clients).matchAll(/"name":"s\d+v(\d+)/g)].some(([, version]) => Number(version) < erased);

@@ -55,7 +55,7 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: NEWEST,
-        find: "if (decode(one.message, type).kind !== 'event') {",
+        find: "if (decode(one, type).kind !== 'event') {",
         replace: 'if (type !== null) {',
       },
     ],

@@ -38,6 +38,9 @@ export async function openSimViewStore(database: SimViewDatabase, process: SimPr
   return Object.assign(statementsOnRows(database, rows), store);
 }
 
+/** A database holds the text, and not the message that it came in. */
+const asStored = (row: FullListRow): FullListRow => ({ ...row, clients: String(row.clients) });
+
 /** Whether the session's writes notify is a setting of the session, which is kept here for the triggers. */
 function statementsOnRows(database: SimViewDatabase, session: Session) {
   let isMuted = false;
@@ -45,9 +48,13 @@ function statementsOnRows(database: SimViewDatabase, session: Session) {
   let notifies = true;
   return {
     upsert: (rows: readonly unknown[]) =>
-      session.query(() => database.upsert(rows as FullListRow[], !notifies), ROWS),
+      session.query(() => database.upsert((rows as FullListRow[]).map(asStored), !notifies), ROWS),
     replace: (sellerId: number, wrong: readonly WrongRow[], row: unknown) =>
-      session.query(() => database.replace(sellerId, wrong, row as FullListRow | null, !notifies), ROWS),
+      session.query(
+        () =>
+          database.replace(sellerId, wrong, row === null ? null : asStored(row as FullListRow), !notifies),
+        ROWS,
+      ),
     get isMuted() {
       return isMuted;
     },

@@ -50,5 +50,18 @@ export const cards: Projection<CardRow> = {
     return rowCount ?? 0;
   },
 
+  copy: {
+    statement:
+      'copy top_clients (seller_id, version, committed_at, client_count, first_clients) from stdin (format binary)',
+    write(row, to) {
+      to.begin(5);
+      to.bigint(row.sellerId);
+      to.bigint(row.version);
+      to.timestamptz(row.committedAt);
+      to.smallint(row.clientCount);
+      to.text(row.firstClients);
+    },
+  },
+
   surface: 'seller_id, version, committed_at, first_clients as clients, client_count::integer as total',
 };

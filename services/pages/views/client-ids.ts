@@ -39,5 +39,16 @@ export const clientIds: Projection<ClientIdsRow> = {
     return rowCount ?? 0;
   },
 
+  copy: {
+    statement: 'copy top_clients (seller_id, version, committed_at, client_ids) from stdin (format binary)',
+    write(row, to) {
+      to.begin(4);
+      to.bigint(row.sellerId);
+      to.bigint(row.version);
+      to.timestamptz(row.committedAt);
+      to.uuids(row.clientIds);
+    },
+  },
+
   surface: 'seller_id, version, committed_at, client_ids',
 };

@@ -1,3 +1,4 @@
+import type { TextInBytes } from '#contracts/plain-event.ts';
 import type { Projection } from '../projection.ts';
 
 /** A row of the views that keep whole lists. */
@@ -6,7 +7,7 @@ export interface FullListRow {
   readonly version: number;
   readonly committedAt: string;
   /** The list as JSON text: it is stored as it came, and nobody parses it on the way. */
-  readonly clients: string;
+  readonly clients: string | TextInBytes;
 }
 
 // JSON text never holds this raw control character, so the lists of a chunk travel as one string: nothing has to be
@@ -24,7 +25,7 @@ export const fullList: Projection<FullListRow> = {
     sellerId: event.sellerId,
     version: event.version,
     committedAt: event.committedAt,
-    clients: event.clientsJson ?? JSON.stringify(event.clients),
+    clients: event.clientsInBytes ?? event.clientsJson ?? JSON.stringify(event.clients),
   }),
 
   async upsert(db, rows) {
@@ -44,6 +45,17 @@ export const fullList: Projection<FullListRow> = {
       ],
     });
     return rowCount ?? 0;
+  },
+
+  copy: {
+    statement: 'copy top_clients (seller_id, version, committed_at, clients) from stdin (format binary)',
+    write(row, to) {
+      to.begin(4);
+      to.bigint(row.sellerId);
+      to.bigint(row.version);
+      to.timestamptz(row.committedAt);
+      to.text(row.clients);
+    },
   },
 
   surface: 'seller_id, version, committed_at, clients, json_array_length(clients) as total',

@@ -1,0 +1,158 @@
+import pg from 'pg';
+
+/** Where PostgreSQL's count of microseconds begins, in ms since the Unix epoch. */
+const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
+/** As `Date` writes it. PostgreSQL has no year 0. */
+const INSTANT = { length: 'yyyy-mm-ddThh:mm:ss.sssZ'.length, least: '0001' };
+
+const COPY_DATA = 'd'.charCodeAt(0);
+/** `CopyDone`, which has nothing but its length. */
+const COPY_DONE = Buffer.from([0x63, 0, 0, 0, 4]);
+const SIGNATURE = Buffer.from('PGCOPY\n\xff\r\n\0', 'latin1');
+/** Of the protocol: the type of the message and its length. Of the format: signature, flags, length of the extension. */
+const HEAD_BYTES = 5 + SIGNATURE.length + 8;
+const END_OF_ROWS = -1;
+const UINT32 = 2 ** 32;
+
+/** A text that is bytes in UTF-8 already. */
+interface Utf8Part {
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** Behind the last byte. */
+  readonly end: number;
+}
+
+/**
+ * Rows in PostgreSQL's binary format of COPY, which the server takes without parsing. Whatever this format cannot say just
+ * as SQL would say it is refused: the caller then says it in SQL.
+ */
+export class CopyRows {
+  #bytes: Buffer;
+  #at = HEAD_BYTES;
+
+  /** @param expectedBytes more of them cost a copy */
+  constructor(expectedBytes: number) {
+    this.#bytes = Buffer.allocUnsafe(HEAD_BYTES + expectedBytes);
+    const { length } = SIGNATURE;
+    SIGNATURE.copy(this.#bytes, HEAD_BYTES - 8 - length);
+    this.#bytes.fill(0, HEAD_BYTES - 8, HEAD_BYTES);
+  }
+
+  /** Begins a row of so many columns. */
+  begin(columns: number): void {
+    this.#room(2);
+    this.#at = this.#bytes.writeInt16BE(columns, this.#at);
+  }
+
+  smallint(value: number): void {
+    this.#room(6);
+    this.#at = this.#bytes.writeInt32BE(2, this.#at);
+    this.#at = this.#bytes.writeInt16BE(value, this.#at);
+  }
+
+  /** @throws RangeError for a number that is not whole, or that JavaScript does not hold exactly */
+  bigint(value: number): void {
+    if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no whole number`);
+    this.#room(12);
+    this.#at = this.#bytes.writeInt32BE(8, this.#at);
+    this.#at = this.#bytes.writeInt32BE(Math.floor(value / UINT32), this.#at);
+    this.#at = this.#bytes.writeUInt32BE(((value % UINT32) + UINT32) % UINT32, this.#at);
+  }
+
+  /** @param text as `Date` writes it. @throws RangeError for any other */
+  timestamptz(text: string): void {
+    const ms = Date.parse(text) - POSTGRES_EPOCH_MS;
+    const isPlain = text.length === INSTANT.length && text.endsWith('Z') && text >= INSTANT.least;
+    if (!isPlain || Number.isNaN(ms)) throw new RangeError(`${text} is no plain instant`);
+    if (Number.isSafeInteger(ms * 1_000)) {
+      this.bigint(ms * 1_000);
+      return;
+    }
+    this.#room(12);
+    this.#at = this.#bytes.writeInt32BE(8, this.#at);
+    this.#at = this.#bytes.writeBigInt64BE(BigInt(ms) * 1_000n, this.#at);
+  }
+
+  /** For every type whose binary form is its text, such as `text` and `json`. */
+  text(value: string | Utf8Part): void {
+    if (typeof value !== 'string') {
+      this.#utf8(value);
+      return;
+    }
+    // No character takes more than three bytes for each of its units.
+    this.#room(4 + value.length * 3);
+    const length = this.#bytes.write(value, this.#at + 4);
+    this.#bytes.writeInt32BE(length, this.#at);
+    this.#at += 4 + length;
+  }
+
+  #utf8({ bytes, start, end }: Utf8Part): void {
+    this.#room(4 + end - start);
+    this.#at = this.#bytes.writeInt32BE(end - start, this.#at);
+    this.#at += bytes.copy(this.#bytes, this.#at, start, end);
+  }
+
+  /** @throws RangeError for anything but UUIDs in their usual form */
+  uuids(values: readonly string[]): void {
+    const bytes = values.length === 0 ? 12 : 20 + 20 * values.length;
+    this.#room(4 + bytes);
+    const head = values.length === 0 ? [bytes, 0, 0, UUID_OID] : [bytes, 1, 0, UUID_OID, values.length, 1];
+    for (const one of head) this.#at = this.#bytes.writeInt32BE(one, this.#at);
+    for (const one of values) {
+      if (!UUID.test(one)) throw new RangeError(`${one} is no UUID`);
+      this.#at = this.#bytes.writeInt32BE(16, this.#at);
+      this.#at += this.#bytes.write(one.replaceAll('-', ''), this.#at, 'hex');
+    }
+  }
+
+  /** The messages of the protocol that follow on the statement. The rows are over then. */
+  finish(): Buffer {
+    this.#room(2 + COPY_DONE.length);
+    this.#at = this.#bytes.writeInt16BE(END_OF_ROWS, this.#at);
+    this.#bytes[0] = COPY_DATA;
+    this.#bytes.writeInt32BE(this.#at - 1, 1);
+    this.#at += COPY_DONE.copy(this.#bytes, this.#at);
+    return this.#bytes.subarray(0, this.#at);
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, this.#at + bytes));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
+}
+
+const UUID_OID = pg.types.builtins.UUID;
+const UUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
+/**
+ * A statement that sends its rows at once. The server ignores rows that arrive after it has refused the statement, so that
+ * further statements may follow in the same pipeline.
+ */
+class CopyQuery extends pg.Query {
+  override submit: (connection: pg.Connection) => void;
+  /** What the driver calls when the server asks for rows: they are on their way. */
+  readonly handleCopyInResponse = (): void => {};
+
+  constructor(text: string, messages: Buffer, callback: (err: Error | undefined) => void) {
+    super(text, callback);
+    this.submit = (connection) => {
+      const { stream } = connection;
+      stream.cork();
+      connection.query(text);
+      if (stream.writable) stream.write(messages);
+      stream.uncork();
+    };
+  }
+}
+
+/**
+ * Copies rows into a table, in a transaction of its own if none is open: all of them or none.
+ * @param text `copy … from stdin (format binary)`
+ */
+export const copyRows = (db: Pick<pg.ClientBase, 'query'>, text: string, rows: CopyRows): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const query = new CopyQuery(text, rows.finish(), (err) => (err ? reject(err) : resolve()));
+    db.query(query as pg.Submittable);
+  });
