@@ -49,6 +49,8 @@ export interface RoleOptions {
   readonly nodeFlags?: readonly string[];
   /** False returns before the role is ready. */
   readonly ready?: boolean;
+  /** The `main.ts` to run it from; the project's when absent. */
+  readonly main?: string;
 }
 
 /** Short, so that a projector killed with -9 loses its partitions soon. */
@@ -74,10 +76,11 @@ export async function startPipeline(options: PipelineOptions = {}): Promise<Pipe
     };
     await local.prepare(describeSystem(declaration, local.addresses));
 
-    const launch = (process: RoleProcess, { env = {}, nodeFlags, restart, ready }: RoleOptions) =>
+    const launch = (process: RoleProcess, { env = {}, nodeFlags, restart, ready, main }: RoleOptions) =>
       local.start(process, {
         env: asItsUser(process.role, env),
         ...(nodeFlags ? { nodeFlags } : {}),
+        ...(main ? { main } : {}),
         until: ready === false ? 'alive' : 'ready',
         ...(restart ? { restart } : {}),
       });
