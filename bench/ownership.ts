@@ -1,67 +1,138 @@
 /**
- * `node bench/ownership.ts`: one run of the comparison in `docs/adr/partition-ownership.md`, with a broker's default
- * settings and the default session timeout, under 300 events a second. Prints a line of JSON, in seconds: from kill -9
- * of the only projector, and of one of two, until the last write that waited for it is visible; and the longest wait of
- * any write while one projector became four, which is the longest pause of any partition.
+ * Who owns a partition, and how fast that changes: `node bench/ownership.ts [--against <checkout>] [--runs 5]
+ * [--only alone,two,four] [--per-second 500]`. With the default session timeout, by turns with another checkout of this
+ * project on the same servers; least, median and most in seconds, for `docs/adr/partition-ownership.md`:
+ *
+ * - `alone`: from kill -9 of the only projector, which a supervisor restarts, until the last write that waited for it
+ *   is visible.
+ * - `two`: the same for one of two, which is not restarted.
+ * - `four`: the longest wait of any write while one projector becomes four, which is the longest pause of any partition.
  */
+import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import { startPipeline } from '../services/local-stack/pipeline.ts';
+import { parseArgs } from 'node:util';
+import { type Pipeline, type RoleOptions, startPipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
-import { openLoad, seedSellers } from './load.ts';
-import { observeView } from './observer.ts';
+import { until } from '../services/local-stack/until.ts';
+import { type Load, openLoad, seedSellers } from './load.ts';
+import { observeView, type Seen } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';
+import { median, show } from './report.ts';
 
-const PER_SECOND = 300;
-const SELLERS = 2_000;
-const SUPERVISOR = { max: 100, firstDelayMs: 50, maxDelayMs: 500 };
-const session = { env: { TC_SESSION_TIMEOUT_MS: '6000' } };
-const pipeline = await startPipeline({
-  kafka: { properties: { 'group.initial.rebalance.delay.ms': 3_000, 'group.min.session.timeout.ms': 6_000 } },
+const { values: flags } = parseArgs({
+  options: {
+    against: { type: 'string' },
+    runs: { type: 'string', default: '5' },
+    only: { type: 'string', default: 'alone,two,four' },
+    'per-second': { type: 'string', default: '500' },
+  },
 });
+const perSecond = Number(flags['per-second']);
+const SELLERS = 2_000;
+const SUPERVISOR = { max: 100, firstDelayMs: 50, maxDelayMs: 50 };
+/** The role's own default, in place of the short one of tests. */
+const DEFAULTS = { env: { TC_SESSION_TIMEOUT_MS: undefined } };
+/** Kafka's JIT compilers use a core for half a minute. */
+const WARM_UP_SECONDS = 15;
+/** A projector's own code is compiled by then. */
+const ROLE_WARM_UP_SECONDS = 4;
+
+/** Who asks for a thousand delayed writes each millisecond slows down what is measured. */
+const RECOVERY_EVERY_NTH = 10;
+
+interface Watched {
+  readonly seen: readonly Seen[];
+  readonly since: number;
+}
+
+async function watched(
+  pipeline: Pipeline,
+  load: Load,
+  everyNth: number,
+  work: () => unknown,
+): Promise<Watched> {
+  const observer = await observeView(pipeline);
+  let count = 0;
+  const writing = load.write(perSecond, 7, (one) => {
+    if (count++ % everyNth === 0) observer.expect(one);
+  });
+  await delay(1_500);
+  const since = performance.now();
+  await Promise.all([work(), writing]);
+  return { seen: await observer.finish(), since };
+}
+
+async function recovery(pipeline: Pipeline, load: Load, victim: RunningRole): Promise<number> {
+  const { seen, since } = await watched(pipeline, load, RECOVERY_EVERY_NTH, () => victim.kill('SIGKILL'));
+  return caughtUpAfter(seen, since) / 1_000;
+}
+
+const settled = async (all: readonly RunningRole[]) => {
+  const owned = () => Promise.all(all.map((one) => one.metric('topclients_projector_partitions')));
+  const least = Math.floor((await owned()).reduce((sum, one) => sum + one, 0) / all.length);
+  await until('each has its share', async () => (await owned()).every((one) => one >= least));
+};
+
+type Measurement = (pipeline: Pipeline, load: Load, options: RoleOptions) => Promise<number>;
+const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
+  async alone(pipeline, load, options) {
+    const projector = await pipeline.projector('alone', { ...options, restart: SUPERVISOR });
+    await load.write(perSecond, ROLE_WARM_UP_SECONDS);
+    const seconds = await recovery(pipeline, load, projector);
+    await projector.stop();
+    return seconds;
+  },
+  async two(pipeline, load, options) {
+    const stays = await pipeline.projector('stays', options);
+    const victim = await pipeline.projector('victim', options);
+    await load.write(perSecond, ROLE_WARM_UP_SECONDS);
+    await settled([stays, victim]);
+    const seconds = await recovery(pipeline, load, victim);
+    await stays.stop();
+    return seconds;
+  },
+  async four(pipeline, load, options) {
+    const first = await pipeline.projector('first', options);
+    await load.write(perSecond, ROLE_WARM_UP_SECONDS);
+    const others: RunningRole[] = [];
+    const { seen, since } = await watched(pipeline, load, 2, async () => {
+      const names = ['second', 'third', 'fourth'];
+      others.push(...(await Promise.all(names.map((name) => pipeline.projector(name, options)))));
+      await settled([first, ...others]);
+    });
+    for (const one of [first, ...others]) await one.stop();
+    const waits = seen.filter(({ visibleAt }) => visibleAt > since).map((one) => one.visibleAt - one.at);
+    return Math.max(...waits) / 1_000;
+  },
+};
+
+const only = flags.only.split(',');
+const variants: Array<{ name: string; options: RoleOptions }> = [{ name: 'this', options: DEFAULTS }];
+if (flags.against !== undefined) {
+  const main = join(resolve(flags.against), 'services/main.ts');
+  variants.unshift({ name: 'against', options: { ...DEFAULTS, main } });
+}
+const pipeline = await startPipeline();
 try {
   await seedSellers(pipeline.source, SELLERS);
   await pipeline.relay();
-  const projector = await pipeline.projector('projector', { ...session, restart: SUPERVISOR });
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
-  await load.write(PER_SECOND, 6);
-
-  const watched = async (seconds: number, work: () => Promise<unknown> | unknown) => {
-    const observer = await observeView(pipeline);
-    const writing = load.write(PER_SECOND, seconds, (one) => observer.expect(one));
-    await delay(1_500);
-    const since = performance.now();
-    const working = work();
-    await Promise.all([writing, working]);
-    return { seen: await observer.finish(), since };
-  };
-  const recovery = async (victim: RunningRole) => {
-    const { seen, since } = await watched(13, () => victim.kill('SIGKILL'));
-    return caughtUpAfter(seen, since) / 1_000;
-  };
-  const rounded = (seconds: number) => Math.round(seconds * 1_000) / 1_000;
-
-  const alone = await recovery(projector);
-  const second = await pipeline.projector('second', session);
-  await load.write(PER_SECOND, 6);
-  const oneOfTwo = await recovery(second);
-  const growing = async (run: number) => {
-    const others: RunningRole[] = [];
-    const { seen, since } = await watched(11, async () => {
-      const names = [2, 3, 4].map((i) => `of-four-${run}-${i}`);
-      others.push(...(await Promise.all(names.map((name) => pipeline.projector(name, session)))));
-    });
-    for (const one of others) await one.stop();
-    await load.write(PER_SECOND, 5);
-    return (
-      Math.max(...seen.filter(({ visibleAt }) => visibleAt > since).map((one) => one.visibleAt - one.at)) /
-      1_000
-    );
-  };
-  const pauses = [await growing(1), await growing(2)];
+  await load.write(perSecond, WARM_UP_SECONDS);
+  const samples = new Map<string, number[]>();
+  for (let run = 0; run < Number(flags.runs); run++) {
+    for (const { name, options } of run % 2 === 0 ? variants : variants.toReversed()) {
+      for (const what of only) {
+        const seconds = await MEASUREMENTS[what]!(pipeline, load, options);
+        process.stderr.write(`${what} ${name}: ${show(seconds)}\n`);
+        const key = `${what} ${name}`;
+        samples.set(key, [...(samples.get(key) ?? []), seconds]);
+      }
+    }
+  }
   await load.close();
-  process.stdout.write(
-    `${JSON.stringify({ alone: rounded(alone), oneOfTwo: rounded(oneOfTwo), pauses: pauses.map(rounded) })}\n`,
-  );
+  for (const [key, all] of samples) {
+    console.log(`${key}: ${[Math.min(...all), median(all), Math.max(...all)].map(show).join(', ')} s`);
+  }
 } finally {
   await pipeline.stop();
 }

@@ -4,6 +4,7 @@ import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Applier } from './applier.ts';
 import type { Batch, Bus, PartitionEnds } from './bus.ts';
+import type { Balance } from './pace.ts';
 import type { ParkedRetries } from './parked-retries.ts';
 import { partitionShare } from './partition-share.ts';
 import { OwnershipLost, type ViewStore } from './view-store.ts';
@@ -157,9 +158,9 @@ export class Membership {
   /**
    * One step towards a fair share of the partitions.
    * @param partitions those of the topic that can be seen from here; others are left to whoever sees them
-   * @returns whether every member has its share; if not, the next step should come soon
+   * @returns what tells how soon the next step should come
    */
-  async balance(partitions: readonly number[]): Promise<boolean> {
+  async balance(partitions: readonly number[]): Promise<Balance> {
     const ownership = await this.#store.ownership();
     const lost = [...this.#owned.keys()].filter((one) => ownership.owners.get(one) !== ownership.me);
     if (lost.length > 0) throw new OwnershipLost(lost);
@@ -170,16 +171,15 @@ export class Membership {
     if (strays.length > 0) await this.#store.disown(strays);
     const releasing = new Set<number>();
     for (const [partition, { state }] of this.#owned) if (state === 'releasing') releasing.add(partition);
-    const { take, release, isBalanced } = partitionShare(ownership, partitions, releasing);
+    const { take, release, isBalanced, lacks } = partitionShare(ownership, partitions, releasing);
     if (take.length > 0) await this.#take(take);
     const seen = new Set(partitions);
     const unseen = [...this.#owned.keys()].filter((one) => !seen.has(one));
-    for (const one of [...release, ...unseen]) {
-      // A partition that is being positioned is released once it runs. The release is not awaited: the session must
-      // show that it lives.
-      if (this.#owned.get(one)?.state === 'running') void this.#release(one).catch((err) => this.end(err));
-    }
-    return isBalanced;
+    // A partition that is being positioned is released once it runs.
+    const ready = [...release, ...unseen].filter((one) => this.#owned.get(one)?.state === 'running');
+    // Not awaited: the session must show that it lives.
+    if (ready.length > 0) void this.#release(ready).catch((err) => this.end(err));
+    return { isBalanced, isAlone: ownership.members.length === 1, lacks };
   }
 
   /** Stores how far the view is. @param only these partitions, or all that are owned */
@@ -206,13 +206,15 @@ export class Membership {
     const watched = [...this.#owned].filter(([, { state }]) => state === 'running');
     const partitions = watched.map(([partition]) => partition);
     let parkedSellers = 0;
-    await this.applier.refreshParked(async () => {
-      const parked = await this.#store.parkedSellers();
-      parkedSellers = parked.length;
-      return known(parked);
-    });
     const knownBefore = new Map(watched.map(([partition, { known }]) => [partition, known ?? 0]));
-    const stored = await this.#store.loadCheckpoints(partitions);
+    const [stored] = await Promise.all([
+      this.#store.loadCheckpoints(partitions),
+      this.applier.refreshParked(async () => {
+        const parked = await this.#store.parkedSellers();
+        parkedSellers = parked.length;
+        return known(parked);
+      }),
+    ]);
     for (const [partition, owned] of watched) {
       // If it is lower now, this process itself began the partition anew.
       const least = Math.min(knownBefore.get(partition)!, owned.known ?? 0);
@@ -222,12 +224,12 @@ export class Membership {
     return parkedSellers;
   }
 
-  /** Tries parked messages of what is owned again, where they are due. */
-  async retryParked(retries: ParkedRetries): Promise<void> {
+  /** Tries parked messages of what is owned again, where they are due. @param isAnyParked as `look` told */
+  async retryParked(retries: ParkedRetries, isAnyParked: boolean): Promise<void> {
     const running = [...this.#owned].flatMap(([partition, { state }]) =>
       state === 'running' ? [partition] : [],
     );
-    await retries.look(this.#store, running);
+    await retries.look(this.#store, running, isAnyParked);
   }
 
   /** Applies what was handed over, stores how far that is, and gives everything up with the session. */
@@ -261,15 +263,20 @@ export class Membership {
   }
 
   async #take(partitions: readonly number[]): Promise<void> {
-    const got = await this.#store.tryOwn(partitions);
+    const taking = this.#store.tryOwn(partitions);
+    // Asked for at once, and read after the locks were taken: nobody else moves these checkpoints any more.
+    const reading = Promise.all([this.#store.loadCheckpoints(partitions), this.#store.parkedSellers()]);
+    // If the locks cannot be taken, that is what is told.
+    reading.catch(() => {});
+    const got = await taking;
     if (got.length === 0 || this.#over.signal.aborted) return;
     for (const partition of got) this.#owned.set(partition, { state: 'positioning', known: null });
     this.#onChange();
-    // Read after the lock was taken: nobody else moves the checkpoint any more.
-    const stored = await this.#store.loadCheckpoints(got);
-    const parked = known(await this.#store.parkedSellers());
+    const [stored, sellers] = await reading;
     if (this.#over.signal.aborted) return;
-    for (const [partition, next] of stored) {
+    const parked = known(sellers);
+    for (const partition of got) {
+      const next = stored.get(partition)!;
       this.applier.begin(partition, next, parked);
       this.#owned.set(partition, { state: 'running', known: next });
     }
@@ -277,23 +284,23 @@ export class Membership {
     this.#bell.ring();
   }
 
-  async #release(partition: number): Promise<void> {
-    const owned = this.#owned.get(partition)!;
-    owned.state = 'releasing';
+  /** Of all at once: one flush for their checkpoints, and who waits for them takes them in one go. */
+  async #release(partitions: readonly number[]): Promise<void> {
+    for (const one of partitions) this.#owned.get(one)!.state = 'releasing';
     await within(
       DRAIN_MS,
       'applying what was delivered',
-      this.applier.drainPartition(partition),
+      Promise.all(partitions.map((one) => this.applier.drainPartition(one))),
       this.#clock,
     ).catch((err) =>
-      this.#log.debug({ err, partition }, 'gives a partition up with messages that were not applied'),
+      this.#log.debug({ err, partitions }, 'gives partitions up with messages that were not applied'),
     );
-    await this.checkpoint([partition]);
+    await this.checkpoint(partitions);
     if (this.#over.signal.aborted) return;
-    this.applier.release(partition);
-    await this.#store.disown([partition]);
-    this.#owned.delete(partition);
-    this.#log.info({ partition }, 'gave a partition to others');
+    for (const one of partitions) this.applier.release(one);
+    await this.#store.disown(partitions);
+    for (const one of partitions) this.#owned.delete(one);
+    this.#log.info({ partitions }, 'gave partitions to others');
     this.#onChange();
   }
 

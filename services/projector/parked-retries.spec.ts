@@ -25,7 +25,8 @@ function rig() {
       return state.answer();
     },
   };
-  return { time, asked, told, state, look: (...partitions: number[]) => retries.look(store, partitions) };
+  const look = (...partitions: number[]) => retries.look(store, partitions);
+  return { time, asked, told, state, store, retries, look };
 }
 
 test('everything of a partition is due once, when it is new to the process', async () => {
@@ -74,4 +75,12 @@ test('who owns no partition asks for nothing', async () => {
   const { asked, look } = rig();
   await look();
   expect(asked).toEqual([]);
+});
+
+test('where nothing is parked the view is not asked, and what is parked later has its own back-off', async () => {
+  const { store, retries, asked } = rig();
+  await retries.look(store, [0, 1], false);
+  expect(asked).toEqual([]);
+  await retries.look(store, [0, 1], true);
+  expect(asked).toEqual([[[0, 1], []]]);
 });

@@ -35,9 +35,14 @@ export class ParkedRetries {
   /**
    * To be called regularly with the partitions that this process owns. A call does nothing while another one runs.
    * Never rejects: a failure is logged, and parked messages stay.
+   * @param isAnyParked whether there is a parked message at all; without one the view is not asked
    */
-  async look(store: ParkedStore, partitions: readonly number[]): Promise<void> {
+  async look(store: ParkedStore, partitions: readonly number[], isAnyParked = true): Promise<void> {
     if (this.#isUnderWay || partitions.length === 0 || this.#clock.monotonic() < this.#notBefore) return;
+    if (!isAnyParked) {
+      this.#seen = new Set(partitions);
+      return;
+    }
     this.#isUnderWay = true;
     try {
       const anew = partitions.filter((partition) => !this.#seen.has(partition));

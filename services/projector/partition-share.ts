@@ -5,6 +5,8 @@ export interface PartitionShare {
   readonly take: readonly number[];
   /** Partitions to give up, because others have fewer than their share. */
   readonly release: readonly number[];
+  /** How many partitions this session is to have and does not have: those to take, and those that others give up. */
+  readonly lacks: number;
   /** Every partition has an owner, and everybody a fair share. */
   readonly isBalanced: boolean;
 }
@@ -38,14 +40,16 @@ export function partitionShare(
   );
   const share = shares.get(me);
   // Not a member yet.
-  if (share === undefined) return { take: [], release: [], isBalanced: false };
+  if (share === undefined) return { take: [], release: [], lacks: 0, isBalanced: false };
   const free = partitions.filter((partition) => !owners.has(partition));
   const mine = partitions.filter((partition) => owners.get(partition) === me && !releasing.has(partition));
+  const lacks = Math.max(0, share - mine.length);
   // Each member begins at another place, so that members that take at the same time take different partitions.
   const from = free.length > 0 ? (order.findIndex(([member]) => member === me) * share) % free.length : 0;
   return {
-    take: [...free.slice(from), ...free.slice(0, from)].slice(0, Math.max(0, share - mine.length)),
+    take: [...free.slice(from), ...free.slice(0, from)].slice(0, lacks),
     release: mine.slice(share),
+    lacks,
     isBalanced: free.length === 0 && order.every(([member, owned]) => owned === shares.get(member)),
   };
 }

@@ -41,6 +41,9 @@ class Database {
   /** How long storing checkpoints takes, by the clock of the specs. */
   checkpointMs = 0;
   stored = 0;
+  /** What each statement gave up. */
+  readonly disowned: Array<readonly number[]> = [];
+  ownershipAsked = 0;
 
   readonly open = async (): Promise<ViewStore> => {
     const me = ++this.opened;
@@ -63,8 +66,9 @@ class Database {
         return rows.length;
       },
       join: async () => ask().then(() => void this.members.add(me)),
-      async ownership() {
+      ownership: async () => {
         await ask();
+        this.ownershipAsked += 1;
         return { me, members: [...database.members], owners: new Map(database.owners) };
       },
       tryOwn: async (partitions: readonly number[]) => {
@@ -75,6 +79,7 @@ class Database {
       },
       disown: async (partitions: readonly number[]) => {
         await ask();
+        this.disowned.push(partitions);
         for (const one of partitions) if (this.owners.get(one) === me) this.owners.delete(one);
       },
       adoptTopic: async (id: string) => {
@@ -142,6 +147,8 @@ class Topic implements Bus {
   refusals = 0;
   /** Whoever asks how far the topic goes waits for this. */
   answers: Promise<unknown> = Promise.resolve();
+  asked = 0;
+  commits = 0;
   damaged = new Set<number>();
   committed: ReadonlyMap<number, number> = new Map();
 
@@ -190,6 +197,7 @@ class Topic implements Bus {
   }
 
   async ends(): Promise<ReadonlyMap<number, PartitionEnds | null>> {
+    this.asked += 1;
     if (this.isAway) throw new Error('Kafka is away');
     await this.answers;
     return new Map(
@@ -211,13 +219,14 @@ class Topic implements Bus {
   }
 
   async commit(positions: ReadonlyMap<number, number>): Promise<void> {
+    this.commits += 1;
     this.committed = positions;
   }
 
   async close(): Promise<void> {}
 }
 
-function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000) {
+function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000, itsClock = clock) {
   const failures: unknown[] = [];
   const metrics = openMetrics({ processMetrics: false });
   const projector = new Projector(
@@ -229,7 +238,7 @@ function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000) {
       tracing: NO_TRACING,
       openStore: database.open,
       sessionTimeoutMs,
-      clock,
+      clock: itsClock,
     },
     (read) => openProjectorMetrics(metrics, { page: 'gig', view: 'asynchronous-v1' }, read),
     silentLog,
@@ -271,6 +280,49 @@ test('one takes everything; two share; and what one had that is killed the other
   await one.projector.stop();
   writeEverywhere(topic);
   await until('everything is applied', isCaughtUp(topic, database));
+});
+
+test('what it gives up it gives up together', async () => {
+  const [topic, database] = [new Topic(12), new Database()];
+  start(topic, database);
+  for (let i = 0; i < 5; i++) writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  start(topic, database);
+  await until('there are two owners', () => new Set(database.owners.values()).size === 2);
+  expect(database.disowned.map((partitions) => partitions.length)).toEqual([6]);
+});
+
+test('it takes its partitions at the moment when it first sees the topic', async () => {
+  const [topic, database] = [new Topic(3), new Database()];
+  const answered = Promise.withResolvers<void>();
+  topic.answers = answered.promise;
+  // No pause ends by itself.
+  const stopped: Clock = {
+    ...clock,
+    pause: (_, signal) =>
+      new Promise((resolve) => {
+        if (signal?.aborted) resolve();
+        else signal?.addEventListener('abort', () => resolve(), { once: true });
+      }),
+  };
+  start(topic, database, 6_000, stopped);
+  await until('it has looked in vain', () => database.ownershipAsked === 1);
+  answered.resolve();
+  await until('it has them', () => database.owners.size === 3);
+});
+
+test('while nothing comes it looks and commits less often', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  const { isReady } = start(topic, database);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it is ready', isReady);
+  await until('others are told', () => topic.committed.get(0) === 1 && topic.committed.get(1) === 1);
+  const before = { asked: topic.asked, commits: topic.commits };
+  await clock.pause(40_000);
+  // One look each 4 s, a quarter less with jitter, and the one that finds it quiet.
+  expect(topic.asked - before.asked).toBeLessThanOrEqual(15);
+  expect(topic.commits - before.commits).toBeLessThanOrEqual(2);
 });
 
 test('a database that blocks and then fails while others join leaves no partition behind', async () => {

@@ -12,6 +12,7 @@ import { lagRecords, lagSeconds } from './lag.ts';
 import { Membership, TopicChanged } from './membership.ts';
 import type { PartitionReading, ProjectorMetrics } from './metrics.ts';
 import { type Movement, type PartitionLook, watchMovement } from './movement.ts';
+import { BalancePace, Rest } from './pace.ts';
 import { ParkedRetries } from './parked-retries.ts';
 import { tracedApplier } from './traces.ts';
 import type { ViewStore } from './view-store.ts';
@@ -59,8 +60,10 @@ export interface ProjectorSettings {
  * last checkpoint is read again.
  */
 const CHECKPOINT_EVERY_MS = { shortest: 500, times: 20, longest: 5_000 };
-const LOOK_EVERY_MS = 2_000;
-const BALANCE_EVERY_MS = { balanced: 500, unbalanced: 200 };
+/** `atFirst`: until it has seen the topic, since nothing is read before. `quiet`: while nothing comes. */
+const LOOK_EVERY_MS = { atFirst: 200, usually: 2_000, quiet: 4_000 };
+/** Offsets that have not changed are committed again after this long: somebody may have reset the group. */
+const COMMIT_AGAIN_MS = 30_000;
 const BACKOFF = { firstMs: 100, longestMs: 5_000 };
 /** The database cancels a statement after this long: only then is the statement known to have failed. */
 export const STATEMENT_TIMEOUT_MS = 10_000;
@@ -95,6 +98,8 @@ export class Projector {
   readonly #bell = new Bell();
   #state: ProcessState = 'joining';
   #membership: Membership | null = null;
+  /** Between two steps towards a fair share. */
+  #balanceRest: Rest | null = null;
   #running: Promise<unknown> = Promise.resolve();
   /** What is wrong with the database, until it has shown that it works. */
   #trouble: string | null = null;
@@ -118,6 +123,9 @@ export class Projector {
   #movements: ReadonlyMap<number, Movement> = new Map();
   #appliedBefore: ReadonlyMap<number, number> = new Map();
   #heldBack: ReadonlySet<number> = new Set();
+  /** Nothing has come since the last look, and everything was applied then. */
+  #isQuiet = false;
+  #committed: { readonly offsets: ReadonlyMap<number, number>; readonly at: number } | null = null;
   #commitsRefused = 0;
 
   constructor(
@@ -161,6 +169,7 @@ export class Projector {
         changed: () => this.#bell.next(),
         deliver: (batch) => {
           const { partition, end } = batch;
+          this.#isQuiet = false;
           this.#newestEnds.set(partition, Math.max(end, this.#newestEnds.get(partition) ?? 0));
           this.#unreadable.delete(partition);
           this.#membership?.deliver(batch);
@@ -181,7 +190,11 @@ export class Projector {
     this.#running = Promise.all([
       reading.catch(this.#fail),
       this.#live().catch(this.#fail),
-      this.#every(LOOK_EVERY_MS, signal, () => this.#look()),
+      this.#every(
+        () => (this.#ends.size === 0 ? LOOK_EVERY_MS.atFirst : this.#lookEveryMs()),
+        new Rest(this.#clock, signal),
+        () => this.#look(),
+      ),
     ]);
   }
 
@@ -263,16 +276,15 @@ export class Projector {
     this.#enter('positioning');
     const signal = AbortSignal.any([this.#stopping.signal, membership.over]);
     const orEnd = (work: () => Promise<unknown>) => () => work().catch((err) => membership.end(err));
-    let isBalanced = false;
+    const pace = new BalancePace(this.#clock, this.#settings.sessionTimeoutMs);
+    this.#balanceRest = new Rest(this.#clock, signal);
     let restMs = 0;
-    const often = this.#settings.sessionTimeoutMs / 4;
     const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     // These end with the signal. A statement that is in flight then is not awaited.
     const ticking = Promise.all([
       this.#every(
-        // Asked often enough for the database to see that the session lives.
-        () => Math.min(often, BALANCE_EVERY_MS[isBalanced ? 'balanced' : 'unbalanced']),
-        signal,
+        () => pace.nextMs(),
+        this.#balanceRest,
         orEnd(async () => {
           if (this.#kafkaTrouble !== null) {
             await membership.leave(1_000);
@@ -280,15 +292,15 @@ export class Projector {
           }
           await membership.adopt(this.#topicId);
           const partitions = [...this.#ends.keys()].filter((one) => !this.#unseen.has(one));
-          const isFair = await membership.balance(partitions);
+          const balance = await membership.balance(partitions);
           // Nothing is balanced before the topic was seen.
-          isBalanced = isFair && partitions.length > 0;
+          pace.saw({ ...balance, isBalanced: balance.isBalanced && partitions.length > 0 });
           if (this.#state === 'positioning' && partitions.length > 0) this.#enter('running');
         }),
       ),
       this.#every(
         () => Math.min(CHECKPOINT_EVERY_MS.longest, Math.max(CHECKPOINT_EVERY_MS.shortest, restMs)),
-        signal,
+        new Rest(this.#clock, signal),
         orEnd(async () => {
           const startedAt = this.#clock.monotonic();
           await membership.checkpoint();
@@ -297,11 +309,12 @@ export class Projector {
         }),
       ),
       this.#every(
-        LOOK_EVERY_MS,
-        signal,
+        () => this.#lookEveryMs(),
+        new Rest(this.#clock, signal),
         orEnd(async () => {
-          this.#metrics.parkedSellers(await membership.look());
-          void membership.retryParked(this.#parkedRetries);
+          const parked = await membership.look();
+          this.#metrics.parkedSellers(parked);
+          void membership.retryParked(this.#parkedRetries, parked > 0);
         }),
       ),
     ]);
@@ -351,6 +364,7 @@ export class Projector {
     for (const { partition, records } of partitions) {
       if (records === 0) this.#caughtUpAt.set(partition, now);
     }
+    this.#isQuiet = canSee && this.notReadyBecause() === null && partitions.every((one) => one.records === 0);
     const lookedAt = this.#lookedAt;
     this.#lookedAt = this.#clock.monotonic();
     if (!canSee || membership === null || membership !== this.#membership || membership.over.aborted) {
@@ -368,6 +382,7 @@ export class Projector {
       const [topicId, ends] = await within(3_000, 'asking for the ends of the topic', asking, this.#clock);
       this.#topicId = topicId;
       const now = this.#clock.monotonic();
+      const known = this.#ends.size;
       for (const [partition, one] of ends) {
         if (one !== null) this.#ends.set(partition, one);
         if (one !== null || !this.#sawPartitionAt.has(partition)) this.#sawPartitionAt.set(partition, now);
@@ -379,6 +394,8 @@ export class Projector {
         this.#ends.delete(partition);
       }
       this.#tellUnseen(now);
+      // There is something to take.
+      if (this.#ends.size > known) this.#balanceRest?.cutShort();
       // A topic that was made anew ends earlier.
       this.#newestEnds.clear();
       this.#sawKafkaAt = this.#clock.monotonic();
@@ -409,9 +426,10 @@ export class Projector {
 
   async #commit(membership: Membership): Promise<void> {
     const stored = membership.stored();
-    if (stored.size === 0) return;
+    if (stored.size === 0 || this.#isCommitted(stored)) return;
     try {
       await within(2_000, 'committing offsets', this.#bus.commit(stored), this.#clock);
+      this.#committed = { offsets: stored, at: this.#clock.monotonic() };
       this.#commitsRefused = 0;
     } catch (err) {
       // Only others read committed offsets, and the next commit makes up for a failed one: one failure is not logged.
@@ -419,6 +437,13 @@ export class Projector {
       if (this.#commitsRefused === 2)
         this.#log.warn({ err }, 'cannot commit offsets: others do not see the lag');
     }
+  }
+
+  #isCommitted(offsets: ReadonlyMap<number, number>): boolean {
+    const before = this.#committed;
+    if (before === null || this.#clock.monotonic() - before.at > COMMIT_AGAIN_MS) return false;
+    if (before.offsets.size !== offsets.size) return false;
+    return [...offsets].every(([partition, next]) => before.offsets.get(partition) === next);
   }
 
   /** Logs that somebody's open transaction holds a partition back, once for as long as it does. */
@@ -438,7 +463,7 @@ export class Projector {
   #watch(membership: Membership, passedMs: number): void {
     for (const one of this.#unreadable.keys()) if (!membership.states.has(one)) this.#unreadable.delete(one);
     const looks = this.#looks(membership);
-    this.#movements = watchMovement(this.#movements, looks, passedMs, 2 * LOOK_EVERY_MS);
+    this.#movements = watchMovement(this.#movements, looks, passedMs, 2 * LOOK_EVERY_MS.usually);
     this.#appliedBefore = new Map(looks.map(({ partition, applied }) => [partition, applied]));
     const limit = Math.max(STALLED_AFTER.sessions * this.#settings.sessionTimeoutMs, STALLED_AFTER.leastMs);
     const still = [...this.#movements].filter(([, { stillMs }]) => stillMs > limit);
@@ -507,15 +532,18 @@ export class Projector {
     return { partitions, states: [...states.values()], ofTopic: this.#sawPartitionAt.size };
   }
 
-  async #every(
-    interval: number | (() => number),
-    signal: AbortSignal,
-    work: () => Promise<unknown>,
-  ): Promise<void> {
-    while (!signal.aborted) {
+  /** Well within the time after which what was not seen counts as away. */
+  #lookEveryMs(): number {
+    const { usually, quiet } = LOOK_EVERY_MS;
+    if (!this.#isQuiet) return usually;
+    return Math.max(usually, Math.min(quiet, (this.#settings.sessionTimeoutMs * 2) / 3));
+  }
+
+  /** Until what the rest ends with. @param interval in ms; half of it is left to chance */
+  async #every(interval: () => number, rest: Rest, work: () => Promise<unknown>): Promise<void> {
+    while (!rest.signal.aborted) {
       await work();
-      const ms = typeof interval === 'number' ? interval : interval() * (0.75 + this.#random() / 2);
-      await this.#clock.pause(ms, signal);
+      await rest.of(interval() * (0.75 + this.#random() / 2));
     }
   }
 }
