@@ -33,11 +33,17 @@ type HeldVersion = {
   readonly held_committed_at: Date | null;
 };
 
-// `(select count_listings(…))`: once a statement. Without the select it would be counted again for every row.
-const own = ({ query, page }: SearchAddress) => ({
+const parameters = ({ query, page }: SearchAddress) => [
+  query,
+  (page - 1) * CARDS_A_PAGE,
+  CARDS_A_PAGE,
+  MOST_RESULTS,
+];
+
+const own = (address: SearchAddress) => ({
   name: 'search-own',
-  text: 'select *, (select count_listings($1, $4)) as total from find_listings($1, $2, $3)',
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
+  text: 'select * from search_listings($1, $2, $3, $4)',
+  values: parameters(address),
 });
 
 /** @param cached digests of the cached lists, which need not be sent again; null where none is cached */
@@ -48,26 +54,14 @@ const lists = (sellers: readonly number[], cached: ReadonlyArray<string | null>)
   values: [sellers, cached],
 });
 
-const withIds = ({ query, page }: SearchAddress) => ({
+const withIds = (address: SearchAddress) => ({
   name: 'search-with-ids',
-  text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
-      held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
-    from find_listings($1, $2, $3) with ordinality as found
+  text: `select found.*, held.version as held_version, held.committed_at as held_committed_at,
+      held.client_ids::text[] as held_client_ids
+    from search_listings($1, $2, $3, $4) with ordinality as found
       left join top_clients.client_ids as held on held.seller_id = found.seller_id
     order by found.ordinality`,
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
-});
-
-const found = ({ query, page }: SearchAddress) => ({
-  name: 'search-found',
-  text: 'select * from find_listings($1, $2, $3)',
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE],
-});
-
-const counted = (query: string) => ({
-  name: 'search-counted',
-  text: 'select count_listings($1, $2) as total',
-  values: [query, MOST_RESULTS],
+  values: parameters(address),
 });
 
 /** A page beyond the last is an address that leads to nothing; the first page always exists. */
@@ -116,16 +110,10 @@ export function openSearchReads(feed: InvalidationFeed, clock?: Clock): Reads<Se
       return { own: results, held };
     },
 
-    /** The cards name the sellers; the source of truth is asked while the results are counted. */
+    /** The results name the sellers, and there is nothing more to read. */
     async sellersFirst(db: PageDatabase, address) {
-      const cards = await db.query<Card>(found(address));
-      return {
-        sellers: sellersOn(cards),
-        own: async () => {
-          const [row] = await db.query<Total>(counted(address.query));
-          return resultsOf(address, cards, row?.total ?? 0);
-        },
-      };
+      const results = await readOwn(db, address);
+      return results && { sellers: sellersOn(results.cards), own: async () => results };
     },
   };
 }
