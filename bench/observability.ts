@@ -12,7 +12,8 @@ import { drain, listen } from '#platform/listen.ts';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
 import { startPipeline } from '../services/local-stack/pipeline.ts';
 import { loadAverages } from './machine.ts';
-import { fillGigPage, visitByTurns } from './page.ts';
+import { visitByTurns } from './page.ts';
+import { fillPage, visitsTo } from './page-data.ts';
 import { type Figure, median, table } from './report.ts';
 
 const { values: flags } = parseArgs({
@@ -37,7 +38,8 @@ const collector = createServer((req, res) => {
 const collectorPort = await listen(collector, 0, '127.0.0.1');
 const pipeline = await startPipeline({ partitions: 1 });
 try {
-  const visits = { paths: await fillGigPage(pipeline), folder: pipeline.folder };
+  await fillPage('gig', pipeline.view);
+  const visits = { paths: visitsTo('gig'), folder: pipeline.folder };
   const serve = async (
     name: string,
     env: Readonly<Record<string, string>>,

@@ -1,60 +1,46 @@
-/** The gig page with the feature compared with the same page without it: requests a second, interleaved. */
+/**
+ * Each page with the feature compared with the same page without it: requests a second, interleaved. Once a bench and
+ * not once a run, for the slices are of several processes.
+ */
 import { join } from 'node:path';
-import { insertGigs } from '#pages/gig/own-data.ts';
-import { projectionsOf } from '#pages/projections.ts';
-import type { Pipeline } from '../services/local-stack/pipeline.ts';
-import { seller } from '../services/seed/sellers.ts';
-import { historyOf } from '../services/seed/source.ts';
-import { median } from './report.ts';
+import { silentLog } from '#platform/log.ts';
+import { openPool, type Pool } from '#platform/postgres.ts';
+import { type Pipeline, VIEW } from '../services/local-stack/pipeline.ts';
+import { fillPage, type MeasuredPage, visitsTo } from './page-data.ts';
 import { usageOf } from './usage.ts';
 import { type Attack, attack } from './vegeta.ts';
 
-const SELLERS = 20_000;
-/** One of this many sellers is visited; related gigs belong to the others. */
-const VISITED_OF = 10;
-const CHUNK = 1_000;
 const CONNECTIONS = 16;
 /** Pairs of processes: one may use a tenth more CPU a request than another of its kind, for its whole life. */
 const PAIRS_OF_PROCESSES = 3;
-const TURN_SECONDS = 3;
+const TURN_SECONDS = 2;
 /** Warm-up turns of each page: a process gets faster for about five seconds, while V8 compiles hot code. */
 const TURNS_TO_WARM = 2;
+export const MEASURED_PAGES = ['gig', 'user', 'search'] as const satisfies readonly MeasuredPage[];
 
-export interface PageResult {
-  readonly asynchronousPerSecond: number;
-  readonly offPerSecond: number;
-  /** Median over the pairs of turns. */
-  readonly ratio: number;
-  /** CPU of the page's process for one request; median over the pairs of turns. */
-  readonly cpuRatio: number;
-  /** Milliseconds, under that load. */
-  readonly asynchronousP99: number;
-  readonly offP99: number;
+/** A value for each slice, which is a turn of the page with the feature and a turn without. */
+export interface PageSlices {
+  readonly asynchronousPerSecond: readonly number[];
+  readonly offPerSecond: readonly number[];
+  readonly ratio: readonly number[];
+  /** CPU of the page's process for one request. */
+  readonly cpuRatio: readonly number[];
 }
+export type PageResult = Readonly<Record<MeasuredPage, PageSlices>>;
 
-/**
- * Fills the gig page as the demo does, with gigs and lists of all its sellers, and returns the visits: one gig of every
- * tenth seller. The first sellers have clients far more often than the rest, and a third of all have them.
- */
-export async function fillGigPage(pipeline: Pipeline): Promise<readonly string[]> {
-  const projection = projectionsOf('gig').asynchronous;
-  const now = new Date().toISOString();
-  for (let first = 1; first <= SELLERS; first += CHUNK) {
-    const ids = Array.from({ length: CHUNK }, (_, i) => first + i);
-    await insertGigs(
-      pipeline.view,
-      ids.flatMap((id) => seller(id, SELLERS).gigs),
-    );
-    const newest = ids.flatMap((id) => historyOf(id, now).at(-1) ?? []);
-    await projection.upsert(
-      pipeline.view,
-      newest.map((event) => projection.toRow(event)),
-    );
-  }
-  await pipeline.view.query('vacuum analyze');
-  // The first gig of a seller has the seller's number.
-  return Array.from({ length: SELLERS / VISITED_OF }, (_, i) => `/gigs/${1 + i * VISITED_OF}`);
-}
+/** The database of a page, with its asynchronous view first in the search path. End it. */
+export const pageDatabase = (pipeline: Pipeline, page: MeasuredPage): Pool =>
+  openPool(
+    {
+      url: pipeline.pagesPostgres.url(page),
+      applicationName: 'bench',
+      statementTimeoutMs: 300_000,
+      connectTimeoutMs: 5_000,
+      maximum: 2,
+      searchPath: [VIEW, 'public'],
+    },
+    silentLog,
+  );
 
 /**
  * Visits a page for some seconds.
@@ -124,15 +110,20 @@ export async function visitByTurns(
   return turns;
 }
 
-export async function measurePage(pipeline: Pipeline, seconds: number): Promise<PageResult> {
+async function measureOne(pipeline: Pipeline, page: MeasuredPage, seconds: number): Promise<PageSlices> {
+  const db = pageDatabase(pipeline, page);
+  try {
+    await fillPage(page, db);
+  } finally {
+    await db.end();
+  }
   const serve = async (delivery: 'asynchronous' | 'off', pair: number) => {
-    const name = `page-${delivery}-${pair}`;
-    const server = await pipeline.start({ role: 'page-server', name, page: 'gig', delivery });
+    const name = `${page}-${delivery}-${pair}`;
+    const server = await pipeline.start({ role: 'page-server', name, page, delivery });
     return { pid: server.pid, stop: () => server.stop(), url: server.url };
   };
-  // All pages get the same gigs in the same order.
-  const visits = { paths: await fillGigPage(pipeline), folder: pipeline.folder };
-  const pairsOfTurns = Math.ceil(seconds / TURN_SECONDS / PAIRS_OF_PROCESSES);
+  const visits = { paths: visitsTo(page), folder: pipeline.folder };
+  const pairsOfTurns = Math.ceil(seconds / (2 * TURN_SECONDS) / PAIRS_OF_PROCESSES);
   const turns: Array<readonly [Turn, Turn]> = [];
   for (let pair = 1; pair <= PAIRS_OF_PROCESSES; pair++) {
     const [asynchronous, off] = [await serve('asynchronous', pair), await serve('off', pair)];
@@ -143,14 +134,18 @@ export async function measurePage(pipeline: Pipeline, seconds: number): Promise<
       await off.stop();
     }
   }
-  const perSecond = (at: 0 | 1) => turns.reduce((sum, pair) => sum + pair[at].perSecond, 0) / turns.length;
-  const p99 = (at: 0 | 1) => Math.max(...turns.map((pair) => pair[at].p99Ms));
   return {
-    asynchronousPerSecond: perSecond(0),
-    offPerSecond: perSecond(1),
-    ratio: median(turns.map(([on, without]) => on.perSecond / without.perSecond)),
-    cpuRatio: median(turns.map(([on, without]) => on.cpuMs / without.cpuMs)),
-    asynchronousP99: p99(0),
-    offP99: p99(1),
+    asynchronousPerSecond: turns.map(([on]) => on.perSecond),
+    offPerSecond: turns.map(([, without]) => without.perSecond),
+    ratio: turns.map(([on, without]) => on.perSecond / without.perSecond),
+    cpuRatio: turns.map(([on, without]) => on.cpuMs / without.cpuMs),
   };
+}
+
+/** @param seconds of each page, in all its slices together */
+export async function measurePages(pipeline: Pipeline, seconds: number): Promise<PageResult> {
+  const gig = await measureOne(pipeline, 'gig', seconds);
+  const user = await measureOne(pipeline, 'user', seconds);
+  const search = await measureOne(pipeline, 'search', seconds);
+  return { gig, user, search };
 }

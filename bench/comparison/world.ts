@@ -311,7 +311,7 @@ async function caughtUp(source: Pool, databases: ReadonlyMap<PageName, Pool>): P
 async function firstPage(search: Pool | undefined, withClients: readonly number[]): Promise<number[]> {
   if (!search) return [];
   const { rows } = await search.query<{ seller_id: number }>(
-    "select seller_id from find_listings('', 0, 48)",
+    "select seller_id from search_listings('', 0, 48, 48)",
   );
   const known = new Set(withClients);
   return [...new Set(rows.map((row) => row.seller_id))].filter((id) => known.has(id));

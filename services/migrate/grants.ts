@@ -20,7 +20,18 @@ export const GRANTS = {
   /** The database of the source of truth. */
   source: SOURCE_GRANTS,
   /** A page's own tables. */
-  page: { page: { '*': READ, 'function find_listings': 'execute', 'function count_listings': 'execute' } },
+  page: {
+    page: {
+      '*': READ,
+      'function search_listings': 'execute',
+      'function score_band': 'execute',
+      'function least_score': 'execute',
+      'function banded_words': 'execute',
+      // Page servers of the release before call these.
+      'function find_listings': 'execute',
+      'function count_listings': 'execute',
+    },
+  },
   /** The self-view's tables, which keep what its sellers changed. */
   'self-view': { page: { '*': WRITE } },
   /** What a page reads, whichever version of its view is shown. */

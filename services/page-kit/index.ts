@@ -82,7 +82,6 @@ export const openTopClients: OpenTopClients = (options) => {
             }),
           }
         : null,
-      caches: true,
       isOurs: false,
     },
     { log, metrics },

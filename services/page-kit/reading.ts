@@ -31,8 +31,6 @@ export interface ReadingSettings {
     readonly concurrency: number;
     readonly identity: CallerIdentity;
   } | null;
-  /** Whether lists are cached between reads. */
-  readonly caches: boolean;
   /** Whether it signs in as a page server of ours, which may read and report more than a reader. */
   readonly isOurs: boolean;
 }
@@ -53,7 +51,7 @@ export interface Reading {
 const BREAK_MS = 500;
 
 export function openReading(
-  { page, delivery, database: access, replica, source, caches, isOurs }: ReadingSettings,
+  { page, delivery, database: access, replica, source, isOurs }: ReadingSettings,
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
 ): Reading {
   const viewOf = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : null;
@@ -97,7 +95,7 @@ export function openReading(
     answered: (by: InstanceName) => readsOf[by].inc(),
   });
 
-  if (delivery === 'asynchronous' && caches) {
+  if (delivery === 'asynchronous') {
     const isConnected = metrics.gauge('topclients_page_cache_invalidation_connected').labels({ page });
     const queueUsed = metrics.gauge('topclients_page_notify_queue_used_ratio').labels({ page });
     isConnected.set(0);

@@ -173,8 +173,6 @@ export const role = defineRole({
               }
             : null,
           source: { url: config.sourceUrl, concurrency: config.sourceConcurrency, identity },
-          // A page of many sellers caches no lists.
-          caches: page.shows === 'one seller',
           isOurs: true,
         },
         { log, metrics },

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import { CACHE_TTL_MS, ListCache } from './list-cache.ts';
+import { CACHE_TTL_MS, ListCache, readManyThroughCache } from './list-cache.ts';
 import { type InvalidationFeed, NO_INVALIDATION_FEED } from './page.ts';
 
 const answer = (version: number, name?: string) =>
@@ -198,4 +198,69 @@ test('a cache registers with the feed, to be evicted from', () => {
   const registered: unknown[] = [];
   const { cache } = rig({ ...NO_INVALIDATION_FEED, register: (one) => registered.push(one) });
   expect(registered).toEqual([cache]);
+});
+
+test('a view that keeps the first clients alone says how many there are', () => {
+  const { read } = rig();
+  const list = read(1, '-7 3 1.000500 12 [{"id":"1","name":"Spotify [1 2]","logo":null}]');
+  expect([list?.version, list?.committedAt, list?.total]).toEqual([3, 1_001, 12]);
+  expect(list?.clients.map(({ name }) => name)).toEqual(['Spotify [1 2]']);
+});
+
+test('of many sellers those alone are asked about whose entries are not current, with what is cached', async () => {
+  const changed = new Set<number>();
+  const cache = new ListCache({ isUnchanged: (seller) => !changed.has(seller), isInvalidated: () => false });
+  const asked: unknown[] = [];
+  const view = new Map([
+    [1, answer(1, 'Spotify')],
+    [2, answer(1, 'Nike')],
+  ]);
+  const read = async (sellers: readonly number[], least = (_: number) => 0) => {
+    const held = await readManyThroughCache(
+      cache,
+      sellers,
+      { mayLag: false },
+      least,
+      async (which, cached) => {
+        asked.push([which, cached]);
+        return which.map((seller_id) => ({ seller_id, held: view.get(seller_id) ?? null }));
+      },
+    );
+    return [...held].map(([seller, { version }]) => [seller, version]);
+  };
+  const bothLists = [
+    [1, 1],
+    [2, 1],
+  ];
+  expect(await read([1, 2, 3])).toEqual(bothLists);
+  expect(await read([1, 2, 3])).toEqual(bothLists);
+  expect(asked.splice(0)).toEqual([
+    [
+      [1, 2, 3],
+      [null, null, null],
+    ],
+  ]);
+
+  changed.add(2);
+  view.set(2, answer(2));
+  expect(await read([1, 2, 4])).toEqual([
+    [1, 1],
+    [2, 2],
+  ]);
+  expect(asked.splice(0)).toEqual([
+    [
+      [2, 4],
+      ['-71', null],
+    ],
+  ]);
+
+  // Who has seen a newer version of one list is told what the view says of that one.
+  expect(await read([1, 3], (seller) => (seller === 1 ? 2 : 0))).toEqual([[1, 1]]);
+  expect(asked.splice(0)).toEqual([[[1], ['-71']]]);
+
+  // An erased seller is evicted, and the view is asked again.
+  cache.evictSeller(1);
+  view.delete(1);
+  expect(await read([1])).toEqual([]);
+  expect(asked.splice(0)).toEqual([[[1], [null]]]);
 });

@@ -26,18 +26,19 @@ export interface CachedList {
 
 /**
  * The column that `ListCache` reads: null without a row, empty when the row is what is cached, else `<digest> <version>
- * <seconds since 1970> <JSON of the clients>`. The digest is of all the rest, because the version alone does not
- * suffice: a repair replaces a wrong row and keeps its version, and a restored database may have another row under the
- * same version. It is one column, because every column costs again at every row. It is a subquery, because a join would
+ * <seconds since 1970> <JSON of the clients>`, before which stands how many clients there are where the view keeps the
+ * first alone. The digest is of all the rest, because the version alone does not suffice: a repair replaces a wrong row
+ * and keeps its version, and a restored database may have another row under the same version. It is one column, because every column costs again at every row. It is a subquery, because a join would
  * carry all of the page's own columns once more. `offset 0` keeps PostgreSQL from copying the subquery into the
  * statement and computing the answer three times.
  * @param seller the seller's column in the page's row
  * @param cached the parameter with the digest of the cached list, which need not be sent again; null: none is cached
+ * @param keeps whether the view keeps each list whole, or the first clients and their number
  */
-export const listIfNewer = (seller: string, cached: string): string =>
+export const listIfNewer = (seller: string, cached: string, keeps: 'all' | 'the first' = 'all'): string =>
   `(select case when hashtextextended(answer, 0) = ${cached}::bigint then ''
     else concat_ws(' ', hashtextextended(answer, 0), answer) end
-  from (select concat_ws(' ', held.version, extract(epoch from held.committed_at), held.clients) as answer
+  from (select concat_ws(' ', held.version, extract(epoch from held.committed_at), ${keeps === 'all' ? '' : 'held.total, '}held.clients) as answer
     from top_clients.lists as held where held.seller_id = ${seller} offset 0) as told)`;
 
 /**
@@ -155,15 +156,14 @@ export class ListCache implements EvictableCache {
 }
 
 function parse(answer: string): ClientList {
-  const afterDigest = answer.indexOf(' ');
-  const afterVersion = answer.indexOf(' ', afterDigest + 1);
-  const afterTime = answer.indexOf(' ', afterVersion + 1);
-  const clients = JSON.parse(answer.slice(afterTime + 1)) as PageClient[];
+  const afterHead = answer.indexOf('[');
+  const clients = JSON.parse(answer.slice(afterHead)) as PageClient[];
+  const [, version, seconds, total] = answer.slice(0, afterHead - 1).split(' ');
   return {
-    version: Number(answer.slice(afterDigest + 1, afterVersion)),
-    committedAt: Math.round(Number(answer.slice(afterVersion + 1, afterTime)) * 1_000),
+    version: Number(version),
+    committedAt: Math.round(Number(seconds) * 1_000),
     clients,
-    total: clients.length,
+    total: total ? Number(total) : clients.length,
   };
 }
 
@@ -193,6 +193,39 @@ export async function readThroughCache<Own extends { readonly seller_id: number 
   if (own === undefined) return null;
   const list = cache.read(id, own.seller_id, own.held, cached, askedAt, db.mayLag);
   return { own, held: heldBy(own.seller_id, list) };
+}
+
+/**
+ * The lists of a page of many sellers: from the cache where entries are current, the others from the view, all at once.
+ * @param sellers each once; their entries have their ids
+ * @param readLists reads the column of `listIfNewer` for these sellers, given the digests of their cached lists
+ */
+export async function readManyThroughCache(
+  cache: ListCache,
+  sellers: readonly number[],
+  db: Pick<PageDatabase, 'mayLag'>,
+  minVersion: (sellerId: number) => number,
+  readLists: (
+    sellers: readonly number[],
+    cached: ReadonlyArray<string | null>,
+  ) => Promise<ReadonlyArray<{ readonly seller_id: number; readonly held: string | null }>>,
+): Promise<ReadonlyMap<number, ClientList>> {
+  const held = new Map<number, ClientList>();
+  const asked = new Map<number, CachedList | undefined>();
+  for (const sellerId of sellers) {
+    const cached = cache.get(sellerId);
+    if (cached === undefined || !cache.isCurrent(cached, minVersion(sellerId))) asked.set(sellerId, cached);
+    else if (cached.list !== null) held.set(sellerId, cached.list);
+  }
+  if (asked.size === 0) return held;
+  const askedAt = cache.now();
+  const digests = [...asked.values()].map((cached) => cached?.digest ?? null);
+  for (const row of await readLists([...asked.keys()], digests)) {
+    const { seller_id: sellerId } = row;
+    const list = cache.read(sellerId, sellerId, row.held, asked.get(sellerId), askedAt, db.mayLag);
+    if (list !== null) held.set(sellerId, list);
+  }
+  return held;
 }
 
 const heldBy = (sellerId: number, list: ClientList | null): ReadonlyMap<number, ClientList> =>

@@ -1,8 +1,9 @@
 import { html, raw } from 'hono/html';
 import { LogoSlug } from '#contracts/client.ts';
+import { compact } from './compact.ts';
 import { isolate, isolateEach } from './isolate.ts';
 import { type Html, monogram, type Site } from './layout.ts';
-import type { PageClient, ShownList } from './page.ts';
+import type { ClientList, PageClient, ShownList } from './page.ts';
 import { plural, years } from './wording.ts';
 
 /** Shown before "show all"; a phone shows two columns of them. */
@@ -75,16 +76,6 @@ export function topClientsBlock(
   return made;
 }
 
-/**
- * Makes HTML cheap to put into many pages. A single character beyond Latin-1, such as a dash between years, would
- * double the width of the whole page's string and more than double the time to encode it. A concatenated string also
- * stays a tree of its parts until it goes through bytes and back.
- */
-const compact = (text: string): string =>
-  Buffer.from(
-    text.replaceAll(/[\u0100-\u{10ffff}]/gu, (character) => `&#${character.codePointAt(0)};`),
-  ).toString();
-
 const section = (
   list: readonly PageClient[],
   seller: string,
@@ -98,10 +89,21 @@ ${block(list, site, form)}
 ${isStale ? html`<p class="trusted-note">The newest change to this list will appear in a moment.</p>` : ''}
 </section>` as Html;
 
+/** Rendered once for each list that is cached, as above. */
+const lines = new WeakMap<ClientList, Html>();
+
 /** The line on a search card: logos and names of the first clients, and how many more there are. */
 export function workedWith(shown: ShownList | undefined, site: Site, named: number): Html | '' {
   const list = shown?.list;
   if (!list || list.clients.length === 0) return '';
+  const known = lines.get(list);
+  if (known !== undefined) return known;
+  const made = raw(compact(line(list, site, named).toString()));
+  lines.set(list, made);
+  return made;
+}
+
+function line(list: ClientList, site: Site, named: number): Html {
   const first = list.clients.slice(0, named);
   const others = list.total - first.length;
   return html`<div class="worked-with"><span class="logos">${first.map((client) => logo(client, site, 'small'))}</span><span class="worked-names"><span class="quiet">Worked with</span> ${isolateEach(

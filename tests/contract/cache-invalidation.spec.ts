@@ -13,6 +13,7 @@ import { CACHE_TTL_MS } from '#pages/list-cache.ts';
 import { type InvalidationFeed, NO_INVALIDATION_FEED, type PageDatabase } from '#pages/page.ts';
 import { rowDigest, viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
+import { insertListings } from '#pages/search/own-data.ts';
 import { insertUserProfiles } from '#pages/user/own-data.ts';
 import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import { silentLog } from '#platform/log.ts';
@@ -34,7 +35,9 @@ const SCHEMA = viewSchema('asynchronous', 1);
 let folder: string;
 let postgres: LocalPostgres;
 
-const accessTo = (page: 'gig' | 'user') => ({
+const VIEWS = ['gig', 'user', 'search'] as const;
+type PageWithView = (typeof VIEWS)[number];
+const accessTo = (page: PageWithView) => ({
   url: postgres.url(page),
   applicationName: 'cache-invalidation',
   statementTimeoutMs: 5_000,
@@ -45,7 +48,7 @@ const accessTo = (page: 'gig' | 'user') => ({
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'cache-invalidation-'));
   postgres = await startPostgres({ dataDir: folder });
-  for (const page of ['gig', 'user'] as const) {
+  for (const page of VIEWS) {
     await postgres.createDatabase(page);
     await migratePage(page, postgres.url(page), { delivery: 'asynchronous', version: 1 }, silentLog);
   }
@@ -65,8 +68,14 @@ const event = (sellerId: number, version: number, name?: string): SellerEvent =>
     name === undefined ? [] : [{ id: '01890000-0000-7000-8000-000000000001', name, logo: null } as never],
 });
 
-describe.each(['gig', 'user'] as const)('the %s page', (page) => {
+describe.each(VIEWS)('the %s page', (page) => {
   const { open } = PAGES[page];
+  /** The address of a page that shows this seller, or none. */
+  const addressOf = (sellerId: number) =>
+    page === 'search' ? { query: sellerId > 3 ? 'nobody' : '', page: 1 } : sellerId;
+  // A card keeps the first clients, and how many there are.
+  const [clients, further, one] =
+    page === 'search' ? ['first_clients', ', client_count', ', 1'] : ['clients', '', ''];
   const projection = projectionsOf(page).asynchronous;
   const changes = new ChangeNotifications();
   const stop = new AbortController();
@@ -94,6 +103,11 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       await insertGigs(
         pool,
         made.flatMap((one) => one.gigs),
+      );
+    else if (page === 'search')
+      await insertListings(
+        pool,
+        made.flatMap((one) => one.listings),
       );
     else
       await insertUserProfiles(
@@ -128,7 +142,11 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     await told(1, () => write([1], 1));
     await told(1, () => write([1], 2));
     await told(1, () => pool.query('delete from top_clients where seller_id = 1'));
-    await told(2, () => pool.query(`insert into top_clients values (2, 1, now(), '[]')`));
+    await told(2, () =>
+      pool.query(
+        `insert into top_clients (seller_id, version, committed_at, ${clients}${further}) values (2, 1, now(), '[]'${one})`,
+      ),
+    );
     const before = performance.now();
     // Neither a version that is not newer nor nothing at all is a change. The third comes behind them.
     await write([2], 1);
@@ -170,25 +188,30 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
     };
     const reads = open(changes);
     const read = async (sellerId: number, least = ANY_VERSION) => {
-      const held = (await reads.withLists(db, sellerId as never, least))?.held.get(sellerId);
+      const held = (await reads.withLists(db, addressOf(sellerId) as never, least))?.held.get(sellerId);
       return [statements.splice(0).join(), held?.version];
     };
+    const asks = page === 'search' ? 'search-own,search-lists' : `${page}-with-list`;
     await told(1, () => write([1], 1));
-    expect(await read(1)).toEqual([`${page}-with-list`, 1]);
+    expect(await read(1)).toEqual([asks, 1]);
     expect(await read(1)).toEqual([`${page}-own`, 1]);
-    expect(await read(2)).toEqual([`${page}-with-list`, undefined]);
+    // The list of each seller on a page of many is cached by then.
+    expect(await read(2)).toEqual([page === 'search' ? 'search-own' : asks, undefined]);
     expect(await read(2)).toEqual([`${page}-own`, undefined]);
     await told(1, () => write([1], 2));
-    expect(await read(2)).toEqual([`${page}-own`, undefined]);
-    expect(await read(1)).toEqual([`${page}-with-list`, 2]);
+    if (page !== 'search') expect(await read(2)).toEqual([`${page}-own`, undefined]);
+    expect(await read(1)).toEqual([asks, 2]);
     expect(await read(1)).toEqual([`${page}-own`, 2]);
-    expect(await read(1, () => 3)).toEqual([`${page}-with-list`, 2]);
-    expect(await read(2, () => 1)).toEqual([`${page}-with-list`, undefined]);
+    expect(await read(1, () => 3)).toEqual([asks, 2]);
+    expect(await read(2, () => 1)).toEqual([asks, undefined]);
     await told(2, () => write([2], 5));
-    expect(await read(2)).toEqual([`${page}-with-list`, 5]);
+    expect(await read(2)).toEqual([asks, 5]);
     await told(2, () => pool.query('delete from top_clients where seller_id = 2'));
-    expect(await read(2)).toEqual([`${page}-with-list`, undefined]);
-    expect(await reads.withLists(db, 999 as never, ANY_VERSION)).toBeNull();
+    expect(await read(2)).toEqual([asks, undefined]);
+    if (page === 'search') {
+      // Nothing was found, and so nobody's list is asked for.
+      expect(await read(999)).toEqual(['search-own', undefined]);
+    } else expect(await reads.withLists(db, 999 as never, ANY_VERSION)).toBeNull();
   });
 
   const database: PageDatabase = {
@@ -199,14 +222,16 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
   const shownBy = (told: InvalidationFeed, clock?: Parameters<typeof open>[1]) => {
     const reads = open(told, clock);
     return async (sellerId: number) => {
-      const list = (await reads.withLists(database, sellerId as never, ANY_VERSION))?.held.get(sellerId);
+      const list = (await reads.withLists(database, addressOf(sellerId) as never, ANY_VERSION))?.held.get(
+        sellerId,
+      );
       return list === undefined ? null : `${list.version} ${list.clients[0]?.name ?? ''}`;
     };
   };
   /** What the view says. */
   const heldOf = async (sellerId: number) => {
     const { rows } = await pool.query<{ held: string }>(
-      `select version || ' ' || coalesce(clients->0->>'name', '') as held from top_clients where seller_id = $1`,
+      `select version || ' ' || coalesce(${clients}->0->>'name', '') as held from top_clients where seller_id = $1`,
       [sellerId],
     );
     return rows[0]?.held ?? null;
@@ -247,9 +272,9 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       expect([await shown(1), await shown(1)]).toEqual(['10 Right', '10 Right']);
       // The time of the change alone is content as well: the page tells by it how old a list is.
       await pool.query(`update top_clients set committed_at = '2026-11-24'`);
-      const list = (await open(NO_INVALIDATION_FEED).withLists(database, 1 as never, ANY_VERSION))?.held.get(
-        1,
-      );
+      const list = (
+        await open(NO_INVALIDATION_FEED).withLists(database, addressOf(1) as never, ANY_VERSION)
+      )?.held.get(1);
       expect(list?.committedAt).toBe(
         (await pool.query('select committed_at from top_clients')).rows[0].committed_at.getTime(),
       );
@@ -343,8 +368,9 @@ describe.each(['gig', 'user'] as const)('the %s page', (page) => {
       }
       const by = { change: 1, repair: 0, 'roll back': -1 }[how];
       await db.query(
-        `insert into top_clients as held values ($1, 5, '2026-11-23', $2)
-        on conflict (seller_id) do update set version = held.version + $3, clients = $2`,
+        `insert into top_clients as held (seller_id, version, committed_at, ${clients}${further})
+        values ($1, 5, '2026-11-23', $2${one})
+        on conflict (seller_id) do update set version = held.version + $3, ${clients} = $2`,
         [sellerId, row, by],
       );
       return true;

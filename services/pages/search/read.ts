@@ -1,4 +1,7 @@
-import type { ClientIds, ClientList, PageClient, PageDatabase, Reads } from '../page.ts';
+import type { Clock } from '#platform/clock.ts';
+import { ListCache, listIfNewer, readManyThroughCache } from '../list-cache.ts';
+import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
+import type { ListingRow } from './own-data.ts';
 
 export const CARDS_A_PAGE = 48;
 /** Results are counted and paged up to here; a query that finds more needs more words. */
@@ -11,20 +14,12 @@ export interface SearchAddress {
   readonly page: number;
 }
 
-export interface Card {
-  readonly listing_id: number;
-  readonly gig_id: number;
-  readonly seller_id: number;
-  readonly title: string;
-  readonly category: string;
-  readonly price_cents: number;
-  readonly delivery_days: number;
-  readonly rating: number;
-  readonly reviews: number;
-  readonly seller_name: string;
-  readonly seller_level: 'new' | 'rising' | 'expert' | 'master';
-  readonly seller_hue: number;
-}
+/** All that a card shows of its own. */
+export const COLUMNS = [
+  ...(['listing_id', 'gig_id', 'seller_id', 'title', 'category', 'price_cents', 'delivery_days'] as const),
+  ...(['rating', 'reviews', 'seller_name', 'seller_level', 'seller_hue'] as const),
+] as const;
+export type Card = Pick<ListingRow, (typeof COLUMNS)[number]>;
 
 export interface SearchResults extends SearchAddress {
   readonly cards: readonly Card[];
@@ -38,72 +33,62 @@ type HeldVersion = {
   readonly held_committed_at: Date | null;
 };
 
-// `(select count_listings(…))`: once a statement. Without the select it would be counted again for every row.
-const own = ({ query, page }: SearchAddress) => ({
+const parameters = ({ query, page }: SearchAddress) => [
+  query,
+  (page - 1) * CARDS_A_PAGE,
+  CARDS_A_PAGE,
+  MOST_RESULTS,
+];
+
+const own = (address: SearchAddress) => ({
   name: 'search-own',
-  text: 'select *, (select count_listings($1, $4)) as total from find_listings($1, $2, $3)',
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
+  text: 'select * from search_listings($1, $2, $3, $4)',
+  values: parameters(address),
 });
 
-const withLists = ({ query, page }: SearchAddress) => ({
-  name: 'search-with-lists',
-  text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
-      held.committed_at as held_committed_at, held.total as held_total, held.clients as held_clients
-    from find_listings($1, $2, $3) with ordinality as found
-      left join top_clients.lists as held on held.seller_id = found.seller_id
-    order by found.ordinality`,
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
+/** @param cached digests of the cached lists, which need not be sent again; null where none is cached */
+const lists = (sellers: readonly number[], cached: ReadonlyArray<string | null>) => ({
+  name: 'search-lists',
+  text: `select seller_id, ${listIfNewer('asked.seller_id', 'asked.cached', 'the first')} as held
+    from unnest($1::bigint[], $2::bigint[]) as asked (seller_id, cached)`,
+  values: [sellers, cached],
 });
 
-const withIds = ({ query, page }: SearchAddress) => ({
+const withIds = (address: SearchAddress) => ({
   name: 'search-with-ids',
-  text: `select found.*, (select count_listings($1, $4)) as total, held.version as held_version,
-      held.committed_at as held_committed_at, held.client_ids::text[] as held_client_ids
-    from find_listings($1, $2, $3) with ordinality as found
+  text: `select found.*, held.version as held_version, held.committed_at as held_committed_at,
+      held.client_ids::text[] as held_client_ids
+    from search_listings($1, $2, $3, $4) with ordinality as found
       left join top_clients.client_ids as held on held.seller_id = found.seller_id
     order by found.ordinality`,
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE, MOST_RESULTS],
-});
-
-const found = ({ query, page }: SearchAddress) => ({
-  name: 'search-found',
-  text: 'select * from find_listings($1, $2, $3)',
-  values: [query, (page - 1) * CARDS_A_PAGE, CARDS_A_PAGE],
-});
-
-const counted = (query: string) => ({
-  name: 'search-counted',
-  text: 'select count_listings($1, $2) as total',
-  values: [query, MOST_RESULTS],
+  values: parameters(address),
 });
 
 /** A page beyond the last is an address that leads to nothing; the first page always exists. */
 const resultsOf = (address: SearchAddress, cards: readonly Card[], total: number): SearchResults | null =>
   cards.length === 0 && address.page > 1 ? null : { ...address, cards, total };
 
-export function openSearchReads(): Reads<SearchAddress, SearchResults> {
-  return {
-    async own(db, address) {
-      const rows = await db.query<Card & Total>(own(address));
-      return resultsOf(address, rows, rows[0]?.total ?? 0);
-    },
+export function openSearchReads(feed: InvalidationFeed, clock?: Clock): Reads<SearchAddress, SearchResults> {
+  const cache = new ListCache(feed, clock);
 
-    async withLists(db, address) {
-      const rows = await db.query<
-        Card & Total & HeldVersion & { held_total: number; held_clients: PageClient[] }
-      >(withLists(address));
-      const results = resultsOf(address, rows, rows[0]?.total ?? 0);
+  async function readOwn(db: PageDatabase, address: SearchAddress): Promise<SearchResults | null> {
+    const rows = await db.query<Card & Total>(own(address));
+    return resultsOf(address, rows, rows[0]?.total ?? 0);
+  }
+
+  return {
+    own: readOwn,
+
+    async withLists(db, address, minVersion) {
+      const results = await readOwn(db, address);
       if (results === null) return null;
-      const held = new Map<number, ClientList>();
-      for (const row of rows) {
-        if (row.held_version === null) continue;
-        held.set(row.seller_id, {
-          version: row.held_version,
-          committedAt: row.held_committed_at!.getTime(),
-          clients: row.held_clients,
-          total: row.held_total,
-        });
-      }
+      const held = await readManyThroughCache(
+        cache,
+        sellersOn(results.cards),
+        db,
+        minVersion,
+        (sellers, cached) => db.query(lists(sellers, cached)),
+      );
       return { own: results, held };
     },
 
@@ -125,16 +110,10 @@ export function openSearchReads(): Reads<SearchAddress, SearchResults> {
       return { own: results, held };
     },
 
-    /** The cards name the sellers; the source of truth is asked while the results are counted. */
+    /** The results name the sellers, and there is nothing more to read. */
     async sellersFirst(db: PageDatabase, address) {
-      const cards = await db.query<Card>(found(address));
-      return {
-        sellers: sellersOn(cards),
-        own: async () => {
-          const [row] = await db.query<Total>(counted(address.query));
-          return resultsOf(address, cards, row?.total ?? 0);
-        },
-      };
+      const results = await readOwn(db, address);
+      return results && { sellers: sellersOn(results.cards), own: async () => results };
     },
   };
 }

@@ -1,13 +1,15 @@
-import { html } from 'hono/html';
+import { html, raw } from 'hono/html';
+import { LRUCache } from 'lru-cache';
 import { isolatedText } from '#contracts/text.ts';
 import { art } from '../art.ts';
+import { compact } from '../compact.ts';
 import { isolate } from '../isolate.ts';
 import { type Html, layout, monogram, type Site } from '../layout.ts';
 import type { ShownOf } from '../page.ts';
 import { workedWith } from '../top-clients-block.ts';
 import { NAMED_ON_A_CARD } from '../views/cards.ts';
 import { count, LEVELS, money, ratingLine } from '../wording.ts';
-import { CARDS_A_PAGE, type Card, MOST_RESULTS, type SearchResults } from './read.ts';
+import { CARDS_A_PAGE, type Card, COLUMNS, MOST_RESULTS, type SearchResults } from './read.ts';
 
 export const SUGGESTIONS = [
   'logo design',
@@ -18,8 +20,50 @@ export const SUGGESTIONS = [
   'voice over',
 ];
 
-const card = (one: Card, shown: ShownOf, site: Site): Html =>
-  html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${isolate(one.title)}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${isolate(one.seller_name)}</span><span class="level">${LEVELS[one.seller_level]}</span></div>${workedWith(shown?.(one.seller_id), site, NAMED_ON_A_CARD)}<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
+/** A card, but for the line between its halves, which says whom the seller worked with. */
+interface Halves {
+  readonly card: Card;
+  readonly before: string;
+  readonly after: string;
+}
+
+/** In characters, of one byte each: some 3,000 cards. */
+const MOST_CHARACTERS = 8_000_000;
+/** Halves of cards by listing, rendered once and again when a column has changed. Nothing of a seller's clients is kept. */
+const rendered = new WeakMap<Site, LRUCache<number, Halves>>();
+
+const isSame = (one: Card, other: Card): boolean => COLUMNS.every((column) => one[column] === other[column]);
+
+function halvesOf(card: Card, site: Site): Halves {
+  let halves = rendered.get(site);
+  if (halves === undefined) {
+    halves = new LRUCache({
+      maxSize: MOST_CHARACTERS,
+      sizeCalculation: ({ before, after }) => before.length + after.length,
+    });
+    rendered.set(site, halves);
+  }
+  const known = halves.get(card.listing_id);
+  if (known !== undefined && isSame(known.card, card)) return known;
+  const made = { card, before: compact(String(upper(card, site))), after: compact(String(lower(card))) };
+  halves.set(card.listing_id, made);
+  return made;
+}
+
+const upper = (one: Card, site: Site): Html =>
+  html`<li class="card result"><a class="cover" href="${site.gig(one.gig_id)}"><span class="picture">${art(one.gig_id, 6, 3)}</span><span class="result-title">${isolate(one.title)}</span></a><div class="result-by">${monogram(one.seller_name, one.seller_hue, 'small')}<span class="result-seller">${isolate(one.seller_name)}</span><span class="level">${LEVELS[one.seller_level]}</span></div>` as Html;
+
+const lower = (one: Card): Html =>
+  html`<p class="mini-facts"><span>${ratingLine(one.rating, one.reviews)}</span><span>from <b>${money(one.price_cents)}</b></span></p></li>` as Html;
+
+function cards(all: readonly Card[], shown: ShownOf, site: Site): Html {
+  let text = '';
+  for (const card of all) {
+    const { before, after } = halvesOf(card, site);
+    text += before + workedWith(shown?.(card.seller_id), site, NAMED_ON_A_CARD) + after;
+  }
+  return raw(text);
+}
 
 const countOf = (results: SearchResults): string => {
   const many = results.total >= MOST_RESULTS ? `${count(MOST_RESULTS)}+` : count(results.total);
@@ -47,7 +91,7 @@ export function searchHtml(results: SearchResults, shown: ShownOf, site: Site): 
     query,
     main: html`<div class="search-head"><h1>${query === '' ? title : html`Results for &ldquo;${isolate(query)}&rdquo;`}</h1><p class="quiet">${countOf(results)}${page > 1 ? `, page ${page}` : ''}</p></div>
 ${query === '' ? html`<ul class="plain chips suggestions" aria-label="Popular searches">${SUGGESTIONS.map((one) => html`<li><a href="${site.search(one)}">${one}</a></li>`)}</ul>` : ''}
-${results.cards.length === 0 ? nothing(results, site) : html`<ul class="plain grid results">${results.cards.map((one) => card(one, shown, site))}</ul>`}
+${results.cards.length === 0 ? nothing(results, site) : html`<ul class="plain grid results">${cards(results.cards, shown, site)}</ul>`}
 ${pages(results, site)}` as Html,
   });
 }
