@@ -33,10 +33,10 @@ const REPLICAS_MS = 5_000;
 /**
  * An idempotent producer of its own for one shard and one term of leadership.
  *
- * kafkajs takes a failed batch's sequence numbers back and gives them to the next batch. If the failed batch did
- * arrive, the broker takes another batch of the same length for its copy, drops it and reports success. So a producer
- * sends the same batch again or nothing, and two shards never share one. It connects with the first batch, so that a
- * shard can be led, and its outbox be watched, while Kafka is away.
+ * A failed batch's sequence numbers are given to the next batch. If the failed batch did arrive, the broker takes another
+ * batch of the same length for its copy, drops it and reports success. So a producer sends the same batch again or nothing,
+ * and two shards never share one. It connects with the first batch, so that a shard can be led, and its outbox be watched,
+ * while Kafka is away.
  *
  * A refused record ends the producer, because another batch follows: half of the refused one. Some partitions may have
  * stored their part already. They get it again from the next producer, which they do not know: twice, but in order. A
