@@ -13,7 +13,7 @@ import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.t
 import { commandOf, surroundings } from '../services/local-stack/run-role.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
-import { median, show } from './report.ts';
+import { type Figure, show, table } from './report.ts';
 import { cpuOfTree, usageOf } from './usage.ts';
 
 const SELLERS = 5_000;
@@ -138,6 +138,17 @@ const { values: flags } = parseArgs({
     profile: { type: 'string' },
   },
 });
+/** What is divided by that of another variant in the same run, and what must not be more. */
+const RATIOS = [
+  { of: 'roles', to: 'against', most: 0.5 },
+  { of: 'roles', to: 'bare', most: 1.5 },
+  { of: 'kafka', to: 'against' },
+  { of: 'postgres', to: 'against' },
+  { of: 'p50', to: 'against' },
+  { of: 'p99', to: 'against' },
+] as const;
+const UNITS: Readonly<Partial<Record<keyof Sample, string>>> = { p50: 'ms', p99: 'ms' };
+
 const pipeline = await startPipeline();
 try {
   await seedSellers(pipeline.source, SELLERS);
@@ -161,8 +172,32 @@ try {
       }
     }
   }
-  for (const [key, all] of samples) {
-    console.log(key, OF_A_SAMPLE.map((of) => `${of} ${show(median(all.map((one) => one[of])))}`).join(', '));
+  const of = (rate: number, variant: string) => samples.get(`${rate}/${variant}`) ?? [];
+  for (const rate of rates) {
+    const figures: Figure[] = [];
+    for (const { name } of variants) {
+      for (const figure of OF_A_SAMPLE) {
+        const values = of(rate, name).map((one) => one[figure]);
+        figures.push({
+          name: `${figure}, ${name}`,
+          unit: UNITS[figure] ?? 's per 100,000',
+          target: null,
+          values,
+        });
+      }
+    }
+    for (const { of: figure, to, ...target } of RATIOS) {
+      const others = of(rate, to);
+      if (others.length === 0) continue;
+      const values = of(rate, 'this').map((one, run) => one[figure] / others[run]![figure]);
+      figures.push({
+        name: `${figure}, this ÷ ${to}`,
+        unit: '',
+        target: 'most' in target && rate === 1_000 ? target : null,
+        values,
+      });
+    }
+    process.stdout.write(`\n${rate} events/s\n\n${table(figures)}\n`);
   }
   await load.close();
 } finally {
