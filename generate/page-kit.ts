@@ -17,6 +17,21 @@ const project = JSON.parse(readFileSync(`${root}package.json`, 'utf8')) as {
 const NEEDED = ['undici', 'prom-client', 'zod'] as const;
 const PEER = 'pg';
 
+/**
+ * Our roles load parts of packages by their paths, for a quick start. A page has other versions of them, whose paths may be
+ * others: it gets what they export, by the name of the module that asks for the part.
+ */
+const PUBLIC: Readonly<Record<string, string>> = {
+  'prom-client/lib/counter.js': `export { Counter as default } from 'prom-client';`,
+  'prom-client/lib/gauge.js': `export { Gauge as default } from 'prom-client';`,
+  'prom-client/lib/histogram.js': `export { Histogram as default } from 'prom-client';`,
+  'prom-client/lib/registry.js': `export { Registry as default } from 'prom-client';`,
+  './process-metrics.ts': `import { collectDefaultMetrics } from 'prom-client';
+    export const collectProcessMetrics = (register) => collectDefaultMetrics({ register });`,
+  '#platform/client-pool.ts': `import { Pool } from 'undici';
+    export const openClientPool = (origin, options) => new Pool(origin, options);`,
+};
+
 const manifest = {
   name: 'top-clients-page-kit',
   version: project.version,
@@ -67,7 +82,15 @@ export async function packKit(folder: string): Promise<string> {
     plugins: [
       {
         name: 'not-bundled',
-        setup({ onResolve }) {
+        setup({ onResolve, onLoad }) {
+          onResolve({ filter: /./ }, ({ path }) =>
+            Object.hasOwn(PUBLIC, path) ? { path, namespace: 'public' } : undefined,
+          );
+          onLoad({ filter: /./, namespace: 'public' }, ({ path }) => ({ contents: PUBLIC[path]! }));
+          // A part that nobody has put into the list would be bundled.
+          onResolve({ filter: new RegExp(`^(${NEEDED.join('|')})/`) }, ({ path }) => ({
+            errors: [{ text: `${path} has no public form in generate/page-kit.ts` }],
+          }));
           onResolve({ filter: new RegExp(`^(${[PEER, ...NEEDED].join('|')})$`) }, ({ path }) => ({
             path,
             external: true,
