@@ -46,3 +46,12 @@ test('a broker without sessions, or without room for one, is always told everyth
   }
   expect(session.next(offsets({ 0: 5 }), false)).toMatchObject({ session: { id: 0, epoch: -1 } });
 });
+
+test('without a session each request begins with another partition, because the first one is served first', () => {
+  const session = new FetchSession();
+  const firsts = Array.from({ length: 4 }, () => {
+    const [first] = session.next(offsets({ 0: 5, 1: 5, 2: 5 }), false).offsets.keys();
+    return first;
+  });
+  expect(firsts).toEqual([0, 1, 2, 0]);
+});

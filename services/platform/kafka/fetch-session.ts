@@ -23,13 +23,16 @@ export class FetchSession {
   #epoch = FIRST;
   /** The offsets that the broker has. */
   #known = new Map<number, number>();
+  #turn = 0;
 
   /** @param isPossible false for brokers that have no sessions */
   next(wanted: ReadonlyMap<number, number>, isPossible: boolean): SessionFetch {
-    if (!isPossible) return { session: { id: 0, epoch: NONE }, offsets: wanted, forgotten: [] };
+    if (!isPossible)
+      return { session: { id: 0, epoch: NONE }, offsets: this.#byTurns(wanted), forgotten: [] };
     // Also where the broker gave no session: it may give one now.
     if (this.#epoch === FIRST) {
-      const fetch = { session: { id: this.#id, epoch: FIRST }, offsets: wanted, forgotten: [] };
+      const offsets = this.#byTurns(wanted);
+      const fetch = { session: { id: this.#id, epoch: FIRST }, offsets, forgotten: [] };
       this.#known = new Map(wanted);
       return fetch;
     }
@@ -45,6 +48,13 @@ export class FetchSession {
       for (const partition of forgotten) this.#known.delete(partition);
     }
     return { session: { id: this.#id, epoch: this.#epoch }, offsets, forgotten };
+  }
+
+  /** The first one is served first, so each request begins with another. In a session the broker sees to that. */
+  #byTurns(wanted: ReadonlyMap<number, number>): ReadonlyMap<number, number> {
+    const all = [...wanted];
+    const first = all.length > 0 ? this.#turn++ % all.length : 0;
+    return new Map([...all.slice(first), ...all.slice(0, first)]);
   }
 
   /** @param id of the session as of a good answer; 0 when the broker has none for us */

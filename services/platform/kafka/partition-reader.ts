@@ -199,8 +199,8 @@ class Partitions implements PartitionReader {
     const session = new FetchSession();
     let movedAt = Number.NEGATIVE_INFINITY;
     let partitions = 0;
-    for (let turn = 0; !signal.aborted; turn++) {
-      const from = this.#takeTurn(node, reading.positions(), troubled, turn);
+    while (!signal.aborted) {
+      const from = this.#wantedOf(node, reading.positions(), troubled);
       if (from.size === 0) {
         await this.#untilChanged(reading, signal, listening);
         continue;
@@ -232,18 +232,18 @@ class Partitions implements PartitionReader {
     }
   }
 
-  /** The next offsets in the broker's partitions. The first one is served first, so each turn begins with another. */
-  #takeTurn(
+  /** The next offsets in the partitions that the broker leads and that do not rest. */
+  #wantedOf(
     node: number,
     positions: ReadonlyMap<number, number>,
-    troubled: Map<number, Trouble>,
-    turn: number,
+    troubled: ReadonlyMap<number, Trouble>,
   ): ReadonlyMap<number, number> {
-    const wanted = [...positions].filter(
-      ([partition]) => this.#leaders.get(partition) === node && troubled.get(partition)?.rests !== true,
-    );
-    const first = wanted.length > 0 ? turn % wanted.length : 0;
-    return new Map([...wanted.slice(first), ...wanted.slice(0, first)]);
+    const wanted = new Map<number, number>();
+    for (const [partition, next] of positions) {
+      if (this.#leaders.get(partition) !== node || troubled.get(partition)?.rests === true) continue;
+      wanted.set(partition, next);
+    }
+    return wanted;
   }
 
   /** @returns whether the partition got any further */
