@@ -135,8 +135,8 @@ class CopyQuery extends pg.Query {
   /** What the driver calls when the server asks for rows: they are on their way. */
   readonly handleCopyInResponse = (): void => {};
 
-  constructor(text: string, messages: Buffer, callback: (err: Error | undefined) => void) {
-    super(text, callback);
+  constructor(text: string, messages: Buffer) {
+    super(text);
     this.submit = (connection) => {
       const { stream } = connection;
       stream.cork();
@@ -153,6 +153,8 @@ class CopyQuery extends pg.Query {
  */
 export const copyRows = (db: Pick<pg.ClientBase, 'query'>, text: string, rows: CopyRows): Promise<void> =>
   new Promise((resolve, reject) => {
-    const query = new CopyQuery(text, rows.finish(), (err) => (err ? reject(err) : resolve()));
-    db.query(query as pg.Submittable);
+    const query = new CopyQuery(text, rows.finish());
+    // Told by the driver, not by the query: a pool takes its connection back by the same call.
+    const done = (err: Error | null | undefined) => (err ? reject(err) : resolve());
+    (db.query as (query: unknown, done: (err: Error | null) => void) => void).call(db, query, done);
   });

@@ -166,8 +166,7 @@ test('where the connection breaks at every COPY, ever more chunks get through be
     },
   };
   const db = {
-    query: (query: { callback(err: Error): void }) =>
-      query.callback(new Error('Connection terminated unexpectedly')),
+    query: (_: unknown, done: (err: Error) => void) => done(new Error('Connection terminated unexpectedly')),
   };
   const between: number[] = [];
   for (let session = 0; session < 5; session++) {
