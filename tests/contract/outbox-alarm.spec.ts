@@ -122,9 +122,12 @@ test('no row is missed, however writers and a relay that falls asleep meet', asy
   const alarm = openOutboxAlarm(relay, { index: 0, of: 1 });
   await relay.query('delete from outbox');
   const EACH = 100;
+  const asleep = Promise.withResolvers<void>();
   const writing = Promise.all(
     writers.map(async (writer, at) => {
       for (let turn = 0; turn < EACH; turn++) {
+        // Where writers leave it no moment, a relay never sleeps.
+        if (turn === EACH / 2) await asleep.promise;
         await writer.query('begin');
         await write(writer, (at * 251 + turn) % BUCKETS);
         // Lets others in between, by chance.
@@ -143,6 +146,7 @@ test('no row is missed, however writers and a relay that falls asleep meet', asy
     let found = await take();
     if (found === 0 && taken < EACH * writers.length) {
       slept += 1;
+      asleep.resolve();
       const hasRung = await rings(set.rung, LONG_MS);
       expect(hasRung).toBe(true);
       found = await take();
