@@ -1,4 +1,5 @@
-import { createRequire } from 'node:module';
+import type { Broker } from './cluster.ts';
+import { inside } from './kafkajs.ts';
 
 /** One of the two connections that kafkajs holds to a broker; what is used of it. */
 export interface BrokerConnection {
@@ -29,9 +30,7 @@ export interface BrokerConnection {
 }
 
 /** A connected broker of kafkajs; what is used of it. */
-export interface ExchangeBroker {
-  /** The versions that the broker speaks, by the number of the request. */
-  readonly versions: Readonly<Record<number, { readonly minVersion: number; readonly maxVersion: number }>>;
+export interface ExchangeBroker extends Pick<Broker, 'versions'> {
   readonly connectionPool: {
     readonly pool: readonly BrokerConnection[];
     getConnection(index: number): Promise<BrokerConnection>;
@@ -117,11 +116,6 @@ function connectionClosed(): Error {
   );
   return new KafkaJSConnectionError('Not connected');
 }
-
-const require = createRequire(import.meta.url);
-
-/** A private module of kafkajs, by its path under its sources. */
-export const inside = <T>(module: string): T => require(`kafkajs/src/${module}`) as T;
 
 // Length, number and version of the request, correlation id, length of the client's name.
 const HEAD = 4 + 2 + 2 + 4 + 2;

@@ -14,6 +14,11 @@ export function loadedKafkajs(): Library {
   return { version, module: (path) => require(path) };
 }
 
+const require = createRequire(import.meta.url);
+
+/** A private module of kafkajs, by its path under its sources. */
+export const inside = <T>(module: string): T => require(`kafkajs/src/${module}`) as T;
+
 /** A private module of kafkajs does not look as it did when our replacement was written. */
 export class UnexpectedShape extends Error {
   override name = 'UnexpectedShape';

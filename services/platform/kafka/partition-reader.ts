@@ -1,6 +1,6 @@
 import type { Kafka } from 'kafkajs';
 import { Backoff, type BackoffSettings } from '../backoff.ts';
-import { Bell } from '../bell.ts';
+import { Bell, untilRung } from '../bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
@@ -11,12 +11,12 @@ import {
   errorOf,
   exchange,
   FETCH_CONNECTION,
-  inside,
   versionFor,
 } from './exchange.ts';
 import { encodeFetchRequest, FETCH, FIRST_WITH_SESSIONS } from './fetch-request.ts';
 import { decodeFetchResponse, type FetchedPartition, readFetchHead } from './fetch-response.ts';
 import { FetchSession } from './fetch-session.ts';
+import { inside } from './kafkajs.ts';
 import type { FetchedRecord } from './record-decoder.ts';
 import { topicIdOf } from './topic-id.ts';
 
@@ -185,8 +185,10 @@ class Partitions implements PartitionReader {
         if (node >= 0 && !loops.has(node)) loops.set(node, this.#readFrom(node, reading, signal, listening));
       }
       if (fails) await this.#clock.pause(backoff.next(), signal);
-      else
-        await this.#untilLeadersLearnt(LOOK_FOR_BROKERS_EVERY_MS[isLacking() ? 'lacking' : 'else'], signal);
+      else {
+        const ms = LOOK_FOR_BROKERS_EVERY_MS[isLacking() ? 'lacking' : 'else'];
+        await untilRung(this.#leadersLearnt.next(), ms, signal, this.#clock);
+      }
     }
     await Promise.all(loops.values());
   }
@@ -454,16 +456,6 @@ class Partitions implements PartitionReader {
     this.#leaders = new Map(partitions.map(({ partitionId, leader }) => [partitionId, leader]));
     this.#bell.ring();
     this.#leadersLearnt.ring();
-  }
-
-  /** Resolves when leaders were asked for, after `ms`, or when the signal aborts. */
-  async #untilLeadersLearnt(ms: number, signal: AbortSignal): Promise<void> {
-    const rested = new AbortController();
-    await Promise.race([
-      this.#leadersLearnt.next(),
-      this.#clock.pause(ms, AbortSignal.any([signal, rested.signal])),
-    ]);
-    rested.abort();
   }
 
   async #untilChanged(reading: Reading, signal: AbortSignal, listening: { isArmed: boolean }): Promise<void> {

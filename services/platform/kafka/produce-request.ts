@@ -32,7 +32,12 @@ export interface ProduceRequest {
 
 /** Versions of the request that share one format; the last of them is the newest that kafkajs speaks. */
 const VERSIONS = [3, 4, 5, 6, 7];
-export const PRODUCE = { apiKey: 0, apiName: 'Produce', oldest: 3, newest: 7 } as const;
+export const PRODUCE = {
+  apiKey: 0,
+  apiName: 'Produce',
+  oldest: VERSIONS[0]!,
+  newest: VERSIONS.at(-1)!,
+} as const;
 
 /**
  * Makes kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for
@@ -47,7 +52,7 @@ export function replaceProduceEncoder(library: Library, encoded: () => void): vo
   replaceProtocol(
     library,
     'kafkajs/src/protocol/requests/produce/index.js',
-    { apiKey: 0, apiName: 'Produce', versions: VERSIONS },
+    { ...PRODUCE, versions: VERSIONS },
     EXAMPLE,
     (_version, theirs) => (args) => {
       const made = theirs(args);

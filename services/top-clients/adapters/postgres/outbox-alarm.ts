@@ -1,5 +1,5 @@
 import { BUCKETS } from '#contracts/bucket.ts';
-import { Bell } from '#platform/bell.ts';
+import { Bell, untilRung } from '#platform/bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Client } from '#platform/postgres.ts';
 import type { Shard } from './outbox.ts';
@@ -60,9 +60,7 @@ export function openOutboxAlarm(db: Client, shard: Shard, clock: Clock = SYSTEM_
       }
       return {
         async rung(ms, signal) {
-          const rested = new AbortController();
-          await Promise.race([ring, clock.pause(ms, AbortSignal.any([signal, rested.signal]))]);
-          rested.abort();
+          await untilRung(ring, ms, signal, clock);
           ring = bell.next();
         },
         off,
