@@ -1,6 +1,6 @@
 /** Every role that runs until it is stopped, as a process of this checkout or of another one, on one local system. */
-import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
-import { join, resolve } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import type { LocalSystem } from '../services/local-stack/local-system.ts';
@@ -14,6 +14,7 @@ import {
   type SystemDeclaration,
 } from '../services/local-stack/system.ts';
 import { ApiServer } from '../services/operator/testing/api-server.ts';
+import { mainOf } from './checkout.ts';
 
 /** How the processes of a variant are started. */
 export interface Checkout {
@@ -26,11 +27,9 @@ export interface Checkout {
 
 /** @param root of a checkout of this project; its own flags of V8 are taken */
 export async function openCheckout(name: string, root: string, folder: string): Promise<Checkout> {
-  const at = resolve(root);
-  const main = join(at, 'services/main.ts');
-  if (!existsSync(main)) throw new Error(`${at} is no checkout of this project: it has no services/main.ts`);
+  const main = mainOf(root);
   const runRole: typeof import('../services/local-stack/run-role.ts') = await import(
-    join(at, 'services/local-stack/run-role.ts')
+    join(main, '../local-stack/run-role.ts')
   );
   const compileCache = join(folder, `compiled-${name}`);
   mkdirSync(compileCache, { recursive: true });

@@ -7,8 +7,7 @@ import { openSocket } from '#platform/kafka/client.ts';
 import { clusterOf } from '#platform/kafka/cluster.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { silentLog } from '#platform/log.ts';
-import { connect } from '#platform/postgres.ts';
-import { VIEW } from '../services/local-stack/pipeline.ts';
+import { connectToView } from './view-session.ts';
 
 /** What is used of kafkajs' inside. */
 interface Cluster {
@@ -35,18 +34,7 @@ interface Broker {
 const [address, url] = process.argv.slice(2) as [string, string];
 installKafkaCodecs(silentLog);
 const projection = projectionsOf('gig').asynchronous;
-const db = await connect(
-  {
-    url,
-    applicationName: 'bare-projector',
-    statementTimeoutMs: 60_000,
-    connectTimeoutMs: 5_000,
-    searchPath: [VIEW, 'public'],
-  },
-  (err) => {
-    throw err;
-  },
-);
+const db = await connectToView(url, 'bare-projector');
 await db.query('set synchronous_commit = off');
 const { topic } = SELLER_EVENTS;
 const cluster = clusterOf<Cluster>(

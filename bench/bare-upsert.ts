@@ -1,10 +1,9 @@
 /** Only the page's upsert, with rows ready in memory: `bare-upsert.ts <database> <rows>` prints rows per second. */
 import type { SellerEvent } from '#contracts/events.ts';
 import { projectionsOf } from '#pages/projections.ts';
-import { connect } from '#platform/postgres.ts';
-import { VIEW } from '../services/local-stack/pipeline.ts';
 import { APPLIER_LIMITS } from '../services/projector/applier.ts';
 import { outboxRow } from './load.ts';
+import { connectToView } from './view-session.ts';
 
 const [url, count] = [process.argv[2]!, Number(process.argv[3])];
 const projection = projectionsOf('gig').asynchronous;
@@ -16,19 +15,7 @@ for (let first = 0; first < count; first += APPLIER_LIMITS.rowsPerChunk) {
     ),
   );
 }
-const db = await connect(
-  {
-    url,
-    applicationName: 'bare-upsert',
-    statementTimeoutMs: 60_000,
-    connectTimeoutMs: 5_000,
-    searchPath: [VIEW, 'public'],
-    pipeline: true,
-  },
-  (err) => {
-    throw err;
-  },
-);
+const db = await connectToView(url, 'bare-upsert', { pipeline: true });
 await db.query('set synchronous_commit = off');
 const startedAt = performance.now();
 let previous: Promise<number> = Promise.resolve(0);

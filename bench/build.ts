@@ -5,13 +5,13 @@
  * 2 while version 1 is shown and follows so many changes a second.
  */
 import { execFile } from 'node:child_process';
-import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs, promisify } from 'node:util';
 import { viewSchema } from '#pages/projection.ts';
 import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { until } from '../services/local-stack/until.ts';
+import { inTurn, mainOf } from './checkout.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { median, show } from './report.ts';
@@ -143,7 +143,7 @@ async function byTurns<F extends string>(
 ): Promise<void> {
   const results = new Map<string, Array<Record<F, number>>>(variants.map(({ name }) => [name, []]));
   for (let run = 0; run < Number(flags.runs); run++) {
-    for (const variant of run % 2 === 0 ? variants : variants.toReversed()) {
+    for (const variant of inTurn(variants, run)) {
       const one = await measure(variant);
       results.get(variant.name)!.push(one);
       process.stderr.write(
@@ -173,7 +173,7 @@ const { values: flags } = parseArgs({
     profile: { type: 'string' },
   },
 });
-const main = flags.against && join(resolve(flags.against), 'services/main.ts');
+const main = flags.against && mainOf(flags.against);
 const variants: Variant[] = [
   ...(main ? [{ name: 'against', main }] : []),
   {

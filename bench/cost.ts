@@ -6,23 +6,18 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { commandOf, surroundings } from '../services/local-stack/run-role.ts';
+import { inTurn, mainOf } from './checkout.ts';
+import { measureRate, WARM_UP_SECONDS } from './latency.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
-import { observeView } from './observer.ts';
 import { type Figure, show, table } from './report.ts';
-import { cpuOfTree, usageOf } from './usage.ts';
 
 const SELLERS = 5_000;
-/** Kafka's JIT compilers use a core for half a minute. */
-const WARM_UP_SECONDS = 30;
 /** A role's own code is compiled by then. */
 const ROLE_WARM_UP_SECONDS = 20;
-/** Watching a write costs about as much as the pipeline itself. */
-const WATCHED_PER_SECOND = 50;
 
 const OF_A_SAMPLE = ['p50', 'p99', 'relay', 'projector', 'roles', 'kafka', 'postgres'] as const;
 type Sample = Record<(typeof OF_A_SAMPLE)[number], number>;
@@ -96,34 +91,9 @@ async function measure(
   const running = await variant.start();
   try {
     await load.write(perSecond, ROLE_WARM_UP_SECONDS);
-    const cpuOf = () => ({
-      relay: usageOf(running.relay).cpuSeconds,
-      projector: usageOf(running.projector).cpuSeconds,
-      kafka: usageOf(pipeline.kafka.pid).cpuSeconds,
-      postgres: cpuOfTree(pipeline.postgres.pid),
-    });
-    const before = cpuOf();
-    const observer = await observeView(pipeline);
-    const everyNth = Math.max(1, Math.round(perSecond / WATCHED_PER_SECOND));
-    let count = 0;
-    const { writes } = await load.write(perSecond, seconds, (one) => {
-      if (count++ % everyNth === 0) observer.expect(one);
-    });
-    const seen = await observer.finish();
-    const after = cpuOf();
-    const waits = seen.map(({ at, visibleAt }) => visibleAt - at).sort((a, b) => a - b);
-    const at = (share: number) => waits[Math.min(waits.length - 1, Math.floor(waits.length * share))]!;
-    const per = (name: keyof typeof before) => ((after[name] - before[name]) / writes) * 100_000;
-    const [relay, projector] = [per('relay'), per('projector')];
-    return {
-      p50: at(0.5),
-      p99: at(0.99),
-      relay,
-      projector,
-      roles: relay + projector,
-      kafka: per('kafka'),
-      postgres: per('postgres'),
-    };
+    const { cpu, p50, p99 } = await measureRate(pipeline, load, running, perSecond, seconds);
+    const { relay, projector, kafka, postgres } = cpu;
+    return { p50, p99, relay, projector, roles: relay + projector, kafka, postgres };
   } finally {
     await running.stop();
   }
@@ -155,7 +125,7 @@ try {
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
   const flagsOf = flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`] : undefined;
   const variants = [
-    ...(flags.against ? [roles(pipeline, 'against', join(resolve(flags.against), 'services/main.ts'))] : []),
+    ...(flags.against ? [roles(pipeline, 'against', mainOf(flags.against))] : []),
     roles(pipeline, 'this', undefined, flagsOf),
     bare(pipeline),
   ];
@@ -164,7 +134,7 @@ try {
   const samples = new Map<string, Sample[]>();
   for (let run = 0; run < Number(flags.runs); run++) {
     for (const rate of rates) {
-      for (const variant of run % 2 === 0 ? variants : variants.toReversed()) {
+      for (const variant of inTurn(variants, run)) {
         const key = `${rate}/${variant.name}`;
         const sample = await measure(pipeline, load, variant, rate, Number(flags.seconds));
         process.stderr.write(`${key} ${OF_A_SAMPLE.map((of) => `${of} ${show(sample[of])}`).join(', ')}\n`);

@@ -14,6 +14,7 @@ import { type LocalSystem, startLocalSystem } from '../services/local-stack/loca
 import type { ManagedProcess } from '../services/local-stack/process.ts';
 import { describeSystem, type RoleProcess } from '../services/local-stack/system.ts';
 import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { inTurn } from './checkout.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { type Figure, table } from './report.ts';
@@ -130,8 +131,7 @@ await startLocalSystem({}, async (local) => {
     for (const name of names) await (await startRole(checkout, all.get(name)!, local.folder)).process.stop();
   }
   for (let run = 0; run < Number(flags.runs); run++)
-    for (const checkout of run % 2 === 0 ? checkouts : checkouts.toReversed())
-      await measure(local, load, checkout, all);
+    for (const checkout of inTurn(checkouts, run)) await measure(local, load, checkout, all);
   await local.stop();
 });
 const rows = [...figures.values()].map(({ figure, values }): Figure => ({ ...figure, values }));

@@ -104,13 +104,10 @@ export interface Load {
   close(): Promise<void>;
 }
 
-const WRITERS = 8;
+export const WRITERS = 8;
 
-/**
- * @param sellers ids from 1 to this number, which have a list. Each belongs to one writer, which so knows its version.
- */
-export async function openLoad(url: string, sellers: number): Promise<Load> {
-  const pool = openPool(
+export const openWriterPool = (url: string): Pool =>
+  openPool(
     {
       url,
       applicationName: 'bench-writer',
@@ -120,44 +117,77 @@ export async function openLoad(url: string, sellers: number): Promise<Load> {
     },
     silentLog,
   );
+
+/**
+ * The source's transaction in one statement. The source itself takes two round trips, because it decides in between. At a
+ * thousand a second, two would take half of this machine, and only the pipeline after the commit is measured here.
+ */
+export async function writeList(
+  pool: Pool,
+  sellerId: number,
+  version: number,
+  clients: readonly Client[],
+): Promise<Written> {
+  await recordEvent(pool, {
+    sellerId,
+    version,
+    type: 'client-updated',
+    changeJson: JSON.stringify({ type: 'client-updated', client: clients[0]! }),
+    clientsJson: JSON.stringify(clients),
+    erased: false,
+    committedAt: new Date().toISOString(),
+    traceparent: TRACEPARENT,
+  });
+  return { sellerId, version, at: performance.now() };
+}
+
+/**
+ * Has all writers write until `total` writes have begun.
+ * @param nextDue when the next write is due, by `performance.now()`; asked once for each
+ * @param writeOne writes as one of the writers, by number from 0
+ */
+export async function writeWhenDue(
+  total: number,
+  nextDue: () => number,
+  writeOne: (writer: number) => Promise<Written>,
+  written: (one: Written) => void,
+): Promise<{ writes: number; longestWaitMs: number }> {
+  let begun = 0;
+  let longestWaitMs = 0;
+  const writer = async (mine: number) => {
+    while (begun < total) {
+      begun += 1;
+      const early = nextDue() - performance.now();
+      if (early > 0.5) await delay(early);
+      else longestWaitMs = Math.max(longestWaitMs, -early);
+      written(await writeOne(mine));
+    }
+  };
+  await Promise.all(Array.from({ length: WRITERS }, (_, mine) => writer(mine)));
+  return { writes: total, longestWaitMs };
+}
+
+/**
+ * @param sellers ids from 1 to this number, which have a list. Each belongs to one writer, which so knows its version.
+ */
+export async function openLoad(url: string, sellers: number): Promise<Load> {
+  const pool = openWriterPool(url);
   const versions = new Uint32Array(sellers + 1);
   for (const one of await readVersions(pool, sellers)) versions[one.sellerId] = one.version;
-  // The source's transaction in one statement. The source itself takes two round trips, because it decides in between.
-  // At a thousand a second, two would take half of this machine, and only the pipeline after the commit is measured
-  // here.
-  const writeOne = async (sellerId: number): Promise<Written> => {
-    const version = ++versions[sellerId]!;
-    const clients = listOf(sellerId);
-    await recordEvent(pool, {
-      sellerId,
-      version,
-      type: 'client-updated',
-      changeJson: JSON.stringify({ type: 'client-updated', client: clients[0]! }),
-      clientsJson: JSON.stringify(clients),
-      erased: false,
-      committedAt: new Date().toISOString(),
-      traceparent: TRACEPARENT,
-    });
-    return { sellerId, version, at: performance.now() };
-  };
+  const share = Math.floor(sellers / WRITERS);
   return {
     async write(perSecond, seconds, written = () => {}) {
-      const total = perSecond * seconds;
       const startedAt = performance.now();
-      let begun = 0;
-      let longestWaitMs = 0;
-      const writer = async (mine: number) => {
-        while (begun < total) {
-          const due = startedAt + (begun++ * 1_000) / perSecond;
-          const early = due - performance.now();
-          if (early > 0.5) await delay(early);
-          else longestWaitMs = Math.max(longestWaitMs, -early);
-          const share = Math.floor(sellers / WRITERS);
-          written(await writeOne(1 + mine * share + Math.floor(Math.random() * share)));
-        }
-      };
-      await Promise.all(Array.from({ length: WRITERS }, (_, mine) => writer(mine)));
-      return { writes: total, longestWaitMs };
+      let asked = 0;
+      return writeWhenDue(
+        perSecond * seconds,
+        () => startedAt + (asked++ * 1_000) / perSecond,
+        (mine) => {
+          const sellerId = 1 + mine * share + Math.floor(Math.random() * share);
+          return writeList(pool, sellerId, ++versions[sellerId]!, listOf(sellerId));
+        },
+        written,
+      );
     },
     close: () => pool.end(),
   };

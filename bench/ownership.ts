@@ -8,12 +8,12 @@
  * - `two`: the same for one of two, which is not restarted.
  * - `four`: the longest wait of any write while one projector becomes four, which is the longest pause of any partition.
  */
-import { join, resolve } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type Pipeline, type RoleOptions, startPipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { until } from '../services/local-stack/until.ts';
+import { inTurn, mainOf } from './checkout.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { observeView, type Seen } from './observer.ts';
 import { caughtUpAfter } from './recovery.ts';
@@ -109,8 +109,7 @@ const MEASUREMENTS: Readonly<Record<string, Measurement>> = {
 const only = flags.only.split(',');
 const variants: Array<{ name: string; options: RoleOptions }> = [{ name: 'this', options: DEFAULTS }];
 if (flags.against !== undefined) {
-  const main = join(resolve(flags.against), 'services/main.ts');
-  variants.unshift({ name: 'against', options: { ...DEFAULTS, main } });
+  variants.unshift({ name: 'against', options: { ...DEFAULTS, main: mainOf(flags.against) } });
 }
 const pipeline = await startPipeline();
 try {
@@ -120,7 +119,7 @@ try {
   await load.write(perSecond, WARM_UP_SECONDS);
   const samples = new Map<string, number[]>();
   for (let run = 0; run < Number(flags.runs); run++) {
-    for (const { name, options } of run % 2 === 0 ? variants : variants.toReversed()) {
+    for (const { name, options } of inTurn(variants, run)) {
       for (const what of only) {
         const seconds = await MEASUREMENTS[what]!(pipeline, load, options);
         process.stderr.write(`${what} ${name}: ${show(seconds)}\n`);

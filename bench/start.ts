@@ -11,6 +11,7 @@ import { startLocalSystem } from '../services/local-stack/local-system.ts';
 import type { ManagedProcess } from '../services/local-stack/process.ts';
 import { describeSystem } from '../services/local-stack/system.ts';
 import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { inTurn } from './checkout.ts';
 import { type Figure, table } from './report.ts';
 import { memoryOf } from './usage.ts';
 
@@ -61,7 +62,7 @@ await startLocalSystem({}, async (local) => {
   // The first start of each compiles its code and keeps it.
   for (const checkout of checkouts) await startAll(checkout, false);
   for (let run = 0; run < Number(flags.runs); run++)
-    for (const checkout of run % 2 === 0 ? checkouts : checkouts.toReversed()) await startAll(checkout, true);
+    for (const checkout of inTurn(checkouts, run)) await startAll(checkout, true);
   await local.stop();
 });
 

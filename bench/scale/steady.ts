@@ -2,13 +2,10 @@
 import type { Pipeline } from '../../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../../services/local-stack/run-role.ts';
 import { watchOthers } from '../machine.ts';
-import { observeView } from '../observer.ts';
+import { watchWaits } from '../observer.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
 import type { Place, SteadyRun } from './results.ts';
 import type { Writers } from './writers.ts';
-
-/** Writes a second whose visibility is watched, at most: watching costs as much as the pipeline itself. */
-const WATCHED_PER_SECOND = 50;
 
 export interface Running {
   readonly pipeline: Pipeline;
@@ -35,24 +32,16 @@ export async function measureSteady(running: Running, at: Place, seconds: number
       projectors: ofProjectors.reduce((sum, count) => sum + count, 0),
     };
   };
-  const observer = await observeView(pipeline);
+  const waits = await watchWaits(pipeline, at.perSecond);
   const roundsBefore = await rounds();
   const othersTook = watchOthers();
   const [startedAt, before] = [performance.now(), cpu()];
-  const oneOf = Math.ceil(at.perSecond / WATCHED_PER_SECOND);
-  let count = 0;
-  const { writes, longestWaitMs } = await writers.write(at, at.perSecond, seconds, (one) => {
-    if (count++ % oneOf === 0) observer.expect(one);
-  });
+  const { writes, longestWaitMs } = await writers.write(at, at.perSecond, seconds, waits.written);
   const after = cpu();
   const took = (performance.now() - startedAt) / 1_000;
   const others = othersTook();
   const roundsAfter = await rounds();
-  const latencies = (await observer.finish())
-    .map((one) => one.visibleAt - one.at)
-    .sort((one, other) => one - other);
-  const quantile = (share: number) =>
-    latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))]!;
+  const { p50, p99, samples } = await waits.finish();
   return {
     at: new Date().toISOString(),
     events: writes,
@@ -68,7 +57,7 @@ export async function measureSteady(running: Running, at: Place, seconds: number
       relay: roundsAfter.relay - roundsBefore.relay,
       projectors: roundsAfter.projectors - roundsBefore.projectors,
     },
-    latencyMs: { p50: quantile(0.5), p99: quantile(0.99), samples: latencies.length },
+    latencyMs: { p50, p99, samples },
     writersLateMs: longestWaitMs,
     othersCores: others,
   };
