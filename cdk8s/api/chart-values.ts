@@ -3,7 +3,7 @@ import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PageViewSpec } from './page-view.ts';
 import { labels as furtherLabels, podOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
-import { NAMESPACE_NAME, objectName, replicas, secretKey, section } from './shared.ts';
+import { imagePull, NAMESPACE_NAME, objectName, replicas, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 const ownImage = section({
@@ -18,14 +18,7 @@ const ownImage = section({
     .regex(/^(sha256:[0-9a-f]{64})?$/, 'must be sha256: and 64 hexadecimal digits')
     .default('')
     .meta({ description: 'Wins over the tag' }),
-  pullPolicy: z
-    .enum(['Always', 'IfNotPresent', 'Never'])
-    .default('IfNotPresent')
-    .meta({ description: 'When nodes fetch it' }),
-  pullSecrets: z
-    .array(objectName)
-    .default([])
-    .meta({ description: 'Names of secrets of type kubernetes.io/dockerconfigjson' }),
+  ...imagePull,
 }).meta({ description: 'The one image, of the operator and of every role' });
 
 const labels = z.record(z.string(), z.string()).default({});

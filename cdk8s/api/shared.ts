@@ -122,3 +122,15 @@ export const httpAddress = z
   .string()
   .max(2_048)
   .regex(/^https?:\/\/[^\s/]+/, 'must be an address like https://example.com');
+
+/** How nodes fetch an image, whatever says which. */
+export const imagePull = {
+  pullPolicy: z
+    .enum(['Always', 'IfNotPresent', 'Never'])
+    .default('IfNotPresent')
+    .meta({ description: 'When nodes fetch it' }),
+  pullSecrets: z
+    .array(objectName)
+    .default([])
+    .meta({ description: 'Names of secrets of type kubernetes.io/dockerconfigjson' }),
+};

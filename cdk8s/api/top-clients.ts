@@ -8,6 +8,7 @@ import {
   DATABASE_SERVERS,
   GROUP,
   httpAddress,
+  imagePull,
   objectName,
   otherResources,
   otherStorage,
@@ -34,14 +35,7 @@ export const Image = z
       .regex(/^sha256:[0-9a-f]{64}$/)
       .optional()
       .meta({ description: 'Wins over the tag' }),
-    pullPolicy: z
-      .enum(['Always', 'IfNotPresent', 'Never'])
-      .default('IfNotPresent')
-      .meta({ description: 'When nodes fetch it' }),
-    pullSecrets: z
-      .array(objectName)
-      .default([])
-      .meta({ description: 'Names of secrets of type kubernetes.io/dockerconfigjson' }),
+    ...imagePull,
   })
   .meta({
     description: "The image of every role; the operator's own when absent",
