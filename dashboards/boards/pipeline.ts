@@ -15,7 +15,7 @@ export const pipeline: BoardSpec = {
         {
           kind: 'lines',
           title: 'Commands judged',
-          description: 'By result: done, replayed (the same key again), or the refusal.',
+          description: 'By result: committed, unchanged, replayed (the same key again), or the refusal.',
           unit: rateUnitOf('topclients_commands_total'),
           queries: [
             {
@@ -74,7 +74,7 @@ export const pipeline: BoardSpec = {
           kind: 'lines',
           title: 'Sent and failed',
           description:
-            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; exchange, with the outbox; send, to Kafka, and that by whose fault it is; the metric and the log have the reason. A shard is blocked while Kafka takes nothing of it.',
+            'Messages that Kafka acknowledged, and failures by step (right axis): lead, to get or keep a shard; ack_and_fetch, in the outbox; send, to Kafka, and that by whose fault it is; the metric and the log have the reason. A shard is blocked while Kafka takes nothing of it.',
           unit: rateUnitOf('topclients_relay_sent_total'),
           queries: [
             {

@@ -746,7 +746,7 @@ export const LABELS: Readonly<Record<LabelsOf<MetricName>, LabelBound>> = {
     ...['written', 'failed', 'applied', 'duplicate', 'stale', 'tombstone', 'parked'],
     ...['unversioned', 'moved', 'superseded', 'remains'],
     ...['equal', 'behind', 'ahead', 'different', 'missing'],
-    ...['ok', 'error', 'timeout', 'rejected', 'open', 'again', 'beyond', 'limited'],
+    ...['ok', 'error', 'timeout', 'rejected', 'open', 'done', 'again', 'beyond', 'limited'],
     ...['valid', 'invalid', 'expired', 'unavailable'],
   ),
   codec: oneOf(
