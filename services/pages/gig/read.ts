@@ -1,7 +1,8 @@
 import { LRUCache } from 'lru-cache';
 import type { Clock } from '#platform/clock.ts';
+import { heldIn, type RowWithIds } from '../held-ids.ts';
 import { ListCache, listIfNewer, readThroughCache } from '../list-cache.ts';
-import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
+import type { InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { GigRow } from './own-data.ts';
 
 export interface RelatedGig {
@@ -69,12 +70,6 @@ const sellerOf = (gigId: number) => ({
   values: [gigId],
 });
 
-interface HeldIds {
-  readonly held_version: number | null;
-  readonly held_committed_at: Date | null;
-  readonly held_client_ids: string[] | null;
-}
-
 /** Owners of gigs in memory. A gig belongs to one seller for good, so an owner stays true; bounded all the same. */
 const OWNERS = 100_000;
 
@@ -109,17 +104,9 @@ export function openGigReads(feed: InvalidationFeed, clock?: Clock): Reads<numbe
       ),
 
     async withIds(db, gigId) {
-      const [row] = await db.query<Gig & HeldIds>(withIds(gigId));
+      const [row] = await db.query<Gig & RowWithIds>(withIds(gigId));
       if (row === undefined) return null;
-      const held = new Map<number, ClientIds>();
-      if (row.held_version !== null) {
-        held.set(row.seller_id, {
-          version: row.held_version,
-          committedAt: row.held_committed_at!.getTime(),
-          clientIds: row.held_client_ids!,
-        });
-      }
-      return { own: row, held };
+      return { own: row, held: heldIn([row]) };
     },
 
     /**

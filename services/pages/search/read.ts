@@ -1,6 +1,7 @@
 import type { Clock } from '#platform/clock.ts';
+import { heldIn, type RowWithIds } from '../held-ids.ts';
 import { ListCache, listIfNewer, readManyThroughCache } from '../list-cache.ts';
-import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
+import type { InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { ListingRow } from './own-data.ts';
 
 export const CARDS_A_PAGE = 48;
@@ -28,10 +29,6 @@ export interface SearchResults extends SearchAddress {
 }
 
 type Total = { readonly total: number };
-type HeldVersion = {
-  readonly held_version: number | null;
-  readonly held_committed_at: Date | null;
-};
 
 const parameters = ({ query, page }: SearchAddress) => [
   query,
@@ -93,21 +90,9 @@ export function openSearchReads(feed: InvalidationFeed, clock?: Clock): Reads<Se
     },
 
     async withIds(db, address) {
-      const rows = await db.query<Card & Total & HeldVersion & { held_client_ids: string[] }>(
-        withIds(address),
-      );
+      const rows = await db.query<Card & Total & RowWithIds>(withIds(address));
       const results = resultsOf(address, rows, rows[0]?.total ?? 0);
-      if (results === null) return null;
-      const held = new Map<number, ClientIds>();
-      for (const row of rows) {
-        if (row.held_version === null) continue;
-        held.set(row.seller_id, {
-          version: row.held_version,
-          committedAt: row.held_committed_at!.getTime(),
-          clientIds: row.held_client_ids,
-        });
-      }
-      return { own: results, held };
+      return results && { own: results, held: heldIn(rows) };
     },
 
     /** The results name the sellers, and there is nothing more to read. */

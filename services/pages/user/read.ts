@@ -1,6 +1,7 @@
 import type { Clock } from '#platform/clock.ts';
+import { heldIn, type RowWithIds } from '../held-ids.ts';
 import { ListCache, listIfNewer, readThroughCache } from '../list-cache.ts';
-import type { ClientIds, InvalidationFeed, PageDatabase, Reads } from '../page.ts';
+import type { InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { UserProfileRow } from './own-data.ts';
 
 export type UserProfile = UserProfileRow;
@@ -35,12 +36,6 @@ const withIds = (sellerId: number) => ({
   values: [sellerId],
 });
 
-interface HeldIds {
-  readonly held_version: number | null;
-  readonly held_committed_at: Date | null;
-  readonly held_client_ids: string[] | null;
-}
-
 export function openUserReads(feed: InvalidationFeed, clock?: Clock): Reads<number, UserProfile> {
   const cache = new ListCache(feed, clock);
   const readOwn = async (db: PageDatabase, sellerId: number): Promise<UserProfile | null> =>
@@ -59,17 +54,9 @@ export function openUserReads(feed: InvalidationFeed, clock?: Clock): Reads<numb
       ),
 
     async withIds(db, sellerId) {
-      const [row] = await db.query<UserProfile & HeldIds>(withIds(sellerId));
+      const [row] = await db.query<UserProfile & RowWithIds>(withIds(sellerId));
       if (row === undefined) return null;
-      const held = new Map<number, ClientIds>();
-      if (row.held_version !== null) {
-        held.set(sellerId, {
-          version: row.held_version,
-          committedAt: row.held_committed_at!.getTime(),
-          clientIds: row.held_client_ids!,
-        });
-      }
-      return { own: row, held };
+      return { own: row, held: heldIn([row]) };
     },
 
     /** The address names the seller: nothing has to be read first. */
