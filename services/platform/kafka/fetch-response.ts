@@ -1,4 +1,5 @@
 import { BATCH_HEAD, readHead } from './batch-decoder.ts';
+import { ByteReader } from './byte-reader.ts';
 import { LARGEST_BATCH_BYTES } from './compression.ts';
 import { decodeFetchedBatch } from './install.ts';
 import type { FetchedRecord } from './record-decoder.ts';
@@ -48,7 +49,7 @@ export async function decodeFetchResponse(
   version: number,
   from: ReadonlyMap<number, number>,
 ): Promise<FetchedPartition[]> {
-  const answer = new Cursor(payload);
+  const answer = new ByteReader(payload);
   answer.skip(4); // throttle_time_ms
   if (version >= 7) answer.skip(2 + 4); // error_code, session_id: `readFetchHead`
   const partitions: FetchedPartition[] = [];
@@ -132,37 +133,3 @@ async function readBatches(
 
 /** The key of a control record: its version and its type, 0 for an abort. */
 const isAbort = (record: FetchedRecord | undefined): boolean => record?.key?.readInt16BE(2) === 0;
-
-class Cursor {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  skip(length: number): void {
-    this.#at += Math.max(0, length);
-  }
-
-  int16(): number {
-    this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
-  }
-
-  int32(): number {
-    this.#at += 4;
-    return this.#bytes.readInt32BE(this.#at - 4);
-  }
-
-  int64(): bigint {
-    this.#at += 8;
-    return this.#bytes.readBigInt64BE(this.#at - 8);
-  }
-
-  bytes(length: number): Buffer {
-    const from = this.#at;
-    this.skip(length);
-    return this.#bytes.subarray(from, this.#at);
-  }
-}

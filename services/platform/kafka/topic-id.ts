@@ -1,3 +1,4 @@
+import { ByteReader } from './byte-reader.ts';
 import type { Broker } from './cluster.ts';
 
 const METADATA = 3;
@@ -39,7 +40,7 @@ const requestOf = (topic: string) => ({
 
 const RESPONSE = {
   async decode(bytes: Buffer) {
-    const read = new Reader(bytes);
+    const read = new ByteReader(bytes);
     read.skipTags();
     read.skip(4); // how long the broker held the answer back
     for (let brokers = read.varint() - 1; brokers > 0; brokers--) {
@@ -64,52 +65,6 @@ const RESPONSE = {
     });
   },
 };
-
-class Reader {
-  readonly #bytes: Buffer;
-  #at = 0;
-
-  constructor(bytes: Buffer) {
-    this.#bytes = bytes;
-  }
-
-  skip(count: number): void {
-    this.#at += count;
-  }
-
-  int16(): number {
-    this.#at += 2;
-    return this.#bytes.readInt16BE(this.#at - 2);
-  }
-
-  varint(): number {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = this.#bytes.readUInt8(this.#at++);
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  }
-
-  /** Skips a text, whose length is stored plus one; 0 is null. */
-  skipText(): void {
-    this.skip(Math.max(0, this.varint() - 1));
-  }
-
-  skipTags(): void {
-    for (let tags = this.varint(); tags > 0; tags--) {
-      this.varint();
-      this.skip(this.varint());
-    }
-  }
-
-  uuid(): string {
-    this.#at += 16;
-    return this.#bytes
-      .toString('hex', this.#at - 16, this.#at)
-      .replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
-  }
-}
 
 const NO_TAGS = Buffer.from([0]);
 
