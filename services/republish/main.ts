@@ -10,6 +10,7 @@ import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, isUnavailable, type Queryable, UnfitDatabase } from '#platform/postgres.ts';
 import { defineRole } from '#role/role.ts';
+import { REPUBLISH_SETTINGS } from '../top-clients/adapters/postgres/republish-settings.ts';
 import { type GrowingTopic, growPartitions } from './growth.ts';
 import { beginRun, finishRun, type RunOptions } from './run.ts';
 
@@ -73,16 +74,7 @@ export const role = defineRole({
       'between a new layout and the first seller published by it, in ms; a former relay leader has long stopped then',
       milliseconds().default(10_000),
     ),
-    sellersPerSecond: setting(
-      'TC_SELLERS_PER_SECOND',
-      'sellers published again in a second, at most',
-      integer(1, 1_000_000).default(2_000),
-    ),
-    mostWaiting: setting(
-      'TC_MOST_WAITING',
-      'rows in the outbox above which it waits',
-      integer(1, 10_000_000).default(2_000),
-    ),
+    ...REPUBLISH_SETTINGS,
     ...KAFKA_SETTINGS,
     // Only a growth uses Kafka.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },

@@ -1,6 +1,7 @@
 import { partitionOf } from '#contracts/partition.ts';
-import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { throttled } from '#platform/throttled.ts';
 import { endMove } from '../top-clients/adapters/postgres/partition-layout.ts';
 import {
   addRun,
@@ -43,7 +44,6 @@ export interface RunOptions {
 }
 
 const SELLERS_AT_A_TIME = 100;
-const LOOK_EVERY_MS = 20;
 
 /**
  * Starts a run unless one of its name exists. It ends an older unfinished run when all of that run's sellers are in
@@ -66,22 +66,18 @@ export async function beginRun(
  * @throws the reason of the signal; what the database throws: the run can be resumed later
  */
 export async function finishRun(db: Queryable, request: string, options: RunOptions): Promise<number> {
-  const { sellersPerSecond, mostWaiting, signal, clock = SYSTEM_CLOCK, onProgress } = options;
-  for (;;) {
-    signal?.throwIfAborted();
-    const since = clock.monotonic();
-    if (await isOutboxLongerThan(db, mostWaiting)) {
-      await clock.pause(LOOK_EVERY_MS, signal);
-      continue;
-    }
+  const { sellersPerSecond: perSecond, mostWaiting, signal, clock, onProgress } = options;
+  const isFull = () => isOutboxLongerThan(db, mostWaiting);
+  let looked = 0;
+  await throttled({ perSecond, isFull, signal, clock }, async () => {
     const { done, sellers, published, finished } = await inOneTransaction(db, () =>
       goOn(db, request, options.sellersAtATime ?? SELLERS_AT_A_TIME),
     );
     onProgress?.(done, sellers);
-    if (finished) return done;
-    const rest = (published * 1_000) / sellersPerSecond - (clock.monotonic() - since);
-    if (rest > 0) await clock.pause(rest, signal);
-  }
+    looked = done;
+    return { items: published, isLast: finished };
+  });
+  return looked;
 }
 
 async function goOn(db: Queryable, request: string, limit: number) {

@@ -1,5 +1,5 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, databaseUrl, integer, setting } from '#platform/config.ts';
+import { boolean, databaseUrl, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -9,6 +9,7 @@ import { newTraceparent } from '#platform/traceparent.ts';
 import { defineRole } from '#role/role.ts';
 import { publishedOnTopic } from './adapters/kafka/published-versions.ts';
 import { postgresRestoredStore } from './adapters/postgres/lost-versions.ts';
+import { REPUBLISH_SETTINGS } from './adapters/postgres/republish-settings.ts';
 import { postgresSellers } from './adapters/postgres/sellers.ts';
 import { eraseSeller, resumeAfterRestore } from './app/index.ts';
 
@@ -30,16 +31,7 @@ export const role = defineRole({
       'true only says how much the source has lost, and changes nothing',
       boolean().default(false),
     ),
-    sellersPerSecond: setting(
-      'TC_SELLERS_PER_SECOND',
-      'sellers raised in a second, at most',
-      integer(1, 1_000_000).default(2_000),
-    ),
-    mostWaiting: setting(
-      'TC_MOST_WAITING',
-      'rows in the outbox above which it waits',
-      integer(1, 10_000_000).default(2_000),
-    ),
+    ...REPUBLISH_SETTINGS,
     ...KAFKA_SETTINGS,
   },
   async start(config, { log, metrics, releases, fail }) {

@@ -1,5 +1,6 @@
-import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import type { Clock } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
+import { throttled } from '#platform/throttled.ts';
 
 /*
  * A source that was restored to an earlier point has forgotten versions that it had published. The topic, the views
@@ -95,7 +96,6 @@ export interface Resumed {
 export type Erase = (sellerId: number) => Promise<void>;
 
 const SELLERS_AT_A_TIME = 50;
-const LOOK_EVERY_MS = 20;
 
 /**
  * Brings a restored source above what it had published.
@@ -153,20 +153,17 @@ function add(
 async function raise(
   store: RestoredStore,
   sellers: readonly LostSeller[],
-  { sellersPerSecond, mostWaiting, signal, clock = SYSTEM_CLOCK }: ResumeOptions,
+  { sellersPerSecond: perSecond, mostWaiting, signal, clock }: ResumeOptions,
 ): Promise<number> {
+  if (sellers.length === 0) return 0;
   let raised = 0;
-  for (let at = 0; at < sellers.length; at += SELLERS_AT_A_TIME) {
-    const since = clock.monotonic();
-    while (await store.isOutboxLongerThan(mostWaiting)) {
-      await clock.pause(LOOK_EVERY_MS, signal);
-      signal.throwIfAborted();
-    }
+  let at = 0;
+  const isFull = () => store.isOutboxLongerThan(mostWaiting);
+  await throttled({ perSecond, isFull, signal, clock }, async () => {
     const some = sellers.slice(at, at + SELLERS_AT_A_TIME);
     raised += await store.raise(some, true);
-    const rest = (some.length * 1_000) / sellersPerSecond - (clock.monotonic() - since);
-    if (rest > 0 && at + SELLERS_AT_A_TIME < sellers.length) await clock.pause(rest, signal);
-    signal.throwIfAborted();
-  }
+    at += some.length;
+    return { items: some.length, isLast: at === sellers.length };
+  });
   return raised;
 }
