@@ -3,6 +3,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
+import { eachPage, PAGE_NAMES } from '#contracts/pages.ts';
 import type { LocalSystem } from '../services/local-stack/local-system.ts';
 import { freePort } from '../services/local-stack/ports.ts';
 import { type ManagedProcess, startProcess } from '../services/local-stack/process.ts';
@@ -43,12 +44,7 @@ export async function openCheckout(name: string, root: string, folder: string): 
 
 /** The databases of all pages. */
 export const WHOLE: SystemDeclaration = {
-  pages: {
-    gig: [{ delivery: 'asynchronous' }],
-    user: [{ delivery: 'asynchronous' }],
-    search: [{ delivery: 'asynchronous' }],
-    'self-view': [],
-  },
+  pages: { ...eachPage(() => [{ delivery: 'asynchronous' }] as const), 'self-view': [] },
   roles: [],
 };
 
@@ -57,9 +53,7 @@ const DECLARED: readonly RoleDeclaration[] = [
   { role: 'outbox-relay' },
   { role: 'projector', page: 'gig' },
   { role: 'watch-view', page: 'gig' },
-  { role: 'page-server', page: 'gig' },
-  { role: 'page-server', page: 'user' },
-  { role: 'page-server', page: 'search' },
+  ...PAGE_NAMES.map((page) => ({ role: 'page-server', page }) as const),
   { role: 'page-server', page: 'self-view', name: 'seller-portal' },
 ];
 

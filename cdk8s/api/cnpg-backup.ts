@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { eachPage } from '#contracts/pages.ts';
 import { objectName, type Rule, rules } from './shared.ts';
 
 /** Bounded, for rules compare it: the API server reckons with the longest there may be. */
@@ -161,9 +162,7 @@ const ARCHIVE_OF_PAGES = {
 const RECOVERED = {
   source: ARCHIVE_OF_SOURCE,
   pages: ARCHIVE_OF_PAGES,
-  gig: ARCHIVE_OF_PAGES,
-  user: ARCHIVE_OF_PAGES,
-  search: ARCHIVE_OF_PAGES,
+  ...eachPage(() => ARCHIVE_OF_PAGES),
 };
 /** A cluster that is recovered must not find its archive in use. */
 export const writtenElsewhere = Object.entries(RECOVERED).map(([server, { store, suffix }]): Rule => {

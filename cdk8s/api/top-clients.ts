@@ -1,5 +1,7 @@
 import { z } from 'zod';
+import { CALLERS } from '#contracts/callers.ts';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
+import { eachPage, PAGE_NAMES } from '#contracts/pages.ts';
 import { backupOf, otherBackup, recoveryOf, writtenElsewhere } from './cnpg-backup.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
@@ -275,9 +277,7 @@ const Cnpg = section({
   recovery: section({
     source: recoveryOf("The source's, or the only one of `shared`"),
     pages: recoveryOf('That of the pages, of `separate`'),
-    gig: recoveryOf("The gig page's, of `each`"),
-    user: recoveryOf("The user page's, of `each`"),
-    search: recoveryOf("The search page's, of `each`"),
+    ...eachPage((page) => recoveryOf(`The ${page} page's, of \`each\``)),
   }).meta({
     description:
       'What a cluster is made from, in place of nothing. Read when a cluster is made and never again: to restore one that is there, set this first and delete its Cluster then',
@@ -364,16 +364,12 @@ const Postgres = section({
       .meta({ description: 'Of those addresses; network policies let nothing else out to a database' }),
     keys: section({
       source: secretKey.default('source-url').meta({ description: 'Of the source of truth' }),
-      gig: secretKey.default('gig-url').meta({ description: 'Of the gig page' }),
-      user: secretKey.default('user-url').meta({ description: 'Of the user page' }),
-      search: secretKey.default('search-url').meta({ description: 'Of the search page' }),
+      ...eachPage((page) => secretKey.default(`${page}-url`).meta({ description: `Of the ${page} page` })),
       selfView: secretKey.default('self-view-url').meta({ description: 'Of the self-view' }),
     }).meta({ description: 'The keys of the secret' }),
-    replicaKeys: section({
-      gig: secretKey.optional().meta({ description: 'Of the gig page' }),
-      user: secretKey.optional().meta({ description: 'Of the user page' }),
-      search: secretKey.optional().meta({ description: 'Of the search page' }),
-    }).meta({
+    replicaKeys: section(
+      eachPage((page) => secretKey.optional().meta({ description: `Of the ${page} page` })),
+    ).meta({
       description:
         'Further keys of the secret that page servers sign in by, with addresses of servers that follow the primary: pages read them while it does not answer. None when absent',
     }),
@@ -394,9 +390,7 @@ const Postgres = section({
     }),
     caKeys: section({
       source: secretKey.default('ca.crt').meta({ description: 'For the source of truth' }),
-      gig: secretKey.default('ca.crt').meta({ description: 'For the gig page' }),
-      user: secretKey.default('ca.crt').meta({ description: 'For the user page' }),
-      search: secretKey.default('ca.crt').meta({ description: 'For the search page' }),
+      ...eachPage((page) => secretKey.default('ca.crt').meta({ description: `For the ${page} page` })),
       selfView: secretKey.default('ca.crt').meta({ description: 'For the self-view' }),
     }).meta({ description: 'The keys of caSecret, one a database; one authority may do for all' }),
   }).meta({ description: 'For postgres.mode external' }),
@@ -644,8 +638,7 @@ export const TopClientsSpec = section({
     }),
     callers: section({
       existingSecret: objectName.optional().meta({
-        description:
-          'Holds `key`, by which the source knows its pages, and a credential for each: `gig`, `user`, `search`, `self-view`, `smoke`; the operator makes one when absent',
+        description: `Holds \`key\`, by which the source knows its pages, and a credential for each: ${CALLERS.map((caller) => `\`${caller}\``).join(', ')}; the operator makes one when absent`,
       }),
     }).meta({ description: 'How pages say who they are, so that they are not limited as strangers' }),
     trustedProxies: z.array(network).max(100).default([]).meta({
@@ -682,9 +675,7 @@ export const TopClientsSpec = section({
   httpRoute: HttpRoute,
   publicUrls: section({
     api: httpAddress.optional().meta({ description: 'Of the source, for those who call it from outside' }),
-    gig: httpAddress.optional().meta({ description: 'Of the gig page' }),
-    user: httpAddress.optional().meta({ description: 'Of the user page' }),
-    search: httpAddress.optional().meta({ description: 'Of the search page' }),
+    ...eachPage((page) => httpAddress.optional().meta({ description: `Of the ${page} page` })),
     selfView: z
       .string()
       .max(2_048)
@@ -805,7 +796,7 @@ export const TopClientsSpec = section({
         "set publicUrls.selfView to the https address under which browsers find the self-view, like https://my.example.com, for sellers' sessions are bound to it; or set selfView.enabled to false",
     },
     {
-      rule: '!(self.ingress.enabled || self.httpRoute.enabled) || has(self.publicUrls.api) || has(self.publicUrls.gig) || has(self.publicUrls.user) || has(self.publicUrls.search) || has(self.publicUrls.selfView)',
+      rule: `!(self.ingress.enabled || self.httpRoute.enabled) || ${['api', ...PAGE_NAMES, 'selfView'].map((one) => `has(self.publicUrls.${one})`).join(' || ')}`,
       message:
         'ingress and httpRoute take their hosts from publicUrls; set one of these, like publicUrls.gig: https://gigs.example.com',
     },

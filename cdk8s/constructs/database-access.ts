@@ -6,7 +6,7 @@ import {
   userName,
   usersOf,
 } from '#contracts/database-users.ts';
-import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
+import { eachPage, PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import {
   DATABASES,
   type DatabaseName,
@@ -21,7 +21,7 @@ import type { EnvironmentVariable, RolePod, Volume } from './role-pod.ts';
 /** The name of each database on a server of ours. */
 export const databaseOn: Readonly<Record<DatabaseName, Database>> = {
   source: 'source',
-  ...(Object.fromEntries(PAGE_NAMES.map((page) => [page, page])) as Record<PageName, PageName>),
+  ...eachPage((page) => page),
   selfView: 'self_view',
 };
 

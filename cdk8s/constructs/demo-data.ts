@@ -1,5 +1,5 @@
 import type { Construct } from 'constructs';
-import { PAGE_NAMES, SERVED_PAGES } from '#contracts/pages.ts';
+import { PAGE_NAMES, SERVED_PAGES, settingOfPage } from '#contracts/pages.ts';
 import { hasDemoData } from '../api/top-clients.ts';
 import type { Platform } from '../platform.ts';
 import { databaseAccess } from './database-access.ts';
@@ -15,7 +15,7 @@ export function demoData(scope: Construct, platform: Platform): void {
   if (!hasDemoData(platform.spec)) return;
   const database = databaseAccess(platform, 'seed', {
     TC_SOURCE_DATABASE_URL: 'source',
-    ...Object.fromEntries(PAGE_NAMES.map((page) => [`TC_${page.toUpperCase()}_DATABASE_URL`, page] as const)),
+    ...Object.fromEntries(PAGE_NAMES.map((page) => [settingOfPage(page, 'DATABASE_URL'), page] as const)),
     TC_SELF_VIEW_DATABASE_URL: 'selfView',
   });
   roleJob(scope, platform, {

@@ -1,6 +1,6 @@
 import { ApiObject } from 'cdk8s';
 import type { Construct } from 'constructs';
-import type { PageName, ServedPage } from '#contracts/pages.ts';
+import { PAGE_NAMES, type PageName, type ServedPage, settingOfPage } from '#contracts/pages.ts';
 import { serverOf } from '../api/page-view.ts';
 import type { PodSettings } from '../api/pod-settings.ts';
 import type { ServiceAutoscaling } from '../api/service-autoscaling.ts';
@@ -95,9 +95,7 @@ function serve(
           callerCredential(platform, page),
           ...settings,
           ...trustedProxies(platform),
-          ...link('TC_GIG_URL', publicUrls.gig),
-          ...link('TC_USER_URL', publicUrls.user),
-          ...link('TC_SEARCH_URL', publicUrls.search),
+          ...PAGE_NAMES.flatMap((one) => link(settingOfPage(one, 'URL'), publicUrls[one])),
           ...link('TC_SELF_VIEW_URL', publicUrls.selfView),
           ...tracing(platform),
         ],

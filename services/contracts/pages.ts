@@ -1,8 +1,28 @@
 import { z } from 'zod';
 
-/** Pages that show lists from a copy. Each is a folder in `services/pages` and a line here; all else is derived. */
+/**
+ * Pages that show lists from a copy. Each is a folder in `services/pages` and a line here; all else is derived. A name is
+ * one lower-case word: databases, settings and members of the resources are named after it.
+ */
 export const PAGE_NAMES = ['gig', 'user', 'search'] as const;
 export type PageName = (typeof PAGE_NAMES)[number];
+
+/** The same for each page, by its name. */
+export const eachPage = <T>(of: (page: PageName) => T): Readonly<Record<PageName, T>> =>
+  Object.fromEntries(PAGE_NAMES.map((page) => [page, of(page)])) as Record<PageName, T>;
+
+/** The same for each page, by its name and what stands behind it. */
+export const eachPageWith = <S extends string, T>(
+  suffix: S,
+  of: (page: PageName) => T,
+): Readonly<Record<`${PageName}${S}`, T>> =>
+  Object.fromEntries(PAGE_NAMES.map((page) => [`${page}${suffix}`, of(page)])) as Record<
+    `${PageName}${S}`,
+    T
+  >;
+
+/** A setting that there is for each page, as `TC_GIG_URL`. */
+export const settingOfPage = (page: PageName, what: string) => `TC_${page.toUpperCase()}_${what}` as const;
 
 /** What page servers serve: the pages, and the portal of sellers. */
 export const SERVED_PAGES = [...PAGE_NAMES, 'self-view'] as const;

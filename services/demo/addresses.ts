@@ -1,51 +1,41 @@
-/** The variants of the gig page in the lab: one for each delivery, from the same database. */
+import { PAGE_NAMES, SERVED_PAGES } from '#contracts/pages.ts';
+
+/** The page that the lab shows under each delivery. */
+export const LAB_PAGE = 'gig';
+
+/** The variants of the lab's page: one for each delivery, from the same database. */
 export type VariantName = 'off' | 'serial' | 'parallel' | 'hybrid' | 'asynchronous';
 
-/** Every port of a demo, as an offset from its base, in groups that people find: pages, API, lab, inner, health. */
-const OFFSETS = {
-  lab: 0,
-  gig: 1,
-  user: 2,
-  search: 3,
-  'self-view': 4,
-  'python-page': 5,
-  'node-page': 6,
-  'top-clients': 10,
-  'lab-off': 20,
-  'lab-serial': 21,
-  'lab-parallel': 22,
-  'lab-hybrid': 23,
-  'delay-proxy': 30,
-  kafka: 31,
-  'kafka-controller': 32,
-  'postgres-pages': 33,
-  prometheus: 34,
-  grafana: 35,
-  'postgres-source': 36,
-  'health-top-clients': 40,
-  'health-outbox-relay': 41,
-  'health-projector-gig': 42,
-  'health-projector-user': 43,
-  'health-projector-search': 44,
-  'health-projector-gig-hybrid': 45,
-  'health-gig': 46,
-  'health-user': 47,
-  'health-search': 48,
-  'health-self-view': 49,
-  'health-lab-off': 50,
-  'health-lab-serial': 51,
-  'health-lab-parallel': 52,
-  'health-lab-hybrid': 53,
-  'health-watch-gig': 54,
-  'health-watch-user': 55,
-  'health-watch-search': 56,
-  'health-python-page': 57,
-  'health-node-page': 58,
-  'health-projector-python-page': 59,
-  'health-projector-node-page': 60,
-} as const;
+const LAB_SERVERS = ['lab-off', 'lab-serial', 'lab-parallel', 'lab-hybrid'] as const;
 
-export type PortName = keyof typeof OFFSETS;
+/** Every port of a demo: groups that people find, each with the offset of its first from the base of the demo. */
+const GROUPS = [
+  [0, ['lab', ...SERVED_PAGES, 'python-page', 'node-page']],
+  [10, ['top-clients']],
+  [20, LAB_SERVERS],
+  [
+    30,
+    [
+      ...(['delay-proxy', 'kafka', 'kafka-controller', 'postgres-pages'] as const),
+      ...(['prometheus', 'grafana', 'postgres-source'] as const),
+    ],
+  ],
+  [
+    40,
+    [
+      ...(['health-top-clients', 'health-outbox-relay'] as const),
+      ...PAGE_NAMES.map((page) => `health-projector-${page}` as const),
+      `health-projector-${LAB_PAGE}-hybrid`,
+      ...SERVED_PAGES.map((page) => `health-${page}` as const),
+      ...LAB_SERVERS.map((name) => `health-${name}` as const),
+      ...PAGE_NAMES.map((page) => `health-watch-${page}` as const),
+      ...(['health-python-page', 'health-node-page'] as const),
+      ...(['health-projector-python-page', 'health-projector-node-page'] as const),
+    ],
+  ],
+] as const;
+
+export type PortName = (typeof GROUPS)[number][1][number];
 export type Ports = Readonly<Record<PortName, number>>;
 
 /** The two PostgreSQL servers: what shows pages does not depend on the one of the source. */
@@ -58,7 +48,9 @@ export const serverOf = (database: string): ServerName =>
 
 /** The ports of the demo with its lab on `base`. */
 export function portsFrom(base: number): Ports {
-  return Object.fromEntries(Object.entries(OFFSETS).map(([name, offset]) => [name, base + offset])) as Ports;
+  return Object.fromEntries(
+    GROUPS.flatMap(([first, names]) => names.map((name, i) => [name, base + first + i] as const)),
+  ) as Ports;
 }
 
 /** The address for a browser on this machine. */

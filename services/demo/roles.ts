@@ -1,4 +1,5 @@
 import type { DatabaseUser } from '#contracts/database-users.ts';
+import { eachPage, PAGE_NAMES, SERVED_PAGES } from '#contracts/pages.ts';
 import { credentialOf } from '../auth/caller-credential.ts';
 import { AUDIENCE } from '../issuer/issuer.ts';
 import { type ExamplePage, settingsOfExample } from '../local-stack/example-pages.ts';
@@ -11,48 +12,44 @@ import {
   type System,
   type SystemDeclaration,
 } from '../local-stack/system.ts';
-import { innerUrl, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
+import { innerUrl, LAB_PAGE, type PortName, type Ports, publicUrl, type VariantName } from './addresses.ts';
 import type { DemoOptions } from './options.ts';
+import type { ViewInDatabase } from './views.ts';
 
-/** One variant of the gig page in the lab. */
+/** One variant of the lab's page. */
 const variant = (
   name: VariantName,
   how: { delivery: 'off' | 'synchronous' | 'hybrid'; parallel?: boolean },
-): RoleDeclaration => ({ role: 'page-server', name: `lab-${name}`, page: 'gig', ...how });
+): RoleDeclaration => ({ role: 'page-server', name: `lab-${name}`, page: LAB_PAGE, ...how });
 
-const DEMO: SystemDeclaration = {
+const DEMO = {
   pages: {
-    gig: [{ delivery: 'asynchronous' }, { delivery: 'hybrid' }],
-    user: [{ delivery: 'asynchronous' }],
-    search: [{ delivery: 'asynchronous' }],
+    ...eachPage(() => [{ delivery: 'asynchronous' }] as const),
+    [LAB_PAGE]: [{ delivery: 'asynchronous' }, { delivery: 'hybrid' }],
     'self-view': [],
   },
   roles: [
     [
       { role: 'top-clients', env: { TC_DATABASE_POOL: 8 } },
       { role: 'outbox-relay' },
-      { role: 'projector', page: 'gig' },
-      { role: 'projector', page: 'user' },
-      { role: 'projector', page: 'search' },
-      { role: 'projector', page: 'gig', delivery: 'hybrid' },
+      ...PAGE_NAMES.map((page) => ({ role: 'projector', page }) as const),
+      { role: 'projector', page: LAB_PAGE, delivery: 'hybrid' },
     ],
     [
-      { role: 'page-server', page: 'gig' },
-      { role: 'page-server', page: 'user' },
-      { role: 'page-server', page: 'search' },
-      { role: 'page-server', page: 'self-view' },
+      ...SERVED_PAGES.map((page) => ({ role: 'page-server', page }) as const),
       variant('off', { delivery: 'off' }),
       variant('serial', { delivery: 'synchronous', parallel: false }),
       variant('parallel', { delivery: 'synchronous', parallel: true }),
       variant('hybrid', { delivery: 'hybrid' }),
     ],
-    [
-      { role: 'watch-view', page: 'gig' },
-      { role: 'watch-view', page: 'user' },
-      { role: 'watch-view', page: 'search' },
-    ],
+    PAGE_NAMES.map((page) => ({ role: 'watch-view', page }) as const),
   ],
-};
+} satisfies SystemDeclaration;
+
+/** The views of our own pages. */
+export const OWN_VIEWS: readonly ViewInDatabase[] = PAGE_NAMES.flatMap((page) =>
+  DEMO.pages[page].map(({ delivery }) => ({ page, delivery })),
+);
 
 /** The surroundings of the demo's processes. */
 export interface Surroundings {
@@ -75,9 +72,7 @@ export const addressesIn = ({ ports, brokers, database, ...around }: Surrounding
   port: (name) => ports[name as PortName],
   healthPort: (name) => ports[`health-${name}` as PortName],
   publicUrls: {
-    gig: publicUrl(ports.gig),
-    user: publicUrl(ports.user),
-    search: publicUrl(ports.search),
+    ...eachPage((page) => publicUrl(ports[page])),
     'self-view': publicUrl(ports['self-view']),
   },
   issuer: {

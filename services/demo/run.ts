@@ -17,10 +17,10 @@ import type { MetricsState } from './lab/prometheus-api.ts';
 import { openLab } from './lab/server.ts';
 import type { DemoOptions } from './options.ts';
 import { preflight } from './preflight.ts';
-import { addressesIn, describeDemo, type Surroundings } from './roles.ts';
+import { addressesIn, describeDemo, OWN_VIEWS, type Surroundings } from './roles.ts';
 import { Supervisor } from './supervisor.ts';
 import { startTraffic } from './traffic.ts';
-import { OWN_VIEWS, untilViewsEqualSource } from './views.ts';
+import { untilViewsEqualSource } from './views.ts';
 
 /**
  * Runs a demo until a signal: starts everything, seeds, checks that the views equal the source, and stops everything in

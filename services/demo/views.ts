@@ -11,14 +11,6 @@ export interface ViewInDatabase {
   readonly delivery: 'asynchronous' | 'hybrid';
 }
 
-/** The views of our own pages. */
-export const OWN_VIEWS: readonly ViewInDatabase[] = [
-  { page: 'gig', delivery: 'asynchronous' },
-  { page: 'gig', delivery: 'hybrid' },
-  { page: 'user', delivery: 'asynchronous' },
-  { page: 'search', delivery: 'asynchronous' },
-];
-
 interface Sum {
   readonly sellers: number;
   readonly versions: number;

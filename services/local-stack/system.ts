@@ -10,7 +10,13 @@ import {
   userName,
 } from '#contracts/database-users.ts';
 import type { Delivery } from '#contracts/delivery.ts';
-import { PAGE_NAMES, type ServedPage, type ViewPage } from '#contracts/pages.ts';
+import {
+  PAGE_NAMES,
+  type PageName,
+  type ServedPage,
+  settingOfPage,
+  type ViewPage,
+} from '#contracts/pages.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { credentialOf } from '../auth/caller-credential.ts';
 import type { Users } from '../migrate/grants.ts';
@@ -259,9 +265,7 @@ export const describeSeed = (sellers: number, at: Addresses): RoleTask => ({
   env: settings({
     TC_SELLERS: sellers,
     TC_SOURCE_DATABASE_URL: at.database('source', 'owner', 'seed'),
-    TC_GIG_DATABASE_URL: at.database('gig', 'owner', 'seed'),
-    TC_USER_DATABASE_URL: at.database('user', 'owner', 'seed'),
-    TC_SEARCH_DATABASE_URL: at.database('search', 'owner', 'seed'),
+    ...settingsByPage('DATABASE_URL', (page) => at.database(page, 'owner', 'seed')),
     TC_SELF_VIEW_DATABASE_URL: at.database('self_view', 'owner', 'seed'),
   }),
 });
@@ -342,9 +346,7 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
         TC_DATABASE_URL: databaseFor('page-server', databaseOf(one.page)),
         TC_SOURCE_URL: at.source(name),
         TC_SOURCE_CREDENTIAL: credentialOf(at.callerKey, one.page satisfies Caller),
-        TC_GIG_URL: at.publicUrls?.gig,
-        TC_USER_URL: at.publicUrls?.user,
-        TC_SEARCH_URL: at.publicUrls?.search,
+        ...settingsByPage('URL', (page) => at.publicUrls?.[page]),
         TC_SELF_VIEW_URL: at.publicUrls?.['self-view'],
         ...(one.page === 'self-view' ? { TC_TOKEN_URL: at.issuer.tokenUrl, ...tokens } : {}),
         ...traces,
@@ -355,6 +357,10 @@ function settingsOf(one: RoleDeclaration, name: string, at: Addresses): Settings
 const isOurs = (page: ViewPage): boolean => PAGE_NAMES.some((name) => name === page);
 
 type Settings = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** A setting for each page, as `TC_GIG_URL`. */
+const settingsByPage = (what: string, of: (page: PageName) => Settings[string]): Settings =>
+  Object.fromEntries(PAGE_NAMES.map((page) => [settingOfPage(page, what), of(page)]));
 
 /** Leaves out undefined settings: the role has a default for them. */
 const settings = (all: Settings): Environment =>

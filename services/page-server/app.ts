@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import express, { type ErrorRequestHandler, type Express, type RequestHandler, type Response } from 'express';
-import { type Site, siteOf } from '#pages/layout.ts';
+import { type Site, type SiteBases, siteOf } from '#pages/layout.ts';
 import type { Mount, PageContext } from '#pages/mount.ts';
 import type { Releases } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -16,12 +16,7 @@ import { traceRequests } from './trace-requests.ts';
 
 export interface PageAppOptions {
   /** Public base addresses of the pages; an absent one means the same origin. */
-  readonly links: {
-    readonly gig?: string | undefined;
-    readonly user?: string | undefined;
-    readonly search?: string | undefined;
-    readonly selfView?: string | undefined;
-  };
+  readonly links: SiteBases;
   /** Origins that may show the page in a frame, beside its own. */
   readonly frameAncestors?: readonly string[];
   /** Proxies whose X-Forwarded-For tells the client's address; without any, it is the address of the connection. */

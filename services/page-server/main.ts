@@ -1,6 +1,6 @@
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
-import { SERVED_PAGES } from '#contracts/pages.ts';
+import { eachPage, eachPageWith, SERVED_PAGES, settingOfPage } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
@@ -95,9 +95,9 @@ export const role = defineRole({
       integer(0, 10_000_000).default(60),
     ),
     port: setting('TC_PORT', 'port of the page', port()),
-    gigUrl: setting('TC_GIG_URL', 'public base address of the gig page', url().optional()),
-    userUrl: setting('TC_USER_URL', 'public base address of the user page', url().optional()),
-    searchUrl: setting('TC_SEARCH_URL', 'public base address of the search page', url().optional()),
+    ...eachPageWith('Url', (page) =>
+      setting(settingOfPage(page, 'URL'), `public base address of the ${page} page`, url().optional()),
+    ),
     selfViewUrl: setting('TC_SELF_VIEW_URL', 'public base address of the self-view', url().optional()),
     frameAncestors: setting(
       'TC_FRAME_ANCESTORS',
@@ -216,9 +216,7 @@ export const role = defineRole({
 
     const app = await createPageApp({
       links: {
-        gig: config.gigUrl,
-        user: config.userUrl,
-        search: config.searchUrl,
+        ...eachPage((page) => config[`${page}Url`]),
         selfView: config.selfViewUrl,
       },
       ...(config.frameAncestors ? { frameAncestors: config.frameAncestors } : {}),

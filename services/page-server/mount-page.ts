@@ -191,11 +191,9 @@ function queryOf(req: Request): Readonly<Record<string, string>> | null {
     : null;
 }
 
-const TITLES = { gig: 'Gigs', user: 'Sellers', search: 'Search' } as const;
-
 function index(page: Page, deps: PageDeps, { site }: PageContext): string {
   return layout(site, {
-    title: TITLES[page.name],
-    main: html`<div class="start"><h1>${TITLES[page.name]}</h1><p class="quiet">The ${page.name} page, with top clients delivered <b>${deps.delivery}</b>${deps.delivery === 'synchronous' ? (deps.parallel ? ', in parallel' : ', one after the other') : ''}. Each of these answers JSON as well, for <code>Accept: application/json</code>.</p><ul class="plain chips">${page.examples(site).map((one) => html`<li><a href="${one.href}">${one.label}</a></li>`)}</ul></div>` as Html,
+    title: page.title,
+    main: html`<div class="start"><h1>${page.title}</h1><p class="quiet">The ${page.name} page, with top clients delivered <b>${deps.delivery}</b>${deps.delivery === 'synchronous' ? (deps.parallel ? ', in parallel' : ', one after the other') : ''}. Each of these answers JSON as well, for <code>Accept: application/json</code>.</p><ul class="plain chips">${page.examples(site).map((one) => html`<li><a href="${one.href}">${one.label}</a></li>`)}</ul></div>` as Html,
   });
 }

@@ -1,4 +1,5 @@
 import { html, raw } from 'hono/html';
+import type { PageName } from '#contracts/pages.ts';
 
 /** HTML that is escaped already; `html` makes it from strings that are not. */
 export type Html = ReturnType<typeof raw>;
@@ -16,20 +17,15 @@ export interface Site {
   logo(slug: string): string;
 }
 
+/** Public base addresses of the pages; an absent one means the same origin. */
+export type SiteBases = Readonly<Partial<Record<PageName | 'selfView', string | undefined>>>;
+
 /**
  * Builds the addresses of a site.
  * @param bases public base addresses of the pages, without a trailing slash; an absent one means the same origin
  * @param asset gives the address of a file of an `assets` folder
  */
-export function siteOf(
-  bases: {
-    readonly gig?: string | undefined;
-    readonly user?: string | undefined;
-    readonly search?: string | undefined;
-    readonly selfView?: string | undefined;
-  },
-  asset: (name: string) => string,
-): Site {
+export function siteOf(bases: SiteBases, asset: (name: string) => string): Site {
   const base = (address: string | undefined) => (address ?? '').replace(/\/+$/, '');
   const [gig, user, search, selfView] = [bases.gig, bases.user, bases.search, bases.selfView].map(base);
   return {

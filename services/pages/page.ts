@@ -111,9 +111,11 @@ export interface AddressRefused {
   readonly detail: string;
 }
 
-/** One page: a folder here and a line in the index. */
+/** One page: its folder here, its name in `#contracts/pages.ts`. */
 export interface Page<Params = unknown, Own = unknown> {
   readonly name: PageName;
+  /** Of the index at `/`. */
+  readonly title: string;
   /** Express route of the page. */
   readonly path: string;
   /** A page of one seller takes `minVersion=7`, a page of many `minVersion=<seller>:7`. */

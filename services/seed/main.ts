@@ -1,3 +1,4 @@
+import { eachPage, eachPageWith } from '#contracts/pages.ts';
 import { databaseUrl, integer, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
@@ -15,14 +16,10 @@ export const role = defineRole({
   settings: {
     sellers: setting('TC_SELLERS', 'how many sellers', integer(1, 900_000).default(20_000)),
     source: database('SOURCE', 'the source of truth'),
-    gig: database('GIG', 'the gig page'),
-    user: database('USER', 'the user page'),
-    search: database('SEARCH', 'the search page'),
+    ...eachPage((page) => database(page.toUpperCase(), `the ${page} page`)),
     selfView: database('SELF_VIEW', 'the self-view'),
     sourceCaFile: authority('SOURCE'),
-    gigCaFile: authority('GIG'),
-    userCaFile: authority('USER'),
-    searchCaFile: authority('SEARCH'),
+    ...eachPageWith('CaFile', (page) => authority(page.toUpperCase())),
     selfViewCaFile: authority('SELF_VIEW'),
   },
   async start(config, { log, releases }) {
@@ -44,9 +41,7 @@ export const role = defineRole({
     };
     const databases = {
       source: open(config.source, config.sourceCaFile),
-      gig: open(config.gig, config.gigCaFile),
-      user: open(config.user, config.userCaFile),
-      search: open(config.search, config.searchCaFile),
+      ...eachPage((page) => open(config[page], config[`${page}CaFile`])),
       selfView: open(config.selfView, config.selfViewCaFile),
     };
     // Released first: no chunk starts after the signal, and the pools wait for those in flight.

@@ -1,19 +1,12 @@
-import { insertGigs } from '#pages/gig/own-data.ts';
-import { insertListings } from '#pages/search/own-data.ts';
-import { insertUserProfiles } from '#pages/user/own-data.ts';
+import { PAGE_NAMES, type PageName } from '#contracts/pages.ts';
 import type { Queryable } from '#platform/postgres.ts';
 import { fillBrandCatalogue } from '../seller-portal/catalogue.ts';
 import { countKnown } from '../top-clients/adapters/postgres/read-states.ts';
+import { OWN_DATA } from './own-data.ts';
 import { clientsOf, seller } from './sellers.ts';
 import { addClients } from './source.ts';
 
-export interface Databases {
-  readonly source: Queryable;
-  readonly gig: Queryable;
-  readonly user: Queryable;
-  readonly search: Queryable;
-  readonly selfView: Queryable;
-}
+export type Databases = Readonly<Record<'source' | PageName | 'selfView', Queryable>>;
 
 export interface Progress {
   /** Sellers whose data is complete. */
@@ -68,36 +61,20 @@ async function fill(databases: Databases, first: number, last: number, sellers: 
   const made = ids.map((id) => seller(id, sellers));
   const [events] = await Promise.all([
     addClients(databases.source, ids, at),
-    insertGigs(
-      databases.gig,
-      made.flatMap((one) => one.gigs),
-    ),
-    insertUserProfiles(
-      databases.user,
-      made.map((one) => one.profile),
-    ),
-    insertListings(
-      databases.search,
-      made.flatMap((one) => one.listings),
-    ),
+    ...PAGE_NAMES.map((page) => OWN_DATA[page].insert(databases[page], made)),
   ]);
   return events;
 }
 
-/** A chunk's rows are written together, so the first gig of each seller proves the further ones. */
+/** A chunk's rows are written together, so the first row of each seller proves the further ones. */
 async function isThere(databases: Databases, first: number, last: number): Promise<boolean> {
   const withClients = idsOf(first, last).filter((id) => clientsOf(id).length > 0);
-  const count = async (db: Queryable, text: string, values: unknown[]) =>
-    (await db.query<{ count: number }>(text, values)).rows[0]!.count;
-  const [states, gigs, users, listings] = await Promise.all([
+  const count = async (page: PageName) =>
+    (await databases[page].query<{ count: number }>(OWN_DATA[page].count, [first, last])).rows[0]!.count;
+  const [states, ...rows] = await Promise.all([
     countKnown(databases.source, withClients),
-    count(databases.gig, 'select count(*) from gig where gig_id between $1 and $2', [first, last]),
-    count(databases.user, 'select count(*) from user_profile where seller_id between $1 and $2', [
-      first,
-      last,
-    ]),
-    count(databases.search, 'select count(*) from listing where listing_id between $1 and $2', [first, last]),
+    ...PAGE_NAMES.map(count),
   ]);
   const size = last - first + 1;
-  return states === withClients.length && gigs === size && users === size && listings === size;
+  return states === withClients.length && rows.every((one) => one === size);
 }

@@ -1,5 +1,6 @@
 import type { Server } from 'node:http';
 import express, { type ErrorRequestHandler, type RequestHandler, type Response } from 'express';
+import { eachPage } from '#contracts/pages.ts';
 import { problem } from '#contracts/problems.ts';
 import { siteOf } from '#pages/layout.ts';
 import { openHttpServer, USUAL_LIMITS } from '#platform/http-server.ts';
@@ -64,9 +65,7 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
     switches,
     site: siteOf(
       {
-        gig: url(ports.gig),
-        user: url(ports.user),
-        search: url(ports.search),
+        ...eachPage((page) => url(ports[page])),
         selfView: url(ports['self-view']),
       },
       siteAssets.addressOf,

@@ -5,6 +5,7 @@ import { gigHtml } from './template.ts';
 /** `GET /gigs/{gigId}`: what a seller offers, beside the brands the seller has worked with. */
 export const gigPage: Page<number, Gig> = {
   name: 'gig',
+  title: 'Gigs',
   path: '/gigs/:gigId',
   shows: 'one seller',
   address: ({ gigId }) => idIn(gigId) ?? unknownGig,

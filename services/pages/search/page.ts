@@ -19,6 +19,7 @@ const CONTROLS = /[\u0000-\u001f\u007f]/;
 /** `GET /search?q=…&page=N`: 48 cards, each with what its seller's clients come down to. */
 export const searchPage: Page<SearchAddress, SearchResults> = {
   name: 'search',
+  title: 'Search',
   path: '/search',
   shows: 'many sellers',
   address: (_, { q = '', page = '1' }) => {

@@ -5,6 +5,7 @@ import { userHtml } from './template.ts';
 /** `GET /users/{sellerId}`: a seller's profile, with what was done for each brand. */
 export const userPage: Page<number, UserProfile> = {
   name: 'user',
+  title: 'Sellers',
   path: '/users/:sellerId',
   shows: 'one seller',
   address: ({ sellerId }) => idIn(sellerId) ?? unknownUser,

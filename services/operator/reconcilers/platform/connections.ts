@@ -9,6 +9,7 @@ import {
 import { projectorsAtMost } from '#cdk8s/constructs/scaling.ts';
 import { podsAtMost, type ScaledService } from '#cdk8s/constructs/service-autoscaler.ts';
 import { DATABASES, type DatabaseName, type Platform, partitionsOf, wantedView } from '#cdk8s/platform.ts';
+import { eachPage } from '#contracts/pages.ts';
 import { type ConditionValue, no, yes } from '../../runtime/conditions.ts';
 
 /** The pages that are there, and can be read. */
@@ -29,10 +30,7 @@ type Sized = Pick<ScaledService, 'replicas' | 'autoscaling'>;
 function sessionsAtMost(platform: Platform, pages: Pages): Readonly<Record<DatabaseName, number>> {
   const { source, relay, selfView } = platform.spec;
   const pods = (service: Sized) => podsAtMost(platform, service) + 1;
-  const sessions = { source: 0, selfView: 0, gig: 0, user: 0, search: 0 } satisfies Record<
-    DatabaseName,
-    number
-  >;
+  const sessions: Record<DatabaseName, number> = { source: 0, selfView: 0, ...eachPage(() => 0) };
   const views = pages.filter(({ spec }) => hasView(spec));
   sessions.source =
     pods(source) * source.databasePool +
