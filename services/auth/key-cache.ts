@@ -1,5 +1,6 @@
 import type { JWTVerifyGetKey } from 'jose';
 import { JWKSNoMatchingKey } from 'jose/errors';
+import { Backoff } from '#platform/backoff.ts';
 import type { Clock } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
@@ -9,9 +10,8 @@ import type { IdentityConfig } from './settings.ts';
 
 /** A token with an unknown key causes a fetch, but not more often than this, however many such tokens come. */
 const COOLDOWN_MS = 10_000;
-/** After a failed fetch the next one begins after half to all of this time; the time doubles with each failure. */
-const FIRST_RETRY_MS = 1_000;
-const LAST_RETRY_MS = 5_000;
+/** Between failed fetches. */
+const BACKOFF = { firstMs: 1_000, longestMs: 5_000 };
 /** How long a token waits for a fetch of keys. Less than a page's deadline, whatever the fetch may take. */
 const MOST_WAIT_MS = 500;
 /** How many tokens wait at once: a client that makes up unknown keys must not hold all the requests that are served. */
@@ -50,7 +50,8 @@ export function openKeyCache(
 
   const closing = new AbortController();
   let newest: { readonly keys: PublishedKeys; readonly askedAt: number } | null = null;
-  let failures = 0;
+  const backoff = new Backoff(BACKOFF);
+  let isFailing = false;
   let failure = new KeysUnavailable('no keys have been fetched yet');
   let failureLoggedAt = Number.NEGATIVE_INFINITY;
   let hasExpired = false;
@@ -65,10 +66,11 @@ export function openKeyCache(
 
   const succeeded = (keys: PublishedKeys, askedAt: number) => {
     const before = newest?.keys.ids.join(' ');
-    if (failures > 0 || before !== keys.ids.join(' '))
+    if (isFailing || before !== keys.ids.join(' '))
       log.info({ keys: keys.ids }, 'fetched the keys of tokens');
     newest = { keys, askedAt };
-    failures = 0;
+    isFailing = false;
+    backoff.reset();
     hasExpired = false;
     failureLoggedAt = Number.NEGATIVE_INFINITY;
     restUntil = clock.monotonic() + COOLDOWN_MS;
@@ -78,10 +80,9 @@ export function openKeyCache(
 
   const failed = (err: unknown) => {
     if (closing.signal.aborted) return;
-    failures += 1;
+    isFailing = true;
     failure = new KeysUnavailable((err as Error).message, { cause: err });
-    const longest = Math.min(LAST_RETRY_MS, FIRST_RETRY_MS * 2 ** (failures - 1));
-    restUntil = clock.monotonic() + longest * (0.5 + Math.random() / 2);
+    restUntil = clock.monotonic() + backoff.next();
     fetches.inc({ result: 'failed' });
     tellOfFailure(err);
     retrySooner.abort();
@@ -129,14 +130,15 @@ export function openKeyCache(
     }
     const keys = trusted();
     // While the provider does not answer, an unknown key may be its newest.
-    if (keys === null || failures > 0) throw failure;
+    if (keys === null || isFailing) throw failure;
     return keys;
   };
 
   const keepFresh = async () => {
     while (!closing.signal.aborted) {
-      const due =
-        failures > 0 ? restUntil : (newest?.askedAt ?? Number.NEGATIVE_INFINITY) + config.jwksRefreshMs;
+      const due = isFailing
+        ? restUntil
+        : (newest?.askedAt ?? Number.NEGATIVE_INFINITY) + config.jwksRefreshMs;
       const now = clock.monotonic();
       if (now >= due) await fetchOnce();
       else {

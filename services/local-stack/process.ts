@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { closeSync, mkdirSync, openSync, readFileSync, readlinkSync, renameSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Backoff } from '#platform/backoff.ts';
 
 /** How a process ended: `code` when it exited, `signal` when one ended it. */
 export type Exit = { readonly code: number | null; readonly signal: NodeJS.Signals | null };
@@ -118,6 +119,16 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
   let exited: Promise<Exit> = Promise.resolve({ code: null, signal: null });
   let wanted = true;
   let failures = 0;
+  // Without jitter: nobody else waits for the same thing.
+  const backoff = new Backoff({
+    firstMs: policy?.firstDelayMs ?? 0,
+    longestMs: policy?.maxDelayMs ?? 0,
+    random: null,
+  });
+  const recovered = () => {
+    failures = 0;
+    backoff.reset();
+  };
   let interrupt = new AbortController();
   const ended = Promise.withResolvers<Exit>();
 
@@ -147,7 +158,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
     let ready = false;
     const thisExit = exit.then(({ code, signal }) => {
       child = undefined;
-      if (Date.now() - startedAt >= (policy?.healthyAfterMs ?? 0)) failures = 0;
+      if (Date.now() - startedAt >= (policy?.healthyAfterMs ?? 0)) recovered();
       if (ready && wanted) {
         log(`${name} ended unasked: ${describe({ code, signal })}`);
         comeBack({ code, signal });
@@ -190,10 +201,9 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
       ended.resolve(end);
       return;
     }
-    const waitMs = Math.min(policy.maxDelayMs, policy.firstDelayMs * 2 ** failures);
     failures += 1;
     const stopped = interrupt.signal;
-    void delay(waitMs, undefined, { signal: stopped })
+    void delay(backoff.next(), undefined, { signal: stopped })
       .then(() => inTurn(async () => (wanted && child === undefined ? start() : undefined)))
       .catch((error: unknown) => {
         if (stopped.aborted) return;
@@ -248,7 +258,7 @@ export async function startProcess(options: ProcessOptions): Promise<ManagedProc
       await inTurn(async () => {
         await terminate();
         wanted = true;
-        failures = 0;
+        recovered();
         await start();
       });
     },

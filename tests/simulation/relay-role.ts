@@ -1,3 +1,4 @@
+import { Backoff } from '#platform/backoff.ts';
 import { relayRows, type ShardObserver } from '../../services/outbox-relay/shard.ts';
 import { openOutbox } from '../../services/top-clients/adapters/postgres/outbox.ts';
 import { acquireSimLease } from './lease.ts';
@@ -20,13 +21,14 @@ const STATEMENT_TIMEOUT_MS = 10_000;
 export async function runRelay(world: Stage, process: SimProcess): Promise<void> {
   const { clock } = process;
   const log = world.logOf(process);
-  for (let wait = 100; ; wait = Math.min(1_000, wait * 2)) {
+  const backoff = new Backoff({ firstMs: 100, longestMs: 1_000, random: null });
+  for (;;) {
     try {
       await serveTerm(world, process);
     } catch (err) {
       log.warn({ err }, 'the term failed; trying again');
     }
-    await clock.pause(wait);
+    await clock.pause(backoff.next());
   }
 }
 

@@ -1,5 +1,7 @@
 import { randomBytes } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { FIELD_MANAGER } from './client.ts';
@@ -28,6 +30,9 @@ const TIMING: Timing = { seriesMs: 6 * 60_000, countEveryMs: 30_000, burst: 25, 
 const MOST_WAITING = 200;
 /** Series and allowances kept in memory. */
 const MOST_REMEMBERED = 2_000;
+/** Between tries to create an Event. Few: one that is minutes late is useless, and others wait behind it. */
+const BACKOFF = { firstMs: 1_000, longestMs: 4_000 };
+const MOST_TRIES = 4;
 /** In bytes. */
 const LONGEST_NOTE = 1_024;
 const CLOSE_MS = 2_000;
@@ -55,8 +60,16 @@ const microTime = (date: Date) => date.toISOString().replace('Z', '000Z');
 export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
   const { kube, instance, log } = settings;
   const timing = { ...TIMING, ...settings.timing };
-  const series = new Map<string, Series>();
-  const allowances = new Map<string, { left: number; at: number }>();
+  const series = new LRUCache<string, Series>({
+    max: MOST_REMEMBERED,
+    // What is forgotten, or begins anew, is counted to its end. An Event that is deleted has no count.
+    dispose(past, _, why) {
+      if (why === 'delete') return;
+      clearTimeout(past.timer);
+      send(() => writeCount(past));
+    },
+  });
+  const allowances = new LRUCache<string, { left: number; at: number }>({ max: MOST_REMEMBERED });
   const closing = new AbortController();
   let closed = false;
   let waiting = 0;
@@ -80,13 +93,13 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
     const now = performance.now();
     const { left, at } = allowances.get(key) ?? { left: timing.burst, at: now };
     const refilled = Math.min(timing.burst, left + (now - at) / timing.refillMs);
-    remember(allowances, key, { left: refilled < 1 ? refilled : refilled - 1, at: now });
+    allowances.set(key, { left: refilled < 1 ? refilled : refilled - 1, at: now });
     return refilled >= 1;
   };
 
   const create = async (one: Series): Promise<void> => {
-    // Few tries: an Event that is minutes late is useless, and others wait behind it.
-    for (let tries = 0; ; tries++) {
+    const backoff = new Backoff(BACKOFF);
+    for (let tries = 1; ; tries++) {
       try {
         const { apiVersion, kind, metadata } = await kube.create(one.event);
         one.ref = { apiVersion, kind, name: metadata.name, namespace: metadata.namespace! };
@@ -96,8 +109,9 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       } catch (err) {
         // A namespace that is being deleted accepts no Events, and a refusal is final.
         const passing = err instanceof KubeError && (err.code === 0 || err.code === 429 || err.code >= 500);
-        if (!passing || err.reason === 'NotLeading' || tries >= 3 || closing.signal.aborted) throw err;
-        await pause(err.retryAfterMs ?? 1_000 * 2 ** tries, closing.signal);
+        if (!passing || err.reason === 'NotLeading' || tries >= MOST_TRIES || closing.signal.aborted)
+          throw err;
+        await pause(err.retryAfterMs ?? backoff.next(), closing.signal);
       }
     }
   };
@@ -170,11 +184,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
       lastSeen: new Date(),
       timer: undefined,
     };
-    for (const past of [known, remember(series, key, one)]) {
-      if (past === undefined) continue;
-      clearTimeout(past.timer);
-      send(() => writeCount(past));
-    }
+    series.set(key, one);
     send(() => create(one));
   }
 
@@ -209,14 +219,4 @@ function cut(message: string): string {
   // Never cut inside a character: in UTF-8 its further bytes start with the bits 10.
   while ((bytes[end]! & 0xc0) === 0x80) end -= 1;
   return bytes.toString('utf8', 0, end) + mark;
-}
-
-/** Sets the entry as the newest, and drops the oldest when there are too many. @returns the dropped one */
-function remember<V>(map: Map<string, V>, key: string, value: V): V | undefined {
-  map.delete(key);
-  map.set(key, value);
-  if (map.size <= MOST_REMEMBERED) return undefined;
-  const [oldest, forgotten] = map.entries().next().value!;
-  map.delete(oldest);
-  return forgotten;
 }
