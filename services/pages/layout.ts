@@ -51,7 +51,52 @@ const MARK = raw(
     '</svg>',
 );
 
-/** The frame of every page: head, header with the search field, `main`, footer. */
+/** The HTML document of every page, of the site and of its lab: head, header, `main`, footer. */
+export function shell(page: {
+  /** Before the name of the site. */
+  readonly title: string;
+  readonly description?: string | undefined;
+  /** Addresses of files, same origin; scripts are loaded as modules. */
+  readonly icon: string;
+  readonly styles: readonly string[];
+  readonly scripts?: readonly string[] | undefined;
+  /** How often browsers without scripts ask for it anew, in s. */
+  readonly refreshSeconds?: number;
+  /** A class of `body`. */
+  readonly look?: string;
+  readonly header: Html;
+  readonly main: Html;
+  readonly footer: string;
+}): string {
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>${page.title} · Brandmarkt</title>
+${page.description ? html`<meta name="description" content="${page.description}">` : ''}
+<link rel="icon" href="${page.icon}" type="image/svg+xml">
+${page.styles.map((href) => html`<link rel="stylesheet" href="${href}">`)}
+${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></script>`)}
+${page.refreshSeconds ? html`<noscript><meta http-equiv="refresh" content="${page.refreshSeconds}"></noscript>` : ''}
+</head>
+<body${page.look ? html` class="${page.look}"` : ''}>
+<a class="skip" href="#main">Skip to the content</a>
+<header class="top">
+<div class="wrap top-row">
+${page.header}
+</div>
+</header>
+<main id="main" class="wrap" tabindex="-1">
+${page.main}
+</main>
+<footer class="bottom"><div class="wrap"><p>${page.footer}</p></div></footer>
+</body>
+</html>`.toString();
+}
+
+/** The frame of every page of the site, whose header has the search field. */
 export function layout(
   site: Site,
   page: {
@@ -66,38 +111,23 @@ export function layout(
     readonly styles?: readonly string[];
   },
 ): string {
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>${page.title} · Brandmarkt</title>
-${page.description ? html`<meta name="description" content="${page.description}">` : ''}
-<link rel="icon" href="${site.asset('icon.svg')}" type="image/svg+xml">
-<link rel="stylesheet" href="${site.asset('site.css')}">
-${(page.styles ?? []).map((href) => html`<link rel="stylesheet" href="${href}">`)}
-${(page.scripts ?? []).map((src) => html`<script type="module" src="${src}"></script>`)}
-</head>
-<body>
-<a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<div class="wrap top-row">
-<a class="wordmark" href="${site.home}">${MARK}<span>Brandmarkt</span></a>
+  return shell({
+    title: page.title,
+    description: page.description,
+    icon: site.asset('icon.svg'),
+    styles: [site.asset('site.css'), ...(page.styles ?? [])],
+    scripts: page.scripts,
+    header: html`<a class="wordmark" href="${site.home}">${MARK}<span>Brandmarkt</span></a>
 <form class="find" role="search" action="${site.search()}" method="get">
 <label class="hidden" for="q">Search services</label>
 <input id="q" name="q" type="search" maxlength="200" dir="auto" placeholder="What do you need done?" value="${page.query ?? ''}" autocomplete="off">
 <button type="submit">Search</button>
 </form>
-<nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView()}">For sellers</a></nav>
-</div>
-</header>
-<main id="main" class="wrap" tabindex="-1">
-${page.main}
-</main>
-<footer class="bottom"><div class="wrap"><p>Brandmarkt is a demonstration marketplace. Its sellers are invented; brand names and logos belong to their owners.</p></div></footer>
-</body>
-</html>`.toString();
+<nav class="top-nav" aria-label="Main"><a href="${site.search()}">Browse</a><a href="${site.selfView()}">For sellers</a></nav>` as Html,
+    main: page.main,
+    footer:
+      'Brandmarkt is a demonstration marketplace. Its sellers are invented; brand names and logos belong to their owners.',
+  });
 }
 
 /** A letter on a coloured plate, for people and for brands without a logo. Decoration: the name stands beside it. */

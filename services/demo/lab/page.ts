@@ -8,6 +8,7 @@ import { type Card, EXAMPLES, VARIANTS } from './cards.ts';
 import { type Api, commandsToTry } from './commands.ts';
 import { type Measured, type Measurements, RENDERS_KEPT } from './measurements.ts';
 import { WATCHED } from './probe.ts';
+import { labShell } from './shell.ts';
 import { BREAKABLE, SLOWEST_MS, type Switches } from './switches.ts';
 import { CONSEQUENCES, freshness, milliseconds, NAMES, OUTCOMES, stateOf, whyNotRunning } from './words.ts';
 
@@ -47,30 +48,15 @@ export function labPage(view: LabView): string {
   const live = fragments(view);
   // `html` has escaped every part when it became a fragment.
   const part = (id: string) => raw(live[id]!);
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>The lab · Brandmarkt</title>
-<meta name="description" content="The same page under every delivery, side by side, with switches to break what it depends on.">
-<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="${assets.site}">
-<link rel="stylesheet" href="${assets.lab}">
-<script type="module" src="${assets.script}"></script>
-<noscript><meta http-equiv="refresh" content="3"></noscript>
-</head>
-<body class="lab">
-<a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<div class="wrap top-row">
-<a class="wordmark" href="/">Brandmarkt <span class="lab-mark">lab</span></a>
-<nav class="top-nav" aria-label="Main"><a href="#deliveries">Deliveries</a><a href="/metrics-lab">Metrics</a><a href="#pages">Pages</a><a href="#api">API</a></nav>
-</div>
-</header>
-<main id="main" class="wrap" tabindex="-1">
-<div class="lab-intro">
+  return labShell({
+    title: 'The lab',
+    description:
+      'The same page under every delivery, side by side, with switches to break what it depends on.',
+    styles: [assets.site, assets.lab],
+    script: assets.script,
+    refreshSeconds: 3,
+    nav: html`<a href="#deliveries">Deliveries</a><a href="/metrics-lab">Metrics</a><a href="#pages">Pages</a><a href="#api">API</a>` as Html,
+    main: html`<div class="lab-intro">
 <h1>One page, five ways to get its data</h1>
 <p>The page of gig ${WATCHED.gigId} names the brands its seller has worked with. Here it is five times, from one database. Break the <strong>source of truth</strong>, which owns that list, and watch what becomes of each.</p>
 </div>
@@ -160,11 +146,9 @@ ${pages(site).map(
 <h2 id="api-title">From a terminal</h2>
 <p>The issuer signs in anybody as any seller, which is good for a demonstration and nothing else. Its tokens are real: ES256, checked against <a href="${view.api.issuer}/.well-known/jwks.json">its keys</a>.</p>
 <pre tabindex="0" aria-label="Commands to try"><code>${commandsToTry(view.api)}</code></pre>
-</section>
-</main>
-<footer class="bottom"><div class="wrap"><p>Brandmarkt is a demonstration marketplace. Its ${view.sellers.toLocaleString('en')} sellers are invented; brand names and logos belong to their owners.</p></div></footer>
-</body>
-</html>`.toString();
+</section>` as Html,
+    footer: `Brandmarkt is a demonstration marketplace. Its ${view.sellers.toLocaleString('en')} sellers are invented; brand names and logos belong to their owners.`,
+  });
 }
 
 function button(target: string, action: 'kill' | 'restore', label: string, look: string, of?: string): Html {

@@ -12,6 +12,7 @@ import {
   type Span,
   silentTargets,
 } from './prometheus-api.ts';
+import { labShell } from './shell.ts';
 
 const SPAN_S = 300;
 const STEP_S = 3;
@@ -210,31 +211,14 @@ export interface PlotsPageSettings {
 export function plotsPage({ assets, prometheus }: PlotsPageSettings, { fragments }: PlotsState): string {
   // `html` has escaped every part when it became a fragment.
   const part = (id: string) => raw(fragments[id] ?? '');
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>Metrics · the lab · Brandmarkt</title>
-<meta name="description" content="Consistency and availability of every page over the last five minutes.">
-<link rel="icon" href="/assets/icon.svg" type="image/svg+xml">
-<link rel="stylesheet" href="${assets.site}">
-<link rel="stylesheet" href="${assets.lab}">
-<link rel="stylesheet" href="${assets.plots}">
-<script type="module" src="${assets.script}"></script>
-<noscript><meta http-equiv="refresh" content="5"></noscript>
-</head>
-<body class="lab">
-<a class="skip" href="#main">Skip to the content</a>
-<header class="top">
-<div class="wrap top-row">
-<a class="wordmark" href="/">Brandmarkt <span class="lab-mark">lab</span></a>
-<nav class="top-nav" aria-label="Main"><a href="/">The lab</a><a href="/metrics-lab" aria-current="page">Metrics</a></nav>
-</div>
-</header>
-<main id="main" class="wrap" tabindex="-1">
-<div class="lab-intro">
+  return labShell({
+    title: 'Metrics · the lab',
+    description: 'Consistency and availability of every page over the last five minutes.',
+    styles: [assets.site, assets.lab, assets.plots],
+    script: assets.script,
+    refreshSeconds: 5,
+    nav: html`<a href="/">The lab</a><a href="/metrics-lab" aria-current="page">Metrics</a>` as Html,
+    main: html`<div class="lab-intro">
 <h1>What the metrics say</h1>
 <p>The last five minutes, from Prometheus, with the rules that would wake somebody. Break something in <a href="/">the lab</a>, in another window, and watch.${prometheus === null ? '' : html` To ask more: <a href="${prometheus}">Prometheus itself</a>.`}</p>
 </div>
@@ -249,11 +233,10 @@ export function plotsPage({ assets, prometheus }: PlotsPageSettings, { fragments
 </section>
 <section aria-label="Plots" class="plots">
 ${PLOTS.map((plot) => figure(plot, part))}
-</section>
-</main>
-<footer class="bottom"><div class="wrap"><p>Values are taken every two seconds, and rates over 15 s. What a rule means and what to do about it: docs/runbooks.</p></div></footer>
-</body>
-</html>`.toString();
+</section>` as Html,
+    footer:
+      'Values are taken every two seconds, and rates over 15 s. What a rule means and what to do about it: docs/runbooks.',
+  });
 }
 
 function figure({ id, title, about, limits }: Plot, part: (id: string) => ReturnType<typeof raw>): Html {
