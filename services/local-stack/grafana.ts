@@ -2,7 +2,7 @@
 import { access, constants, mkdir, realpath, writeFile } from 'node:fs/promises';
 import { delimiter, dirname, join } from 'node:path';
 import { withFreePort } from './ports.ts';
-import { type Exit, startProcess } from './process.ts';
+import { type ServerProcess, startProcess, withMembers } from './process.ts';
 import { firstExecutable } from './prometheus.ts';
 
 export type GrafanaOptions = {
@@ -24,14 +24,7 @@ export type GrafanaOptions = {
   readonly log?: (message: string) => void;
 };
 
-export type LocalGrafana = {
-  readonly url: string;
-  readonly pid: number;
-  readonly exited: Promise<Exit>;
-  kill(signal: NodeJS.Signals): void;
-  restart(): Promise<void>;
-  stop(): Promise<Exit>;
-};
+export type LocalGrafana = ServerProcess & { readonly url: string };
 
 /** Grafana is not installed on this machine; the message says how to get it. */
 export class GrafanaMissing extends Error {
@@ -130,18 +123,7 @@ export async function startGrafana(options: GrafanaOptions): Promise<LocalGrafan
       readyTimeoutMs: 90_000,
       log,
     });
-    return {
-      url,
-      get pid() {
-        return running.pid;
-      },
-      get exited() {
-        return running.exited;
-      },
-      kill: (signal) => running.kill(signal),
-      restart: () => running.restart(),
-      stop: () => running.stop(),
-    };
+    return withMembers(running, { url });
   });
 }
 

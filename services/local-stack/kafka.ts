@@ -20,6 +20,7 @@ import {
   runToEnd,
   StartFailed,
   startProcess,
+  withMembers,
 } from './process.ts';
 
 export type KafkaOptions = {
@@ -166,26 +167,17 @@ export async function startKafka(options: KafkaOptions): Promise<LocalKafka> {
         port,
       })),
     );
-    return {
+    return withMembers(broker, {
       bootstrap: `127.0.0.1:${port}`,
       secureBootstrap: options.secure ? `${options.secure.host}:${securePort}` : null,
       port,
-      logFile: broker.logFile,
-      get pid() {
-        return broker.pid;
-      },
-      get exited() {
-        return broker.exited;
-      },
-      kill: (signal) => broker.kill(signal),
-      restart: () => broker.restart(),
       async stop() {
         const exit = await broker.stop();
         await rm(join(dataDir, 'kafka.pid'), { force: true });
         await release();
         return exit;
       },
-    };
+    });
   } catch (error) {
     await release();
     throw error;

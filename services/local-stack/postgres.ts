@@ -32,6 +32,7 @@ import {
   runToEnd,
   StartFailed,
   startProcess,
+  withMembers,
   workingDirectory,
 } from './process.ts';
 
@@ -220,24 +221,17 @@ function handle(
 ): LocalPostgres {
   const url = (database: string, user = SUPERUSER) =>
     `postgresql://${encodeURIComponent(user)}@127.0.0.1:${port}/${encodeURIComponent(database)}?sslmode=disable`;
-  return {
+  return withMembers(server, {
     port,
-    logFile: server.logFile,
     pgdata,
     url,
-    get pid() {
-      return server.pid;
-    },
-    get exited() {
-      return server.exited;
-    },
-    async createDatabase(name) {
+    async createDatabase(name: string) {
       await query(url('postgres'), `create database ${escapeIdentifier(name)}`).catch((error: unknown) => {
         // 42P04: it exists. 23505: another session created it at this moment.
         if (!['42P04', '23505'].includes((error as { code?: string }).code ?? '')) throw error;
       });
     },
-    createUsers: (names) =>
+    createUsers: (names: readonly string[]) =>
       query(
         url('postgres'),
         names
@@ -247,8 +241,7 @@ function handle(
           )
           .join('\n'),
       ),
-    kill: (signal) => server.kill(signal),
-    killAll(signal) {
+    killAll(signal: NodeJS.Signals) {
       server.kill(signal);
       for (const pid of postgresProcessesOf(pgdata)) {
         try {
@@ -259,13 +252,12 @@ function handle(
       }
     },
     promote: () => query(url('postgres'), 'select pg_promote()'),
-    restart: () => server.restart(),
     async stop() {
       const exit = await server.stop();
       await release();
       return exit;
     },
-  };
+  });
 }
 
 async function query(connectionString: string, sql: string): Promise<void> {

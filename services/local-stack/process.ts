@@ -73,6 +73,15 @@ export type ManagedProcess = {
   stop(): Promise<Exit>;
 };
 
+/** What whoever starts a server gives on of its process. */
+export type ServerProcess = Pick<ManagedProcess, 'logFile' | 'pid' | 'exited' | 'kill' | 'restart' | 'stop'>;
+
+/** @returns the process with more members, which win: where the server stops otherwise, say */
+export const withMembers = <Members extends object>(
+  running: ManagedProcess,
+  members: Members,
+): ManagedProcess & Members => Object.assign(Object.create(running) as ManagedProcess, members);
+
 /** The process ended, or was not ready in time; the message has the end of its log. */
 export class StartFailed extends Error {
   override readonly name = 'StartFailed';

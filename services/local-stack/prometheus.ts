@@ -4,7 +4,7 @@ import { access, constants, mkdir, realpath, writeFile } from 'node:fs/promises'
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { withFreePort } from './ports.ts';
-import { type Exit, startProcess } from './process.ts';
+import { type ServerProcess, startProcess, withMembers } from './process.ts';
 
 /** A target that is scraped at `/metrics`. */
 export type ScrapeTarget = {
@@ -38,18 +38,11 @@ export type PrometheusOptions = {
   readonly log?: (message: string) => void;
 };
 
-export type LocalPrometheus = {
+export type LocalPrometheus = ServerProcess & {
   /** The address for this machine, without a slash at its end. */
   readonly url: string;
-  readonly pid: number;
-  readonly logFile: string;
-  readonly exited: Promise<Exit>;
-  kill(signal: NodeJS.Signals): void;
   /** From now on it scrapes this; what it has stays. */
   scrape(settings: ScrapeSettings): Promise<void>;
-  /** Starts it again on the same port and data. */
-  restart(): Promise<void>;
-  stop(): Promise<Exit>;
 };
 
 /** Prometheus is not installed on this machine, or is too old; the message says how to get it. */
@@ -121,23 +114,13 @@ export async function startPrometheus(options: PrometheusOptions): Promise<Local
       stopTimeoutMs: 10_000,
       log,
     });
-    return {
+    return withMembers(running, {
       url,
-      logFile: running.logFile,
-      get pid() {
-        return running.pid;
-      },
-      get exited() {
-        return running.exited;
-      },
-      kill: (signal) => running.kill(signal),
-      async scrape(settings) {
+      async scrape(settings: ScrapeSettings) {
         await writeFile(config, prometheusConfig(settings));
         running.kill('SIGHUP');
       },
-      restart: () => running.restart(),
-      stop: () => running.stop(),
-    };
+    });
   });
 }
 

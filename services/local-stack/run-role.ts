@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type HeapSize, heapFlags, V8_FLAGS } from '#contracts/v8-flags.ts';
 import { seriesIn, sum } from './exposition.ts';
-import { type ManagedProcess, type ProcessOptions, startProcess } from './process.ts';
+import { type ManagedProcess, type ProcessOptions, startProcess, withMembers } from './process.ts';
 import type { RoleProcess, RoleTask } from './system.ts';
 
 const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
@@ -70,14 +70,15 @@ export async function runRole(process: RoleProcess, options: RunOptions): Promis
   };
   const series = async (metric: string, labels: string) =>
     seriesIn(await read('metrics'), metric).filter((one) => one.labels.includes(labels));
-  return Object.assign(Object.create(started) as ManagedProcess, {
+  const ofRole = {
     healthPort,
     url: port === undefined ? '' : `http://127.0.0.1:${port}`,
     metrics: () => read('metrics'),
     metric: async (metric: string, labels = '') => sum(await series(metric, labels)),
     has: async (metric: string, labels: string) => (await series(metric, labels)).length > 0,
     readiness: async () => (await read('readyz')).trim(),
-  });
+  };
+  return withMembers(started, ofRole);
 }
 
 function spawnRole(
