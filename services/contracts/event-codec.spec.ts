@@ -1,7 +1,5 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
-import { clientIds } from '#pages/views/client-ids.ts';
-import { fullList } from '#pages/views/full-list.ts';
 import {
   decodeEvent,
   encodeEvent,
@@ -10,24 +8,16 @@ import {
   type ReadSellerEvent,
   versionInValue,
 } from './event-codec.ts';
-import { cloudEventId, cloudEventType, MOVED_TYPE, movedId, SellerEvent } from './events.ts';
+import { cloudEventId, cloudEventType, MOVED_TYPE, movedId, type SellerEvent } from './events.ts';
 import { readPlainSellerEvent } from './plain-event.ts';
+import { anyEvent, anyLayout, CLIENT, laidOut } from './testing/any-event.ts';
 
-const client = {
-  id: '6f9619ff-8b86-4d01-b42d-00cf4fc964ff',
-  name: 'Spotify',
-  industry: 'Music',
-  description: '',
-  logo: 'spotify',
-  from: '2021-03',
-  to: null,
-};
 const event: SellerEvent = {
   sellerId: 7,
   version: 3,
   committedAt: '2026-11-23T10:00:00.000Z',
-  change: { type: 'client-added', client, position: 0 },
-  clients: [client],
+  change: { type: 'client-added', client: CLIENT, position: 0 },
+  clients: [CLIENT],
 };
 const message = (over: Partial<Parameters<typeof decodeEvent>[0]> = {}) => ({
   key: '7',
@@ -49,7 +39,7 @@ test('an event comes back as it was written', () => {
 });
 
 test('members a reader does not know are ignored', () => {
-  const value = JSON.stringify({ ...event, mood: 'sunny', clients: [{ ...client, mood: 'sunny' }] });
+  const value = JSON.stringify({ ...event, mood: 'sunny', clients: [{ ...CLIENT, mood: 'sunny' }] });
   expect(decodeEvent(message({ value }))).toEqual({ kind: 'event', event });
 });
 
@@ -115,43 +105,6 @@ test('a key that is no seller leaves the seller unknown', () => {
   }
 });
 
-const text = (maxLength: number) =>
-  fc
-    .oneof(
-      fc.string({ maxLength }),
-      fc.string({ unit: 'grapheme', maxLength }),
-      fc.constantFrom('Nestlé', 'a"b', 'a\\b', '–', 'x'),
-    )
-    .filter((one) => SellerEvent.shape.clients.safeParse([{ ...client, description: one }]).success);
-const anyClient = fc.record({
-  id: fc.uuid(),
-  name: text(20).filter((one) => one.trim() !== ''),
-  industry: text(20),
-  description: text(60),
-  logo: fc.constantFrom('spotify', null),
-  from: fc.constantFrom('2021-03', null),
-  to: fc.constantFrom('2022-05', null),
-});
-const anyEvent = fc
-  .record({
-    sellerId: fc.integer({ min: 1 }),
-    version: fc.integer({ min: 1 }),
-    committedAt: fc
-      .date({ noInvalidDate: true, min: new Date(0), max: new Date('2100-01-01') })
-      .map((date) => date.toISOString()),
-    change: fc.oneof(
-      fc.record({ type: fc.constant('client-added'), client: anyClient, position: fc.nat(20) }),
-      fc.record({ type: fc.constant('client-updated'), client: anyClient }),
-      fc.record({ type: fc.constant('client-removed'), clientId: fc.uuid() }),
-      fc.record({ type: fc.constant('clients-reordered'), clientIds: fc.array(fc.uuid(), { maxLength: 3 }) }),
-      fc.record({ type: fc.constant('seller-erased') }),
-    ),
-    clients: fc.array(anyClient, { maxLength: 3 }),
-  })
-  .map((one) => SellerEvent.safeParse(one))
-  .filter(({ success }) => success)
-  .map(({ data }) => data!);
-
 test('an event is written as JSON.stringify writes it, also from texts that are ready', () => {
   fc.assert(
     fc.property(anyEvent, (one) => {
@@ -164,37 +117,6 @@ test('an event is written as JSON.stringify writes it, also from texts that are 
   );
 });
 
-/** How another writer may lay a value out: its members in any order, members nobody knows, blanks, escapes. */
-interface Layout {
-  readonly order: readonly number[];
-  readonly unknown: boolean;
-  readonly indent: number;
-  readonly escapes: boolean;
-}
-const anyLayout: fc.Arbitrary<Layout> = fc.record({
-  order: fc.array(fc.nat(100), { minLength: 8, maxLength: 8 }),
-  unknown: fc.boolean(),
-  indent: fc.constantFrom(0, 0, 2),
-  escapes: fc.boolean(),
-});
-function laidOut(value: unknown, { order, unknown, indent, escapes }: Layout): string {
-  const rearranged = (one: unknown): unknown => {
-    if (Array.isArray(one)) return one.map(rearranged);
-    if (typeof one !== 'object' || one === null) return one;
-    const members = Object.entries(one).map(([name, inner]) => [name, rearranged(inner)] as const);
-    if (unknown) members.push(['mood', { version: 99, sellerId: 98, clients: ['sunny'] }]);
-    return Object.fromEntries(
-      members
-        .map((member, i) => ({ member, at: order[i]! }))
-        .sort((a, b) => a.at - b.at)
-        .map(({ member }) => member),
-    );
-  };
-  const json = JSON.stringify(rearranged(value), null, indent);
-  return escapes
-    ? json.replaceAll(/[éxs]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
-    : json;
-}
 const plainly = ({ sellerId, version, committedAt, change, clients }: ReadSellerEvent) => ({
   sellerId,
   version,
@@ -203,7 +125,7 @@ const plainly = ({ sellerId, version, committedAt, change, clients }: ReadSeller
   clients,
 });
 
-test('what an event says, and the rows that views make of it, do not hang on how it is laid out', () => {
+test('what an event says does not hang on how it is laid out', () => {
   let shortCuts = 0;
   fc.assert(
     fc.property(anyEvent, anyLayout, (one, layout) => {
@@ -216,9 +138,6 @@ test('what an event says, and the rows that views make of it, do not hang on how
       if (written.clientsJson !== undefined) shortCuts += 1;
       expect(plainly(written)).toEqual(one);
       expect(plainly(other)).toEqual(one);
-      expect(fullList.toRow(other)).toEqual(fullList.toRow(written));
-      expect(fullList.toRow(other)).toEqual(fullList.toRow(one));
-      expect(clientIds.toRow(other)).toEqual(clientIds.toRow(written));
     }),
     { numRuns: 1_000 },
   );

@@ -2,7 +2,8 @@ import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from '@jest/globals';
-import { Kafka, logLevel } from 'kafkajs';
+import { openKafka } from '#platform/kafka/client.ts';
+import { silentLog } from '#platform/log.ts';
 import { Locked } from './folder-lock.ts';
 import { findJava, type LocalKafka, startKafka } from './kafka.ts';
 import { isAlive } from './process.ts';
@@ -24,7 +25,7 @@ async function start(): Promise<LocalKafka> {
   return running;
 }
 
-const client = (broker: LocalKafka) => new Kafka({ brokers: [broker.bootstrap], logLevel: logLevel.NOTHING });
+const client = (broker: LocalKafka) => openKafka('spec', { brokers: [broker.bootstrap] }, silentLog);
 
 async function createTopic(broker: LocalKafka): Promise<void> {
   const admin = client(broker).admin();

@@ -64,6 +64,8 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
     ['services/projector/b.ts', "export * from './a.ts';\nexport const b = 1;"],
   ],
   'contracts-are-pure': [['services/contracts/x.ts', "export * from '../platform/y.ts';"]],
+  'contracts-are-judged-alone': [['services/contracts/x.spec.ts', "export * from '../platform/y.ts';"]],
+  'role-knows-no-service': [['services/role/x.ts', "export * from '../projector/y.ts';"]],
   'domain-is-pure': [['services/top-clients/domain/x.ts', "export * from '../../platform/y.ts';"]],
   'domain-does-no-io': [['services/top-clients/domain/z.ts', "export * from 'node:fs';"]],
   'domain-needs-no-package': [
@@ -83,6 +85,8 @@ const PLANTED: Record<string, [file: string, source: string][]> = {
   'runtime-knows-no-reconciler': [['services/operator/runtime/x.ts', "export * from '../y.ts';"]],
   'only-its-room-knows-the-kafka-client': [
     ['services/projector/q.ts', "import type { Kafka } from 'kafkajs';\nexport type K = Kafka;"],
+    ['bench/q.ts', "import type { Kafka } from 'kafkajs';\nexport type K = Kafka;"],
+    ['services/projector/q.spec.ts', "import type { Kafka } from 'kafkajs';\nexport type K = Kafka;"],
   ],
   'one-judge-of-tokens': [
     ['services/page-server/j.ts', "import type { JWTPayload } from 'jose';\nexport type J = JWTPayload;"],
@@ -157,7 +161,11 @@ async function prove(): Promise<string[]> {
     for (const name of STANDING) put(`${name}.ts`, 'export const y = 1;');
     for (const [file, source] of Object.values(PLANTED).flat()) put(file, source);
     const { found } = await violations(folder, ['services', 'cdk8s', 'dashboards', 'bench']);
-    return RULES.map((one) => one.name!).filter((name) => !found.some((one) => one.startsWith(`${name}:`)));
+    return RULES.flatMap(({ name }) =>
+      (PLANTED[name!] ?? [['no file', '']])
+        .filter(([file]) => !found.some((one) => one.startsWith(`${name}: `) && one.includes(file)))
+        .map(([file]) => `the rule ${name} did not notice the violation planted in ${file}`),
+    );
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -172,7 +180,7 @@ const { modules, found, arrows } = await violations(root, [
   'tests',
   'bench',
 ]);
-for (const name of silent) console.error(`the rule ${name} did not notice a planted violation`);
+for (const one of silent) console.error(one);
 for (const one of found) console.error(one);
 // Without a TypeScript that it supports, dependency-cruiser sees no modules and reports no violation.
 if (modules < 20)

@@ -13,6 +13,9 @@ const WORKBENCH =
   '^(services/(demo|local-stack|.+/testing)/|generate/|cdk8s/testing/|tests/|bench/|dashboards/(?!rules/|promql\\.ts|objectives\\.ts))';
 /** Files in the image. */
 export const PRODUCTION = { path: '^(services|cdk8s|dashboards)/', pathNot: `${SPECS}|${WORKBENCH}` };
+/** What is compared with the Kafka client as it comes: the least program that does our work, and its partitioner. */
+const BARE_KAFKAJS =
+  '^bench/(bare-(producer|projector|relay)|calibration-program|transactions)\\.ts$|^tests/contract/partition\\.spec\\.ts$';
 const SERVICES =
   '(top-clients|outbox-relay|projector|page-server|operator|migrate|seed|smoke|issuer|view-audit|republish)';
 
@@ -22,8 +25,14 @@ export const RULES: IRegularForbiddenRuleType[] = [
   rule(
     'contracts-are-pure',
     'Contracts are shared by everyone, so they import nobody at all.',
-    { path: '^services/contracts/', pathNot: SPECS },
+    { path: '^services/contracts/', pathNot: `${SPECS}|/testing/` },
     { path: '^(?!services/contracts/|node_modules/(zod|zod-openapi)/)' },
+  ),
+  rule(
+    'contracts-are-judged-alone',
+    'A contract that needs a room to be judged belongs to that room; what compares both stands there or in tests/contract.',
+    { path: '^services/contracts/.*(\\.spec\\.ts$|/testing/)' },
+    { path: '^(services/(?!contracts/)|cdk8s/|dashboards/|tests/|node_modules/(?!zod/|fast-check/|@jest/))' },
   ),
   rule(
     'domain-is-pure',
@@ -48,6 +57,12 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'Transport and storage meet in main, by the ports of the use cases.',
     { path: '^services/[^/]+/adapters/http/', pathNot: SPECS },
     { path: '^services/[^/]+/adapters/postgres/' },
+  ),
+  rule(
+    'role-knows-no-service',
+    'Every program of the image begins by it, so it knows none of them.',
+    { path: '^services/role/', pathNot: SPECS },
+    { path: '^services/(?!role/|contracts/|platform/)' },
   ),
   rule(
     'pages-know-no-service',
@@ -116,7 +131,9 @@ export const RULES: IRegularForbiddenRuleType[] = [
   rule(
     'only-its-room-knows-the-kafka-client',
     'The client is replaced in part, and a second way past that would not notice: others take it from the room.',
-    { ...PRODUCTION, pathNot: `${PRODUCTION.pathNot}|^services/platform/kafka/` },
+    {
+      pathNot: `^services/platform/kafka/|${BARE_KAFKAJS}`,
+    },
     { path: '^node_modules/(kafkajs|hysnappy|lz4-napi)/' },
   ),
   rule(

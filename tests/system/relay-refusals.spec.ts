@@ -2,7 +2,6 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, test } from '@jest/globals';
-import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openKafka } from '#platform/kafka/client.ts';
 import { ensureTopic } from '#platform/kafka/topics.ts';
@@ -22,6 +21,9 @@ beforeAll(async () => {
 afterAll(() => pipeline?.stop(), 60_000);
 beforeEach(() => topicTakes({}));
 
+/** Kafka's number for settings of a topic. */
+const TOPIC = 2;
+
 /** Sets the topic to ours and what is given. */
 async function topicTakes(settings: Readonly<Record<string, string>>): Promise<void> {
   const admin = openKafka('admin', { brokers: [pipeline.kafka.bootstrap] }, silentLog).admin();
@@ -31,7 +33,7 @@ async function topicTakes(settings: Readonly<Record<string, string>>): Promise<v
       validateOnly: false,
       resources: [
         {
-          type: kafkajs.ConfigResourceTypes.TOPIC,
+          type: TOPIC,
           name: SELLER_EVENTS.topic,
           configEntries: Object.entries({ ...SELLER_EVENTS.settings, ...settings }).map(([name, value]) => ({
             name,
