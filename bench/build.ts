@@ -1,5 +1,5 @@
 /**
- * How long a view takes to build, and how late the shown view of the page is meanwhile, by turns with another checkout of
+ * How long a view takes to build, and how late the shown view of the page is meanwhile, interleaved with another checkout of
  * this project: `node bench/build.ts [--against <checkout>] [--sizes 200000] [--runs 5] [--beside 200]`. The topic is filled
  * once a size, with one event of a list of 600 bytes a seller; each run begins with an empty view. `--beside` builds version
  * 2 while version 1 is shown and follows so many changes a second.

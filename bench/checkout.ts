@@ -1,4 +1,4 @@
-/** Another checkout of this project, which is measured by turns with this one. */
+/** Another checkout of this project, whose runs are interleaved with those of this one. */
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 

@@ -1,5 +1,5 @@
 /**
- * What an event costs and how long it takes at a steady rate, by turns with another checkout of this project and with bare
+ * What an event costs and how long it takes at a steady rate, interleaved with another checkout of this project and with bare
  * loops: `node bench/cost.ts [--against <checkout>] [--rates 100,1000,5000] [--seconds 15] [--runs 5]`.
  *
  * All variants use the same servers one after the other, so the ratios of a run hold for any machine.

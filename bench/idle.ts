@@ -1,6 +1,6 @@
 /**
  * What roles cost while nothing happens, how soon the first event after a rest is visible, and the floor: what everything
- * costs at one event a minute; by turns with another checkout:
+ * costs at one event a minute; interleaved with another checkout:
  * `node bench/idle.ts [--against <checkout>] [--only projector-gig,outbox-relay] [--runs 5] [--window 20] [--rest 60]
  * [--floor 60] [--canary 0] [--quick]`.
  *

@@ -1,6 +1,6 @@
 /**
  * Who owns a partition, and how fast that changes: `node bench/ownership.ts [--against <checkout>] [--runs 5]
- * [--only alone,two,four] [--per-second 500]`. With the default session timeout, by turns with another checkout of this
+ * [--only alone,two,four] [--per-second 500]`. With the default session timeout, interleaved with another checkout of this
  * project on the same servers; least, median and most in seconds, for `docs/adr/partition-ownership.md`:
  *
  * - `alone`: from kill -9 of the only projector, which a supervisor restarts, until the last write that waited for it

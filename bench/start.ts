@@ -1,6 +1,6 @@
 /**
  * How soon each role is ready after its process was spawned, with its code compiled before, and what it holds in memory once
- * idle, by turns with another checkout:
+ * idle, interleaved with another checkout:
  * `node bench/start.ts [--against <checkout>] [--only relay,operator] [--runs 5] [--idle 15]`.
  *
  * One role starts at a time. The memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it

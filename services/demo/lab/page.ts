@@ -107,7 +107,7 @@ ${VARIANTS.map(
 </li>`,
 )}
 </ul>
-<p class="quiet small">Each page is rendered a few times a second, by turns for gig ${WATCHED.gigId} and for gigs that visitors ask for. Times are those of the last ${RENDERS_KEPT} renders, and all curves share one scale. A page calls the source for at most 150 ms; when calls keep failing, its circuit breaker keeps them away and lets one through now and then. To slow the source, answers to pages are held back on their way; what you send to <a href="${view.api.source}/v1/openapi.json">its own address</a> stays quick.</p>
+<p class="quiet small">Each page is rendered a few times a second, renders of gig ${WATCHED.gigId} interleaved with those of gigs that visitors ask for. Times are those of the last ${RENDERS_KEPT} renders, and all curves share one scale. A page calls the source for at most 150 ms; when calls keep failing, its circuit breaker keeps them away and lets one through now and then. To slow the source, answers to pages are held back on their way; what you send to <a href="${view.api.source}/v1/openapi.json">its own address</a> stays quick.</p>
 </section>
 
 <section aria-labelledby="examples">
