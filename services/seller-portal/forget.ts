@@ -46,7 +46,7 @@ export async function forgetChanges(
     const began = clock.now();
     try {
       await changes.forgetOld();
-      const deleted = await carryOut(new Date(since).toISOString());
+      const deleted = await applyErasures(new Date(since).toISOString());
       if (deleted > 0) log.info({ changes: deleted }, 'forgot changes of erased sellers');
       since = began - OVERLAP_MS;
       forgotten(began);
@@ -60,7 +60,7 @@ export async function forgetChanges(
     await clock.pause(EVERY_MS, signal);
   }
 
-  async function carryOut(from: string): Promise<number> {
+  async function applyErasures(from: string): Promise<number> {
     let deleted = 0;
     for (let next: string | null = from; next !== null; ) {
       const page: Erasures = done(await source.erasures(next, call));

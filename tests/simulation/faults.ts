@@ -21,7 +21,7 @@ const placeOf = (
 const later = (world: SimWorld, ms: number, work: () => void) => void world.scheduler.after(ms, null, work);
 
 /** How each fault is made, and how it passes. */
-const CARRY_OUT: { [Kind in keyof Kinds]: (world: SimWorld, fault: Kinds[Kind]) => void } = {
+const APPLY_FAULT: { [Kind in keyof Kinds]: (world: SimWorld, fault: Kinds[Kind]) => void } = {
   kill(world, fault) {
     const place = placeOf(world, fault);
     if (!place) return;
@@ -206,14 +206,14 @@ const WRONG_LIST =
   '[{"id":"99999999-9999-4999-8999-999999999999","name":"wrong","industry":"","description":"","logo":null,"from":null,"to":null}]';
 const USUAL = { database: [0.1, 0.6], topic: [0.2, 1] } as const;
 
-/** Carries out an action of the plan now. */
-export function carryOut(world: SimWorld, action: Action): void {
+/** Applies an action of the plan now. */
+export function applyAction(world: SimWorld, action: Action): void {
   if (action.kind === 'write') write(world, action.seller, action.write, action.holdMs, action.aheadMs);
   else if (action.kind === 'visit') visit(world, action.page, action.seller);
   else {
     const { at: _, kind, ...details } = action;
     world.judge.note('FAULT', () => `${kind} ${JSON.stringify(details)}`);
-    (CARRY_OUT[kind] as (world: SimWorld, fault: Fault) => void)(world, action);
+    (APPLY_FAULT[kind] as (world: SimWorld, fault: Fault) => void)(world, action);
   }
 }
 

@@ -25,7 +25,7 @@ export class PageServer {
     this.#recent = new ListCache(this.#changes, process.clock);
   }
 
-  /** Like `followViewChanges`: on a connection of its own, again after each loss. */
+  /** Like `followChangeNotifications`: on a connection of its own, again after each loss. */
   async listen(): Promise<void> {
     const { view } = this.#world;
     const { clock } = this.#process;
@@ -91,7 +91,7 @@ export class PageServer {
   }
 }
 
-/** The answer's column, as `listUnless` selects it. */
+/** The answer's column, as `listIfNewer` selects it. */
 function answer(row: FullListRow, remembered: string | null): string {
   const digest = String(digestOf(row));
   if (digest === remembered) return '';

@@ -1,4 +1,4 @@
-import { carryOut, heal } from './faults.ts';
+import { applyAction, heal } from './faults.ts';
 import type { Finding } from './judge.ts';
 import type { Plan } from './plan.ts';
 import { withoutRealTime } from './real-time.ts';
@@ -22,7 +22,7 @@ const STAYS_RIGHT_MS = 2_500;
 const LOOK_EVERY_MS = 500;
 
 /**
- * Carries out a plan in virtual time, within one turn of Node's event loop. Must be called from a macrotask
+ * Runs a plan in virtual time, within one turn of Node's event loop. Must be called from a macrotask
  * (`setImmediate`), or its microtasks would not run.
  */
 export function simulate({ seed, setup, actions }: Plan, isTraced = false): Outcome {
@@ -30,13 +30,13 @@ export function simulate({ seed, setup, actions }: Plan, isTraced = false): Outc
   const { stackTraceLimit } = Error;
   if (!isTraced) Error.stackTraceLimit = 0;
   try {
-    return carryOutPlan({ seed, setup, actions }, isTraced);
+    return runPlan({ seed, setup, actions }, isTraced);
   } finally {
     Error.stackTraceLimit = stackTraceLimit;
   }
 }
 
-function carryOutPlan({ seed, setup, actions }: Plan, isTraced: boolean): Outcome {
+function runPlan({ seed, setup, actions }: Plan, isTraced: boolean): Outcome {
   return withUnhandledRejections((unhandled) =>
     withoutRealTime(() => {
       const world = new SimWorld(seed, setup, isTraced);
@@ -47,7 +47,7 @@ function carryOutPlan({ seed, setup, actions }: Plan, isTraced: boolean): Outcom
         judge.processFailed(place?.name ?? 'nobody', err);
       });
       for (const place of world.places) if (place.isWanted) world.start(place);
-      for (const action of actions) scheduler.at(action.at, null, () => carryOut(world, action));
+      for (const action of actions) scheduler.at(action.at, null, () => applyAction(world, action));
       scheduler.run(setup.faultsEndAt);
       heal(world);
       const lastWriteAt = actions.findLast(({ kind }) => kind === 'write')?.at ?? 0;
