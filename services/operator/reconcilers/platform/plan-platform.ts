@@ -2,9 +2,16 @@ import type { TopClientsStatus } from '#cdk8s/api/page-view.ts';
 import type { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { type PlatformObjects, platformObjects } from '#cdk8s/manifests.ts';
-import { names } from '#cdk8s/platform.ts';
+import { names, type Platform } from '#cdk8s/platform.ts';
 import type { ClusterSnapshot } from '../../runtime/cluster-snapshot.ts';
-import { conditionsIn, no, type Trouble, yes } from '../../runtime/conditions.ts';
+import {
+  type Condition,
+  type ConditionValue,
+  conditionsIn,
+  no,
+  type Trouble,
+  yes,
+} from '../../runtime/conditions.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
 import { kindKey, refOf } from '../../runtime/objects.ts';
 import type { ObservedPlatform } from '../gather.ts';
@@ -23,7 +30,7 @@ import {
 } from '../plan.ts';
 import { type Services, serviceScaling } from '../scaling/plan-services.ts';
 import { overlapTroubles } from '../status/overlap.ts';
-import { becauseOf, podCauses } from '../status/pod-causes.ts';
+import { becauseOf, type PodCauses, podCauses } from '../status/pod-causes.ts';
 import { unknownToPlatform } from '../status/read-spec.ts';
 import { type Pods, rollingOut, storeNotReady, stuck, workloadsOf } from '../status/readiness.ts';
 import { asMade, backupsScheduled } from './backups.ts';
@@ -114,157 +121,54 @@ const FACTS: readonly Fact<Situation, Group>[] = [
   },
 ];
 
+/** What the platform is planned from, once all of it can be read. */
+interface Inputs {
+  readonly object: StoredObject;
+  readonly platform: Platform;
+}
+
 /** Decides everything about the platform; null when there is none, or when it is being deleted. */
 export function planPlatform(observed: ObservedPlatform): Plan | null {
-  const { object, platform, snapshot, now } = observed;
-  if (!object || !platform || object.metadata.deletionTimestamp) return null;
-  const before = conditionsIn(object);
-  if ('invalid' in platform) {
-    return leaveAsItIs(object, before, {
+  const { object, snapshot } = observed;
+  if (!object || !observed.platform || object.metadata.deletionTimestamp) return null;
+  if ('invalid' in observed.platform) {
+    return leaveAsItIs(object, conditionsIn(object), {
       reason: 'InvalidSpec',
-      message: `this operator cannot use ${platform.invalid}. What runs is left as it is`,
+      message: `this operator cannot use ${observed.platform.invalid}. What runs is left as it is`,
     });
   }
-  const built = platformObjects(platform.read);
-  const relays = workloadsOf(built.workloads, snapshot).find(({ name }) => name === names.relay);
-  const relaysRolledOut = relays?.rolledOut === true && migrationsOf(built.migrations, snapshot).complete;
-  const observedPartitions = {
-    now,
-    object,
-    platform: platform.read,
-    snapshot,
-    layout: observed.layout,
-    relaysRolledOut,
-  };
-  const [seed] = built.seeding;
-  const seeded = seed && seededBefore(seed, snapshot);
-  const groups = {
-    ...built,
-    stores: built.stores.map((store) => asMade(heldTopic(store, observedPartitions), snapshot)),
-    ...(seeded ? { seeding: [] } : {}),
-  };
-  const { migrations, workloads, fact, failed, mode } = assess(observed, groups);
-
-  const degradedBefore = before.find(({ type }) => type === 'Degraded');
-  const retried = migrations.failed.filter(
-    ({ at }) => now >= retryAt(at, failed ? degradedBefore : undefined),
-  );
-  const partitions = planPartitions(observedPartitions);
-  const unshown = planUnshown(platform.read, object, observed.unshown, snapshot);
-  const { stores, migrations: jobs, workloads: roles, seeding } = groups;
-  const causes = podCauses([...stores, ...jobs, ...roles, ...seeding, ...partitions.jobs], snapshot, now);
-  const again = [...retried.map(({ job }) => job), ...partitions.retried];
-  const retriedNames = new Set(again.map(({ metadata }) => metadata.name));
-  const applied = served(
-    [
-      ...groupsUpTo(groups, fact?.upTo ?? null),
-      ...(mode === 'open' ? [...partitions.jobs, ...unshown.jobs] : []),
-    ],
-    snapshot,
-  );
-  // The job that proves that seeding is done is kept.
-  const everything = [
-    ...Object.values(groups).flat(),
-    ...partitions.jobs,
-    ...unshown.jobs,
-    ...(seeded ? [seeded] : []),
-  ] as KubeObject[];
-
-  const troubles: Trouble[] = [
-    ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
-    // The trouble remains while a migration is retried.
-    ...(!fact?.alarming && failed && !migrations.complete
-      ? [
-          {
-            reason: 'MigrationFailed',
-            message: degradedBefore?.message ?? 'a migration failed and is tried again',
-          },
-        ]
-      : []),
-    ...partitions.troubles,
-    ...causes.troubles,
-    ...(applied.missing.length > 0 && mode === 'open'
-      ? [
-          {
-            reason: 'ApiMissing',
-            message: lacking(applied.missing, 'install what brings them, or turn off what needs them'),
-          },
-        ]
-      : []),
-    ...stuck(workloads),
-    ...divisionTroubles(platform.read),
-    ...overlapTroubles(observed.operators),
-  ];
-  const ready = workloads.filter(({ available }) => available).length;
-  const notAvailable = workloads.filter(({ available }) => !available).map(({ name }) => name);
-  const { databaseServers } = platform.read;
-  const status: Omit<TopClientsStatus, 'conditions'> = {
-    observedGeneration: object.metadata.generation ?? 0,
-    ready: `${ready}/${workloads.length}`,
-    ...imageShown(fact?.upTo ?? null, platform.read.image, object),
-    ...(databaseServers === undefined ? {} : { databaseServers }),
-    ...partitions.status,
-    ...unshown.status,
-  };
-  const storeTrouble = storesNotReady(groups.stores, snapshot);
-  const notReadyStores = groups.stores.map(({ metadata }) => metadata.name);
+  const platform = observed.platform.read;
+  const inputs: Inputs = { object, platform };
+  const objects = objectsOf(observed, inputs);
+  const { partitions, unshown } = objects;
+  const retried = [...retriedMigrations(observed, objects), ...partitions.retried];
+  const retriedNames = new Set(retried.map(({ metadata }) => metadata.name));
+  const status = statusOf(inputs, objects);
   return {
     secrets: observed.secretsMissing,
     rotated: observed.secretsToRotate,
     secretOwners: observed.secretOwners,
-    storesStay: platform.read.spec.deletionPolicy === 'Retain',
-    ensure: applied.objects.filter(({ metadata }) => !retriedNames.has(metadata.name)),
+    storesStay: platform.spec.deletionPolicy === 'Retain',
+    ensure: objects.served.filter(({ metadata }) => !retriedNames.has(metadata.name)),
     remove: [
-      ...again.map(removal),
+      ...retried.map(removal),
       // Objects that the new version does not need are removed only after the new version runs.
-      ...(mode === 'open' ? toPrune(object, everything, snapshot, { jobsToo: true }) : []),
+      ...(objects.open ? toPrune(object, objects.desired, snapshot, { jobsToo: true }) : []),
     ],
     scaleTo: null,
     status,
     // Once servers are there, they alone would have to tell.
-    decided: databaseServers !== (object.status as TopClientsStatus | undefined)?.databaseServers,
+    decided: status.databaseServers !== (object.status as TopClientsStatus | undefined)?.databaseServers,
     observedGeneration: object.metadata.generation ?? 0,
-    conditions: {
-      Ready:
-        notAvailable.length === 0 && storeTrouble === null
-          ? yes('Available', `all ${workloads.length} workloads are available`)
-          : (becauseOf(causes, ...notReadyStores, ...notAvailable) ??
-            no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)),
-      Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
-      PartitionsSettled: partitions.condition,
-      DefinitionsCurrent: definitionsCondition(observed.definitions, unknownToPlatform(object.spec)),
-      AutoscalingReady: serviceScaling(
-        servicesOf(platform.read.spec),
-        groups.workloads,
-        snapshot,
-        platform.read,
-      ),
-      StoresApart: storesApart(platform.read),
-      WritesDurable: writesDurable(platform.read, snapshot),
-      ConnectionsFit: connectionsFit(platform.read, observed.pages),
-      BackupsScheduled: backupsScheduled(platform.read, snapshot),
-    },
-    troubles,
-    events: [
-      ...partitions.events,
-      ...unshown.events,
-      ...observed.secretsLost.map((name) => ({
-        type: 'Warning' as const,
-        reason: 'SecretLost',
-        message: `the secret ${name} was gone, though what its password opens is there: another one was made, and the databases take it`,
-      })),
-      ...observed.secretsToRotate.map(({ secret: { name } }) => ({
-        type: 'Normal' as const,
-        reason: 'SecretRotated',
-        message: `the secret ${name} was made anew; what holds something of it starts anew, and is served meanwhile`,
-      })),
-    ],
+    conditions: conditionsOf(observed, inputs, objects),
+    troubles: troublesOf(observed, inputs, objects),
+    events: [...partitions.events, ...unshown.events, ...secretEvents(observed)],
     requeueAfterMs: [
-      requeueAfterMs(observed, migrations, fact !== null, failed),
+      requeueAfterMs(observed, objects),
       partitions.requeueAfterMs,
       unshown.requeueAfterMs,
-      causes.lookAgainInMs,
-      isRotating(platform.read, object) ? ROTATING_MS : null,
+      objects.causes.lookAgainInMs,
+      isRotating(platform, object) ? ROTATING_MS : null,
     ].reduce(sooner),
   };
 }
@@ -277,21 +181,178 @@ const servicesOf = ({ source, selfView }: TopClientsSpec): Services => ({
   ...(selfView.enabled ? { [names.page('self-view')]: selfView } : {}),
 });
 
-/** How far the platform has come, and whether its last group may be applied. */
-function assess(observed: ObservedPlatform, groups: PlatformObjects) {
+/** The objects of the platform, and how far they may be applied now. */
+interface Objects extends Progress {
+  readonly groups: PlatformObjects;
+  readonly desired: readonly KubeObject[];
+  /** Those to apply now whose kinds the cluster serves, and the kinds that it lacks. */
+  readonly served: readonly KubeObject[];
+  readonly missing: readonly string[];
+  readonly partitions: ReturnType<typeof planPartitions>;
+  readonly unshown: ReturnType<typeof planUnshown>;
+  readonly causes: PodCauses;
+}
+
+function objectsOf(observed: ObservedPlatform, { object, platform }: Inputs): Objects {
+  const { snapshot, now } = observed;
+  const built = platformObjects(platform);
+  const topic = {
+    ...{ now, object, platform, snapshot, layout: observed.layout },
+    relaysRolledOut: relaysRolledOut(built, snapshot),
+  };
+  const [seed] = built.seeding;
+  const seeded = seed && seededBefore(seed, snapshot);
+  const groups: PlatformObjects = {
+    ...built,
+    stores: built.stores.map((store) => asMade(heldTopic(store, topic), snapshot)),
+    ...(seeded ? { seeding: [] } : {}),
+  };
+  const progress = progressOf(observed, groups);
+  const partitions = planPartitions(topic);
+  const unshown = planUnshown(platform, object, observed.unshown, snapshot);
+  const jobs = [...partitions.jobs, ...unshown.jobs];
+  const { stores, migrations, workloads, seeding } = groups;
+  const applied = served(
+    [...groupsUpTo(groups, progress.fact?.upTo ?? null), ...(progress.open ? jobs : [])],
+    snapshot,
+  );
+  return {
+    ...progress,
+    ...{ groups, partitions, unshown },
+    // The job that proves that seeding is done is kept.
+    desired: [...Object.values(groups).flat(), ...jobs, ...(seeded ? [seeded] : [])],
+    served: applied.objects,
+    missing: applied.missing,
+    causes: podCauses(
+      [...stores, ...migrations, ...workloads, ...seeding, ...partitions.jobs],
+      snapshot,
+      now,
+    ),
+  };
+}
+
+function relaysRolledOut({ workloads, migrations }: PlatformObjects, snapshot: ClusterSnapshot): boolean {
+  const relays = workloadsOf(workloads, snapshot).find(({ name }) => name === names.relay);
+  return relays?.rolledOut === true && migrationsOf(migrations, snapshot).complete;
+}
+
+/** How far the platform has come. */
+interface Progress {
+  readonly migrations: Migrations;
+  readonly workloads: readonly Pods[];
+  readonly fact: ReturnType<typeof firstFact<Situation, Group>>;
+  /** The condition that already tells of a failed migration. */
+  readonly degradedBefore: Condition | undefined;
+  /** Whether nothing keeps the last group back. */
+  readonly open: boolean;
+}
+
+function progressOf(observed: ObservedPlatform, groups: PlatformObjects): Progress {
   const { snapshot } = observed;
-  const before = conditionsIn(observed.object!);
   const migrations = migrationsOf(groups.migrations, snapshot);
   const workloads = workloadsOf([...groups.stores, ...groups.workloads], snapshot);
   const seeding = seedingOf(groups.seeding[0], snapshot);
-  const situation: Situation = { observed, groups, migrations, workloads, seeding };
-  const fact = firstFact(FACTS, situation);
-  const failed = before.some(
+  const fact = firstFact(FACTS, { observed, groups, migrations, workloads, seeding });
+  const degradedBefore = conditionsIn(observed.object!).find(
     ({ type, status, reason }) => type === 'Degraded' && status === 'True' && reason === 'MigrationFailed',
   );
-  const mode = fact === null || fact.upTo === 'seeding' ? ('open' as const) : ('held back' as const);
-  return { migrations, workloads, fact, failed, mode };
+  const open = fact === null || fact.upTo === 'seeding';
+  return { migrations, workloads, fact, degradedBefore, open };
 }
+
+const retriedMigrations = (
+  { now }: ObservedPlatform,
+  { migrations, degradedBefore }: Progress,
+): readonly StoredObject[] =>
+  migrations.failed.filter(({ at }) => now >= retryAt(at, degradedBefore)).map(({ job }) => job);
+
+function troublesOf(
+  observed: ObservedPlatform,
+  { platform }: Inputs,
+  { fact, degradedBefore, migrations, partitions, causes, missing, open, workloads }: Objects,
+): Trouble[] {
+  return [
+    ...(fact?.alarming ? [{ reason: fact.name, message: fact.message }] : []),
+    // The trouble remains while a migration is retried.
+    ...(!fact?.alarming && degradedBefore && !migrations.complete
+      ? [{ reason: 'MigrationFailed', message: degradedBefore.message }]
+      : []),
+    ...partitions.troubles,
+    ...causes.troubles,
+    ...(missing.length > 0 && open
+      ? [
+          {
+            reason: 'ApiMissing',
+            message: lacking(missing, 'install what brings them, or turn off what needs them'),
+          },
+        ]
+      : []),
+    ...stuck(workloads),
+    ...divisionTroubles(platform),
+    ...overlapTroubles(observed.operators),
+  ];
+}
+
+function statusOf(
+  { object, platform }: Inputs,
+  { fact, workloads, partitions, unshown }: Objects,
+): Omit<TopClientsStatus, 'conditions'> {
+  const ready = workloads.filter(({ available }) => available).length;
+  const { databaseServers } = platform;
+  return {
+    observedGeneration: object.metadata.generation ?? 0,
+    ready: `${ready}/${workloads.length}`,
+    ...imageShown(fact?.upTo ?? null, platform.image, object),
+    ...(databaseServers === undefined ? {} : { databaseServers }),
+    ...partitions.status,
+    ...unshown.status,
+  };
+}
+
+function conditionsOf(
+  observed: ObservedPlatform,
+  { object, platform }: Inputs,
+  objects: Objects,
+): Plan['conditions'] {
+  const { snapshot } = observed;
+  const { fact, groups } = objects;
+  return {
+    Ready: available(objects, snapshot),
+    Progressing: fact ? yes(fact.name, fact.message) : no('Settled', 'everything is as the spec wants it'),
+    PartitionsSettled: objects.partitions.condition,
+    DefinitionsCurrent: definitionsCondition(observed.definitions, unknownToPlatform(object.spec)),
+    AutoscalingReady: serviceScaling(servicesOf(platform.spec), groups.workloads, snapshot, platform),
+    StoresApart: storesApart(platform),
+    WritesDurable: writesDurable(platform, snapshot),
+    ConnectionsFit: connectionsFit(platform, observed.pages),
+    BackupsScheduled: backupsScheduled(platform, snapshot),
+  };
+}
+
+function available({ groups, workloads, causes }: Objects, snapshot: ClusterSnapshot): ConditionValue {
+  const storeTrouble = storesNotReady(groups.stores, snapshot);
+  const notAvailable = workloads.filter((one) => !one.available).map(({ name }) => name);
+  if (notAvailable.length === 0 && storeTrouble === null)
+    return yes('Available', `all ${workloads.length} workloads are available`);
+  const stores = groups.stores.map(({ metadata }) => metadata.name);
+  return (
+    becauseOf(causes, ...stores, ...notAvailable) ??
+    no('NotAvailable', storeTrouble ?? `not available: ${notAvailable.join(', ')}`)
+  );
+}
+
+const secretEvents = ({ secretsLost, secretsToRotate }: ObservedPlatform): Plan['events'] => [
+  ...secretsLost.map((name) => ({
+    type: 'Warning' as const,
+    reason: 'SecretLost',
+    message: `the secret ${name} was gone, though what its password opens is there: another one was made, and the databases take it`,
+  })),
+  ...secretsToRotate.map(({ secret: { name } }) => ({
+    type: 'Normal' as const,
+    reason: 'SecretRotated',
+    message: `the secret ${name} was made anew; what holds something of it starts anew, and is served meanwhile`,
+  })),
+];
 
 /** The status shows the image that the workloads were told to run, so the old one stays during a migration. */
 function imageShown(upTo: Group | null, image: string, object: StoredObject): { image?: string } {
@@ -339,13 +400,10 @@ function seedingOf(wanted: KubeObject | undefined, snapshot: ClusterSnapshot): S
 
 /** Watches report changes of our own objects; this covers what no watch reports. */
 function requeueAfterMs(
-  { now, object }: ObservedPlatform,
-  migrations: Migrations,
-  moving: boolean,
-  failed: boolean,
+  { now }: ObservedPlatform,
+  { migrations, degradedBefore, fact }: Progress,
 ): number | null {
-  const degradedBefore = failed ? conditionsIn(object!).find(({ type }) => type === 'Degraded') : undefined;
   const retries = migrations.failed.map(({ at }) => Math.max(1_000, retryAt(at, degradedBefore) - now));
-  const waits = [...retries, ...(moving ? [15_000] : [])];
+  const waits = [...retries, ...(fact === null ? [] : [15_000])];
   return waits.length > 0 ? Math.min(...waits) : null;
 }
