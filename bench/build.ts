@@ -75,7 +75,7 @@ async function build(pipeline: Pipeline, sellers: number, variant: Variant): Pro
 const CHANGING = 5_000;
 const OF_THE_SHOWN = ['p50', 'p99', 'p50Beside', 'p99Beside', 'ratio', 'seconds'] as const;
 /** Commit → visible in ms in the shown view, alone and beside the build, and how long that took. */
-type Shown = Record<(typeof OF_THE_SHOWN)[number], number>;
+type ShownWhileBuilding = Record<(typeof OF_THE_SHOWN)[number], number>;
 
 /** Changes a second, some of which are watched, from now until the work is done. */
 async function watch(
@@ -101,7 +101,7 @@ async function beside(
   sellers: number,
   perSecond: number,
   { name, ...variant }: Variant,
-): Promise<Shown> {
+): Promise<ShownWhileBuilding> {
   const schema = viewSchema('asynchronous', 2);
   await pipeline.view.query(
     `truncate ${schema}.top_clients, ${schema}.checkpoint, ${schema}.parked; checkpoint`,

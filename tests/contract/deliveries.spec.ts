@@ -185,7 +185,7 @@ const openDatabase = (page: PageName, delivery?: 'asynchronous' | 'hybrid', url 
     silentLog,
   );
 
-interface Answer {
+interface ServedAnswer {
   readonly status: number;
   readonly headers: Headers;
   readonly text: string;
@@ -197,7 +197,7 @@ async function serve(
   page: PageName,
   name: DeliveryName,
   over: { sourceUrl?: string; databaseUrl?: string; versionCallsPerMinute?: number } = {},
-): Promise<((path?: string, init?: RequestInit) => Promise<Answer>) & { metrics: Metrics }> {
+): Promise<((path?: string, init?: RequestInit) => Promise<ServedAnswer>) & { metrics: Metrics }> {
   const { delivery, parallel } = DELIVERIES[name];
   const held = delivery === 'asynchronous' || delivery === 'hybrid' ? delivery : undefined;
   const metrics = openMetrics({ processMetrics: false });
@@ -249,9 +249,9 @@ async function serve(
 }
 
 const JSON_PLEASE = { headers: { accept: 'application/json' } };
-const outcomeOf = (answer: Answer) => answer.headers.get('top-clients');
+const outcomeOf = (answer: ServedAnswer) => answer.headers.get('top-clients');
 /** What the JSON says about seller 1, wherever the page has it. */
-function viewIn(answer: Answer): TopClientsView {
+function viewIn(answer: ServedAnswer): TopClientsView {
   const body = JSON.parse(answer.text) as {
     topClients?: unknown;
     cards?: Array<{ sellerId: number; topClients: unknown }>;

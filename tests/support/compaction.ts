@@ -13,7 +13,7 @@ export function compacted(messages: readonly TopicMessage[], expired: boolean): 
   return [...last.values()].filter(({ value }) => !expired || value !== null);
 }
 
-interface Shown {
+interface ShownSeller {
   readonly version: number;
   readonly names: readonly string[];
 }
@@ -22,8 +22,8 @@ interface Shown {
  * What a view built from these messages shows: the newest version of each seller, in whatever partition. Sellers
  * without anything to show are left out.
  */
-export function viewOf(messages: readonly TopicMessage[]): Map<number, Shown> {
-  const view = new Map<number, Shown>();
+export function viewOf(messages: readonly TopicMessage[]): Map<number, ShownSeller> {
+  const view = new Map<number, ShownSeller>();
   for (const { sellerId, value } of messages) {
     if (value === null) continue;
     const { version, clients } = JSON.parse(value) as { version: number; clients: { name: string }[] };

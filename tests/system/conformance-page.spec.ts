@@ -22,7 +22,7 @@ import { startProcess } from '../../services/local-stack/process.ts';
 import { runRole, surroundings } from '../../services/local-stack/run-role.ts';
 import { describeRole } from '../../services/local-stack/system.ts';
 import { type Habits, openExample, type Row } from '../conformance/page/example.ts';
-import { RULE_NAMES, type RuleName, type Verdict } from '../conformance/page/rules.ts';
+import { type PageVerdict, RULE_NAMES, type RuleName } from '../conformance/page/rules.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 const FOLDER = join(import.meta.dirname, '../conformance/page');
@@ -146,7 +146,7 @@ interface RunningPage {
 }
 type Start = (databasePort: number, sourceUrl: string) => Promise<RunningPage>;
 interface Trial {
-  readonly verdicts: readonly Verdict[];
+  readonly verdicts: readonly PageVerdict[];
   readonly said: string;
   readonly junit: string;
 }
@@ -189,11 +189,11 @@ const run = (args: readonly string[]) =>
 const FOUND = 1;
 const TRIAL_MS = 100_000;
 
-const verdictsIn = (said: string): Verdict[] =>
+const verdictsIn = (said: string): PageVerdict[] =>
   [...said.matchAll(/^ {2}(kept|BROKEN|not checked) +.*? \(([a-z-]+)\): (.*)$/gm)].map(
     ([, result, rule, evidence]) => ({
       rule: rule as RuleName,
-      result: result!.toLowerCase() as Verdict['result'],
+      result: result!.toLowerCase() as PageVerdict['result'],
       evidence: evidence!,
     }),
   );
@@ -313,7 +313,7 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true });
 }, 60_000);
 
-const told = (verdicts: readonly Verdict[]) =>
+const told = (verdicts: readonly PageVerdict[]) =>
   verdicts.map(({ rule, result, evidence }) => `${result} ${rule}: ${evidence}`);
 
 test.each(Object.keys(GOOD))(

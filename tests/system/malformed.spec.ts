@@ -14,12 +14,12 @@ const SEED = 20_261_127;
 const BROKEN_SELLERS = 200;
 const GOOD_FROM = 1_001;
 
-interface Message {
+interface SampleMessage {
   readonly key: string;
   readonly value: string | Buffer | null;
   readonly headers: Readonly<Record<string, string>>;
 }
-interface Sample extends Message {
+interface Sample extends SampleMessage {
   readonly fate: 'parked' | 'ignored' | 'applied';
 }
 
@@ -52,7 +52,7 @@ function altered(sellerId: number, path: Path, value: unknown): string {
 }
 
 const seller = fc.integer({ min: 1, max: BROKEN_SELLERS });
-const broken = (key: number, value: string | Buffer, headers: Message['headers'] = OURS): Sample => ({
+const broken = (key: number, value: string | Buffer, headers: SampleMessage['headers'] = OURS): Sample => ({
   key: String(key),
   value,
   headers,
@@ -206,8 +206,8 @@ beforeAll(async () => {
 }, 60_000);
 afterAll(() => pipeline?.stop(), 60_000);
 
-async function produce(messages: readonly Message[]): Promise<void> {
-  const requests: Message[][] = [];
+async function produce(messages: readonly SampleMessage[]): Promise<void> {
+  const requests: SampleMessage[][] = [];
   for (let at = 0; at < messages.length; at += 200) {
     // One request a message where it is large: a batch is held against the same limit.
     const some = Object.groupBy(messages.slice(at, at + 200), ({ value }) =>

@@ -11,10 +11,10 @@ afterEach(() => {
   server = undefined;
 });
 
-type Answer = { data: unknown } | { error: string };
+type PrometheusAnswer = { data: unknown } | { error: string };
 
 /** Answers as Prometheus does, and counts. */
-async function pretend(answers: (path: string, query: URLSearchParams) => Answer): Promise<{
+async function pretend(answers: (path: string, query: URLSearchParams) => PrometheusAnswer): Promise<{
   metrics: () => MetricsState;
   asked: string[];
 }> {

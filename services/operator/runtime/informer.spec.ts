@@ -21,9 +21,9 @@ const pod = (name: string, resourceVersion: number) => ({
 const gone = { type: 'ERROR', object: { kind: 'Status', code: 410, reason: 'Expired', message: 'too old' } };
 
 /** What each list and each watch is answered, in order; the last one answers all further ones. */
-type Answer = (res: ServerResponse, query: URLSearchParams) => void;
-let lists: Answer[];
-let watches: Answer[];
+type ApiServerAnswer = (res: ServerResponse, query: URLSearchParams) => void;
+let lists: ApiServerAnswer[];
+let watches: ApiServerAnswer[];
 let asked: { what: 'list' | 'watch'; query: URLSearchParams; at: number }[];
 let server: Server;
 let api: Api;
@@ -31,26 +31,26 @@ let informer: RunningInformer;
 let told: string[];
 
 const listOf =
-  (version: number, ...items: object[]): Answer =>
+  (version: number, ...items: object[]): ApiServerAnswer =>
   (res) =>
     void res.end(JSON.stringify({ kind: 'PodList', metadata: { resourceVersion: String(version) }, items }));
 const refuse =
-  (code: number, headers: Record<string, string> = {}): Answer =>
+  (code: number, headers: Record<string, string> = {}): ApiServerAnswer =>
   (res) =>
     void res
       .writeHead(code, headers)
       .end(JSON.stringify({ kind: 'Status', code, reason: 'Made up', message: 'no' }));
 const send = (res: ServerResponse, type: string, object: object) =>
   res.write(`${JSON.stringify({ type, object })}\n`);
-const silent: Answer = (res) => res.flushHeaders();
-const break_: Answer = (res) => void res.destroy();
+const silent: ApiServerAnswer = (res) => res.flushHeaders();
+const break_: ApiServerAnswer = (res) => void res.destroy();
 const says =
-  (...events: { type: string; object: object }[]): Answer =>
+  (...events: { type: string; object: object }[]): ApiServerAnswer =>
   (res) => {
     for (const { type, object } of events) send(res, type, object);
   };
 const saysAndEnds =
-  (...events: { type: string; object: object }[]): Answer =>
+  (...events: { type: string; object: object }[]): ApiServerAnswer =>
   (res, query) => {
     says(...events)(res, query);
     res.end();

@@ -26,7 +26,7 @@ export interface ConsumerUnderTest {
   state(): Promise<ReadonlyMap<number, SellerState>>;
 }
 
-export interface Verdict {
+export interface ConsumerVerdict {
   readonly rule: string;
   /** How the rule was broken, and what comes of that; null where it was kept. */
   readonly breach: string | null;
@@ -41,7 +41,7 @@ export async function play(
   bootstrap: string,
   consumer: ConsumerUnderTest,
   { patienceMs, log }: { readonly patienceMs: number; readonly log: (message: string) => void },
-): Promise<Verdict[]> {
+): Promise<ConsumerVerdict[]> {
   const kafka = openKafka('conformance', { brokers: [bootstrap] }, silentLog);
   const producer = kafka.producer({ allowAutoTopicCreation: false });
   await createTopic(kafka);
@@ -124,7 +124,7 @@ async function lateIn(consumer: ConsumerUnderTest, act: number, patienceMs: numb
 
 const ALL_IS_READ = 'every partition is read to its end';
 
-function verdicts(shown: ReadonlyMap<number, SellerState>, late: string | null): Verdict[] {
+function verdicts(shown: ReadonlyMap<number, SellerState>, late: string | null): ConsumerVerdict[] {
   return [
     { rule: ALL_IS_READ, breach: late },
     ...RULES.map((rule) => {

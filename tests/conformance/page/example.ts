@@ -13,13 +13,17 @@ export interface Row {
   readonly clients: readonly { readonly name: string }[];
 }
 type Read = (sellerId: number) => Promise<Row>;
-type Answer = { readonly status: number; readonly headers: Record<string, string>; readonly body: string };
+type ExampleAnswer = {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body: string;
+};
 
 export const GOOD = {
   /** Where a list comes from. */
   list: (sellerId: number, read: Read, _ask: Read): Promise<Row> => read(sellerId),
   /** What is answered without the database. */
-  without: (): Answer | Promise<Answer> => ({
+  without: (): ExampleAnswer | Promise<ExampleAnswer> => ({
     ...{ status: 503, headers: { 'cache-control': 'no-store' }, body: 'We will be right back.' },
   }),
   inHtml: (text: string) => text.replaceAll(/[&<>"']/g, (one) => `&#${one.charCodeAt(0)};`),
@@ -70,7 +74,7 @@ export function openExample(databaseUrl: string, sourceUrl: string, habits: Part
     return { version, committedAt: Date.parse(updatedAt), clients };
   };
 
-  async function render(sellerId: number, minVersion: number): Promise<Answer> {
+  async function render(sellerId: number, minVersion: number): Promise<ExampleAnswer> {
     let outcome = 'full';
     let row = await list(sellerId, read, ask);
     if (row.version < minVersion && heedsMinVersion) {

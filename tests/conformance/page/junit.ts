@@ -1,9 +1,9 @@
 /** Verdicts as JUnit XML, for the systems that read test results. */
 import reports, { type Builder } from 'junit-report-builder';
-import { RULES, type Verdict } from './rules.ts';
+import { type PageVerdict, RULES } from './rules.ts';
 
 /** @param page the address that was tried, which names the suite */
-export function junitOf(page: string, verdicts: readonly Verdict[], seconds: number): string {
+export function junitOf(page: string, verdicts: readonly PageVerdict[], seconds: number): string {
   // Its types speak of a module with a default; what it exports is the builder itself.
   const report = (reports as unknown as Builder).newBuilder();
   const suite = report.testSuite().name(`page ${page}`).time(seconds);

@@ -12,7 +12,7 @@ import { MarketUnusable, openMarket } from './market.ts';
 import { BadOptions, type Options, readOptions, USAGE } from './options.ts';
 import { play } from './play.ts';
 import { openDatabaseProxy, openSourceProxy } from './proxies.ts';
-import { RULES, type Verdict } from './rules.ts';
+import { type PageVerdict, RULES } from './rules.ts';
 import { visitPage } from './visit.ts';
 
 const say = (line: string) => process.stdout.write(`${line}\n`);
@@ -33,7 +33,7 @@ try {
   process.exit(2);
 }
 
-async function tried(options: Options): Promise<Verdict[]> {
+async function tried(options: Options): Promise<PageVerdict[]> {
   const { sourceProxyPort, database, databaseProxyPort } = options;
   const market = openMarket(options);
   const sourceProxy =
@@ -94,12 +94,12 @@ async function comesUp(address: string, { patienceMs, sellers }: Options): Promi
   }
 }
 
-function tell(verdicts: readonly Verdict[], seconds: number): void {
+function tell(verdicts: readonly PageVerdict[], seconds: number): void {
   for (const { rule, result, evidence } of verdicts) {
     const word = { kept: 'kept       ', broken: 'BROKEN     ', 'not checked': 'not checked' }[result];
     say(`  ${word}  ${RULES[rule]} (${rule}): ${evidence}`);
   }
-  const count = (of: Verdict['result']) => verdicts.filter(({ result }) => result === of).length;
+  const count = (of: PageVerdict['result']) => verdicts.filter(({ result }) => result === of).length;
   say(
     `of ${verdicts.length} rules ${count('kept')} were kept, ${count('broken')} broken, ${count('not checked')} not checked, in ${Math.round(seconds)} s`,
   );

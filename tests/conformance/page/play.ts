@@ -14,7 +14,7 @@ import {
   writeAndLook,
 } from './acts.ts';
 import { MarketUnusable } from './market.ts';
-import { judge, NOTHING_SEEN, RULE_NAMES, type RuleName, type Seen, type Verdict } from './rules.ts';
+import { judge, NOTHING_SEEN, type PageVerdict, RULE_NAMES, type RuleName, type Seen } from './rules.ts';
 import { openStage, type Trial } from './stage.ts';
 
 /** What a cache may keep of a list after it has changed: docs/pages.md. */
@@ -24,7 +24,7 @@ const CACHE_MS = 5_000;
  * @returns a verdict for every rule that the trial names
  * @throws MarketUnusable when the source, the issuer or the choice of sellers does not allow it
  */
-export async function play(trial: Trial): Promise<Verdict[]> {
+export async function play(trial: Trial): Promise<PageVerdict[]> {
   const stage = await openStage(trial);
   const { rules, sourceProxy, databaseProxy, freshMs, deadlineMs, metricsUrl, signal, log, run } = stage;
   const wants = (...some: RuleName[]) => some.some((rule) => rules.has(rule));

@@ -18,7 +18,7 @@ export type RuleName = keyof typeof RULES;
 export const RULE_NAMES = Object.keys(RULES) as RuleName[];
 
 /** What was found of a rule. A rule that could not be tried is never kept. */
-export interface Verdict {
+export interface PageVerdict {
   readonly rule: RuleName;
   readonly result: 'kept' | 'broken' | 'not checked';
   /** What was seen; where it was not checked, how it can be. */
@@ -66,9 +66,9 @@ const answerOf = ({ status, error, ms: took, headers }: Visit): string =>
     ? `no answer after ${ms(took)} (${error})`
     : `${status}${headers[OUTCOME] === undefined ? '' : `, ${HEADERS.outcome}: ${headers[OUTCOME]}`}`;
 
-const kept = (rule: RuleName, evidence: string): Verdict => ({ rule, result: 'kept', evidence });
-const broken = (rule: RuleName, evidence: string): Verdict => ({ rule, result: 'broken', evidence });
-const notChecked = (rule: RuleName, evidence: string): Verdict => ({
+const kept = (rule: RuleName, evidence: string): PageVerdict => ({ rule, result: 'kept', evidence });
+const broken = (rule: RuleName, evidence: string): PageVerdict => ({ rule, result: 'broken', evidence });
+const notChecked = (rule: RuleName, evidence: string): PageVerdict => ({
   ...{ rule, result: 'not checked', evidence },
 });
 
@@ -83,7 +83,7 @@ export interface WriteSeen {
   readonly last: Visit;
 }
 
-function judgeFresh(writes: readonly WriteSeen[], freshMs: number): Verdict {
+function judgeFresh(writes: readonly WriteSeen[], freshMs: number): PageVerdict {
   const late = writes.find(({ afterMs }) => afterMs === null || afterMs > freshMs);
   if (late !== undefined) {
     const when =
@@ -132,7 +132,7 @@ export interface DatabaseSeen {
   readonly recoveredMs: number | null;
 }
 
-function judgeFull({ visits, shownWhenWell }: SourceSeen, source: ProxyUse): Verdict {
+function judgeFull({ visits, shownWhenWell }: SourceSeen, source: ProxyUse): PageVerdict {
   const proof = visits.filter(({ visit }) => shownWhenWell.has(visit.sellerId));
   const bad = proof.find(
     ({ visit, expected }) =>
@@ -168,7 +168,7 @@ function judgeInTime(
   { visits: byDatabase, recoveredMs }: DatabaseSeen,
   deadlineMs: number,
   proxies: ProxiesUsed,
-): Verdict {
+): PageVerdict {
   const visits = [...bySource, ...byDatabase];
   const who = ({ fault, isWell, visit }: VisitUnderFault) =>
     `seller ${visit.sellerId} with the ${isWell ? 'source' : 'database'} ${fault}`;
@@ -224,7 +224,7 @@ export interface ForwardSeen {
   readonly written: number;
 }
 
-function judgeForward({ visits, written }: ForwardSeen, run: string): Verdict {
+function judgeForward({ visits, written }: ForwardSeen, run: string): PageVerdict {
   const answers = visits
     .filter(({ status }) => status === 200)
     .map((visit) => ({ visit, ends: visit.at + visit.ms, shown: newestIn(visit.text, run) ?? 0 }));
@@ -269,7 +269,7 @@ export interface ErasureSeen {
 }
 
 /** @param goneMs the time that an erased name may stay: the objective, and what a cache may keep after it */
-function judgeErased(seen: ErasureSeen, run: string, goneMs: number): Verdict {
+function judgeErased(seen: ErasureSeen, run: string, goneMs: number): PageVerdict {
   const { sellerId, erased, at, visits } = seen;
   const shows = (visit: Visit) =>
     [...visit.text.matchAll(new RegExp(`Kit-${run}-(\\d{5})`, 'g'))].some(([, n]) => Number(n) <= erased);
@@ -312,7 +312,7 @@ export interface BrowserSaw {
   readonly harm: readonly string[];
 }
 
-function judgeHarmless({ sellerId, status, attempts, shown, names, harm }: BrowserSaw): Verdict {
+function judgeHarmless({ sellerId, status, attempts, shown, names, harm }: BrowserSaw): PageVerdict {
   if (harm.length > 0) return broken('harmless', `seller ${sellerId}: ${harm.join('; ')}`);
   if (shown === 0) {
     return notChecked(
@@ -347,7 +347,7 @@ export interface MinVersionSeen {
 }
 
 /** @param unknown reads for a version that the page cannot have, while the source was dead */
-function judgeMinVersion(seen: MinVersionSeen, unknown: SourceSeen['unknown'], run: string): Verdict {
+function judgeMinVersion(seen: MinVersionSeen, unknown: SourceSeen['unknown'], run: string): PageVerdict {
   for (const { n, version, visit } of seen.own) {
     if (visit.status === 200 && ((newestIn(visit.text, run) ?? 0) >= n || saysItIsBehind(visit))) continue;
     const lacks = visit.status === 200 ? `, without ${markerOf(run, n)}` : '';
@@ -393,7 +393,7 @@ export interface HeadersSeen {
 /** Clocks of different machines, and the time between two looks at them. */
 const CLOCKS_MS = 5_000;
 
-function judgeHeaders(seen: readonly HeadersSeen[], others: readonly Visit[]): Verdict {
+function judgeHeaders(seen: readonly HeadersSeen[], others: readonly Visit[]): PageVerdict {
   const faults = seen.flatMap(({ visit, version, ageMs }) => {
     const { headers } = visit;
     const outcome = headers[OUTCOME];
@@ -450,7 +450,7 @@ export interface MetricsSeen {
   readonly visits: number;
 }
 
-function judgeMetrics({ before, after, visits }: MetricsSeen): Verdict {
+function judgeMetrics({ before, after, visits }: MetricsSeen): PageVerdict {
   if (visits === 0)
     return notChecked('metrics', 'the page never answered in full, so there was nothing to count');
   const lacking = ([RENDERS, DURATION] as const).flatMap((name) => {
@@ -518,7 +518,7 @@ export function judge(
   rule: RuleName,
   seen: Seen,
   { run, freshMs, goneMs, deadlineMs, proxies }: Limits,
-): Verdict {
+): PageVerdict {
   switch (rule) {
     case 'fresh':
       return judgeFresh(seen.writes, freshMs);

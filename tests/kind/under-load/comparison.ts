@@ -1,7 +1,7 @@
 /** The shown view of a page compared with the source, by the program that compares it before it is shown. */
 import { type Cluster, until } from '../cluster.ts';
 
-export interface Verdict {
+export interface ClusterComparison {
   /** Sellers whose row is missing, wrong or surplus. */
   readonly differing: number;
   readonly caughtUp: boolean;
@@ -12,7 +12,7 @@ const OF_THE_WATCHER = ['TC_REPAIR', 'TC_SELLERS_PER_SECOND', 'TC_KEPT_VIEWS'];
 let count = 0;
 
 /** Compares every seller; waits for the view to catch up first. The page must be watched: its settings are taken from there. */
-export async function compareView(cluster: Cluster, page: string): Promise<Verdict> {
+export async function compareView(cluster: Cluster, page: string): Promise<ClusterComparison> {
   const { template } = (await cluster.get('deployments', `top-clients-watch-${page}`)).spec;
   const [container] = template.spec.containers;
   const { image, imagePullPolicy, env, resources, securityContext, volumeMounts, terminationMessagePolicy } =

@@ -2,6 +2,7 @@ import { CANARY_SELLER } from '#contracts/canary.ts';
 import { decodeEvent } from '#contracts/event-codec.ts';
 import { Bell } from '#platform/bell.ts';
 import type { PartitionReader } from '#platform/kafka/partition-reader.ts';
+import type { FetchedRecord } from '#platform/kafka/record-decoder.ts';
 import type { PublishedVersion, PublishedVersions } from '../../app/after-restore.ts';
 
 const MESSAGES_AT_A_TIME = 1_000;
@@ -75,10 +76,8 @@ async function readToTheEnd(
   }
 }
 
-type Message = Parameters<Parameters<PartitionReader['read']>[0]['deliver']>[0]['messages'][number];
-
 /** What a message told of a version; nothing for markers, for messages that nobody can read, and where there is none. */
-function publishedIn(message: Message): PublishedVersion[] {
+function publishedIn(message: FetchedRecord): PublishedVersion[] {
   const decoded = decodeEvent({
     key: message.key?.toString() ?? null,
     value: message.value?.toString() ?? null,
