@@ -1,4 +1,5 @@
 import pg from 'pg';
+import { WireBytes } from './postgres-wire.ts';
 
 /** Where PostgreSQL's count of microseconds begins, in ms since the Unix epoch. */
 const POSTGRES_EPOCH_MS = Date.UTC(2000, 0, 1);
@@ -14,49 +15,39 @@ const HEAD_BYTES = 5 + SIGNATURE.length + 8;
 const END_OF_ROWS = -1;
 const UINT32 = 2 ** 32;
 
-/** A text that is bytes in UTF-8 already. */
-interface Utf8Part {
-  readonly bytes: Buffer;
-  readonly start: number;
-  /** Behind the last byte. */
-  readonly end: number;
-}
-
 /**
  * Rows in PostgreSQL's binary format of COPY, which the server takes without parsing. Whatever this format cannot say just
- * as SQL would say it is refused: the caller then says it in SQL.
+ * as SQL would say it is refused: the caller then says it in SQL. `text` is for every type whose binary form is its text, such
+ * as `text` and `json`.
  */
-export class CopyRows {
-  #bytes: Buffer;
-  #at = HEAD_BYTES;
-
+export class CopyRows extends WireBytes {
   /** @param expectedBytes more of them cost a copy */
   constructor(expectedBytes: number) {
-    this.#bytes = Buffer.allocUnsafe(HEAD_BYTES + expectedBytes);
+    super(expectedBytes, HEAD_BYTES);
     const { length } = SIGNATURE;
-    SIGNATURE.copy(this.#bytes, HEAD_BYTES - 8 - length);
-    this.#bytes.fill(0, HEAD_BYTES - 8, HEAD_BYTES);
+    SIGNATURE.copy(this.bytes, HEAD_BYTES - 8 - length);
+    this.bytes.fill(0, HEAD_BYTES - 8, HEAD_BYTES);
   }
 
   /** Begins a row of so many columns. */
   begin(columns: number): void {
-    this.#room(2);
-    this.#at = this.#bytes.writeInt16BE(columns, this.#at);
+    this.room(2);
+    this.at = this.bytes.writeInt16BE(columns, this.at);
   }
 
   smallint(value: number): void {
-    this.#room(6);
-    this.#at = this.#bytes.writeInt32BE(2, this.#at);
-    this.#at = this.#bytes.writeInt16BE(value, this.#at);
+    this.room(6);
+    this.at = this.bytes.writeInt32BE(2, this.at);
+    this.at = this.bytes.writeInt16BE(value, this.at);
   }
 
   /** @throws RangeError for a number that is not whole, or that JavaScript does not hold exactly */
   bigint(value: number): void {
     if (!Number.isSafeInteger(value)) throw new RangeError(`${value} is no whole number`);
-    this.#room(12);
-    this.#at = this.#bytes.writeInt32BE(8, this.#at);
-    this.#at = this.#bytes.writeInt32BE(Math.floor(value / UINT32), this.#at);
-    this.#at = this.#bytes.writeUInt32BE(((value % UINT32) + UINT32) % UINT32, this.#at);
+    this.room(12);
+    this.at = this.bytes.writeInt32BE(8, this.at);
+    this.at = this.bytes.writeInt32BE(Math.floor(value / UINT32), this.at);
+    this.at = this.bytes.writeUInt32BE(((value % UINT32) + UINT32) % UINT32, this.at);
   }
 
   /** @param text as `Date` writes it. @throws RangeError for any other */
@@ -68,58 +59,32 @@ export class CopyRows {
       this.bigint(ms * 1_000);
       return;
     }
-    this.#room(12);
-    this.#at = this.#bytes.writeInt32BE(8, this.#at);
-    this.#at = this.#bytes.writeBigInt64BE(BigInt(ms) * 1_000n, this.#at);
-  }
-
-  /** For every type whose binary form is its text, such as `text` and `json`. */
-  text(value: string | Utf8Part): void {
-    if (typeof value !== 'string') {
-      this.#utf8(value);
-      return;
-    }
-    // No character takes more than three bytes for each of its units.
-    this.#room(4 + value.length * 3);
-    const length = this.#bytes.write(value, this.#at + 4);
-    this.#bytes.writeInt32BE(length, this.#at);
-    this.#at += 4 + length;
-  }
-
-  #utf8({ bytes, start, end }: Utf8Part): void {
-    this.#room(4 + end - start);
-    this.#at = this.#bytes.writeInt32BE(end - start, this.#at);
-    this.#at += bytes.copy(this.#bytes, this.#at, start, end);
+    this.room(12);
+    this.at = this.bytes.writeInt32BE(8, this.at);
+    this.at = this.bytes.writeBigInt64BE(BigInt(ms) * 1_000n, this.at);
   }
 
   /** @throws RangeError for anything but UUIDs in their usual form */
   uuids(values: readonly string[]): void {
     const bytes = values.length === 0 ? 12 : 20 + 20 * values.length;
-    this.#room(4 + bytes);
+    this.room(4 + bytes);
     const head = values.length === 0 ? [bytes, 0, 0, UUID_OID] : [bytes, 1, 0, UUID_OID, values.length, 1];
-    for (const one of head) this.#at = this.#bytes.writeInt32BE(one, this.#at);
+    for (const one of head) this.at = this.bytes.writeInt32BE(one, this.at);
     for (const one of values) {
       if (!UUID.test(one)) throw new RangeError(`${one} is no UUID`);
-      this.#at = this.#bytes.writeInt32BE(16, this.#at);
-      this.#at += this.#bytes.write(one.replaceAll('-', ''), this.#at, 'hex');
+      this.at = this.bytes.writeInt32BE(16, this.at);
+      this.at += this.bytes.write(one.replaceAll('-', ''), this.at, 'hex');
     }
   }
 
   /** The messages of the protocol that follow on the statement. The rows are over then. */
   finish(): Buffer {
-    this.#room(2 + COPY_DONE.length);
-    this.#at = this.#bytes.writeInt16BE(END_OF_ROWS, this.#at);
-    this.#bytes[0] = COPY_DATA;
-    this.#bytes.writeInt32BE(this.#at - 1, 1);
-    this.#at += COPY_DONE.copy(this.#bytes, this.#at);
-    return this.#bytes.subarray(0, this.#at);
-  }
-
-  #room(bytes: number): void {
-    if (this.#at + bytes <= this.#bytes.length) return;
-    const larger = Buffer.allocUnsafe(Math.max(2 * this.#bytes.length, this.#at + bytes));
-    this.#bytes.copy(larger, 0, 0, this.#at);
-    this.#bytes = larger;
+    this.room(2 + COPY_DONE.length);
+    this.at = this.bytes.writeInt16BE(END_OF_ROWS, this.at);
+    this.bytes[0] = COPY_DATA;
+    this.bytes.writeInt32BE(this.at - 1, 1);
+    this.at += COPY_DONE.copy(this.bytes, this.at);
+    return this.bytes.subarray(0, this.at);
   }
 }
 

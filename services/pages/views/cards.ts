@@ -1,3 +1,4 @@
+import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
 
 /** How many clients a card names; the others are counted. */
@@ -15,6 +16,16 @@ export interface CardRow {
 // JSON text never holds this raw control character.
 const SEPARATOR = '\x1e';
 
+const UPSERT = {
+  name: 'upsert-cards',
+  text: `insert into top_clients as held (seller_id, version, committed_at, client_count, first_clients)
+    select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], string_to_array($5, $6)::json[])
+    on conflict (seller_id) do update
+      set version = excluded.version, committed_at = excluded.committed_at,
+          client_count = excluded.client_count, first_clients = excluded.first_clients
+      where held.version < excluded.version`,
+};
+
 /** A card names three clients and counts the rest, and 48 cards are read at once: nothing else is kept. */
 export const cards: Projection<CardRow> = {
   migrations: new URL('./cards/', import.meta.url),
@@ -30,24 +41,15 @@ export const cards: Projection<CardRow> = {
   }),
 
   async upsert(db, rows) {
-    const { rowCount } = await db.query({
-      name: 'upsert-cards',
-      text: `insert into top_clients as held (seller_id, version, committed_at, client_count, first_clients)
-        select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::smallint[], string_to_array($5, $6)::json[])
-        on conflict (seller_id) do update
-          set version = excluded.version, committed_at = excluded.committed_at,
-              client_count = excluded.client_count, first_clients = excluded.first_clients
-          where held.version < excluded.version`,
-      values: [
-        rows.map((row) => row.sellerId),
-        rows.map((row) => row.version),
-        rows.map((row) => row.committedAt),
-        rows.map((row) => row.clientCount),
-        rows.map((row) => row.firstClients).join(SEPARATOR),
-        SEPARATOR,
-      ],
-    });
-    return rowCount ?? 0;
+    const { count } = await runStatement(db, UPSERT, [
+      plainArray(rows.map((row) => row.sellerId)),
+      plainArray(rows.map((row) => row.version)),
+      plainArray(rows.map((row) => row.committedAt)),
+      plainArray(rows.map((row) => row.clientCount)),
+      { texts: rows.map((row) => row.firstClients), separator: SEPARATOR },
+      SEPARATOR,
+    ]);
+    return count;
   },
 
   copy: {

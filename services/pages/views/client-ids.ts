@@ -1,3 +1,4 @@
+import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
 
 /** A row of the views that keep ids and leave the contents to the source of truth. */
@@ -7,6 +8,17 @@ export interface ClientIdsRow {
   readonly committedAt: string;
   readonly clientIds: readonly string[];
 }
+
+const UPSERT = {
+  name: 'upsert-client-ids',
+  // A list of lists cannot go through unnest, which would flatten it: each travels as one array literal.
+  text: `insert into top_clients as held (seller_id, version, committed_at, client_ids)
+    select seller_id, version, committed_at, ids::uuid[]
+    from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) as row (seller_id, version, committed_at, ids)
+    on conflict (seller_id) do update
+      set version = excluded.version, committed_at = excluded.committed_at, client_ids = excluded.client_ids
+      where held.version < excluded.version`,
+};
 
 /** The view under `hybrid`, of every page: it tells which sellers are worth a call, and for which clients. */
 export const clientIds: Projection<ClientIdsRow> = {
@@ -20,23 +32,13 @@ export const clientIds: Projection<ClientIdsRow> = {
   }),
 
   async upsert(db, rows) {
-    const { rowCount } = await db.query({
-      name: 'upsert-client-ids',
-      // A list of lists cannot go through unnest, which would flatten it: each travels as one array literal.
-      text: `insert into top_clients as held (seller_id, version, committed_at, client_ids)
-        select seller_id, version, committed_at, ids::uuid[]
-        from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], $4::text[]) as row (seller_id, version, committed_at, ids)
-        on conflict (seller_id) do update
-          set version = excluded.version, committed_at = excluded.committed_at, client_ids = excluded.client_ids
-          where held.version < excluded.version`,
-      values: [
-        rows.map((row) => row.sellerId),
-        rows.map((row) => row.version),
-        rows.map((row) => row.committedAt),
-        rows.map((row) => `{${row.clientIds.join(',')}}`),
-      ],
-    });
-    return rowCount ?? 0;
+    const { count } = await runStatement(db, UPSERT, [
+      plainArray(rows.map((row) => row.sellerId)),
+      plainArray(rows.map((row) => row.version)),
+      plainArray(rows.map((row) => row.committedAt)),
+      plainArray(rows.map((row) => `"${plainArray(row.clientIds)}"`)),
+    ]);
+    return count;
   },
 
   copy: {

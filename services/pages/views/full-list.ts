@@ -1,4 +1,5 @@
 import type { TextInBytes } from '#contracts/plain-event.ts';
+import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
 
 /** A row of the views that keep whole lists. */
@@ -14,8 +15,14 @@ export interface FullListRow {
 // escaped for an array literal here or unescaped there.
 const SEPARATOR = '\x1e';
 
-// The driver would quote and escape every element, which numbers and instants do not need.
-const plainArray = (values: readonly (number | string)[]) => `{${values.join(',')}}`;
+const UPSERT = {
+  name: 'upsert-full-list',
+  text: `insert into top_clients as held (seller_id, version, committed_at, clients)
+    select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], string_to_array($4, $5)::json[])
+    on conflict (seller_id) do update
+      set version = excluded.version, committed_at = excluded.committed_at, clients = excluded.clients
+      where held.version < excluded.version`,
+};
 
 /** The view of pages that show every client of one seller. An erasure carries an empty list, so nothing is left. */
 export const fullList: Projection<FullListRow> = {
@@ -29,22 +36,14 @@ export const fullList: Projection<FullListRow> = {
   }),
 
   async upsert(db, rows) {
-    const { rowCount } = await db.query({
-      name: 'upsert-full-list',
-      text: `insert into top_clients as held (seller_id, version, committed_at, clients)
-        select * from unnest($1::bigint[], $2::bigint[], $3::timestamptz[], string_to_array($4, $5)::json[])
-        on conflict (seller_id) do update
-          set version = excluded.version, committed_at = excluded.committed_at, clients = excluded.clients
-          where held.version < excluded.version`,
-      values: [
-        plainArray(rows.map((row) => row.sellerId)),
-        plainArray(rows.map((row) => row.version)),
-        plainArray(rows.map((row) => row.committedAt)),
-        rows.map((row) => row.clients).join(SEPARATOR),
-        SEPARATOR,
-      ],
-    });
-    return rowCount ?? 0;
+    const { count } = await runStatement(db, UPSERT, [
+      plainArray(rows.map((row) => row.sellerId)),
+      plainArray(rows.map((row) => row.version)),
+      plainArray(rows.map((row) => row.committedAt)),
+      { texts: rows.map((row) => row.clients), separator: SEPARATOR },
+      SEPARATOR,
+    ]);
+    return count;
   },
 
   copy: {

@@ -5,6 +5,7 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { IdFloor } from '#platform/id-floor.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 
 /** A message that waits to be sent. */
 export interface OutboxRow {
@@ -28,19 +29,6 @@ export interface Shard {
   readonly index: number;
   readonly of: number;
 }
-
-type Tuple = [
-  number,
-  number,
-  number,
-  string,
-  string | null,
-  number,
-  string | null,
-  string | null,
-  number | null,
-  number | null,
-];
 
 /** Deletes acknowledged rows and fetches the next ones. */
 export interface AckAndFetch {
@@ -113,12 +101,7 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
       return rows;
     },
     async find(id) {
-      const { rows } = await db.query<Tuple>({
-        name: 'find-row',
-        rowMode: 'array',
-        text: `select ${COLUMNS} from outbox where id = $1`,
-        values: [id],
-      });
+      const { rows } = await runStatement(db, FIND, [id]);
       return rows.map(toRow)[0] ?? null;
     },
     release({ id }) {
@@ -136,28 +119,29 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
 const COLUMNS = `id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
         replaces, partition, (select partitions from partition_layout where the_one)`;
 
-const toRow = ([
-  id,
-  sellerId,
-  version,
-  type,
-  value,
-  committedAt,
-  traceparent,
-  replaces,
-  partition,
-  partitions,
-]: Tuple): OutboxRow => ({
-  id,
-  sellerId,
-  version,
-  type,
-  value,
-  committedAt,
-  traceparent,
-  replaces,
-  partition: partition ?? (partitions === null ? null : partitionOf(String(sellerId), partitions)),
-});
+/** @param row in the order of COLUMNS, as PostgreSQL writes them */
+function toRow(row: readonly (string | null)[]): OutboxRow {
+  const sellerId = Number(row[1]);
+  const [partition, partitions] = [row[8]!, row[9]!];
+  return {
+    id: Number(row[0]),
+    sellerId,
+    version: Number(row[2]),
+    type: row[3]!,
+    value: row[4]!,
+    committedAt: Number(row[5]),
+    traceparent: row[6]!,
+    replaces: row[7]!,
+    partition:
+      partition === null
+        ? partitions === null
+          ? null
+          : partitionOf(String(sellerId), Number(partitions))
+        : Number(partition),
+  };
+}
+
+const FIND = { name: 'find-row', text: `select ${COLUMNS} from outbox where id = $1` };
 
 const TAKE_ROWS = `select ${COLUMNS}
       from outbox
@@ -224,19 +208,15 @@ export async function ackAndFetchRows(
   { remove, endsErasures = false, except, held, limit }: AckAndFetch,
   floor: number,
 ): Promise<OutboxRow[]> {
-  const { rows } = await db.query<Tuple>({
-    ...(endsErasures ? EXCHANGE_AND_TELL : EXCHANGE),
-    rowMode: 'array',
-    values: [
-      arrayLiteral(remove),
-      shard.of,
-      shard.index,
-      arrayLiteral(except),
-      arrayLiteral(held),
-      limit,
-      floor,
-    ],
-  });
+  const { rows } = await runStatement(db, endsErasures ? EXCHANGE_AND_TELL : EXCHANGE, [
+    plainArray(remove),
+    shard.of,
+    shard.index,
+    plainArray(except),
+    plainArray(held),
+    limit,
+    floor,
+  ]);
   return rows.map(toRow);
 }
 
@@ -255,7 +235,7 @@ export async function countWaiting(
     text: `select count(*) as rows,
         extract(epoch from min(committed_at) filter (where value is not null and seller_id <> all ($4::bigint[])))::float8 * 1000 as oldest
       from outbox where id >= $3::bigint and bucket % $1::integer = $2::integer`,
-    values: [shard.of, shard.index, floor, arrayLiteral(held)],
+    values: [shard.of, shard.index, floor, plainArray(held)],
   });
   return rows[0]!;
 }
@@ -277,7 +257,7 @@ export async function lookBelow(
         count(*) filter (where seller_id <> all ($4::bigint[])) as missed,
         min(id) filter (where seller_id <> all ($4::bigint[])) as first
       from outbox where id < $3::bigint and bucket % $1::integer = $2::integer`,
-    values: [shard.of, shard.index, floor, arrayLiteral(held)],
+    values: [shard.of, shard.index, floor, plainArray(held)],
   });
   return rows[0]!;
 }
@@ -290,6 +270,3 @@ export async function prepareSession(db: Queryable): Promise<void> {
     'set synchronous_commit = off; set enable_seqscan = off; set enable_sort = off; set enable_bitmapscan = off',
   );
 }
-
-// The driver's own array encoding quotes and escapes every element, which ids do not need.
-const arrayLiteral = (ids: readonly number[]) => `{${ids.join(',')}}`;

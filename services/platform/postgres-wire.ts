@@ -1,0 +1,61 @@
+/** A text that is bytes in UTF-8 already. */
+export interface Utf8Part {
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** Behind the last byte. */
+  readonly end: number;
+}
+
+/** Bytes of PostgreSQL's protocol as they are written one after the other. */
+export class WireBytes {
+  protected bytes: Buffer;
+  protected at: number;
+
+  /**
+   * @param expectedBytes more of them cost a copy
+   * @param from where writing begins
+   */
+  constructor(expectedBytes: number, from = 0) {
+    this.bytes = Buffer.allocUnsafe(from + expectedBytes);
+    this.at = from;
+  }
+
+  /** A text behind its length in bytes, as values are sent: those of parameters in text form, and those of COPY. */
+  text(value: string | Utf8Part): void {
+    const start = this.at;
+    this.room(4);
+    this.at += 4;
+    this.append(value);
+    this.bytes.writeInt32BE(this.at - start - 4, start);
+  }
+
+  /** Several texts as one value, with a character in ASCII between them. */
+  joined(values: readonly (string | Utf8Part)[], separator: string): void {
+    const start = this.at;
+    this.room(4);
+    this.at += 4;
+    for (let i = 0; i < values.length; i++) {
+      if (i > 0) this.append(separator);
+      this.append(values[i]!);
+    }
+    this.bytes.writeInt32BE(this.at - start - 4, start);
+  }
+
+  protected append(value: string | Utf8Part): void {
+    if (typeof value !== 'string') {
+      this.room(value.end - value.start);
+      this.at += value.bytes.copy(this.bytes, this.at, value.start, value.end);
+      return;
+    }
+    // No character takes more than three bytes for each of its units.
+    this.room(value.length * 3);
+    this.at += this.bytes.write(value, this.at);
+  }
+
+  protected room(bytes: number): void {
+    if (this.at + bytes <= this.bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(2 * this.bytes.length, this.at + bytes));
+    this.bytes.copy(larger, 0, 0, this.at);
+    this.bytes = larger;
+  }
+}
