@@ -2,6 +2,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
+import { openPlainHistogram } from './plain-histogram.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What opening a metric needs to know of it. */
@@ -64,9 +65,14 @@ export function openCatalogue<const C extends Catalogue>(
       });
       return gauge as never;
     },
-    histogram: (name) =>
-      (registry.getSingleMetric(name) ??
-        new Histogram({ ...common(name), buckets: [...(catalogue[name]!.buckets ?? [])] })) as never,
+    histogram: (name) => {
+      const there = registry.getSingleMetric(name);
+      if (there) return there as never;
+      const options = { ...common(name), buckets: [...(catalogue[name]!.buckets ?? [])] };
+      return (
+        options.labelNames.length === 0 ? openPlainHistogram(options as never) : new Histogram(options)
+      ) as never;
+    },
   };
 }
 
