@@ -122,7 +122,7 @@ export function encodeProduceRequest(request: ProduceRequest, headBytes = 0): Bu
     for (const { partition, firstSequence, messages, bytes, first, last, sizes } of partitions) {
       at = to.writeInt32BE(partition, at);
       at = to.writeInt32BE(BATCH_FRAME + BATCH_HEAD + bytes, at);
-      at = to.writeBigInt64BE(0n, at);
+      at = writeCount(to, 0, at);
       at = to.writeInt32BE(BATCH_FRAME - 12 + BATCH_HEAD + bytes, at);
       at = to.writeInt32BE(0, at);
       at = to.writeInt8(2, at);
@@ -130,14 +130,14 @@ export function encodeProduceRequest(request: ProduceRequest, headBytes = 0): Bu
       at += 4;
       at = to.writeInt16BE(0, at);
       at = to.writeInt32BE(messages.length - 1, at);
-      at = to.writeBigInt64BE(BigInt(first), at);
-      at = to.writeBigInt64BE(BigInt(last), at);
+      at = writeCount(to, first, at);
+      at = writeCount(to, last, at);
       at = to.writeBigInt64BE(producerId, at);
       at = to.writeInt16BE(request.producerEpoch ?? 0, at);
       at = to.writeInt32BE(firstSequence ?? 0, at);
       at = to.writeInt32BE(messages.length, at);
       for (let i = 0; i < messages.length; i++) {
-        at = writeRecord(to, at, messages[i]!, i, Number(messages[i]!.timestamp) - first, sizes[i]!);
+        at = writeRecord(to, at, messages[i]!, i, sizes[i]!);
       }
       to.writeUInt32BE(crc32c(to, checksum + 4, at), checksum);
     }
@@ -165,18 +165,33 @@ export function decodeProduceResponse(
   return { errorCodes, throttleMs: version >= 6 ? payload.readInt32BE(at) : 0 };
 }
 
-/** Bytes of each record's body, of all records with their lengths, and the first and last of their times. */
+/** What is counted of a record before it is written. */
+interface RecordSize {
+  /** Of its body, in bytes. */
+  readonly body: number;
+  /** Of its value. */
+  readonly value: number;
+  /** How much later than the first of its batch, in ms. */
+  readonly age: number;
+}
+
+/** The sizes of the records, of all of them with their lengths in bytes, and the first and last of their times. */
 function measure(messages: readonly ProducedMessage[]) {
   let first = Number.POSITIVE_INFINITY;
   let last = 0;
   for (const { timestamp } of messages) {
-    first = Math.min(first, Number(timestamp));
-    last = Math.max(last, Number(timestamp));
+    const time = Number(timestamp);
+    if (time < first) first = time;
+    if (time > last) last = time;
   }
   let bytes = 0;
-  const sizes = messages.map(({ key, value, timestamp, headers }, i) => {
-    let body =
-      1 + sizeOfVarint(Number(timestamp) - first) + sizeOfVarint(i) + sizeOfText(key) + sizeOfText(value);
+  const sizes: RecordSize[] = [];
+  for (let i = 0; i < messages.length; i++) {
+    const { key, value, timestamp, headers } = messages[i]!;
+    const age = Number(timestamp) - first;
+    const valueBytes = value === null ? 0 : Buffer.byteLength(value);
+    let body = 1 + sizeOfVarint(age) + sizeOfVarint(i) + sizeOfText(key);
+    body += value === null ? 1 : sizeOfVarint(valueBytes) + valueBytes;
     let count = 0;
     for (const name in headers) {
       body += sizeOfText(name) + sizeOfText(headers[name]!);
@@ -184,8 +199,8 @@ function measure(messages: readonly ProducedMessage[]) {
     }
     body += sizeOfVarint(count);
     bytes += sizeOfVarint(body) + body;
-    return body;
-  });
+    sizes.push({ body, value: valueBytes, age });
+  }
   return { bytes, first, last, sizes };
 }
 
@@ -194,16 +209,19 @@ function writeRecord(
   start: number,
   message: ProducedMessage,
   index: number,
-  age: number,
-  size: number,
+  { body, value: valueBytes, age }: RecordSize,
 ): number {
   const { key, value, headers } = message;
-  let at = writeVarint(to, start, size);
+  let at = writeVarint(to, start, body);
   to[at++] = 0;
   at = writeVarint(to, at, age);
   at = writeVarint(to, at, index);
   at = writeText(to, at, key);
-  at = writeText(to, at, value);
+  if (value === null) to[at++] = NO_VALUE;
+  else {
+    at = writeVarint(to, at, valueBytes);
+    at += to.write(value, at, valueBytes);
+  }
   let count = 0;
   for (const _ in headers) count += 1;
   at = writeVarint(to, at, count);
@@ -214,20 +232,38 @@ function writeRecord(
   return at;
 }
 
-const sizeOfText = (text: string | null): number => {
-  if (text === null) return 1;
-  const bytes = Buffer.byteLength(text);
-  return sizeOfVarint(bytes) + bytes;
-};
+/** -1 in zigzag. */
+const NO_VALUE = 1;
 
-function writeText(to: Buffer, at: number, text: string | null): number {
-  if (text === null) {
-    to[at] = 1; // -1 in zigzag
-    return at + 1;
-  }
-  const bytes = Buffer.byteLength(text);
+/**
+ * Most texts are a few letters of ASCII: names and values of headers, keys. Going over them here is faster than a call that
+ * leaves JavaScript, which each of Buffer's is.
+ */
+const SHORT = 80;
+
+/** Bytes of a text in UTF-8; nearly all of them are as many as its letters. */
+function utf8Bytes(text: string): number {
+  if (text.length > SHORT) return Buffer.byteLength(text);
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) >= 0x80) return Buffer.byteLength(text);
+  return text.length;
+}
+
+function sizeOfText(text: string): number {
+  const bytes = utf8Bytes(text);
+  return sizeOfVarint(bytes) + bytes;
+}
+
+function writeText(to: Buffer, at: number, text: string): number {
+  const bytes = utf8Bytes(text);
   const start = writeVarint(to, at, bytes);
-  return start + to.write(text, start, bytes);
+  if (bytes > text.length || bytes > SHORT) return start + to.write(text, start, bytes);
+  for (let i = 0; i < bytes; i++) to[start + i] = text.charCodeAt(i);
+  return start + bytes;
+}
+
+/** A whole number that is not negative, in eight bytes. */
+function writeCount(to: Buffer, value: number, at: number): number {
+  return to.writeUInt32BE(value % 2 ** 32, to.writeUInt32BE(Math.floor(value / 2 ** 32), at));
 }
 
 // Zigzag doubles what is not negative. Past 31 bits (an age in ms beyond 12 days) only arithmetic is exact.
