@@ -6,7 +6,7 @@ const MODULE = 'kafkajs/src/broker/index.js';
 const ERRORS = 'kafkajs/src/errors.js';
 const DISCONNECT_MS = 1_000;
 
-interface Broker {
+interface ConnectingBroker {
   connect(): Promise<void>;
   isConnected(): boolean;
   apiVersions(): Promise<unknown>;
@@ -32,7 +32,7 @@ const mended = new WeakSet<object>();
  * @throws UnexpectedShape
  */
 export function connectWholly(library: Library): void {
-  const broker = library.module(MODULE) as { prototype?: Broker };
+  const broker = library.module(MODULE) as { prototype?: ConnectingBroker };
   const prototype = broker.prototype;
   expectShape(prototype !== undefined, `${MODULE} is no class`);
   if (mended.has(prototype)) return;
@@ -47,16 +47,16 @@ export function connectWholly(library: Library): void {
     typeof Unreachable === 'function',
     `${ERRORS} has no error for a broker that cannot be reached`,
   );
-  const whole = new WeakSet<Broker>();
-  prototype.isConnected = function isWhollyConnected(this: Broker) {
+  const whole = new WeakSet<ConnectingBroker>();
+  prototype.isConnected = function isWhollyConnected(this: ConnectingBroker) {
     return whole.has(this) && isConnected.call(this);
   };
-  prototype.connect = async function connectWholly(this: Broker) {
+  prototype.connect = async function connectWholly(this: ConnectingBroker) {
     await connect.call(this);
     whole.add(this);
   };
   // kafkajs asks once per broker, on its first connection.
-  prototype.apiVersions = async function apiVersionsOrClose(this: Broker) {
+  prototype.apiVersions = async function apiVersionsOrClose(this: ConnectingBroker) {
     try {
       return await apiVersions.call(this);
     } catch (err) {

@@ -4,7 +4,7 @@ import { Bell, untilRung } from '../bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import { within } from '../lifecycle.ts';
 import type { Log } from '../log.ts';
-import { type Broker as AnyBroker, clusterOf } from './cluster.ts';
+import { type Broker, clusterOf } from './cluster.ts';
 import {
   type BrokerConnection,
   type ExchangeBroker,
@@ -100,18 +100,18 @@ const OFFSET_OUT_OF_RANGE = 1;
 const SESSION_LOST: ReadonlySet<number> = new Set([70, 71]);
 
 /** What is used of kafkajs' inside; `docs/adr/kafka-codecs.md` has why it is pinned to one version. */
-interface Cluster {
+interface ReaderCluster {
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   addTargetTopic(topic: string): Promise<void>;
   refreshMetadata(): Promise<void>;
   findTopicPartitionMetadata(topic: string): ReadonlyArray<{ partitionId: number; leader: number }>;
-  findBroker(wanted: { nodeId: string }): Promise<Broker>;
-  findGroupCoordinator(wanted: { groupId: string }): Promise<Broker>;
-  readonly brokerPool: { createBroker(options: object): Broker };
+  findBroker(wanted: { nodeId: string }): Promise<ReaderBroker>;
+  findGroupCoordinator(wanted: { groupId: string }): Promise<ReaderBroker>;
+  readonly brokerPool: { createBroker(options: object): ReaderBroker };
 }
-interface Broker extends Omit<AnyBroker, 'connectionPool'>, ExchangeBroker {
-  lookupRequest(apiKey: number, definition: object): (parameters: object) => Protocol;
+interface ReaderBroker extends Omit<Broker, 'connectionPool'>, ExchangeBroker {
+  lookupRequest(apiKey: number, definition: object): (parameters: object) => ReaderProtocol;
   metadata(topics: readonly string[]): Promise<unknown>;
   offsetCommit(request: object): Promise<unknown>;
   disconnect(): Promise<void>;
@@ -120,7 +120,7 @@ interface Broker extends Omit<AnyBroker, 'connectionPool'>, ExchangeBroker {
     readonly pool: readonly BrokerConnection[];
   };
 }
-interface Protocol {
+interface ReaderProtocol {
   readonly request: { readonly apiVersion: number };
   readonly response: { decode(payload: Buffer): Promise<unknown>; parse(data: unknown): unknown };
   readonly requestTimeout?: number;
@@ -140,19 +140,19 @@ export function openPartitionReader(
 }
 
 class Partitions implements PartitionReader {
-  readonly #cluster: Cluster;
+  readonly #cluster: ReaderCluster;
   readonly #topic: string;
   readonly #log: Log;
   readonly #clock: Clock;
   /** The broker that leads each partition; below 0 where none does. */
   #leaders: ReadonlyMap<number, number> = new Map();
   #refreshing: Promise<void> | null = null;
-  #coordinator: Broker | null = null;
+  #coordinator: ReaderBroker | null = null;
   /** Rings when something changed that a loop may wait for. */
   readonly #bell = new Bell();
   readonly #leadersLearnt = new Bell();
 
-  constructor(cluster: Cluster, topic: string, log: Log, clock: Clock) {
+  constructor(cluster: ReaderCluster, topic: string, log: Log, clock: Clock) {
     this.#cluster = cluster;
     this.#topic = topic;
     this.#log = log;
@@ -425,7 +425,7 @@ class Partitions implements PartitionReader {
   }
 
   /** Runs `work` with a broker, and gives the connection up when an error shows that it is dead. */
-  async #send<T>(node: number, work: (broker: Broker) => Promise<T>): Promise<T> {
+  async #send<T>(node: number, work: (broker: ReaderBroker) => Promise<T>): Promise<T> {
     const broker = await this.#cluster.findBroker({ nodeId: String(node) });
     try {
       return await work(broker);
@@ -553,8 +553,11 @@ function unlessAborted<T>(signal: AbortSignal, promise: Promise<T>): Promise<T |
   });
 }
 
-function openCluster(kafka: Kafka): Cluster {
-  const cluster = clusterOf<Cluster>(kafka, { metadataMaxAge: 300_000, isolationLevel: READ_COMMITTED });
+function openCluster(kafka: Kafka): ReaderCluster {
+  const cluster = clusterOf<ReaderCluster>(kafka, {
+    metadataMaxAge: 300_000,
+    isolationLevel: READ_COMMITTED,
+  });
   // kafkajs rejects all metadata when one partition has no leader. The leaders of the others are needed all the same.
   const { brokerPool } = cluster;
   const createBroker = brokerPool.createBroker.bind(brokerPool);
@@ -566,7 +569,7 @@ function openCluster(kafka: Kafka): Cluster {
   return cluster;
 }
 
-async function metadataOf(broker: Broker, topics: readonly string[]): Promise<unknown> {
+async function metadataOf(broker: ReaderBroker, topics: readonly string[]): Promise<unknown> {
   const { apiKeys, requests } = protocolOfKafkajs();
   const protocol = broker.lookupRequest(
     apiKeys.Metadata,

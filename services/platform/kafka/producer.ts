@@ -44,7 +44,7 @@ export interface ProducerOptions {
   silent(broker: string): void;
 }
 
-interface Broker extends ExchangeBroker {
+interface ProducerBroker extends ExchangeBroker {
   isConnected(): boolean;
   initProducerId(request: { readonly transactionTimeout: number }): Promise<{
     readonly producerId: string | number;
@@ -58,15 +58,15 @@ interface Metadata {
   }>;
 }
 /** What is used of kafkajs' inside; `docs/adr/kafka-codecs.md` has why it is pinned to one version. */
-interface Cluster {
+interface ProducerCluster {
   readonly brokerPool: { readonly metadata: Metadata | null; readonly metadataExpireAt: number | null };
   connect(): Promise<void>;
   disconnect(): Promise<void>;
   isConnected(): boolean;
   addTargetTopic(topic: string): Promise<void>;
   refreshMetadata(): Promise<void>;
-  findBroker(wanted: { readonly nodeId: string }): Promise<Broker>;
-  findControllerBroker(): Promise<Broker>;
+  findBroker(wanted: { readonly nodeId: string }): Promise<ProducerBroker>;
+  findControllerBroker(): Promise<ProducerBroker>;
   removeBroker(address: { readonly host: string; readonly port: number }): void;
 }
 
@@ -96,7 +96,7 @@ interface Part {
 }
 
 class Producer implements IdempotentProducer {
-  readonly #cluster: Cluster;
+  readonly #cluster: ProducerCluster;
   readonly #options: ProducerOptions;
   #id: { readonly producerId: string | number; readonly producerEpoch: number } | null = null;
   /** The next sequence number of each partition. */
@@ -104,7 +104,7 @@ class Producer implements IdempotentProducer {
   #metadata: Metadata | null = null;
   /** The leader of each partition, as of `#metadata`. */
   #leaders: ReadonlyMap<number, number> = new Map();
-  #brokers = new Map<number, Broker>();
+  #brokers = new Map<number, ProducerBroker>();
   /** What was sent last, and the partitions that have acknowledged their part of it. */
   #sent: { readonly messages: readonly PartitionedMessage[]; readonly acknowledged: Set<number> } = {
     messages: [],
@@ -113,7 +113,7 @@ class Producer implements IdempotentProducer {
 
   constructor(kafka: Kafka, options: ProducerOptions) {
     this.#options = options;
-    this.#cluster = clusterOf<Cluster>(kafka, {
+    this.#cluster = clusterOf<ProducerCluster>(kafka, {
       metadataMaxAge: options.leadersMs,
       maxInFlightRequests: 1,
       instrumentationEmitter: {
@@ -245,7 +245,7 @@ class Producer implements IdempotentProducer {
     if (refused !== 0) throw errorOf(refused);
   }
 
-  async #brokerOf(node: number): Promise<Broker> {
+  async #brokerOf(node: number): Promise<ProducerBroker> {
     const known = this.#brokers.get(node);
     if (known?.isConnected()) return known;
     const broker = await this.#cluster.findBroker({ nodeId: String(node) });

@@ -102,7 +102,7 @@ function findHeader(bytes: Buffer, at: number, name: string): string | null {
 }
 
 /** Whether the next bytes are this text, in ASCII; moves past them. */
-function isTextAt(from: Reading, length: number, text: string): boolean {
+function isTextAt(from: RecordBytes, length: number, text: string): boolean {
   const { bytes, at } = from;
   from.at += length;
   if (length !== text.length) return false;
@@ -134,13 +134,13 @@ export function readRecords(
   return records;
 }
 
-interface Reading {
+interface RecordBytes {
   readonly bytes: Buffer;
   at: number;
 }
 
 /** Zigzag, up to 53 bits: offsets and times are smaller. */
-function readVarint(from: Reading): number {
+function readVarint(from: RecordBytes): number {
   const { bytes } = from;
   let byte = bytes[from.at++]!;
   let value = byte & 0x7f;
@@ -151,7 +151,7 @@ function readVarint(from: Reading): number {
   return value % 2 === 0 ? value / 2 : -(value + 1) / 2;
 }
 
-function readBytes(from: Reading): Buffer | null {
+function readBytes(from: RecordBytes): Buffer | null {
   const length = readVarint(from);
   if (length < 0) return null;
   const bytes = from.bytes.subarray(from.at, from.at + length);
@@ -159,7 +159,7 @@ function readBytes(from: Reading): Buffer | null {
   return bytes;
 }
 
-function skipBytes(from: Reading): void {
+function skipBytes(from: RecordBytes): void {
   const length = readVarint(from);
   from.at += Math.max(0, length);
 }
