@@ -1,6 +1,6 @@
 /**
  * The load generator: vegeta, a separate program. Requests leave on schedule whatever the answers do (it starts another
- * worker when all of them wait). So a stalled server cannot hide its stall.
+ * worker when all of them wait). So a stalled server cannot hide its stall: there is no coordinated omission.
  */
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';

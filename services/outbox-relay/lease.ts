@@ -16,7 +16,7 @@ const SERVER_PATIENCE_MS = 5_000;
 /** The leader itself stops earlier. The time counts from just before its last successful sign of life. */
 const LEASE_MS = 3_000;
 
-/** Keeps a deposed leader (a zombie) from acting: asked before each act. */
+/** Fencing: keeps a deposed leader (a zombie) from acting. Asked before each act. */
 export interface Fence {
   /** Compares with the clock, because a process that was asleep has missed its timers. */
   isHeld(): boolean;

@@ -44,7 +44,7 @@ export const APPLIER_LIMITS = {
   bytesPerChunk: 1024 * 1024,
   /** Chunks between decoding and the database's answer. They keep the database busy while the next fetch is decoded. */
   chunksInFlight: 4,
-  /** Messages, and bytes of their values, that may wait; beyond either the bus is slowed down. */
+  /** Backpressure: messages, and bytes of their values, that may wait; beyond either nothing is fetched. */
   waiting: 12_000,
   bytesWaiting: 8 * 1024 * 1024,
 } as const;
