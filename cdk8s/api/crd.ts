@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { fingerprint } from '../constructs/fingerprint.ts';
 import type { KubeObject } from '../kube-object.ts';
+import { GROUP, PLURALS } from '../own-names.ts';
 import { DEFINITIONS, DEFINITIONS_ANNOTATION } from './definitions.ts';
 import { PageViewRules, PageViewSpec, PageViewStatus, TopClientsStatus } from './page-view.ts';
-import { GROUP, type Rule, VERSION } from './shared.ts';
+import { type Rule, VERSION } from './shared.ts';
 import { TopClientsRules, TopClientsSpec } from './top-clients.ts';
 
 /** An OpenAPI schema as CRDs require it: structural, without references. */
@@ -66,7 +67,7 @@ const READY: readonly Column[] = [
 const RESOURCES: readonly Resource[] = [
   {
     kind: 'TopClients',
-    plural: 'topclients',
+    plural: PLURALS.TopClients,
     singular: 'topclient',
     shortName: 'tc',
     description: 'The platform of Top Clients: what owns the data and what carries it to the pages',
@@ -90,7 +91,7 @@ const RESOURCES: readonly Resource[] = [
   },
   {
     kind: 'PageView',
-    plural: 'pageviews',
+    plural: PLURALS.PageView,
     singular: 'pageview',
     // `pv` is PersistentVolume's short name.
     shortName: 'tpv',

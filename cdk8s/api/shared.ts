@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { GROUP } from '../own-names.ts';
 
 /** A rule that the API server evaluates (CEL); in the CRD it is beside the field that it checks. */
 export interface Rule {
@@ -9,7 +10,6 @@ export interface Rule {
   readonly fieldPath?: string;
 }
 
-export const GROUP = 'topclients.dev';
 export const VERSION = 'v1alpha1';
 export const API_VERSION = `${GROUP}/${VERSION}` as const;
 

@@ -2,13 +2,13 @@ import { z } from 'zod';
 import { CALLERS } from '#contracts/callers.ts';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { eachPage, PAGE_NAMES } from '#contracts/pages.ts';
+import { GROUP } from '../own-names.ts';
 import { backupOf, otherBackup, recoveryOf, writtenElsewhere } from './cnpg-backup.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
 import { connectionsFit, SELF_VIEW_CONNECTIONS, serviceAutoscaling } from './service-autoscaling.ts';
 import {
   DATABASE_SERVERS,
-  GROUP,
   httpAddress,
   imagePull,
   objectName,

@@ -125,7 +125,7 @@ export const RULES: IRegularForbiddenRuleType[] = [
     'How the operator works with the API server does not depend on what it makes there.',
     { path: '^services/operator/runtime/', pathNot: SPECS },
     {
-      path: '^(services/(?!operator/runtime/|platform/)|cdk8s/(?!(kube-object|constructs/fingerprint)\\.ts$))',
+      path: '^(services/(?!operator/runtime/|platform/)|cdk8s/(?!(kube-object|own-names|constructs/fingerprint)\\.ts$))',
     },
   ),
   rule(

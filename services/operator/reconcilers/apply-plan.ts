@@ -1,4 +1,5 @@
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import {
   type ApplyOutcome,
   applyObjects,
@@ -8,7 +9,7 @@ import {
 } from '../runtime/apply.ts';
 import type { ClusterSnapshot } from '../runtime/cluster-snapshot.ts';
 import { type Kube, KubeError, type Ref, type StoredObject } from '../runtime/kube.ts';
-import { HORIZONTAL_POD_AUTOSCALER, isStore, OPERATOR, SCALED_OBJECT } from './kinds.ts';
+import { HORIZONTAL_POD_AUTOSCALER, isStore, SCALED_OBJECT } from './kinds.ts';
 import type { Plan } from './plan.ts';
 import { madeSecret, rotatedSecret } from './platform/secrets.ts';
 import { withSecretRevisions } from './secret-revisions.ts';

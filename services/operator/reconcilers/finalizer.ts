@@ -1,10 +1,11 @@
+import { GROUP } from '#cdk8s/own-names.ts';
 import type { Log } from '#platform/log.ts';
 import { isForbidden, type Kube, type StoredObject } from '../runtime/kube.ts';
 import { refOf } from '../runtime/objects.ts';
 import { PAGE_VIEW } from './kinds.ts';
 
 /** Keeps a page from being gone before what was made in its database is removed. */
-export const FINALIZER = 'topclients.dev/page-views';
+export const FINALIZER = `${GROUP}/page-views`;
 
 /**
  * Puts our finalizer on an object, or takes it off; those of others stay.

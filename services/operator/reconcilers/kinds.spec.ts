@@ -1,9 +1,10 @@
 import { expect, test } from '@jest/globals';
 import { compareJob, dropJob, pageObjects, platformObjects } from '#cdk8s/manifests.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import { EXAMPLES } from '#cdk8s/testing/platforms.ts';
 import { MANAGED_BY } from '../runtime/apply.ts';
 import { kindKey } from '../runtime/objects.ts';
-import { BUILT_IN, OF_OTHERS, OPERATOR } from './kinds.ts';
+import { BUILT_IN, OF_OTHERS } from './kinds.ts';
 
 const KNOWN = new Set([...BUILT_IN, ...OF_OTHERS].map(kindKey));
 

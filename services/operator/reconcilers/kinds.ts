@@ -1,4 +1,5 @@
 import { API_VERSION } from '#cdk8s/api/shared.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import { MANAGED_BY } from '../runtime/apply.ts';
 import type { Kind } from '../runtime/kube.ts';
 
@@ -52,7 +53,6 @@ const STORE_GROUPS = ['kafka.strimzi.io', 'postgresql.cnpg.io'];
 /** Whether an object is a store that another operator runs, or belongs to one: a cluster, a topic, a user, a backup. */
 export const isStore = ({ apiVersion }: Kind): boolean => STORE_GROUPS.includes(apiVersion.split('/')[0]!);
 
-export const OPERATOR = 'top-clients-operator';
 /** The label selector of all objects of ours. */
 export const OURS = `${MANAGED_BY}=${OPERATOR}`;
 /** The label selector of all pods of ours. */

@@ -2,13 +2,14 @@ import { createHash, scrypt } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import { fingerprint } from '#cdk8s/constructs/fingerprint.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { GROUP, OPERATOR } from '#cdk8s/own-names.ts';
 import { names } from '#cdk8s/platform.ts';
 import { MANAGED_BY } from '../runtime/apply.ts';
 import { isForbidden, type Kube, type StoredObject } from '../runtime/kube.ts';
-import { OPERATOR, SECRET } from './kinds.ts';
+import { SECRET } from './kinds.ts';
 
 /** On pods: changes with what they were given of secrets, so that a changed secret rolls them out. */
-export const SECRETS_ANNOTATION = 'topclients.dev/secrets';
+export const SECRETS_ANNOTATION = `${GROUP}/secrets`;
 
 /** How long after a look at the secrets the next one follows, in ms; nothing reports their changes. */
 export const SECRETS_LOOK_MS = 60_000;

@@ -1,3 +1,4 @@
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import { type ClientPool, openClientPool } from '#platform/client-pool.ts';
 import type { Access } from './access.ts';
 import { KubeError } from './kube.ts';
@@ -72,7 +73,7 @@ export function openApi(access: Access, onAnswer: (verb: Verb, code: number) => 
         path: `${prefix}${request.path}${request.query ? `?${new URLSearchParams(request.query)}` : ''}`,
         headers: {
           accept: 'application/json',
-          'user-agent': 'top-clients-operator',
+          'user-agent': OPERATOR,
           ...(await access.headers(refused)),
           ...(request.body ? { 'content-type': request.body.type } : {}),
         },

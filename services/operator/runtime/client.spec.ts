@@ -256,7 +256,7 @@ test('what is in flight is broken off when the term is lost', async () => {
 });
 
 test.each([
-  ['a kind without a known plural', { ...DEPLOYMENT, kind: 'Sprocket' }, 'kube/resources.ts'],
+  ['a kind without a known plural', { ...DEPLOYMENT, kind: 'Sprocket' }, 'runtime/resources.ts'],
   [
     'a namespaced kind without its namespace',
     { apiVersion: 'v1', kind: 'Pod', name: 'a' },

@@ -1,10 +1,8 @@
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import type { Api, ApiRequest } from './api.ts';
 import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 import { collectionPath, groupPath, objectPath } from './resources.ts';
-
-/** The owner of the fields we apply. The API server stores it with the fields, so it must never change. */
-export const FIELD_MANAGER = 'top-clients-operator';
 
 /** How long an answer about served kinds is cached. */
 const SERVES_MS = 60_000;
@@ -46,13 +44,13 @@ export function openKube(api: Api, settings: KubeSettings = {}): Kube {
     name,
     ...(namespace === undefined ? {} : { namespace }),
   });
-  const manager = { fieldManager: FIELD_MANAGER };
+  const manager = { fieldManager: OPERATOR };
 
   /** Raw JSON, which is also YAML: the client library's own serializer drops fields that its types do not know. */
   const serverSideApply = async (
     object: KubeObject,
     subresource: string,
-    { dryRun = false, fieldManager = FIELD_MANAGER, force = true } = {},
+    { dryRun = false, fieldManager = OPERATOR, force = true } = {},
   ) => {
     const { path, about } = of(refOf(object));
     return call({

@@ -1,10 +1,10 @@
 import { randomBytes } from 'node:crypto';
 import { LRUCache } from 'lru-cache';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { GROUP, OPERATOR } from '#cdk8s/own-names.ts';
 import { Backoff } from '#platform/backoff.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { FIELD_MANAGER } from './client.ts';
 import { type EventRecorder, type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
 
 export interface RecorderSettings {
@@ -167,7 +167,7 @@ export function openEventRecorder(settings: RecorderSettings): RunningRecorder {
         reason,
         note,
         action: reason,
-        reportingController: `topclients.dev/${FIELD_MANAGER}`,
+        reportingController: `${GROUP}/${OPERATOR}`,
         reportingInstance: instance.slice(0, 128),
         regarding: {
           apiVersion,

@@ -1,3 +1,4 @@
+import { GROUP } from '#cdk8s/own-names.ts';
 import { pause } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { type Kube, KubeError, type Ref, type StoredObject } from './kube.ts';
@@ -69,8 +70,8 @@ export const TIMING: Timing = {
 };
 
 /** On a lease: the installation that took it last, and others that would, each with when it said so. */
-const OPERATOR_ANNOTATION = 'topclients.dev/operator';
-const RIVALS_ANNOTATION = 'topclients.dev/also-watched-by';
+const OPERATOR_ANNOTATION = `${GROUP}/operator`;
+const RIVALS_ANNOTATION = `${GROUP}/also-watched-by`;
 
 const rivalsOn = ({ metadata: { annotations } }: StoredObject): Map<string, string> =>
   new Map(

@@ -1,9 +1,9 @@
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { FIELD_MANAGER } from './client.ts';
+import { GROUP, OPERATOR } from '#cdk8s/own-names.ts';
 import type { StoredObject } from './kube.ts';
 
 /** On a Deployment: the number of pods that was applied last. */
-export const REPLICAS_ANNOTATION = 'topclients.dev/replicas';
+export const REPLICAS_ANNOTATION = `${GROUP}/replicas`;
 
 /** A Deployment that somebody scaled. */
 export interface ScaledByOthers {
@@ -39,7 +39,7 @@ export function scaledByOthers(wanted: KubeObject, live: StoredObject | undefine
 function managerOf({ metadata }: StoredObject): string | null {
   const { managedFields = [] } = metadata as { readonly managedFields?: readonly Fields[] };
   const owners = managedFields.filter(({ fieldsV1 }) => fieldsV1?.['f:spec']?.['f:replicas']);
-  return owners.find(({ manager }) => !manager?.startsWith(FIELD_MANAGER))?.manager ?? null;
+  return owners.find(({ manager }) => !manager?.startsWith(OPERATOR))?.manager ?? null;
 }
 
 /** The object as it is applied: with its number noted, and without the number itself where somebody else decides it. */

@@ -1,3 +1,4 @@
+import { GROUP, PLURALS as OWN_PLURALS } from '#cdk8s/own-names.ts';
 import type { Kind } from './kube.ts';
 
 /** The plural of a kind in addresses, by group and kind; all kinds are namespaced except those in `OF_THE_CLUSTER`. */
@@ -37,8 +38,7 @@ const PLURALS: Readonly<Record<string, string>> = {
   'postgresql.cnpg.io/ScheduledBackup': 'scheduledbackups',
   'rbac.authorization.k8s.io/Role': 'roles',
   'rbac.authorization.k8s.io/RoleBinding': 'rolebindings',
-  'topclients.dev/PageView': 'pageviews',
-  'topclients.dev/TopClients': 'topclients',
+  ...Object.fromEntries(Object.entries(OWN_PLURALS).map(([kind, plural]) => [`${GROUP}/${kind}`, plural])),
 };
 const OF_THE_CLUSTER = new Set(['/Namespace', 'apiextensions.k8s.io/CustomResourceDefinition']);
 
@@ -55,7 +55,7 @@ export function collectionPath({ apiVersion, kind }: Kind, namespace: string | n
   const key = `${apiVersion.includes('/') ? apiVersion.split('/')[0] : ''}/${kind}`;
   const plural = PLURALS[key];
   if (plural === undefined) {
-    throw new Error(`${apiVersion} ${kind} has no known address; add its plural in kube/resources.ts`);
+    throw new Error(`${apiVersion} ${kind} has no known address; add its plural in runtime/resources.ts`);
   }
   const scope =
     namespace === null || OF_THE_CLUSTER.has(key) ? '' : `/namespaces/${encodeURIComponent(namespace)}`;

@@ -5,13 +5,13 @@ import { accounts, databaseOn } from '#cdk8s/constructs/database-access.ts';
 import { databaseServers, ownerSecret } from '#cdk8s/constructs/database-servers.ts';
 import { ISSUER_KEY } from '#cdk8s/constructs/issuer.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import { DATABASES, names, type Platform } from '#cdk8s/platform.ts';
 import { CALLERS } from '#contracts/callers.ts';
 import { DATABASE_USERS, usersOf } from '#contracts/database-users.ts';
 import { credentialOf } from '../../../auth/caller-credential.ts';
 import { MANAGED_BY } from '../../runtime/apply.ts';
 import type { OwnerReference, StoredObject } from '../../runtime/kube.ts';
-import { OPERATOR } from '../kinds.ts';
 
 /** A secret whose content is made once, at random, and changes only by a rotation. */
 export interface MadeSecret {

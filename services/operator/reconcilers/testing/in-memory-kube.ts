@@ -1,8 +1,9 @@
 import { randomUUID } from 'node:crypto';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
+import { OPERATOR } from '#cdk8s/own-names.ts';
 import { type Kind, type Kube, KubeError, type Ref, type StoredObject } from '../../runtime/kube.ts';
 import { kindKey, objectKey, refOf } from '../../runtime/objects.ts';
-import { OF_OTHERS, OPERATOR } from '../kinds.ts';
+import { OF_OTHERS } from '../kinds.ts';
 
 type Mutable = { -readonly [K in keyof StoredObject]: StoredObject[K] };
 
