@@ -2,6 +2,9 @@
  * V8's flags for every process of ours. They stand on the command line, since `NODE_OPTIONS` does not take them, and
  * before V8 begins: compiled code is kept under the flags it was compiled with, and would not be found under others.
  * What each is worth stands in bench/HISTORY.md.
+ *
+ * One flag is set at run time: `--expose-gc`, for a moment (`services/platform/idle-memory.ts`). On the command line it would
+ * give `gc` to all code of the process; once it is off again, compiled code is found as before.
  */
 export const V8_FLAGS = [
   // The heap may grow to three times the live heap before V8 goes through all of it again, up to `--max-old-space-size`
