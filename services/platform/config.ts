@@ -65,7 +65,7 @@ const flagOf = (env: string) => `--${env.replace(/^TC_/, '').toLowerCase().repla
 
 /**
  * Reads a role's configuration once, flags before environment.
- * @param argv what follows the role on the command line: `--page gig` or `--page=gig`, `--flag` for true
+ * @param argv what follows the role on the command line: `--port 8080` or `--port=8080`, `--flag` for true
  * @param isGuest whether the role runs in the environment of another role, whose settings it then ignores
  * @throws ConfigError naming every missing, unknown or wrong setting
  */

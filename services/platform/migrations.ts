@@ -57,7 +57,7 @@ export async function migrate(
     await client.query(`create table if not exists ${records} (
       scope text not null, name text not null, sql text not null, applied_at timestamptz not null default now(),
       primary key (scope, name))`);
-    // 0.1.0 drops a view with what it knows of it; the same view made anew begins with the first migration.
+    // 0.1.0 drops a scope's tables and its record, and not the one beside. Made anew they begin with the first migration.
     await client.query(
       `delete from ${records} beside where scope = $2 and not exists (
         select from ${records} where scope = $1 and applied_at <= beside.applied_at)`,

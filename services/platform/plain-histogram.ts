@@ -11,7 +11,7 @@ const NO_LABELS = '';
 
 /**
  * A histogram without labels, for what is observed hundreds of times a second. The library's own checks labels, hashes them
- * and makes texts of numbers at every value, which took a fifteenth of a relay's time. Here a value is counted in an array,
+ * and makes texts of numbers at every value, which took a fifteenth of a busy process's time. Here a value is counted in an array,
  * and the library learns of it when it is asked.
  */
 export function openPlainHistogram(

@@ -92,7 +92,7 @@ interface Look {
   readonly database: string;
   readonly read_only: string;
   readonly in_recovery: boolean;
-  /** Schema of an extension that the self-view needs; null where that is on the search path anyway. */
+  /** The schema that pg_trgm is installed in; null where that is on the search path anyway. */
   readonly extensions: string | null;
 }
 

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { parse } from 'node:querystring';
 
-/** Bytes of a body at most, a form's as well as JSON's: the largest list of a seller takes half of that. */
+/** Bytes of a body at most, a form's as well as JSON's: the largest that is asked for takes half of that. */
 export const MOST_BODY_BYTES = 32 * 1024;
 
 const NO_BODY: Buffer = Buffer.alloc(0);

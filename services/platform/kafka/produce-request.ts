@@ -41,7 +41,7 @@ export const PRODUCE = {
 
 /**
  * Makes kafkajs encode produce requests here. Its own encoder makes a zero-filled buffer of at least 512 bytes for
- * every header and every record and copies each batch six times; it took two thirds of the relay's CPU under a backlog,
+ * every header and every record and copies each batch six times; it took two thirds of a producer's CPU under a backlog,
  * and half of that for the buffers alone. This encoder counts the bytes, makes one buffer and fills it. A property test
  * checks that the bytes are those of kafkajs. docs/adr has the numbers.
  *
@@ -70,7 +70,7 @@ export function replaceProduceEncoder(library: Library, encoded: () => void): vo
 const EXAMPLE: ProduceRequest = { acks: -1, timeout: 1, producerId: -1, producerEpoch: 0, topicData: [] };
 
 /**
- * kafkajs also takes messages without headers or a time, and with bytes for a key or a value. The relay's messages have
+ * kafkajs also takes messages without headers or a time, and with bytes for a key or a value. Ordinary messages have
  * all of these, and are text; kafkajs itself encodes all others.
  */
 const isOrdinary = ({ transactionalId, compression, topicData }: ProduceRequest) =>

@@ -1,6 +1,6 @@
 /*
- * A decoder of records for projectors. kafkajs' own decoder copies the object of headers once for each header, and
- * makes a BigInt for every offset and time: a fifth of the projector's CPU under a backlog, garbage collection
+ * A decoder of records for who reads many. kafkajs' own decoder copies the object of headers once for each header, and
+ * makes a BigInt for every offset and time: a fifth of a reader's CPU under a backlog, garbage collection
  * included. Here headers are decoded when someone asks for them, which for most of a backlog is never. A property test
  * compares the two decoders; docs/adr has the numbers.
  */
