@@ -66,6 +66,23 @@ export function pipelineTable(runs: readonly PipelineRun[]): string {
   return `${circumstances.join('\n')}\n\n${table}`;
 }
 
+/** From commit to visible, of every machine that told it. */
+export function delayOf(runs: readonly PipelineRun[]): string {
+  const delays = runs.flatMap(({ cpu, cores, figures }) => {
+    const [p50, p99] = ['p50', 'p99'].map((name) =>
+      figures.find((figure) => figure.name === `commit → visible, ${name}`),
+    );
+    if (p50 === undefined || p99 === undefined) return [];
+    const ms = (figure: Figure) => `${show(median(figure.values))} ms`;
+    return [`**p50 ${ms(p50)}, p99 ${ms(p99)}** on ${cpu} with ${cores} cores`];
+  });
+  return `${delays.join('; ')}.`;
+}
+
 /** The document with the figures of all runs between its markers. */
 export const withFigures = (document: string, runs: readonly PipelineRun[]): string =>
-  replaceBetweenMarkers(document, 'pipeline', pipelineTable(runs));
+  replaceBetweenMarkers(
+    replaceBetweenMarkers(document, 'delay', delayOf(runs)),
+    'pipeline',
+    pipelineTable(runs),
+  );
