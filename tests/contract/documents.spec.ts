@@ -57,6 +57,12 @@ test('the index has no decision that is gone', () => {
   expect(listed.toSorted()).toEqual(DECISIONS.toSorted());
 });
 
+test('the index has the oldest decision first, and those of a day by name', () => {
+  const rows = [...read('docs/adr/README.md').matchAll(/^\| \[.+\]\((.+\.md)\) .+ \| (\d{4}-\d\d-\d\d)/gm)];
+  const keys = rows.map(([, name, date]) => `${date} ${name}`);
+  expect(keys).toEqual(keys.toSorted());
+});
+
 test('a decision that leaves the template is noticed, by each of its faults', () => {
   const template = '## Context\n\n## Options\n\n## Decision\n\n## Consequences\n';
   const good = `# A\n\n- Status: accepted\n- Date: 2026-11-28\n\n${template.replace('## Decision', '5 ms\n\n## Decision')}`;
