@@ -108,9 +108,12 @@ class StatementQuery {
   handlePortalSuspended(): void {}
   handleCopyInResponse(): void {}
   handleCopyData(): void {}
+
+  // A connection with a pipeline takes only its own queries, whose constructor is what is left out here.
+  static {
+    Object.setPrototypeOf(StatementQuery.prototype, pg.Query.prototype);
+  }
 }
-// A connection with a pipeline takes only its own queries, whose constructor is what is left out here.
-Object.setPrototypeOf(StatementQuery.prototype, pg.Query.prototype);
 
 /** Values as text, columns as text; no limit of rows; the end of the statement. */
 class Request extends WireBytes {
