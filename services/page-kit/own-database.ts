@@ -2,7 +2,8 @@ import { BrokenCircuitError, CircuitState, ConsecutiveBreaker, circuitBreaker, h
 import type { PageDatabase, Statement } from '#pages/page.ts';
 import { DeadlineExceeded, pause, within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
-import { isUnavailable, type Pool } from '#platform/postgres.ts';
+import type { Pool } from '#platform/postgres.ts';
+import { isDown } from './is-down.ts';
 import { askReplica, type Position } from './replica-lag.ts';
 
 /** The page's own database does not answer: down, out of reach, too slow, or asked for more than it can do. */
@@ -27,11 +28,6 @@ export interface OwnDatabaseOptions {
   /** Told which instance answered a statement. */
   readonly answered?: (by: InstanceName) => void;
 }
-
-// `57014 query_canceled`: the statement timeout.
-const isTooSlow = (err: unknown) =>
-  err instanceof DeadlineExceeded || (err as { code?: unknown } | null)?.code === '57014';
-const isDown = (err: unknown) => isUnavailable(err) || isTooSlow(err);
 
 /** Statements that may wait for a connection, for each connection of the pool. */
 const WAITING_PER_CONNECTION = 50;

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
 import { silentLog } from '#platform/log.ts';
-import { followReplica, type Position, ReplicaLag } from './replica-lag.ts';
+import { askReplica, followReplica, type Position, ReplicaLag } from './replica-lag.ts';
 
 const standbyAt = (position: number | null, replayedAll = true): Position => ({
   is_standby: true,
@@ -102,4 +102,24 @@ test('the lag stands still while the primary is not heard, and each change of th
     'the replica of the database of the page is current',
   ]);
   expect(lag.of(standbyAt(900))).toBe(1_000);
+});
+
+test.each([
+  ['has answered', null, standbyAt(1), false],
+  ['refused the statement', { code: '42P01' }, standbyAt(1), false],
+  ['took too long', { code: '57014' }, standbyAt(1), true],
+  ['shuts down', { code: '57P01' }, standbyAt(1), true],
+  ['was promoted', null, { ...standbyAt(1), is_standby: false }, true],
+])('what becomes of the connection to a replica that %s', async (_, fault, position, isGivenUp) => {
+  const released: unknown[] = [];
+  const client = {
+    query: async ({ name }: { name: string }) => {
+      if (name === 'asked' && fault) throw Object.assign(new Error('refused'), fault);
+      return { rows: name === 'asked' ? [] : [position] };
+    },
+    release: (broken?: Error) => released.push(broken),
+  };
+  const pool = { connect: async () => client } as unknown as Parameters<typeof askReplica>[0];
+  await askReplica(pool, { name: 'asked', text: '', values: [] }).catch(() => {});
+  expect(released.map((broken) => broken !== undefined)).toEqual([isGivenUp]);
 });

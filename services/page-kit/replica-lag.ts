@@ -3,6 +3,7 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { LeadsElsewhere, type Pool, type Queryable } from '#platform/postgres.ts';
+import { isDown } from './is-down.ts';
 
 /** Where an instance is in the log of changes (WAL) of its database. */
 export interface Position {
@@ -84,7 +85,8 @@ export async function askReplica(
     if (!position.is_standby) broken = new LeadsElsewhere('the replica has become the primary');
     return { position, rows: answer?.rows ?? [] };
   } catch (err) {
-    broken = err as Error;
+    // A connection on which a statement was refused is as good as before.
+    if (isDown(err)) broken = err as Error;
     throw err;
   } finally {
     client.release(broken);
