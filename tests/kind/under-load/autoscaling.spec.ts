@@ -5,15 +5,14 @@
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { Cluster, run, until } from '../cluster.ts';
 import { keepEvidence } from '../evidence.ts';
-import { Visitor, type Visits } from '../visitor.ts';
-import { install } from './load.ts';
-import { keepWriting } from './writer.ts';
+import { Visitor } from '../visitor.ts';
+import { install, inWords, type Outcome, under } from './load.ts';
 
 jest.setTimeout(900_000);
 
 const IMAGE = process.env['IMAGE'] ?? 'top-clients:dev';
 const PAGE = 'http://top-clients-page-gig:8080/gigs/1';
-const SOURCE = 'http://top-clients:8080/v1/sellers/1/top-clients';
+const URLS = [PAGE, 'http://top-clients:8080/v1/sellers/1/top-clients'];
 const DEPLOYMENTS = { source: 'top-clients', page: 'top-clients-page-gig' } as const;
 const MOST = 3;
 /** More work than two pods do by their target, and less than a node of two cores can. */
@@ -21,6 +20,11 @@ const BUSY_PER_SECOND = 80;
 
 const cluster = new Cluster(process.env['E2E_NAMESPACE'] ?? 'top-clients-autoscaling');
 const visitor = new Visitor(cluster);
+const LOAD = {
+  ...{ cluster, visitor, beforeMs: 0, afterMs: 0 },
+  ...{ sellers: [101, 102, 103], writesPerSecond: 1 },
+  ...{ urls: URLS, visitsPerSecond: 2 },
+};
 
 beforeAll(async () => {
   const { code, stderr } = await run('kubectl', ['top', 'nodes']);
@@ -95,27 +99,18 @@ test('under load source and page get as many pods as they may, whoever looks aft
       (await cluster.condition('pageviews/gig', 'ServersAutoscalingReady'))?.reason === 'Autoscaled',
     180_000,
   );
-  const stopWriting = keepWriting(cluster, [101, 102, 103], 1);
-  const leave = visitor.visit([PAGE, SOURCE], 2);
-  const leaveBusy = visitor.visit([PAGE, SOURCE], BUSY_PER_SECOND);
-  const out = await scaledTo(MOST);
-  await operatorStartsAnew();
-  for (const deployment of Object.values(DEPLOYMENTS))
-    expect((await cluster.get('deployments', deployment)).spec.replicas).toBe(MOST);
-  const busy = await leaveBusy();
-  const back = await scaledTo(1);
-  const [quiet, written] = await Promise.all([leave(), stopWriting()]);
-
-  const told = (visits: Readonly<Record<string, Visits>>) =>
-    Object.entries(visits)
-      .map(
-        ([url, { requests, outcomes, failures, longestMs }]) =>
-          `${url}: ${requests} visits, ${JSON.stringify(outcomes)}, ${Math.round(longestMs)} ms at most, failed ${failures.length}`,
-      )
-      .join('\n');
-  console.log(
-    `1 → ${MOST} pods: ${out}; ${MOST} → 1: ${back}; ${written.acknowledged.length} changes acknowledged\n${told(busy)}\n${told(quiet)}`,
-  );
+  let busy: Outcome['visits'] = {};
+  const { written, visits: quiet } = await under(LOAD, async () => {
+    const leaveBusy = visitor.visit(URLS, BUSY_PER_SECOND);
+    const out = await scaledTo(MOST);
+    await operatorStartsAnew();
+    for (const deployment of Object.values(DEPLOYMENTS))
+      expect((await cluster.get('deployments', deployment)).spec.replicas).toBe(MOST);
+    busy = await leaveBusy();
+    const back = await scaledTo(1);
+    console.log(`1 → ${MOST} pods: ${out}; ${MOST} → 1: ${back}\n${inWords(busy)}`);
+  });
+  expect(Object.keys(busy)).toEqual(URLS);
   for (const visits of [busy, quiet])
     for (const [url, { failures }] of Object.entries(visits))
       expect({ url, failures }).toEqual({ url, failures: [] });

@@ -21,6 +21,11 @@ export interface Outcome {
 interface Load {
   readonly cluster: Cluster;
   readonly visitor: Visitor;
+  readonly sellers?: readonly number[];
+  readonly writesPerSecond?: number;
+  readonly urls?: readonly string[];
+  /** Of each address. */
+  readonly visitsPerSecond?: number;
   /** How long it goes on before and after, in ms. */
   readonly beforeMs?: number;
   readonly afterMs?: number;
@@ -28,11 +33,11 @@ interface Load {
 
 /** Writes and visits, and does something meanwhile. */
 export async function under(
-  { cluster, visitor, beforeMs = 8_000, afterMs = 12_000 }: Load,
+  { cluster, visitor, beforeMs = 8_000, afterMs = 12_000, ...load }: Load,
   happens: () => Promise<void>,
 ): Promise<Outcome> {
-  const stopWriting = keepWriting(cluster, SELLERS, 20);
-  const stopVisiting = visitor.visit(URLS, 5);
+  const stopWriting = keepWriting(cluster, load.sellers ?? SELLERS, load.writesPerSecond ?? 20);
+  const stopVisiting = visitor.visit(load.urls ?? URLS, load.visitsPerSecond ?? 5);
   let ended: [Written, Outcome['visits']];
   try {
     await delay(beforeMs);
@@ -40,21 +45,27 @@ export async function under(
     await delay(afterMs);
   } finally {
     ended = await Promise.all([stopWriting(), stopVisiting()]);
+    const [{ acknowledged, repeated, longestGapMs, gapEndedAt }, visits] = ended;
+    console.log(
+      `${acknowledged.length} changes acknowledged, ${repeated} repeated, ` +
+        `none for ${longestGapMs} ms at most, until ${gapEndedAt}\n${inWords(visits)}`,
+    );
   }
   const [written, visits] = ended;
-  const told = Object.entries(visits).map(
-    ([url, { requests, outcomes, failures, longestMs }]) =>
-      `${url}: ${requests} visits, ${JSON.stringify(outcomes)}, ${Math.round(longestMs)} ms at most, ` +
-      `failed ${failures.length}: ${failures.slice(0, 3).join('; ')}`,
-  );
-  console.log(
-    `${written.acknowledged.length} changes acknowledged, ${written.repeated} repeated, ` +
-      `none for ${written.longestGapMs} ms at most, until ${written.gapEndedAt}\n${told.join('\n')}`,
-  );
   for (const [url, { requests }] of Object.entries(visits))
     if (requests < 20) throw new Error(`${url} was visited ${requests} times: that tells nothing`);
   return { written, visits };
 }
+
+/** A line for each address. */
+export const inWords = (visits: Outcome['visits']): string =>
+  Object.entries(visits)
+    .map(
+      ([url, { requests, outcomes, failures, longestMs }]) =>
+        `${url}: ${requests} visits, ${JSON.stringify(outcomes)}, ${Math.round(longestMs)} ms at most, ` +
+        `failed ${failures.length}: ${failures.slice(0, 3).join('; ')}`,
+    )
+    .join('\n');
 
 export const failuresOf = ({ visits }: Outcome): readonly string[] =>
   Object.values(visits).flatMap(({ failures }) => failures);

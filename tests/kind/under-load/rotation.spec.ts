@@ -10,14 +10,13 @@ import { keepEvidence } from '../evidence.ts';
 import { NODE, Visitor } from '../visitor.ts';
 import { Brokers } from './brokers.ts';
 import { ExternalPostgres } from './external-postgres.ts';
-import { install } from './load.ts';
-import { keepWriting, type Written } from './writer.ts';
+import { install, under } from './load.ts';
+import type { Written } from './writer.ts';
 
 jest.setTimeout(600_000);
 
 const IMAGE = process.env['IMAGE'] ?? 'top-clients:dev';
 const PAGES = ['gig', 'user'] as const;
-const SELLERS = [101, 102, 103, 104, 105];
 const SECRETS_ANNOTATION = 'topclients.dev/secrets';
 /** One page reads its own database, the other asks the source at each visit: as who it says that it is. */
 const URLS = ['http://top-clients-page-gig:8080/gigs/1', 'http://top-clients-page-user:8080/users/1'];
@@ -30,6 +29,11 @@ const cluster = new Cluster(process.env['E2E_NAMESPACE'] ?? 'top-clients-rotatio
 const visitor = new Visitor(cluster);
 const postgres = new ExternalPostgres(cluster);
 const brokers = new Brokers(cluster, { count: 1, isGuarded: true });
+const LOAD = {
+  ...{ cluster, visitor, beforeMs: 0, afterMs: 0 },
+  ...{ sellers: [101, 102, 103, 104, 105], writesPerSecond: 2 },
+  ...{ urls: URLS, visitsPerSecond: 10 },
+};
 let authorities: readonly [Authority, Authority];
 
 /** What servers show that this authority vouches for. */
@@ -188,35 +192,20 @@ async function isShown({ acknowledged }: Written): Promise<void> {
 /** Everybody who visits or writes while `work` is done is served, with all data. */
 async function withoutAFailedRequest(work: () => Promise<void>): Promise<void> {
   try {
-    const stopWriting = keepWriting(cluster, SELLERS, 2);
-    const leave = visitor.visit(URLS, 10);
-    try {
-      await work();
-    } finally {
-      const [written, visits] = await Promise.all([stopWriting(), leave()]);
-      console.log(
-        [
-          `${written.acknowledged.length} changes acknowledged, ${written.repeated} repeated`,
-          ...Object.entries(visits).map(
-            ([url, { requests, outcomes, failures }]) =>
-              `${url}: ${requests} visits, ${JSON.stringify(outcomes)}, failed ${failures.length}`,
-          ),
-        ].join('\n'),
-      );
-      for (const [url, { requests, outcomes, failures, incomplete }] of Object.entries(visits)) {
-        expect({ url, failures, incomplete, outcomes: Object.keys(outcomes) }).toEqual({
-          url,
-          failures: [],
-          incomplete: [],
-          outcomes: ['full'],
-        });
-        expect(requests).toBeGreaterThan(100);
-      }
-      const { wrong, stale, repeated } = written;
-      expect({ wrong, stale, repeated }).toEqual({ wrong: [], stale: [], repeated: 0 });
-      expect(written.acknowledged.length).toBeGreaterThan(20);
-      await isShown(written);
+    const { written, visits } = await under(LOAD, work);
+    for (const [url, { requests, outcomes, failures, incomplete }] of Object.entries(visits)) {
+      expect({ url, failures, incomplete, outcomes: Object.keys(outcomes) }).toEqual({
+        url,
+        failures: [],
+        incomplete: [],
+        outcomes: ['full'],
+      });
+      expect(requests).toBeGreaterThan(100);
     }
+    const { wrong, stale, repeated } = written;
+    expect({ wrong, stale, repeated }).toEqual({ wrong: [], stale: [], repeated: 0 });
+    expect(written.acknowledged.length).toBeGreaterThan(20);
+    await isShown(written);
   } catch (err) {
     failed = true;
     throw err;
