@@ -23,12 +23,13 @@ interface Connection {
 const mended = new WeakSet<object>();
 
 /**
- * Lets kafkajs connect again after a connect that failed halfway, and to another broker. kafkajs counts a broker as connected as soon as its
- * socket is open, before the broker has said which versions it speaks. When that answer comes late once, every later
- * request fails with "Broker not connected", and nothing connects again while the socket lives. With this change a
- * broker is connected only when its connect has finished, and a socket without an answer is closed. It is closed while
- * kafkajs still holds its lock, so that those who wait to connect find no socket or a new one. Whoever has several brokers to
- * begin with asks the next one: kafkajs does so for a broker that cannot be reached, and not for one that is silent.
+ * Makes kafkajs count a broker as connected once its connect has finished. kafkajs itself does so as soon as the socket is
+ * open, before the broker has said which versions it speaks. When that answer came late once, every later request failed
+ * with "Broker not connected", and nothing connected again while the socket lived.
+ *
+ * A socket without that answer is closed, while kafkajs still holds its lock: those who wait to connect find no socket, or a
+ * new one. The error is that of a broker that cannot be reached, so that kafkajs asks the next of those it begins with. It
+ * would not for one that is silent.
  * @throws UnexpectedShape
  */
 export function connectWholly(library: Library): void {
