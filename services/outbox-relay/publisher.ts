@@ -35,8 +35,8 @@ const REPLICAS_MS = 5_000;
  *
  * A failed batch's sequence numbers are given to the next batch. If the failed batch did arrive, the broker takes another
  * batch of the same length for its copy, drops it and reports success. So a producer sends the same batch again or nothing,
- * and two shards never share one. It connects with the first batch, so that a shard can be led, and its outbox be watched,
- * while Kafka is away.
+ * and two shards never share one. It connects at once, and nobody waits for that but the first batch: a shard can be led, and
+ * its outbox be watched, while Kafka is away.
  *
  * A refused record ends the producer, because another batch follows: half of the refused one. Some partitions may have
  * stored their part already. They get it again from the next producer, which they do not know: twice, but in order. A
@@ -83,20 +83,20 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
     await producer.connect();
     return producer;
   };
-  /** Null before the first batch, and after a failure that only a new producer can follow. */
+  /** Null after a failure that only a new producer can follow. */
   let producer: Promise<IdempotentProducer> | null = null;
   const send = async (batch: readonly RelayMessage[]) => {
     producer ??= connect();
+    const its = producer;
     try {
-      const ready = await producer;
+      const ready = await its;
       await ready.send(batch);
     } catch (err) {
       const { kind, reason } = failureOf(err);
-      const neverConnected = (await producer.catch(() => null)) === null;
+      const neverConnected = (await its.catch(() => null)) === null;
       if (kind === 'record' || neverConnected || PRODUCER_LOST.has(reason)) {
-        const old = producer;
         producer = null;
-        await settle(old);
+        await settle(its);
       }
       throw err;
     }
@@ -112,6 +112,12 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
   const close = (one: Promise<IdempotentProducer> | null) => {
     one?.then((opened) => opened.disconnect()).catch(() => {});
   };
+  const first = connect();
+  producer = first;
+  // A batch that comes later is not told of a failure before its time.
+  first.catch(() => {
+    if (producer === first) producer = null;
+  });
   return {
     send: (batch) => Promise.race([send(batch), afterCut.promise]),
     end() {

@@ -23,7 +23,7 @@ let broker: LocalKafka;
 let front: Server;
 /** Both ends of what is open. */
 const open = new Set<readonly [Socket, Socket]>();
-let settings: { readonly brokers: string[]; readonly requestTimeoutMs: number };
+let settings: { readonly brokers: string[]; readonly port: number; readonly requestTimeoutMs: number };
 
 beforeAll(async () => {
   installKafkaCodecs(silentLog);
@@ -44,7 +44,7 @@ beforeAll(async () => {
     // Clients are led to the front, wherever they begin.
     properties: { 'advertised.listeners': `CLIENT://127.0.0.1:${port}` },
   });
-  settings = { brokers: [`127.0.0.1:${port}`], requestTimeoutMs: REQUEST_TIMEOUT_MS };
+  settings = { brokers: [`127.0.0.1:${port}`], port, requestTimeoutMs: REQUEST_TIMEOUT_MS };
   const { topic, settings: topicSettings } = SELLER_EVENTS;
   await ensureTopic(openKafka('contract', settings, silentLog), {
     ...{ topic, partitions: 2, replication: 1, settings: topicSettings },
@@ -90,6 +90,35 @@ const message = (version: number): RelayMessage => ({
   headers: { ce_id: `1/${version}` },
   partition: null,
 });
+
+test('it connects before there is a batch; where nobody answers then, the first batch tries anew', async () => {
+  await until('nobody is connected', () => open.size === 0);
+  const early = openPublisher('contract', settings, silentLog, { isHeld: () => true });
+  await until('it is connected', () => open.size > 0);
+  await early.send([message(1)]);
+  early.end();
+
+  const port = await freePort();
+  const away = openPublisher('contract', { ...settings, brokers: [`127.0.0.1:${port}`] }, silentLog, {
+    isHeld: () => true,
+  });
+  const door = createServer((near) => {
+    const far = connect(settings.port, '127.0.0.1');
+    near
+      .on('error', () => far.destroy())
+      .pipe(far)
+      .on('error', () => near.destroy())
+      .pipe(near);
+  });
+  try {
+    await expect(away.send([message(1)])).rejects.toThrow(/connect/i);
+    await new Promise<void>((resolve) => door.listen(port, '127.0.0.1', resolve));
+    await away.send([message(1)]);
+  } finally {
+    away.end();
+    door.close();
+  }
+}, 60_000);
 
 test('a broker that gives no answer is connected to anew, and gets the same batch', async () => {
   const publisher = openPublisher('contract', settings, silentLog, { isHeld: () => true });
