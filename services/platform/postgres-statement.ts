@@ -59,6 +59,7 @@ interface Connection {
 class StatementQuery {
   readonly name: string;
   readonly text: string;
+  readonly values: readonly StatementValue[];
   /** Set by the driver. */
   callback: Done | undefined = undefined;
   readonly #request: Buffer;
@@ -68,6 +69,7 @@ class StatementQuery {
   constructor({ name, text }: Statement, values: readonly StatementValue[]) {
     this.name = name;
     this.text = text;
+    this.values = values;
     this.#request = new Request(name, values).finish();
   }
 

@@ -74,12 +74,22 @@ const STATEMENTS: Readonly<Record<string, Statement>> = {
     [...idsIn(sellers)].filter(isKnown(source)).map((sellerId) => sellerTuple(source, sellerId)),
 };
 
-/** A connection to the source's database, for the product's own statements. */
+/** As PostgreSQL writes it. */
+const asText = (value: unknown) => (value === null ? null : String(value));
+type Done = (err: unknown, answer?: { rows: (string | null)[][]; count: number }) => void;
+
+/** A connection to the source's database, for the product's own statements; those of `runStatement` are told by callback. */
 export const sourceDatabase = (source: SimSource, session: Session): Queryable =>
   ({
-    query: ({ name, values = [] }: { name: string; values?: unknown[] }) => {
+    query: ({ name, values = [] }: { name: string; values?: readonly unknown[] }, done?: Done) => {
       const statement = STATEMENTS[name];
       if (statement === undefined) throw new Error(`the simulated source has no statement ${name}`);
-      return session.query(() => ({ rows: statement(source, values) }));
+      const answer = session.query(() => ({ rows: statement(source, values) }));
+      if (done === undefined) return answer;
+      return answer.then(
+        ({ rows }) =>
+          done(null, { rows: rows.map((row) => (row as unknown[]).map(asText)), count: rows.length }),
+        done,
+      );
     },
   }) as unknown as Queryable;

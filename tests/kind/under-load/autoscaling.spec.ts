@@ -116,6 +116,6 @@ test('under load source and page get as many pods as they may, whoever looks aft
       expect({ url, failures }).toEqual({ url, failures: [] });
   for (const visits of [busy, quiet]) expect(Object.keys(visits[PAGE]!.outcomes)).toEqual(['full']);
   const { wrong, stale, repeated } = written;
-  expect({ wrong, stale, repeated }).toEqual({ wrong: [], stale: [], repeated: 0 });
+  expect({ wrong, stale, repeated }).toEqual({ wrong: [], stale: [], repeated: [] });
   failed = false;
 });

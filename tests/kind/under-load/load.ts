@@ -47,7 +47,7 @@ export async function under(
     ended = await Promise.all([stopWriting(), stopVisiting()]);
     const [{ acknowledged, repeated, longestGapMs, gapEndedAt }, visits] = ended;
     console.log(
-      `${acknowledged.length} changes acknowledged, ${repeated} repeated, ` +
+      `${acknowledged.length} changes acknowledged, ${repeated.length} repeated, ` +
         `none for ${longestGapMs} ms at most, until ${gapEndedAt}\n${inWords(visits)}`,
     );
   }

@@ -11,8 +11,8 @@ export interface Written {
     readonly description: string;
     readonly at: number;
   }[];
-  /** Requests that were repeated because nobody answered, or with 5xx. */
-  readonly repeated: number;
+  /** Requests that were repeated because nobody answered, or with 5xx or 429: when, and why. */
+  readonly repeated: readonly string[];
   /** Reads that were older than what had been acknowledged before they began. */
   readonly stale: readonly string[];
   /** Answers that nobody should get. */
@@ -24,7 +24,7 @@ export interface Written {
 
 const WRITE = `
 const { source, issuer, sellers, perSecond } = JSON.parse(process.argv[1]);
-const told = { acknowledged: [], repeated: 0, stale: [], wrong: [], longestGapMs: 0, gapEndedAt: '' };
+const told = { acknowledged: [], repeated: [], stale: [], wrong: [], longestGapMs: 0, gapEndedAt: '' };
 let stopped = false;
 process.stdin.on('data', () => {}).on('end', () => { stopped = true; });
 const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -49,18 +49,19 @@ const surely = async (url) => {
 };
 const NAME = 'Written to all the time';
 const token = {};
+const again = (since, why) => told.repeated.push(new Date().toISOString() + ' ' + why + ', ' + (Date.now() - since) + ' ms after the first');
 const write = async (seller, method, url, body) => {
   const key = crypto.randomUUID();
   const since = Date.now();
   for (let attempt = 0; ; attempt++) {
-    if (attempt > 0) { told.repeated += 1; await pause(200); }
+    if (attempt > 0) await pause(200);
     // Whoever ends waits no longer for a source that is gone.
     if (stopped && Date.now() - since > 60_000) return { status: 0, body: {} };
     let answer;
     try {
       answer = await ask(url, { method, body, headers: { authorization: 'Bearer ' + token[seller], 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json', 'idempotency-key': key } });
-    } catch { continue; }
-    if (answer.status >= 500 || answer.status === 429) continue;
+    } catch (err) { again(since, err.cause?.code ?? err.cause?.message ?? err.message); continue; }
+    if (answer.status >= 500 || answer.status === 429) { again(since, answer.status); continue; }
     if (answer.status > 201) told.wrong.push(seller + ' ' + method + ' ' + answer.status + ' ' + JSON.stringify(answer.body));
     return answer;
   }
