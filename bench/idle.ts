@@ -4,8 +4,9 @@
  * `node bench/idle.ts [--against <checkout>] [--only projector-gig,outbox-relay] [--runs 5] [--window 20] [--rest 60]
  * [--floor 60] [--canary 0] [--quick]`.
  *
- * All roles run on one system. They settle for `--settle` seconds; their CPU is that of `--window` seconds. The event
- * comes `--rest` seconds after the last start; the floor is that of `--floor` seconds from then on, 0 leaves it out.
+ * All roles run on one system, and have had something to do when they come to rest. They settle for `--settle` seconds; their
+ * CPU is that of `--window` seconds. The event comes `--rest` seconds after the last one; the floor is that of `--floor`
+ * seconds from then on, 0 leaves it out.
  * `--canary` is how often the source changes its synthetic seller, in ms; a source that does so is never idle.
  */
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,6 +22,8 @@ import { type Figure, table } from './report.ts';
 import { cpuOfThreads, cpuOfTree, memoryOf, wakeUpsOf } from './usage.ts';
 
 const SELLERS = 1_000;
+/** What roles have to do before they come to rest. */
+const [PER_SECOND, BUSY_SECONDS] = [100, 5];
 /** Of a core, in %. */
 const MOST_CPU: Readonly<Record<string, number>> = {
   'outbox-relay': 0.5,
@@ -67,6 +70,14 @@ function watchCpu(cpuMs: () => number): () => number {
   return () => (100 * (cpuMs() - before)) / (performance.now() - at);
 }
 
+/** Writes an event. @returns after how many ms it was visible */
+async function seeOne(local: LocalSystem, load: Load): Promise<number> {
+  const observer = await observeView({ pagesPostgres: local.postgres.pages });
+  await load.write(1, 1, observer.expect);
+  const [seen] = await observer.finish();
+  return seen!.visibleAt - seen!.at;
+}
+
 async function measure(
   local: LocalSystem,
   load: Load,
@@ -77,6 +88,14 @@ async function measure(
   try {
     for (const name of names)
       running.push(local.keep((await startRole(checkout, all.get(name)!, local.folder)).process));
+    if (isEventSeen) {
+      note(
+        `commit → visible, ${checkout.name}`,
+        'first event after the start, ms',
+        await seeOne(local, load),
+      );
+      await load.write(PER_SECOND, BUSY_SECONDS);
+    }
     const startedAt = performance.now();
     await delay(settleSeconds * 1_000);
 
@@ -99,10 +118,8 @@ async function measure(
       ...[{ name: 'kafka', pid: local.kafka.pid, cpu: watchCpu(() => cpuOfThreads(local.kafka.pid)) }],
     ];
     const postgres = watchCpu(() => 1_000 * cpuOfTree(local.postgres.source.pid));
-    const observer = await observeView({ pagesPostgres: local.postgres.pages });
-    await load.write(1, 1, observer.expect);
-    for (const { at, visibleAt } of await observer.finish())
-      note(`commit → visible, ${checkout.name}`, 'first event after a rest, ms', visibleAt - at, VISIBLE_MS);
+    const ms = await seeOne(local, load);
+    note(`commit → visible, ${checkout.name}`, 'first event after a rest, ms', ms, VISIBLE_MS);
     if (floorSeconds === 0) return;
     await delay(floorSeconds * 1_000);
     for (const { name, pid, cpu } of floor) {
