@@ -1,7 +1,6 @@
 import { z } from 'zod';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, ConfigError, databaseUrl, integer, milliseconds, setting } from '#platform/config.ts';
-import { databaseCaFile } from '#platform/database-tls.ts';
+import { boolean, ConfigError, integer, milliseconds, setting } from '#platform/config.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -28,12 +27,7 @@ export const role = defineRole({
   about:
     "publishes sellers' newest states again through the outbox: to fill a topic that was lost, or to have it grow; goes on where it was when it is started again",
   settings: {
-    databaseUrl: setting(
-      'TC_DATABASE_URL',
-      'PostgreSQL address of the source, its primary and not through a pooler',
-      databaseUrl(),
-    ),
-    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    ...REPUBLISH_SETTINGS,
     reason: setting(
       'TC_REASON',
       'request: all sellers, or a range of them; growth: those who move because the topic gets more partitions',
@@ -74,7 +68,6 @@ export const role = defineRole({
       'between a new layout and the first seller published by it, in ms; a former relay leader has long stopped then',
       milliseconds().default(10_000),
     ),
-    ...REPUBLISH_SETTINGS,
     ...KAFKA_SETTINGS,
     // Only a growth uses Kafka.
     brokers: { ...KAFKA_SETTINGS.brokers, schema: KAFKA_SETTINGS.brokers.schema.optional() },

@@ -1,6 +1,5 @@
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, databaseUrl, setting } from '#platform/config.ts';
-import { databaseCaFile } from '#platform/database-tls.ts';
+import { boolean, setting } from '#platform/config.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { openPartitionReader } from '#platform/kafka/partition-reader.ts';
@@ -20,18 +19,12 @@ export const role = defineRole({
   about:
     'after the source was restored to an earlier point: erases again who was erased since, and raises versions of sellers above what the topic tells of them, so that every reader follows; can be run again',
   settings: {
-    databaseUrl: setting(
-      'TC_DATABASE_URL',
-      'PostgreSQL address of the source, its primary and not through a pooler',
-      databaseUrl(),
-    ),
-    databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
+    ...REPUBLISH_SETTINGS,
     dryRun: setting(
       'TC_DRY_RUN',
       'true only says how much the source has lost, and changes nothing',
       boolean().default(false),
     ),
-    ...REPUBLISH_SETTINGS,
     ...KAFKA_SETTINGS,
   },
   async start(config, { log, metrics, releases, fail }) {
