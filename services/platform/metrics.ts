@@ -2,7 +2,7 @@ import Counter from 'prom-client/lib/counter.js';
 import Gauge from 'prom-client/lib/gauge.js';
 import Histogram from 'prom-client/lib/histogram.js';
 import Registry from 'prom-client/lib/registry.js';
-import { openPlainHistogram } from './plain-histogram.ts';
+import { openSeries } from './histogram-series.ts';
 import { collectProcessMetrics } from './process-metrics.ts';
 
 /** What opening a metric needs to know of it. */
@@ -68,10 +68,14 @@ export function openCatalogue<const C extends Catalogue>(
     histogram: (name) => {
       const there = registry.getSingleMetric(name);
       if (there) return there as never;
-      const options = { ...common(name), buckets: [...(catalogue[name]!.buckets ?? [])] };
-      return (
-        options.labelNames.length === 0 ? openPlainHistogram(options as never) : new Histogram(options)
-      ) as never;
+      const histogram = new Histogram({ ...common(name), buckets: [...(catalogue[name]!.buckets ?? [])] });
+      if (catalogue[name]!.labels.length === 0) {
+        const observe = openSeries(histogram, {});
+        // A timer of the library gives labels before the value: none.
+        histogram.observe = ((first: number | object, value: number = first as number) =>
+          observe(value)) as typeof histogram.observe;
+      }
+      return histogram as never;
     },
   };
 }
@@ -80,7 +84,7 @@ export function openCatalogue<const C extends Catalogue>(
 export function seriesFromZero<L extends string>(
   histogram: Histogram<L>,
   labels: Readonly<Record<L, string | number>>,
-): Histogram.Internal<L> {
+): { observe(value: number): void } {
   histogram.zero(labels);
-  return histogram.labels(labels);
+  return { observe: openSeries(histogram as never, labels) };
 }
