@@ -54,6 +54,13 @@ test('two series of the same labels are one', async () => {
   expect(await registry.metrics()).toContain('took_seconds_count{page="gig"} 2');
 });
 
+test('a library that looks different is asked to count by itself', () => {
+  const told: unknown[] = [];
+  const other = { observe: (...one: unknown[]) => told.push(one) } as unknown as Histogram;
+  openSeries(other, { page: 'gig' })(3);
+  expect(told).toEqual([[{ page: 'gig' }, 3]]);
+});
+
 test('refuses what is no number', () => {
   const observe = openSeries(open(new Registry(), []), {});
   for (const value of [Number.NaN, Number.POSITIVE_INFINITY, undefined, '1'])

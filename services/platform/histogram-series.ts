@@ -71,6 +71,11 @@ const unpouredOf = new WeakMap<object, Unpoured[]>();
  */
 export function openSeries(histogram: Histogram, labels: Labels): (value: number) => void {
   const inside = histogram as unknown as Inside;
+  // A page of others brings the library, in a version of its own.
+  if (!Array.isArray(inside.upperBounds) || typeof inside.hashMap !== 'object') {
+    const theirs = histogram.observe.bind(histogram);
+    return (value) => theirs(labels as never, value);
+  }
   const unpoured = new Unpoured(labels, inside.upperBounds);
   const known = unpouredOf.get(histogram);
   if (known === undefined) pourWhenAsked(histogram, [unpoured]);
