@@ -35,7 +35,7 @@ export const MUTATIONS: readonly Mutation[] = [
     about: 'a view takes whatever comes',
     faults: ['duplicates'],
     breaks: ['I6', 'I4'],
-    patches: [{ file: VIEW, find: '\n          where held.version < excluded.version`', replace: '`' }],
+    patches: [{ file: VIEW, find: '\n      where held.version < excluded.version`', replace: '`' }],
   },
   {
     name: 'apply-equal-again',
@@ -62,11 +62,12 @@ export const MUTATIONS: readonly Mutation[] = [
         find: 'where id >= $7::bigint and bucket',
         replace: 'where id > $8::bigint and id >= $7::bigint and bucket',
       },
-      { file: OUTBOX, find: '      floor,\n    ],', replace: '      floor,\n      cursor,\n    ],' },
+      { file: OUTBOX, find: '    floor,\n  ]);', replace: '    floor,\n    cursor,\n  ]);' },
       {
         file: OUTBOX,
         find: '  return rows.map(toRow);',
-        replace: '  for (const [id] of rows) cursor = Math.max(cursor, id);\n  return rows.map(toRow);',
+        replace:
+          '  for (const [id] of rows) cursor = Math.max(cursor, Number(id));\n  return rows.map(toRow);',
       },
     ],
   },
@@ -142,9 +143,9 @@ export const MUTATIONS: readonly Mutation[] = [
     patches: [
       {
         file: VIEW,
-        find: 'return rowCount ?? 0;',
+        find: 'return count;',
         replace:
-          "await db.query('delete from top_clients where json_array_length(clients) = 0');\n    return rowCount ?? 0;",
+          "await db.query('delete from top_clients where json_array_length(clients) = 0');\n    return count;",
       },
     ],
   },
