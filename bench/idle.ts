@@ -2,13 +2,15 @@
  * What roles cost while nothing happens, how soon the first event after a rest is visible, and the floor: what everything
  * costs at one event a minute; interleaved with another checkout:
  * `node bench/idle.ts [--against <checkout>] [--only projector-gig,outbox-relay] [--runs 5] [--window 20] [--rest 60]
- * [--floor 60] [--canary 0] [--quick]`.
+ * [--floor 60] [--canary 0] [--quick] [--keep]`.
  *
  * All roles run on one system, and have had something to do when they come to rest. They settle for `--settle` seconds; their
  * CPU is that of `--window` seconds. The event comes `--rest` seconds after the last one; the floor is that of `--floor`
  * seconds from then on, 0 leaves it out.
+ * `--keep` keeps the figures for docs/scale.md, into which `make bench-report` puts them.
  * `--canary` is how often the source changes its synthetic seller, in ms; a source that does so is never idle.
  */
+import { writeFile } from 'node:fs/promises';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type LocalSystem, startLocalSystem } from '../services/local-stack/local-system.ts';
@@ -17,8 +19,10 @@ import { describeSystem, type RoleProcess } from '../services/local-stack/system
 import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
 import { inTurn } from './checkout.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
+import { environment, serverVersions } from './machine.ts';
 import { observeView } from './observer.ts';
 import { type Figure, table } from './report.ts';
+import { FLOOR, FLOOR_FILE, type FloorResults } from './scale/floor.ts';
 import { cpuOfThreads, cpuOfTree, memoryOf, wakeUpsOf } from './usage.ts';
 
 const SELLERS = 1_000;
@@ -47,8 +51,13 @@ const { values: flags } = parseArgs({
     floor: { type: 'string', default: '60' },
     canary: { type: 'string', default: '0' },
     quick: { type: 'boolean', default: false },
+    keep: { type: 'boolean', default: false },
   },
 });
+const described = environment(
+  `node bench/idle.ts ${process.argv.slice(2).join(' ')}`.trim(),
+  serverVersions(),
+);
 const settleSeconds = Number(flags.settle);
 const windowSeconds = Number(flags.window);
 const restSeconds = flags.quick ? 0 : Number(flags.rest);
@@ -89,11 +98,7 @@ async function measure(
     for (const name of names)
       running.push(local.keep((await startRole(checkout, all.get(name)!, local.folder)).process));
     if (isEventSeen) {
-      note(
-        `commit → visible, ${checkout.name}`,
-        'first event after the start, ms',
-        await seeOne(local, load),
-      );
+      note(`commit → visible, ${checkout.name}`, FLOOR.afterStart, await seeOne(local, load));
       await load.write(PER_SECOND, BUSY_SECONDS);
     }
     const startedAt = performance.now();
@@ -106,9 +111,9 @@ async function measure(
     await delay(windowSeconds * 1_000);
     for (const { name, pid, cpu, wakeUps } of idle) {
       const of = `${name}, ${checkout.name}`;
-      note(of, 'idle, % of a core', cpu(), MOST_CPU[name]);
-      note(of, 'idle, wake-ups a second', (wakeUpsOf(pid) - wakeUps) / windowSeconds);
-      note(of, 'idle, RSS in MB', memoryOf(pid).rss, 90);
+      note(of, FLOOR.idleCpu, cpu(), MOST_CPU[name]);
+      note(of, FLOOR.wakeUps, (wakeUpsOf(pid) - wakeUps) / windowSeconds);
+      note(of, FLOOR.idleMemory, memoryOf(pid).rss, 90);
     }
     if (!isEventSeen) return;
 
@@ -119,14 +124,14 @@ async function measure(
     ];
     const postgres = watchCpu(() => 1_000 * cpuOfTree(local.postgres.source.pid));
     const ms = await seeOne(local, load);
-    note(`commit → visible, ${checkout.name}`, 'first event after a rest, ms', ms, VISIBLE_MS);
+    note(`commit → visible, ${checkout.name}`, FLOOR.afterRest, ms, VISIBLE_MS);
     if (floorSeconds === 0) return;
     await delay(floorSeconds * 1_000);
     for (const { name, pid, cpu } of floor) {
-      note(`${name}, ${checkout.name}`, 'an event a minute, % of a core', cpu());
-      note(`${name}, ${checkout.name}`, 'an event a minute, RSS in MB', memoryOf(pid).rss);
+      note(`${name}, ${checkout.name}`, FLOOR.floorCpu, cpu());
+      note(`${name}, ${checkout.name}`, FLOOR.floorMemory, memoryOf(pid).rss);
     }
-    note(`postgres, ${checkout.name}`, 'an event a minute, % of a core', postgres());
+    note(`postgres, ${checkout.name}`, FLOOR.floorCpu, postgres());
   } finally {
     await Promise.all(running.map((one) => one.stop()));
   }
@@ -153,3 +158,8 @@ await startLocalSystem({}, async (local) => {
 });
 const rows = [...figures.values()].map(({ figure, values }): Figure => ({ ...figure, values }));
 process.stdout.write(`${table(rows.sort((a, b) => a.unit.localeCompare(b.unit)))}\n`);
+if (flags.keep) {
+  const figures = rows.filter(({ name }) => !name.endsWith(', against'));
+  const kept: FloorResults = { environment: described, figures };
+  await writeFile(FLOOR_FILE, `${JSON.stringify(kept, null, 1)}\n`);
+}

@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { replaceBetweenMarkers } from '../markers.ts';
 import { axisCurves } from './curves.ts';
 import { checksOf, fitModel } from './fit-model.ts';
+import { FLOOR_FILE, type FloorResults, floorSection } from './floor.ts';
 import { AXIS_NAMES, type ScaleResults, undisturbed } from './results.ts';
 import {
   axisTable,
@@ -53,6 +54,8 @@ for (const axis of AXIS_NAMES) {
   parts[axis] = `![${axis}](scale/${axis}.svg)\n\n${axisTable(axis, points)}`;
   writeFileSync(join(beside, `${axis}.svg`), axisCurves(axis, points));
 }
+if (existsSync(FLOOR_FILE))
+  parts['floor'] = floorSection(JSON.parse(readFileSync(FLOOR_FILE, 'utf8')) as FloorResults);
 let text = readFileSync(document, 'utf8');
 for (const [name, part] of Object.entries(parts)) text = replaceBetweenMarkers(text, name, part);
 writeFileSync(document, text);
