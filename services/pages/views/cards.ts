@@ -1,5 +1,6 @@
 import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
+import { beginCopy, jsonTexts, versionColumns } from './columns.ts';
 
 /** How many clients a card names; the others are counted. */
 export const NAMED_ON_A_CARD = 3;
@@ -12,9 +13,6 @@ export interface CardRow {
   /** The first clients as JSON text, `[{"id", "name", "logo"}]`. */
   readonly firstClients: string;
 }
-
-// JSON text never holds this raw control character.
-const SEPARATOR = '\x1e';
 
 const UPSERT = {
   name: 'upsert-cards',
@@ -42,12 +40,9 @@ export const cards: Projection<CardRow> = {
 
   async upsert(db, rows) {
     const { count } = await runStatement(db, UPSERT, [
-      plainArray(rows.map((row) => row.sellerId)),
-      plainArray(rows.map((row) => row.version)),
-      plainArray(rows.map((row) => row.committedAt)),
+      ...versionColumns(rows),
       plainArray(rows.map((row) => row.clientCount)),
-      { texts: rows.map((row) => row.firstClients), separator: SEPARATOR },
-      SEPARATOR,
+      ...jsonTexts(rows.map((row) => row.firstClients)),
     ]);
     return count;
   },
@@ -56,10 +51,7 @@ export const cards: Projection<CardRow> = {
     statement:
       'copy top_clients (seller_id, version, committed_at, client_count, first_clients) from stdin (format binary)',
     write(row, to) {
-      to.begin(5);
-      to.bigint(row.sellerId);
-      to.bigint(row.version);
-      to.timestamptz(row.committedAt);
+      beginCopy(to, 5, row);
       to.smallint(row.clientCount);
       to.text(row.firstClients);
     },

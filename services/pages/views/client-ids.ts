@@ -1,5 +1,6 @@
 import { plainArray, runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
+import { beginCopy, versionColumns } from './columns.ts';
 
 /** A row of the views that keep ids and leave the contents to the source of truth. */
 export interface ClientIdsRow {
@@ -33,9 +34,7 @@ export const clientIds: Projection<ClientIdsRow> = {
 
   async upsert(db, rows) {
     const { count } = await runStatement(db, UPSERT, [
-      plainArray(rows.map((row) => row.sellerId)),
-      plainArray(rows.map((row) => row.version)),
-      plainArray(rows.map((row) => row.committedAt)),
+      ...versionColumns(rows),
       plainArray(rows.map((row) => `"${plainArray(row.clientIds)}"`)),
     ]);
     return count;
@@ -44,10 +43,7 @@ export const clientIds: Projection<ClientIdsRow> = {
   copy: {
     statement: 'copy top_clients (seller_id, version, committed_at, client_ids) from stdin (format binary)',
     write(row, to) {
-      to.begin(4);
-      to.bigint(row.sellerId);
-      to.bigint(row.version);
-      to.timestamptz(row.committedAt);
+      beginCopy(to, 4, row);
       to.uuids(row.clientIds);
     },
   },

@@ -1,6 +1,7 @@
 import type { TextInBytes } from '#contracts/plain-event.ts';
-import { plainArray, runStatement } from '#platform/postgres-statement.ts';
+import { runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
+import { beginCopy, jsonTexts, versionColumns } from './columns.ts';
 
 /** A row of the views that keep whole lists. */
 export interface FullListRow {
@@ -10,10 +11,6 @@ export interface FullListRow {
   /** The list as JSON text: it is stored as it came, and nobody parses it on the way. */
   readonly clients: string | TextInBytes;
 }
-
-// JSON text never holds this raw control character, so the lists of a chunk travel as one string: nothing has to be
-// escaped for an array literal here or unescaped there.
-const SEPARATOR = '\x1e';
 
 const UPSERT = {
   name: 'upsert-full-list',
@@ -37,11 +34,8 @@ export const fullList: Projection<FullListRow> = {
 
   async upsert(db, rows) {
     const { count } = await runStatement(db, UPSERT, [
-      plainArray(rows.map((row) => row.sellerId)),
-      plainArray(rows.map((row) => row.version)),
-      plainArray(rows.map((row) => row.committedAt)),
-      { texts: rows.map((row) => row.clients), separator: SEPARATOR },
-      SEPARATOR,
+      ...versionColumns(rows),
+      ...jsonTexts(rows.map((row) => row.clients)),
     ]);
     return count;
   },
@@ -49,10 +43,7 @@ export const fullList: Projection<FullListRow> = {
   copy: {
     statement: 'copy top_clients (seller_id, version, committed_at, clients) from stdin (format binary)',
     write(row, to) {
-      to.begin(4);
-      to.bigint(row.sellerId);
-      to.bigint(row.version);
-      to.timestamptz(row.committedAt);
+      beginCopy(to, 4, row);
       to.text(row.clients);
     },
   },
