@@ -83,8 +83,13 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
     await producer.connect();
     return producer;
   };
+  const first = connect();
   /** Null after a failure that only a new producer can follow. */
-  let producer: Promise<IdempotentProducer> | null = null;
+  let producer: Promise<IdempotentProducer> | null = first;
+  // A batch that comes later is not told of a failure before its time.
+  first.catch(() => {
+    if (producer === first) producer = null;
+  });
   const send = async (batch: readonly RelayMessage[]) => {
     producer ??= connect();
     const its = producer;
@@ -112,12 +117,6 @@ export function openPublisher(clientId: string, settings: KafkaSettings, log: Lo
   const close = (one: Promise<IdempotentProducer> | null) => {
     one?.then((opened) => opened.disconnect()).catch(() => {});
   };
-  const first = connect();
-  producer = first;
-  // A batch that comes later is not told of a failure before its time.
-  first.catch(() => {
-    if (producer === first) producer = null;
-  });
   return {
     send: (batch) => Promise.race([send(batch), afterCut.promise]),
     end() {

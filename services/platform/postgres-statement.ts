@@ -48,7 +48,7 @@ type Done = (err: Error | null, answer?: StatementAnswer) => void;
 
 /** What is used of the driver's connection. */
 interface Connection {
-  readonly stream: { readonly writable: boolean; write(bytes: Buffer): void; cork(): void; uncork(): void };
+  readonly stream: { readonly writable: boolean; write(bytes: Buffer): void };
   /** By name: what the server has prepared, and what it was asked to. */
   readonly parsedStatements: Record<string, string>;
   readonly submittedNamedStatements: Record<string, string>;
@@ -77,13 +77,10 @@ class StatementQuery {
     const { stream, parsedStatements, submittedNamedStatements } = connection;
     const known = parsedStatements[this.name] ?? submittedNamedStatements[this.name];
     if (known === undefined) {
-      stream.cork();
       connection.parse(this);
       submittedNamedStatements[this.name] = this.text;
-      if (stream.writable) stream.write(this.#request);
-      stream.uncork();
     } else if (known !== this.text) return new Error(`another statement is prepared as ${this.name}`);
-    else if (stream.writable) stream.write(this.#request);
+    if (stream.writable) stream.write(this.#request);
     return null;
   }
 

@@ -22,23 +22,30 @@ export class WireBytes {
 
   /** A text behind its length in bytes, as values are sent: those of parameters in text form, and those of COPY. */
   text(value: string | Utf8Part): void {
-    const start = this.at;
-    this.room(4);
-    this.at += 4;
+    const start = this.#leaveLength();
     this.append(value);
-    this.bytes.writeInt32BE(this.at - start - 4, start);
+    this.#writeLength(start);
   }
 
   /** Several texts as one value, with a character in ASCII between them. */
   joined(values: readonly (string | Utf8Part)[], separator: string): void {
-    const start = this.at;
-    this.room(4);
-    this.at += 4;
+    const start = this.#leaveLength();
     for (let i = 0; i < values.length; i++) {
       if (i > 0) this.append(separator);
       this.append(values[i]!);
     }
-    this.bytes.writeInt32BE(this.at - start - 4, start);
+    this.#writeLength(start);
+  }
+
+  /** @returns where the value begins, whose length is known later */
+  #leaveLength(): number {
+    this.room(4);
+    this.at += 4;
+    return this.at;
+  }
+
+  #writeLength(start: number): void {
+    this.bytes.writeInt32BE(this.at - start, start - 4);
   }
 
   protected append(value: string | Utf8Part): void {
