@@ -2,6 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import type { Environment } from '../machine.ts';
 import { type Figure, median, show } from '../report.ts';
+import { table } from './tables.ts';
 
 /** Units, which tell what was measured. */
 export const FLOOR = {
@@ -41,18 +42,13 @@ export function floorSection({ environment, figures }: FloorResults): string {
   const rows = [...byRole.keys()].map((role) => [role, ...COLUMNS.map((unit) => cell(medianOf(role, unit)))]);
   const sum = (unit: string) =>
     [...byRole.keys()].reduce((total, role) => total + (medianOf(role, unit) ?? 0), 0);
-  const table = [
-    ['', ...COLUMNS],
-    ['---', ...COLUMNS.map(() => '---')],
-    ...rows,
-    ['all together', ...COLUMNS.map((unit) => cell(sum(unit)))],
-  ];
+  const together = ['all together', ...COLUMNS.map((unit) => cell(sum(unit)))];
   const firsts = figures
     .filter(({ unit }) => unit === FLOOR.afterStart || unit === FLOOR.afterRest)
     .map(({ unit, values }) => `${unit}: ${span(values).join(', ')}`);
   return [
     `${at.slice(0, 10)}, commit ${commit}: ${cores} cores of ${cpu}; medians of ${runs} runs. \`${environment.command}\``,
-    table.map((cells) => `| ${cells.join(' | ')} |`).join('\n'),
+    table(['', ...COLUMNS], [...rows, together]),
     `Commit → visible, least, median and most of the runs: ${firsts.join('; ')}.`,
   ].join('\n\n');
 }

@@ -31,7 +31,7 @@ export const PROCESS_IN_WORDS: Readonly<Record<Process, string>> = {
 };
 
 const count = (value: number) => value.toLocaleString('en-US');
-const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
+export const table = (head: readonly string[], rows: readonly (readonly (string | number)[])[]): string =>
   [head, head.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
 
 /** Median, and the least and most where there are several. */

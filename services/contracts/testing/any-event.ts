@@ -1,4 +1,5 @@
 import fc from 'fast-check';
+import { decodeEvent, encodeEvent, type ReadSellerEvent } from '../event-codec.ts';
 import { SellerEvent } from '../events.ts';
 
 export const CLIENT = {
@@ -80,4 +81,17 @@ export function laidOut(value: unknown, { order, unknown, indent, escapes }: Lay
   return escapes
     ? json.replaceAll(/[éxs]/g, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, '0')}`)
     : json;
+}
+
+/** An event as it is read from what we write, and from what another writes. */
+export function readBothWays(
+  event: SellerEvent,
+  layout: Layout,
+): readonly [written: ReadSellerEvent, other: ReadSellerEvent] {
+  const read = (value: string) => {
+    const decoded = decodeEvent({ key: String(event.sellerId), value, type: null });
+    if (decoded.kind !== 'event') throw new Error(`it was read as ${JSON.stringify(decoded)}`);
+    return decoded.event;
+  };
+  return [read(encodeEvent(event)), read(laidOut(event, layout))];
 }
