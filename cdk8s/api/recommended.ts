@@ -27,7 +27,7 @@ export const RECOMMENDED = {
   source: {
     cpu: '50m',
     memory: '256Mi',
-    work: { unit: 'call of a page', micros: 500, measured: COMPARISON },
+    work: { unit: 'call of a page', micros: 970, measured: COMPARISON },
     peak: null,
   },
   relay: { cpu: '50m', memory: '256Mi', work: EVENT, peak: null },
