@@ -61,9 +61,9 @@ function securityHeaders(site: Site, options: PageAppOptions): readonly string[]
 }
 
 /** The server around one page: see `PageContext` for what it brings. */
-export async function createPageApp(options: PageAppOptions): Promise<Express> {
+export function createPageApp(options: PageAppOptions): Express {
   const { log } = options;
-  const assets = await loadAssets(ASSETS);
+  const assets = loadAssets(ASSETS);
   const site = siteOf(options.links, assets.addressOf);
   const security = securityHeaders(site, options);
   const commonHeaders = (res: Response): string[] => [

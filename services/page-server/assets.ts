@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readdir, readFile } from 'node:fs/promises';
 import { extname } from 'node:path';
 import type { RequestHandler } from 'express';
 
@@ -17,12 +16,13 @@ export interface Assets {
 }
 
 /** Reads the files of a folder into memory, once. */
-export async function loadAssets(folder: URL): Promise<Assets> {
+export function loadAssets(folder: URL): Assets {
+  const { readdirSync, readFileSync } = process.getBuiltinModule('node:fs');
   const files = new Map<string, { body: Buffer; type: string; hash: string }>();
-  for (const name of await readdir(folder)) {
+  for (const name of readdirSync(folder)) {
     const type = TYPES[extname(name)];
     if (type === undefined) continue;
-    const body = await readFile(new URL(name, folder));
+    const body = readFileSync(new URL(name, folder));
     files.set(name, {
       body,
       type,

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises';
 import type { RequestHandler } from 'express';
 import { LRUCache } from 'lru-cache';
 import { LogoSlug } from '#contracts/client.ts';
@@ -37,8 +36,12 @@ export function serveLogos(): RequestHandler {
   const kept = new LRUCache<string, string>({ max: KEPT });
   let colours: Promise<Map<string, string>> | undefined;
 
+  // Loaded with the first logo.
+  const read = (address: string) =>
+    process.getBuiltinModule('node:fs/promises').readFile(new URL(import.meta.resolve(address)), 'utf8');
+
   const readColours = async () => {
-    const catalogue = await readFile(new URL(import.meta.resolve('simple-icons/icons.json')), 'utf8');
+    const catalogue = await read('simple-icons/icons.json');
     return new Map((JSON.parse(catalogue) as Brand[]).map(({ slug, hex }) => [slug, hex]));
   };
 
@@ -49,7 +52,7 @@ export function serveLogos(): RequestHandler {
     });
     const hex = (await colours).get(slug);
     if (hex === undefined) return null;
-    const svg = await readFile(new URL(import.meta.resolve(`simple-icons/icons/${slug}.svg`)), 'utf8');
+    const svg = await read(`simple-icons/icons/${slug}.svg`);
     const path = / d="([^"]+)"/.exec(svg)?.[1];
     return path === undefined ? null : plate(path, hex);
   };

@@ -214,7 +214,7 @@ export const role = defineRole({
       void look();
     }
 
-    const app = await createPageApp({
+    const app = createPageApp({
       links: {
         ...eachPage((page) => config[`${page}Url`]),
         selfView: config.selfViewUrl,

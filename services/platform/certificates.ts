@@ -1,5 +1,4 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { isNativeError } from 'node:util/types';
 import { z } from 'zod';
 
@@ -31,7 +30,7 @@ export const caFile = () =>
 function whyUnusable(file: string): string | null {
   let text: string;
   try {
-    text = readFileSync(file, 'utf8');
+    text = process.getBuiltinModule('node:fs').readFileSync(file, 'utf8');
   } catch (err) {
     return `the file cannot be read (${(err as NodeJS.ErrnoException).code}); mount it, or correct the path`;
   }

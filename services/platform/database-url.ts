@@ -1,9 +1,10 @@
-import { inspect } from 'node:util';
-
 /** Thrown for what is no address of a database; the message says what to change, and nothing of what was given. */
 export class WrongDatabaseUrl extends Error {
   override name = 'WrongDatabaseUrl';
 }
+
+/** Where Node looks for how a value is shown: `util.inspect.custom`. */
+const INSPECTED = Symbol.for('nodejs.util.inspect.custom');
 
 const EXAMPLE = 'postgresql://user:password@host:5432/database';
 const ENCODE =
@@ -75,7 +76,7 @@ export class DatabaseUrl {
     return this.#shown;
   }
 
-  [inspect.custom](): string {
+  [INSPECTED](): string {
     return this.#shown;
   }
 }

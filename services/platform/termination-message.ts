@@ -1,5 +1,3 @@
-import { existsSync, writeFileSync } from 'node:fs';
-
 /** From this file Kubernetes reads the termination message of a container, and shows it in the pod's status. */
 export const TERMINATION_LOG = '/dev/termination-log';
 
@@ -11,5 +9,6 @@ const LONGEST = 4_000;
  * log, with stacks in it.
  */
 export function leaveTerminationMessage(text: string, file: string = TERMINATION_LOG): void {
+  const { existsSync, writeFileSync } = process.getBuiltinModule('node:fs');
   if (existsSync(file)) writeFileSync(file, text.slice(0, LONGEST));
 }

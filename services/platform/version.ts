@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+// An import would read all that the module exports, and so load its streams and promises.
+const { readFileSync } = process.getBuiltinModule('node:fs');
 
 /** This program's, from package.json, which is in the image as well: Node reads the paths of imports there. */
 export const readVersion = (): string =>

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { Router } from 'express';
 
 /**
@@ -8,7 +7,7 @@ import type { Router } from 'express';
  * @throws when there is no such file: that must end the start
  */
 export function serveAsset(router: Router, name: string, type: 'js' | 'css'): string {
-  const content = readFileSync(new URL(name, import.meta.url));
+  const content = process.getBuiltinModule('node:fs').readFileSync(new URL(name, import.meta.url));
   const hash = createHash('sha256').update(content).digest('base64url').slice(0, 12);
   const path = `/assets/self-view/${name}`;
   router.get(path, (req, res) => {

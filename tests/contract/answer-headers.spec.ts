@@ -79,7 +79,7 @@ interface Served {
 async function serve(mount: Mount): Promise<Served> {
   const metrics = openMetrics({ processMetrics: false });
   const tracing = await openTracing('headers', {} as never, { log: silentLog, version: '0.0.0', releases });
-  const app = await createPageApp({ links: {}, log: silentLog, metrics, tracing, releases, mount });
+  const app = createPageApp({ links: {}, log: silentLog, metrics, tracing, releases, mount });
   const edge = openHttpServer(app, { port: 'http', limits: USUAL_LIMITS, metrics, log: silentLog });
   return { url: await listening(edge), app, metrics };
 }

@@ -212,7 +212,7 @@ async function serve(
     },
     silentLog,
   );
-  const app = await createPageApp({
+  const app = createPageApp({
     links: {},
     trustedProxies: ['loopback'],
     log: silentLog,

@@ -57,8 +57,8 @@ export async function openLab(settings: LabSettings): Promise<Lab> {
   const { host, ports, issuer } = settings;
   const measurements = newMeasurements();
   const switches = openSwitches(settings.keepers, settings.proxy);
-  const siteAssets = await loadAssets(SITE_ASSETS);
-  const labAssets = await loadAssets(LAB_ASSETS);
+  const siteAssets = loadAssets(SITE_ASSETS);
+  const labAssets = loadAssets(LAB_ASSETS);
   const url = (port: number) => publicUrl(port);
   const view: LabView = {
     measurements,

@@ -1,6 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { connect as connectTcp, isIP } from 'node:net';
-import { type ConnectionOptions, connect as connectTls } from 'node:tls';
+import type { ConnectionOptions } from 'node:tls';
 import kafkajs, { type ISocketFactory, type Kafka, type KafkaConfig } from 'kafkajs';
 import { z } from 'zod';
 import { caFile, whyNotTrusted } from '../certificates.ts';
@@ -72,7 +71,10 @@ function openTlsSocket(
   { caFile, ...options }: ConnectionOptions & { caFile?: string },
   onConnect: () => void,
 ) {
-  const socket = connectTls(
+  // Loaded with the first connection that needs them.
+  const { connect } = process.getBuiltinModule('node:tls');
+  const { readFileSync } = process.getBuiltinModule('node:fs');
+  const socket = connect(
     {
       host,
       port,

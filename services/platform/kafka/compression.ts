@@ -1,5 +1,4 @@
 import { createRequire } from 'node:module';
-import { promisify } from 'node:util';
 import { gunzip, gzip, zstdCompress, zstdDecompress } from 'node:zlib';
 import { snappyCompress, snappyUncompress } from 'hysnappy';
 
@@ -51,6 +50,7 @@ export const OPEN_CODEC: Readonly<Record<Compression, () => Codec>> = {
     };
   },
 };
+const { promisify } = process.getBuiltinModule('node:util');
 const gzipped = promisify(gzip);
 const gunzipped = promisify(gunzip) as (bytes: Buffer, options: object) => Promise<Buffer>;
 const zstdCompressed = promisify(zstdCompress);

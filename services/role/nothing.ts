@@ -1,0 +1,2 @@
+/** Stands for modules that are left out: `unused-parts.ts`. */
+export {};
