@@ -1,7 +1,8 @@
 /**
  * The search page in its own right: 1,000,000 listings, and a mix of rare words, common words, two words, what is not
- * found, and page 20. Requests leave on schedule, so a slow answer makes none wait that comes after it. Left out: searches
- * of a common word after a restart of the database, when nothing is in its memory.
+ * found (unknown words, and common ones that no listing has both of), and page 20. Requests leave on schedule, so a slow
+ * answer makes none wait that comes after it. Left out: searches of a common word after a restart of the database, when
+ * nothing is in its memory.
  */
 import { join } from 'node:path';
 import type { Pipeline } from '../services/local-stack/pipeline.ts';
@@ -36,6 +37,11 @@ const TWO_WORDS = [
   ...['logo design', 'video editing', 'web development', 'voice over', 'brand identity'],
   ...['logo item2', 'video item10', 'website item60', 'photo item200', 'design item1000'],
 ];
+/** Each in 40,000 to 210,000, and no listing has both: what the index has of them is gone through to its end. */
+const NEVER_TOGETHER = [
+  ...['logo voice', 'video translate', 'website illustration', 'photo translate', 'logo video'],
+  ...['voice photo', 'design translate', 'logo translate', 'illustration video', 'website voice'],
+];
 /** How many of a million have such a word. */
 const SEARCHES: ReadonlyArray<(i: number) => string> = [
   // From 15 to 300.
@@ -45,6 +51,7 @@ const SEARCHES: ReadonlyArray<(i: number) => string> = [
   // Both common, or one and another that 300 to 150,000 have.
   (i) => TWO_WORDS[i]!,
   () => 'zeppelin mooring',
+  (i) => NEVER_TOGETHER[i]!,
   // From 3,500 to 300,000.
   (i) => `${i % 2 === 0 ? COMMON[i]! : `item${i * i + 4}`}&page=20`,
 ];

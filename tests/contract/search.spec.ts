@@ -132,6 +132,14 @@ describe.each([
     expect(rows).toEqual([]);
   });
 
+  test('a search compiles nothing and takes one core, whatever the settings of the server', async () => {
+    const { rows } = await db.query(
+      "select unnest(proconfig) as setting from pg_proc where proname = 'search_listings' order by 1",
+    );
+    const settings = rows.map(({ setting }) => setting);
+    expect(settings).toEqual(expect.arrayContaining(['jit=off', 'max_parallel_workers_per_gather=0']));
+  });
+
   test('a listing with a word longer than any query is written, and found by its others', async () => {
     await db.query('truncate listing');
     await insertListings(db, [{ ...made, title: `${'a'.repeat(2_040)} zeppelin` }]);
