@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { LIMITS } from './client.ts';
 import { SellerEvent } from './events.ts';
 import { readPlainSellerEvent, readPlainSellerEventIn } from './plain-event.ts';
 
@@ -152,6 +153,28 @@ test('ordinary events take it', () => {
     expect(readPlainSellerEvent(text)).not.toBeNull();
     holdAgainstSchema(text);
   }
+});
+
+test.each([
+  ['name', 1, 80],
+  ['industry', 0, 60],
+  ['description', 0, 500],
+])('%s has %i to %i characters', (member, least, most) => {
+  for (let length = 0; length <= most + 9; length++) {
+    const text = JSON.stringify({ ...good, clients: [{ ...goodClient, [member]: 'x'.repeat(length) }] });
+    expect([length, readPlainSellerEvent(text) !== null]).toEqual([
+      length,
+      length >= least && length <= most,
+    ]);
+  }
+});
+
+test('a fault at the end of the longest list is found at once', () => {
+  const client = { ...goodClient, description: 'x'.repeat(LIMITS.descriptionLength - 9) };
+  const clients = Array.from({ length: LIMITS.clientsPerSeller }, () => client);
+  const text = JSON.stringify({ ...good, clients: [...clients.slice(1), { ...client, to: '2021-13' }] });
+  expect(readPlainSellerEvent(text)).toBeNull();
+  expect(readPlainSellerEvent(text.replace('2021-13', '2021-12'))).not.toBeNull();
 });
 
 // One fault at a time in an event that is good otherwise, so that each single rule has to hold.

@@ -128,18 +128,30 @@ class PlainEventInBytes {
   }
 }
 
-const UUID = '[0-9a-f]{8}-[0-9a-f]{4}-[1-8][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}';
+// Characters are written out where they can be: for each of a counted loop the engine remembers where it stood.
+const HEX = '[0-9a-f]';
+const UUID = `${HEX.repeat(8)}-${HEX.repeat(4)}-[1-8]${HEX.repeat(3)}-[89ab]${HEX.repeat(3)}-${HEX.repeat(12)}`;
 const MONTH = '(?:19|20)\\d\\d-(?:0[1-9]|1[0-2])';
 // The leap day is left to the schema.
 const INSTANT =
-  '\\d{4}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d{3}Z';
+  '\\d\\d\\d\\d-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12]\\d|3[01])|(?:0[469]|11)-(?:0[1-9]|[12]\\d|30)|02-(?:0[1-9]|1\\d|2[0-8]))T(?:[01]\\d|2[0-3]):[0-5]\\d:[0-5]\\d\\.\\d\\d\\dZ';
 // No more digits than every number holds exactly.
 const COUNT = '(?:0|[1-9]\\d{0,14})';
 const POSITIVE = '[1-9]\\d{0,14}';
 // Characters that neither trimming nor normalising nor JSON changes: printable ASCII but quote and backslash, Latin
 // letters, common punctuation.
 const PLAIN = '[ !#-\\[\\]-~\\u00a1-\\u024f\\u2010-\\u2027]';
-const text = (minimum: number, maximum: number) => `"(?! )${PLAIN}{${minimum},${maximum}}(?<! )"`;
+const text = (minimum: 0 | 1, maximum: number) =>
+  `"(?! )${minimum === 1 ? '(?!")' : ''}${upTo(maximum, PLAIN)}(?<! )"`;
+/**
+ * From none to so many. There is one way to match each length: with two, a fault at the end of a long list would be looked for
+ * in every combination of them.
+ */
+function upTo(maximum: number, one: string): string {
+  const [eight, eights] = [`(?:${one.repeat(8)})`, Math.floor(maximum / 8)];
+  const below = `${eight}{0,${eights - 1}}(?:${one.repeat(4)})?(?:${one.repeat(2)})?${one}?`;
+  return `(?:${below}|${eight}{${eights}}${one}{0,${maximum % 8}})`;
+}
 const listOf = (one: string) => `\\[(?:${one}(?:,${one})*)?\\]`;
 const CLIENT = `\\{"id":"${UUID}","name":${text(1, LIMITS.nameLength)},"industry":${text(0, LIMITS.industryLength)},"description":${text(0, LIMITS.descriptionLength)},"logo":(?:null|"[a-z0-9_]{1,60}"),"from":(?:null|"${MONTH}"),"to":(?:null|"${MONTH}")\\}`;
 const CHANGES = [
