@@ -1,3 +1,4 @@
+import { instantOf } from '#platform/instant.ts';
 import { seriesFromZero } from '#platform/metrics.ts';
 import type { Metrics } from '#role/metrics.ts';
 import type { ApplierObserver } from './applier.ts';
@@ -90,7 +91,7 @@ export function openProjectorMetrics(
       for (const { event, message } of applied) {
         // A tombstone has the time of its erasure, even if it is published again long after.
         if (!message.valueLength && message.value === null) continue;
-        const committedAt = Date.parse(event.committedAt);
+        const committedAt = instantOf(event.committedAt);
         delay.observe(Math.max(0, now - committedAt) / 1_000);
         if (committedAt > newestCommit) newestCommit = committedAt;
       }
