@@ -6,7 +6,7 @@ import {
   SellerEvent,
   versionInId,
 } from './events.ts';
-import { readPlainSellerEvent, readPlainSellerEventIn, type TextInBytes } from './plain-event.ts';
+import { readPlainSellerEvent, readPlainSellerEventIn, TextInBytes } from './plain-event.ts';
 
 /*
  * The format of an event in a message: the one place that writes its JSON and reads it. What a message means never
@@ -141,10 +141,12 @@ function erasureIn(sellerId: number, id: string | null, time: string | null): Re
   };
 }
 
-const readPlain = (value: string | Buffer) =>
+const readPlain = (value: string | Buffer | TextInBytes) =>
   (typeof value === 'string'
     ? readPlainSellerEvent(value)
-    : readPlainSellerEventIn(value)) as ReadSellerEvent | null;
+    : readPlainSellerEventIn(
+        value instanceof TextInBytes ? value : new TextInBytes(value, 0, value.length),
+      )) as ReadSellerEvent | null;
 
 /** NaN where it is not one of ours. */
 const versionOfType = (type: string | null): number =>
@@ -153,11 +155,11 @@ const versionOfType = (type: string | null): number =>
 /**
  * Reads one message. Never throws: what cannot be read comes back with its reason, and with the seller where the
  * key still tells, so that only that seller waits.
- * @param message its value as it came, or as text; `id` and `time` are the headers `ce_id` and `ce_time`, which only a tombstone needs
+ * @param message its value as it came, where it stands among other bytes, or as text; `id` and `time` are the headers `ce_id` and `ce_time`, which only a tombstone needs
  */
 export function decodeEvent(message: {
   key: string | null;
-  value: string | Buffer | null;
+  value: string | Buffer | TextInBytes | null;
   type: string | null;
   id?: string | null;
   time?: string | null;

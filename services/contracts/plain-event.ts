@@ -20,14 +20,15 @@ export function readPlainSellerEvent(text: string): PlainSellerEvent | null {
  * The same for a message. Of an event in ASCII nothing is decoded but what comes before its change: what waits for a
  * database then holds no text, which the garbage collector would copy, and a view that keeps whole lists takes their bytes.
  */
-export function readPlainSellerEventIn(bytes: Buffer): PlainSellerEvent | PlainEventInBytes | null {
-  const text = bytes.toString();
-  if (text.length !== bytes.length) return readPlainSellerEvent(text);
+export function readPlainSellerEventIn(message: TextInBytes): PlainSellerEvent | PlainEventInBytes | null {
+  const text = message.toString();
+  const { bytes, start, end } = message;
+  if (text.length !== end - start) return readPlainSellerEvent(text);
   const parts = EVENT.exec(text);
   if (parts === null) return null;
   const [, sellerId, version, committedAt, changeJson, clientsJson] = parts as unknown as string[];
-  const start = bytes.length - 1 - clientsJson!.length;
-  const changeStart = start - CLIENTS_MEMBER - changeJson!.length;
+  const clientsStart = end - 1 - clientsJson!.length;
+  const changeStart = clientsStart - CLIENTS_MEMBER - changeJson!.length;
   const instantEnd = changeStart - CHANGE_MEMBER;
   return new PlainEventInBytes(
     Number(sellerId),
@@ -35,14 +36,14 @@ export function readPlainSellerEventIn(bytes: Buffer): PlainSellerEvent | PlainE
     // The captured one would keep the whole text.
     bytes.toString('latin1', instantEnd - committedAt!.length, instantEnd),
     changeStart,
-    new TextInBytes(bytes, start, bytes.length - 1),
+    new TextInBytes(bytes, clientsStart, end - 1),
   );
 }
 
 const CLIENTS_MEMBER = ',"clients":'.length;
 const CHANGE_MEMBER = '","change":'.length;
 
-/** A text in ASCII as a message holds it; its string is made when somebody asks for it. */
+/** A text in UTF-8 as a message holds it; its string is made when somebody asks for it. */
 export class TextInBytes {
   readonly bytes: Buffer;
   readonly start: number;
@@ -56,7 +57,7 @@ export class TextInBytes {
   }
 
   toString(): string {
-    return this.bytes.toString('latin1', this.start, this.end);
+    return this.bytes.toString('utf8', this.start, this.end);
   }
 }
 

@@ -62,6 +62,10 @@ export interface BusMessage {
   >;
   /** Length of the value in bytes, without decoding it; where the decoder knows it. */
   readonly valueLength?: number;
+  /** The key, a character for each byte; where the decoder can do it. */
+  readonly keyText?: string | null;
+  /** Where the value stands among other bytes; where the decoder knows it. */
+  readonly valueIn?: { readonly bytes: Buffer; readonly start: number; readonly end: number } | null;
   /** One header as text, which costs less than the object of all headers; where the decoder can do it. */
   header?(name: string): string | null;
 }

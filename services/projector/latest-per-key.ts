@@ -6,6 +6,7 @@ import {
   versionInValue,
 } from '#contracts/event-codec.ts';
 import { MOVED_TYPE, versionInId } from '#contracts/events.ts';
+import { TextInBytes } from '#contracts/plain-event.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { BusMessage } from './bus.ts';
 
@@ -18,7 +19,8 @@ export interface Received {
 }
 
 /** The key, byte by byte, so that keys differ as their bytes do; '' where there is none. */
-export const keyText = (message: BusMessage): string => message.key?.toString('latin1') ?? '';
+export const keyText = (message: BusMessage): string =>
+  message.keyText ?? message.key?.toString('latin1') ?? '';
 
 export interface Applicable extends Received {
   readonly event: ReadSellerEvent;
@@ -292,7 +294,8 @@ export function header(message: BusMessage, name: string): string | null {
 const isTombstone = (message: BusMessage): boolean => !message.valueLength && message.value === null;
 
 function decode({ message, keyText }: Received, type: string | null): DecodedEvent {
-  const { value } = message;
+  const { valueIn } = message;
+  const value = valueIn ? new TextInBytes(valueIn.bytes, valueIn.start, valueIn.end) : message.value;
   return decodeEvent({
     // In digits the bytes are the text.
     key: keyText && DIGITS.test(keyText) ? keyText : (message.key?.toString() ?? null),

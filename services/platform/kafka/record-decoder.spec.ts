@@ -52,6 +52,9 @@ test('a record reads as kafkajs reads it', () => {
       const ours = oursOf(one, batch);
       expect([ours.offset, ours.timestamp, ours.key, ours.value]).toEqual([offset, timestamp, key, value]);
       expect(ours.valueLength).toBe(value?.length ?? 0);
+      expect(ours.keyText).toBe(key?.toString('latin1') ?? null);
+      const { bytes, start, end } = ours.valueIn ?? {};
+      expect(bytes?.subarray(start, end) ?? null).toEqual(value);
       expect(ours.headers).toEqual(headers);
       for (const name of ['ce_id', 'ce_type', 'none']) {
         const first = Array.isArray(headers[name]) ? headers[name][0] : headers[name];

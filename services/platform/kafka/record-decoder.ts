@@ -13,6 +13,13 @@ export interface BatchContext {
   /** 1 where the broker stamps the messages. */
   readonly timestampType?: number;
 }
+/** Where a part of a record stands among the bytes of its batch. */
+export interface RecordPart {
+  readonly bytes: Buffer;
+  readonly start: number;
+  /** Behind the last byte. */
+  readonly end: number;
+}
 type Headers = Record<string, Buffer | Buffer[] | null>;
 
 const LOG_APPEND_TIME = 1;
@@ -57,6 +64,20 @@ export class FetchedRecord {
 
   get value(): Buffer | null {
     return readBytes({ bytes: this.#bytes, at: this.#valueAt });
+  }
+
+  /** The key, a character for each byte; null where there is none. */
+  get keyText(): string | null {
+    const from = { bytes: this.#bytes, at: this.#keyAt };
+    const length = readVarint(from);
+    return length < 0 ? null : this.#bytes.toString('latin1', from.at, from.at + length);
+  }
+
+  /** Where the value stands; null where there is none. Costs less than a buffer of its own. */
+  get valueIn(): RecordPart | null {
+    const from = { bytes: this.#bytes, at: this.#valueAt };
+    const length = readVarint(from);
+    return length < 0 ? null : { bytes: this.#bytes, start: from.at, end: from.at + length };
   }
 
   /** In bytes; 0 where there is none. */
