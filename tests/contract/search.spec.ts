@@ -124,6 +124,35 @@ describe.each([
     );
   }, 60_000);
 
+  test('where more match in a band than are worth sorting, its best are found all the same', async () => {
+    // 64 to 79 is a band, and above it is another.
+    const scores = fc.array(fc.integer({ min: 64, max: 82 }), { minLength: 40, maxLength: 60 });
+    const titles = fc.constantFrom('logo', 'logo brand', '"logo brand"');
+    await fc.assert(
+      fc.asyncProperty(
+        scores,
+        titles,
+        fc.nat(4),
+        fc.integer({ min: 1, max: 4 }),
+        async (all, words, skip, many) => {
+          await db.query('truncate listing');
+          await insertListings(
+            db,
+            all.map((one, i) => ({ ...made, title: 'logo brand', score: one, listing_id: i + 1 })),
+          );
+          const { rows } = await db.query<{ id: number; total: number }>(
+            'select listing_id as id, total from search_listings($1, $2, $3, $4)',
+            [words, skip, many, skip + many],
+          );
+          const best = all.map((one, i) => ({ one, id: i + 1 })).sort((a, b) => b.one - a.one || a.id - b.id);
+          const page = best.slice(skip, skip + many);
+          expect(rows).toEqual(page.map(({ id }) => ({ id, total: skip + many })));
+        },
+      ),
+      { numRuns: 40 },
+    );
+  });
+
   test('bands of scores are in their order, and each begins at its least score', async () => {
     const { rows } = await db.query(
       `select band from generate_series(1, 124) as band, least_score(band) as score
