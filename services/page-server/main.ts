@@ -136,14 +136,14 @@ export const role = defineRole({
     const viewVersion = metrics.gauge('topclients_page_view_version');
     let mount: Mount;
     if (config.page === 'self-view') {
-      // Loaded only here: the other pages know no tokens.
-      const { mountSelfView } = await import('../seller-portal/index.ts');
+      // Loaded only here: the other pages know no tokens. The keys are asked for while the rest is loaded.
       const { openIdentity } = await import('../auth/verifier.ts');
       const verifier = openIdentity(requireIdentity(config, 'page-server --page self-view'), {
         log,
         metrics,
       });
       releases.push('the keys of tokens', verifier.close);
+      const { mountSelfView } = await import('../seller-portal/index.ts');
       mount = (router, context) => mountSelfView(router, { ...context, config, identity, verifier });
       viewVersion.set(SELF_VIEW, 0);
       // Without the keys it can let nobody in.

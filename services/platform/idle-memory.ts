@@ -14,7 +14,7 @@ const IDLE = 0.05;
  */
 export async function collectOnceIdle(
   signal: AbortSignal,
-  collect: () => void = fullCollection(),
+  collect: () => void = collectFully,
 ): Promise<void> {
   let before = performance.eventLoopUtilization();
   for (;;) {
@@ -27,9 +27,9 @@ export async function collectOnceIdle(
 }
 
 /** V8 gives its collector to a context made under this flag, which goes at once: compiled code is kept without it. */
-function fullCollection(): () => void {
+function collectFully(): void {
   setFlagsFromString('--expose-gc');
   const gc = runInNewContext('gc') as () => void;
   setFlagsFromString('--no-expose-gc');
-  return gc;
+  gc();
 }

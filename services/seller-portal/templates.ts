@@ -74,8 +74,12 @@ export const undoForm = (sellerId: number, terms: Terms, change: LoggedChange, s
   html`<form method="post" action="/sellers/${sellerId}/undo" data-swap>${hidden(terms)}
 <button type="submit" class="${style}" id="undo">Undo<span class="hidden">: ${sentence(change.title)}</span></button></form>` as Html;
 
-const MONTH = new Intl.DateTimeFormat('en', { month: 'short', year: 'numeric', timeZone: 'UTC' });
-const month = (value: string): string => MONTH.format(new Date(`${value}-01T00:00:00Z`));
+let months: Intl.DateTimeFormat | undefined;
+const month = (value: string): string => {
+  // Opened with the first month: to load the calendar takes 10 to 20 ms of a start.
+  months ??= new Intl.DateTimeFormat('en', { month: 'short', year: 'numeric', timeZone: 'UTC' });
+  return months.format(new Date(`${value}-01T00:00:00Z`));
+};
 
 /** The time of the work in words; empty when neither end is known. */
 export function periodOf({ from, to }: Pick<Client, 'from' | 'to'>): string {
