@@ -3,8 +3,9 @@
  * idle, interleaved with another checkout:
  * `node bench/start.ts [--against <checkout>] [--only relay,operator] [--runs 5] [--idle 15]`.
  *
- * One role starts at a time. The memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it
- * out. Pages of a file that several of them map are counted in each role's RSS, and divided among them in the PSS.
+ * One role starts at a time, once those before it are at rest: what they do after they are ready is no part of it. The
+ * memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it out. Pages of a file that
+ * several of them map are counted in each role's RSS, and divided among them in the PSS.
  */
 import { parseArgs } from 'node:util';
 import { startLocalSystem } from '../services/local-stack/local-system.ts';
@@ -13,11 +14,13 @@ import { describeSystem } from '../services/local-stack/system.ts';
 import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
 import { inTurn } from './checkout.ts';
 import { type Figure, table } from './report.ts';
-import { memoryOf } from './usage.ts';
+import { cpuOfThreads, memoryOf } from './usage.ts';
 
 const ROLE_READY_MS = 350;
 const OPERATOR_READY_MS = 700;
 const MEMORY_MB = 90;
+/** At rest: all roles together take a tenth of a core at most, over this long. */
+const AT_REST = { share: 0.1, overMs: 150, withinMs: 10_000 };
 
 const { values: flags } = parseArgs({
   options: {
@@ -28,6 +31,17 @@ const { values: flags } = parseArgs({
   },
 });
 const names = flags.only ? ROLE_NAMES.filter((name) => flags.only!.split(',').includes(name)) : ROLE_NAMES;
+
+async function untilAtRest(running: readonly ManagedProcess[]): Promise<void> {
+  const used = () => running.reduce((sum, { pid }) => sum + cpuOfThreads(pid), 0);
+  const givenUpAt = performance.now() + AT_REST.withinMs;
+  for (;;) {
+    const before = used();
+    await new Promise((resolve) => setTimeout(resolve, AT_REST.overMs));
+    if (used() - before <= AT_REST.share * AT_REST.overMs) return;
+    if (performance.now() > givenUpAt) throw new Error('the roles do not come to rest');
+  }
+}
 
 const seen = new Map<string, number[]>();
 const note = (name: string, unit: string, value: number) => {
@@ -45,6 +59,7 @@ await startLocalSystem({}, async (local) => {
   const startAll = async (checkout: Checkout, measured: boolean): Promise<void> => {
     const running: ManagedProcess[] = [];
     for (const name of names) {
+      await untilAtRest(running);
       const { process, readyMs } = await startRole(checkout, all.get(name)!, local.folder);
       running.push(local.keep(process));
       if (measured) note(`${name}, ${checkout.name}`, 'ready, ms', readyMs);
