@@ -35,6 +35,7 @@ function rig(
     queue?: { isFull: boolean };
     clock?: Clock;
     isMuted?: boolean;
+    isCopying?: boolean;
   } = {},
 ) {
   const view = new Map<number, number>();
@@ -51,6 +52,7 @@ function rig(
   const store = {
     lost: new AbortController().signal,
     isMuted: options.isMuted ?? false,
+    isCopying: () => options.isCopying ?? false,
     async mute() {
       store.isMuted = true;
     },
@@ -192,6 +194,32 @@ test('a statement has a bounded number of rows, and a partition may stand within
   await applier.drain();
   expect(statements.map((rows) => rows.length)).toEqual([1_000, 1_000, 1_000, 1_000, 10]);
   expect(applier.positions.get(0)!.next).toBe(messages.length);
+});
+
+test('many rows that are copied go in larger chunks, of which fewer are in flight', async () => {
+  const { rowsPerChunk } = APPLIER_LIMITS.copied;
+  const { applier, statements, block } = rig({ isCopying: true });
+  const open = block();
+  const messages = Array.from({ length: rowsPerChunk * 3 }, (_, i) => message(i, i + 1, 1));
+  applier.handOver(0, messages, messages.length);
+  await new Promise(setImmediate);
+  expect(statements.map((rows) => rows.length)).toEqual([rowsPerChunk, rowsPerChunk]);
+  open();
+  await applier.drain();
+  expect(statements.map((rows) => rows.length)).toEqual([rowsPerChunk, rowsPerChunk, rowsPerChunk]);
+  expect(applier.positions.get(0)!.next).toBe(messages.length);
+});
+
+test('few messages do not wait for one another, whether rows are copied or not', async () => {
+  const { applier, statements, block } = rig({ isCopying: true });
+  const open = block();
+  for (let i = 0; i < APPLIER_LIMITS.chunksInFlight; i++) {
+    applier.handOver(0, [message(i, i + 1, 1)], i + 1);
+    await new Promise(setImmediate);
+  }
+  expect(statements).toHaveLength(APPLIER_LIMITS.chunksInFlight);
+  open();
+  await applier.drain();
 });
 
 test('it says when there is no more room', async () => {

@@ -44,10 +44,22 @@ export const APPLIER_LIMITS = {
   bytesPerChunk: 1024 * 1024,
   /** Chunks between decoding and the database's answer. They keep the database busy while the next fetch is decoded. */
   chunksInFlight: 4,
+  /**
+   * The same of chunks that are copied. For each of the first thousand rows of a COPY the server looks at all of those before
+   * it, and from then on at none: the more rows, the less each costs.
+   */
+  copied: {
+    rowsPerChunk: 2_000,
+    messagesPerChunk: 4_000,
+    bytesPerChunk: 2 * 1024 * 1024,
+    chunksInFlight: 2,
+  },
   /** Backpressure: messages, and bytes of their values, that may wait; beyond either nothing is fetched. */
   waiting: 12_000,
   bytesWaiting: 8 * 1024 * 1024,
 } as const;
+
+type ChunkLimits = Readonly<Record<'rowsPerChunk' | 'messagesPerChunk' | 'bytesPerChunk', number>>;
 
 interface Delivery {
   readonly partition: number;
@@ -243,13 +255,10 @@ export class Applier {
   }
 
   #pump(): void {
-    while (
-      !this.#ended &&
-      !this.#isAlone &&
-      this.#queue.length > 0 &&
-      this.#inFlight.length < APPLIER_LIMITS.chunksInFlight
-    ) {
-      const chunk = this.#takeChunk();
+    while (!this.#ended && !this.#isAlone && this.#queue.length > 0) {
+      const limits = this.#isBuilding() ? APPLIER_LIMITS.copied : APPLIER_LIMITS;
+      if (this.#inFlight.length >= limits.chunksInFlight) return;
+      const chunk = this.#takeChunk(limits);
       const parts = latestPerKeyInParts(chunk.received);
       // A refused statement is sent again in halves, after later chunks. The version guard makes that harmless for
       // rows. But a repair must run after everything before it, and before everything after it.
@@ -273,7 +282,12 @@ export class Applier {
     }
   }
 
-  #takeChunk(): Chunk {
+  /** Few messages are upserted, whatever becomes of many. */
+  #isBuilding(): boolean {
+    return this.#waiting > APPLIER_LIMITS.rowsPerChunk && this.#store.isCopying();
+  }
+
+  #takeChunk({ rowsPerChunk, messagesPerChunk, bytesPerChunk }: ChunkLimits): Chunk {
     const received: Received[] = [];
     const reaches = new Map<number, number>();
     const keys = new Set<string>();
@@ -284,9 +298,7 @@ export class Applier {
       const { partition, messages } = delivery;
       while (delivery.taken < messages.length) {
         const isFull =
-          received.length >= APPLIER_LIMITS.messagesPerChunk ||
-          keys.size >= APPLIER_LIMITS.rowsPerChunk ||
-          bytes >= APPLIER_LIMITS.bytesPerChunk;
+          received.length >= messagesPerChunk || keys.size >= rowsPerChunk || bytes >= bytesPerChunk;
         if (isFull) break;
         const message = messages[delivery.taken++]!;
         bytes += sizeOf(message);

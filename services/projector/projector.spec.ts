@@ -60,6 +60,7 @@ class Database {
     };
     const store = {
       lost: lost.signal,
+      isCopying: () => false,
       upsert: async (rows: readonly unknown[]) => {
         await write();
         for (const row of rows) database.sellers.add((row as { sellerId: number }).sellerId);

@@ -26,9 +26,14 @@ export class Copying {
   /** How many after the next refusal. */
   #afterRefusal = 1;
 
+  /** Whether the next chunk is copied. */
+  get isOn(): boolean {
+    return this.#upserts === 0;
+  }
+
   /** Asked once for each chunk. */
   next(): boolean {
-    if (this.#upserts === 0) return true;
+    if (this.isOn) return true;
     this.#upserts -= 1;
     return false;
   }

@@ -52,6 +52,8 @@ export class OwnershipLost extends Error {
 export interface ViewStore {
   /** Aborted, with the reason, when a connection is lost. Rows of the last moments may be lost then. */
   readonly lost: AbortSignal;
+  /** Whether rows are copied at present, at least a first time: the more at once, the less each of them costs. */
+  isCopying(): boolean;
   /** Writes rows of distinct sellers, each where it is newer. @returns how many changed */
   upsert(rows: readonly unknown[]): Promise<number>;
   /**
@@ -263,6 +265,8 @@ function statements(
 ) {
   const writer = new RowWriter(rows, projection, copying);
   return {
+    isCopying: () => copying.isOn,
+
     upsert: (values) => writer.write(values),
 
     async replace(sellerId, wrong, row) {

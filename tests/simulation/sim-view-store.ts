@@ -47,6 +47,7 @@ function statementsOnRows(database: SimViewDatabase, session: Session) {
   let mutings = 0;
   let notifies = true;
   return {
+    isCopying: () => false,
     upsert: (rows: readonly unknown[]) =>
       session.query(() => database.upsert((rows as FullListRow[]).map(asStored), !notifies), ROWS),
     replace: (sellerId: number, wrong: readonly WrongRow[], row: unknown) =>
