@@ -4,15 +4,18 @@
  * once a size, with one event of a list of 600 bytes a seller; each run begins with an empty view. `--beside` builds version
  * 2 while version 1 is shown and follows so many changes a second.
  */
-import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { parseArgs, promisify } from 'node:util';
+import { parseArgs } from 'node:util';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
+import { openKafka } from '#platform/kafka/client.ts';
+import { silentLog } from '#platform/log.ts';
 import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { until } from '../services/local-stack/until.ts';
+import { toMessage } from '../services/outbox-relay/message.ts';
+import { LIMITS } from '../services/outbox-relay/shard.ts';
 import { inTurn, mainOf } from './checkout.ts';
-import { type Load, openLoad, seedSellers } from './load.ts';
+import { type Load, openLoad, outboxRow, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { median, show } from './report.ts';
 import { emptyEverything, emptyView } from './reset.ts';
@@ -28,17 +31,18 @@ interface Variant {
   readonly nodeFlags?: readonly string[];
 }
 
+/** Batch by batch: those of a million sellers would take gigabytes, and most of the time would go into collecting them. */
 async function fillTopic(pipeline: Pipeline, sellers: number): Promise<void> {
-  await promisify(execFile)(
-    process.execPath,
-    [
-      '--max-old-space-size=6000',
-      fileURLToPath(new URL('bare-producer.ts', import.meta.url)),
-      pipeline.kafka.bootstrap,
-      String(sellers),
-    ],
-    { env: { ...process.env, NODE_OPTIONS: undefined } },
-  );
+  const kafka = openKafka('bench', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
+  const producer = kafka.producer({ allowAutoTopicCreation: false });
+  await producer.connect();
+  for (let first = 0; first < sellers; first += LIMITS.rowsPerBatch) {
+    const messages = Array.from({ length: Math.min(LIMITS.rowsPerBatch, sellers - first) }, (_, i) =>
+      toMessage({ id: first + i, partition: null, ...outboxRow(first + i + 1, 1) }, Date.now()),
+    );
+    await producer.send({ topic: SELLER_EVENTS.topic, messages: messages as never, acks: -1 });
+  }
+  await producer.disconnect();
 }
 
 async function build(pipeline: Pipeline, sellers: number, variant: Variant): Promise<Build> {
