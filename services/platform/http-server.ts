@@ -107,7 +107,7 @@ const ANNOUNCED_KEEP_ALIVE_MS = 5_000;
 /** How long an idle connection is kept, in ms: longer than by proxies that do not heed it; some keep theirs for 600 s. */
 const LONGEST_KEEP_ALIVE_MS = 620_000;
 /** How often deadlines are looked at, in ms. Node would look every 30 s, whatever the deadlines are. */
-const LOOK_EVERY_MS = 500;
+const LOOK_EVERY_MS = 1_000;
 const HEADERS_WITHIN_MS = 5_000;
 /** Requests that may wait behind another one of their connection. Few clients send any ahead, and none of ours does. */
 const MOST_BEHIND = 16;

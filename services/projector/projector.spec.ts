@@ -227,7 +227,13 @@ class Topic implements Bus {
   async close(): Promise<void> {}
 }
 
-function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000, itsClock = clock) {
+function start(
+  topic: Topic,
+  database: Database,
+  sessionTimeoutMs = 6_000,
+  itsClock = clock,
+  random = Math.random,
+) {
   const failures: unknown[] = [];
   const metrics = openMetrics({ processMetrics: false });
   const projector = new Projector(
@@ -240,6 +246,7 @@ function start(topic: Topic, database: Database, sessionTimeoutMs = 6_000, itsCl
       openStore: database.open,
       sessionTimeoutMs,
       clock: itsClock,
+      random,
     },
     (read) => openProjectorMetrics(metrics, { page: 'gig', view: 'asynchronous-v1' }, read),
     silentLog,
@@ -324,6 +331,27 @@ test('while nothing comes it looks and commits less often', async () => {
   // One look each 4 s, a quarter less with jitter, and the one that finds it quiet.
   expect(topic.asked - before.asked).toBeLessThanOrEqual(15);
   expect(topic.commits - before.commits).toBeLessThanOrEqual(2);
+});
+
+test('while nothing comes it rests between checkpoints, until the next message', async () => {
+  const [topic, database] = [new Topic(2), new Database()];
+  const LONGEST_MS = 5_000;
+  const seen = { rested: 0, cutShort: 0 };
+  const watched: Clock = {
+    ...clock,
+    async pause(ms, signal) {
+      if (ms === LONGEST_MS) seen.rested += 1;
+      await clock.pause(ms, signal);
+      if (ms === LONGEST_MS && signal?.aborted) seen.cutShort += 1;
+    },
+  };
+  start(topic, database, 6_000, watched, () => 0.5);
+  writeEverywhere(topic);
+  await until('everything is applied', isCaughtUp(topic, database));
+  await until('it rests', () => seen.rested > 0);
+  topic.write(0);
+  await until('the rest is cut short', () => seen.cutShort === 1);
+  await until('everything is applied', isCaughtUp(topic, database));
 });
 
 test('a database that blocks and then fails while others join leaves no partition behind', async () => {

@@ -100,6 +100,8 @@ export class Projector {
   #membership: Membership | null = null;
   /** Between two steps towards a fair share. */
   #balanceRest: Rest | null = null;
+  /** Between two checkpoints. */
+  #checkpointRest: Rest | null = null;
   #running: Promise<unknown> = Promise.resolve();
   /** What is wrong with the database, until it has shown that it works. */
   #trouble: string | null = null;
@@ -169,7 +171,10 @@ export class Projector {
         changed: () => this.#bell.next(),
         deliver: (batch) => {
           const { partition, end } = batch;
-          this.#isQuiet = false;
+          if (this.#isQuiet) {
+            this.#isQuiet = false;
+            this.#checkpointRest?.cutShort();
+          }
           this.#newestEnds.set(partition, Math.max(end, this.#newestEnds.get(partition) ?? 0));
           this.#unreadable.delete(partition);
           this.#membership?.deliver(batch);
@@ -278,6 +283,7 @@ export class Projector {
     const orEnd = (work: () => Promise<unknown>) => () => work().catch((err) => membership.end(err));
     const pace = new BalancePace(this.#clock, this.#settings.sessionTimeoutMs);
     this.#balanceRest = new Rest(this.#clock, signal);
+    this.#checkpointRest = new Rest(this.#clock, signal);
     let restMs = 0;
     const ended = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
     // These end with the signal. A statement that is in flight then is not awaited.
@@ -299,8 +305,12 @@ export class Projector {
         }),
       ),
       this.#every(
-        () => Math.min(CHECKPOINT_EVERY_MS.longest, Math.max(CHECKPOINT_EVERY_MS.shortest, restMs)),
-        new Rest(this.#clock, signal),
+        () => {
+          const { shortest, longest } = CHECKPOINT_EVERY_MS;
+          // The next delivery cuts it short.
+          return this.#isQuiet ? longest : Math.min(longest, Math.max(shortest, restMs));
+        },
+        this.#checkpointRest,
         orEnd(async () => {
           const startedAt = this.#clock.monotonic();
           await membership.checkpoint();

@@ -79,7 +79,7 @@ const LIMITS = {
   /** How long a broker may wait for the first byte, in ms. A newly wanted partition may wait as long for its turn. */
   waitMs: 100,
   /** The same once nothing has come or changed for `quietAfterMs`: every answer wakes broker and reader. */
-  quietWaitMs: 250,
+  quietWaitMs: 500,
   quietAfterMs: 2_000,
   maxBytes: 4 * 1024 * 1024,
   /** Bytes of one partition. Less where many are asked for, so that an answer has something of each. */
