@@ -6,7 +6,7 @@ import { openSocket } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { LIMITS, restAfter } from '../services/outbox-relay/shard.ts';
+import { LIMITS, ROUND_MS, restAfter } from '../services/outbox-relay/shard.ts';
 import { takeBareRows } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 
 const [broker, url] = process.argv.slice(2) as [string, string];
@@ -43,5 +43,5 @@ for (;;) {
     headers: { ce_type: 'client-updated', traceparent: traceparent ?? '' },
   }));
   await producer.send({ topic: SELLER_EVENTS.topic, messages, acks: -1 });
-  await delay(restAfter(performance.now() - startedAt));
+  await delay(restAfter(performance.now() - startedAt, rows.length, ROUND_MS.default));
 }

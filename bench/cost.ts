@@ -1,6 +1,7 @@
 /**
  * What an event costs and how long it takes at a steady rate, interleaved with another checkout of this project and with bare
- * loops: `node bench/cost.ts [--against <checkout>] [--rates 100,1000,5000] [--seconds 15] [--runs 5]`.
+ * loops, or with other lengths of a relay's round: `node bench/cost.ts [--against <checkout>] [--rates 100,1000,5000]
+ * [--seconds 15] [--runs 5] [--rounds 3,8]`.
  *
  * All variants use the same servers one after the other, so the ratios of a run hold for any machine.
  */
@@ -33,12 +34,18 @@ interface Variant {
   start(): Promise<Running>;
 }
 
-/** The roles, from this checkout or from the `main.ts` of another. */
-const roles = (pipeline: Pipeline, name: string, main?: string, nodeFlags?: readonly string[]): Variant => ({
+interface RolesOptions {
+  /** The `main.ts` of another checkout. */
+  readonly main?: string;
+  readonly nodeFlags?: readonly string[];
+  readonly roundMs?: string;
+}
+
+const roles = (pipeline: Pipeline, name: string, { roundMs, ...options }: RolesOptions = {}): Variant => ({
   name,
   async start() {
-    const options = { ...(main === undefined ? {} : { main }), ...(nodeFlags ? { nodeFlags } : {}) };
-    const relay = await pipeline.relay(`relay-${name}`, options);
+    const env = roundMs === undefined ? {} : { TC_ROUND_MS: roundMs };
+    const relay = await pipeline.relay(`relay-${name}`, { ...options, env });
     const projector = await pipeline.projector(`projector-${name}`, options);
     return {
       relay: relay.pid,
@@ -105,6 +112,7 @@ const { values: flags } = parseArgs({
     rates: { type: 'string', default: '1000' },
     seconds: { type: 'string', default: '15' },
     runs: { type: 'string', default: '5' },
+    rounds: { type: 'string', default: '' },
     profile: { type: 'string' },
   },
 });
@@ -123,10 +131,16 @@ const pipeline = await startPipeline();
 try {
   await seedSellers(pipeline.source, SELLERS);
   const load = await openLoad(pipeline.postgres.url('source'), SELLERS);
-  const flagsOf = flags.profile ? ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`] : undefined;
+  const profiled = flags.profile
+    ? { nodeFlags: ['--cpu-prof', `--cpu-prof-dir=${flags.profile}`] }
+    : undefined;
   const variants = [
-    ...(flags.against ? [roles(pipeline, 'against', mainOf(flags.against))] : []),
-    roles(pipeline, 'this', undefined, flagsOf),
+    ...(flags.against ? [roles(pipeline, 'against', { main: mainOf(flags.against) })] : []),
+    roles(pipeline, 'this', profiled),
+    ...flags.rounds
+      .split(',')
+      .filter(Boolean)
+      .map((roundMs) => roles(pipeline, `round-${roundMs}`, { roundMs })),
     bare(pipeline),
   ];
   await measure(pipeline, load, variants[0]!, 1_000, WARM_UP_SECONDS);

@@ -658,6 +658,10 @@ export const TopClientsSpec = section({
       .max(64)
       .default(1)
       .meta({ description: 'Parts of the sellers that are relayed side by side' }),
+    roundMs: z.int().min(1).max(100).default(6).meta({
+      description:
+        'How long changes are gathered for a batch, in ms: longer costs less, and every page waits half of it longer',
+    }),
     resources: resourcesOf('relay'),
     pod: podOf('its pods'),
   }).meta({ description: 'What brings committed changes to Kafka' }),

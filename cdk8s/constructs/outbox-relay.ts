@@ -33,6 +33,7 @@ export function outboxRelay(scope: Construct, platform: Platform): void {
         env: [
           ...database.env,
           { name: 'TC_SHARDS', value: String(relay.shards) },
+          { name: 'TC_ROUND_MS', value: String(relay.roundMs) },
           ...kafka.env,
           ...tracing(platform),
         ],

@@ -26,7 +26,7 @@ import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
 import { openPublisher } from './publisher.ts';
-import { relayRows } from './shard.ts';
+import { ROUND_MS, relayRows } from './shard.ts';
 import { tracedRelay } from './traces.ts';
 
 const IDLE_PARTITIONS_EVERY_MS = 10 * 60_000;
@@ -46,6 +46,11 @@ export const role = defineRole({
       'TC_SHARDS',
       'into how many parts the outbox is divided; the same for every relay',
       integer(1, 64).default(1),
+    ),
+    roundMs: setting(
+      'TC_ROUND_MS',
+      'how long rows are gathered for a batch, in ms: longer costs less, and every page waits half of it longer',
+      integer(ROUND_MS.least, ROUND_MS.most).default(ROUND_MS.default),
     ),
     ...KAFKA_SETTINGS,
     ...TRACING_SETTINGS,
@@ -124,7 +129,7 @@ export const role = defineRole({
             ended,
             { isHeld: () => !ended.aborted && lease.isHeld() },
             log,
-            { alarm: openOutboxAlarm(db, shard) },
+            { roundMs: config.roundMs, alarm: openOutboxAlarm(db, shard) },
           );
         } finally {
           publisher.end();

@@ -384,7 +384,13 @@ test('a clock that was far behind and is set right heals all by itself', async (
 });
 
 test('after a small batch it rests to the end of the round, longer when answers are slow, never for long', () => {
-  expect([1, 2, 4, 8, 500].map(restAfter)).toEqual([2, 2, 4, 8, 10]);
+  expect([1, 2, 4, 8, 500].map((tookMs) => restAfter(tookMs, 1, 5))).toEqual([2, 2, 4, 8, 10]);
+});
+
+test('a round is as long as it was told to be, and shorter while few rows come', () => {
+  expect([1, 2, 3, 4, 150].map((rows) => restAfter(1, rows, 5))).toEqual([2, 3, 4, 4, 4]);
+  expect([1, 2, 3, 4, 150].map((rows) => restAfter(1, rows, 50))).toEqual([2, 3, 4, 5, 49]);
+  expect(restAfter(0.25, 1, 1)).toBe(0.75);
 });
 
 test('a batch holds a bounded number of bytes', async () => {

@@ -32,9 +32,18 @@ export const LIMITS = {
   bytesPerBatch: 4 * 1024 * 1024,
   /** Once a send has failed for this long, a transient failure is logged too and makes the process not ready. */
   blockedAfterMs: 5_000,
+  /** A round of one row; each further row lengthens it by a millisecond, up to `roundMs`. */
   shortestRoundMs: 3,
+  /** A rest, however slow the broker is to answer. */
   longestRestMs: 10,
 } as const;
+
+/**
+ * How long a round takes, in ms: from a send to the next look for rows. A row waits half of it on average; and a round costs
+ * relay, projectors, Kafka and both databases nearly the same however many rows it has. `docs/adr/relay-rounds.md` has what
+ * each length costs.
+ */
+export const ROUND_MS = { least: 1, most: 100, default: 6 } as const;
 
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
 const SLEEP = {
@@ -52,6 +61,7 @@ export interface RelayOptions {
   readonly clock?: Clock;
   /** Waits while there is nothing to send: the first and the longest, in ms, and the factor by which they grow. */
   readonly pacing?: { readonly shortestMs: number; readonly longestMs: number; readonly growth: number };
+  readonly roundMs?: number;
   /** Wakes it when a row is written; without one it looks again and again. */
   readonly alarm?: OutboxAlarm | null;
 }
@@ -85,6 +95,7 @@ export async function relayRows(
     prefetchFrom = LIMITS.prefetchFrom,
     clock = SYSTEM_CLOCK,
     pacing = IDLE,
+    roundMs = ROUND_MS.default,
     alarm = null,
   }: RelayOptions = {},
 ): Promise<void> {
@@ -260,7 +271,7 @@ export async function relayRows(
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       // Not to be cut short: it is soon over, and to listen for the end costs more than the pause.
-      await clock.pause(restAfter(clock.monotonic() - startedAt));
+      await clock.pause(restAfter(clock.monotonic() - startedAt, batch.rows.length, roundMs));
       if (fence.isHeld()) rows = await ackAndFetch([]);
     }
   }
@@ -268,11 +279,14 @@ export async function relayRows(
 }
 
 /**
- * How long to rest after a small batch, in ms, given how long it took. The rest fills up the shortest round. On a
- * machine that is slow to answer it is longer, so that a busy machine is not made busier.
+ * How long to rest after a small batch, in ms, given how long it took. The rest fills up the round: few rows have a short one,
+ * for nothing is saved where the next row is far. On a machine that is slow to answer the rest is longer, so that a busy
+ * machine is not made busier.
  */
-export const restAfter = (tookMs: number): number =>
-  Math.min(LIMITS.longestRestMs, Math.max(tookMs, LIMITS.shortestRoundMs - tookMs));
+export function restAfter(tookMs: number, rows: number, roundMs: number): number {
+  const lengthMs = Math.min(roundMs, LIMITS.shortestRoundMs + rows - 1);
+  return Math.max(lengthMs - tookMs, Math.min(LIMITS.longestRestMs, tookMs));
+}
 
 interface Refused {
   /** The batch as it was sent last. */
