@@ -1,7 +1,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { expect, test } from '@jest/globals';
 import { collectDefaultMetrics, Registry } from 'prom-client';
-import { collectProcessMetrics } from './process-metrics.ts';
+import { ASK_EVERY_MS, collectProcessMetrics } from './process-metrics.ts';
 
 const namesAndHelp = async (register: (registry: Registry) => void) => {
   const registry = new Registry();
@@ -23,12 +23,13 @@ const busyFor = (ms: number) => {
 test('the lag of the event loop is how late it is, however seldom it is asked', async () => {
   const registry = new Registry();
   collectProcessMetrics(registry);
-  await delay(500);
+  await delay(3 * ASK_EVERY_MS);
   await registry.metrics();
   expect(await value(registry, 'nodejs_eventloop_lag_p50_seconds')).toBeLessThan(0.05);
-  await delay(150);
-  busyFor(400);
-  await delay(150);
+  await delay(1.5 * ASK_EVERY_MS);
+  // It is due to be asked at some moment of the first part.
+  busyFor(ASK_EVERY_MS + 300);
+  await delay(1.5 * ASK_EVERY_MS);
   await registry.metrics();
   expect(await value(registry, 'nodejs_eventloop_lag_max_seconds')).toBeGreaterThan(0.25);
 });

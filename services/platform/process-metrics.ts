@@ -56,7 +56,7 @@ function cpuTime(registry: Registry): void {
 }
 
 /** How often the event loop is asked for a sign of life, in ms. */
-const ASK_EVERY_MS = 250;
+export const ASK_EVERY_MS = 250;
 
 /** How late the event loop is. A loop that is never busy has a lag of nearly 0, however often it is asked. */
 function eventLoopLag(registry: Registry): void {
