@@ -11,6 +11,7 @@ import { parseArgs } from 'node:util';
 import { startLocalSystem } from '../services/local-stack/local-system.ts';
 import type { ManagedProcess } from '../services/local-stack/process.ts';
 import { describeSystem } from '../services/local-stack/system.ts';
+import { until } from '../services/local-stack/until.ts';
 import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
 import { inTurn } from './checkout.ts';
 import { type Figure, table } from './report.ts';
@@ -34,13 +35,14 @@ const names = flags.only ? ROLE_NAMES.filter((name) => flags.only!.split(',').in
 
 async function untilAtRest(running: readonly ManagedProcess[]): Promise<void> {
   const used = () => running.reduce((sum, { pid }) => sum + cpuOfThreads(pid), 0);
-  const givenUpAt = performance.now() + AT_REST.withinMs;
-  for (;;) {
-    const before = used();
-    await new Promise((resolve) => setTimeout(resolve, AT_REST.overMs));
-    if (used() - before <= AT_REST.share * AT_REST.overMs) return;
-    if (performance.now() > givenUpAt) throw new Error('the roles do not come to rest');
-  }
+  let before = Number.NEGATIVE_INFINITY;
+  const isAtRest = () => {
+    const now = used();
+    const since = now - before;
+    before = now;
+    return since <= AT_REST.share * AT_REST.overMs;
+  };
+  await until('the roles are at rest', isAtRest, AT_REST.withinMs, AT_REST.overMs);
 }
 
 const seen = new Map<string, number[]>();
