@@ -1,20 +1,13 @@
-/** Only kafkajs, with the relay's batches: `bare-producer.ts <broker> <messages>` prints messages per second. */
+/**
+ * Only kafkajs, with the relay's batches: `bare-producer.ts <broker> <messages>` prints messages per second, by the time
+ * that sending took.
+ */
 import kafkajs from 'kafkajs';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openSocket } from '#platform/kafka/client.ts';
-import { type RelayMessage, toMessage } from '../services/outbox-relay/message.ts';
-import { LIMITS } from '../services/outbox-relay/shard.ts';
-import { outboxRow } from './load.ts';
+import { relayBatches } from './load.ts';
 
 const [broker, count] = [process.argv[2]!, Number(process.argv[3])];
-const batches: RelayMessage[][] = [];
-for (let first = 0; first < count; first += LIMITS.rowsPerBatch) {
-  batches.push(
-    Array.from({ length: Math.min(LIMITS.rowsPerBatch, count - first) }, (_, i) =>
-      toMessage({ id: first + i, partition: null, ...outboxRow(first + i + 1, 1) }, Date.now()),
-    ),
-  );
-}
 const producer = new kafkajs.Kafka({
   clientId: 'bare-producer',
   brokers: [broker],
@@ -28,9 +21,11 @@ const producer = new kafkajs.Kafka({
   retry: { retries: 5 },
 });
 await producer.connect();
-const startedAt = performance.now();
-for (const messages of batches) {
+let sendingMs = 0;
+for (const messages of relayBatches(count)) {
+  const startedAt = performance.now();
   await producer.send({ topic: SELLER_EVENTS.topic, messages: messages as never, acks: -1 });
+  sendingMs += performance.now() - startedAt;
 }
-console.log(count / ((performance.now() - startedAt) / 1_000));
+console.log(count / (sendingMs / 1_000));
 await producer.disconnect();

@@ -6,16 +6,11 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
-import { openKafka } from '#platform/kafka/client.ts';
-import { silentLog } from '#platform/log.ts';
 import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { until } from '../services/local-stack/until.ts';
-import { toMessage } from '../services/outbox-relay/message.ts';
-import { LIMITS } from '../services/outbox-relay/shard.ts';
 import { inTurn, mainOf } from './checkout.ts';
-import { type Load, openLoad, outboxRow, seedSellers } from './load.ts';
+import { fillTopic, type Load, openLoad, seedSellers } from './load.ts';
 import { observeView } from './observer.ts';
 import { median, show } from './report.ts';
 import { emptyEverything, emptyView } from './reset.ts';
@@ -29,20 +24,6 @@ interface Variant {
   readonly name: string;
   readonly main?: string;
   readonly nodeFlags?: readonly string[];
-}
-
-/** Batch by batch: those of a million sellers would take gigabytes, and most of the time would go into collecting them. */
-async function fillTopic(pipeline: Pipeline, sellers: number): Promise<void> {
-  const kafka = openKafka('bench', { brokers: [pipeline.kafka.bootstrap] }, silentLog);
-  const producer = kafka.producer({ allowAutoTopicCreation: false });
-  await producer.connect();
-  for (let first = 0; first < sellers; first += LIMITS.rowsPerBatch) {
-    const messages = Array.from({ length: Math.min(LIMITS.rowsPerBatch, sellers - first) }, (_, i) =>
-      toMessage({ id: first + i, partition: null, ...outboxRow(first + i + 1, 1) }, Date.now()),
-    );
-    await producer.send({ topic: SELLER_EVENTS.topic, messages: messages as never, acks: -1 });
-  }
-  await producer.disconnect();
 }
 
 async function build(pipeline: Pipeline, sellers: number, variant: Variant): Promise<Build> {
@@ -191,7 +172,7 @@ const pipeline = await startPipeline({
 try {
   for (const size of flags.sizes.split(',').map(Number)) {
     await emptyEverything(pipeline);
-    await fillTopic(pipeline, size);
+    await fillTopic(pipeline.kafka.bootstrap, size);
     // Kafka's JIT compilers, and its page cache.
     await build(pipeline, size, variants[0]!);
     if (flags.beside === undefined) {

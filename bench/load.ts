@@ -1,10 +1,14 @@
 /** Sellers, and the source of truth's writes for them. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Client } from '#contracts/client.ts';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
+import { openKafka } from '#platform/kafka/client.ts';
 import { silentLog } from '#platform/log.ts';
 import { openPool, type Pool } from '#platform/postgres.ts';
 import { bucketOf } from '../services/contracts/bucket.ts';
 import { encodeEvent } from '../services/contracts/event-codec.ts';
+import { type RelayMessage, toMessage } from '../services/outbox-relay/message.ts';
+import { LIMITS } from '../services/outbox-relay/shard.ts';
 import { addBareEvents, addBareStates } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import { readVersions } from '../services/top-clients/adapters/postgres/read-states.ts';
 import { recordEvent } from '../services/top-clients/adapters/postgres/record-event.ts';
@@ -80,6 +84,28 @@ export async function fillOutbox(
     );
     await addBareEvents(source, rows, TRACEPARENT);
   }
+}
+
+/**
+ * The relay's batches of one event a seller, at version 1. Each is made when it is asked for: those of a million sellers
+ * would take gigabytes together, and most of the time would go into collecting them.
+ */
+export function* relayBatches(sellers: number): Generator<RelayMessage[]> {
+  for (let first = 0; first < sellers; first += LIMITS.rowsPerBatch) {
+    yield Array.from({ length: Math.min(LIMITS.rowsPerBatch, sellers - first) }, (_, i) =>
+      toMessage({ id: first + i, partition: null, ...outboxRow(first + i + 1, 1) }, Date.now()),
+    );
+  }
+}
+
+/** Fills the topic with these batches. */
+export async function fillTopic(bootstrap: string, sellers: number): Promise<void> {
+  const kafka = openKafka('bench', { brokers: [bootstrap] }, silentLog);
+  const producer = kafka.producer({ allowAutoTopicCreation: false });
+  await producer.connect();
+  for (const messages of relayBatches(sellers))
+    await producer.send({ topic: SELLER_EVENTS.topic, messages: messages as never, acks: -1 });
+  await producer.disconnect();
 }
 
 export interface Written {

@@ -1,9 +1,7 @@
 /** A view built from nothing: a topic with one event a seller, by one projector and by two. */
-import { execFile } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
-import { promisify } from 'node:util';
 import { type Pipeline, startPipeline } from '../../services/local-stack/pipeline.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { fillTopic } from '../load.ts';
 import { watchOthers } from '../machine.ts';
 import { emptyEverything, emptyView } from '../reset.ts';
 import { cpuOfTree, usageOf } from '../usage.ts';
@@ -23,7 +21,7 @@ export async function measureBuilds(
   try {
     for (const sellers of sizes) {
       await emptyEverything(pipeline);
-      await produce(pipeline, sellers);
+      await fillTopic(pipeline.kafka.bootstrap, sellers);
       const repeats = sellers < REPEATED_BELOW ? REPEATS : 1;
       for (const projectors of Array.from({ length: repeats }, () => [2, 1]).flat()) {
         found({ sellers, projectors }, await build(pipeline, sellers, projectors));
@@ -32,15 +30,6 @@ export async function measureBuilds(
   } finally {
     await pipeline.stop();
   }
-}
-
-async function produce(pipeline: Pipeline, sellers: number): Promise<void> {
-  const program = fileURLToPath(new URL('../bare-producer.ts', import.meta.url));
-  await promisify(execFile)(
-    process.execPath,
-    ['--max-old-space-size=6000', program, pipeline.kafka.bootstrap, String(sellers)],
-    { env: { ...process.env, NODE_OPTIONS: undefined } },
-  );
 }
 
 async function build(pipeline: Pipeline, sellers: number, projectors: number): Promise<BuildRun> {
