@@ -1,12 +1,13 @@
 /** The relay without its promises: `bare-relay.ts <broker> <database>` deletes rows, sends them, and rests as the relay does. */
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
+import { RANGES } from '#contracts/ranges.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { openSocket } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
-import { LIMITS, ROUND_MS, restAfter } from '../services/outbox-relay/shard.ts';
+import { LIMITS, restAfter } from '../services/outbox-relay/shard.ts';
 import { takeBareRows } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 
 const [broker, url] = process.argv.slice(2) as [string, string];
@@ -43,5 +44,5 @@ for (;;) {
     headers: { ce_type: 'client-updated', traceparent: traceparent ?? '' },
   }));
   await producer.send({ topic: SELLER_EVENTS.topic, messages, acks: -1 });
-  await delay(restAfter(performance.now() - startedAt, rows.length, ROUND_MS.default));
+  await delay(restAfter(performance.now() - startedAt, rows.length, RANGES.relay.roundMs.default));
 }

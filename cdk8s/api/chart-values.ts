@@ -1,9 +1,10 @@
 import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
+import { RANGES } from '#contracts/ranges.ts';
 import { PageViewSpec } from './page-view.ts';
 import { labels as furtherLabels, podOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
-import { imagePull, NAMESPACE_NAME, objectName, replicas, secretKey, section } from './shared.ts';
+import { imagePull, NAMESPACE_NAME, numberIn, objectName, replicas, secretKey, section } from './shared.ts';
 import { TopClientsSpec } from './top-clients.ts';
 
 const ownImage = section({
@@ -32,7 +33,7 @@ const operator = section({
     .enum(['debug', 'info', 'warn', 'error'])
     .default('info')
     .meta({ description: 'Of the operator' }),
-  resyncSeconds: z.int().min(5).max(86_400).default(300).meta({
+  resyncSeconds: numberIn(RANGES.operator.resyncSeconds).meta({
     description:
       'How long an object is left alone when nothing changes, in s; watches report changes at once',
   }),

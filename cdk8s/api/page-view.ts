@@ -1,10 +1,11 @@
 import { z } from 'zod';
 import { EXTERNAL_PAGE_NAME, ExternalPageName, PAGE_NAMES, RESERVED_PAGE_NAMES } from '#contracts/pages.ts';
+import { RANGES } from '#contracts/ranges.ts';
 import { external } from './external-page.ts';
 import { podOf } from './pod-settings.ts';
 import { resourcesOf } from './recommended.ts';
 import { connectionsFit, serviceAutoscaling } from './service-autoscaling.ts';
-import { DATABASE_SERVERS, replicas, rules, section } from './shared.ts';
+import { DATABASE_SERVERS, numberIn, replicas, rules, section } from './shared.ts';
 
 /** Each projector has a connection that reads, one that writes and one for its checkpoint. */
 export const PROJECTOR_CONNECTIONS = 3;
@@ -15,29 +16,20 @@ const PageServerSpec = z
     replicas: replicas(2).meta({ description: 'Pods that serve the page' }),
     autoscaling: serviceAutoscaling(),
     resources: resourcesOf('page server'),
-    databasePool: z.int().min(1).max(500).default(10).meta({
+    databasePool: numberIn(RANGES.pageServer.databasePool).meta({
       description:
         "Connections of each pod to the page's database, at most, beside one that listens to change notifications",
     }),
-    sourceDeadlineMs: z
-      .int()
-      .min(1)
-      .max(10_000)
-      .default(150)
-      .meta({ description: 'How long a call to the source may take, in ms' }),
-    pageDeadlineMs: z
-      .int()
-      .min(100)
-      .max(60_000)
-      .default(1_000)
-      .meta({ description: 'How long a page may take in all, in ms' }),
-    sourceConcurrency: z
-      .int()
-      .min(1)
-      .max(1_000)
-      .default(64)
-      .meta({ description: 'Calls of each pod to the source at the same time; as many again may wait' }),
-    versionCallsPerMinute: z.int().min(0).max(10_000_000).default(60).meta({
+    sourceDeadlineMs: numberIn(RANGES.pageServer.sourceDeadlineMs).meta({
+      description: 'How long a call to the source may take, in ms',
+    }),
+    pageDeadlineMs: numberIn(RANGES.pageServer.pageDeadlineMs).meta({
+      description: 'How long a page may take in all, in ms',
+    }),
+    sourceConcurrency: numberIn(RANGES.pageServer.sourceConcurrency).meta({
+      description: 'Calls of each pod to the source at the same time; as many again may wait',
+    }),
+    versionCallsPerMinute: numberIn(RANGES.pageServer.versionCallsPerMinute).meta({
       description:
         'Calls to the source that a client may cause in a minute by a minVersion the page does not have; 0 for any number',
     }),
@@ -104,7 +96,7 @@ export const PageViewSpec = section({
     }),
   }),
   view: section({
-    version: z.int().min(1).max(1_000_000).default(1).meta({
+    version: numberIn(RANGES.view.version).meta({
       description: 'A new version is built beside the old one and takes over when it matches the source',
     }),
     keepSeconds: z
@@ -117,7 +109,7 @@ export const PageViewSpec = section({
   server: PageServerSpec.optional(),
   projector: section({
     resources: resourcesOf('projector'),
-    sessionTimeoutMs: z.int().min(1_000).max(300_000).default(6_000).meta({
+    sessionTimeoutMs: numberIn(RANGES.projector.sessionTimeoutMs).meta({
       description:
         'After this long without a sign of life others take over its partitions, in ms; it starts anew when one of them stands still three times as long',
     }),
@@ -137,12 +129,9 @@ export const PageViewSpec = section({
     repair: z.boolean().default(true).meta({
       description: 'Whether rows that differ are sent again; false only reports them',
     }),
-    sellersPerSecond: z
-      .int()
-      .min(1)
-      .max(1_000_000)
-      .default(2_000)
-      .meta({ description: 'How fast it compares, at most; a million sellers take 500 s at 2000' }),
+    sellersPerSecond: numberIn(RANGES.watch.sellersPerSecond).meta({
+      description: 'How fast it compares, at most; a million sellers take 500 s at 2000',
+    }),
     resources: resourcesOf('watcher'),
     pod: podOf('its pod'),
   }).meta({ description: 'What finds rows that differ from the source, and has them repaired' }),

@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import { RANGES } from '#contracts/ranges.ts';
 import { replicas, rules, section } from './shared.ts';
 
 /** How many pods of a service run, by its load. */
@@ -44,7 +45,7 @@ export const serviceAutoscaling = () =>
 export type ServiceAutoscaling = z.output<ReturnType<typeof serviceAutoscaling>>;
 
 /** The connections of a self-view pod, whose pool is the page server's own default, and the one that listens. */
-export const SELF_VIEW_CONNECTIONS = 11;
+export const SELF_VIEW_CONNECTIONS = RANGES.pageServer.databasePool.default + 1;
 
 /**
  * The rule that all pods together fit into what the database spares.

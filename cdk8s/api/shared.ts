@@ -1,4 +1,5 @@
 import { z } from 'zod';
+import type { Range } from '#contracts/ranges.ts';
 import { GROUP } from '../own-names.ts';
 
 /** A rule that the API server evaluates (CEL); in the CRD it is beside the field that it checks. */
@@ -22,6 +23,8 @@ export type DatabaseServers = (typeof DATABASE_SERVERS)[number];
 
 /** Every field of the object has a default, so the whole object may be left out. */
 export const section = <S extends z.ZodRawShape>(shape: S) => z.strictObject(shape).prefault({} as never);
+
+export const numberIn = (range: Range) => z.int().min(range.least).max(range.most).default(range.default);
 
 export const replicas = (otherwise: number) => z.int().min(1).max(1_000).default(otherwise);
 

@@ -2,6 +2,8 @@ import { z } from 'zod';
 import { CALLERS } from '#contracts/callers.ts';
 import { CLAIM_NAME, IDENTITY_DEFAULTS, SIGNATURE_ALGORITHMS } from '#contracts/identity.ts';
 import { eachPage, PAGE_NAMES } from '#contracts/pages.ts';
+import { RANGES } from '#contracts/ranges.ts';
+import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { GROUP } from '../own-names.ts';
 import { backupOf, otherBackup, recoveryOf, writtenElsewhere } from './cnpg-backup.ts';
 import { labels, PodSettings, podOf, storePodOf } from './pod-settings.ts';
@@ -11,6 +13,7 @@ import {
   DATABASE_SERVERS,
   httpAddress,
   imagePull,
+  numberIn,
   objectName,
   otherResources,
   otherStorage,
@@ -58,7 +61,7 @@ const Kafka = section({
     description:
       'embedded: one broker, for development; strimzi: a cluster by that operator; external: yours',
   }),
-  partitions: z.int().min(1).max(1_000).default(12).meta({
+  partitions: z.int().min(1).max(1_000).default(SELLER_EVENTS.defaultPartitions).meta({
     description:
       'Of the topic; at most as many projectors share a page. Raised, the topic grows while everything runs',
   }),
@@ -450,26 +453,17 @@ const Auth = section({
       description:
         'The claims that hold what a token allows, a text with blanks or a list of texts; add roles for applications of Entra',
     }),
-  clockToleranceSeconds: z
-    .int()
-    .min(0)
-    .max(300)
-    .default(IDENTITY_DEFAULTS.clockToleranceSeconds)
-    .meta({ description: 'By how much the clocks of issuer and cluster may differ' }),
+  clockToleranceSeconds: numberIn(RANGES.identity.clockToleranceSeconds).meta({
+    description: 'By how much the clocks of issuer and cluster may differ',
+  }),
   keys: section({
-    timeoutMs: z
-      .int()
-      .min(10)
-      .max(60_000)
-      .default(IDENTITY_DEFAULTS.keysTimeoutMs)
-      .meta({ description: 'Deadline of a request for them' }),
-    refreshSeconds: z
-      .int()
-      .min(1)
-      .max(600)
-      .default(IDENTITY_DEFAULTS.keysRefreshSeconds)
-      .meta({ description: 'How often they are fetched anew; one that was withdrawn is trusted no longer' }),
-    maxAgeSeconds: z.int().min(2).max(604_800).default(IDENTITY_DEFAULTS.keysMaxAgeSeconds).meta({
+    timeoutMs: numberIn(RANGES.identity.keysTimeoutMs).meta({
+      description: 'Deadline of a request for them',
+    }),
+    refreshSeconds: numberIn(RANGES.identity.keysRefreshSeconds).meta({
+      description: 'How often they are fetched anew; one that was withdrawn is trusted no longer',
+    }),
+    maxAgeSeconds: numberIn(RANGES.identity.keysMaxAgeSeconds).meta({
       description:
         'How long they are trusted while the issuer is away. Then no token is accepted until it is back',
     }),
@@ -616,23 +610,17 @@ export const TopClientsSpec = section({
     replicas: replicas(2).meta({ description: 'Pods that answer the API' }),
     autoscaling: serviceAutoscaling(),
     resources: resourcesOf('source'),
-    databasePool: z
-      .int()
-      .min(1)
-      .max(1_000)
-      .default(16)
-      .meta({ description: 'Connections of each pod to its database, at most' }),
-    writesPerMinute: z
-      .int()
-      .min(0)
-      .max(10_000_000)
-      .default(300)
-      .meta({ description: 'Changes a seller may send in a minute; 0 for any number' }),
-    requestsPerMinute: z.int().min(0).max(10_000_000).default(1_200).meta({
+    databasePool: numberIn(RANGES.source.databasePool).meta({
+      description: 'Connections of each pod to its database, at most',
+    }),
+    writesPerMinute: numberIn(RANGES.source.writesPerMinute).meta({
+      description: 'Changes a seller may send in a minute; 0 for any number',
+    }),
+    requestsPerMinute: numberIn(RANGES.source.requestsPerMinute).meta({
       description:
         "Requests a stranger's address, or a seller who is signed in, may send in a minute; 0 for any number",
     }),
-    pageRequestsPerMinute: z.int().min(0).max(100_000_000).default(0).meta({
+    pageRequestsPerMinute: numberIn(RANGES.source.pageRequestsPerMinute).meta({
       description:
         'Requests a page of ours may send to one pod in a minute, all its servers together; 0 for any number',
     }),
@@ -652,13 +640,10 @@ export const TopClientsSpec = section({
   }),
   relay: section({
     replicas: replicas(2).meta({ description: 'Pods; one leads a shard, the others stand by' }),
-    shards: z
-      .int()
-      .min(1)
-      .max(64)
-      .default(1)
-      .meta({ description: 'Parts of the sellers that are relayed side by side' }),
-    roundMs: z.int().min(1).max(100).default(6).meta({
+    shards: numberIn(RANGES.relay.shards).meta({
+      description: 'Parts of the sellers that are relayed side by side',
+    }),
+    roundMs: numberIn(RANGES.relay.roundMs).meta({
       description:
         'How long changes are gathered for a batch, in ms: longer costs less, and every page waits half of it longer',
     }),

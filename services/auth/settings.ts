@@ -5,7 +5,8 @@ import {
   SIGNATURE_ALGORITHMS,
   type SignatureAlgorithm,
 } from '#contracts/identity.ts';
-import { type Config, ConfigError, integer, list, type Setting, setting } from '#platform/config.ts';
+import { RANGES, type Range } from '#contracts/ranges.ts';
+import { type Config, ConfigError, integerIn, list, type Setting, setting } from '#platform/config.ts';
 
 const claimName = z.string().regex(CLAIM_NAME, 'must be the name of a claim, like sub');
 const SYMMETRIC = /^(none|HS\d+)$/i;
@@ -19,6 +20,11 @@ const algorithm = z.custom<SignatureAlgorithm>(
   },
 );
 
+const inMs = ({ least, most, default: otherwise }: Range): Range => ({
+  ...{ least: least * 1_000, most: most * 1_000 },
+  default: otherwise * 1_000,
+});
+
 /** Whose tokens are accepted, and what they say. Every role that judges tokens has all of these, and no others. */
 export const IDENTITY_SETTINGS = {
   jwksUrl: setting(
@@ -29,17 +35,17 @@ export const IDENTITY_SETTINGS = {
   jwksTimeoutMs: setting(
     'TC_JWKS_TIMEOUT_MS',
     'deadline for fetching the keys, in ms',
-    integer(10, 60_000).default(IDENTITY_DEFAULTS.keysTimeoutMs),
+    integerIn(RANGES.identity.keysTimeoutMs),
   ),
   jwksRefreshMs: setting(
     'TC_JWKS_REFRESH_MS',
     'how often the keys are fetched anew, in ms',
-    integer(1_000, 600_000).default(IDENTITY_DEFAULTS.keysRefreshSeconds * 1_000),
+    integerIn(inMs(RANGES.identity.keysRefreshSeconds)),
   ),
   jwksMaxAgeMs: setting(
     'TC_JWKS_MAX_AGE_MS',
     'how long keys are trusted that cannot be fetched anew, in ms; nobody is let in after that',
-    integer(2_000, 604_800_000).default(IDENTITY_DEFAULTS.keysMaxAgeSeconds * 1_000),
+    integerIn(inMs(RANGES.identity.keysMaxAgeSeconds)),
   ),
   jwtIssuer: setting('TC_JWT_ISSUER', 'the only issuer whose tokens are accepted', z.string().min(1)),
   jwtAudience: setting('TC_JWT_AUDIENCE', 'the audience a token must name', z.string().min(1)),
@@ -65,7 +71,7 @@ export const IDENTITY_SETTINGS = {
   jwtClockToleranceSeconds: setting(
     'TC_JWT_CLOCK_TOLERANCE_SECONDS',
     'by how much the clocks of issuer and service may differ, in seconds',
-    integer(0, 300).default(IDENTITY_DEFAULTS.clockToleranceSeconds),
+    integerIn(RANGES.identity.clockToleranceSeconds),
   ),
 };
 export type IdentityConfig = Config<typeof IDENTITY_SETTINGS>;

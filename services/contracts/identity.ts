@@ -12,7 +12,7 @@ export type SignatureAlgorithm = (typeof SIGNATURE_ALGORITHMS)[number];
 
 /**
  * How an identity provider is trusted by default, for the settings of the roles and for what the operator gives to each
- * of them. The defaults are the same for everybody who judges a token.
+ * of them. The defaults are the same for everybody who judges a token. Its numbers are in `ranges.ts`.
  */
 export const IDENTITY_DEFAULTS = {
   /** What most identity providers sign with, and the demonstration's. */
@@ -21,17 +21,6 @@ export const IDENTITY_DEFAULTS = {
   sellerClaim: 'sub',
   /** The claims that hold what a token allows: `scope` of RFC 8693 and 9068, `scp` of Okta and Entra. */
   scopeClaims: ['scope', 'scp'],
-  /** By how much the clocks of provider and service may differ. */
-  clockToleranceSeconds: 5,
-  /** Deadline of a request for the keys, body included. */
-  keysTimeoutMs: 2_000,
-  /** How often keys are fetched: one that was withdrawn is trusted no longer than this while the provider answers. */
-  keysRefreshSeconds: 300,
-  /**
-   * How long keys are trusted that could not be fetched again. No longer than tokens usually live: a provider that is
-   * away issues no new tokens, so that a longer time would only help the holder of a withdrawn key.
-   */
-  keysMaxAgeSeconds: 3_600,
 } as const satisfies {
   algorithms: readonly SignatureAlgorithm[];
   scopeClaims: readonly string[];

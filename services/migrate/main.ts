@@ -1,7 +1,8 @@
 import { z } from 'zod';
 import { ExternalPageName, SERVED_PAGES, type ServedPage } from '#contracts/pages.ts';
+import { RANGES } from '#contracts/ranges.ts';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
-import { boolean, ConfigError, databaseUrl, integer, list, setting } from '#platform/config.ts';
+import { boolean, ConfigError, databaseUrl, integer, integerIn, list, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -52,7 +53,7 @@ export const role = defineRole({
       'which view to create for a page',
       z.enum(['asynchronous', 'hybrid', 'synchronous', 'off']).default('asynchronous'),
     ),
-    viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
+    viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integerIn(RANGES.view.version)),
     show: setting(
       'TC_SHOW',
       'whether the page is to show this view from now on; the first one of a delivery is shown without',

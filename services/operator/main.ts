@@ -1,5 +1,6 @@
 import { z } from 'zod';
-import { integer, setting } from '#platform/config.ts';
+import { RANGES } from '#contracts/ranges.ts';
+import { integerIn, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { defineRole } from '#role/role.ts';
@@ -41,7 +42,7 @@ export const role = defineRole({
     resyncSeconds: setting(
       'TC_RESYNC_SECONDS',
       'how long an object is left alone when nothing changes, in s',
-      integer(5, 86_400).default(300),
+      integerIn(RANGES.operator.resyncSeconds),
     ),
     kubeconfig: setting(
       'TC_KUBECONFIG',

@@ -1,6 +1,7 @@
+import { RANGES } from '#contracts/ranges.ts';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
 import { Backoff } from '#platform/backoff.ts';
-import { databaseUrl, integer, setting } from '#platform/config.ts';
+import { databaseUrl, integerIn, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
@@ -26,7 +27,7 @@ import { ensureLayout } from './layout.ts';
 import { acquireLease } from './lease.ts';
 import { openRelayMetrics } from './metrics.ts';
 import { openPublisher } from './publisher.ts';
-import { ROUND_MS, relayRows } from './shard.ts';
+import { relayRows } from './shard.ts';
 import { tracedRelay } from './traces.ts';
 
 const IDLE_PARTITIONS_EVERY_MS = 10 * 60_000;
@@ -45,12 +46,12 @@ export const role = defineRole({
     shards: setting(
       'TC_SHARDS',
       'into how many parts the outbox is divided; the same for every relay',
-      integer(1, 64).default(1),
+      integerIn(RANGES.relay.shards),
     ),
     roundMs: setting(
       'TC_ROUND_MS',
       'how long rows are gathered for a batch, in ms: longer costs less, and every page waits half of it longer',
-      integer(ROUND_MS.least, ROUND_MS.most).default(ROUND_MS.default),
+      integerIn(RANGES.relay.roundMs),
     ),
     ...KAFKA_SETTINGS,
     ...TRACING_SETTINGS,

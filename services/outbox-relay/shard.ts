@@ -1,4 +1,5 @@
 import { SELLER_MOVED } from '#contracts/events.ts';
+import { RANGES } from '#contracts/ranges.ts';
 import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
@@ -37,13 +38,6 @@ export const LIMITS = {
   /** A rest, however slow the broker is to answer. */
   longestRestMs: 10,
 } as const;
-
-/**
- * How long a round takes, in ms: from a send to the next look for rows. A row waits half of it on average; and a round costs
- * relay, projectors, Kafka and both databases nearly the same however many rows it has. `docs/adr/relay-rounds.md` has what
- * each length costs.
- */
-export const ROUND_MS = { least: 1, most: 100, default: 6 } as const;
 
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
 const SLEEP = {
@@ -95,7 +89,7 @@ export async function relayRows(
     prefetchFrom = LIMITS.prefetchFrom,
     clock = SYSTEM_CLOCK,
     pacing = IDLE,
-    roundMs = ROUND_MS.default,
+    roundMs = RANGES.relay.roundMs.default,
     alarm = null,
   }: RelayOptions = {},
 ): Promise<void> {

@@ -1,10 +1,21 @@
 import { z } from 'zod';
 import { Delivery } from '#contracts/delivery.ts';
 import { eachPage, eachPageWith, SERVED_PAGES, settingOfPage } from '#contracts/pages.ts';
+import { RANGES } from '#contracts/ranges.ts';
 import { PAGES } from '#pages/index.ts';
 import type { Mount } from '#pages/mount.ts';
 import { NO_INVALIDATION_FEED } from '#pages/page.ts';
-import { boolean, ConfigError, databaseUrl, integer, list, port, setting, url } from '#platform/config.ts';
+import {
+  boolean,
+  ConfigError,
+  databaseUrl,
+  integer,
+  integerIn,
+  list,
+  port,
+  setting,
+  url,
+} from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { openHttpServer, SERVER_SETTINGS } from '#platform/http-server.ts';
@@ -52,7 +63,7 @@ export const role = defineRole({
     databasePool: setting(
       'TC_DATABASE_POOL',
       'connections to it, at most, beside the one that listens to change notifications',
-      integer(1, 500).default(10),
+      integerIn(RANGES.pageServer.databasePool),
     ),
     replicaCaFile: databaseCaFile(
       'TC_DATABASE_REPLICA_CA_FILE',
@@ -77,22 +88,22 @@ export const role = defineRole({
     sourceDeadlineMs: setting(
       'TC_SOURCE_DEADLINE_MS',
       'deadline of a call to the source, body included, in ms',
-      integer(1, 10_000).default(150),
+      integerIn(RANGES.pageServer.sourceDeadlineMs),
     ),
     sourceConcurrency: setting(
       'TC_SOURCE_CONCURRENCY',
       'calls to the source at the same time; as many again may wait',
-      integer(1, 1_000).default(64),
+      integerIn(RANGES.pageServer.sourceConcurrency),
     ),
     pageDeadlineMs: setting(
       'TC_PAGE_DEADLINE_MS',
       'deadline of a page in all, in ms',
-      integer(100, 60_000).default(1_000),
+      integerIn(RANGES.pageServer.pageDeadlineMs),
     ),
     versionCallsPerMinute: setting(
       'TC_VERSION_CALLS_PER_MINUTE',
       'calls to the source a client may cause in a minute by a minVersion that the page does not have; 0 for any number',
-      integer(0, 10_000_000).default(60),
+      integerIn(RANGES.pageServer.versionCallsPerMinute),
     ),
     port: setting('TC_PORT', 'port of the page', port()),
     ...eachPageWith('Url', (page) =>

@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { PAGE_NAMES, ViewPage } from '#contracts/pages.ts';
-import { databaseUrl, integer, setting } from '#platform/config.ts';
+import { RANGES } from '#contracts/ranges.ts';
+import { databaseUrl, integerIn, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 
 /** Which view, and where it lives. */
@@ -11,7 +12,7 @@ export const VIEW_SETTINGS = {
     'which view of the page: asynchronous keeps the lists, hybrid the ids of clients',
     z.enum(['asynchronous', 'hybrid']).default('asynchronous'),
   ),
-  viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integer(1, 1_000_000).default(1)),
+  viewVersion: setting('TC_VIEW_VERSION', 'version of the view', integerIn(RANGES.view.version)),
   databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
   databaseUrl: setting('TC_DATABASE_URL', "PostgreSQL address of the page's database", databaseUrl()),
 } as const;

@@ -23,6 +23,9 @@ export const setting = <S extends z.ZodType>(env: Setting['env'], about: string,
 
 export const integer = (minimum: number, maximum: number) =>
   z.coerce.number().int().min(minimum).max(maximum);
+/** An optional setting within a range that others declare. */
+export const integerIn = (range: { least: number; most: number; default: number }) =>
+  integer(range.least, range.most).default(range.default);
 export const milliseconds = (maximum = 600_000) => integer(0, maximum);
 export const port = () => integer(0, 65_535);
 export const boolean = () => z.stringbool();

@@ -1,8 +1,9 @@
+import { RANGES } from '#contracts/ranges.ts';
 import { consumerGroup, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { integer, setting } from '#platform/config.ts';
+import { integerIn, setting } from '#platform/config.ts';
 import { serveHealth } from '#platform/health.ts';
 import { KAFKA_SETTINGS, kafkaSettings, openKafka } from '#platform/kafka/client.ts';
 import { installKafkaCodecs } from '#platform/kafka/install.ts';
@@ -23,7 +24,7 @@ export const role = defineRole({
     sessionTimeoutMs: setting(
       'TC_SESSION_TIMEOUT_MS',
       'after this long without a sign of life others have its partitions, in ms; a partition may stand still three times as long, and 15 s at least',
-      integer(1_000, 300_000).default(6_000),
+      integerIn(RANGES.projector.sessionTimeoutMs),
     ),
     ...KAFKA_SETTINGS,
     ...TRACING_SETTINGS,

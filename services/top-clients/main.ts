@@ -1,4 +1,5 @@
-import { databaseUrl, integer, milliseconds, port, setting } from '#platform/config.ts';
+import { RANGES } from '#contracts/ranges.ts';
+import { databaseUrl, integer, integerIn, milliseconds, port, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import { serveHealth } from '#platform/health.ts';
 import { SERVER_SETTINGS } from '#platform/http-server.ts';
@@ -32,7 +33,11 @@ export const role = defineRole({
     port: setting('TC_PORT', 'port of the HTTP contract', port().default(8090)),
     databaseCaFile: databaseCaFile('TC_DATABASE_CA_FILE'),
     databaseUrl: setting('TC_DATABASE_URL', 'PostgreSQL address of the primary', databaseUrl()),
-    databasePool: setting('TC_DATABASE_POOL', 'connections to the database', integer(1, 1_000).default(16)),
+    databasePool: setting(
+      'TC_DATABASE_POOL',
+      'connections to the database',
+      integerIn(RANGES.source.databasePool),
+    ),
     statementTimeoutMs: setting(
       'TC_STATEMENT_TIMEOUT_MS',
       'a statement that takes longer is cancelled, in ms',
@@ -47,17 +52,17 @@ export const role = defineRole({
     writesPerMinute: setting(
       'TC_WRITES_PER_MINUTE',
       'changes a seller may send in a minute; 0 for any number',
-      integer(0, 10_000_000).default(300),
+      integerIn(RANGES.source.writesPerMinute),
     ),
     requestsPerMinute: setting(
       'TC_REQUESTS_PER_MINUTE',
       "requests a stranger's address, or a seller who is signed in, may send in a minute; 0 for any number",
-      integer(0, 10_000_000).default(1_200),
+      integerIn(RANGES.source.requestsPerMinute),
     ),
     pageRequestsPerMinute: setting(
       'TC_PAGE_REQUESTS_PER_MINUTE',
       'requests a page that says who it is may send in a minute, all its servers together; 0 for any number',
-      integer(0, 100_000_000).default(0),
+      integerIn(RANGES.source.pageRequestsPerMinute),
     ),
     callerKey: setting(
       'TC_CALLER_KEY',

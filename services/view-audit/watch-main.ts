@@ -1,10 +1,11 @@
 import { z } from 'zod';
+import { RANGES } from '#contracts/ranges.ts';
 import { ERASED_BYTES_LEAVE_WITHIN_DAYS, SELLER_EVENTS } from '#contracts/topics.ts';
 import { viewSchema } from '#pages/projection.ts';
 import { projectionsOf } from '#pages/projections.ts';
 import { viewsIn } from '#pages/standing-views.ts';
 import { VIEW_SETTINGS } from '#pages/view-settings.ts';
-import { boolean, databaseUrl, integer, list, milliseconds, setting } from '#platform/config.ts';
+import { boolean, databaseUrl, integer, integerIn, list, milliseconds, setting } from '#platform/config.ts';
 import { databaseCaFile } from '#platform/database-tls.ts';
 import type { DatabaseUrl } from '#platform/database-url.ts';
 import { serveHealth } from '#platform/health.ts';
@@ -49,7 +50,7 @@ export const role = defineRole({
     sellersPerSecond: setting(
       'TC_SELLERS_PER_SECOND',
       'sellers of each view compared in a second, at most',
-      integer(1, 1_000_000).default(2_000),
+      integerIn(RANGES.watch.sellersPerSecond),
     ),
     pauseMs: setting(
       'TC_PAUSE_MS',
