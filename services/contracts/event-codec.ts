@@ -6,7 +6,8 @@ import {
   SellerEvent,
   versionInId,
 } from './events.ts';
-import { readPlainSellerEvent, readPlainSellerEventIn, TextInBytes } from './plain-event.ts';
+import { readPlainSellerEvent, readPlainSellerEventIn } from './plain-event.ts';
+import { TextInBytes } from './text-in-bytes.ts';
 
 /*
  * The format of an event in a message: the one place that writes its JSON and reads it. What a message means never

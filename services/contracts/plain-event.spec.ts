@@ -2,7 +2,8 @@ import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { LIMITS } from './client.ts';
 import { SellerEvent } from './events.ts';
-import { readPlainSellerEvent, readPlainSellerEventIn, TextInBytes } from './plain-event.ts';
+import { readPlainSellerEvent, readPlainSellerEventIn } from './plain-event.ts';
+import { TextInBytes } from './text-in-bytes.ts';
 
 const readIn = (bytes: Buffer, start = 0, end = bytes.length) =>
   readPlainSellerEventIn(new TextInBytes(bytes, start, end));

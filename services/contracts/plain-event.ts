@@ -1,4 +1,5 @@
 import { LIMITS } from './client.ts';
+import { TextInBytes } from './text-in-bytes.ts';
 
 /**
  * A short cut for readers of many events: reads a text that `SellerEvent` accepts **and leaves as it is**, written as
@@ -42,24 +43,6 @@ export function readPlainSellerEventIn(message: TextInBytes): PlainSellerEvent |
 
 const CLIENTS_MEMBER = ',"clients":'.length;
 const CHANGE_MEMBER = '","change":'.length;
-
-/** A text in UTF-8 as a message holds it; its string is made when somebody asks for it. */
-export class TextInBytes {
-  readonly bytes: Buffer;
-  readonly start: number;
-  /** Behind the last byte. */
-  readonly end: number;
-
-  constructor(bytes: Buffer, start: number, end: number) {
-    this.bytes = bytes;
-    this.start = start;
-    this.end = end;
-  }
-
-  toString(): string {
-    return this.bytes.toString('utf8', this.start, this.end);
-  }
-}
 
 /** An event whose change and list are parsed when they are looked at. */
 class PlainSellerEvent {

@@ -1,5 +1,6 @@
 import pg from 'pg';
-import { type Utf8Part, WireBytes } from './postgres-wire.ts';
+import type { TextInBytes } from '#contracts/text-in-bytes.ts';
+import { WireBytes } from './postgres-wire.ts';
 
 /** A statement that the server prepares once a session, under this name. */
 export interface Statement {
@@ -9,7 +10,7 @@ export interface Statement {
 
 /** Texts that travel as one value, with a character in ASCII between them. */
 export interface JoinedTexts {
-  readonly texts: readonly (string | Utf8Part)[];
+  readonly texts: readonly (string | TextInBytes)[];
   readonly separator: string;
 }
 /** A parameter, as PostgreSQL writes its type. */

@@ -1,10 +1,4 @@
-/** A text that is bytes in UTF-8 already. */
-export interface Utf8Part {
-  readonly bytes: Buffer;
-  readonly start: number;
-  /** Behind the last byte. */
-  readonly end: number;
-}
+import type { TextInBytes } from '#contracts/text-in-bytes.ts';
 
 /** Bytes of PostgreSQL's protocol as they are written one after the other. */
 export class WireBytes {
@@ -21,14 +15,14 @@ export class WireBytes {
   }
 
   /** A text behind its length in bytes, as values are sent: those of parameters in text form, and those of COPY. */
-  text(value: string | Utf8Part): void {
+  text(value: string | TextInBytes): void {
     const start = this.#leaveLength();
     this.append(value);
     this.#writeLength(start);
   }
 
   /** Several texts as one value, with a character in ASCII between them. */
-  joined(values: readonly (string | Utf8Part)[], separator: string): void {
+  joined(values: readonly (string | TextInBytes)[], separator: string): void {
     const start = this.#leaveLength();
     for (let i = 0; i < values.length; i++) {
       if (i > 0) this.append(separator);
@@ -48,7 +42,7 @@ export class WireBytes {
     this.bytes.writeInt32BE(this.at - start, start - 4);
   }
 
-  protected append(value: string | Utf8Part): void {
+  protected append(value: string | TextInBytes): void {
     if (typeof value !== 'string') {
       this.room(value.end - value.start);
       this.at += value.bytes.copy(this.bytes, this.at, value.start, value.end);

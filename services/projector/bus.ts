@@ -1,3 +1,5 @@
+import type { TextInBytes } from '#contracts/text-in-bytes.ts';
+
 /**
  * What a projector needs of a message bus: partitioned, ordered within a partition, readable from any offset. The
  * reader says what it wants before every request, and the bus keeps no position of its own. So there is nothing to
@@ -65,7 +67,7 @@ export interface BusMessage {
   /** The key, a character for each byte; where the decoder can do it. */
   readonly keyText?: string | null;
   /** Where the value stands among other bytes; where the decoder knows it. */
-  readonly valueIn?: { readonly bytes: Buffer; readonly start: number; readonly end: number } | null;
+  readonly valueIn?: TextInBytes | null;
   /** One header as text, which costs less than the object of all headers; where the decoder can do it. */
   header?(name: string): string | null;
 }

@@ -6,7 +6,6 @@ import {
   versionInValue,
 } from '#contracts/event-codec.ts';
 import { MOVED_TYPE, versionInId } from '#contracts/events.ts';
-import { TextInBytes } from '#contracts/plain-event.ts';
 import { REPAIR_TYPE, REPLACES_HEADER, readWrongRow, type WrongRow } from '#contracts/repair.ts';
 import type { BusMessage } from './bus.ts';
 
@@ -294,8 +293,7 @@ export function header(message: BusMessage, name: string): string | null {
 const isTombstone = (message: BusMessage): boolean => !message.valueLength && message.value === null;
 
 function decode({ message, keyText }: Received, type: string | null): DecodedEvent {
-  const { valueIn } = message;
-  const value = valueIn ? new TextInBytes(valueIn.bytes, valueIn.start, valueIn.end) : message.value;
+  const value = message.valueIn ?? message.value;
   return decodeEvent({
     // In digits the bytes are the text.
     key: keyText && DIGITS.test(keyText) ? keyText : (message.key?.toString() ?? null),

@@ -92,9 +92,9 @@ export const RULES: IRegularForbiddenRuleType[] = [
   ),
   rule(
     'platform-has-no-domain-words',
-    'Platform serves every room: of the contracts it knows how a refusal looks and how spans are called, and no more.',
+    'Platform serves every room: of the contracts it knows how a refusal looks, how spans are called and how a text stands among bytes, and no more.',
     { path: '^services/platform/', pathNot: SPECS },
-    { path: '^services/(?!platform/|contracts/(problems|traces)\\.ts$)' },
+    { path: '^services/(?!platform/|contracts/(problems|text-in-bytes|traces)\\.ts$)' },
   ),
   rule(
     'services-do-not-reach-into-each-other',

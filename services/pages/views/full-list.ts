@@ -1,4 +1,4 @@
-import type { TextInBytes } from '#contracts/plain-event.ts';
+import type { TextInBytes } from '#contracts/text-in-bytes.ts';
 import { runStatement } from '#platform/postgres-statement.ts';
 import type { Projection } from '../projection.ts';
 import { beginCopy, jsonTexts, versionColumns } from './columns.ts';

@@ -1,3 +1,5 @@
+import { TextInBytes } from '#contracts/text-in-bytes.ts';
+
 /*
  * A decoder of records for who reads many. kafkajs' own decoder copies the object of headers once for each header, and
  * makes a BigInt for every offset and time: a fifth of a reader's CPU under a backlog, garbage collection
@@ -12,13 +14,6 @@ export interface BatchContext {
   readonly maxTimestamp?: string;
   /** 1 where the broker stamps the messages. */
   readonly timestampType?: number;
-}
-/** Where a part of a record stands among the bytes of its batch. */
-export interface RecordPart {
-  readonly bytes: Buffer;
-  readonly start: number;
-  /** Behind the last byte. */
-  readonly end: number;
 }
 type Headers = Record<string, Buffer | Buffer[] | null>;
 
@@ -74,10 +69,10 @@ export class FetchedRecord {
   }
 
   /** Where the value stands; null where there is none. Costs less than a buffer of its own. */
-  get valueIn(): RecordPart | null {
+  get valueIn(): TextInBytes | null {
     const from = { bytes: this.#bytes, at: this.#valueAt };
     const length = readVarint(from);
-    return length < 0 ? null : { bytes: this.#bytes, start: from.at, end: from.at + length };
+    return length < 0 ? null : new TextInBytes(this.#bytes, from.at, from.at + length);
   }
 
   /** In bytes; 0 where there is none. */
