@@ -64,6 +64,43 @@ export async function addBareEvents(
   );
 }
 
+/** What the server itself can make events of: a list, and the change that it came by, as members of an event's JSON. */
+export interface KeptList {
+  readonly bucket: number;
+  readonly sellerId: number;
+  readonly members: string;
+}
+
+/** Keeps lists in the session, for `addEventsOfKept`. @param db a session of its own */
+export async function keepLists(db: Queryable, lists: readonly KeptList[]): Promise<void> {
+  await db.query(
+    `create temporary table kept_list as
+    select * from unnest($1::smallint[], $2::bigint[], $3::text[]) as row (bucket, seller_id, members)`,
+    [lists.map((list) => list.bucket), lists.map((list) => list.sellerId), lists.map((list) => list.members)],
+  );
+  await db.query('create index on kept_list (seller_id)');
+}
+
+/** Puts an event into the outbox for each of a range of sellers whose lists this session keeps. */
+export async function addEventsOfKept(
+  db: Queryable,
+  first: number,
+  last: number,
+  version: number,
+  committedAt: Date,
+  traceparent: string,
+): Promise<void> {
+  await db.query({
+    name: 'add-events-of-kept',
+    text: `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
+      select bucket, seller_id, $3::bigint, 'client-updated',
+        format('{"sellerId":%s,"version":%s,"committedAt":"%s",%s}', seller_id, $3::bigint, $4::text, members),
+        $4::text::timestamptz, $5
+      from kept_list where seller_id between $1::bigint and $2::bigint`,
+    values: [first, last, version, committedAt.toISOString(), traceparent],
+  });
+}
+
 /** Takes the oldest rows out of the outbox, whatever shard they are of: seller, value and trace context of each. */
 export async function takeBareRows(
   db: Queryable,
