@@ -1,8 +1,6 @@
 /** Every role that runs until it is stopped, as a process of this checkout or of another one, on one local system. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { API_VERSION } from '#cdk8s/api/shared.ts';
-import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { eachPage, PAGE_NAMES } from '#contracts/pages.ts';
 import type { LocalSystem } from '../services/local-stack/local-system.ts';
 import { freePort } from '../services/local-stack/ports.ts';
@@ -14,8 +12,8 @@ import {
   type RoleProcess,
   type SystemDeclaration,
 } from '../services/local-stack/system.ts';
-import { ApiServer } from '../services/operator/testing/api-server.ts';
 import { mainOf } from './checkout.ts';
+import { NAMESPACE, openCluster } from './cluster.ts';
 
 /** How the processes of a variant are started. */
 export interface Checkout {
@@ -59,7 +57,7 @@ const DECLARED: readonly RoleDeclaration[] = [
 
 export const ROLE_NAMES = [...DECLARED.map(nameOf), 'issuer', 'operator'] as const;
 
-/** The roles by name, with free ports. The operator works against an API server in this process. */
+/** The roles by name, with free ports. The operator works in a cluster in this process, on which all is well. */
 export async function describeAll(
   local: LocalSystem,
   env: Readonly<Record<string, Readonly<Record<string, string | number>>>> = {},
@@ -80,7 +78,7 @@ export async function describeAll(
     TC_ISSUER_NAME: 'http://127.0.0.1',
   });
   const operator = await own('operator', {
-    TC_NAMESPACE: 'shop',
+    TC_NAMESPACE: NAMESPACE,
     TC_IMAGE: 'top-clients:1',
     TC_POD_NAME: 'operator-0',
     TC_KUBECONFIG: await serveCluster(local),
@@ -88,24 +86,17 @@ export async function describeAll(
   return new Map([...all, issuer, operator].map((one) => [one.name, one]));
 }
 
-/** An API server with a platform in the namespace `shop`. @returns the kubeconfig file that leads to it */
+/** A cluster on which the platform runs. @returns the kubeconfig file that leads to it */
 async function serveCluster(local: LocalSystem): Promise<string> {
-  const server = new ApiServer();
-  const close = await server.open();
-  local.keep({ stop: async () => close() });
-  server.put('topclients', {
-    apiVersion: API_VERSION,
-    kind: 'TopClients',
-    metadata: { name: 'top-clients', namespace: 'shop' },
-    spec: DEMO.topClients,
-  } as never);
+  const cluster = await openCluster();
+  local.keep({ stop: () => cluster.close() });
   const file = join(local.folder, 'kubeconfig.json');
   writeFileSync(
     file,
     JSON.stringify({
       apiVersion: 'v1',
       kind: 'Config',
-      clusters: [{ name: 'c', cluster: { server: server.url, 'insecure-skip-tls-verify': true } }],
+      clusters: [{ name: 'c', cluster: { server: cluster.url, 'insecure-skip-tls-verify': true } }],
       users: [{ name: 'u', user: { token: 'a-token' } }],
       contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
       'current-context': 'x',

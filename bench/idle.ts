@@ -143,6 +143,8 @@ await startLocalSystem({}, async (local) => {
   await seedSellers(source, SELLERS);
   const load = await openLoad(local.postgres.source.url('source'), SELLERS);
   local.keep({ stop: () => load.close() });
+  // A view that lacks some has a watch that repairs, and is never at rest.
+  await load.writeEach();
   const all = await describeAll(local, { 'top-clients': { TC_CANARY_INTERVAL_MS: flags.canary } });
   const checkouts = [
     ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),

@@ -127,6 +127,8 @@ export interface Load {
     seconds: number,
     written?: (one: Written) => void,
   ): Promise<{ writes: number; longestWaitMs: number }>;
+  /** Writes every seller once, so that views have all of them. */
+  writeEach(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -201,6 +203,7 @@ export async function openLoad(url: string, sellers: number): Promise<Load> {
   const versions = new Uint32Array(sellers + 1);
   for (const one of await readVersions(pool, sellers)) versions[one.sellerId] = one.version;
   const share = Math.floor(sellers / WRITERS);
+  const writeNext = (sellerId: number) => writeList(pool, sellerId, ++versions[sellerId]!, listOf(sellerId));
   return {
     async write(perSecond, seconds, written = () => {}) {
       const startedAt = performance.now();
@@ -209,11 +212,17 @@ export async function openLoad(url: string, sellers: number): Promise<Load> {
         perSecond * seconds,
         () => startedAt + (asked++ * 1_000) / perSecond,
         (mine) => {
-          const sellerId = 1 + mine * share + Math.floor(Math.random() * share);
-          return writeList(pool, sellerId, ++versions[sellerId]!, listOf(sellerId));
+          return writeNext(1 + mine * share + Math.floor(Math.random() * share));
         },
         written,
       );
+    },
+    async writeEach() {
+      let next = 1;
+      const writer = async () => {
+        while (next <= sellers) await writeNext(next++);
+      };
+      await Promise.all(Array.from({ length: WRITERS }, writer));
     },
     close: () => pool.end(),
   };

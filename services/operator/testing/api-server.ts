@@ -22,6 +22,8 @@ export class ApiServer {
   readonly forbidden = new Set<string>();
   /** Every request, as `GET /api/v1/pods`. */
   readonly asked: string[] = [];
+  /** Told the plural of each object that a client has written. */
+  onWrite: (plural: string) => void = () => {};
   readonly #objects = new Map<string, StoredObject>();
   readonly #watches = new Set<Watch>();
   #version = 0;
@@ -38,6 +40,9 @@ export class ApiServer {
     };
   }
 
+  every(): readonly StoredObject[] {
+    return [...this.#objects.values()];
+  }
   all(plural: string, namespace: string): StoredObject[] {
     return [...this.#objects].flatMap(([key, object]) =>
       key.includes(`|${plural}|`) && object.metadata.namespace === namespace ? [object] : [],
@@ -84,7 +89,12 @@ export class ApiServer {
         response.flushHeaders();
         const watch = { address, labels, response };
         this.#watches.add(watch);
-        response.on('close', () => this.#watches.delete(watch));
+        const seconds = Number(url.searchParams.get('timeoutSeconds') ?? 60);
+        const end = setTimeout(() => response.end(), seconds * 1_000).unref();
+        response.on('close', () => {
+          clearTimeout(end);
+          this.#watches.delete(watch);
+        });
         return;
       }
       const items = [...this.#objects].flatMap(([one, object]) =>
@@ -96,6 +106,7 @@ export class ApiServer {
     let text = '';
     for await (const chunk of request) text += chunk;
     const body = text === '' ? {} : JSON.parse(text);
+    if (request.method !== 'GET') setImmediate(() => this.onWrite(address.plural));
     switch (request.method) {
       case 'GET':
         return live ? send(200, live) : refuse(404, 'NotFound');
@@ -128,9 +139,10 @@ export class ApiServer {
     const key = keyOf(address);
     const before = this.#objects.get(key);
     this.#version += 1;
-    const { metadata, ...rest } = object as StoredObject;
+    const { metadata, stringData, ...rest } = object as StoredObject & { readonly stringData?: object };
     const stored = {
       ...rest,
+      ...(stringData ? { data: encoded(stringData) } : {}),
       ...(address.plural === 'customresourcedefinitions'
         ? { status: { conditions: [{ type: 'Established', status: 'True' }] } }
         : {}),
@@ -153,6 +165,11 @@ export class ApiServer {
       if (isIn(address, labels, key, object)) response.write(`${JSON.stringify({ type, object })}\n`);
   }
 }
+
+const encoded = (texts: object) =>
+  Object.fromEntries(
+    Object.entries(texts).map(([name, text]) => [name, Buffer.from(text as string).toString('base64')]),
+  );
 
 const keyOf = ({ group, plural, namespace = '', name = '' }: Address): string =>
   `${group}|${plural}|${namespace}|${name}`;

@@ -1,5 +1,13 @@
+import type { KubeObject } from '#cdk8s/kube-object.ts';
 import type { StoredObject } from '../../runtime/kube.ts';
-import type { InMemoryKube } from './in-memory-kube.ts';
+
+/** The objects of a cluster, as its controllers read and write them. */
+export interface Cluster {
+  readonly objects: { values(): Iterable<StoredObject> };
+  put(object: KubeObject, status: object): unknown;
+  names(kind: string): readonly string[];
+  remove(kind: string, name: string): void;
+}
 
 /** How a Job ends, with the termination message of its pod; null while it runs. */
 export type JobFate = (job: StoredObject) => { readonly failed?: boolean; readonly words?: string } | null;
@@ -7,8 +15,14 @@ export type JobFate = (job: StoredObject) => { readonly failed?: boolean; readon
 /**
  * Stands in for Kubernetes' own controllers and for nodes on which every pod runs: what was applied becomes ready.
  * @param at ms since the epoch, recorded as the end of Jobs
+ * @param podIP of every pod
  */
-export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({})): void {
+export function settle(
+  kube: Cluster,
+  at: number,
+  fate: JobFate = () => ({}),
+  podIP: string = '10.0.0.1',
+): void {
   for (const object of [...kube.objects.values()]) {
     const { kind, metadata, spec } = object;
     const replicas = spec?.replicas ?? 1;
@@ -21,7 +35,7 @@ export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({}
           readyReplicas: replicas,
           conditions: [{ type: 'Available', status: 'True' }],
         });
-        pods(kube, object, replicas);
+        pods(kube, object, replicas, podIP);
         break;
       }
       case 'StatefulSet':
@@ -62,7 +76,7 @@ export function settle(kube: InMemoryKube, at: number, fate: JobFate = () => ({}
 }
 
 /** Pods of a Deployment, all of its newest kind. */
-function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: number): void {
+function pods(kube: Cluster, { metadata, spec }: StoredObject, replicas: number, podIP: string): void {
   for (const name of kube.names('Pod').filter((one) => ownerOf(one) === metadata.name))
     kube.remove('Pod', name);
   for (let i = 0; i < replicas; i++) {
@@ -77,7 +91,7 @@ function pods(kube: InMemoryKube, { metadata, spec }: StoredObject, replicas: nu
         },
         spec: spec.template.spec,
       },
-      { phase: 'Running', podIP: '10.0.0.1' },
+      { phase: 'Running', podIP },
     );
   }
 }
@@ -89,7 +103,7 @@ const namespaceOf = ({ namespace }: StoredObject['metadata']) =>
 const ownerOf = (pod: string): string => pod.slice(0, pod.lastIndexOf('-'));
 
 /** Deletes pods whose workload or Job is gone. */
-function collect(kube: InMemoryKube): void {
+function collect(kube: Cluster): void {
   const owners = new Set([...kube.names('Deployment'), ...kube.names('Job')]);
   for (const name of kube.names('Pod')) if (!owners.has(ownerOf(name))) kube.remove('Pod', name);
 }
