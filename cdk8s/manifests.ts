@@ -1,5 +1,6 @@
 import type { ViewId } from './api/page-view.ts';
 import { build } from './build.ts';
+import { builtOnce } from './built-once.ts';
 import { autoscaler, autoscalerAccess } from './constructs/autoscaler.ts';
 import { demoData } from './constructs/demo-data.ts';
 import { exposePage, exposePlatform } from './constructs/exposure.ts';
@@ -57,7 +58,7 @@ export interface PageObjects {
  * The objects of a platform without the secrets `names.issuer`, `names.callers`, those of `accounts()` and of the owners
  * of embedded servers: their content is random, and whoever applies these objects creates them once.
  */
-export function platformObjects(platform: Platform): PlatformObjects {
+export const platformObjects = builtOnce((platform: Platform): PlatformObjects => {
   const { kafka, postgres, selfView: ownPage } = platform.spec;
   return {
     ground: build((scope) => {
@@ -85,9 +86,9 @@ export function platformObjects(platform: Platform): PlatformObjects {
     }),
     seeding: build((scope) => demoData(scope, platform)),
   };
-}
+});
 
-export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
+export const pageObjects = builtOnce((platform: Platform, page: PagePlan): PageObjects => {
   return {
     ground: build((scope) => {
       pageAccounts(scope, platform, page);
@@ -113,7 +114,7 @@ export function pageObjects(platform: Platform, page: PagePlan): PageObjects {
       viewWatcher(scope, platform, page);
     }),
   };
-}
+});
 
 /** The job that compares a view with the source; its verdict is its pod's termination message, as JSON. */
 export const compareJob = (platform: Platform, page: PageOf, view: ViewId, attempt: number): KubeObject =>
