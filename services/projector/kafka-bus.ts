@@ -16,7 +16,7 @@ export function openKafkaBus(kafka: Kafka, { topic, groupId }: KafkaBusSettings,
     read: (to, signal) => reader.read(to, signal),
     commit: (positions) => reader.commit(groupId, positions),
     async ends() {
-      const offsets = await reader.offsets();
+      const offsets = await reader.ends();
       return new Map(
         [...offsets].map(([partition, one]) => [
           partition,

@@ -9,7 +9,7 @@ import { type FetchedBatch, openPartitionReader } from './partition-reader.ts';
 
 installKafkaCodecs(silentLog);
 
-const API = { fetch: 1 };
+const API = { fetch: 1, metadata: 3 };
 
 /** A cluster as kafkajs has one inside, whose brokers answer as told. Partitions hold one batch an offset. */
 class Cluster {
@@ -18,6 +18,15 @@ class Cluster {
   /** What a broker answers for a partition instead, by `broker/partition`. */
   readonly errors = new Map<string, number>();
   readonly away = new Set<number>();
+  /** The oldest offset of a partition, 0 where it is not named; and up to where transactions have ended. */
+  readonly first = new Map<number, number>();
+  readonly stable = new Map<number, number>();
+  /** Whether brokers tell the ids of topics. */
+  tellsIds = true;
+  /** A byte of it. */
+  id = 0x11;
+  /** Which offsets were asked for, in order. */
+  readonly listed: ('highest' | 'stable' | 'first')[] = [];
   /** Of every fetch: the broker, and what was asked for. */
   readonly fetches: Array<{ node: number; from: ReadonlyMap<number, number> }> = [];
   /** The same as written: only what has changed is named. */
@@ -50,7 +59,10 @@ class Cluster {
   async findBroker({ nodeId }: { nodeId: string }) {
     const node = Number(nodeId);
     return {
-      versions: { [API.fetch]: { minVersion: 4, maxVersion: 17 } },
+      versions: {
+        [API.fetch]: { minVersion: 4, maxVersion: 17 },
+        ...(this.tellsIds ? { [API.metadata]: { minVersion: 0, maxVersion: 12 } } : {}),
+      },
       lookupRequest: (api: number) => (parameters: never) => ({
         request: { apiVersion: 11, api, parameters },
         response: { decode: async (payload: unknown) => payload, parse: (data: unknown) => data },
@@ -61,7 +73,11 @@ class Cluster {
         send: async ({ request, response }: Asked) => {
           await pause(2);
           if (this.away.has(node)) throw new Error('Connection error');
-          return response.parse(await response.decode(this.#listOffsets(node, request)));
+          const answer =
+            request.apiName === 'Metadata'
+              ? topicAnswer(this.leaders, this.id)
+              : this.#listOffsets(node, request);
+          return response.parse(await response.decode(answer));
         },
       },
     };
@@ -115,11 +131,18 @@ class Cluster {
   }
 
   #listOffsets(node: number, { parameters }: Asked['request']): unknown {
-    const { partitions } = parameters.topics[0]!;
-    const answers = partitions.map(({ partition, timestamp }) => ({
+    const { isolationLevel, topics } = parameters;
+    const { partitions } = topics[0]!;
+    const what = partitions[0]!.timestamp === -2 ? 'first' : isolationLevel === 1 ? 'stable' : 'highest';
+    this.listed.push(what);
+    const offsetOf = (partition: number) => {
+      if (what === 'first') return this.first.get(partition) ?? 0;
+      return (what === 'stable' && this.stable.get(partition)) || this.ends.get(partition);
+    };
+    const answers = partitions.map(({ partition }) => ({
       partition,
       errorCode: this.leaders.get(partition) === node ? 0 : 6,
-      offset: String(timestamp === -2 ? 0 : this.ends.get(partition)),
+      offset: String(offsetOf(partition)),
     }));
     return { responses: [{ partitions: answers }] };
   }
@@ -168,11 +191,40 @@ function readFetch(bytes: Buffer) {
 interface Asked {
   readonly request: {
     readonly api: number;
+    readonly apiName?: string;
     readonly parameters: {
+      isolationLevel: number;
       topics: Array<{ partitions: Array<{ partition: number; fetchOffset: string; timestamp: number }> }>;
     };
   };
   readonly response: { decode(payload: unknown): Promise<unknown>; parse(data: unknown): unknown };
+}
+
+/** Metadata of version 10 of one topic. */
+function topicAnswer(leaders: ReadonlyMap<number, number>, id: number): Buffer {
+  const int32 = (...values: number[]) => {
+    const bytes = Buffer.alloc(4 * values.length);
+    values.forEach((value, i) => {
+      bytes.writeInt32BE(value, 4 * i);
+    });
+    return bytes;
+  };
+  const text = (value: string) => Buffer.from([value.length + 1, ...Buffer.from(value)]);
+  const partitions = [...leaders].map(([partition, leader]) =>
+    Buffer.concat([
+      ...[Buffer.from([0, leader < 0 ? 5 : 0]), int32(partition, leader, 4)],
+      // Two copies, one of them in sync, none offline.
+      ...[Buffer.from([3]), int32(1, 0), Buffer.from([2]), int32(1), Buffer.from([1]), Buffer.from([0])],
+    ]),
+  );
+  return Buffer.concat([
+    Buffer.from([0]),
+    int32(0),
+    // A broker with a rack.
+    ...[Buffer.from([2]), int32(1), text('localhost'), int32(9092), text('a'), Buffer.from([0])],
+    ...[text('cluster'), int32(1), Buffer.from([2, 0, 0]), text('topic'), Buffer.alloc(16, id)],
+    ...[Buffer.from([0, leaders.size + 1]), ...partitions, int32(0), Buffer.from([0, 0])],
+  ]);
 }
 
 /** Version 11, with frames of batches that hold no records. */
@@ -327,6 +379,80 @@ test('a broker that is away keeps nothing from being read from the other', async
   await expect(reader.offsets()).rejects.toThrow('Connection error');
   cluster.away.clear();
   await until('all is read', areAll(positions, 3));
+});
+
+const ID = '11111111-1111-1111-1111-111111111111';
+/** Of the broker that leads partitions 0 and 2. */
+const ofEven = (cluster: Cluster) => {
+  cluster.leaders.delete(1);
+  cluster.leaders.delete(3);
+  return cluster;
+};
+
+test('ends that are asked for all the time take one question while nothing is written', async () => {
+  const cluster = ofEven(twoBrokers());
+  const { reader } = read(cluster, []);
+  const listed = async () => {
+    cluster.listed.length = 0;
+    await reader.ends();
+    return cluster.listed.join();
+  };
+  expect(await listed()).toBe('highest,stable,first');
+  const learnt = cluster.metadataRequests;
+  expect(await listed()).toBe('highest');
+  cluster.ends.set(2, 4);
+  expect(await listed()).toBe('highest,stable,first');
+  expect((await reader.ends()).get(2)).toMatchObject({ highWatermark: 4, lastStable: 4 });
+  // What an open transaction holds back is asked for until it is released.
+  cluster.stable.set(2, 3);
+  cluster.ends.set(2, 5);
+  expect([await listed(), await listed()]).toEqual(['highest,stable,first', 'highest,stable,first']);
+  cluster.stable.delete(2);
+  expect((await reader.ends()).get(2)).toMatchObject({ highWatermark: 5, lastStable: 5 });
+  expect(cluster.metadataRequests).toBe(learnt);
+  // Another topic of the same name.
+  cluster.id = 0x22;
+  expect([await listed(), await listed()]).toEqual(['highest,stable,first', 'highest']);
+  // Whoever compares takes nothing as known.
+  cluster.listed.length = 0;
+  await reader.offsets();
+  expect(cluster.listed.join()).toBe('highest,stable,first');
+});
+
+test('the first offset is asked for again after one that was out of range', async () => {
+  const cluster = ofEven(twoBrokers());
+  const { reader, outOfRange } = read(cluster, [0, 2]);
+  expect((await reader.ends()).get(0)).toMatchObject({ first: 0 });
+  cluster.first.set(0, 2);
+  cluster.errors.set('0/0', 1);
+  await until('it is told', () => outOfRange.includes(0));
+  expect((await reader.ends()).get(0)).toMatchObject({ first: 2 });
+});
+
+test('whoever asks for ends learns of leaders that move and of partitions that come', async () => {
+  const cluster = twoBrokers();
+  const { reader } = read(cluster, []);
+  expect((await reader.ends()).size).toBe(4);
+  expect(await reader.topicId()).toBe(ID);
+  cluster.leaders.set(1, 0);
+  cluster.away.add(1);
+  expect((await reader.ends()).get(1)).toMatchObject({ highWatermark: 3 });
+  cluster.away.clear();
+  cluster.ends.set(4, 1);
+  cluster.leaders.set(4, 1);
+  expect((await reader.ends()).get(4)).toMatchObject({ highWatermark: 1 });
+  cluster.leaders.set(4, -1);
+  expect((await reader.ends()).get(4)).toBeNull();
+});
+
+test('brokers that tell no ids are asked for the leaders each time', async () => {
+  const cluster = twoBrokers();
+  cluster.tellsIds = false;
+  const { reader } = read(cluster, []);
+  await reader.ends();
+  const learnt = cluster.metadataRequests;
+  await reader.ends();
+  expect([cluster.metadataRequests, await reader.topicId()]).toEqual([learnt + 1, null]);
 });
 
 test('a partition that was refused is asked for again, though nothing else ever happens', async () => {

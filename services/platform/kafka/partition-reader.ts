@@ -18,7 +18,7 @@ import { decodeFetchResponse, type FetchedPartition, readFetchHead } from './fet
 import { FetchSession } from './fetch-session.ts';
 import { inside } from './kafkajs.ts';
 import type { FetchedRecord } from './record-decoder.ts';
-import { topicIdOf } from './topic-id.ts';
+import { describeTopic, type TopicDescription } from './topic-id.ts';
 
 /** Records of one partition, in order; none where compaction, control records or aborted transactions left none. */
 export interface FetchedBatch {
@@ -66,6 +66,11 @@ export interface PartitionReader {
    */
   offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>>;
   /**
+   * The same for who asks all the time: it costs less while nothing is written. `first` may be up to half a minute old, but
+   * never older than an offset that was told to be out of range.
+   */
+  ends(): Promise<ReadonlyMap<number, PartitionOffsets | null>>;
+  /**
    * The id that Kafka gave the topic when it was made, null where it gives none (before Kafka 2.8).
    * @throws what Kafka refuses it with
    */
@@ -90,7 +95,9 @@ const LIMITS = {
 const SAY_AGAIN_MS = 60_000;
 const BACKOFF: BackoffSettings = { firstMs: 100, longestMs: 2_000 };
 /** While a partition that is wanted has no broker, and otherwise: then those who fetch find out first. */
-const LOOK_FOR_BROKERS_EVERY_MS = { lacking: 250, else: 1_000 };
+const LOOK_FOR_BROKERS_EVERY_MS = { lacking: 250, else: 5_000 };
+/** For how long the first offset of a partition is taken as known. */
+const FIRST_KNOWN_MS = 30_000;
 const READ_UNCOMMITTED = 0;
 const READ_COMMITTED = 1;
 const EARLIEST = -2;
@@ -147,6 +154,11 @@ class Partitions implements PartitionReader {
   /** The broker that leads each partition; below 0 where none does. */
   #leaders: ReadonlyMap<number, number> = new Map();
   #refreshing: Promise<void> | null = null;
+  #describing: Promise<TopicDescription | null> | null = null;
+  /** Undefined before it was told. */
+  #topicId: string | null | undefined;
+  /** Of each partition, as all of them were asked for last. */
+  readonly #known = new Map<number, PartitionOffsets & { readonly askedAt: number }>();
   #coordinator: ReaderBroker | null = null;
   /** Rings when something changed that a loop may wait for. */
   readonly #bell = new Bell();
@@ -269,8 +281,10 @@ class Partitions implements PartitionReader {
       trouble.rests = false;
       this.#bell.ring();
     });
-    if (errorCode === OFFSET_OUT_OF_RANGE) reading.outOfRange(partition, from);
-    else if (undecodable !== undefined) reading.unreadable(partition, undecodable);
+    if (errorCode === OFFSET_OUT_OF_RANGE) {
+      this.#known.delete(partition);
+      reading.outOfRange(partition, from);
+    } else if (undecodable !== undefined) reading.unreadable(partition, undecodable);
     else {
       const err = errorOf(errorCode);
       // Leaders move now and then; what lasts is worth a line.
@@ -332,6 +346,26 @@ class Partitions implements PartitionReader {
 
   async offsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
     await this.#refresh();
+    this.#known.clear();
+    return this.#askOffsets();
+  }
+
+  async ends(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
+    if (!(await this.#leadersStand())) await this.#refresh();
+    return this.#askOffsets();
+  }
+
+  /** Whether the leaders are still those that were learnt, as far as a broker tells. */
+  async #leadersStand(): Promise<boolean> {
+    if (this.#leaders.size === 0) return false;
+    const leaders = (await this.#describe().catch(() => null))?.leaders;
+    return (
+      leaders?.size === this.#leaders.size &&
+      [...leaders].every(([partition, node]) => node >= 0 && this.#leaders.get(partition) === node)
+    );
+  }
+
+  async #askOffsets(): Promise<ReadonlyMap<number, PartitionOffsets | null>> {
     const partitions = [...this.#leaders.keys()];
     const byNode = Map.groupBy(this.#leaders, ([, node]) => node);
     byNode.delete(-1);
@@ -351,6 +385,7 @@ class Partitions implements PartitionReader {
   }
 
   async #offsetsOf(node: number, partitions: readonly number[]): Promise<Map<number, PartitionOffsets>> {
+    const askedAt = this.#clock.monotonic();
     const ask = async (isolationLevel: number, timestamp: number) => {
       const topics = [
         { topic: this.#topic, partitions: partitions.map((partition) => ({ partition, timestamp })) },
@@ -366,27 +401,55 @@ class Partitions implements PartitionReader {
     };
     // The high watermark is asked for first: otherwise records written between the two requests would look held back.
     const highest = await ask(READ_UNCOMMITTED, LATEST);
+    if (partitions.every((one) => this.#isAsKnown(one, highest.get(one), askedAt)))
+      return new Map(partitions.map((one) => [one, this.#known.get(one)!]));
     const [stable, first] = await Promise.all([ask(READ_COMMITTED, LATEST), ask(READ_COMMITTED, EARLIEST)]);
     const offsets = new Map<number, PartitionOffsets>();
     for (const [partition, lastStable] of stable) {
       const oldest = first.get(partition);
       const highWatermark = highest.get(partition);
       if (oldest === undefined || highWatermark === undefined) continue;
-      offsets.set(partition, {
-        first: oldest,
-        lastStable,
-        highWatermark: Math.max(highWatermark, lastStable),
-      });
+      const found = { first: oldest, lastStable, highWatermark: Math.max(highWatermark, lastStable) };
+      offsets.set(partition, found);
+      this.#known.set(partition, { ...found, askedAt });
     }
     return offsets;
   }
 
+  /** Whether nothing was written since all was asked for, and nothing was held back then: then nothing is now. */
+  #isAsKnown(partition: number, highWatermark: number | undefined, now: number): boolean {
+    const known = this.#known.get(partition);
+    return (
+      known !== undefined &&
+      now - known.askedAt < FIRST_KNOWN_MS &&
+      known.highWatermark === highWatermark &&
+      known.lastStable === highWatermark
+    );
+  }
+
   async topicId(): Promise<string | null> {
+    return (await this.#describe())?.id ?? null;
+  }
+
+  /** Those who ask at the same time share the answer. */
+  #describe(): Promise<TopicDescription | null> {
+    this.#describing ??= this.#askForTopic().finally(() => {
+      this.#describing = null;
+    });
+    return this.#describing;
+  }
+
+  async #askForTopic(): Promise<TopicDescription | null> {
     // Asked of a broker that leads a partition: others may still know an older topic than the one that was made anew.
     if (![...this.#leaders.values()].some((node) => node >= 0)) await this.#refresh();
     const nodeId = [...this.#leaders.values()].find((node) => node >= 0);
     if (nodeId === undefined) throw new Error('no partition of the topic has a leader');
-    return await this.#send(nodeId, (broker) => topicIdOf(broker, this.#topic));
+    const described = await this.#send(nodeId, (broker) => describeTopic(broker, this.#topic));
+    const id = described?.id ?? null;
+    // Nothing is known of another topic of this name.
+    if (this.#topicId !== undefined && id !== this.#topicId) this.#known.clear();
+    this.#topicId = id;
+    return described;
   }
 
   async commit(groupId: string, offsets: ReadonlyMap<number, number>): Promise<void> {

@@ -6,18 +6,32 @@ const METADATA = 3;
 const VERSION = 10;
 const NONE = '00000000-0000-0000-0000-000000000000';
 
+export interface TopicDescription {
+  /** That Kafka gave the topic when it was made; null where the topic is older than Kafka 2.8. */
+  readonly id: string | null;
+  /** The broker that leads each partition; below 0 where none does. */
+  readonly leaders: ReadonlyMap<number, number>;
+}
+
 /**
- * The id that Kafka gave the topic when it was made. A topic that is made anew under its name has another.
+ * A topic as a broker knows it. One that is made anew under its name has another id.
  * @param broker connected
- * @returns null where the brokers, or the topic, are older than Kafka 2.8
+ * @returns null where the brokers are older than Kafka 2.8
  * @throws Error with Kafka's error number, 3 for a topic that it does not know
  */
-export async function topicIdOf(broker: Broker, topic: string): Promise<string | null> {
+export async function describeTopic(broker: Broker, topic: string): Promise<TopicDescription | null> {
   if ((broker.versions[METADATA]?.maxVersion ?? 0) < VERSION) return null;
-  const { id } = (await broker.connectionPool.send({ request: requestOf(topic), response: RESPONSE })) as {
-    id: string;
-  };
-  return id === NONE ? null : id;
+  const { id, leaders } = (await broker.connectionPool.send({
+    request: requestOf(topic),
+    response: RESPONSE,
+  })) as Decoded;
+  return { id: id === NONE ? null : id, leaders };
+}
+
+interface Decoded {
+  readonly errorCode: number;
+  readonly id: string;
+  readonly leaders: ReadonlyMap<number, number>;
 }
 
 /** What follows the head by kafkajs, which lacks the tagged fields of newer requests: they come first here. */
@@ -39,7 +53,7 @@ const requestOf = (topic: string) => ({
 });
 
 const RESPONSE = {
-  async decode(bytes: Buffer) {
+  async decode(bytes: Buffer): Promise<Decoded> {
     const read = new ByteReader(bytes);
     read.skipTags();
     read.skip(4); // how long the broker held the answer back
@@ -55,9 +69,21 @@ const RESPONSE = {
     if (read.varint() - 1 < 1) throw new Error('Kafka says nothing of the topic');
     const errorCode = read.int16();
     read.skipText();
-    return { errorCode, id: read.uuid() };
+    const id = read.uuid();
+    read.skip(1); // whether it is internal
+    const leaders = new Map<number, number>();
+    for (let partitions = read.varint() - 1; partitions > 0; partitions--) {
+      read.skip(2); // what is wrong with it: it then has no leader
+      const partition = read.int32();
+      leaders.set(partition, read.int32());
+      read.skip(4); // the leader's epoch
+      // Who has copies, which of them are in sync, and which are offline.
+      for (let lists = 0; lists < 3; lists++) read.skip(4 * (read.varint() - 1));
+      read.skipTags();
+    }
+    return { errorCode, id, leaders };
   },
-  async parse(decoded: { readonly errorCode: number; readonly id: string }) {
+  async parse(decoded: Decoded) {
     const { errorCode } = decoded;
     if (errorCode === 0) return decoded;
     throw Object.assign(new Error(`Kafka does not tell the id of the topic (${errorCode})`), {
