@@ -130,7 +130,7 @@ export const role = defineRole({
             ended,
             { isHeld: () => !ended.aborted && lease.isHeld() },
             log,
-            { roundMs: config.roundMs, alarm: openOutboxAlarm(db, shard) },
+            { roundMs: config.roundMs, alarm: openOutboxAlarm(db, shard, log), shards: shard.of },
           );
         } finally {
           publisher.end();

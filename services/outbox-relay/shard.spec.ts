@@ -1,5 +1,6 @@
 import { expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { Bell, untilRung } from '#platform/bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
@@ -511,11 +512,35 @@ test("whatever fails and whenever rows appear, each seller's versions are acknow
   );
 });
 
+/** An alarm that rings when told to, and of which can be told how often it was set and ended. */
+function testAlarm(set: () => boolean = () => true) {
+  const told = { set: 0, off: 0, waits: 0 };
+  const slept = new Bell();
+  const bell = new Bell();
+  const alarm: OutboxAlarm = {
+    async set() {
+      told.set += 1;
+      if (!set()) return null;
+      return {
+        async rung(_, signal) {
+          told.waits += 1;
+          slept.ring();
+          await untilRung(bell.next(), 60_000, signal, SYSTEM_CLOCK);
+        },
+        off() {
+          told.off += 1;
+        },
+      };
+    },
+  };
+  return { alarm, told, slept: () => slept.next(), ring: () => bell.ring() };
+}
+
 test('an idle relay sleeps until the alarm rings, and sees what was written before it was set', async () => {
   const { run, waiting, acknowledged, outbox } = rig(
     [row(1, 7, 1)],
     () => {},
-    () => acknowledged.length < 3,
+    () => acknowledged.length < 4,
   );
   let looks = 0;
   const { ackAndFetch } = outbox;
@@ -523,35 +548,75 @@ test('an idle relay sleeps until the alarm rings, and sees what was written befo
     looks += 1;
     return ackAndFetch(one);
   };
-  const asleep = Promise.withResolvers<() => void>();
-  let sets = 0;
-  let offs = 0;
-  const running = run({
-    async set() {
-      sets += 1;
-      // Somebody writes: it cannot be set, and the relay goes on looking.
-      if (sets === 1) return null;
-      if (sets === 2) waiting.push(row(2, 7, 2));
-      const rung = Promise.withResolvers<void>();
-      return {
-        rung: () => {
-          asleep.resolve(rung.resolve);
-          return rung.promise;
-        },
-        off() {
-          offs += 1;
-        },
-      };
-    },
+  const { alarm, told, slept, ring } = testAlarm(() => {
+    if (told.set === 2) waiting.push(row(2, 7, 2));
+    // Somebody writes: it cannot be set, and the relay goes on looking.
+    return told.set > 1;
   });
-  const ring = await asleep.promise;
-  expect(acknowledged).toHaveLength(2);
-  const before = looks;
-  await pause(60);
-  expect(looks).toBe(before);
-  waiting.push(row(3, 7, 3));
+  let sleeping = slept();
+  const running = run(alarm);
+  for (const id of [3, 4]) {
+    await sleeping;
+    expect(acknowledged).toHaveLength(id - 1);
+    const before = looks;
+    await pause(60);
+    expect(looks).toBe(before);
+    sleeping = slept();
+    waiting.push(row(id, 7, id));
+    ring();
+  }
+  await running;
+  // It stays set while a row that woke the relay is sent.
+  expect(told).toEqual({ set: 2, off: 0, waits: 2 });
+});
+
+test('a relay that is woken twice in quick succession looks by itself, until rows are rare again', async () => {
+  const clock = virtualClock();
+  const { run, waiting, acknowledged } = rig(
+    [row(1, 7, 1)],
+    () => {},
+    () => acknowledged.length < 6,
+    { clock },
+  );
+  const { alarm, told, slept, ring } = testAlarm();
+  let sleeping = slept();
+  const running = run(alarm);
+  for (const [id, afterMs] of [[2, 20] as const, [3, 5] as const, [4, 20] as const, [5, 5] as const]) {
+    await sleeping;
+    expect(told).toMatchObject({ set: 1, off: 0 });
+    await clock.pause(afterMs);
+    sleeping = slept();
+    waiting.push(row(id, 7, id));
+    ring();
+  }
+  await sleeping;
+  await clock.pause(5);
+  sleeping = slept();
+  waiting.push(row(6, 7, 6));
   ring();
   await running;
-  expect(acknowledged).toHaveLength(3);
-  expect(sets).toBe(offs + 1);
+  expect(told).toEqual({ set: 1, off: 1, waits: 5 });
+});
+
+test('a relay that sleeps wakes for the row of a held seller when it is due', async () => {
+  const clock = virtualClock();
+  const { run, waiting, acknowledged } = rig(
+    [row(1, 7, 1)],
+    (batch, attempt) => {
+      if (batch.some(({ headers }) => headers['ce_id'] === '7/2') && attempt < 4)
+        throw refusal('MESSAGE_TOO_LARGE');
+    },
+    () => acknowledged.length < 2,
+    { clock },
+  );
+  const { alarm, told, slept, ring } = testAlarm();
+  const sleeping = slept();
+  const running = run(alarm);
+  await sleeping;
+  waiting.push(row(2, 7, 2));
+  ring();
+  await running;
+  // Once before the row, and once after it was taken.
+  expect(told).toEqual({ set: 2, off: 1, waits: 1 });
+  expect(acknowledged).toEqual(['7/1', '7/2']);
 });

@@ -4,7 +4,7 @@ import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
-import type { OutboxAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
+import type { OutboxAlarm, SetAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { HeldSellers } from './held.ts';
 import type { Fence } from './lease.ts';
 import { at, type RelayMessage, sizeOf, toMessage } from './message.ts';
@@ -40,13 +40,16 @@ export const LIMITS = {
 } as const;
 
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
+/** A relay sleeps between rare rows, and is woken by each. From some forty rows a second on it looks by itself instead. */
 const SLEEP = {
-  /** After so long without a row: at ten changes a second a relay stays awake. */
-  afterMs: 100,
-  /** How long it sleeps without a look of its own: what does not fire triggers does not wake it. */
+  /** It begins after so long without a row. With more shards it begins later: all notify in the same database. */
+  afterMs: 30,
+  /** It ends with two rounds in a row that come sooner after the one before. */
+  endsMs: 15,
+  /** How long it lasts without a look of its own: what does not fire triggers does not wake it. */
   longestMs: 5_000,
-  /** When it could not fall asleep. */
-  againMs: 1_000,
+  /** When it could not begin: somebody writes, or the outbox does not ring. */
+  again: { firstMs: 20, longestMs: 1_000, random: null },
 } as const;
 
 export interface RelayOptions {
@@ -58,6 +61,8 @@ export interface RelayOptions {
   readonly roundMs?: number;
   /** Wakes it when a row is written; without one it looks again and again. */
   readonly alarm?: OutboxAlarm | null;
+  /** How many shards share the outbox. */
+  readonly shards?: number;
 }
 
 /** Rows and their messages. Each message is made once: a failed batch is sent again unchanged. */
@@ -91,6 +96,7 @@ export async function relayRows(
     pacing = IDLE,
     roundMs = RANGES.relay.roundMs.default,
     alarm = null,
+    shards = 1,
   }: RelayOptions = {},
 ): Promise<void> {
   const idle = new Backoff({
@@ -213,25 +219,14 @@ export async function relayRows(
     return true;
   };
 
-  let sleepsAt = clock.monotonic() + SLEEP.afterMs;
+  const sleep = new Sleep(alarm, clock, shards);
   /** Waits until there may be something to send. @returns what there is */
   const waitForRows = async (): Promise<readonly OutboxRow[]> => {
     // A held seller's row is due at a time of its own.
-    const maySleep = alarm !== null && held.size === 0 && clock.monotonic() >= sleepsAt;
-    const set = maySleep ? await alarm.set() : null;
-    if (set === null) {
-      if (maySleep) sleepsAt = clock.monotonic() + SLEEP.againMs;
-      await clock.pause(idle.next(), ended);
-      return fence.isHeld() ? ackAndFetch([]) : [];
-    }
-    // What was written before the alarm was set does not ring.
-    let found = await ackAndFetch([]);
-    while (found.length === 0 && fence.isHeld()) {
-      await set.rung(SLEEP.longestMs, ended);
-      if (fence.isHeld()) found = await ackAndFetch([]);
-    }
-    set.off();
-    return found;
+    if (held.size > 0) sleep.end();
+    if (sleep.set !== null) await sleep.set.rung(SLEEP.longestMs, ended);
+    else if (held.size > 0 || !(await sleep.begins())) await clock.pause(idle.next(), ended);
+    return fence.isHeld() ? ackAndFetch([]) : [];
   };
 
   let rows: readonly OutboxRow[] = await ackAndFetch([]);
@@ -246,8 +241,8 @@ export async function relayRows(
       continue;
     }
     idle.reset();
-    sleepsAt = clock.monotonic() + SLEEP.afterMs;
     const startedAt = clock.monotonic();
+    sleep.interrupted(startedAt);
     const sending = send(batch, batch.rows.length > 1 || held.hasRoom());
     const following = batch.rows.length >= prefetchFrom ? ackAndFetch(idsOf(batch)) : null;
     const outcome = await sending;
@@ -265,11 +260,55 @@ export async function relayRows(
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       // Not to be cut short: it is soon over, and to listen for the end costs more than the pause.
-      await clock.pause(restAfter(clock.monotonic() - startedAt, batch.rows.length, roundMs));
+      const restMs = restAfter(clock.monotonic() - startedAt, batch.rows.length, roundMs);
+      if (sleep.set === null) await clock.pause(restMs);
       if (fence.isHeld()) rows = await ackAndFetch([]);
     }
   }
   if (sent.length > 0) await ackAndFetch([], 0);
+}
+
+/** Whether the relay waits for the alarm instead of looking by itself. */
+class Sleep {
+  readonly #alarm: OutboxAlarm | null;
+  readonly #clock: Clock;
+  readonly #afterMs: number;
+  readonly #again = new Backoff(SLEEP.again);
+  /** Not null while it sleeps, and while it sends what woke it. */
+  set: SetAlarm | null = null;
+  #beginsAt: number;
+  #roundAt = Number.NEGATIVE_INFINITY;
+  #wokenSoon = false;
+
+  constructor(alarm: OutboxAlarm | null, clock: Clock, shards: number) {
+    this.#alarm = alarm;
+    this.#clock = clock;
+    this.#afterMs = SLEEP.afterMs * shards;
+    this.#beginsAt = clock.monotonic() + this.#afterMs;
+  }
+
+  /** @returns whether it begins now. What was written before does not ring, so a look must follow. */
+  async begins(): Promise<boolean> {
+    if (this.#alarm === null || this.#clock.monotonic() < this.#beginsAt) return false;
+    this.set = await this.#alarm.set();
+    if (this.set === null) this.#beginsAt = this.#clock.monotonic() + this.#again.next();
+    else this.#again.reset();
+    return this.set !== null;
+  }
+
+  /** A round begins. */
+  interrupted(at: number): void {
+    const soon = at - this.#roundAt < SLEEP.endsMs;
+    if (soon && this.#wokenSoon) this.end();
+    this.#wokenSoon = soon;
+    this.#roundAt = at;
+    this.#beginsAt = at + this.#afterMs;
+  }
+
+  end(): void {
+    this.set?.off();
+    this.set = null;
+  }
 }
 
 /**

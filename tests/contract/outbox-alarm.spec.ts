@@ -9,16 +9,18 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/databases.ts';
-import { openOutboxAlarm } from '../../services/top-clients/adapters/postgres/outbox-alarm.ts';
+import { openOutboxAlarm, type SetAlarm } from '../../services/top-clients/adapters/postgres/outbox-alarm.ts';
 
 let folder: string;
 let postgres: LocalPostgres;
 const opened: pg.Client[] = [];
 
-const session = async (): Promise<pg.Client> => {
+const session = async (user?: string): Promise<pg.Client> => {
+  const url = new URL(postgres.url('source'));
+  if (user !== undefined) url.username = user;
   const client = await connect(
     {
-      url: postgres.url('source'),
+      url: url.href,
       applicationName: 'relay',
       statementTimeoutMs: 10_000,
       connectTimeoutMs: 3_000,
@@ -62,7 +64,7 @@ afterAll(async () => {
 
 test('it cannot be set while a transaction that has written is open, and then sees what that wrote', async () => {
   const [relay, writer] = [await session(), await session()];
-  const alarm = openOutboxAlarm(relay, { index: 0, of: 1 });
+  const alarm = openOutboxAlarm(relay, { index: 0, of: 1 }, silentLog);
   await writer.query('begin');
   await write(writer, 5);
   expect(await alarm.set()).toBeNull();
@@ -76,7 +78,7 @@ test('it cannot be set while a transaction that has written is open, and then se
 
 test('it rings when a transaction commits, not when it is rolled back, and not for rows of another shard', async () => {
   const [relay, writer] = [await session(), await session()];
-  const set = (await openOutboxAlarm(relay, { index: 1, of: 4 }).set())!;
+  const set = (await openOutboxAlarm(relay, { index: 1, of: 4 }, silentLog).set())!;
   await writer.query('begin');
   await write(writer, 1);
   await writer.query('rollback');
@@ -93,7 +95,7 @@ test('while nobody sleeps nobody is notified', async () => {
   const heard: string[] = [];
   await listener.query('listen outbox');
   listener.on('notification', ({ payload }) => heard.push(payload ?? ''));
-  const set = (await openOutboxAlarm(relay, { index: 0, of: 1 }).set())!;
+  const set = (await openOutboxAlarm(relay, { index: 0, of: 1 }, silentLog).set())!;
   await write(writer, 7);
   set.off();
   await relay.query('select 1');
@@ -105,8 +107,8 @@ test('while nobody sleeps nobody is notified', async () => {
 
 test('it cannot be set where the outbox does not ring, or another holds a part', async () => {
   const [relay, other, admin] = [await session(), await session(), await session()];
-  const theirs = await openOutboxAlarm(other, { index: 1, of: 3 }).set();
-  const mine = openOutboxAlarm(relay, { index: 0, of: 3 });
+  const theirs = await openOutboxAlarm(other, { index: 1, of: 3 }, silentLog).set();
+  const mine = openOutboxAlarm(relay, { index: 0, of: 3 }, silentLog);
   expect(await mine.set()).toBeNull();
   theirs!.off();
   await other.query('select 1');
@@ -116,45 +118,78 @@ test('it cannot be set where the outbox does not ring, or another holds a part',
   await admin.query('alter table outbox enable trigger wake_relay');
 });
 
-test('no row is missed, however writers and a relay that falls asleep meet', async () => {
-  const relay = await session();
-  const writers = await Promise.all(Array.from({ length: 4 }, session));
-  const alarm = openOutboxAlarm(relay, { index: 0, of: 1 });
-  await relay.query('delete from outbox');
-  const EACH = 100;
-  const asleep = Promise.withResolvers<void>();
-  const writing = Promise.all(
-    writers.map(async (writer, at) => {
-      for (let turn = 0; turn < EACH; turn++) {
-        // Where writers leave it no moment, a relay never sleeps.
-        if (turn === EACH / 2) await asleep.promise;
-        await writer.query('begin');
-        await write(writer, (at * 251 + turn) % BUCKETS);
-        // Lets others in between, by chance.
-        for (let i = Math.random() * 4; i > 1; i--) await writer.query('select 1');
-        await writer.query('commit');
-      }
-    }),
-  );
-  const take = async () => (await relay.query('delete from outbox')).rowCount ?? 0;
-  let taken = 0;
-  let slept = 0;
-  while (taken < EACH * writers.length) {
-    taken += await take();
-    const set = await alarm.set();
-    if (set === null) continue;
-    let found = await take();
-    if (found === 0 && taken < EACH * writers.length) {
-      slept += 1;
-      asleep.resolve();
-      const hasRung = await rings(set.rung, LONG_MS);
-      expect(hasRung).toBe(true);
-      found = await take();
-      expect(found).toBeGreaterThan(0);
-    }
-    set.off();
-    taken += found;
+test('where PostgreSQL refuses what it takes, it says so once, and the session goes on', async () => {
+  const admin = await session();
+  await admin.query(`create role plain login; grant select on outbox to plain;
+    revoke execute on function pg_try_advisory_lock(integer, integer) from public`);
+  try {
+    const relay = await session('plain');
+    const warned: string[] = [];
+    const log = {
+      ...silentLog,
+      warn: (_: unknown, text?: string) => void warned.push(text ?? ''),
+    } as typeof silentLog;
+    const alarm = openOutboxAlarm(relay, { index: 0, of: 1 }, log);
+    expect([await alarm.set(), await alarm.set()]).toEqual([null, null]);
+    expect(warned).toEqual([expect.stringContaining('cannot be woken')]);
+    expect((await relay.query('select from outbox limit 0')).rows).toEqual([]);
+  } finally {
+    await admin.query('grant execute on function pg_try_advisory_lock(integer, integer) to public');
   }
-  await writing;
-  expect(slept).toBeGreaterThan(0);
-}, 60_000);
+});
+
+test.each([
+  ['that falls asleep', true],
+  ['that goes on sleeping', false],
+])(
+  'no row is missed, however writers and a relay %s meet',
+  async (_, ends) => {
+    const relay = await session();
+    const writers = await Promise.all(Array.from({ length: 4 }, () => session()));
+    const alarm = openOutboxAlarm(relay, { index: 0, of: 1 }, silentLog);
+    await relay.query('delete from outbox');
+    const EACH = 100;
+    const asleep = Promise.withResolvers<void>();
+    const writing = Promise.all(
+      writers.map(async (writer, at) => {
+        for (let turn = 0; turn < EACH; turn++) {
+          // Where writers leave it no moment, a relay never sleeps.
+          if (turn === EACH / 2) await asleep.promise;
+          await writer.query('begin');
+          await write(writer, (at * 251 + turn) % BUCKETS);
+          // Lets others in between, by chance.
+          for (let i = Math.random() * 4; i > 1; i--) await writer.query('select 1');
+          await writer.query('commit');
+        }
+      }),
+    );
+    const take = async () => (await relay.query('delete from outbox')).rowCount ?? 0;
+    let taken = 0;
+    let slept = 0;
+    let set: SetAlarm | null = null;
+    while (taken < EACH * writers.length) {
+      if (set === null) {
+        taken += await take();
+        set = await alarm.set();
+        if (set === null) continue;
+      }
+      let found = await take();
+      while (found === 0 && taken < EACH * writers.length) {
+        slept += 1;
+        asleep.resolve();
+        const hasRung = await rings(set.rung, LONG_MS);
+        expect(hasRung).toBe(true);
+        found = await take();
+        // What goes on may have found the row before it rang.
+        if (ends) expect(found).toBeGreaterThan(0);
+      }
+      taken += found;
+      if (!ends) continue;
+      set.off();
+      set = null;
+    }
+    await writing;
+    expect(slept).toBeGreaterThan(0);
+  },
+  60_000,
+);

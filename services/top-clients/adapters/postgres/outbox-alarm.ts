@@ -1,6 +1,7 @@
 import { BUCKETS } from '#contracts/bucket.ts';
 import { Bell, untilRung } from '#platform/bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
+import type { Log } from '#platform/log.ts';
 import type { Client } from '#platform/postgres.ts';
 import type { Shard } from './outbox.ts';
 
@@ -12,7 +13,8 @@ const PARTS = 64;
 export interface OutboxAlarm {
   /**
    * Everything that was written before is visible to the next look at the outbox; everything after it rings.
-   * @returns null when it cannot be set at the moment: somebody is writing, or the outbox does not ring
+   * @returns null when it cannot be set at the moment: somebody is writing, the outbox does not ring, or PostgreSQL refuses
+   * what it takes, which is logged once
    */
   set(): Promise<SetAlarm | null>;
 }
@@ -34,10 +36,16 @@ export interface SetAlarm {
  *
  * @param db the connection of the relay's looks, with a session of its own
  */
-export function openOutboxAlarm(db: Client, shard: Shard, clock: Clock = SYSTEM_CLOCK): OutboxAlarm {
+export function openOutboxAlarm(
+  db: Client,
+  shard: Shard,
+  log: Log,
+  clock: Clock = SYSTEM_CLOCK,
+): OutboxAlarm {
   const parts = partsOf(shard);
   const bell = new Bell();
   let hears = false;
+  let warned = false;
   db.on('notification', ({ channel, payload }) => {
     if (channel === 'outbox' && parts.has(Number(payload))) bell.ring();
   });
@@ -45,16 +53,26 @@ export function openOutboxAlarm(db: Client, shard: Shard, clock: Clock = SYSTEM_
     // A lost connection has no locks either.
     db.query('select pg_advisory_unlock_all()').catch(() => {});
   };
+  /** @returns whether all locks are held, so that every row rings */
+  const take = async (): Promise<boolean> => {
+    try {
+      if (!hears) await db.query('listen outbox');
+      hears = true;
+      const values = [ALARM_CLASS, [...parts]];
+      const { rows } = await db.query<{ got: boolean | null }>({ ...TAKE_LOCKS, values });
+      return rows[0]!.got === true;
+    } catch (err) {
+      // Whoever looks by himself needs no alarm. A lost connection is told by the next look.
+      if (!warned) log.warn({ err }, 'the relay cannot be woken by those who write; it looks by itself');
+      warned = true;
+      return false;
+    }
+  };
   return {
     async set() {
       let ring = bell.next();
-      if (!hears) await db.query('listen outbox');
-      hears = true;
-      const { rows } = await db.query<{ got: boolean | null }>({
-        ...TAKE_LOCKS,
-        values: [ALARM_CLASS, [...parts]],
-      });
-      if (rows[0]!.got !== true) {
+      if (!(await take())) {
+        // Some locks may be held, and stay so after an error.
         off();
         return null;
       }
