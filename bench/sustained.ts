@@ -10,6 +10,7 @@ import { bucketOf } from '../services/contracts/bucket.ts';
 import { startPipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { addEventsOfKept, keepLists } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
+import { countWaiting } from '../services/top-clients/adapters/postgres/outbox.ts';
 import { listOf, seedSellers, TRACEPARENT, type Written } from './load.ts';
 import { watchWaits } from './observer.ts';
 import { type Figure, table } from './report.ts';
@@ -69,7 +70,7 @@ try {
     return latest;
   };
   const waiting = async () =>
-    Number((await pipeline.source.query('select count(*) as n from outbox')).rows[0].n);
+    (await countWaiting(pipeline.source, { index: 0, of: 1 }, { floor: 0, held: [] })).rows;
   const cpu = () => ({
     relay: usageOf(relay.pid).cpuSeconds,
     projectors: projectors.reduce((sum, { pid }) => sum + usageOf(pid).cpuSeconds, 0),
