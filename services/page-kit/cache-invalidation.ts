@@ -3,14 +3,13 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import { connect, type PoolSettings, SharedSession } from '#platform/postgres.ts';
+import { type ListeningSession, QueueLooks } from './queue-looks.ts';
 
 /** Most sellers whose last change is kept. Beyond, every cache entry is invalidated. */
 const MOST_SELLERS = 20_000;
 const TRY_AGAIN_MS = 1_000;
 /** Pause before the next attempt, in ms: a database that sends no notifications may be replaced by one that does. */
 const LOOK_AGAIN_MS = 60_000;
-/** How often it asks how full the queue of notifications is, and so whether the connection still lives, in ms. */
-const LOOK_AT_QUEUE_MS = 2_000;
 /** Longer than a page may wait: a slow database is not gone, and must not be asked for every list on top. */
 const STATEMENT_TIMEOUT_MS = 5_000;
 /**
@@ -38,6 +37,8 @@ export class ChangeNotifications implements InvalidationFeed {
   readonly #caches: EvictableCache[] = [];
   readonly #clock: Pick<Clock, 'monotonic'>;
   readonly #changedAt = new Map<number, number>();
+  /** While there is one. */
+  listening: ListeningSession | null = null;
   /** Notifications are complete from this time on. */
   #since = Number.POSITIVE_INFINITY;
 
@@ -135,12 +136,11 @@ export async function followChangeNotifications(
         const { notifies, backend } = rows[0]!;
         if (notifies) {
           await client.query('listen top_clients');
+          const looks = new QueueLooks(client, backend, ended.signal, over.resolve);
+          changes.listening = looks;
           let trusts = false;
           while (!ended.signal.aborted) {
-            const used = await queueUsed(client, backend).catch((err: Error) => {
-              over.resolve(err);
-              return null;
-            });
+            const used = await looks.next();
             if (used === null) break;
             observer.queueUsed(used);
             if (trusts && used >= QUEUE_FILLS) {
@@ -157,7 +157,7 @@ export async function followChangeNotifications(
               observer.connected(true);
               log.info({ used }, 'cache invalidation is connected');
             }
-            await clock.pause(LOOK_AT_QUEUE_MS, ended.signal);
+            await looks.untilDue(clock);
           }
           const lost = await over.promise;
           if (lost)
@@ -169,6 +169,7 @@ export async function followChangeNotifications(
           );
         }
       } finally {
+        changes.listening = null;
         changes.end();
         observer.connected(false);
         observer.queueUsed(0);
@@ -183,14 +184,4 @@ export async function followChangeNotifications(
     signal.removeEventListener('abort', stop);
     await clock.pause(again, signal);
   }
-}
-
-/** @throws SharedSession when a pooler now shares its sessions: another connection may get the notifications instead */
-async function queueUsed(client: Awaited<ReturnType<typeof connect>>, backend: number): Promise<number> {
-  const { rows } = await client.query<{ used: number; backend: number }>(
-    'select pg_notification_queue_usage() as used, pg_backend_pid() as backend',
-  );
-  if (rows[0]!.backend !== backend)
-    throw new SharedSession('a connection changed its session', 'who listens to change notifications');
-  return rows[0]!.used;
 }

@@ -5,6 +5,7 @@ import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { within } from '#platform/lifecycle.ts';
 import type { Log } from '#platform/log.ts';
 import type { Queryable } from '#platform/postgres.ts';
+import { type ListeningSession, QUEUE_LOOK, type QueueLook } from './queue-looks.ts';
 
 const REPORT_EVERY_MS = 2_000;
 const TRY_AGAIN_MS = 1_000;
@@ -15,11 +16,14 @@ const SHOWN = "select schema_name as view from top_clients.shown where delivery 
 const LAST = `select view, (select coalesce(max(id), 0) from top_clients.erased) as through from (${SHOWN}) as shown`;
 // One statement reports and reads whom to evict, so that neither happens without the other; both of the view in $3. Once
 // another view is shown nothing is reported: its erasures are counted from one again.
-const REPORT = `with shown as (${SHOWN}), report as (
+const REPORT = {
+  name: 'report-evicted',
+  text: `with shown as (${SHOWN}), report as (
     insert into top_clients.page_server (id, forgot_through) select $1, $2 from shown where view = $3
     on conflict (id) do update set forgot_through = excluded.forgot_through, seen_at = clock_timestamp()),
   found as (select id, seller_id from top_clients.erased where id > $2 order by id limit ${AT_A_TIME})
-  select view, id, seller_id from shown left join found on view = $3 order by id`;
+  select view, id, seller_id, ${QUEUE_LOOK} from shown left join found on view = $3 order by id`,
+};
 
 /**
  * For a page that may not report: it caches nothing for longer than the TTL, on which whoever waits for reports relies.
@@ -35,7 +39,7 @@ export async function evictExpired(
   }
 }
 
-interface Erased {
+interface Erased extends QueueLook {
   /** The view that is shown. */
   readonly view: string;
   readonly id: number | null;
@@ -47,6 +51,7 @@ interface Erased {
  * until the signal aborts. While it cannot report, it caches nothing for longer than the TTL; whoever waits for the
  * report relies on that (page-caches.ts). A late report counts as failed: erasures that this process missed may be gone
  * from the table.
+ * @param listening the session that listens to change notifications: it reports, while there is one
  */
 export async function evictErased(
   db: Queryable,
@@ -54,6 +59,7 @@ export async function evictErased(
   signal: AbortSignal,
   log: Log,
   clock: Clock = SYSTEM_CLOCK,
+  listening: () => ListeningSession | null = () => null,
 ): Promise<void> {
   const me = randomUUID();
   /** The last row of the view's `erased` that was carried out; null while that is not known. */
@@ -69,7 +75,12 @@ export async function evictErased(
         cache.evictOlderThan(0);
         at = rows[0]!;
       }
-      const { rows }: { rows: Erased[] } = await asked(db.query<Erased>(REPORT, [me, at.through, at.view]));
+      // After a failure another session is tried.
+      const session = fails ? null : listening();
+      const by: Pick<ListeningSession, 'query'> = session ?? db;
+      const report = by.query<Erased>({ ...REPORT, values: [me, at.through, at.view] });
+      const { rows }: { rows: Erased[] } = await asked(report);
+      if (rows[0]) session?.looked(rows[0]);
       if (rows[0]?.view !== at.view) {
         at = null;
         continue;

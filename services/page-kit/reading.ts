@@ -1,5 +1,6 @@
 import type { Delivery } from '#contracts/delivery.ts';
 import type { ViewPage } from '#contracts/pages.ts';
+import { SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
 import { openPool, type Pool, type PoolSettings } from '#platform/postgres.ts';
 import type { Metrics } from '#role/metrics.ts';
@@ -106,7 +107,9 @@ export function openReading(
     };
     loops.push(
       followChangeNotifications(access, feed, observer, signal, log),
-      isOurs ? evictErased(pool, feed.cache, signal, log) : evictExpired(feed.cache, signal),
+      isOurs
+        ? evictErased(pool, feed.cache, signal, log, SYSTEM_CLOCK, () => feed.listening)
+        : evictExpired(feed.cache, signal),
     );
   }
 

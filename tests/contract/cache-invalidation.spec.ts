@@ -27,6 +27,7 @@ import {
   ChangeNotifications,
   followChangeNotifications,
 } from '../../services/page-kit/cache-invalidation.ts';
+import { evictErased } from '../../services/page-kit/evict-erased.ts';
 import { ANY_VERSION } from '../../services/page-kit/min-version.ts';
 import { openViewStore } from '../../services/projector/view-store.ts';
 import { seller as madeUp } from '../../services/seed/sellers.ts';
@@ -66,6 +67,42 @@ const event = (sellerId: number, version: number, name?: string): SellerEvent =>
   change: { type: 'seller-erased' },
   clients:
     name === undefined ? [] : [{ id: '01890000-0000-7000-8000-000000000001', name, logo: null } as never],
+});
+
+test('who listens reports what was evicted, and so needs no statement of its own to look at the queue', async () => {
+  const changes = new ChangeNotifications();
+  const stop = new AbortController();
+  const quick = {
+    ...SYSTEM_CLOCK,
+    pause: (ms: number, signal?: AbortSignal) => SYSTEM_CLOCK.pause(ms / 10, signal),
+  };
+  const pool = openPool({ ...accessTo('user'), maximum: 2 }, silentLog);
+  let looks = 0;
+  const access = { ...accessTo('user'), applicationName: 'listens-and-reports' };
+  const observer = {
+    connected: () => {},
+    queueUsed: () => {
+      looks += 1;
+    },
+  };
+  const cache = { evictSeller: () => {}, evictOlderThan: () => {} };
+  const running = [
+    followChangeNotifications(access, changes, observer, stop.signal, silentLog, quick),
+    evictErased(pool, cache, stop.signal, silentLog, quick, () => changes.listening),
+  ];
+  const lastOfSession = async () => {
+    const { rows } = await pool.query<{ query: string }>(
+      "select query from pg_stat_activity where application_name = 'listens-and-reports'",
+    );
+    return rows[0]?.query ?? '';
+  };
+  await until('it reports', async () => (await lastOfSession()).includes('page_server'));
+  const before = looks;
+  await until('it was told of the queue', () => looks > before + 1);
+  expect(await lastOfSession()).toContain('page_server');
+  stop.abort();
+  await Promise.all(running);
+  await pool.end();
 });
 
 describe.each(VIEWS)('the %s page', (page) => {
