@@ -1,5 +1,9 @@
 /** Parts of packages that have no types of their own: the whole package costs a start far more than the part. */
 
+declare module 'kafkajs/src/*' {
+  const module: unknown;
+  export default module;
+}
 declare module 'prom-client/lib/counter.js' {
   export { Counter as default } from 'prom-client';
 }

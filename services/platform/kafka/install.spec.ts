@@ -5,7 +5,7 @@ import { silentLog } from '../log.ts';
 import { readHead } from './batch-decoder.ts';
 import { openKafka } from './client.ts';
 import { decodeFetchedBatch, installKafkaCodecs } from './install.ts';
-import { type Library, loadedKafkajs } from './kafkajs.ts';
+import { type Library, loadedKafkajs, type Module } from './kafkajs.ts';
 
 const CODECS = ['gzip', 'snappy', 'lz4', 'zstd', 'broker-connect', 'request-queue', 'produce-request'];
 
@@ -62,7 +62,7 @@ test('with another version of kafkajs its private modules are left alone, and th
 });
 
 const produce = 'kafkajs/src/protocol/requests/produce/index.js';
-const real = (path: string) =>
+const real = (path: Module) =>
   loadedKafkajs().module(path) as { versions: string[]; protocol: () => unknown };
 
 test.each<[string, string, Record<string, unknown>, RegExp]>([

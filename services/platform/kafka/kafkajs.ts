@@ -1,23 +1,39 @@
-import { createRequire } from 'node:module';
+import kafkajs from 'kafkajs';
+import about from 'kafkajs/package.json' with { type: 'json' };
+import broker from 'kafkajs/src/broker/index.js';
+import errors from 'kafkajs/src/errors.js';
+import requestQueue from 'kafkajs/src/network/requestQueue/index.js';
+import protocolErrors from 'kafkajs/src/protocol/error.js';
+import apiKeys from 'kafkajs/src/protocol/requests/apiKeys.js';
+import requests from 'kafkajs/src/protocol/requests/index.js';
+import produce from 'kafkajs/src/protocol/requests/produce/index.js';
+
+/** Named one by one, so that what bundles our programs puts these very modules into them, and no second copy. */
+const MODULES = {
+  kafkajs,
+  'kafkajs/src/broker/index.js': broker,
+  'kafkajs/src/errors.js': errors,
+  'kafkajs/src/network/requestQueue/index.js': requestQueue,
+  'kafkajs/src/protocol/error.js': protocolErrors,
+  'kafkajs/src/protocol/requests/apiKeys.js': apiKeys,
+  'kafkajs/src/protocol/requests/index.js': requests,
+  'kafkajs/src/protocol/requests/produce/index.js': produce,
+} as const;
+export type Module = keyof typeof MODULES;
 
 /** kafkajs as this process has loaded it: its version, and its modules by path. */
 export interface Library {
   readonly version: string;
-  /** @throws Error when there is no such module */
-  module(path: string): unknown;
+  module(path: Module): unknown;
 }
 
 /** The one that `import 'kafkajs'` gives; under jest the one of the spec file. */
-export function loadedKafkajs(): Library {
-  const require = createRequire(import.meta.url);
-  const { version } = require('kafkajs/package.json') as { version: string };
-  return { version, module: (path) => require(path) };
-}
+export const loadedKafkajs = (): Library => ({ version: about.version, module: (path) => MODULES[path] });
 
-const require = createRequire(import.meta.url);
+type Inside<M> = M extends `kafkajs/src/${infer Path}` ? Path : never;
 
 /** A private module of kafkajs, by its path under its sources. */
-export const inside = <T>(module: string): T => require(`kafkajs/src/${module}`) as T;
+export const inside = <T>(module: Inside<Module>): T => MODULES[`kafkajs/src/${module}`] as T;
 
 /** A private module of kafkajs does not look as it did when our replacement was written. */
 export class UnexpectedShape extends Error {
@@ -55,7 +71,7 @@ const replaced = new WeakSet<object>();
  */
 export function replaceProtocol(
   library: Library,
-  path: string,
+  path: Module,
   expected: { readonly apiKey: number; readonly apiName: string; readonly versions: readonly number[] },
   example: object,
   change: (version: number, theirs: Protocol) => Protocol,
