@@ -12,7 +12,7 @@ import {
   type RoleProcess,
   type SystemDeclaration,
 } from '../services/local-stack/system.ts';
-import { mainOf } from './checkout.ts';
+import { layOutProgram, mainOf } from './checkout.ts';
 import { NAMESPACE, openCluster } from './cluster.ts';
 
 /** How the processes of a variant are started. */
@@ -24,11 +24,21 @@ export interface Checkout {
   surroundings(): Readonly<Record<string, string | undefined>>;
 }
 
-/** @param root of a checkout of this project; its own flags of V8 are taken */
-export async function openCheckout(name: string, root: string, folder: string): Promise<Checkout> {
-  const main = mainOf(root);
+/**
+ * @param root of a checkout of this project; its own flags of V8 are taken
+ * @param from what the roles are run: the program of the image, or the sources, as those of a checkout that lays out none
+ */
+export async function openCheckout(
+  name: string,
+  root: string,
+  folder: string,
+  from: 'program' | 'sources' = 'program',
+): Promise<Checkout> {
+  const sources = mainOf(root);
+  const main =
+    from === 'program' ? (layOutProgram(root, join(folder, `program-${name}`)) ?? sources) : sources;
   const runRole: typeof import('../services/local-stack/run-role.ts') = await import(
-    join(main, '../local-stack/run-role.ts')
+    join(sources, '../local-stack/run-role.ts')
   );
   const compileCache = join(folder, `compiled-${name}`);
   mkdirSync(compileCache, { recursive: true });

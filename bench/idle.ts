@@ -1,16 +1,17 @@
 /**
  * What roles cost while nothing happens, how soon the first event after a rest is visible, and the floor: what everything
  * costs at one event a minute; interleaved with another checkout:
- * `node bench/idle.ts [--against <checkout>] [--only projector-gig,outbox-relay] [--runs 5] [--window 20] [--rest 60]
- * [--floor 60] [--canary 0] [--quick] [--keep]`.
+ * `node bench/idle.ts [--against <checkout>] [--sources] [--only projector-gig,outbox-relay] [--runs 5] [--window 20]
+ * [--rest 60] [--floor 60] [--canary 0] [--quick] [--keep]`.
  *
- * All roles run on one system, and have had something to do when they come to rest. They settle for `--settle` seconds; their
- * CPU is that of `--window` seconds. The event comes `--rest` seconds after the last one; the floor is that of `--floor`
+ * All roles run on one system, as in the image (`bench/start.ts`), and have had something to do when they come to rest. They
+ * settle for `--settle` seconds; their CPU is that of `--window` seconds. The event comes `--rest` seconds after the last one; the floor is that of `--floor`
  * seconds from then on, 0 leaves it out.
  * `--keep` keeps the figures for docs/scale.md, into which `make bench-report` puts them.
  * `--canary` is how often the source changes its synthetic seller, in ms; a source that does so is never idle.
  */
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type LocalSystem, startLocalSystem } from '../services/local-stack/local-system.ts';
@@ -40,9 +41,12 @@ const MOST_CPU: Readonly<Record<string, number>> = {
 };
 const VISIBLE_MS = 10;
 
+const HERE = join(import.meta.dirname, '..');
+
 const { values: flags } = parseArgs({
   options: {
     against: { type: 'string' },
+    sources: { type: 'boolean', default: false },
     only: { type: 'string' },
     runs: { type: 'string', default: '5' },
     settle: { type: 'string', default: '15' },
@@ -68,7 +72,7 @@ const isEventSeen = ['outbox-relay', 'projector-gig'].every((name) => names.incl
 const figures = new Map<string, { readonly figure: Omit<Figure, 'values'>; readonly values: number[] }>();
 function note(name: string, unit: string, value: number, most?: number): void {
   const key = `${name}|${unit}`;
-  const target = most === undefined || name.endsWith('against') ? null : { most };
+  const target = most === undefined || !name.endsWith(', this') ? null : { most };
   if (!figures.has(key)) figures.set(key, { figure: { name, unit, target }, values: [] });
   figures.get(key)!.values.push(value);
 }
@@ -148,7 +152,8 @@ await startLocalSystem({}, async (local) => {
   const all = await describeAll(local, { 'top-clients': { TC_CANARY_INTERVAL_MS: flags.canary } });
   const checkouts = [
     ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
-    await openCheckout('this', `${import.meta.dirname}/..`, local.folder),
+    ...(flags.sources ? [await openCheckout('sources', HERE, local.folder, 'sources')] : []),
+    await openCheckout('this', HERE, local.folder),
   ];
   // The first start of each compiles its code and keeps it.
   for (const checkout of checkouts) {
@@ -161,7 +166,7 @@ await startLocalSystem({}, async (local) => {
 const rows = [...figures.values()].map(({ figure, values }): Figure => ({ ...figure, values }));
 process.stdout.write(`${table(rows.sort((a, b) => a.unit.localeCompare(b.unit)))}\n`);
 if (flags.keep) {
-  const figures = rows.filter(({ name }) => !name.endsWith(', against'));
+  const figures = rows.filter(({ name }) => name.endsWith(', this'));
   const kept: FloorResults = { environment: described, figures };
   await writeFile(FLOOR_FILE, `${JSON.stringify(kept, null, 1)}\n`);
 }

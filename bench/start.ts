@@ -1,12 +1,14 @@
 /**
  * How soon each role is ready after its process was spawned, with its code compiled before, and what it holds in memory once
- * idle, interleaved with another checkout:
- * `node bench/start.ts [--against <checkout>] [--only relay,operator] [--runs 5] [--idle 15]`.
+ * idle, interleaved with another checkout, or with the same roles from their sources:
+ * `node bench/start.ts [--against <checkout>] [--sources] [--only relay,operator] [--runs 5] [--idle 15]`.
  *
+ * The roles run as in the image: from what `generate/bundle.ts` lays out. Those of a checkout without it run from their sources.
  * One role starts at a time, once those before it are at rest: what they do after they are ready is no part of it. The
  * memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it out. Pages of a file that
  * several of them map are counted in each role's RSS, and divided among them in the PSS.
  */
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startLocalSystem } from '../services/local-stack/local-system.ts';
 import type { ManagedProcess } from '../services/local-stack/process.ts';
@@ -23,9 +25,12 @@ const MEMORY_MB = 90;
 /** At rest: all roles together take a tenth of a core at most, over this long. */
 const AT_REST = { share: 0.1, overMs: 150, withinMs: 10_000 };
 
+const HERE = join(import.meta.dirname, '..');
+
 const { values: flags } = parseArgs({
   options: {
     against: { type: 'string' },
+    sources: { type: 'boolean', default: false },
     only: { type: 'string' },
     runs: { type: 'string', default: '5' },
     idle: { type: 'string', default: '15' },
@@ -56,7 +61,8 @@ await startLocalSystem({}, async (local) => {
   const all = await describeAll(local);
   const checkouts = [
     ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
-    await openCheckout('this', `${import.meta.dirname}/..`, local.folder),
+    ...(flags.sources ? [await openCheckout('sources', HERE, local.folder, 'sources')] : []),
+    await openCheckout('this', HERE, local.folder),
   ];
   const startAll = async (checkout: Checkout, measured: boolean): Promise<void> => {
     const running: ManagedProcess[] = [];
@@ -84,7 +90,7 @@ await startLocalSystem({}, async (local) => {
 });
 
 const targetOf = (name: string, unit: string): Figure['target'] => {
-  if (name.endsWith('against') || unit.startsWith('PSS')) return null;
+  if (!name.endsWith(', this') || unit.startsWith('PSS')) return null;
   if (unit.startsWith('RSS')) return { most: MEMORY_MB };
   return { most: name.startsWith('operator') ? OPERATOR_READY_MS : ROLE_READY_MS };
 };

@@ -1,5 +1,4 @@
 import type { Role } from '#role/role.ts';
-import { leaveOutUnusedParts } from '#role/unused-parts.ts';
 
 /** One image, one program a role: `node services/main.ts <role> [flags]`. A role is loaded only when it is run. */
 const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
@@ -28,7 +27,6 @@ if (load) {
   // Process 1 of a container is not ended by a signal that it does not listen to, and loading takes a moment.
   const leave = () => process.exit(143);
   process.on('SIGTERM', leave);
-  leaveOutUnusedParts();
   const { role } = await load();
   const { launch } = await import('#role/role.ts');
   process.off('SIGTERM', leave);

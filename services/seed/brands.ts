@@ -54,7 +54,7 @@ const nameOf = new Map(
 function brand(logo: string, industry: string): Brand {
   const name = nameOf.get(logo);
   if (name === undefined) {
-    throw new Error(`simple-icons has no brand ${logo} (any more): take it out of ${import.meta.filename}`);
+    throw new Error(`simple-icons has no brand ${logo} (any more): take it out of services/seed/brands.ts`);
   }
   return { name, logo, industry };
 }

@@ -1,2 +1,0 @@
-/** Stands for modules that are left out: `unused-parts.ts`. */
-export {};
