@@ -23,7 +23,7 @@ RUN mkdir .compile-cache && chown 65532:65532 .compile-cache
 USER 65532:65532
 RUN node() { \
       NODE_OPTIONS=--max-old-space-size-percentage=75 NODE_COMPILE_CACHE=/app/.compile-cache \
-        /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring "$@"; \
+        /nodejs/bin/node --heap-growing-percent=200 --no-allocation-site-pretenuring --no-wasm-tier-up --no-wasm-dynamic-tiering "$@"; \
     } \
  && for role in $(node roles/main.js --help | sed -n 's/^  //p'); do \
       node roles/main.js "$role" --help > /dev/null || exit 1; \
@@ -49,5 +49,6 @@ COPY --from=compiled --chown=0:0 /app/.compile-cache .compile-cache
 ENV NODE_ENV=production NODE_COMPILE_CACHE=/app/.compile-cache
 USER 65532:65532
 # The flags of services/contracts/v8-flags.ts.
-ENTRYPOINT ["/nodejs/bin/node", "--heap-growing-percent=200", "--no-allocation-site-pretenuring", "roles/main.js"]
+ENTRYPOINT ["/nodejs/bin/node", "--heap-growing-percent=200", "--no-allocation-site-pretenuring", \
+            "--no-wasm-tier-up", "--no-wasm-dynamic-tiering", "roles/main.js"]
 CMD ["--help"]
