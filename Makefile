@@ -122,7 +122,7 @@ manifests: $(INSTALLED)
 format: $(INSTALLED)
 	npm run -s format
 
-## bench-pipeline: the measured pipeline; about 16 minutes, ARGS="--quick" for a glance
+## bench-pipeline: the measured pipeline; about 12 minutes, ARGS="--quick" for a glance
 bench-pipeline: $(INSTALLED)
 	@bash tests/support/require.sh java maven go
 	$(NODE) bench/pipeline.ts $(ARGS)

@@ -31,7 +31,8 @@ export async function calibrateMachine(): Promise<Calibration> {
   }
 }
 
-async function calibrate({ postgres, kafka, folder }: Pipeline): Promise<Calibration> {
+/** On servers that have nothing else to do. */
+export async function calibrate({ postgres, kafka, folder }: Pipeline): Promise<Calibration> {
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;
   const program = await startProcess({

@@ -78,12 +78,16 @@ export async function fillOutbox(
   sellers: number,
   firstVersion: number,
 ): Promise<void> {
+  let previous = Promise.resolve();
   for (let first = 0; first < events; first += 5_000) {
+    // While the server writes those before.
     const rows = Array.from({ length: Math.min(5_000, events - first) }, (_, i) =>
       outboxRow(((first + i) % sellers) + 1, firstVersion + Math.floor((first + i) / sellers)),
     );
-    await addBareEvents(source, rows, TRACEPARENT);
+    await previous;
+    previous = addBareEvents(source, rows, TRACEPARENT);
   }
+  await previous;
 }
 
 /**

@@ -25,6 +25,7 @@ test('the figures of all runs stand between the markers, each with its machine, 
     ...RUN,
     cpu: 'AMD EPYC',
     memoryGb: null,
+    ratioRuns: 5,
     transcribed: 'from print',
     figures: [
       { name: 'p50', unit: 'ms', target: { most: 5 }, values: [3, 4, 5] },
@@ -36,7 +37,9 @@ test('the figures of all runs stand between the markers, each with its machine, 
   expect(text).toContain(
     '- **Intel(R) Xeon(R) Processor**, 2026-11-28: commit abc1234, 2 cores, 24 GB, node v24, 3 runs, load before a measurement at most 1.5.',
   );
-  expect(text).toContain('- **AMD EPYC**, 2026-11-28: commit abc1234, 2 cores, node v24');
+  expect(text).toContain(
+    '- **AMD EPYC**, 2026-11-28: commit abc1234, 2 cores, node v24, 3 runs, 5 of ratios, load',
+  );
   expect(text).toContain('at most 1.5, transcribed as printed.');
   expect(text).toContain('| p50 | ms | ≤ 5 |  | 6.00 (4.00–8.00) **missed** | 4.00 (3.00–5.00) |');
   expect(text).toContain('| only here |  |  |  | – | 1,500 (1,500–1,500) |');

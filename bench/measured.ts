@@ -15,6 +15,8 @@ export interface PipelineRun {
   readonly memoryGb: number | null;
   readonly versions: Readonly<Record<string, string>>;
   readonly runs: number;
+  /** Of what has a ratio to reach, where they were others. */
+  readonly ratioRuns?: number;
   /** The highest one-minute load average before a measurement. */
   readonly busiestLoad: number;
   /** For figures that no program wrote: where they are from, and how they were rounded. */
@@ -47,6 +49,7 @@ export function pipelineTable(runs: readonly PipelineRun[]): string {
       ...(memoryGb === null ? [] : [`${memoryGb} GB`]),
       ...Object.entries(versions).map(([name, version]) => `${name} ${version}`),
       `${run.runs} run${run.runs === 1 ? '' : 's'}`,
+      ...(run.ratioRuns === undefined || run.ratioRuns === run.runs ? [] : [`${run.ratioRuns} of ratios`]),
       `load before a measurement at most ${run.busiestLoad}`,
       ...(run.transcribed === undefined ? [] : ['transcribed as printed']),
     ];

@@ -69,10 +69,11 @@ export function visitsTo(page: MeasuredPage): readonly string[] {
 const VOCABULARY = 20_000;
 
 /**
- * Fills an empty search page with many listings: those of the sellers above, repeated under other ids and scores, each
+ * Fills the search page anew with many listings: those of the sellers above, repeated under other ids and scores, each
  * with three words out of `item1` to `item20000`. Indexes are made at the end, which is several times faster.
  */
 export async function fillSearch(db: Pool, listings: number): Promise<void> {
+  await db.query('truncate listing');
   await fillPage('search', db);
   const { rows: indexes } = await db.query<{ name: string; definition: string }>(
     `select indexrelid::regclass::text as name, pg_get_indexdef(indexrelid) as definition from pg_index
@@ -96,6 +97,6 @@ export async function fillSearch(db: Pool, listings: number): Promise<void> {
     limit $1 - (select count(*) from listing)`,
     [listings, VOCABULARY],
   );
-  for (const { definition } of indexes) await db.query(definition);
+  await Promise.all(indexes.map(({ definition }) => db.query(definition)));
   await db.query('vacuum analyze');
 }

@@ -1,17 +1,18 @@
 /**
  * The measured pipeline: `make bench-pipeline`, or `node bench/pipeline.ts [--runs 3] [--quick] [--only latency,page]`.
- * Starts its own PostgreSQL and Kafka, and every role as a separate process, as in production. `--quick` is a quick
- * look (shorter, one run); its figures are no result.
+ * Starts its own PostgreSQL and Kafka, and every role as a separate process, as in production. Three runs of what is a figure
+ * of this machine, five of what is a ratio with a target, or as many as `--runs` says. `--quick` is a quick look (shorter,
+ * one run); its figures are no result.
  */
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { takeLock } from '../services/local-stack/folder-lock.ts';
-import { startPipeline } from '../services/local-stack/pipeline.ts';
+import { type Pipeline, startPipeline } from '../services/local-stack/pipeline.ts';
 import { measureBacklog } from './backlog.ts';
-import { calibrateMachine, calibrationFigures, calibrationLine } from './calibration.ts';
-import { measureDeadRows } from './dead-rows.ts';
+import { type Calibration, calibrate, calibrationFigures, calibrationLine } from './calibration.ts';
+import { measureDeadRows, SLICES } from './dead-rows.ts';
 import { measureLatency } from './latency.ts';
 import { environment, serverVersions } from './machine.ts';
 import type { PipelineRun } from './measured.ts';
@@ -19,6 +20,7 @@ import { MEASURED_PAGES, measurePages } from './page.ts';
 import { measureRatios } from './ratios.ts';
 import { measureRecovery } from './recovery.ts';
 import { type Figure, table } from './report.ts';
+import { emptyEverything } from './reset.ts';
 import { measureSearch } from './search.ts';
 
 const { values: flags } = parseArgs({
@@ -29,29 +31,33 @@ const { values: flags } = parseArgs({
   },
 });
 const runs = Number(flags.runs ?? (flags.quick ? 1 : 3));
-const seconds = flags.quick ? 9 : 30;
+/** Of what has a ratio to reach. */
+const ratioRuns = Number(flags.runs ?? (flags.quick ? 1 : 5));
 const events = flags.quick ? 50_000 : 200_000;
 const deadRows = flags.quick ? 200_000 : 1_000_000;
 /** The demo's value. A broker allows no less than 6,000 by default. */
 const SESSION_TIMEOUT_MS = 2_000;
 
+async function inRuns<R>(wanted: number, measure: () => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  while (results.length < wanted) results.push(await measure());
+  return results;
+}
+
+/** In this order. Each gives a value for a run, or one with a value for each of its own turns. */
 const MEASUREMENTS = {
-  latency: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureLatency(pipeline, seconds),
-  recovery: (pipeline: Awaited<ReturnType<typeof startPipeline>>) =>
-    measureRecovery(pipeline, SESSION_TIMEOUT_MS),
-  page: (pipeline: Awaited<ReturnType<typeof startPipeline>>) =>
-    measurePages(pipeline, flags.quick ? 12 : 24),
-  search: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureSearch(pipeline, seconds),
-  backlog: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureBacklog(pipeline, events),
-  ratios: (pipeline: Awaited<ReturnType<typeof startPipeline>>) => measureRatios(pipeline, events),
-  dead: (pipeline: Awaited<ReturnType<typeof startPipeline>>) =>
-    measureDeadRows(pipeline, deadRows, flags.quick ? 3 : 10),
+  latency: (pipeline: Pipeline) => measureLatency(pipeline, flags.quick ? 9 : 15, runs),
+  recovery: (pipeline: Pipeline) => measureRecovery(pipeline, SESSION_TIMEOUT_MS, runs),
+  dead: (pipeline: Pipeline) =>
+    inRuns(1, () => measureDeadRows(pipeline, deadRows, 3, Math.ceil(ratioRuns / SLICES))),
+  backlog: (pipeline: Pipeline) => inRuns(runs, () => measureBacklog(pipeline, events)),
+  ratios: (pipeline: Pipeline) => inRuns(ratioRuns, () => measureRatios(pipeline, events)),
+  page: (pipeline: Pipeline) => inRuns(1, () => measurePages(pipeline, flags.quick ? 9 : 18)),
+  search: (pipeline: Pipeline) => inRuns(1, () => measureSearch(pipeline, flags.quick ? 10 : 25)),
 };
 type Name = keyof typeof MEASUREMENTS;
-/** These give a figure for each of their own slices, in the first run. */
-const ONCE: ReadonlySet<Name> = new Set(['page', 'search']);
 const VIEWS = [{ delivery: 'asynchronous' }] as const;
-type Results = { [N in Name]?: Array<Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>> };
+type Results = { [N in Name]?: Awaited<ReturnType<(typeof MEASUREMENTS)[N]>> };
 
 const only = flags.only?.split(',') ?? Object.keys(MEASUREMENTS);
 const unknown = only.find((name) => !Object.hasOwn(MEASUREMENTS, name));
@@ -65,38 +71,50 @@ if (unknown !== undefined || !(runs >= 1)) {
 // Two benches at once would disturb each other.
 const release = await takeLock(join(tmpdir(), 'top-clients-bench.lock'));
 
-const calibration = await calibrateMachine();
-process.stderr.write(`${calibrationLine(calibration)}\n`);
+/** In seconds, by what was done. */
+const took: Record<string, number> = {};
+async function timed<R>(what: string, work: () => Promise<R>): Promise<R> {
+  const startedAt = performance.now();
+  try {
+    return await work();
+  } finally {
+    took[what] = (took[what] ?? 0) + (performance.now() - startedAt) / 1_000;
+  }
+}
 
 const load = () => readFileSync('/proc/loadavg', 'utf8').split(' ').slice(0, 2).join(' ');
 const results: Results = {};
 const loads: string[] = [];
-for (let run = 1; run <= runs; run++) {
-  for (const name of only as Name[]) {
-    if (run > 1 && ONCE.has(name)) continue;
+// One set of servers: they take a while to start, and Kafka half a minute to be warm.
+const pipeline = await timed('servers', () => startPipeline({ pages: { user: VIEWS, search: VIEWS } }));
+let calibration: Calibration;
+try {
+  calibration = await timed('calibration', () => calibrate(pipeline));
+  process.stderr.write(`${calibrationLine(calibration)}\n`);
+  for (const name of Object.keys(MEASUREMENTS) as Name[]) {
+    if (!only.includes(name)) continue;
     loads.push(load());
-    process.stderr.write(`run ${run} of ${runs}: ${name} (load ${loads.at(-1)})\n`);
-    // New servers each time, so that one measurement leaves nothing behind for the next.
-    const pipeline = await startPipeline(ONCE.has(name) ? { pages: { user: VIEWS, search: VIEWS } } : {});
-    try {
-      const result = await MEASUREMENTS[name](pipeline);
-      results[name] = [...((results[name] as never[]) ?? []), result as never];
-      process.stderr.write(`${JSON.stringify(result)}\n`);
-    } finally {
-      await pipeline.stop();
-    }
+    process.stderr.write(`${name} (load ${loads.at(-1)})\n`);
+    results[name] = (await timed(name, async () => {
+      // What was measured before leaves nothing behind.
+      if (loads.length > 1) await emptyEverything(pipeline);
+      return MEASUREMENTS[name](pipeline);
+    })) as never;
+    process.stderr.write(`${took[name]!.toFixed(0)} s: ${JSON.stringify(results[name])}\n`);
   }
+} finally {
+  await timed('servers', pipeline.stop);
 }
 
 const figure = <N extends Name>(
   of: N,
   name: string,
   unit: string,
-  value: (result: Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>) => number | readonly number[],
+  value: (result: Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>[number]) => number | readonly number[],
   target: Figure['target'] = null,
   debezium?: string,
 ): Figure[] => {
-  const all = results[of] as Array<Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>> | undefined;
+  const all = results[of] as Array<Awaited<ReturnType<(typeof MEASUREMENTS)[N]>>[number]> | undefined;
   return all ? [{ name, unit, target, values: all.flatMap(value), ...(debezium ? { debezium } : {}) }] : [];
 };
 const figures = [
@@ -211,9 +229,13 @@ const whole: PipelineRun = {
   memoryGb,
   versions,
   runs,
+  ratioRuns,
   busiestLoad,
   figures,
 };
+const minutes = Object.values(took).reduce((sum, one) => sum + one, 0) / 60;
+const parts = Object.entries(took).map(([what, seconds]) => `${what} ${seconds.toFixed(0)} s`);
+process.stderr.write(`\n${minutes.toFixed(1)} minutes: ${parts.join(', ')}\n`);
 process.stdout.write(
   `\n${cpu}, ${cores} cores; load before a measurement at most ${busiestLoad}\n\n${table(figures)}\n`,
 );
@@ -223,6 +245,6 @@ const folder = join(import.meta.dirname, 'results', 'pipeline');
 mkdirSync(folder, { recursive: true });
 const write = (name: string, value: unknown) =>
   writeFileSync(join(folder, name), `${JSON.stringify(value, null, 2)}\n`);
-write(flags.quick ? 'quick.json' : 'raw.json', { machine: cpu, calibration, loads, results });
+write(flags.quick ? 'quick.json' : 'raw.json', { machine: cpu, calibration, loads, took, results });
 if (isWhole) write('results.json', whole);
 await release();

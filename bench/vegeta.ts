@@ -83,12 +83,13 @@ export async function attack(
     ...['-max-body', '0', '-redirects', '-1', '-max-connections', '1000'],
     ...pace,
   ]);
+  const rate = 'rate' in load ? load.rate : null;
   const [report, plot, csv] = await Promise.all([
     runToEnd(vegeta, ['report', '-type', 'json', raw]),
     runToEnd(vegeta, ['report', '-type', 'hdrplot', raw]),
-    runToEnd(vegeta, ['encode', '-to', 'csv', raw]),
+    // Without a schedule nothing is behind it, and every request would be written out.
+    rate === null ? '' : runToEnd(vegeta, ['encode', '-to', 'csv', raw]),
   ]);
-  const rate = 'rate' in load ? load.rate : null;
   return { ...readReport(report, plot, rate), latestStartMs: rate === null ? null : latestStart(csv, rate) };
 }
 

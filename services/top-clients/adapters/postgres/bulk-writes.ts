@@ -41,6 +41,8 @@ export interface BareEvent {
   readonly committedAt: number;
 }
 
+const IN_NO_JSON = '\u001f';
+
 /** Puts events into the outbox, in their order. */
 export async function addBareEvents(
   db: Queryable,
@@ -50,16 +52,18 @@ export async function addBareEvents(
   await db.query(
     `insert into outbox (bucket, seller_id, version, type, value, committed_at, traceparent)
     select bucket, seller_id, version, 'client-updated', value, to_timestamp(committed_at / 1000), $6
-    from unnest($1::smallint[], $2::bigint[], $3::bigint[], $4::text[], $5::float8[]) with ordinality
+    from unnest($1::smallint[], $2::bigint[], $3::bigint[], string_to_array($4, $7), $5::float8[]) with ordinality
       as row (bucket, seller_id, version, value, committed_at, position)
     order by position`,
     [
       events.map((row) => row.bucket),
       events.map((row) => row.sellerId),
       events.map((row) => row.version),
-      events.map((row) => row.value),
+      // In an array each of their quotes would be written as two characters, and read again.
+      events.map((row) => row.value).join(IN_NO_JSON),
       events.map((row) => row.committedAt),
       traceparent,
+      IN_NO_JSON,
     ],
   );
 }
