@@ -8,7 +8,7 @@ import {
   type Setting,
   setting,
 } from '#platform/config.ts';
-import { collectWhileIdle } from '#platform/idle-memory.ts';
+import { collectOnceIdle } from '#platform/idle-memory.ts';
 import { type Releases, runRole } from '#platform/lifecycle.ts';
 import { ANY_ADDRESS } from '#platform/listen.ts';
 import { type Log, openLog, withoutPasswords } from '#platform/log.ts';
@@ -80,7 +80,7 @@ export async function launch(role: Role, argv: readonly string[], env: NodeJS.Pr
     if (outcome === 'running') {
       const stopping = new AbortController();
       releases.push('the look for idle memory', () => stopping.abort());
-      collectWhileIdle(stopping.signal).catch((err: unknown) =>
+      collectOnceIdle(stopping.signal).catch((err: unknown) =>
         log.warn({ err }, 'could not give back memory'),
       );
     }
