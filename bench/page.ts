@@ -14,8 +14,11 @@ const CONNECTIONS = 16;
 /** Pairs of processes: one may use a tenth more CPU a request than another of its kind, for its whole life. */
 const PAIRS_OF_PROCESSES = 3;
 const TURN_SECONDS = 1.5;
-/** Of each page, or two turns: a process gets faster for about five seconds, while V8 compiles hot code. */
-const WARM_UP_SECONDS = 4;
+/**
+ * Warm-up turns of each page: a process gets faster for about five seconds, while V8 compiles hot code. In turns: a page that
+ * rests for longer than the other gives back its memory (`idle-memory.ts`), and is slower for a while.
+ */
+const TURNS_TO_WARM = 3;
 export const MEASURED_PAGES = ['gig', 'user', 'search'] as const satisfies readonly MeasuredPage[];
 
 /** A value for each slice, which is a turn of the page with the feature and a turn without. */
@@ -95,7 +98,10 @@ export async function visitByTurns(
     };
   };
   const [one, other] = pages;
-  for (const { url } of pages) await visitPage(url, Math.max(WARM_UP_SECONDS, 2 * seconds), visits);
+  for (let warming = 0; warming < TURNS_TO_WARM; warming++) {
+    await turn(one);
+    await turn(other);
+  }
   const turns: Array<readonly [Turn, Turn]> = [];
   for (let pair = 0; pair < pairs; pair++) {
     const first = pair % 2 === 0 ? await turn(one) : null;
