@@ -31,6 +31,8 @@ export function run(
         ? reject(new Error(`${program} ${args.join(' ')} took longer than ${timeoutMs} ms: ${text.stderr}`))
         : resolve({ code: code ?? 1, ...text }),
     );
+    // A program may end before it has read its input: it is judged by how it ended.
+    child.stdin.on('error', () => {});
     child.stdin.end(input ?? '');
   });
 }
