@@ -533,7 +533,18 @@ function testAlarm(set: () => boolean = () => true) {
       };
     },
   };
-  return { alarm, told, slept: () => slept.next(), ring: () => bell.ring() };
+  return {
+    alarm,
+    told,
+    slept: () => slept.next(),
+    /** Rings once this is written. @returns what resolves when the relay sleeps again */
+    wake(write: () => void): Promise<void> {
+      const again = slept.next();
+      write();
+      bell.ring();
+      return again;
+    },
+  };
 }
 
 test('an idle relay sleeps until the alarm rings, and sees what was written before it was set', async () => {
@@ -548,7 +559,7 @@ test('an idle relay sleeps until the alarm rings, and sees what was written befo
     looks += 1;
     return ackAndFetch(one);
   };
-  const { alarm, told, slept, ring } = testAlarm(() => {
+  const { alarm, told, slept, wake } = testAlarm(() => {
     if (told.set === 2) waiting.push(row(2, 7, 2));
     // Somebody writes: it cannot be set, and the relay goes on looking.
     return told.set > 1;
@@ -561,9 +572,7 @@ test('an idle relay sleeps until the alarm rings, and sees what was written befo
     const before = looks;
     await pause(60);
     expect(looks).toBe(before);
-    sleeping = slept();
-    waiting.push(row(id, 7, id));
-    ring();
+    sleeping = wake(() => waiting.push(row(id, 7, id)));
   }
   await running;
   // It stays set while a row that woke the relay is sent.
@@ -578,22 +587,15 @@ test('a relay that is woken twice in quick succession looks by itself, until row
     () => acknowledged.length < 6,
     { clock },
   );
-  const { alarm, told, slept, ring } = testAlarm();
+  const { alarm, told, slept, wake } = testAlarm();
   let sleeping = slept();
   const running = run(alarm);
-  for (const [id, afterMs] of [[2, 20] as const, [3, 5] as const, [4, 20] as const, [5, 5] as const]) {
+  for (const [at, afterMs] of [20, 5, 20, 5, 5].entries()) {
     await sleeping;
     expect(told).toMatchObject({ set: 1, off: 0 });
     await clock.pause(afterMs);
-    sleeping = slept();
-    waiting.push(row(id, 7, id));
-    ring();
+    sleeping = wake(() => waiting.push(row(at + 2, 7, at + 2)));
   }
-  await sleeping;
-  await clock.pause(5);
-  sleeping = slept();
-  waiting.push(row(6, 7, 6));
-  ring();
   await running;
   expect(told).toEqual({ set: 1, off: 1, waits: 5 });
 });
@@ -609,12 +611,11 @@ test('a relay that sleeps wakes for the row of a held seller when it is due', as
     () => acknowledged.length < 2,
     { clock },
   );
-  const { alarm, told, slept, ring } = testAlarm();
+  const { alarm, told, slept, wake } = testAlarm();
   const sleeping = slept();
   const running = run(alarm);
   await sleeping;
-  waiting.push(row(2, 7, 2));
-  ring();
+  void wake(() => waiting.push(row(2, 7, 2)));
   await running;
   // Once before the row, and once after it was taken.
   expect(told).toEqual({ set: 2, off: 1, waits: 1 });

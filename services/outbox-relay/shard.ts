@@ -260,8 +260,8 @@ export async function relayRows(
     } else {
       // Each round wakes five processes, so a relay that never rests takes the CPU that its own batches wait for.
       // Not to be cut short: it is soon over, and to listen for the end costs more than the pause.
-      const restMs = restAfter(clock.monotonic() - startedAt, batch.rows.length, roundMs);
-      if (sleep.set === null) await clock.pause(restMs);
+      if (sleep.set === null)
+        await clock.pause(restAfter(clock.monotonic() - startedAt, batch.rows.length, roundMs));
       if (fence.isHeld()) rows = await ackAndFetch([]);
     }
   }
