@@ -21,7 +21,7 @@ export interface Volume {
 }
 
 export interface RolePod {
-  /** The role's name in `services/main.ts`. */
+  /** The role's name in `services/roles.ts`. */
   readonly role: string;
   readonly component: string;
   readonly instance?: string;

@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { z } from 'zod';
 import { readConfig, setting } from '#platform/config.ts';
+import { ROLES } from '../roles.ts';
 import {
   type Addresses,
   describeRole,
@@ -47,15 +48,6 @@ const ADDRESSES: Addresses = {
   callerKey: 'k'.repeat(32),
 };
 
-const PROGRAMS = {
-  'top-clients': () => import('../top-clients/main.ts'),
-  'outbox-relay': () => import('../outbox-relay/main.ts'),
-  projector: () => import('../projector/main.ts'),
-  'page-server': () => import('../page-server/main.ts'),
-  'watch-view': () => import('../view-audit/watch-main.ts'),
-  migrate: () => import('../migrate/main.ts'),
-  seed: () => import('../seed/main.ts'),
-};
 const HEALTH = {
   healthPort: setting('TC_HEALTH_PORT', 'port', z.string().optional()),
   healthHost: setting('TC_HEALTH_HOST', 'address', z.literal('127.0.0.1').optional()),
@@ -65,7 +57,7 @@ test('every process takes the settings it is given', async () => {
   for (const at of [ADDRESSES, { ...ADDRESSES, host: '127.0.0.1', otlp: 'http://127.0.0.1:4318' }]) {
     const { roles, migrations } = describeSystem(EVERYTHING, at);
     for (const { name, role, env } of [...migrations, describeSeed(20, at), ...roles.flat()]) {
-      const { settings } = (await PROGRAMS[role as keyof typeof PROGRAMS]()).role;
+      const { settings } = (await ROLES[role]!()).role;
       expect(() => readConfig(name, { ...settings, ...HEALTH }, [], env)).not.toThrow();
     }
   }

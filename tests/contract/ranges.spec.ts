@@ -6,7 +6,7 @@ import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { settledPage } from '#cdk8s/platform.ts';
 import { objectsOf, podOf, wanted } from '#cdk8s/testing/platforms.ts';
 import type { Setting } from '#platform/config.ts';
-import type { Role } from '#role/role.ts';
+import { ROLES } from '../../services/roles.ts';
 
 /*
  * A number that a resource says reaches a role as a setting. Here all numbers of both resources are set to their least, and
@@ -17,17 +17,6 @@ import type { Role } from '#role/role.ts';
 const WIDER: Readonly<Record<string, string>> = {
   'migrate TC_PARTITIONS': 'a topic that others made may have more than we would make',
   'seed TC_SELLERS': 'started by hand it fills a whole demo, and the operator only enough to look at',
-};
-
-const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
-  'top-clients': () => import('../../services/top-clients/main.ts'),
-  'outbox-relay': () => import('../../services/outbox-relay/main.ts'),
-  projector: () => import('../../services/projector/main.ts'),
-  'page-server': () => import('../../services/page-server/main.ts'),
-  'watch-view': () => import('../../services/view-audit/watch-main.ts'),
-  migrate: () => import('../../services/migrate/main.ts'),
-  seed: () => import('../../services/seed/main.ts'),
-  operator: () => import('../../services/operator/main.ts'),
 };
 
 const BOUNDS = ['minimum', 'maximum', 'default'] as const;
