@@ -28,7 +28,7 @@ export interface Checkout {
  * @param root of a checkout of this project; its own flags of V8 are taken
  * @param from what the roles are run: the program of the image, or the sources, as those of a checkout that lays out none
  */
-export async function openCheckout(
+async function openCheckout(
   name: string,
   root: string,
   folder: string,
@@ -48,6 +48,22 @@ export async function openCheckout(
     command: (role) => runRole.commandOf(role, { main }),
     surroundings: () => runRole.surroundings({ compileCache }),
   };
+}
+
+/**
+ * What takes turns: another checkout, this one from its sources, and this one as the image runs it, which is always there.
+ * @param folder for what they lay out and compile
+ */
+export async function openCheckouts(
+  { against, sources }: { readonly against?: string | undefined; readonly sources: boolean },
+  folder: string,
+): Promise<readonly Checkout[]> {
+  const here = join(import.meta.dirname, '..');
+  return [
+    ...(against ? [await openCheckout('against', against, folder)] : []),
+    ...(sources ? [await openCheckout('sources', here, folder, 'sources')] : []),
+    await openCheckout('this', here, folder),
+  ];
 }
 
 /** The databases of all pages. */

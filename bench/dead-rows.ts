@@ -118,23 +118,16 @@ async function latencies(pipeline: Pipeline, load: Load, seconds: number): Promi
   return (await observer.finish()).map(({ at, visibleAt }) => visibleAt - at);
 }
 
-/** By two sessions: nothing else is to be done meanwhile. */
 async function makeDead(pipeline: Pipeline, rows: number): Promise<void> {
   const atATime = 100_000;
-  let left = rows;
-  const makeSome = async () => {
-    while (left > 0) {
-      const some = Math.min(left, atATime);
-      left -= some;
-      const client = await pipeline.source.connect();
-      try {
-        await addDeadRows(client, some);
-      } finally {
-        client.release();
-      }
+  for (let left = rows; left > 0; left -= atATime) {
+    const client = await pipeline.source.connect();
+    try {
+      await addDeadRows(client, Math.min(left, atATime));
+    } finally {
+      client.release();
     }
-  };
-  await Promise.all([makeSome(), makeSome()]);
+  }
   await pipeline.source.query('checkpoint');
 }
 

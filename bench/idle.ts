@@ -5,19 +5,18 @@
  * [--rest 60] [--floor 60] [--canary 0] [--quick] [--keep]`.
  *
  * All roles run on one system, as in the image (`bench/start.ts`), and have had something to do when they come to rest. They
- * settle for `--settle` seconds; their CPU is that of `--window` seconds. The event comes `--rest` seconds after the last one; the floor is that of `--floor`
- * seconds from then on, 0 leaves it out.
+ * settle for `--settle` seconds; their CPU is that of `--window` seconds. The event comes `--rest` seconds after the last
+ * one; the floor is that of `--floor` seconds from then on, 0 leaves it out.
  * `--keep` keeps the figures for docs/scale.md, into which `make bench-report` puts them.
  * `--canary` is how often the source changes its synthetic seller, in ms; a source that does so is never idle.
  */
 import { writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 import { type LocalSystem, startLocalSystem } from '../services/local-stack/local-system.ts';
 import type { ManagedProcess } from '../services/local-stack/process.ts';
 import { describeSystem, type RoleProcess } from '../services/local-stack/system.ts';
-import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { type Checkout, describeAll, openCheckouts, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
 import { inTurn } from './checkout.ts';
 import { type Load, openLoad, seedSellers } from './load.ts';
 import { environment, serverVersions } from './machine.ts';
@@ -40,8 +39,6 @@ const MOST_CPU: Readonly<Record<string, number>> = {
   'seller-portal': 0.2,
 };
 const VISIBLE_MS = 10;
-
-const HERE = join(import.meta.dirname, '..');
 
 const { values: flags } = parseArgs({
   options: {
@@ -150,11 +147,7 @@ await startLocalSystem({}, async (local) => {
   // A view that lacks some has a watch that repairs, and is never at rest.
   await load.writeEach();
   const all = await describeAll(local, { 'top-clients': { TC_CANARY_INTERVAL_MS: flags.canary } });
-  const checkouts = [
-    ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
-    ...(flags.sources ? [await openCheckout('sources', HERE, local.folder, 'sources')] : []),
-    await openCheckout('this', HERE, local.folder),
-  ];
+  const checkouts = await openCheckouts(flags, local.folder);
   // The first start of each compiles its code and keeps it.
   for (const checkout of checkouts) {
     for (const name of names) await (await startRole(checkout, all.get(name)!, local.folder)).process.stop();

@@ -183,6 +183,7 @@ export async function writeWhenDue(
   nextDue: () => number,
   writeOne: (writer: number) => Promise<Written>,
   written: (one: Written) => void,
+  writers: number = WRITERS,
 ): Promise<{ writes: number; longestWaitMs: number }> {
   let begun = 0;
   let longestWaitMs = 0;
@@ -195,7 +196,7 @@ export async function writeWhenDue(
       written(await writeOne(mine));
     }
   };
-  await Promise.all(Array.from({ length: WRITERS }, (_, mine) => writer(mine)));
+  await Promise.all(Array.from({ length: writers }, (_, mine) => writer(mine)));
   return { writes: total, longestWaitMs };
 }
 

@@ -8,13 +8,12 @@
  * memory is that of all roles at once, `--idle` seconds after the last was ready; 0 leaves it out. Pages of a file that
  * several of them map are counted in each role's RSS, and divided among them in the PSS.
  */
-import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { startLocalSystem } from '../services/local-stack/local-system.ts';
 import type { ManagedProcess } from '../services/local-stack/process.ts';
 import { describeSystem } from '../services/local-stack/system.ts';
 import { until } from '../services/local-stack/until.ts';
-import { type Checkout, describeAll, openCheckout, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
+import { type Checkout, describeAll, openCheckouts, ROLE_NAMES, startRole, WHOLE } from './all-roles.ts';
 import { inTurn } from './checkout.ts';
 import { type Figure, table } from './report.ts';
 import { cpuOfThreads, memoryOf } from './usage.ts';
@@ -24,8 +23,6 @@ const OPERATOR_READY_MS = 700;
 const MEMORY_MB = 90;
 /** At rest: all roles together take a tenth of a core at most, over this long. */
 const AT_REST = { share: 0.1, overMs: 150, withinMs: 10_000 };
-
-const HERE = join(import.meta.dirname, '..');
 
 const { values: flags } = parseArgs({
   options: {
@@ -59,11 +56,7 @@ const note = (name: string, unit: string, value: number) => {
 await startLocalSystem({}, async (local) => {
   await local.prepare(describeSystem(WHOLE, local.addresses));
   const all = await describeAll(local);
-  const checkouts = [
-    ...(flags.against ? [await openCheckout('against', flags.against, local.folder)] : []),
-    ...(flags.sources ? [await openCheckout('sources', HERE, local.folder, 'sources')] : []),
-    await openCheckout('this', HERE, local.folder),
-  ];
+  const checkouts = await openCheckouts(flags, local.folder);
   const startAll = async (checkout: Checkout, measured: boolean): Promise<void> => {
     const running: ManagedProcess[] = [];
     for (const name of names) {

@@ -11,7 +11,7 @@ import { startPipeline } from '../services/local-stack/pipeline.ts';
 import type { RunningRole } from '../services/local-stack/run-role.ts';
 import { addEventsOfKept, keepLists } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 import { countWaiting } from '../services/top-clients/adapters/postgres/outbox.ts';
-import { listOf, seedSellers, TRACEPARENT, type Written } from './load.ts';
+import { listOf, seedSellers, TRACEPARENT, type Written, writeWhenDue } from './load.ts';
 import { watchWaits } from './observer.ts';
 import { type Figure, table } from './report.ts';
 import { cpuOfTree, usageOf } from './usage.ts';
@@ -53,21 +53,26 @@ try {
   );
 
   let written = 0;
-  /** @returns how many ms the writer was late, at most */
+  const writeNext = async (): Promise<Written> => {
+    const sellerId = (written % SELLERS) + 1;
+    const version = 2 + Math.floor(written / SELLERS);
+    await addEventsOfKept(writer, sellerId, sellerId + AT_ONCE - 1, version, new Date(), TRACEPARENT);
+    written += AT_ONCE;
+    return { sellerId, version, at: performance.now() };
+  };
+  /** By one writer. @returns how many ms it was late, at most */
   const write = async (rate: number, seconds: number, watch: (one: Written) => void): Promise<number> => {
-    const [startedAt, due] = [performance.now(), rate * seconds];
-    let latest = 0;
-    for (let done = 0; done < due; done += AT_ONCE) {
-      const early = startedAt + (1_000 * done) / rate - performance.now();
-      if (early > 0.5) await new Promise((resolve) => setTimeout(resolve, early));
-      else latest = Math.max(latest, -early);
-      const first = (written % SELLERS) + 1;
-      const version = 2 + Math.floor(written / SELLERS);
-      await addEventsOfKept(writer, first, first + AT_ONCE - 1, version, new Date(), TRACEPARENT);
-      written += AT_ONCE;
-      watch({ sellerId: first, version, at: performance.now() });
-    }
-    return latest;
+    const startedAt = performance.now();
+    let asked = 0;
+    const nextDue = () => startedAt + (1_000 * AT_ONCE * asked++) / rate;
+    const { longestWaitMs } = await writeWhenDue(
+      Math.ceil((rate * seconds) / AT_ONCE),
+      nextDue,
+      writeNext,
+      watch,
+      1,
+    );
+    return longestWaitMs;
   };
   const waiting = async () =>
     (await countWaiting(pipeline.source, { index: 0, of: 1 }, { floor: 0, held: [] })).rows;
