@@ -6,7 +6,8 @@ import type { Rule } from '#cdk8s/api/shared.ts';
 import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { TopClientsSpec } from '#cdk8s/api/top-clients.ts';
 import { BROKEN_VALUES } from '#cdk8s/testing/broken-values.ts';
-import { Cluster, run, until } from './cluster.ts';
+import { run } from '../support/run.ts';
+import { Cluster, until } from './cluster.ts';
 
 const NAMESPACE = `admission-${process.pid}`;
 const CHART = new URL('../../charts/top-clients', import.meta.url).pathname;

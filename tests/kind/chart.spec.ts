@@ -12,7 +12,8 @@ import { FOREIGN_KINDS } from '#cdk8s/testing/foreign-kinds.ts';
 import { withGlobals } from '#cdk8s/values.ts';
 import { BUILT_IN, OF_OTHERS } from '../../services/operator/reconcilers/kinds.ts';
 import { collectionPath } from '../../services/operator/runtime/resources.ts';
-import { Cluster, run } from './cluster.ts';
+import { run } from '../support/run.ts';
+import { Cluster } from './cluster.ts';
 
 const NAMESPACE = `chart-${process.pid}`;
 /** Where the chart is not only tried, but installed. */

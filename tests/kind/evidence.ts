@@ -2,7 +2,8 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { PORTS } from '#cdk8s/platform.ts';
-import { type Cluster, run } from './cluster.ts';
+import { run } from '../support/run.ts';
+import type { Cluster } from './cluster.ts';
 
 const FOLDER = process.env['EVIDENCE'] ?? new URL('../../.cache/evidence', import.meta.url).pathname;
 const LINES_SHOWN = 15;

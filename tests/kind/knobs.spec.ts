@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { ChartValues } from '#cdk8s/api/chart-values.ts';
 import type { PodSettings } from '#cdk8s/api/pod-settings.ts';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
-import { run } from './cluster.ts';
+import { run } from '../support/run.ts';
 
 const CHART = new URL('../../charts/top-clients/', import.meta.url).pathname;
 

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import type { KubeObject } from '#cdk8s/kube-object.ts';
 import { FOREIGN_KINDS } from '#cdk8s/testing/foreign-kinds.ts';
 import { EXAMPLES, objectsOf, type Pod, podOf } from '#cdk8s/testing/platforms.ts';
-import { Cluster, run } from './cluster.ts';
+import { run } from '../support/run.ts';
+import { Cluster } from './cluster.ts';
 
 const NAMESPACE = `manifests-${process.pid}`;
 const cluster = new Cluster(NAMESPACE);

@@ -12,7 +12,8 @@ import { API_VERSION } from '#cdk8s/api/shared.ts';
 import { DEMO } from '#cdk8s/testing/platforms.ts';
 import { freePort } from '../../services/local-stack/ports.ts';
 import { type RunningRole, runRole } from '../../services/local-stack/run-role.ts';
-import { Cluster, run, until } from './cluster.ts';
+import { run } from '../support/run.ts';
+import { Cluster, until } from './cluster.ts';
 
 jest.setTimeout(300_000);
 

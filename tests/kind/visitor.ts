@@ -1,7 +1,8 @@
 /** Somebody inside the cluster: a pod of the image under test that asks pages and API by their Services. */
 import { type ChildProcessWithoutNullStreams, spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
-import { type Cluster, run } from './cluster.ts';
+import { run } from '../support/run.ts';
+import type { Cluster } from './cluster.ts';
 
 export interface VisitAnswer {
   readonly status: number;

@@ -2,7 +2,6 @@
  * What dashboards and rules ask, asked of a live Prometheus after load and faults: the grammar and the catalogue say
  * that a query can have an answer, only this says that it has one.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +15,7 @@ import { Keeper } from '../../services/demo/keeper.ts';
 import { NAMESPACE, RULES, scraping } from '../../services/demo/scraping.ts';
 import { type LocalPrometheus, startPrometheus } from '../../services/local-stack/prometheus.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { run } from '../support/run.ts';
 import { type Stack, startStack } from '../support/stack.ts';
 
 /** A process of ours costs a store this many series at most; the busiest, a page server, has about half of it. */
@@ -340,17 +340,8 @@ describe('what is counted', () => {
 describe('what each role exports', () => {
   /** @returns what promtool has against it, a line each, about names of ours */
   async function lint(metrics: string): Promise<string[]> {
-    const tool = spawn('promtool', ['check', 'metrics'], { stdio: ['pipe', 'pipe', 'pipe'] });
-    let said = '';
-    for (const stream of [tool.stdout, tool.stderr]) {
-      stream.setEncoding('utf8').on('data', (text: string) => {
-        said += text;
-      });
-    }
-    tool.stdin.end(metrics);
-    const code = await new Promise<number | null>((resolve, reject) => {
-      tool.once('error', reject).once('close', resolve);
-    });
+    const { code, stdout, stderr } = await run('promtool', ['check', 'metrics'], { input: metrics });
+    const said = `${stdout}${stderr}`;
     // 3: it could read all of it, and some names are not as it wants them; those of prom-client are not ours to choose.
     if (code !== 0 && code !== 3) return [said.trim() || `promtool ended with ${code}`];
     return said.split('\n').filter((line) => line.startsWith('topclients'));

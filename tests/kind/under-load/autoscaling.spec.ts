@@ -3,7 +3,8 @@
  * ARGS=autoscaling`, with metrics-server in the cluster (`tests/kind/cluster/cluster metrics`).
  */
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
-import { Cluster, run, until } from '../cluster.ts';
+import { run } from '../../support/run.ts';
+import { Cluster, until } from '../cluster.ts';
 import { keepEvidence } from '../evidence.ts';
 import { Visitor } from '../visitor.ts';
 import { install, inWords, type Outcome, under } from './load.ts';

@@ -4,7 +4,8 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { SELLER_EVENTS } from '#contracts/topics.ts';
-import { Cluster, run } from '../cluster.ts';
+import { run } from '../../support/run.ts';
+import { Cluster } from '../cluster.ts';
 import { keepEvidence } from '../evidence.ts';
 import { Visitor } from '../visitor.ts';
 import { Brokers } from './brokers.ts';

@@ -2,7 +2,8 @@
  * Brokers of Kafka that no part of Top Clients runs, three as the team of a platform would have them: each its own
  * controller, with a volume, in a rack of its own that stands for a zone.
  */
-import { type Cluster, run, until } from '../cluster.ts';
+import { run } from '../../support/run.ts';
+import { type Cluster, until } from '../cluster.ts';
 
 const NAME = 'broker';
 const IMAGE = 'apache/kafka:4.3.1';

@@ -4,7 +4,8 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { Cluster, run, until } from '../cluster.ts';
+import { run } from '../../support/run.ts';
+import { Cluster, until } from '../cluster.ts';
 import { keepEvidence } from '../evidence.ts';
 import { Visitor } from '../visitor.ts';
 import { type CnpgDouble, playCnpg } from './cnpg-double/double.ts';

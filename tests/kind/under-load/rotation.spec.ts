@@ -5,7 +5,8 @@
 import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, jest, test } from '@jest/globals';
 import { type Authority, makeAuthority } from '../../support/authority.ts';
-import { Cluster, run, until } from '../cluster.ts';
+import { run } from '../../support/run.ts';
+import { Cluster, until } from '../cluster.ts';
 import { keepEvidence } from '../evidence.ts';
 import { NODE, Visitor } from '../visitor.ts';
 import { Brokers } from './brokers.ts';

@@ -9,7 +9,8 @@ import { randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Authority, makeAuthority } from '../../../support/authority.ts';
-import { type Cluster, run } from '../../cluster.ts';
+import { run } from '../../../support/run.ts';
+import type { Cluster } from '../../cluster.ts';
 
 const INSTANCE = readFileSync(new URL('./instance.sh', import.meta.url), 'utf8');
 const API = 'postgresql.cnpg.io/v1';
