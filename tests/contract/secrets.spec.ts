@@ -1,6 +1,6 @@
 /** No secret in anything that a program says: of wrong settings, of right ones that do not work, in any role. */
 import { execFile } from 'node:child_process';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -9,9 +9,9 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ConfigError, readConfig } from '#platform/config.ts';
 import { silentLog } from '#platform/log.ts';
 import { connect, openPool } from '#platform/postgres.ts';
-import type { Role } from '#role/role.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { until } from '../../services/local-stack/until.ts';
+import { ROLES } from '../../services/roles.ts';
 import {
   ISOLATED_ROLES,
   type IsolatedRole,
@@ -22,12 +22,7 @@ import {
 const MAIN = fileURLToPath(new URL('../../services/main.ts', import.meta.url));
 const SECRET = 'Geheim-7';
 
-/** Every role of the image, as its index lists them. */
-const roles: Role[] = await Promise.all(
-  [...(await readFile(MAIN, 'utf8')).matchAll(/import\('(\.\/[^']+)'\)/g)].map(
-    async ([, path]) => ((await import(new URL(path!, `file://${MAIN}`).href)) as { role: Role }).role,
-  ),
-);
+const roles = await Promise.all(Object.values(ROLES).map(async (load) => (await load()).role));
 
 const WRONG = [
   SECRET,
