@@ -12,6 +12,15 @@ test('an idle process collects its garbage once', async () => {
   expect(count()).toBe(1);
 });
 
+test('a process that has worked since its start collects nothing, idle or not: its code is hot', async () => {
+  const { collect, count } = counting();
+  const done = collectOnceIdle(new AbortController().signal, collect);
+  await null;
+  for (const until = performance.now() + 1_200; performance.now() < until; );
+  await done;
+  expect(count()).toBe(0);
+});
+
 test('a process that stops collects nothing', async () => {
   const { collect, count } = counting();
   const stopping = new AbortController();
