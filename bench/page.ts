@@ -15,8 +15,8 @@ const CONNECTIONS = 16;
 const PAIRS_OF_PROCESSES = 3;
 const TURN_SECONDS = 1.5;
 /**
- * Warm-up turns of each page: a process gets faster for about five seconds, while V8 compiles hot code. In turns: a page that
- * rests for longer than the other gives back its memory (`idle-memory.ts`), and is slower for a while.
+ * Warm-up turns of each page: a process gets faster for about five seconds, while V8 compiles hot code. In turns, so that none
+ * rests for longer than the other.
  */
 const TURNS_TO_WARM = 3;
 export const MEASURED_PAGES = ['gig', 'user', 'search'] as const satisfies readonly MeasuredPage[];
