@@ -8,26 +8,11 @@ import { z } from 'zod';
 import { PAGE_NAMES } from '#contracts/pages.ts';
 import { PAGES } from '#pages/index.ts';
 import { readConfig, setting } from '#platform/config.ts';
-import type { Role } from '#role/role.ts';
+import { ROLES } from '../services/roles.ts';
 import { PART_OF, selectorOf } from './constructs/labels.ts';
 import type { KubeObject } from './kube-object.ts';
 import { compareJob, dropAllJob, dropJob, pageObjects } from './manifests.ts';
 import { type Container, EXAMPLES, objectsOf, pageOf, platformOf, podOf } from './testing/platforms.ts';
-
-const ROLES: Readonly<Record<string, () => Promise<{ role: Role }>>> = {
-  'top-clients': () => import('../services/top-clients/main.ts'),
-  'outbox-relay': () => import('../services/outbox-relay/main.ts'),
-  projector: () => import('../services/projector/main.ts'),
-  'page-server': () => import('../services/page-server/main.ts'),
-  migrate: () => import('../services/migrate/main.ts'),
-  'compare-views': () => import('../services/view-audit/main.ts'),
-  'watch-view': () => import('../services/view-audit/watch-main.ts'),
-  'drop-view': () => import('../services/migrate/drop-view.ts'),
-  'drop-page': () => import('../services/migrate/drop-page.ts'),
-  republish: () => import('../services/republish/main.ts'),
-  issuer: () => import('../services/issuer/main.ts'),
-  seed: () => import('../services/seed/main.ts'),
-};
 
 /** In place of the files that a pod is given with the authorities it shall trust. */
 const folder = mkdtempSync(join(tmpdir(), 'manifests-'));

@@ -12,7 +12,10 @@ const HOT_AFTER_MS = 1_000;
  * Has V8 go through its heap once, as soon as the process is idle after its start. Loading the code makes the young
  * generation grow to its limit, 10 MB and more. V8 gives back what is not needed only after such a collection, and an
  * idle process would not have one for hours. One that has worked has had them, and is left alone: after such a collection of
- * hot code a page took a seventh more CPU for each visit, for as long as it was looked at (bench/HISTORY.md).
+ * hot code a page took a seventh more CPU for each visit, for as long as it was looked at (bench/HISTORY.md, "A heap gone
+ * through while its code is hot").
+ *
+ * @param collect by which V8 goes through it
  */
 export async function collectOnceIdle(
   signal: AbortSignal,
