@@ -4,7 +4,7 @@ import { Bell, untilRung } from '#platform/bell.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import { pause } from '#platform/lifecycle.ts';
 import { silentLog } from '#platform/log.ts';
-import type { AckAndFetch, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import type { AckAndFetch, OutboxRow, WaitingRow } from '../top-clients/adapters/postgres/outbox.ts';
 import type { OutboxAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { RETRY_EVERY_MS } from './held.ts';
 import type { RelayMessage } from './message.ts';
@@ -58,7 +58,7 @@ function rig(
   const ended = new AbortController();
   const attempts: Array<readonly RelayMessage[]> = [];
   const acknowledged: string[] = [];
-  const waiting = [...rows];
+  const waiting: (OutboxRow & Partial<WaitingRow>)[] = [...rows];
   let sending = 0;
   const publisher: Publisher = {
     async send(batch) {
@@ -86,7 +86,8 @@ function rig(
       return waiting
         .filter(({ id, sellerId }) => !except.includes(id) && !held.includes(sellerId))
         .sort((a, b) => a.id - b.id)
-        .slice(0, limit);
+        .slice(0, limit)
+        .map((one) => ({ waitedMs: 0, ...one }));
     },
     find: async (id: number) => waiting.find((one) => one.id === id) ?? null,
     release: ({ id }: { id: number }) => void released.push(id),
@@ -590,7 +591,7 @@ test('a relay that is woken twice in quick succession looks by itself, until row
   const { alarm, told, slept, wake } = testAlarm();
   let sleeping = slept();
   const running = run(alarm);
-  for (const [at, afterMs] of [20, 5, 20, 5, 5].entries()) {
+  for (const [at, afterMs] of [20, 3, 20, 3, 3].entries()) {
     await sleeping;
     expect(told).toMatchObject({ set: 1, off: 0 });
     await clock.pause(afterMs);
@@ -598,6 +599,27 @@ test('a relay that is woken twice in quick succession looks by itself, until row
   }
   await running;
   expect(told).toEqual({ set: 1, off: 1, waits: 5 });
+});
+
+test('where commits are slow, a relay is soon woken in quick succession: they wait for one another', async () => {
+  const clock = virtualClock();
+  const { run, waiting, acknowledged } = rig(
+    [row(1, 7, 1)],
+    () => {},
+    () => acknowledged.length < 5,
+    { clock },
+  );
+  const { alarm, told, slept, wake } = testAlarm();
+  let sleeping = slept();
+  const running = run(alarm);
+  for (const [at, afterMs] of [60, 60, 40, 40].entries()) {
+    await sleeping;
+    expect(told).toMatchObject({ set: 1, off: 0 });
+    await clock.pause(afterMs);
+    sleeping = wake(() => waiting.push({ ...row(at + 2, 7, at + 2), waitedMs: 100 }));
+  }
+  await running;
+  expect(told).toEqual({ set: 1, off: 1, waits: 4 });
 });
 
 test('a relay that sleeps wakes for the row of a held seller when it is due', async () => {

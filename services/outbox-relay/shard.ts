@@ -3,7 +3,7 @@ import { RANGES } from '#contracts/ranges.ts';
 import { Backoff } from '#platform/backoff.ts';
 import { type Clock, SYSTEM_CLOCK } from '#platform/clock.ts';
 import type { Log } from '#platform/log.ts';
-import type { Outbox, OutboxRow } from '../top-clients/adapters/postgres/outbox.ts';
+import type { Outbox, OutboxRow, WaitingRow } from '../top-clients/adapters/postgres/outbox.ts';
 import type { OutboxAlarm, SetAlarm } from '../top-clients/adapters/postgres/outbox-alarm.ts';
 import { HeldSellers } from './held.ts';
 import type { Fence } from './lease.ts';
@@ -40,12 +40,17 @@ export const LIMITS = {
 } as const;
 
 const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
-/** A relay sleeps between rare rows, and is woken by each. From some forty rows a second on it looks by itself instead. */
+/**
+ * A relay sleeps between rare rows, and is woken by each. From some two hundred rows a second on it looks by itself
+ * instead, and sooner where commits are slow: those that wake it wait for one another.
+ */
 const SLEEP = {
-  /** It begins after so long without a row. With more shards it begins later: all notify in the same database. */
-  afterMs: 30,
-  /** It ends with two rounds in a row that come sooner after the one before. */
-  endsMs: 15,
+  /** It ends with two rounds in a row that come sooner after the one before; times the shards: all notify in one database. */
+  endsMs: 5,
+  /** Or sooner than half of what it took until the last row that rang could be read, but no later than this. */
+  endsAtMostMs: 500,
+  /** It begins after so many times that without a row. */
+  begins: 2.5,
   /** How long it lasts without a look of its own: what does not fire triggers does not wake it. */
   longestMs: 5_000,
   /** When it could not begin: somebody writes, or the outbox does not ring. */
@@ -221,12 +226,16 @@ export async function relayRows(
 
   const sleep = new Sleep(alarm, clock, shards);
   /** Waits until there may be something to send. @returns what there is */
-  const waitForRows = async (): Promise<readonly OutboxRow[]> => {
+  const waitForRows = async (): Promise<readonly WaitingRow[]> => {
     // A held seller's row is due at a time of its own.
     if (held.size > 0) sleep.end();
+    const slept = sleep.set !== null;
     if (sleep.set !== null) await sleep.set.rung(SLEEP.longestMs, ended);
     else if (held.size > 0 || !(await sleep.begins())) await clock.pause(idle.next(), ended);
-    return fence.isHeld() ? ackAndFetch([]) : [];
+    if (!fence.isHeld()) return [];
+    const found = await ackAndFetch([]);
+    if (slept && found.length > 0) sleep.rang(found[0]!.waitedMs);
+    return found;
   };
 
   let rows: readonly OutboxRow[] = await ackAndFetch([]);
@@ -272,10 +281,11 @@ export async function relayRows(
 class Sleep {
   readonly #alarm: OutboxAlarm | null;
   readonly #clock: Clock;
-  readonly #afterMs: number;
+  readonly #shortestMs: number;
   readonly #again = new Backoff(SLEEP.again);
   /** Not null while it sleeps, and while it sends what woke it. */
   set: SetAlarm | null = null;
+  #endsMs: number;
   #beginsAt: number;
   #roundAt = Number.NEGATIVE_INFINITY;
   #wokenSoon = false;
@@ -283,8 +293,13 @@ class Sleep {
   constructor(alarm: OutboxAlarm | null, clock: Clock, shards: number) {
     this.#alarm = alarm;
     this.#clock = clock;
-    this.#afterMs = SLEEP.afterMs * shards;
-    this.#beginsAt = clock.monotonic() + this.#afterMs;
+    this.#shortestMs = SLEEP.endsMs * shards;
+    this.#endsMs = this.#shortestMs;
+    this.#beginsAt = this.#beginsAfter(clock.monotonic());
+  }
+
+  #beginsAfter(at: number): number {
+    return at + SLEEP.begins * this.#endsMs;
   }
 
   /** @returns whether it begins now. What was written before does not ring, so a look must follow. */
@@ -296,13 +311,18 @@ class Sleep {
     return this.set !== null;
   }
 
+  /** A row that was committed so long ago has ended the silence. */
+  rang(waitedMs: number): void {
+    this.#endsMs = Math.max(this.#shortestMs, Math.min(waitedMs / 2, SLEEP.endsAtMostMs));
+  }
+
   /** A round begins. */
   interrupted(at: number): void {
-    const soon = at - this.#roundAt < SLEEP.endsMs;
+    const soon = at - this.#roundAt < this.#endsMs;
     if (soon && this.#wokenSoon) this.end();
     this.#wokenSoon = soon;
     this.#roundAt = at;
-    this.#beginsAt = at + this.#afterMs;
+    this.#beginsAt = this.#beginsAfter(at);
   }
 
   end(): void {

@@ -9,7 +9,13 @@ import { silentLog } from '#platform/log.ts';
 import { connect } from '#platform/postgres.ts';
 import { type LocalPostgres, startPostgres } from '../../services/local-stack/postgres.ts';
 import { migrateSource } from '../../services/migrate/databases.ts';
-import { openOutboxAlarm, type SetAlarm } from '../../services/top-clients/adapters/postgres/outbox-alarm.ts';
+import { relayRows } from '../../services/outbox-relay/shard.ts';
+import { openOutbox, prepareSession } from '../../services/top-clients/adapters/postgres/outbox.ts';
+import {
+  type OutboxAlarm,
+  openOutboxAlarm,
+  type SetAlarm,
+} from '../../services/top-clients/adapters/postgres/outbox-alarm.ts';
 
 let folder: string;
 let postgres: LocalPostgres;
@@ -193,3 +199,58 @@ test.each([
   },
   60_000,
 );
+
+test('where commits are slow, writers do not wait for one another because a relay sleeps', async () => {
+  const writers = await Promise.all(Array.from({ length: 8 }, () => session()));
+  // As on a slow disk: each commit takes so long, and all that come meanwhile are over with it.
+  const SLOW_MS = 50;
+  for (const writer of writers)
+    await writer.query(`set commit_delay = ${SLOW_MS * 1_000}; set commit_siblings = 0`);
+  const EACH = 20;
+  const writeAll = async () => {
+    const startedAt = performance.now();
+    const writeEach = writers.map(async (writer, at) => {
+      for (let turn = 0; turn < EACH; turn++) await write(writer, (at * 251 + turn) % BUCKETS);
+    });
+    await Promise.all(writeEach);
+    return performance.now() - startedAt;
+  };
+  const alone = await writeAll();
+
+  const db = await session();
+  await prepareSession(db);
+  const shard = { index: 0, of: 1 };
+  const asleep = Promise.withResolvers<void>();
+  const alarm = openOutboxAlarm(db, shard, silentLog);
+  const told: OutboxAlarm = {
+    async set() {
+      const set = await alarm.set();
+      if (set === null) return null;
+      return {
+        rung: (ms, signal) => {
+          asleep.resolve();
+          return set.rung(ms, signal);
+        },
+        off: () => set.off(),
+      };
+    },
+  };
+  const ended = new AbortController();
+  const relaying = relayRows(
+    openOutbox(db, shard, silentLog),
+    { send: async () => {}, end: () => {} },
+    { sent: () => {}, sendFailed: () => {}, blocked: () => {}, held: () => {} },
+    ended.signal,
+    { isHeld: () => !ended.signal.aborted },
+    silentLog,
+    { alarm: told },
+  );
+  try {
+    await asleep.promise;
+    const beside = await writeAll();
+    expect(beside / alone).toBeLessThan(3);
+  } finally {
+    ended.abort();
+    await relaying;
+  }
+}, 60_000);

@@ -24,6 +24,12 @@ export interface OutboxRow {
   readonly partition: number | null;
 }
 
+/** A row that was read. */
+export interface WaitingRow extends OutboxRow {
+  /** Since its `committedAt`, in ms by the database's clock. Its transaction took a part of that. */
+  readonly waitedMs: number;
+}
+
 /** Which rows are ours: shard i of n owns those whose `bucket % n = i`. */
 export interface Shard {
   readonly index: number;
@@ -47,7 +53,7 @@ export interface AckAndFetch {
 /** What a leader's loop needs of the database. */
 export interface Outbox {
   /** Deletes what was sent and takes what follows, oldest first. Only one call at a time. */
-  ackAndFetch(request: AckAndFetch): Promise<OutboxRow[]>;
+  ackAndFetch(request: AckAndFetch): Promise<WaitingRow[]>;
   /** The present row of a held seller; null when it is gone. */
   find(id: number): Promise<OutboxRow | null>;
   /** The seller of that row is no longer held: its rows, from this one on, are taken again. */
@@ -117,10 +123,11 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
 }
 
 const COLUMNS = `id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
-        replaces, partition, (select partitions from partition_layout where the_one)`;
+        replaces, partition, (select partitions from partition_layout where the_one),
+        extract(epoch from clock_timestamp() - committed_at)::float8 * 1000`;
 
 /** @param row in the order of COLUMNS, as PostgreSQL writes them */
-function toRow(row: readonly (string | null)[]): OutboxRow {
+function toRow(row: readonly (string | null)[]): WaitingRow {
   const sellerId = Number(row[1]);
   const [partition, partitions] = [row[8]!, row[9]!];
   return {
@@ -138,6 +145,7 @@ function toRow(row: readonly (string | null)[]): OutboxRow {
           ? null
           : partitionOf(String(sellerId), Number(partitions))
         : Number(partition),
+    waitedMs: Number(row[10]),
   };
 }
 
@@ -207,7 +215,7 @@ export async function ackAndFetchRows(
   shard: Shard,
   { remove, endsErasures = false, except, held, limit }: AckAndFetch,
   floor: number,
-): Promise<OutboxRow[]> {
+): Promise<WaitingRow[]> {
   const { rows } = await runStatement(db, endsErasures ? EXCHANGE_AND_TELL : EXCHANGE, [
     plainArray(remove),
     shard.of,
