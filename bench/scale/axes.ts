@@ -11,7 +11,7 @@ const BASE: Place = { perSecond: 500, sellers: 10_000, pages: 1, shards: 1, clie
 
 /** Where each axis is measured. What a page costs is that of twenty processes, so it is measured at a lower rate. */
 export const AXES: Readonly<Record<Axis, { readonly points: readonly number[]; readonly base: Place }>> = {
-  rate: { points: [20, 50, 100, 200, 500, 1_000], base: BASE },
+  rate: { points: [20, 50, 100, 200, 500, 1_000, 2_000], base: BASE },
   sellers: { points: [10_000, 100_000, 1_000_000, 10_000_000], base: BASE },
   pages: { points: [1, 2, 5, 10, 20], base: { ...BASE, perSecond: 25 } },
   shards: { points: [1, 2, 4, 8], base: BASE },

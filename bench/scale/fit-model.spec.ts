@@ -8,12 +8,13 @@ import { axisTable, checkSummary, checkTable } from './tables.ts';
 
 const TRUTH: Model = {
   times: { relay: 0.004, projector: 0.002 },
+  awake: { relay: 0.0012, projectors: 0, kafka: 0.0005, source: 0.0009, pages: 0.002 },
   cpu: {
-    relay: [0.02, 0.0004, 0.00005, 0.00001],
-    projectors: [0.01, 0.0003, 0.00004, 0.00001],
-    kafka: [0.03, 0.004, 0.0004, 0.0002, 0.00002, 0.00001],
-    source: [0.02, 0.0002, 0.0003, 0.00001],
-    pages: [0.02, 0.004, 0.0002, 0.00005, 0.00001],
+    relay: [0.0004, 0.02, 0.00005, 0.00001],
+    projectors: [0.0003, 0.01, 0.00004, 0.00001],
+    kafka: [0.0004, 0.03, 0.004, 0.00002, 0.00001],
+    source: [0.0002, 0.02, 0.0003, 0.00001],
+    pages: [0.0002, 0.02, 0.004, 0.00005, 0.00001],
   },
   page: { coefficients: [0.005, 0.0002, 0.0001], roundSeconds: 0.002 },
   pageDatabase: { coefficients: [0.001, 0.0001, 0.0001], roundSeconds: 0.002 },
@@ -52,7 +53,7 @@ function measuredAs(change: (place: Place, run: SteadyRun) => SteadyRun = (_, ru
     calibrations: [],
     took: {},
     axes: {
-      rate: along([20, 50, 100, 200, 500, 1_000].map((perSecond) => ({ perSecond }))),
+      rate: along([20, 50, 100, 200, 500, 1_000, 2_000].map((perSecond) => ({ perSecond }))),
       sellers: along([10_000, 10_000_000].map((sellers) => ({ sellers }))),
       pages: along([1, 2, 5, 10, 20].map((pages) => ({ pages, perSecond: 50 }))),
       shards: along([1, 2, 4, 8].map((shards) => ({ shards }))),
@@ -68,7 +69,7 @@ function measuredAs(change: (place: Place, run: SteadyRun) => SteadyRun = (_, ru
         },
       ],
     })),
-    pages: [25, 50, 100, 200, 400, 800, 1_600].map((perSecond) => ({
+    pages: [25, 50, 100, 200, 400, 800, 1_000].map((perSecond) => ({
       place: { perSecond },
       runs: [
         {

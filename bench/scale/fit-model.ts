@@ -1,6 +1,6 @@
 /** The model of the measured points, and its errors on those that it was not fitted to. Pure. */
 import { median } from '../report.ts';
-import { fitOver, leastSquares, relativeError, type Sample } from './least-squares.ts';
+import { fitOver, relativeError, type Sample } from './least-squares.ts';
 import {
   type Building,
   buildingCost,
@@ -35,11 +35,13 @@ const HELD_OUT: Readonly<Record<Axis | 'build' | 'page', readonly number[]>> = {
   shards: [4],
   clients: [10],
   build: [30_000, 1_000_000],
-  page: [50, 200, 1_600],
+  page: [50, 200, 1_000],
 };
 
 /** 0.25 ms to 16 ms. */
 const ROUND_SECONDS = Array.from({ length: 64 }, (_, at) => (at + 1) / 4_000);
+/** Up to 4 ms. */
+const AWAKE_SECONDS = Array.from({ length: 41 }, (_, at) => at / 10_000);
 const WARM_AFTER = [5_000, 10_000, 20_000, 40_000, 80_000];
 
 export const coresAt = ({ runs }: SteadyPoint, process: Process): number =>
@@ -58,9 +60,9 @@ const isHeldOut = ({ axis, point }: OfAxis) => HELD_OUT[axis].includes(valueAt(a
 const CPU_RESOLUTION = 0.001;
 
 function fitProcess(process: Process, points: readonly SteadyPoint[], times: RoundTimes) {
-  return leastSquares(
+  return fitOver(AWAKE_SECONDS, (awake) =>
     points.map((point) => ({
-      terms: termsOf(process, point.place, times),
+      terms: termsOf(process, point.place, times, awake),
       value: Math.max(CPU_RESOLUTION, coresAt(point, process)),
     })),
   );
@@ -79,9 +81,10 @@ function fitTimes(points: readonly SteadyPoint[]): RoundTimes {
       }, 0);
     return ROUND_SECONDS.reduce((one, other) => (errorAt(other) < errorAt(one) ? other : one));
   };
+  const relay = best('relay', ({ place }, one) => relayRounds(place, { relay: one, projector: 0 }));
   return {
-    relay: best('relay', ({ place }, relay) => relayRounds(place, { relay, projector: 0 })),
-    projector: best('projectors', ({ place }, projector) => projectorRounds(place, { relay: 0, projector })),
+    relay,
+    projector: best('projectors', ({ place }, projector) => projectorRounds(place, { relay, projector })),
   };
 }
 
@@ -122,11 +125,13 @@ export function fitModel(results: ScaleResults): Model {
     .filter((one) => !isHeldOut(one) && one.point.runs.every(isQuiet))
     .map(({ point }) => point);
   const times = fitTimes(points);
+  const fits = PROCESSES.map((process) => [process, fitProcess(process, points, times)] as const);
+  const ofEach = <T>(of: (fit: ReturnType<typeof fitProcess>) => T) =>
+    Object.fromEntries(fits.map(([process, fit]) => [process, of(fit)])) as Record<Process, T>;
   return {
     times,
-    cpu: Object.fromEntries(
-      PROCESSES.map((process) => [process, fitProcess(process, points, times).coefficients]),
-    ) as unknown as Model['cpu'],
+    awake: ofEach(({ candidate }) => candidate),
+    cpu: ofEach(({ coefficients }) => coefficients),
     page: fitServing(results, (run) => run.cores),
     pageDatabase: fitServing(results, (run) => run.postgresCores),
     // A render holds a connection for one statement, which is less than the whole render.

@@ -6,18 +6,22 @@ import {
   type Demand,
   type Load,
   type Model,
+  projectorRounds,
+  relayLooks,
+  relayRounds,
   roundsAt,
   servingCores,
 } from './model.ts';
 
 const MODEL: Model = {
   times: { relay: 0.004, projector: 0.002 },
+  awake: { relay: 0.001, projectors: 0, kafka: 0.0005, source: 0.001, pages: 0 },
   cpu: {
-    relay: [0.01, 0.0004, 0.00005, 0.00001],
-    projectors: [0.008, 0.0003, 0.00004, 0.00001],
-    kafka: [0.02, 0.001, 0.0003, 0.0002, 0.00001, 0],
-    source: [0.005, 0.0001, 0.0004, 0.00001],
-    pages: [0, 0.002, 0.0002, 0.00005, 0],
+    relay: [0.0004, 0.01, 0.00005, 0.00001],
+    projectors: [0.0003, 0.008, 0.00004, 0.00001],
+    kafka: [0.0002, 0.02, 0.001, 0.00001, 0],
+    source: [0.0001, 0.005, 0.0004, 0.00001],
+    pages: [0.0002, 0, 0.002, 0.00005, 0],
   },
   page: { coefficients: [0.005, 0, 0.001], roundSeconds: 0.001 },
   pageDatabase: { coefficients: [0, 0, 0.0002], roundSeconds: 0.001 },
@@ -41,6 +45,32 @@ describe('rounds', () => {
     expect(roundsAt(250, 0.004)).toBeCloseTo(125);
     expect(roundsAt(1_000_000, 0.004)).toBeCloseTo(250, 0);
     expect(roundsAt(100, 0)).toBe(100);
+  });
+
+  test('a relay gathers for longer the more there are, up to the longest round', () => {
+    const times = { relay: 0.002, projector: 0.001 };
+    expect(relayRounds({ ...LOAD, perSecond: 10 }, times)).toBeCloseTo(9.8, 1);
+    // 500 a second gather for 4 ms, 3 in a round; 100,000 for 6 ms.
+    expect(relayRounds({ ...LOAD, perSecond: 500 }, times)).toBeCloseTo(500 / 3);
+    expect(relayRounds({ ...LOAD, perSecond: 100_000 }, times)).toBeCloseTo(1 / 0.006, 0);
+  });
+
+  test('a relay looks twice for a rare event, in vain between sleep and full rounds, and once a round in those', () => {
+    const times = { relay: 0.002, projector: 0.001 };
+    const looksOfARound = (perSecond: number) =>
+      relayLooks({ ...LOAD, perSecond }, times) / relayRounds({ ...LOAD, perSecond }, times);
+    expect(looksOfARound(1)).toBeCloseTo(2, 1);
+    expect(looksOfARound(200)).toBeGreaterThan(2.2);
+    expect(looksOfARound(10_000)).toBeCloseTo(1);
+    expect(relayLooks({ ...LOAD, perSecond: 0 }, times)).toBe(0);
+  });
+
+  test('projectors of a page share what a round of the relay has', () => {
+    const at = (projectors: number) =>
+      projectorRounds({ ...LOAD, perSecond: 1_000, projectors }, MODEL.times);
+    expect(at(2)).toBeGreaterThan(at(1));
+    expect(at(2)).toBeLessThan(2 * at(1));
+    expect(projectorRounds({ ...LOAD, perSecond: 0 }, MODEL.times)).toBe(0);
   });
 
   test('an event costs less the more there are, never less than its own work', () => {

@@ -1,7 +1,9 @@
 /**
- * How much capacity a load needs. Work costs something for each round (a batch, however small), for each event in it
- * and for each client in its list, and a process costs something while nothing happens. Pure.
+ * How much capacity a load needs. Work costs something each time that a process wakes up for it, for each event and for
+ * each client in its list, and a process costs something while nothing happens. Pure.
  */
+import { RANGES } from '#contracts/ranges.ts';
+import { IDLE, SLEEP } from '../../services/outbox-relay/shard.ts';
 import { predict } from './least-squares.ts';
 import type { Process } from './results.ts';
 
@@ -18,11 +20,14 @@ export interface Load {
   readonly projectors?: number;
 }
 
-/** How long a round keeps others waiting, in seconds; what comes meanwhile is in the next one. */
+/** How long a round of one event keeps others waiting, in seconds; what comes meanwhile is in the next one. */
 export interface RoundTimes {
   readonly relay: number;
   readonly projector: number;
 }
+/** A relay's round is longer by so much for each further event in it, up to the longest: `restAfter`. */
+const LONGER_BY_AN_EVENT = 0.001;
+const LONGEST_ROUND = RANGES.relay.roundMs.default / 1_000;
 
 /**
  * Rounds a second. The first event after a round begins the next one; those that come while it lasts share the one
@@ -32,41 +37,85 @@ export interface RoundTimes {
 export const roundsAt = (perSecond: number, roundSeconds: number): number =>
   perSecond / (1 + perSecond * roundSeconds);
 
-export const relayRounds = ({ perSecond, shards }: Load, { relay }: RoundTimes) =>
-  shards * roundsAt(perSecond / shards, relay);
-export const projectorRounds = ({ perSecond, pages, projectors = 1 }: Load, { projector }: RoundTimes) =>
-  pages * projectors * roundsAt(perSecond / projectors, projector);
+export function relayRounds({ perSecond, shards }: Load, { relay }: RoundTimes): number {
+  const each = perSecond / shards;
+  // A round of n events lasts `relay` + (n - 1) * LONGER_BY_AN_EVENT, in which n - 1 events come.
+  const growth = 1 - each * LONGER_BY_AN_EVENT;
+  const lasts = growth > 0 ? Math.min(LONGEST_ROUND, relay / growth) : LONGEST_ROUND;
+  return shards * roundsAt(each, Math.max(relay, lasts));
+}
 
-/** What each coefficient of a process is a price of. */
-export const TERMS: Readonly<
-  Record<
-    Process,
-    readonly { readonly name: string; readonly of: (load: Load, times: RoundTimes) => number }[]
-  >
+/** A projector's round begins with what a round of the relay has for its partitions. */
+export function projectorRounds(load: Load, times: RoundTimes): number {
+  const { perSecond, pages, projectors = 1 } = load;
+  const sent = relayRounds(load, times);
+  if (sent === 0) return 0;
+  const arrivals = sent * (1 - (1 - 1 / projectors) ** (perSecond / sent));
+  return pages * projectors * roundsAt(arrivals, times.projector);
+}
+
+/**
+ * Looks of the relay at the outbox, a second. One begins each round. One that finds nothing ends it while the relay sleeps
+ * between rows; while it is awake it looks again and again in the pause before a row. A long pause makes it sleep, and two
+ * short ones in a row end that.
+ */
+export function relayLooks(load: Load, times: RoundTimes): number {
+  const { perSecond, shards } = load;
+  const endsAfter = (SLEEP.endsMs * shards) / 1_000;
+  const beginsAfter = SLEEP.begins * endsAfter;
+  const isLonger = (pause: number) => Math.exp((-perSecond / shards) * pause);
+  const endsSleep = (1 - isLonger(endsAfter)) ** 2;
+  const awake = endsSleep / (endsSleep + isLonger(beginsAfter));
+  let vain = 0;
+  let wait = IDLE.shortestMs / 1_000;
+  for (let at = wait; at < beginsAfter; at += wait) {
+    vain += isLonger(times.relay + at);
+    wait = Math.min(wait * IDLE.growth, IDLE.longestMs / 1_000);
+  }
+  return (2 - awake) * relayRounds(load, times) + awake * vain * perSecond;
+}
+
+/** How long each process goes on once it is awake, in seconds: what comes meanwhile needs no waking up. */
+export type AwakeTimes = Readonly<Record<Process, number>>;
+
+/** How often processes have something to do, a second, each of so many processes by itself. */
+const STEPS: Readonly<
+  Record<Process, (load: Load, times: RoundTimes) => { readonly steps: number; readonly of: number }>
 > = {
+  relay: (load, times) => ({ steps: relayRounds(load, times) + relayLooks(load, times), of: 1 }),
+  projectors: (load, times) => ({
+    steps: projectorRounds(load, times),
+    of: load.pages * (load.projectors ?? 1),
+  }),
+  kafka: (load, times) => ({ steps: relayRounds(load, times) + projectorRounds(load, times), of: 1 }),
+  source: (load, times) => ({ steps: relayLooks(load, times) + load.perSecond, of: 1 }),
+  pages: (load, times) => ({ steps: projectorRounds(load, times), of: load.pages * (load.projectors ?? 1) }),
+};
+
+interface Term {
+  readonly name: string;
+  readonly of: (load: Load) => number;
+}
+/** What the coefficients of a process are prices of, after the first: that of a wake-up. */
+export const TERMS: Readonly<Record<Process, readonly Term[]>> = {
   relay: [
     { name: 'a shard, for a second', of: ({ shards }) => shards },
-    { name: 'a round', of: relayRounds },
     { name: 'an event', of: ({ perSecond }) => perSecond },
     { name: 'a client of its list', of: ({ perSecond, clients }) => perSecond * clients },
   ],
   projectors: [
     { name: 'a projector, for a second', of: ({ pages, projectors = 1 }) => pages * projectors },
-    { name: 'a round', of: projectorRounds },
     { name: 'an event', of: ({ perSecond, pages }) => perSecond * pages },
     { name: 'a client of its list', of: ({ perSecond, pages, clients }) => perSecond * pages * clients },
   ],
   kafka: [
     { name: 'the broker, for a second', of: () => 1 },
     { name: 'a projector, for a second', of: ({ pages, projectors = 1 }) => pages * projectors },
-    { name: 'a round of the relay', of: relayRounds },
-    { name: 'a round of a projector', of: projectorRounds },
     { name: 'an event', of: ({ perSecond }) => perSecond },
     { name: 'a client of its list', of: ({ perSecond, clients }) => perSecond * clients },
   ],
   source: [
     { name: 'a shard, for a second', of: ({ shards }) => shards },
-    { name: 'a round of the relay', of: relayRounds },
     { name: 'an event, its write included', of: ({ perSecond }) => perSecond },
     { name: 'a client of its list', of: ({ perSecond, clients }) => perSecond * clients },
   ],
@@ -74,14 +123,15 @@ export const TERMS: Readonly<
     // And somebody who looks for the rows that were written, as the bench does.
     { name: 'the server, for a second', of: () => 1 },
     { name: 'a projector, for a second', of: ({ pages, projectors = 1 }) => pages * projectors },
-    { name: 'a round', of: projectorRounds },
     { name: 'an event', of: ({ perSecond, pages }) => perSecond * pages },
     { name: 'a client of its list', of: ({ perSecond, pages, clients }) => perSecond * pages * clients },
   ],
 };
 
-export const termsOf = (process: Process, load: Load, times: RoundTimes): number[] =>
-  TERMS[process].map(({ of }) => of(load, times));
+export function termsOf(process: Process, load: Load, times: RoundTimes, awake: number): number[] {
+  const { steps, of } = STEPS[process](load, times);
+  return [of * roundsAt(steps / of, awake), ...TERMS[process].map((term) => term.of(load))];
+}
 
 /** A view that is built from the topic: what a process does first it does in code that is not compiled yet. */
 export interface Building {
@@ -119,7 +169,8 @@ export const servingCores = ({ coefficients, roundSeconds }: Serving, perSecond:
 /** All that is fitted to measurements. */
 export interface Model {
   readonly times: RoundTimes;
-  /** CPU seconds, one for each of `TERMS`. */
+  readonly awake: AwakeTimes;
+  /** CPU seconds: of a wake-up, and one for each of `TERMS`. */
   readonly cpu: Readonly<Record<Process, readonly number[]>>;
   readonly page: Serving;
   /** Of the page's database, for renders. */
@@ -131,8 +182,8 @@ export interface Model {
   readonly buildCpu: Building;
 }
 
-export const coresOf = (process: Process, load: Load, { cpu, times }: Model): number =>
-  predict(cpu[process], termsOf(process, load, times));
+export const coresOf = (process: Process, load: Load, { cpu, times, awake }: Model): number =>
+  predict(cpu[process], termsOf(process, load, times, awake[process]));
 
 export interface Demand {
   readonly visitsPerDay: number;
@@ -207,7 +258,7 @@ export function capacityFor(demand: Demand, model: Model): Capacity {
   const { start, warming, perSeller } = model.build;
   const left = Math.max(1, demand.buildSeconds - start - warming);
   const projectorReplicas = Math.max(
-    replicas(writes, (rate) => coresOf('projectors', one(rate), model)),
+    replicas(writes, (rate) => coresOf('projectors', { ...one(rate), shards: relayShards }, model)),
     Math.ceil((demand.sellers * perSeller) / left),
   );
   const poolOfOne = Math.ceil(1 + BUNCHES * (visits / pageReplicas) * model.connectionPerRender);

@@ -12,7 +12,7 @@ import { attack } from '../vegeta.ts';
 import { grow } from './grow.ts';
 import type { PageRun } from './results.ts';
 
-export const PAGE_RATES = [25, 50, 100, 200, 400, 800, 1_600] as const;
+export const PAGE_RATES = [25, 50, 100, 200, 400, 800, 1_000] as const;
 const SELLERS = 1_000_000;
 const QUICK_SELLERS = 10_000;
 /** Sellers whose gigs the page shows: with own data for a million, gigs would be measured. */

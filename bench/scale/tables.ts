@@ -172,19 +172,24 @@ const perRender = ({ page }: Model): number =>
   (servingCores(page, TO) - servingCores(page, FROM)) / (TO - FROM);
 
 export function coefficientTable(model: Model): string {
-  const { page, pageDatabase, build, buildCpu, times } = model;
+  const { page, pageDatabase, build, buildCpu, times, awake } = model;
   const serving = ['for a second', 'a round of the event loop', 'a render'];
   return table(
     ['coefficient', 'unit', 'value'],
     [
       ...PROCESSES.flatMap((process) =>
-        TERMS[process].map(({ name }, at) => [
+        ['a wake-up', ...TERMS[process].map(({ name }) => name)].map((name, at) => [
           `${PROCESS_IN_WORDS[process]}: ${name}`,
           'µs of CPU',
           micros(model.cpu[process][at]!),
         ]),
       ),
-      ['a round of the relay', 'µs', micros(times.relay)],
+      ...PROCESSES.map((process) => [
+        `${PROCESS_IN_WORDS[process]}: awake for`,
+        'µs',
+        micros(awake[process]),
+      ]),
+      ['a round of the relay with one event', 'µs', micros(times.relay)],
       ['a round of a projector', 'µs', micros(times.projector)],
       ...serving.map((name, at) => [`page server: ${name}`, 'µs of CPU', micros(page.coefficients[at]!)]),
       ...serving.map((name, at) => [

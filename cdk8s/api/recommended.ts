@@ -31,11 +31,11 @@ export const RECOMMENDED = {
     peak: null,
   },
   relay: { cpu: '50m', memory: '256Mi', work: EVENT, peak: null },
-  projector: { cpu: '50m', memory: '256Mi', work: EVENT, peak: { megabytes: 260, measured: SCALE } },
+  projector: { cpu: '50m', memory: '256Mi', work: EVENT, peak: { megabytes: 251, measured: SCALE } },
   'page server': {
     cpu: '50m',
     memory: '256Mi',
-    work: { unit: 'render', micros: 1075, measured: SCALE },
+    work: { unit: 'render', micros: 1263, measured: SCALE },
     peak: null,
   },
   'self-view': { cpu: '50m', memory: '256Mi', work: null, peak: null },

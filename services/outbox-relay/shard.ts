@@ -39,12 +39,13 @@ export const LIMITS = {
   longestRestMs: 10,
 } as const;
 
-const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
+/** How long a relay that is awake waits before it looks again. */
+export const IDLE = { shortestMs: 2, longestMs: 20, growth: 1.3 } as const;
 /**
  * A relay sleeps between rare rows, and is woken by each. From some two hundred rows a second on it looks by itself
  * instead, and sooner where commits are slow: those that wake it wait for one another.
  */
-const SLEEP = {
+export const SLEEP = {
   /** It ends with two rounds in a row that come sooner after the one before; times the shards: all notify in one database. */
   endsMs: 5,
   /** Or sooner than half of what it took until the last row that rang could be read, but no later than this. */
