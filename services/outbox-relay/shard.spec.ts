@@ -580,46 +580,32 @@ test('an idle relay sleeps until the alarm rings, and sees what was written befo
   expect(told).toEqual({ set: 2, off: 0, waits: 2 });
 });
 
-test('a relay that is woken twice in quick succession looks by itself, until rows are rare again', async () => {
+test.each([
+  [
+    'a relay that is woken twice in quick succession looks by itself, until rows are rare again',
+    0,
+    [20, 3, 20, 3, 3],
+  ],
+  ['where commits are slow, quick succession is slower: they wait for one another', 100, [60, 60, 40, 40]],
+])('%s', async (_, waitedMs, pauses) => {
   const clock = virtualClock();
   const { run, waiting, acknowledged } = rig(
     [row(1, 7, 1)],
     () => {},
-    () => acknowledged.length < 6,
+    () => acknowledged.length <= pauses.length,
     { clock },
   );
   const { alarm, told, slept, wake } = testAlarm();
   let sleeping = slept();
   const running = run(alarm);
-  for (const [at, afterMs] of [20, 3, 20, 3, 3].entries()) {
+  for (const [at, afterMs] of pauses.entries()) {
     await sleeping;
     expect(told).toMatchObject({ set: 1, off: 0 });
     await clock.pause(afterMs);
-    sleeping = wake(() => waiting.push(row(at + 2, 7, at + 2)));
+    sleeping = wake(() => waiting.push({ ...row(at + 2, 7, at + 2), waitedMs }));
   }
   await running;
-  expect(told).toEqual({ set: 1, off: 1, waits: 5 });
-});
-
-test('where commits are slow, a relay is soon woken in quick succession: they wait for one another', async () => {
-  const clock = virtualClock();
-  const { run, waiting, acknowledged } = rig(
-    [row(1, 7, 1)],
-    () => {},
-    () => acknowledged.length < 5,
-    { clock },
-  );
-  const { alarm, told, slept, wake } = testAlarm();
-  let sleeping = slept();
-  const running = run(alarm);
-  for (const [at, afterMs] of [60, 60, 40, 40].entries()) {
-    await sleeping;
-    expect(told).toMatchObject({ set: 1, off: 0 });
-    await clock.pause(afterMs);
-    sleeping = wake(() => waiting.push({ ...row(at + 2, 7, at + 2), waitedMs: 100 }));
-  }
-  await running;
-  expect(told).toEqual({ set: 1, off: 1, waits: 4 });
+  expect(told).toEqual({ set: 1, off: 1, waits: pauses.length });
 });
 
 test('a relay that sleeps wakes for the row of a held seller when it is due', async () => {
