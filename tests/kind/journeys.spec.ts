@@ -155,12 +155,13 @@ const hasKeda = async () => (await run('kubectl', ['get', 'crd', 'scaledobjects.
 /** Every list once more, ten times: work for relay and projectors that changes nothing. */
 const REPEAT_EVERY_LIST = `
   insert into outbox (bucket, seller_id, version, type, value, committed_at)
-  select seller_id % 1024, seller_id, version, 'client-removed', json_build_object(
+  select seller_id % 1024, seller_id, version, type, json_build_object(
     'sellerId', seller_id, 'version', version,
-    'committedAt', to_char(now() at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-    'change', json_build_object('type', 'client-removed', 'clientId', gen_random_uuid()),
+    'committedAt', to_char(committed_at at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+    'change', change,
     'clients', clients)::text, now()
-  from seller, generate_series(1, 10) where version > 0`;
+  from seller join seller_event using (seller_id, version), generate_series(1, 10)
+  where not erased`;
 
 const view = async (page: string) => (await cluster.get(`pageviews/${page}`)).status;
 /** The version of the view that a page's read surface shows. */
