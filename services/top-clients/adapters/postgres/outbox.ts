@@ -124,11 +124,11 @@ export function openOutbox(db: Queryable, shard: Shard, log: Log, clock: Clock =
 
 const COLUMNS = `id, seller_id, version, type, value, extract(epoch from committed_at)::float8 * 1000, traceparent,
         replaces, partition, (select partitions from partition_layout where the_one),
-        extract(epoch from clock_timestamp() - committed_at)::float8 * 1000`;
+        extract(epoch from clock_timestamp())::float8 * 1000`;
 
 /** @param row in the order of COLUMNS, as PostgreSQL writes them */
 function toRow(row: readonly (string | null)[]): WaitingRow {
-  const sellerId = Number(row[1]);
+  const [sellerId, committedAt] = [Number(row[1]), Number(row[5])];
   const [partition, partitions] = [row[8]!, row[9]!];
   return {
     id: Number(row[0]),
@@ -136,7 +136,7 @@ function toRow(row: readonly (string | null)[]): WaitingRow {
     version: Number(row[2]),
     type: row[3]!,
     value: row[4]!,
-    committedAt: Number(row[5]),
+    committedAt,
     traceparent: row[6]!,
     replaces: row[7]!,
     partition:
@@ -145,7 +145,8 @@ function toRow(row: readonly (string | null)[]): WaitingRow {
           ? null
           : partitionOf(String(sellerId), Number(partitions))
         : Number(partition),
-    waitedMs: Number(row[10]),
+    // Not subtracted there: before version 17 an infinite time would refuse the whole statement.
+    waitedMs: Number(row[10]) - committedAt,
   };
 }
 
