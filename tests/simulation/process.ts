@@ -34,7 +34,8 @@ export class SimProcess implements Owner {
             signal?.removeEventListener('abort', done);
             resolve();
           };
-          const timer = this.after(ms, done);
+          // Like a timer of Node. What rounding leaves of a pause would let no time pass, for ever.
+          const timer = this.after(Math.max(1, ms), done);
           signal?.addEventListener('abort', done, { once: true });
         }),
     };

@@ -93,3 +93,17 @@ test('a clock that jumps tells another date, and its monotonic time goes on as b
   });
   expect(read).toEqual([500 - 3_600_000, 500]);
 });
+
+test('a pause for what rounding leaves of a time lets time pass, as a timer of Node does', async () => {
+  const woke = await fromMacrotask(() => {
+    const scheduler = new Scheduler(1);
+    const process = new SimProcess(scheduler, 'relay-1');
+    const times: number[] = [];
+    scheduler.at(10_000.1, null, () => {
+      void process.clock.pause(1e-13).then(() => times.push(scheduler.now));
+    });
+    scheduler.run(20_000);
+    return times;
+  });
+  expect(woke).toEqual([10_001.1]);
+});
