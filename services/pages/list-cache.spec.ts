@@ -1,13 +1,13 @@
-import { expect, test } from '@jest/globals';
-import { CACHE_TTL_MS, ListCache, readManyThroughCache } from './list-cache.ts';
-import { type InvalidationFeed, NO_INVALIDATION_FEED } from './page.ts';
+import { describe, expect, test } from '@jest/globals';
+import { CACHE_TTL_MS, ListCache, readManyThroughCache, readThroughCache } from './list-cache.ts';
+import { type InvalidationFeed, NO_INVALIDATION_FEED, type PageDatabase, type Statement } from './page.ts';
 
 const answer = (version: number, name?: string) =>
   `-7${version} ${version} 1.000500 ${JSON.stringify(name === undefined ? [] : [{ id: '1', name, logo: null }])}`;
 
 /** Lists of gigs whose numbers are those of their sellers, and what is asked of them at the same instant. */
 function rig(feed: InvalidationFeed = NO_INVALIDATION_FEED, capacity?: number) {
-  const cache = new ListCache(feed, undefined, capacity);
+  const cache = new ListCache(feed, undefined, 'all', capacity);
   return {
     cache,
     get: (id: number) => cache.get(id),
@@ -219,7 +219,7 @@ test('of many sellers those alone are asked about whose entries are not current,
     const held = await readManyThroughCache(
       cache,
       sellers,
-      { mayLag: false },
+      { query: async () => [] },
       least,
       async (which, cached) => {
         asked.push([which, cached]);
@@ -263,4 +263,183 @@ test('of many sellers those alone are asked about whose entries are not current,
   view.delete(1);
   expect(await read([1])).toEqual([]);
   expect(asked.splice(0)).toEqual([[[1], [null]]]);
+});
+
+test('a page that is of another seller now shows the list of that one', async () => {
+  const { cache } = rig(TOLD_ALL);
+  let owner = 1;
+  const visit = async () => {
+    const own = { seller_id: owner };
+    const held = owner === 1 ? answer(1, 'Spotify') : answer(2, 'Nike');
+    const read = await readThroughCache(
+      cache,
+      7,
+      { query: async () => [] },
+      () => 0,
+      async () => own,
+      async () => [{ ...own, held }],
+    );
+    return [...read!.held].map(([seller, { clients }]) => [seller, clients[0]!.name]);
+  };
+  for (const _ of ['read', 'cached']) expect(await visit()).toEqual([[1, 'Spotify']]);
+  owner = 2;
+  for (const _ of ['read', 'cached']) expect(await visit()).toEqual([[2, 'Nike']]);
+});
+
+describe('hits', () => {
+  /** A page of one seller whose view is asked by hand, at a time that is set. */
+  function page(sellers: number) {
+    let now = 1_000;
+    const cache = new ListCache(TOLD_ALL, { monotonic: () => now });
+    const confirming: { statement: Statement; answer: PromiseWithResolvers<unknown[]> }[] = [];
+    const db: PageDatabase & { mayLag: boolean } = {
+      mayLag: false,
+      query: <Row>(statement: Statement) => {
+        const answer = Promise.withResolvers<unknown[]>();
+        confirming.push({ statement, answer });
+        return answer.promise as Promise<Row[]>;
+      },
+    };
+    let asked = 0;
+    const visit = (seller_id: number) =>
+      readThroughCache(
+        cache,
+        seller_id,
+        db,
+        () => 0,
+        async () => ({ seller_id }),
+        async () => {
+          asked += 1;
+          return [{ seller_id, held: answer(1) }];
+        },
+      );
+    return {
+      cache,
+      db,
+      confirming,
+      visit,
+      async visitAll() {
+        for (let seller = 1; seller <= sellers; seller++) await visit(seller);
+      },
+      /** @returns how many visits asked the view since the last time */
+      asks: () => {
+        const since = asked;
+        asked = 0;
+        return since;
+      },
+      pass: (ms: number) => {
+        now += ms;
+      },
+      /** Answers the statement that confirms. */
+      async confirm(rows: unknown[] = []) {
+        const { statement, answer: told } = confirming.pop()!;
+        told.resolve(rows);
+        // The cache hears of it in the promises that follow.
+        await new Promise(setImmediate);
+        return statement.values;
+      },
+    };
+  }
+  const NEARLY_OVER = CACHE_TTL_MS - 500;
+
+  test('are confirmed ahead of their TTL in one statement, so that no visit asks for them', async () => {
+    const { visit, visitAll, asks, pass, confirm, confirming } = page(3);
+    await visitAll();
+    await visitAll();
+    expect([asks(), confirming.length]).toEqual([3, 0]);
+    for (let turn = 0; turn < 5; turn++) {
+      pass(NEARLY_OVER);
+      await visit(1);
+      expect(await confirm()).toEqual([
+        [1, 2, 3],
+        ['-71', '-71', '-71'],
+      ]);
+      await visitAll();
+    }
+    expect([asks(), confirming.length]).toEqual([0, 0]);
+    // What nobody visited since is not asked about.
+    pass(NEARLY_OVER);
+    await visit(2);
+    await confirm();
+    pass(NEARLY_OVER);
+    await visit(2);
+    expect(await confirm()).toEqual([[2], ['-71']]);
+  });
+
+  test('that the view has otherwise are asked for by their next visit', async () => {
+    const { visit, visitAll, asks, pass, confirm } = page(2);
+    await visitAll();
+    await visitAll();
+    pass(NEARLY_OVER);
+    await visit(1);
+    await confirm([{ position: 2 }]);
+    asks();
+    await visit(1);
+    expect(asks()).toBe(0);
+    await visit(2);
+    expect(asks()).toBe(1);
+  });
+
+  test.each(['a replica answers', 'the statement fails'])('end with their TTL when %s', async (why) => {
+    const { db, visit, asks, pass, confirm, confirming } = page(1);
+    await visit(1);
+    await visit(1);
+    pass(NEARLY_OVER);
+    await visit(1);
+    asks();
+    if (why === 'a replica answers') db.mayLag = true;
+    else confirming[0]!.answer.reject(new Error('the database is down'));
+    await confirm();
+    db.mayLag = false;
+    pass(CACHE_TTL_MS - NEARLY_OVER);
+    await visit(1);
+    expect(asks()).toBe(1);
+    // Confirming goes on.
+    await visit(1);
+    pass(NEARLY_OVER);
+    await visit(1);
+    expect(confirming).toHaveLength(1);
+  });
+
+  test('are asked about in one statement at a time, however long it takes, and of many no more than 2,000 at once', async () => {
+    const { visitAll, asks, pass, confirm, confirming } = page(2_500);
+    await visitAll();
+    await visitAll();
+    asks();
+    pass(NEARLY_OVER);
+    await visitAll();
+    expect(confirming).toHaveLength(1);
+    expect((await confirm())[0]).toHaveLength(2_000);
+    await visitAll();
+    expect(confirming).toHaveLength(0);
+    pass(250);
+    await visitAll();
+    expect((await confirm())[0]).toHaveLength(500);
+    pass(400);
+    await visitAll();
+    expect([asks(), confirming.length]).toEqual([0, 0]);
+  });
+
+  test('that are evicted are not held on to, nor asked about', async () => {
+    const { cache, visit, visitAll, pass, confirm } = page(2);
+    await visitAll();
+    await visitAll();
+    cache.evictSeller(2);
+    pass(NEARLY_OVER);
+    await visit(1);
+    expect(await confirm()).toEqual([[1], ['-71']]);
+  });
+
+  test('that a later statement asked about are left as it found them', async () => {
+    const { cache, visit, pass, confirm } = page(1);
+    await visit(1);
+    await visit(1);
+    pass(NEARLY_OVER);
+    await visit(1);
+    pass(1);
+    cache.read(1, 1, '', cache.get(1), cache.now());
+    const { askedAt } = cache.get(1)!;
+    await confirm([{ position: 1 }]);
+    expect(cache.get(1)!.askedAt).toBe(askedAt);
+  });
 });

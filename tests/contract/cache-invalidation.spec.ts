@@ -253,6 +253,64 @@ describe.each(VIEWS)('the %s page', (page) => {
     } else expect(await reads.withLists(db, 999 as never, ANY_VERSION)).toBeNull();
   });
 
+  test('has the view confirm what is visited ahead of its TTL, and notices there what no notification told', async () => {
+    let now = 0;
+    const clock = { ...SYSTEM_CLOCK, monotonic: () => now };
+    const heard = new ChangeNotifications(clock);
+    heard.begin();
+    now += 1;
+    const statements: string[] = [];
+    const answered: string[] = [];
+    const db: PageDatabase = {
+      query: async <Row>(statement: { name: string; text: string; values: unknown[] }) => {
+        statements.push(statement.name);
+        const { rows } = await pool.query(statement);
+        answered.push(statement.name);
+        return rows as Row[];
+      },
+    };
+    const reads = open(heard, clock);
+    const visit = async (sellerId: number) => {
+      const list = (await reads.withLists(db, addressOf(sellerId) as never, ANY_VERSION))?.held.get(sellerId);
+      const sent = statements.splice(0);
+      await until('it is confirmed', () => answered.length === sent.length);
+      answered.length = 0;
+      return [sent.join(), list?.version];
+    };
+    const unnotified = async (sql: string) => {
+      const writer = await pool.connect();
+      try {
+        await writer.query('set session_replication_role = replica');
+        await writer.query(sql);
+      } finally {
+        writer.release(true);
+      }
+    };
+    const [own, asks] = [`${page}-own`, page === 'search' ? 'search-own,search-lists' : `${page}-with-list`];
+    await write([1], 1);
+    for (const id of [1, 2]) for (const _ of ['asks', 'is a hit']) await visit(id);
+    for (let turn = 0; turn < 3; turn++) {
+      now += CACHE_TTL_MS - 900;
+      expect(await visit(1)).toEqual([`${own},changed-lists`, 1]);
+      now += 800;
+      for (const [id, version] of [
+        [1, 1],
+        [2, undefined],
+      ] as const)
+        expect(await visit(id)).toEqual([own, version]);
+    }
+    for (const [sql, version] of [
+      ['update top_clients set version = 2 where seller_id = 1', 2],
+      ['delete from top_clients where seller_id = 1', undefined],
+    ] as const) {
+      await unnotified(sql);
+      now += CACHE_TTL_MS - 900;
+      expect((await visit(1))[0]).toBe(`${own},changed-lists`);
+      expect(await visit(1)).toEqual([asks, version]);
+      expect(await visit(1)).toEqual([own, version]);
+    }
+  });
+
   const database: PageDatabase = {
     query: async <Row>(statement: { name: string; text: string; values: unknown[] }) =>
       (await pool.query(statement)).rows as Row[],
@@ -331,7 +389,10 @@ describe.each(VIEWS)('the %s page', (page) => {
     const step = fc.oneof(
       { weight: 5, arbitrary: fc.record({ do: what, seller, isTold: fc.boolean() }) },
       { weight: 4, arbitrary: fc.record({ do: fc.constant('read' as const), seller }) },
-      { weight: 2, arbitrary: fc.record({ do: fc.constant('trust ends' as const), seller }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ do: fc.constantFrom('trust ends' as const, 'time passes' as const), seller }),
+      },
       {
         weight: 1,
         arbitrary: fc.record({ do: fc.constantFrom('lose' as const, 'listen' as const), seller }),
@@ -357,6 +418,7 @@ describe.each(VIEWS)('the %s page', (page) => {
             for (const one of steps) {
               const id = one.seller;
               if (one.do === 'read') await shown(id);
+              else if (one.do === 'time passes') ahead += CACHE_TTL_MS - 900;
               else if (one.do === 'trust ends') {
                 ahead += CACHE_TTL_MS;
                 for (const each of [1, 2, 3]) expect(await shown(each)).toBe(await heldOf(each));

@@ -124,6 +124,18 @@ export const MUTATIONS: readonly Mutation[] = [
     ],
   },
   {
+    name: 'cache-confirms-what-changed',
+    about: 'a page that asks ahead of the TTL whether its lists are right does not mind the answer',
+    breaks: ['page shows the view'],
+    patches: [
+      {
+        file: 'services/pages/list-cache.ts',
+        find: 'changedAt.has(i) ? Number.NEGATIVE_INFINITY : askedAt',
+        replace: 'askedAt',
+      },
+    ],
+  },
+  {
     name: 'empty-batch-moves',
     about: 'a batch without messages moves the position, whatever was asked for meanwhile',
     breaks: UNSEEN,

@@ -1,5 +1,5 @@
 import { ListCache, readThroughCache } from '#pages/list-cache.ts';
-import type { ClientList } from '#pages/page.ts';
+import type { ClientList, Statement } from '#pages/page.ts';
 import { ChangeNotifications } from '../../services/page-kit/cache-invalidation.ts';
 import type { FullListRow } from '../../services/pages/views/full-list.ts';
 import type { Session } from './database.ts';
@@ -55,7 +55,10 @@ export class PageServer {
       const read = await readThroughCache(
         this.#recent,
         sellerId,
-        {},
+        {
+          query: <Row>({ values }: Statement) =>
+            session.query(() => this.#changed(values) as Row[], 'top_clients'),
+        },
         () => 0,
         () => session.query(() => ({ seller_id: sellerId })),
         (remembered) =>
@@ -74,6 +77,15 @@ export class PageServer {
       return;
     }
     this.#world.judge.shown(this.#process.name, sellerId, shown, since);
+  }
+
+  /** Which of the lists that are asked about the view no longer has, as `ListCache` asks. */
+  #changed([sellers, remembered]: unknown[]): ReadonlyArray<{ readonly position: number }> {
+    return (sellers as number[]).flatMap((sellerId, i) => {
+      const row = this.#world.view.rows.get(sellerId);
+      const digest = row ? String(digestOf(row)) : null;
+      return digest === (remembered as Array<string | null>)[i] ? [] : [{ position: i + 1 }];
+    });
   }
 
   #open(): Promise<Session> {

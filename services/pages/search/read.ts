@@ -66,7 +66,7 @@ const resultsOf = (address: SearchAddress, cards: readonly Card[], total: number
   cards.length === 0 && address.page > 1 ? null : { ...address, cards, total };
 
 export function openSearchReads(feed: InvalidationFeed, clock?: Clock): Reads<SearchAddress, SearchResults> {
-  const cache = new ListCache(feed, clock);
+  const cache = new ListCache(feed, clock, 'the first');
 
   async function readOwn(db: PageDatabase, address: SearchAddress): Promise<SearchResults | null> {
     const rows = await db.query<Card & Total>(own(address));
