@@ -259,7 +259,7 @@ export const MUTATIONS: readonly Mutation[] = [
         file: NEWEST,
         find: 'if (type === MOVED_TYPE) {\n        moved += 1;\n        continue;\n      }',
         replace:
-          "if (type === MOVED_TYPE) {\n        moved += 1;\n        const seller = Number(key);\n        const version = Number(header(one.message, 'ce_id')?.split('/')[1]) + 1;\n        const event = { sellerId: seller, version, committedAt: new Date(0).toISOString(), change: { type: 'seller-erased' as const }, clients: [] };\n        events.push({ ...one, event });\n        continue;\n      }",
+          "if (type === MOVED_TYPE) {\n        moved += 1;\n        const sellerId = Number(seller);\n        const version = Number(header(one.message, 'ce_id')?.split('/')[1]) + 1;\n        const event = { sellerId, version, committedAt: new Date(0).toISOString(), change: { type: 'seller-erased' as const }, clients: [] };\n        events.push({ ...one, event });\n        continue;\n      }",
       },
     ],
   },
