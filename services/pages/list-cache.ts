@@ -151,27 +151,24 @@ export class ListCache implements EvictableCache {
     );
   }
 
-  /** Notes that an entry was shown without asking the view. */
-  hit(entry: CachedList): void {
-    this.#hits.add(entry);
-  }
-
   /**
-   * Asks the view about hits whose TTL ends soon, all in one statement, and lets those live on that are as in the view.
-   * Does nothing shortly after the last time. Never throws: what is not confirmed is asked for by its next visit.
+   * Notes entries that were shown without asking the view. Then, unless it did so shortly before, asks the view about
+   * those whose TTL ends soon, all in one statement, and lets those live on that are as in the view. Never throws: what
+   * is not confirmed is asked for by its next visit.
    */
-  async confirmHits(db: PageDatabase): Promise<void> {
+  async hit(entries: readonly CachedList[], db: PageDatabase): Promise<void> {
+    for (const entry of entries) this.#hits.add(entry);
     const askedAt = this.now();
     if (askedAt < this.#confirmsNext) return;
     this.#confirmsNext = askedAt + CONFIRM_EVERY_MS;
-    const entries = this.#takeHits(askedAt);
-    if (entries.length === 0) return;
+    const confirmed = this.#takeHits(askedAt);
+    if (confirmed.length === 0) return;
     this.#confirmsNext = Number.POSITIVE_INFINITY;
     try {
-      const changed = await db.query<{ readonly position: number }>(changedLists(entries, this.#keeps));
+      const changed = await db.query<{ readonly position: number }>(changedLists(confirmed, this.#keeps));
       if (db.mayLag) return;
       const changedAt = new Set(changed.map(({ position }) => position - 1));
-      for (const [i, entry] of entries.entries()) {
+      for (const [i, entry] of confirmed.entries()) {
         // An entry about which a later statement asked is left as that one found it.
         if (entry.askedAt > askedAt) continue;
         entry.askedAt = changedAt.has(i) ? Number.NEGATIVE_INFINITY : askedAt;
@@ -264,9 +261,8 @@ export async function readThroughCache<Own extends { readonly seller_id: number 
 ): Promise<{ own: Own; held: ReadonlyMap<number, ClientList> } | null> {
   let cached = cache.get(id);
   if (cached !== undefined && cache.isCurrent(cached, minVersion(cached.sellerId))) {
-    cache.hit(cached);
     const reading = readOwn();
-    void cache.confirmHits(db);
+    void cache.hit([cached], db);
     const own = await reading;
     if (own === null) return null;
     if (own.seller_id === cached.sellerId) return { own, held: heldBy(own.seller_id, cached.list) };
@@ -296,16 +292,17 @@ export async function readManyThroughCache(
   ) => Promise<ReadonlyArray<{ readonly seller_id: number; readonly held: string | null }>>,
 ): Promise<ReadonlyMap<number, ClientList>> {
   const held = new Map<number, ClientList>();
+  const hits: CachedList[] = [];
   const asked = new Map<number, CachedList | undefined>();
   for (const sellerId of sellers) {
     const cached = cache.get(sellerId);
     if (cached === undefined || !cache.isCurrent(cached, minVersion(sellerId))) asked.set(sellerId, cached);
     else {
-      cache.hit(cached);
+      hits.push(cached);
       if (cached.list !== null) held.set(sellerId, cached.list);
     }
   }
-  void cache.confirmHits(db);
+  void cache.hit(hits, db);
   if (asked.size === 0) return held;
   const askedAt = cache.now();
   const digests = [...asked.values()].map((cached) => cached?.digest ?? null);

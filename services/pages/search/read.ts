@@ -5,6 +5,8 @@ import type { InvalidationFeed, PageDatabase, Reads } from '../page.ts';
 import type { ListingRow } from './own-data.ts';
 
 export const CARDS_A_PAGE = 48;
+/** A card shows the first clients, and its view keeps no others. */
+const KEEPS = 'the first';
 /** Results are counted and paged up to here; a query that finds more needs more words. */
 export const MOST_RESULTS = CARDS_A_PAGE * 21;
 
@@ -46,7 +48,7 @@ const own = (address: SearchAddress) => ({
 /** @param cached digests of the cached lists, which need not be sent again; null where none is cached */
 const lists = (sellers: readonly number[], cached: ReadonlyArray<string | null>) => ({
   name: 'search-lists',
-  text: `select seller_id, ${listIfNewer('asked.seller_id', 'asked.cached', 'the first')} as held
+  text: `select seller_id, ${listIfNewer('asked.seller_id', 'asked.cached', KEEPS)} as held
     from unnest($1::bigint[], $2::bigint[]) as asked (seller_id, cached)`,
   values: [sellers, cached],
 });
@@ -66,7 +68,7 @@ const resultsOf = (address: SearchAddress, cards: readonly Card[], total: number
   cards.length === 0 && address.page > 1 ? null : { ...address, cards, total };
 
 export function openSearchReads(feed: InvalidationFeed, clock?: Clock): Reads<SearchAddress, SearchResults> {
-  const cache = new ListCache(feed, clock, 'the first');
+  const cache = new ListCache(feed, clock, KEEPS);
 
   async function readOwn(db: PageDatabase, address: SearchAddress): Promise<SearchResults | null> {
     const rows = await db.query<Card & Total>(own(address));
