@@ -135,6 +135,23 @@ describe.each(VIEWS)('the %s page', (page) => {
     await until(`seller ${sellerId} has changed`, () => !changes.isUnchanged(sellerId, before));
   };
 
+  /** The page's database, and the names of the statements it was sent and has answered. */
+  const noted = () => {
+    const [statements, answered]: [string[], string[]] = [[], []];
+    const db: PageDatabase = {
+      query: async <Row>(statement: { name: string; text: string; values: unknown[] }) => {
+        statements.push(statement.name);
+        const { rows } = await pool.query(statement);
+        answered.push(statement.name);
+        return rows as Row[];
+      },
+    };
+    return { db, statements, answered };
+  };
+  /** Whether what this session writes is notified; otherwise it is as if each notification were lost on its way. */
+  const notifies = (writer: pg.ClientBase, does: boolean) =>
+    writer.query(`set session_replication_role = ${does ? 'origin' : 'replica'}`);
+
   beforeAll(async () => {
     pool = openPool({ ...accessTo(page), maximum: 5 }, silentLog);
     const made = [1, 2, 3].map((id) => madeUp(id, 3));
@@ -218,13 +235,7 @@ describe.each(VIEWS)('the %s page', (page) => {
   });
 
   test('asks the view for what was invalidated, and shows the cache otherwise', async () => {
-    const statements: string[] = [];
-    const db: PageDatabase = {
-      query: async <Row>(statement: { name: string; text: string; values: unknown[] }) => {
-        statements.push(statement.name);
-        return (await pool.query(statement)).rows as Row[];
-      },
-    };
+    const { db, statements } = noted();
     const reads = open(changes);
     const read = async (sellerId: number, least = ANY_VERSION) => {
       const held = (await reads.withLists(db, addressOf(sellerId) as never, least))?.held.get(sellerId);
@@ -259,16 +270,7 @@ describe.each(VIEWS)('the %s page', (page) => {
     const heard = new ChangeNotifications(clock);
     heard.begin();
     now += 1;
-    const statements: string[] = [];
-    const answered: string[] = [];
-    const db: PageDatabase = {
-      query: async <Row>(statement: { name: string; text: string; values: unknown[] }) => {
-        statements.push(statement.name);
-        const { rows } = await pool.query(statement);
-        answered.push(statement.name);
-        return rows as Row[];
-      },
-    };
+    const { db, statements, answered } = noted();
     const reads = open(heard, clock);
     const visit = async (sellerId: number) => {
       const list = (await reads.withLists(db, addressOf(sellerId) as never, ANY_VERSION))?.held.get(sellerId);
@@ -280,7 +282,7 @@ describe.each(VIEWS)('the %s page', (page) => {
     const unnotified = async (sql: string) => {
       const writer = await pool.connect();
       try {
-        await writer.query('set session_replication_role = replica');
+        await notifies(writer, false);
         await writer.query(sql);
       } finally {
         writer.release(true);
@@ -311,17 +313,12 @@ describe.each(VIEWS)('the %s page', (page) => {
     }
   });
 
-  const database: PageDatabase = {
-    query: async <Row>(statement: { name: string; text: string; values: unknown[] }) =>
-      (await pool.query(statement)).rows as Row[],
-  };
   /** What a page shows of a seller: version and name of the one client. */
   const shownBy = (told: InvalidationFeed, clock?: Parameters<typeof open>[1]) => {
     const reads = open(told, clock);
+    const { db } = noted();
     return async (sellerId: number) => {
-      const list = (await reads.withLists(database, addressOf(sellerId) as never, ANY_VERSION))?.held.get(
-        sellerId,
-      );
+      const list = (await reads.withLists(db, addressOf(sellerId) as never, ANY_VERSION))?.held.get(sellerId);
       return list === undefined ? null : `${list.version} ${list.clients[0]?.name ?? ''}`;
     };
   };
@@ -370,7 +367,7 @@ describe.each(VIEWS)('the %s page', (page) => {
       // The time of the change alone is content as well: the page tells by it how old a list is.
       await pool.query(`update top_clients set committed_at = '2026-11-24'`);
       const list = (
-        await open(NO_INVALIDATION_FEED).withLists(database, addressOf(1) as never, ANY_VERSION)
+        await open(NO_INVALIDATION_FEED).withLists(noted().db, addressOf(1) as never, ANY_VERSION)
       )?.held.get(1);
       expect(list?.committedAt).toBe(
         (await pool.query('select committed_at from top_clients')).rows[0].committed_at.getTime(),
@@ -429,8 +426,7 @@ describe.each(VIEWS)('the %s page', (page) => {
                 hears = true;
                 heard.begin();
               } else if ('isTold' in one) {
-                // As if the notification were lost on its way.
-                await writer.query(`set session_replication_role = ${one.isTold ? 'origin' : 'replica'}`);
+                await notifies(writer, one.isTold);
                 const hasChanged = await change(writer, one.do, id, `Brand ${++names}`);
                 // A round trip of the listener: what was told before has been heard then.
                 if (one.isTold) await listener.query('select 1');
