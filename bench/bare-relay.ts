@@ -1,4 +1,7 @@
-/** The relay without its promises: `bare-relay.ts <broker> <database>` deletes rows, sends them, and rests as the relay does. */
+/**
+ * The relay without its promises: `bare-relay.ts <broker> <database> [never-rests]` deletes rows, sends them, and rests as the
+ * relay does, or not at all.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import kafkajs from 'kafkajs';
 import { RANGES } from '#contracts/ranges.ts';
@@ -10,7 +13,8 @@ import { connect } from '#platform/postgres.ts';
 import { LIMITS, restAfter } from '../services/outbox-relay/shard.ts';
 import { takeBareRows } from '../services/top-clients/adapters/postgres/bulk-writes.ts';
 
-const [broker, url] = process.argv.slice(2) as [string, string];
+const [broker, url, pace] = process.argv.slice(2) as [string, string, string | undefined];
+const neverRests = pace === 'never-rests';
 installKafkaCodecs(silentLog);
 const db = await connect(
   { url, applicationName: 'bare-relay', statementTimeoutMs: 60_000, connectTimeoutMs: 5_000 },
@@ -34,7 +38,7 @@ for (;;) {
   const startedAt = performance.now();
   const rows = await takeBareRows(db, LIMITS.rowsPerBatch);
   if (rows.length === 0) {
-    await delay(2);
+    await delay(neverRests ? 0 : 2);
     continue;
   }
   const messages = rows.map(([sellerId, value, traceparent]) => ({
@@ -44,5 +48,6 @@ for (;;) {
     headers: { ce_type: 'client-updated', traceparent: traceparent ?? '' },
   }));
   await producer.send({ topic: SELLER_EVENTS.topic, messages, acks: -1 });
+  if (neverRests) continue;
   await delay(restAfter(performance.now() - startedAt, rows.length, RANGES.relay.roundMs.default));
 }

@@ -1,7 +1,7 @@
 /**
  * What an event costs and how long it takes at a steady rate, interleaved with another checkout of this project and with bare
  * loops, or with other lengths of a relay's round: `node bench/cost.ts [--against <checkout>] [--rates 100,1000,5000]
- * [--seconds 15] [--runs 5] [--rounds 3,8]`.
+ * [--seconds 15] [--runs 5] [--rounds 3,8] [--least]`. `--least` measures bare loops that never rest, too.
  *
  * All variants use the same servers one after the other, so the ratios of a run hold for any machine.
  */
@@ -60,20 +60,20 @@ const roles = (pipeline: Pipeline, name: string, { roundMs, ...options }: RolesO
 
 const scriptIn = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 
-/** The bare loops, as two processes. */
-const bare = (pipeline: Pipeline): Variant => ({
-  name: 'bare',
+/** The bare loops, as two processes. @param pace `never-rests`: what a change waits at least, at whatever cost */
+const bare = (pipeline: Pipeline, ...pace: ['never-rests'] | []): Variant => ({
+  name: ['bare', ...pace].join('-'),
   async start() {
-    const start = async (script: string, database: string) => {
+    const start = async (script: string, ...its: string[]) => {
       const { command, args } = commandOf('', { main: scriptIn(script) });
-      const child = spawn(command, [...args.slice(0, -1), pipeline.kafka.bootstrap, database], {
+      const child = spawn(command, [...args.slice(0, -1), pipeline.kafka.bootstrap, ...its], {
         env: { ...process.env, ...surroundings() } as NodeJS.ProcessEnv,
         stdio: ['ignore', 'pipe', 'inherit'],
       });
       await once(child.stdout, 'data');
       return child;
     };
-    const relay = await start('bare-relay.ts', pipeline.postgres.url('source'));
+    const relay = await start('bare-relay.ts', pipeline.postgres.url('source'), ...pace);
     const projector = await start('bare-projector.ts', pipeline.postgres.url('gig'));
     return {
       relay: relay.pid!,
@@ -113,6 +113,7 @@ const { values: flags } = parseArgs({
     seconds: { type: 'string', default: '15' },
     runs: { type: 'string', default: '5' },
     rounds: { type: 'string', default: '' },
+    least: { type: 'boolean', default: false },
     profile: { type: 'string' },
   },
 });
@@ -142,6 +143,7 @@ try {
       .filter(Boolean)
       .map((roundMs) => roles(pipeline, `round-${roundMs}`, { roundMs })),
     bare(pipeline),
+    ...(flags.least ? [bare(pipeline, 'never-rests')] : []),
   ];
   await measure(pipeline, load, variants[0]!, 1_000, WARM_UP_SECONDS);
   const rates = flags.rates.split(',').map(Number);
